@@ -1,0 +1,1 @@
+//! Cellgate's proxy-wasm filter.

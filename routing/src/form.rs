@@ -1,0 +1,222 @@
+//! `application/x-www-form-urlencoded` bodies (WHATWG URL, 5.1).
+//!
+//! Each name, and each wanted value, is kept as sent until its end, up to the length beyond which it cannot matter,
+//! and decoded then. A broken `%` escape makes a wanted value unusable, because parsers differ on what it means;
+//! a name with one is no configured name.
+
+use std::sync::Arc;
+
+use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::key::{self, Duplicates};
+use crate::reason::Reason;
+use crate::source::{Plus, decode};
+
+/// A decoded byte takes at most three when encoded.
+const ENCODED: usize = 3;
+
+/// The fields to look for, and the limits to look with.
+#[derive(Debug)]
+pub struct FormQuery {
+    fields: Vec<Box<str>>,
+    duplicates: Duplicates,
+    key_bytes: usize,
+    name_bytes: usize,
+}
+
+impl FormQuery {
+    /// A query for distinct fields in order of precedence. `key_bytes` is the longest key.
+    #[must_use]
+    pub fn new(fields: Vec<Box<str>>, duplicates: Duplicates, key_bytes: usize) -> Self {
+        let name_bytes = fields.iter().map(|name| name.len()).max().unwrap_or_default();
+        Self { fields, duplicates, key_bytes, name_bytes }
+    }
+}
+
+/// One pass over a form body.
+#[derive(Debug)]
+pub struct FormScanner {
+    query: Arc<FormQuery>,
+    found: Vec<Option<Result<String, Reason>>>,
+    part: Part,
+    /// The current name or wanted value as sent, cut off where it is too long to matter.
+    raw: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Name,
+    /// The value of a wanted field.
+    Value(usize),
+    /// A value nobody wants.
+    Skip,
+}
+
+impl FormScanner {
+    /// A scanner for one body.
+    #[must_use]
+    pub fn new(query: Arc<FormQuery>) -> Self {
+        let found = vec![None; query.fields.len()];
+        Self { query, found, part: Part::Name, raw: Vec::new() }
+    }
+
+    /// Keeps bytes of the current part, one more than can matter at most: that one says it is too long.
+    fn keep(&mut self, bytes: &[u8]) {
+        let decoded = match self.part {
+            Part::Name => self.query.name_bytes,
+            Part::Value(_) => self.query.key_bytes,
+            Part::Skip => return,
+        };
+        let room = (decoded * ENCODED + 1).saturating_sub(self.raw.len());
+        self.raw.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    fn end_name(&mut self) {
+        let wanted = decode(&self.raw, Plus::Space)
+            .ok()
+            .and_then(|name| self.query.fields.iter().position(|field| field.as_bytes() == &*name));
+        self.raw.clear();
+        self.part = match wanted {
+            None => Part::Skip,
+            Some(index) => match (self.found.get_mut(index), self.query.duplicates) {
+                (Some(found @ Some(_)), Duplicates::Reject) => {
+                    *found = Some(Err(Reason::KeyDuplicated));
+                    Part::Skip
+                }
+                (Some(Some(_)), Duplicates::First) => Part::Skip,
+                _ => Part::Value(index),
+            },
+        };
+    }
+
+    fn end_value(&mut self) {
+        if let Part::Value(index) = self.part {
+            let limit = self.query.key_bytes;
+            let value = if self.raw.len() > limit * ENCODED {
+                Err(Reason::KeyTooLong)
+            } else {
+                decode(&self.raw, Plus::Space).and_then(|value| key::check(&value, limit).map(str::to_owned))
+            };
+            if let Some(found) = self.found.get_mut(index) {
+                *found = Some(value);
+            }
+        }
+        self.raw.clear();
+        self.part = Part::Name;
+    }
+
+    /// The end of a pair. A field without `=` has an empty value; an empty pair is nothing.
+    fn end_pair(&mut self) {
+        if matches!(self.part, Part::Name) && !self.raw.is_empty() {
+            self.end_name();
+        }
+        self.end_value();
+    }
+}
+
+impl BodyScanner for FormScanner {
+    fn push(&mut self, mut chunk: &[u8]) -> Result<(), BodyError> {
+        while !chunk.is_empty() {
+            let in_name = matches!(self.part, Part::Name);
+            let end = chunk.iter().position(|byte| *byte == b'&' || (in_name && *byte == b'='));
+            let (text, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
+            self.keep(text);
+            match rest.split_first() {
+                None => break,
+                Some((b'=', after)) => {
+                    self.end_name();
+                    chunk = after;
+                }
+                Some((_, after)) => {
+                    self.end_pair();
+                    chunk = after;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), BodyError> {
+        self.end_pair();
+        Ok(())
+    }
+
+    fn candidate(&self, index: usize) -> Candidate<'_> {
+        match self.found.get(index) {
+            Some(Some(Ok(key))) => Candidate::Found(key),
+            Some(Some(Err(reason))) => Candidate::Unusable(*reason),
+            _ => Candidate::Missing,
+        }
+    }
+
+    fn is_settled(&self, index: usize) -> bool {
+        self.query.duplicates != Duplicates::Last && matches!(self.found.get(index), Some(Some(_)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(body: &str, duplicates: Duplicates, cut: usize) -> Option<Result<String, Reason>> {
+        let query = FormQuery::new(vec!["other".into(), "tenant id".into()], duplicates, 8);
+        let mut scanner = FormScanner::new(Arc::new(query));
+        for chunk in body.as_bytes().chunks(cut) {
+            scanner.push(chunk).unwrap();
+        }
+        scanner.finish().unwrap();
+        match scanner.candidate(1) {
+            Candidate::Missing => None,
+            Candidate::Found(key) => Some(Ok(key.to_owned())),
+            Candidate::Unusable(reason) => Some(Err(reason)),
+        }
+    }
+
+    #[test]
+    fn every_chunking_gives_the_same() {
+        let cases: &[(&str, Option<Result<&str, Reason>>)] = &[
+            ("tenant+id=acme", Some(Ok("acme"))),
+            ("a=b&&tenant%20id=%61c%C3%A5+1&c", Some(Ok("acå 1"))),
+            ("tenant id=a=b", Some(Ok("a=b"))),
+            ("tenant+id", Some(Err(Reason::KeyEmpty))),
+            ("tenant+id=&x=1", Some(Err(Reason::KeyEmpty))),
+            ("tenant+id=a&tenant%20id=a", Some(Err(Reason::KeyDuplicated))),
+            ("tenant+id=%zz", Some(Err(Reason::KeyMalformed))),
+            ("tenant+id=%ff", Some(Err(Reason::KeyInvalidUtf8))),
+            ("tenant+id=%0a", Some(Err(Reason::KeyControlCharacter))),
+            ("tenant+id=123456789", Some(Err(Reason::KeyTooLong))),
+            ("tenant+id=%31%32%33%34%35%36%37%38", Some(Ok("12345678"))),
+            ("x=tenant+id=acme", None),
+            ("tenant+id%=acme", None),
+            ("=&==&&", None),
+            ("", None),
+        ];
+        for (body, expected) in cases {
+            for cut in 1..=body.len().max(1) {
+                let expected = expected.map(|found| found.map(str::to_owned));
+                assert_eq!(scan(body, Duplicates::Reject, cut), expected, "{body} cut at {cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn duplicates_as_configured() {
+        let body = "tenant+id=a&tenant+id=b&tenant+id=c";
+        assert_eq!(scan(body, Duplicates::First, 3), Some(Ok("a".to_owned())));
+        assert_eq!(scan(body, Duplicates::Last, 3), Some(Ok("c".to_owned())));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let mut scanner = FormScanner::new(Arc::new(FormQuery::new(vec!["t".into()], Duplicates::Reject, 8)));
+        for _ in 0..1000 {
+            scanner.push(&[b'n'; 1000]).unwrap();
+        }
+        scanner.push(b"&t=").unwrap();
+        for _ in 0..1000 {
+            scanner.push(&[b'v'; 1000]).unwrap();
+        }
+        assert!(scanner.raw.capacity() < 100);
+        scanner.finish().unwrap();
+        assert_eq!(scanner.candidate(0), Candidate::Unusable(Reason::KeyTooLong));
+    }
+}

@@ -1,0 +1,76 @@
+//! What may be a routing key.
+
+use crate::reason::Reason;
+
+/// Checks a decoded value: not empty, at most `max` bytes, UTF-8, no control characters (C0, DEL, C1).
+///
+/// # Errors
+/// The reason the value cannot be a key.
+pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
+    if value.is_empty() {
+        return Err(Reason::KeyEmpty);
+    }
+    if value.len() > max {
+        return Err(Reason::KeyTooLong);
+    }
+    let text = std::str::from_utf8(value).map_err(|_| Reason::KeyInvalidUtf8)?;
+    if text.chars().any(char::is_control) {
+        return Err(Reason::KeyControlCharacter);
+    }
+    Ok(text)
+}
+
+/// Whether two values for one key are a conflict, and which one counts if not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Duplicates {
+    /// A key that is named twice is refused with `key_duplicated`, even when both values are equal.
+    #[default]
+    Reject,
+    /// The first one counts.
+    First,
+    /// The last one counts, as in most JSON parsers.
+    Last,
+}
+
+impl Duplicates {
+    /// Picks among several values of one name.
+    pub(crate) fn pick<T>(self, mut values: impl Iterator<Item = T>) -> Option<Result<T, Reason>> {
+        let first = values.next()?;
+        Some(match self {
+            Duplicates::First => Ok(first),
+            Duplicates::Last => Ok(values.last().unwrap_or(first)),
+            Duplicates::Reject if values.next().is_some() => Err(Reason::KeyDuplicated),
+            Duplicates::Reject => Ok(first),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_unusable_value_has_its_reason() {
+        assert_eq!(check(b"acme", 4), Ok("acme"));
+        assert_eq!(check("å".as_bytes(), 2), Ok("å"));
+        assert_eq!(check(b"", 4), Err(Reason::KeyEmpty));
+        assert_eq!(check(b"acmes", 4), Err(Reason::KeyTooLong));
+        assert_eq!(check(b"a\xff", 4), Err(Reason::KeyInvalidUtf8));
+        for control in ["a\n", "\u{0}", "\u{7f}", "\u{85}"] {
+            assert_eq!(check(control.as_bytes(), 4), Err(Reason::KeyControlCharacter));
+        }
+    }
+
+    #[test]
+    fn duplicates_are_picked_as_configured() {
+        let two = || [1, 2].into_iter();
+        assert_eq!(Duplicates::Reject.pick(two()), Some(Err(Reason::KeyDuplicated)));
+        assert_eq!(Duplicates::First.pick(two()), Some(Ok(1)));
+        assert_eq!(Duplicates::Last.pick(two()), Some(Ok(2)));
+        assert_eq!(Duplicates::Reject.pick([3].into_iter()), Some(Ok(3)));
+        assert_eq!(Duplicates::Last.pick(std::iter::empty::<u8>()), None);
+    }
+}

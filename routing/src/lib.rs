@@ -1,0 +1,40 @@
+//! Cellgate's decision core: from a request's head and body to a cell, a rejection or a deferral.
+//!
+//! The core is pure: no I/O, no clock, no threads, no protobuf. The proxy-wasm filter and the ext-proc service both
+//! run it, so they cannot disagree. A tier does three things with it:
+//!
+//! 1. builds a [`Router`] from a [`Config`] (see [`config`]),
+//! 2. calls [`Router::open`] with a request's head, and either has a [`Decision`] or must read the body,
+//! 3. pushes the body's chunks into the [`Reading`], whole ([`Reading::finish`]) or until the key is known
+//!    ([`Reading::settle`]), after which a [`Guard`] watches the rest of the body go by.
+//!
+//! Nothing here panics on any input; memory per request is bounded by the configuration.
+#![forbid(unsafe_code)]
+
+pub mod body;
+pub mod config;
+mod decision;
+pub mod form;
+mod head;
+pub mod headers;
+pub mod json;
+mod key;
+mod media;
+pub mod placement;
+mod policy;
+mod problem;
+mod reason;
+mod router;
+mod scope;
+pub mod source;
+
+pub use config::Config;
+pub use decision::{CellId, Decision, Outcome, Tier};
+pub use head::Head;
+pub use key::Duplicates;
+pub use media::{BadMediaType, ContentTypes, MediaType};
+pub use policy::{Answer, Policy};
+pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, problem};
+pub use reason::{Allowed, Reason, UnknownReason};
+pub use router::{Guard, Opening, Reading, Router};
+pub use scope::Scope;

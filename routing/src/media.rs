@@ -1,0 +1,179 @@
+//! Which parser reads a body, from its Content-Type (RFC 9110, 8.3).
+
+use crate::head::Head;
+use crate::reason::Reason;
+use crate::source::Format;
+
+/// The media types of each format. A subtype may start with `*+` (`application/*+json`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContentTypes {
+    /// Read as JSON.
+    pub json: Vec<MediaType>,
+    /// Read as `application/x-www-form-urlencoded`.
+    pub form: Vec<MediaType>,
+}
+
+impl Default for ContentTypes {
+    fn default() -> Self {
+        let parse = |text: &str| text.parse().unwrap_or_else(|_| MediaType(text.into()));
+        Self {
+            json: vec![parse("application/json"), parse("application/*+json")],
+            form: vec![parse("application/x-www-form-urlencoded")],
+        }
+    }
+}
+
+/// A media type without parameters, lower case: `type/subtype` or `type/*+suffix`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaType(Box<str>);
+
+/// The text is not `type/subtype` or `type/*+suffix`.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a media type such as `application/json` or `application/*+json`, without parameters")]
+pub struct BadMediaType;
+
+impl std::str::FromStr for MediaType {
+    type Err = BadMediaType;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (kind, subtype) = text.split_once('/').ok_or(BadMediaType)?;
+        let subtype_name = subtype.strip_prefix("*+").unwrap_or(subtype);
+        if is_token(kind.as_bytes()) && is_token(subtype_name.as_bytes()) && !subtype_name.contains('*') {
+            Ok(Self(text.to_ascii_lowercase().into()))
+        } else {
+            Err(BadMediaType)
+        }
+    }
+}
+
+impl MediaType {
+    fn matches(&self, essence: &[u8]) -> bool {
+        let pattern = self.0.as_bytes();
+        if let Some(star) = pattern.iter().position(|byte| *byte == b'*') {
+            let (kind, suffix) = (pattern.get(..star).unwrap_or_default(), pattern.get(star + 1..).unwrap_or_default());
+            // Something must stand before the suffix: `application/+json` is no media type.
+            return essence.len() > kind.len() + suffix.len()
+                && essence.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
+                && essence.get(essence.len() - suffix.len()..).is_some_and(|end| end.eq_ignore_ascii_case(suffix));
+        }
+        essence.eq_ignore_ascii_case(pattern)
+    }
+}
+
+impl ContentTypes {
+    /// The format of a request's body.
+    ///
+    /// # Errors
+    /// The type is missing, stated more than once, unknown, or in a charset that is not UTF-8.
+    pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<Format, Reason> {
+        let mut types = head.values("content-type");
+        let value = types.next().ok_or(Reason::ContentTypeMissing)?;
+        if types.next().is_some() {
+            // Parsers differ on which of two types counts.
+            return Err(Reason::ContentTypeUnsupported);
+        }
+        let mut parts = value.split(|byte| *byte == b';');
+        let essence = parts.next().unwrap_or_default().trim_ascii();
+        if essence.is_empty() {
+            return Err(Reason::ContentTypeMissing);
+        }
+        let format = if self.json.iter().any(|wanted| wanted.matches(essence)) {
+            Format::Json
+        } else if self.form.iter().any(|wanted| wanted.matches(essence)) {
+            Format::Form
+        } else {
+            return Err(Reason::ContentTypeUnsupported);
+        };
+        for parameter in parts {
+            let Some(equals) = parameter.iter().position(|byte| *byte == b'=') else { continue };
+            let (name, value) = parameter.split_at(equals);
+            if name.trim_ascii().eq_ignore_ascii_case(b"charset")
+                && !is_utf8_charset(value.get(1..).unwrap_or_default())
+            {
+                return Err(Reason::CharsetUnsupported);
+            }
+        }
+        Ok(format)
+    }
+}
+
+/// Whether a body is sent in a coding other than `identity` (RFC 9110, 8.4).
+pub(crate) fn is_encoded<H: Head + ?Sized>(head: &H) -> bool {
+    head.values("content-encoding").any(|value| {
+        value
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii)
+            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    })
+}
+
+/// The Content-Length, if there is exactly one and it is a number.
+pub(crate) fn content_length<H: Head + ?Sized>(head: &H) -> Option<u64> {
+    let mut values = head.values("content-length");
+    let value = values.next()?;
+    if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(value).ok()?.parse().ok()
+}
+
+fn is_utf8_charset(value: &[u8]) -> bool {
+    let value = value.trim_ascii();
+    let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
+    [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| value.eq_ignore_ascii_case(name))
+}
+
+/// RFC 9110, 5.6.2.
+pub(crate) fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn format(content_type: &str) -> Result<Format, Reason> {
+        ContentTypes::default().format_of(&[("content-type", content_type)][..])
+    }
+
+    #[test]
+    fn common_types() {
+        assert_eq!(format("application/json"), Ok(Format::Json));
+        assert_eq!(format("Application/JSON ; charset=\"UTF-8\""), Ok(Format::Json));
+        assert_eq!(format("application/problem+json"), Ok(Format::Json));
+        assert_eq!(format("application/vnd.api+json;version=1"), Ok(Format::Json));
+        assert_eq!(format("application/x-www-form-urlencoded"), Ok(Format::Form));
+    }
+
+    #[test]
+    fn everything_else_has_a_reason() {
+        assert_eq!(format(""), Err(Reason::ContentTypeMissing));
+        assert_eq!(format("text/plain"), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(format("application/+json"), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(format("application/jsonp"), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(format("application/json, text/plain"), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(format("application/json; charset=utf-16"), Err(Reason::CharsetUnsupported));
+        let two = [("content-type", "application/json"), ("content-type", "text/plain")];
+        assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(ContentTypes::default().format_of::<[(&str, &str)]>(&[]), Err(Reason::ContentTypeMissing));
+    }
+
+    #[test]
+    fn media_types_in_configuration_are_checked() {
+        assert!("text/plain".parse::<MediaType>().is_ok());
+        for bad in ["", "json", "a/", "/b", "*/*", "a/*", "a/b;c=d", "a/*+", "a/b/c", "a b/c"] {
+            assert_eq!(bad.parse::<MediaType>(), Err(BadMediaType), "{bad}");
+        }
+    }
+
+    #[test]
+    fn encodings_and_lengths() {
+        assert!(!is_encoded(&[("content-encoding", "identity")][..]));
+        assert!(!is_encoded(&[("content-encoding", "")][..]));
+        assert!(is_encoded(&[("content-encoding", "identity, gzip")][..]));
+        assert_eq!(content_length(&[("content-length", "12")][..]), Some(12));
+        for bad in ["", "-1", "+1", "1e3", "99999999999999999999"] {
+            assert_eq!(content_length(&[("content-length", bad)][..]), None, "{bad}");
+        }
+    }
+}

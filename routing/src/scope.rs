@@ -1,0 +1,88 @@
+//! Which requests Cellgate decides.
+
+use crate::head::Head;
+use crate::reason::Reason;
+
+/// Methods and paths that are in scope. Empty lists mean all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// Methods, compared exactly (RFC 9110, 9.1: methods are case-sensitive).
+    pub methods: Vec<Box<str>>,
+    /// Path prefixes, compared with the path as Envoy normalised it, without the query.
+    pub paths: Vec<Box<str>>,
+}
+
+impl Scope {
+    /// Whether the request is in scope.
+    ///
+    /// # Errors
+    /// The reason it is not.
+    pub fn check<H: Head + ?Sized>(&self, head: &H) -> Result<(), Reason> {
+        let method = head.first(":method").unwrap_or_default();
+        if !self.methods.is_empty() && !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
+            return Err(Reason::MethodExcluded);
+        }
+        let path = path_of(head);
+        if !self.paths.is_empty() && !self.paths.iter().any(|prefix| path.starts_with(prefix.as_bytes())) {
+            return Err(Reason::PathExcluded);
+        }
+        Ok(())
+    }
+}
+
+/// The path without query and fragment.
+pub(crate) fn path_of<H: Head + ?Sized>(head: &H) -> &[u8] {
+    let target = head.first(":path").unwrap_or_default();
+    target.split(|byte| matches!(byte, b'?' | b'#')).next().unwrap_or_default()
+}
+
+/// The query, without `?` and fragment.
+pub(crate) fn query_of<H: Head + ?Sized>(head: &H) -> &[u8] {
+    let target = head.first(":path").unwrap_or_default();
+    let target = target.split(|byte| *byte == b'#').next().unwrap_or_default();
+    target.iter().position(|byte| *byte == b'?').and_then(|mark| target.get(mark + 1..)).unwrap_or_default()
+}
+
+/// Whether the request turns into a byte tunnel: CONNECT, or an upgrade as Envoy recognises one
+/// (`Connection` contains the token `upgrade`, and `Upgrade` is not empty).
+pub(crate) fn is_tunnel<H: Head + ?Sized>(head: &H) -> bool {
+    head.first(":method") == Some(b"CONNECT")
+        || (head.first("upgrade").is_some_and(|protocol| !protocol.is_empty())
+            && head.values("connection").any(|value| {
+                value.split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+            }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head<'a>(fields: &'a [(&'a str, &'a str)]) -> &'a [(&'a str, &'a str)] {
+        fields
+    }
+
+    #[test]
+    fn path_and_query_are_split() {
+        let fields = [(":path", "/a/b?x=1&y=?#z")];
+        assert_eq!(path_of(head(&fields)), b"/a/b");
+        assert_eq!(query_of(head(&fields)), b"x=1&y=?");
+        assert_eq!(query_of(head(&[(":path", "/a#?x")])), b"");
+        assert_eq!(path_of(head(&[])), b"");
+    }
+
+    #[test]
+    fn methods_and_paths_exclude() {
+        let scope = Scope { methods: vec!["POST".into()], paths: vec!["/api/".into()] };
+        assert_eq!(scope.check(head(&[(":method", "POST"), (":path", "/api/x")])), Ok(()));
+        assert_eq!(scope.check(head(&[(":method", "post"), (":path", "/api/x")])), Err(Reason::MethodExcluded));
+        assert_eq!(scope.check(head(&[(":method", "POST"), (":path", "/app?/api/")])), Err(Reason::PathExcluded));
+    }
+
+    #[test]
+    fn tunnels_need_both_headers() {
+        assert!(is_tunnel(head(&[(":method", "CONNECT")])));
+        assert!(is_tunnel(head(&[("connection", "keep-alive, Upgrade"), ("upgrade", "websocket")])));
+        assert!(!is_tunnel(head(&[("upgrade", "websocket")])));
+        assert!(!is_tunnel(head(&[("connection", "upgrade")])));
+    }
+}

@@ -1,0 +1,108 @@
+//! The sources that need no body.
+
+use std::borrow::Cow;
+
+use super::Template;
+use super::encoding::{Plus, decode};
+use crate::head::Head;
+use crate::key::Duplicates;
+use crate::reason::Reason;
+use crate::scope::{path_of, query_of};
+
+type Value<'a> = Option<Result<Cow<'a, [u8]>, Reason>>;
+
+pub(super) fn header<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
+    duplicates.pick(head.values(name).map(Cow::Borrowed))
+}
+
+/// A cookie's value as sent: RFC 6265 gives servers no decoding, and quotes are part of the value.
+pub(super) fn cookie<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
+    let pairs = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
+    duplicates.pick(pairs.filter_map(|pair| {
+        let (pair_name, value) = split_pair(pair.trim_ascii());
+        if pair_name == name.as_bytes() { value.map(Cow::Borrowed) } else { None }
+    }))
+}
+
+pub(super) fn query<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
+    let pairs = query_of(head).split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(split_pair);
+    // A parameter without `=` is one with an empty value.
+    let values =
+        pairs.filter(|(pair_name, _)| decode(pair_name, Plus::Space).is_ok_and(|decoded| *decoded == *name.as_bytes()));
+    let picked = duplicates.pick(values.map(|(_, value)| value.unwrap_or_default()))?;
+    Some(picked.and_then(|value| decode(value, Plus::Space)))
+}
+
+pub(super) fn path<'a, H: Head + ?Sized>(head: &'a H, template: &Template) -> Value<'a> {
+    template.capture(path_of(head)).map(|segment| decode(segment, Plus::Plus))
+}
+
+fn split_pair(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match pair.iter().position(|byte| *byte == b'=') {
+        Some(equals) => {
+            let (name, rest) = pair.split_at(equals);
+            (name, rest.get(1..))
+        }
+        None => (pair, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Source;
+    use super::*;
+
+    fn find(source: &Source, fields: &[(&str, &str)], duplicates: Duplicates) -> Option<Result<String, Reason>> {
+        source.find(fields, duplicates, 32)
+    }
+
+    fn reject(source: &Source, fields: &[(&str, &str)]) -> Option<Result<String, Reason>> {
+        find(source, fields, Duplicates::Reject)
+    }
+
+    fn ok(key: &str) -> Option<Result<String, Reason>> {
+        Some(Ok(key.to_owned()))
+    }
+
+    #[test]
+    fn headers() {
+        let source = Source::Header("x-tenant".into());
+        assert_eq!(reject(&source, &[("x-tenant", "a")]), ok("a"));
+        assert_eq!(reject(&source, &[("x-tenants", "a")]), None);
+        assert_eq!(reject(&source, &[("x-tenant", "")]), Some(Err(Reason::KeyEmpty)));
+        let twice = [("x-tenant", "a"), ("x-tenant", "b")];
+        assert_eq!(reject(&source, &twice), Some(Err(Reason::KeyDuplicated)));
+        assert_eq!(find(&source, &twice, Duplicates::First), ok("a"));
+        assert_eq!(find(&source, &twice, Duplicates::Last), ok("b"));
+    }
+
+    #[test]
+    fn queries() {
+        let source = Source::Query("t id".into());
+        assert_eq!(reject(&source, &[(":path", "/?a=1&t+id=x%20y&b")]), ok("x y"));
+        assert_eq!(reject(&source, &[(":path", "/?t%20id")]), Some(Err(Reason::KeyEmpty)));
+        assert_eq!(reject(&source, &[(":path", "/?t%20id=%f")]), Some(Err(Reason::KeyMalformed)));
+        assert_eq!(reject(&source, &[(":path", "/?t+id=a&t%20id=a")]), Some(Err(Reason::KeyDuplicated)));
+        assert_eq!(reject(&source, &[(":path", "/t+id=a")]), None);
+        assert_eq!(reject(&source, &[(":path", "/?t+id=%ff")]), Some(Err(Reason::KeyInvalidUtf8)));
+    }
+
+    #[test]
+    fn cookies() {
+        let source = Source::Cookie("tenant".into());
+        assert_eq!(reject(&source, &[("cookie", "a=b; tenant=x=y; c")]), ok("x=y"));
+        assert_eq!(reject(&source, &[("cookie", "tenant")]), None);
+        assert_eq!(reject(&source, &[("cookie", "tenant=")]), Some(Err(Reason::KeyEmpty)));
+        let twice = [("cookie", "tenant=a"), ("cookie", "tenant=b")];
+        assert_eq!(reject(&source, &twice), Some(Err(Reason::KeyDuplicated)));
+    }
+
+    #[test]
+    fn paths() {
+        let source = Source::Path("/orgs/{key}".parse().unwrap());
+        assert_eq!(reject(&source, &[(":path", "/orgs/a+b%2Fc/users?x=/orgs/z")]), ok("a+b/c"));
+        assert_eq!(reject(&source, &[(":path", "/orgs/")]), Some(Err(Reason::KeyEmpty)));
+        assert_eq!(reject(&source, &[(":path", "/orgs")]), None);
+        assert_eq!(reject(&source, &[(":path", "/users/a")]), None);
+    }
+}
