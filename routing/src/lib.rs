@@ -36,5 +36,5 @@ pub use media::{BadMediaType, ContentTypes, MediaType};
 pub use policy::{Answer, Policy};
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
-pub use router::{Guard, Opening, Reading, Router};
+pub use router::{Finding, Guard, Held, Opening, Reading, Router};
 pub use scope::Scope;

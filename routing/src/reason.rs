@@ -131,7 +131,7 @@ reasons! {
             "The body's length is unknown, so it must not be held here, and the key is not at its beginning.";
         BodyUnread = "body_unread", Answer::Reject(421), 421, NOTHING,
             "The key is in the body, and Envoy was configured not to send the body here.";
-        BodyAbsent = "body_absent", Answer::Reject(421), 421, NEXT_PASS,
+        BodyAbsent = "body_absent", Answer::Reject(421), 421, PASS,
             "The request has no body, and no source outside the body holds a key.";
         BodyMalformed = "body_malformed", Answer::Reject(400), 400, NOTHING,
             "The body does not follow its format's grammar (RFC 8259 for JSON).";

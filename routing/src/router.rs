@@ -1,8 +1,17 @@
 //! One request's way through the core: head, body, decision.
 
+mod explain;
+mod reading;
+#[cfg(test)]
+mod tests;
+
+pub use explain::{Finding, Held};
+pub use reading::{Guard, Reading};
+
 use std::sync::Arc;
 
-use crate::body::{BodyError, BodyScanner, Candidate};
+use self::reading::Scan;
+use crate::body::Candidate;
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
 use crate::form::{FormQuery, FormScanner};
@@ -35,56 +44,31 @@ pub enum Opening {
     Read(Reading),
 }
 
-/// A body being read for its key.
-#[derive(Debug)]
-pub struct Reading {
-    router: Router,
-    scan: Scan,
-    contenders: Vec<Contender>,
-    content_length: Option<u64>,
-    received: u64,
-    broken: Option<BodyError>,
-}
-
-/// Watches the rest of a body whose decision is already on its way, so that no other key and no syntax error can
-/// follow unseen. Each chunk is to be passed on only after [`Guard::push`] has accepted it.
-#[derive(Debug)]
-pub struct Guard {
-    router: Router,
-    scan: Scan,
-    index: usize,
-}
-
-/// A source that may hold the key, in order of precedence.
+/// A source that may hold the key. A request has a list of them, in order of precedence.
 #[derive(Debug)]
 enum Contender {
-    /// The body scanner's nth source.
-    Body(usize),
-    /// A head source's finding. Only the last contender, or one whose reason is answered by `next`.
+    /// The `index`th source of this format.
+    Body { format: Format, index: usize },
+    /// A head source that holds something.
     Head(Found),
-}
-
-#[derive(Debug)]
-enum Scan {
-    Json(Box<JsonScanner>),
-    Form(Box<FormScanner>),
 }
 
 impl Router {
     /// Compiles a configuration for a tier.
     #[must_use]
     pub fn new(config: Config, tier: Tier) -> Self {
-        let pointers = config.sources.iter().filter_map(|source| match source {
-            Source::Json(pointer) => Some(pointer.clone()),
-            _ => None,
-        });
-        let json = JsonQuery::new(pointers.collect(), config.duplicates, config.limits.depth, config.limits.key_bytes);
-        let fields = config.sources.iter().filter_map(|source| match source {
-            Source::Form(name) => Some(name.clone()),
-            _ => None,
-        });
-        let form = FormQuery::new(fields.collect(), config.duplicates, config.limits.key_bytes);
-        Self(Arc::new(Shared { config, tier, json: Arc::new(json), form: Arc::new(form) }))
+        let (mut pointers, mut fields) = (Vec::new(), Vec::new());
+        for source in &config.sources {
+            match source {
+                Source::Json(pointer) => pointers.push(pointer.clone()),
+                Source::Form(name) => fields.push(name.clone()),
+                Source::Header(_) | Source::Query(_) | Source::Path(_) | Source::Cookie(_) => {}
+            }
+        }
+        let limits = config.limits;
+        let json = Arc::new(JsonQuery::new(pointers, config.duplicates, limits.depth, limits.key_bytes));
+        let form = Arc::new(FormQuery::new(fields, config.duplicates, limits.key_bytes));
+        Self(Arc::new(Shared { config, tier, json, form }))
     }
 
     /// The configuration it was compiled from.
@@ -98,267 +82,136 @@ impl Router {
     /// The caller has removed inbound routing and internal headers. `end_of_stream`: no body follows.
     #[must_use]
     pub fn open<H: Head + ?Sized>(&self, head: &H, end_of_stream: bool) -> Opening {
-        let config = self.config();
-        if let Err(reason) = config.scope.check(head) {
-            return Opening::Decided(self.answer(reason, None));
+        if let Err(reason) = self.config().scope.check(head) {
+            return Opening::Decided(self.answer(reason));
         }
         let tunnel = is_tunnel(head);
-        let has_body = !end_of_stream && !tunnel;
-        let mut contenders = Vec::new();
-        let (mut json, mut form) = (0, 0);
-        let (mut reads_json, mut reads_form) = (false, false);
-        for source in &config.sources {
-            match source.format() {
-                Some(Format::Json) => {
-                    contenders.push((Some(Format::Json), Contender::Body(json)));
-                    json += 1;
-                    reads_json = true;
-                }
-                Some(Format::Form) => {
-                    contenders.push((Some(Format::Form), Contender::Body(form)));
-                    form += 1;
-                    reads_form = true;
-                }
-                None => {
-                    let Some(found) = source.find(head, config.duplicates, config.limits.key_bytes) else { continue };
-                    let last = !matches!(&found, Err(reason) if self.is_next(*reason));
-                    contenders.push((None, Contender::Head(found)));
-                    if last {
-                        break;
-                    }
-                }
+        let contenders = self.contenders(head);
+        let reads_body = contenders.iter().any(|contender| matches!(contender, Contender::Body { .. }));
+        if !reads_body || end_of_stream || tunnel {
+            let otherwise = match (tunnel, reads_body) {
+                (true, _) => Reason::Upgrade,
+                (false, true) => Reason::BodyAbsent,
+                (false, false) => Reason::KeyMissing,
+            };
+            return Opening::Decided(self.pick(&contenders, None, otherwise));
+        }
+        match self.readable(head, &contenders) {
+            Ok(format) => {
+                let scan = match format {
+                    Format::Json => Scan::Json(Box::new(JsonScanner::new(Arc::clone(&self.0.json)))),
+                    Format::Form => Scan::Form(Box::new(FormScanner::new(Arc::clone(&self.0.form)))),
+                };
+                Opening::Read(Reading::new(self.clone(), scan, contenders, media::content_length(head)))
             }
+            Err(reason) if self.is_next(reason) => Opening::Decided(self.pick(&contenders, None, Reason::KeyMissing)),
+            Err(reason) => Opening::Decided(self.answer(reason)),
         }
-        let wants_body = reads_json || reads_form;
-        let head_only = |reason: Reason| {
-            let found = contenders.iter().rev().find_map(|(_, contender)| match contender {
-                Contender::Head(found) => Some(found),
-                Contender::Body(_) => None,
-            });
-            Opening::Decided(match found {
-                Some(found) => self.conclude(found.as_deref().map_err(|reason| *reason)),
-                None => self.answer(reason, None),
-            })
-        };
-        if !wants_body {
-            return head_only(if tunnel { Reason::Upgrade } else { Reason::KeyMissing });
-        }
-        if !has_body {
-            return head_only(if tunnel { Reason::Upgrade } else { Reason::BodyAbsent });
-        }
-        let format = config.content_types.format_of(head).and_then(|format| match format {
-            Format::Json if !reads_json => Err(Reason::ContentTypeUnsupported),
-            Format::Form if !reads_form => Err(Reason::ContentTypeUnsupported),
-            format => Ok(format),
-        });
-        let format = match format {
-            Ok(format) => format,
-            Err(reason) if self.is_next(reason) => return head_only(Reason::KeyMissing),
-            Err(reason) => return Opening::Decided(self.answer(reason, None)),
-        };
-        if media::is_encoded(head) {
-            return Opening::Decided(self.answer(Reason::BodyEncoded, None));
-        }
-        contenders.retain(|(of, _)| of.is_none_or(|of| of == format));
-        Opening::Read(Reading {
-            router: self.clone(),
-            scan: self.scan(format),
-            contenders: contenders.into_iter().map(|(_, contender)| contender).collect(),
-            content_length: media::content_length(head),
-            received: 0,
-            broken: None,
+    }
+
+    /// The answer to a reason without a key, among them those that only a tier can find: a limit, a deadline.
+    #[must_use]
+    pub fn answer(&self, reason: Reason) -> Decision {
+        self.answer_with(reason, None)
+    }
+
+    /// Every source, and for a body source its format and its number among those of that format.
+    fn sources(&self) -> impl Iterator<Item = (&Source, Option<(Format, usize)>)> {
+        let (mut json, mut form) = (0.., 0..);
+        self.config().sources.iter().map(move |source| {
+            let index = match source.format() {
+                Some(Format::Json) => json.next(),
+                Some(Format::Form) => form.next(),
+                None => None,
+            };
+            (source, source.format().zip(index))
         })
     }
 
-    /// The answer to a reason that a tier found itself (a limit, a deadline), or that has no key.
-    #[must_use]
-    pub fn reject_or_defer(&self, reason: Reason) -> Decision {
-        self.answer(reason, None)
+    /// The sources that may hold the key. Those behind a head source that does hold one do not matter.
+    fn contenders<H: Head + ?Sized>(&self, head: &H) -> Vec<Contender> {
+        let config = self.config();
+        let mut contenders = Vec::with_capacity(config.sources.len());
+        for (source, in_body) in self.sources() {
+            if let Some((format, index)) = in_body {
+                contenders.push(Contender::Body { format, index });
+            } else if let Some(found) = source.find(head, config.duplicates, config.limits.key_bytes) {
+                let last = !self.is_passed_over(&found);
+                contenders.push(Contender::Head(found));
+                if last {
+                    break;
+                }
+            }
+        }
+        contenders
     }
 
-    fn scan(&self, format: Format) -> Scan {
-        match format {
-            Format::Json => Scan::Json(Box::new(JsonScanner::new(Arc::clone(&self.0.json)))),
-            Format::Form => Scan::Form(Box::new(FormScanner::new(Arc::clone(&self.0.form)))),
+    /// The format of a body that a contender can read.
+    fn readable<H: Head + ?Sized>(&self, head: &H, contenders: &[Contender]) -> Result<Format, Reason> {
+        let actual = self.config().content_types.format_of(head)?;
+        let wanted =
+            contenders.iter().any(|contender| matches!(contender, Contender::Body { format, .. } if *format == actual));
+        match (wanted, media::is_encoded(head)) {
+            (false, _) => Err(Reason::ContentTypeUnsupported),
+            (true, true) => Err(Reason::BodyEncoded),
+            (true, false) => Ok(actual),
         }
     }
 
-    fn is_next(&self, reason: Reason) -> bool {
-        self.config().policy.answer(reason) == Answer::Next
+    /// The decision by the first contender that yields, or by the reason that none does.
+    fn pick(&self, contenders: &[Contender], body: Option<&Scan>, otherwise: Reason) -> Decision {
+        for contender in contenders {
+            let found = match (contender, body) {
+                (Contender::Head(found), _) => found.as_deref().map_err(|reason| *reason),
+                (Contender::Body { format, index }, Some(scan)) if *format == scan.format() => {
+                    match scan.get().candidate(*index) {
+                        Candidate::Missing => continue,
+                        Candidate::Found(key) => Ok(key),
+                        Candidate::Unusable(reason) => Err(reason),
+                    }
+                }
+                (Contender::Body { .. }, _) => continue,
+            };
+            if !self.is_passed_over(&found) {
+                return self.conclude(found);
+            }
+        }
+        self.answer(otherwise)
     }
 
     fn conclude(&self, found: Result<&str, Reason>) -> Decision {
         match found {
             Ok(key) => match self.config().placement.place(key) {
                 Some((cell, reason)) => Decision { outcome: Outcome::Cell(cell), reason },
-                None => self.answer(Reason::KeyUnplaced, Some(key)),
+                None => self.answer_with(Reason::KeyUnplaced, Some(key)),
             },
-            Err(reason) => self.answer(reason, None),
+            Err(reason) => self.answer(reason),
         }
     }
 
-    fn answer(&self, reason: Reason, key: Option<&str>) -> Decision {
-        let answer = self.config().policy.answer(reason);
-        let answer = match (answer, self.0.tier) {
-            // `next` with no source left, and `defer` with no tier left, come to the reason's own end.
-            (Answer::Next, _) | (Answer::Defer, Tier::Service) => reason.last_answer(),
+    fn answer_with(&self, reason: Reason, key: Option<&str>) -> Decision {
+        let answer = match (self.config().policy.answer(reason), self.0.tier) {
+            // Nobody is left to defer to.
+            (Answer::Defer, Tier::Service) => reason.last_answer(),
             (answer, _) => answer,
         };
-        let outcome = match answer {
-            Answer::Reject(status) => Outcome::Reject(status),
-            Answer::Use(cell) => Outcome::Cell(cell),
-            Answer::Pass => Outcome::Pass,
-            Answer::Defer => Outcome::Defer,
-            Answer::Hash => match key {
-                Some(key) => Outcome::Cell(self.config().placement.slots().place(key)),
-                None => Outcome::Reject(421),
-            },
-            Answer::Next => Outcome::Reject(421),
+        let outcome = match (answer, key) {
+            (Answer::Reject(status), _) => Outcome::Reject(status),
+            (Answer::Use(cell), _) => Outcome::Cell(cell),
+            (Answer::Pass, _) => Outcome::Pass,
+            (Answer::Defer, _) => Outcome::Defer,
+            (Answer::Hash, Some(key)) => Outcome::Cell(self.config().placement.slots().place(key)),
+            // The configuration refuses both; refusing the request is the answer that cannot misroute.
+            (Answer::Hash, None) | (Answer::Next, _) => Outcome::Reject(421),
         };
         Decision { outcome, reason }
     }
-}
 
-impl Reading {
-    /// The request's Content-Length, if it has one.
-    #[must_use]
-    pub fn content_length(&self) -> Option<u64> {
-        self.content_length
+    fn is_next(&self, reason: Reason) -> bool {
+        self.config().policy.answer(reason) == Answer::Next
     }
 
-    /// How many bytes of the body have been scanned.
-    #[must_use]
-    pub fn received(&self) -> u64 {
-        self.received
-    }
-
-    /// Scans the next chunk.
-    ///
-    /// # Errors
-    /// The body is malformed: the decision is final, the rest need not be read.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<(), Decision> {
-        self.received = self.received.saturating_add(chunk.len() as u64);
-        let broken = match self.broken {
-            Some(error) => Some(error),
-            None => self.scan.get_mut().push(chunk).err(),
-        };
-        match broken {
-            None => Ok(()),
-            Some(error) => {
-                self.broken = Some(error);
-                Err(self.router.answer(error.reason, None))
-            }
-        }
-    }
-
-    /// If the first source that may hold the key does hold it, and only a conflict could change that: the decision,
-    /// and the guard that must see the rest of the body before anyone else does. Otherwise the reading goes on.
-    ///
-    /// # Errors
-    /// The key is not known yet: the reading, unchanged.
-    pub fn settle(self) -> Result<(Decision, Guard), Self> {
-        let Some(Contender::Body(index)) = self.contenders.first() else { return Err(self) };
-        let index = *index;
-        let scanner = self.scan.get();
-        if self.broken.is_some() || !scanner.is_settled(index) {
-            return Err(self);
-        }
-        let decision = match scanner.candidate(index) {
-            Candidate::Found(key) => self.router.conclude(Ok(key)),
-            Candidate::Unusable(reason) if !self.router.is_next(reason) => self.router.answer(reason, None),
-            Candidate::Unusable(_) | Candidate::Missing => return Err(self),
-        };
-        Ok((decision, Guard { router: self.router, scan: self.scan, index }))
-    }
-
-    /// The body is complete: the decision.
-    #[must_use]
-    pub fn finish(&mut self) -> Decision {
-        if self.received > 0 {
-            let broken = match self.broken {
-                Some(error) => Some(error),
-                None => self.scan.get_mut().finish().err(),
-            };
-            if let Some(error) = broken {
-                self.broken = Some(error);
-                return self.router.answer(error.reason, None);
-            }
-        }
-        let scanner = self.scan.get();
-        for contender in &self.contenders {
-            let found = match contender {
-                Contender::Head(found) => found.as_deref().map_err(|reason| *reason),
-                // A body of no bytes is no body.
-                Contender::Body(_) if self.received == 0 => continue,
-                Contender::Body(index) => match scanner.candidate(*index) {
-                    Candidate::Missing => continue,
-                    Candidate::Found(key) => Ok(key),
-                    Candidate::Unusable(reason) => Err(reason),
-                },
-            };
-            if !matches!(found, Err(reason) if self.router.is_next(reason)) {
-                return self.router.conclude(found);
-            }
-        }
-        self.router.answer(if self.received == 0 { Reason::BodyAbsent } else { Reason::KeyMissing }, None)
-    }
-
-    /// Where and why the body is malformed, once [`Reading::push`] or [`Reading::finish`] has said so.
-    #[must_use]
-    pub fn broken(&self) -> Option<BodyError> {
-        self.broken
-    }
-}
-
-impl Guard {
-    /// Scans a chunk that is about to be passed on.
-    ///
-    /// # Errors
-    /// The key is named again, or the body is malformed. The request must end before the upstream has a complete
-    /// body; the decision is always a rejection, as the request can no longer change its cell.
-    pub fn push(&mut self, chunk: &[u8]) -> Result<(), Decision> {
-        let scanned = self.scan.get_mut().push(chunk);
-        self.check(scanned)
-    }
-
-    /// The body is about to end.
-    ///
-    /// # Errors
-    /// As for [`Guard::push`].
-    pub fn finish(&mut self) -> Result<(), Decision> {
-        let scanned = self.scan.get_mut().finish();
-        self.check(scanned)
-    }
-
-    fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {
-        match (scanned, self.scan.get().candidate(self.index)) {
-            (Err(error), _) => Err(self.conflict(error.reason)),
-            (Ok(()), Candidate::Unusable(Reason::KeyDuplicated)) => Err(self.conflict(Reason::KeyDuplicated)),
-            (Ok(()), _) => Ok(()),
-        }
-    }
-
-    fn conflict(&self, reason: Reason) -> Decision {
-        let status = match self.router.config().policy.answer(reason) {
-            Answer::Reject(status) => status,
-            _ => 400,
-        };
-        Decision { outcome: Outcome::Reject(status), reason }
-    }
-}
-
-impl Scan {
-    fn get(&self) -> &dyn BodyScanner {
-        match self {
-            Scan::Json(scanner) => scanner.as_ref(),
-            Scan::Form(scanner) => scanner.as_ref(),
-        }
-    }
-
-    fn get_mut(&mut self) -> &mut dyn BodyScanner {
-        match self {
-            Scan::Json(scanner) => scanner.as_mut(),
-            Scan::Form(scanner) => scanner.as_mut(),
-        }
+    fn is_passed_over<T>(&self, found: &Result<T, Reason>) -> bool {
+        matches!(found, Err(reason) if self.is_next(*reason))
     }
 }
