@@ -1,4 +1,22 @@
-//! The configuration, one schema for both tiers: what is in force once it has been read and checked.
+//! The configuration, one schema for both tiers: read, checked, and then in force.
+//!
+//! Text becomes a tree with positions (`tree`), the tree becomes plain structs of the schema (`raw`), and these become
+//! a [`Config`] (`check`), in which every invariant between the parts holds. Each step's errors name file, line,
+//! column and field ([`ConfigError`]).
+
+mod bounded;
+mod check;
+mod de;
+mod error;
+mod raw;
+#[cfg(feature = "schema")]
+mod schema;
+mod suggest;
+mod tree;
+
+pub use error::{ConfigError, Problem};
+#[cfg(feature = "schema")]
+pub use schema::schema;
 
 use crate::key::Duplicates;
 use crate::media::ContentTypes;
@@ -6,6 +24,11 @@ use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::scope::Scope;
 use crate::source::Source;
+use error::Report;
+use tree::{Node, Place, SyntaxError};
+
+/// The longest configuration, in bytes. It bounds what a file can make us hold.
+pub const MAX_TEXT: usize = 256 << 20;
 
 /// A checked configuration. Every invariant between its parts holds.
 #[derive(Clone, Debug)]
@@ -46,9 +69,72 @@ pub struct Limits {
 }
 
 impl Config {
+    /// Reads a JSON configuration. `file` is what errors call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, or the first thing where the rest cannot be judged.
+    pub fn from_json(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let root = parse(text, file, tree::parse_json)?;
+        read(&root, text, file)
+    }
+
+    /// Reads a YAML configuration. `file` is what errors call it.
+    ///
+    /// # Errors
+    /// As for [`Config::from_json`].
+    #[cfg(feature = "yaml")]
+    pub fn from_yaml(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let root = parse(text, file, tree::parse_yaml)?;
+        read(&root, text, file)
+    }
+
+    /// Reads a configuration by its file's name: JSON if that ends in `.json`, YAML otherwise.
+    ///
+    /// # Errors
+    /// As for [`Config::from_json`].
+    #[cfg(feature = "yaml")]
+    pub fn from_file_name(text: &str, file: &str) -> Result<Self, ConfigError> {
+        if is_json(file) { Self::from_json(text, file) } else { Self::from_yaml(text, file) }
+    }
+
     /// A cell's name.
     #[must_use]
     pub fn cell_name(&self, cell: crate::CellId) -> &str {
         self.cells.get(usize::from(cell.0)).map_or("", |name| name)
     }
+}
+
+/// Checks a configuration and writes it as compact JSON, as the filter reads it.
+///
+/// # Errors
+/// As for [`Config::from_json`].
+#[cfg(feature = "yaml")]
+pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
+    let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
+    read(&root, text, file)?;
+    serde_json::to_string(&root)
+        .map_err(|error| ConfigError::one(file, text, Place::Offset(0), String::new(), error.to_string()))
+}
+
+#[cfg(feature = "yaml")]
+fn is_json(file: &str) -> bool {
+    std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+fn parse(text: &str, file: &str, parser: fn(&str) -> Result<Node, SyntaxError>) -> Result<Node, ConfigError> {
+    let refuse = |error: SyntaxError| ConfigError::one(file, text, error.place, String::new(), error.message);
+    if text.len() > MAX_TEXT {
+        return Err(refuse(SyntaxError { place: Place::Offset(0), message: "longer than 256MiB".into() }));
+    }
+    parser(text).map_err(refuse)
+}
+
+fn read(root: &Node, text: &str, file: &str) -> Result<Config, ConfigError> {
+    let raw: raw::RawConfig = de::read(root).map_err(|fault| {
+        let (at, path, message) = fault.into_parts();
+        ConfigError::one(file, text, Place::Offset(at), path, message)
+    })?;
+    let mut report = Report::new(root);
+    let config = check::check(&raw, &mut report);
+    report.finish(config, file, text)
 }

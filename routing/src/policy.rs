@@ -45,4 +45,9 @@ impl Policy {
             *slot = answer;
         }
     }
+
+    /// Whether any reason is answered by a slot.
+    pub(crate) fn hashes(&self) -> bool {
+        self.answers.contains(&Answer::Hash)
+    }
 }

@@ -1,0 +1,219 @@
+//! Numbers with bounds, as written in a configuration.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
+
+/// An integer from `MIN` to `MAX`.
+///
+/// An integral float counts: a protobuf `Struct`, through which some control planes pass configurations, has no integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Int<const MIN: u64, const MAX: u64>(pub(super) u64);
+
+/// A number of bytes from `MIN` to `MAX`: an integer, or a string such as `"64KiB"`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size<const MIN: u64, const MAX: u64>(pub(super) u64);
+
+/// The largest integer a double holds exactly together with all smaller ones.
+pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
+
+const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Int<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Number { min: MIN, max: MAX, bytes: false };
+        deserializer.deserialize_any(number).map(Self)
+    }
+}
+
+impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Size<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = Number { min: MIN, max: MAX, bytes: true };
+        deserializer.deserialize_any(number).map(Self)
+    }
+}
+
+/// One visitor for all bounds, so that its code exists once.
+#[derive(Clone, Copy)]
+struct Number {
+    min: u64,
+    max: u64,
+    bytes: bool,
+}
+
+impl Visitor<'_> for Number {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.bytes {
+            write!(f, "a size from {} to {}", Bytes(self.min), Bytes(self.max))
+        } else {
+            write!(f, "an integer from {} to {}", self.min, self.max)
+        }
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
+        if (self.min..=self.max).contains(&value) {
+            Ok(value)
+        } else {
+            Err(E::invalid_value(Unexpected::Unsigned(value), &self))
+        }
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<u64, E> {
+        match u64::try_from(value) {
+            Ok(value) => self.visit_u64(value),
+            Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integral and within 0..2^53")]
+    #[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is a double")]
+    fn visit_f64<E: Error>(self, value: f64) -> Result<u64, E> {
+        // `%` is exact, and NaN fails every comparison.
+        if value % 1.0 == 0.0 && (0.0..=MAX_SAFE as f64).contains(&value) {
+            self.visit_u64(value as u64)
+        } else {
+            Err(E::invalid_value(Unexpected::Float(value), &self))
+        }
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        let found = Unexpected::Str(text);
+        if !self.bytes {
+            return Err(E::invalid_value(found, &self));
+        }
+        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let unit = text.get(digits.len()..).unwrap_or_default();
+        let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+        let factor = if unit.is_empty() { Some(1) } else { factor };
+        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
+        match (digits.parse::<u64>(), factor) {
+            (Ok(number), Some(factor)) if all_digits => match number.checked_mul(factor) {
+                Some(bytes) if (self.min..=self.max).contains(&bytes) => Ok(bytes),
+                _ => Err(E::invalid_value(found, &self)),
+            },
+            _ => Err(E::invalid_value(found, &WithUnits(self))),
+        }
+    }
+}
+
+struct WithUnits(Number);
+
+impl serde::de::Expected for WithUnits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)?;
+        f.write_str(" in bytes or with the unit KiB, MiB or GiB")
+    }
+}
+
+/// A number of bytes, in the largest unit that divides it.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
+            Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}
+
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+    use serde::{Serialize, Serializer};
+
+    use super::{Bytes, Int, Size};
+
+    /// For defaults.
+    impl<const MIN: u64, const MAX: u64> Serialize for Int<MIN, MAX> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.serialize_u64(self.0)
+        }
+    }
+
+    /// For defaults.
+    impl<const MIN: u64, const MAX: u64> Serialize for Size<MIN, MAX> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            serializer.collect_str(&Bytes(self.0))
+        }
+    }
+
+    impl<const MIN: u64, const MAX: u64> JsonSchema for Int<MIN, MAX> {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            format!("Int{MIN}To{MAX}").into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "type": "integer", "minimum": MIN, "maximum": MAX })
+        }
+    }
+
+    impl<const MIN: u64, const MAX: u64> JsonSchema for Size<MIN, MAX> {
+        fn inline_schema() -> bool {
+            true
+        }
+
+        fn schema_name() -> Cow<'static, str> {
+            format!("Size{MIN}To{MAX}").into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({ "anyOf": [
+                { "type": "integer", "minimum": MIN, "maximum": MAX },
+                { "type": "string", "pattern": "^[0-9]+(KiB|MiB|GiB)?$" },
+            ] })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error, F64Deserializer, StrDeserializer, U64Deserializer};
+
+    use super::*;
+
+    type Depth = Int<1, 1024>;
+    type Inspect = Size<1024, 0x100_0000>;
+
+    fn size(text: &str) -> Result<u64, String> {
+        let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
+        Inspect::deserialize(deserializer).map(|size| size.0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn sizes() {
+        for (text, bytes) in [("1024", 1024), ("1KiB", 1024), ("64KiB", 65536), ("16MiB", 16 << 20)] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+        for bad in ["", "KiB", "64k", "64KB", "64 KiB", "64kib", "1.5KiB", "-1KiB", "+1KiB", "1KiBs", "٣KiB", "1KiB "]
+        {
+            assert!(size(bad).unwrap_err().contains("with the unit KiB, MiB or GiB"), "{bad}");
+        }
+        for outside in ["1023", "17MiB", "1GiB", "99999999999GiB"] {
+            assert!(size(outside).unwrap_err().ends_with("expected a size from 1KiB to 16MiB"), "{outside}");
+        }
+    }
+
+    #[test]
+    fn integers() {
+        let float = |value: f64| {
+            let deserializer: F64Deserializer<Error> = value.into_deserializer();
+            Depth::deserialize(deserializer).map(|depth| depth.0)
+        };
+        assert_eq!(float(64.0), Ok(64));
+        for bad in [64.5, 0.0, -0.0, -1.0, 1025.0, 1e300, f64::NAN, f64::INFINITY] {
+            assert!(float(bad).is_err(), "{bad}");
+        }
+        let deserializer: U64Deserializer<Error> = 1025u64.into_deserializer();
+        assert!(Depth::deserialize(deserializer).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! The rules between the parts of a configuration.
+//!
+//! Every check notes its problem and goes on, so that one run reports them all; the [`Config`] that comes out is used
+//! only if there were none.
+
+mod headers;
+mod placement;
+mod policy;
+mod sources;
+
+use super::error::{Report, Step, quote};
+use super::raw::{RawConfig, RawContentTypes, RawLimits, RawScope};
+use super::suggest::hint;
+use super::{Config, Limits};
+use crate::decision::CellId;
+use crate::media::{ContentTypes, MediaType, is_token};
+use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
+use crate::scope::Scope;
+
+/// The word that means `placement.default` in a policy.
+const DEFAULT: &str = "default";
+
+/// The longest `version`, in characters.
+const MAX_VERSION: usize = 128;
+
+/// Checks everything that one field's type cannot.
+pub(super) fn check(raw: &RawConfig, report: &mut Report<'_>) -> Config {
+    if raw.version.chars().count() > MAX_VERSION || raw.version.chars().any(char::is_control) {
+        let message = format!("expected at most {MAX_VERSION} characters, none of them a control character");
+        report.problem(&[Step::Of("version")], message);
+    }
+    let cells = Cells::new(&raw.cells, report);
+    let limits = limits(&raw.limits, report);
+    let routing_header = headers::routing_header(&raw.routing_header, report);
+    let sources = sources::sources(&raw.key, &routing_header, report);
+    let policy = policy::policy(&raw.policy, &cells, raw.placement.default.as_deref(), report);
+    let placement = placement::placement(&raw.placement, &cells, limits.key_bytes, policy.hashes(), report);
+    Config {
+        version: raw.version.clone(),
+        routing_header,
+        cells: raw.cells.clone(),
+        scope: scope(&raw.applies_to, report),
+        content_types: content_types(&raw.content_types, report),
+        sources,
+        duplicates: raw.duplicates,
+        placement,
+        policy,
+        limits,
+    }
+}
+
+/// The cells by name.
+struct Cells<'a> {
+    names: &'a [Box<str>],
+    by_name: Vec<(&'a str, CellId)>,
+}
+
+impl<'a> Cells<'a> {
+    fn new(names: &'a [Box<str>], report: &mut Report<'_>) -> Self {
+        if names.is_empty() || names.len() > MAX_CELLS {
+            let message = format!("expected from 1 to {MAX_CELLS} cells, found {}", names.len());
+            report.problem(&[Step::Of("cells")], message);
+        }
+        let mut by_name: Vec<_> = (0..).map(CellId).zip(names).map(|(id, name)| (&**name, id)).collect();
+        by_name.sort_unstable();
+        for (index, name) in names.iter().enumerate() {
+            let path = [Step::Of("cells"), Step::Item(index)];
+            let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+            if !legal || name.is_empty() || name.len() > MAX_CELL_NAME {
+                let message = format!(
+                    "expected a name of 1 to {MAX_CELL_NAME} letters, digits, `.`, `_` and `-`, found {}",
+                    quote(name)
+                );
+                report.problem(&path, message);
+            } else if &**name == DEFAULT {
+                report.problem(&path, "`default` is no cell's name: in a policy it means `placement.default`".into());
+            }
+        }
+        for pair in by_name.windows(2) {
+            if let [(first, _), (second, id)] = pair
+                && first == second
+            {
+                let path = [Step::Of("cells"), Step::Item(usize::from(id.0))];
+                report.problem(&path, format!("{} is in the list already", quote(second)));
+            }
+        }
+        Self { names, by_name }
+    }
+
+    /// The cell of a name, or a problem at the path.
+    fn find(&self, name: &str, path: &[Step<'_>], report: &mut Report<'_>) -> Option<CellId> {
+        let index = self.by_name.partition_point(|(other, _)| *other < name);
+        match self.by_name.get(index) {
+            Some((found, id)) if *found == name => Some(*id),
+            _ => {
+                report.problem(path, format!("{} is not one of the cells {}", quote(name), self.list(name)));
+                None
+            }
+        }
+    }
+
+    /// The names for an error message, with the nearest one picked out.
+    fn list(&self, wanted: &str) -> String {
+        const SHOWN: usize = 8;
+        let shown: Vec<_> = self.names.iter().take(SHOWN).map(|name| &**name).collect();
+        let more = if self.names.len() > SHOWN { ", …" } else { "" };
+        format!("[{}{more}]{}", shown.join(", "), hint(wanted, self.names.iter().map(|name| &**name)))
+    }
+}
+
+fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
+    let (inspect_bytes, stream_bytes) = (raw.inspect_bytes.0, raw.stream_bytes.0);
+    if stream_bytes < inspect_bytes {
+        let message = format!(
+            "expected at least limits.inspect_bytes ({inspect_bytes} bytes), found {stream_bytes}: the service takes \
+             what is too large for the filter"
+        );
+        report.problem(&[Step::Of("limits"), Step::Of("stream_bytes")], message);
+    }
+    // Both are at most 4,096.
+    let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    Limits { inspect_bytes, stream_bytes, key_bytes: small(raw.key_bytes.0), depth: small(raw.depth.0) }
+}
+
+fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    let methods = list(raw.methods.as_deref(), "applies_to", "methods", report, |method| {
+        if !is_token(method.as_bytes()) {
+            Err(format!("expected a method such as `POST`, found {}", quote(method)))
+        } else if let Some(known) = KNOWN.iter().find(|known| **known != method && known.eq_ignore_ascii_case(method)) {
+            Err(format!("methods are compared exactly: write `{known}`"))
+        } else {
+            Ok(Box::from(method))
+        }
+    });
+    let paths = list(raw.paths.as_deref(), "applies_to", "paths", report, |path| {
+        if path.starts_with('/') && !path.contains(['?', '#']) {
+            Ok(Box::from(path))
+        } else {
+            Err(format!("expected the beginning of a path, with a leading `/` and no query, found {}", quote(path)))
+        }
+    });
+    Scope { methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
+}
+
+fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {
+    let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
+    let defaults = ContentTypes::default();
+    let json = list(raw.json.as_deref(), "content_types", "json", report, parse).unwrap_or(defaults.json);
+    let form = list(raw.form.as_deref(), "content_types", "form", report, parse).unwrap_or(defaults.form);
+    if let Some(index) = form.iter().position(|media_type| json.contains(media_type)) {
+        let path = [Step::Of("content_types"), Step::Of("form"), Step::Item(index)];
+        report.problem(&path, "this media type is read as JSON already".into());
+    }
+    ContentTypes { json, form }
+}
+
+/// Checks each item of a list that, where it is given, must not be empty.
+fn list<T>(
+    items: Option<&[Box<str>]>,
+    section: &str,
+    field: &str,
+    report: &mut Report<'_>,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Option<Vec<T>> {
+    let path = [Step::Of(section), Step::Of(field)];
+    let items = items?;
+    if items.is_empty() {
+        report.problem(&path, "expected at least one item (leave the field out for its default)".into());
+    }
+    let mut parsed = Vec::with_capacity(items.len());
+    for (index, item) in items.iter().enumerate() {
+        match parse(item) {
+            Ok(item) => parsed.push(item),
+            Err(message) => report.problem(&[Step::Of(section), Step::Of(field), Step::Item(index)], message),
+        }
+    }
+    Some(parsed)
+}

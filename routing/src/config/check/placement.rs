@@ -1,0 +1,87 @@
+//! Placement: every cell known, every key possible, and something that places.
+
+use super::super::error::{Report, Step, quote};
+use super::super::raw::{RawPlacement, RawSlots, Table};
+use super::Cells;
+use crate::decision::CellId;
+use crate::key;
+use crate::placement::{DEFAULT_SLOTS, Placement, Rules, Slots};
+
+const PLACEMENT: Step<'static> = Step::Of("placement");
+
+pub(super) fn placement(
+    raw: &RawPlacement,
+    cells: &Cells<'_>,
+    key_bytes: usize,
+    hashes: bool,
+    report: &mut Report<'_>,
+) -> Placement {
+    let default =
+        raw.default.as_deref().and_then(|name| cells.find(name, &[PLACEMENT, Step::Of(super::DEFAULT)], report));
+    let mut table = |name: &'static str, table| keys(table, name, cells, key_bytes, report);
+    let (overrides, exact, prefixes) =
+        (table("overrides", &raw.overrides), table("exact", &raw.exact), table("prefixes", &raw.prefixes));
+    let empty = raw.overrides.0.is_empty() && raw.exact.0.is_empty() && raw.prefixes.0.is_empty();
+    if empty && raw.slots.is_none() && raw.default.is_none() {
+        let message = "expected at least one of `overrides`, `exact`, `prefixes`, `slots` and `default`: nothing here \
+                       places a key";
+        report.problem(&[PLACEMENT], message.into());
+    }
+    let weights = raw.slots.as_ref().map(|slots| weights(slots, cells, report));
+    // A table costs time to make: not for a configuration that is refused, nor for one that does not use it.
+    let slots = match (&raw.slots, weights) {
+        _ if !report.is_empty() => Slots::default(),
+        (Some(slots), Some(weights)) => {
+            let count = u32::try_from(slots.count.0).unwrap_or(DEFAULT_SLOTS);
+            Slots::new(count, slots.seed.0, named(cells).zip(weights).map(|((id, name), weight)| (id, name, weight)))
+        }
+        _ if hashes => Slots::new(DEFAULT_SLOTS, 0, named(cells).map(|(id, name)| (id, name, 1))),
+        _ => Slots::default(),
+    };
+    Placement::new(Rules { overrides, exact, prefixes, slots, by_slot: raw.slots.is_some(), default })
+}
+
+fn named<'a>(cells: &Cells<'a>) -> impl Iterator<Item = (CellId, &'a str)> {
+    (0..).map(CellId).zip(cells.names).map(|(id, name)| (id, &**name))
+}
+
+/// Each cell's weight, in the order of the cells.
+fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u32> {
+    let Some(Table(entries)) = &raw.weights else { return vec![1; cells.names.len()] };
+    let path = [PLACEMENT, Step::Of("slots"), Step::Of("weights")];
+    let mut weights = vec![None; cells.names.len()];
+    for (name, weight) in entries {
+        let [placement, slots, table] = path;
+        let cell = cells.find(name, &[placement, slots, table, Step::Name(name)], report);
+        if let Some(slot) = cell.and_then(|cell| weights.get_mut(usize::from(cell.0))) {
+            *slot = u32::try_from(weight.0).ok();
+        }
+    }
+    if let Some((name, _)) = cells.names.iter().zip(&weights).find(|(_, weight)| weight.is_none()) {
+        report.problem(&path, format!("{} has no weight: name every cell, with 0 to drain it", quote(name)));
+    } else if weights.iter().all(|weight| *weight == Some(0)) {
+        report.problem(&path, "expected at least one weight above 0".into());
+    }
+    weights.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// A table of keys or prefixes.
+fn keys<'a>(
+    Table(entries): &'a Table<Box<str>>,
+    table: &'static str,
+    cells: &Cells<'_>,
+    key_bytes: usize,
+    report: &mut Report<'_>,
+) -> Vec<(&'a str, CellId)> {
+    let mut keys = Vec::with_capacity(entries.len());
+    for (key, cell) in entries {
+        if let Err(reason) = key::check(key.as_bytes(), key_bytes) {
+            let message = format!("no request's key can be {}: {}", quote(key), reason.text());
+            report.problem(&[PLACEMENT, Step::Of(table), Step::Name(key)], message);
+        }
+        if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Of(table), Step::Of(key)], report) {
+            keys.push((&**key, cell));
+        }
+    }
+    keys
+}

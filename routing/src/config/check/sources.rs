@@ -1,0 +1,70 @@
+//! The list of sources.
+
+use super::super::error::{Report, Step, quote};
+use super::super::raw::RawSource;
+use super::headers::source_header;
+use crate::media::is_token;
+use crate::source::Source;
+
+/// The most sources.
+const MAX_SOURCES: usize = 32;
+
+/// The longest name of a field, parameter or cookie, and the longest pointer or template, in bytes.
+const MAX_NAME: usize = 256;
+
+pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
+    if raw.is_empty() || raw.len() > MAX_SOURCES {
+        let message = format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len());
+        report.problem(&[Step::Of("key")], message);
+    }
+    let mut sources: Vec<Source> = Vec::with_capacity(raw.len().min(MAX_SOURCES));
+    for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
+        let (kind, source) = source(raw, routing_header);
+        let path = [Step::Of("key"), Step::Item(index), Step::Of(kind)];
+        match source {
+            Ok(source) if sources.contains(&source) => {
+                report.problem(&path, "this source is in the list already".into())
+            }
+            Ok(source) => sources.push(source),
+            Err(message) => report.problem(&path, message),
+        }
+    }
+    sources
+}
+
+fn source(raw: &RawSource, routing_header: &str) -> (&'static str, Result<Source, String>) {
+    match raw {
+        RawSource::Json(text) => ("json", short(text).and_then(|text| Ok(Source::Json(parse(text)?)))),
+        RawSource::Form(name) => ("form", field_name(name).map(Source::Form)),
+        RawSource::Header(name) => ("header", source_header(name, routing_header).map(Source::Header)),
+        RawSource::Query(name) => ("query", field_name(name).map(Source::Query)),
+        RawSource::Path(text) => ("path", short(text).and_then(|text| Ok(Source::Path(parse(text)?)))),
+        RawSource::Cookie(name) => ("cookie", cookie_name(name).map(Source::Cookie)),
+    }
+}
+
+fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| format!("{error}, found {}", quote(text)))
+}
+
+fn short(text: &str) -> Result<&str, String> {
+    if text.len() > MAX_NAME {
+        Err(format!("expected at most {MAX_NAME} bytes, found {}", text.len()))
+    } else {
+        Ok(text)
+    }
+}
+
+fn field_name(name: &str) -> Result<Box<str>, String> {
+    if name.is_empty() { Err("expected a name, found an empty string".into()) } else { short(name).map(Box::from) }
+}
+
+/// RFC 6265 cookie names are tokens; no other name can ever match.
+fn cookie_name(name: &str) -> Result<Box<str>, String> {
+    let name = short(name)?;
+    if is_token(name.as_bytes()) {
+        Ok(name.into())
+    } else {
+        Err(format!("expected a cookie's name (RFC 6265), found {}", quote(name)))
+    }
+}

@@ -1,0 +1,318 @@
+//! Tree to Rust types: a serde deserializer whose errors know the field they are about.
+
+use std::fmt;
+
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    Deserialize, DeserializeSeed, Deserializer, EnumAccess, Error, Expected, IntoDeserializer, MapAccess, SeqAccess,
+    Unexpected, VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use super::error::{push_item, push_name, quote};
+use super::suggest::nearest;
+use super::tree::{Entry, Node, Value};
+
+/// The first place where a tree does not have the expected shape.
+#[derive(Debug)]
+pub(super) struct Fault {
+    at: Option<usize>,
+    /// From the fault up to the root.
+    steps: Vec<Step>,
+    message: String,
+}
+
+#[derive(Debug)]
+enum Step {
+    Name(Box<str>),
+    Item(usize),
+}
+
+/// Reads a whole tree.
+pub(super) fn read<'de, T: Deserialize<'de>>(root: &'de Node) -> Result<T, Fault> {
+    T::deserialize(root).map_err(|fault| fault.at(root.at))
+}
+
+impl Fault {
+    fn new(message: String) -> Self {
+        Self { at: None, steps: Vec::new(), message }
+    }
+
+    /// Places the fault, unless a deeper value has placed it.
+    fn at(mut self, at: usize) -> Self {
+        self.at.get_or_insert(at);
+        self
+    }
+
+    fn inside(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Offset, path and message.
+    pub(super) fn into_parts(self) -> (usize, String, String) {
+        let mut path = String::new();
+        for step in self.steps.iter().rev() {
+            match step {
+                Step::Name(name) => push_name(&mut path, name),
+                Step::Item(index) => push_item(&mut path, *index),
+            }
+        }
+        (self.at.unwrap_or_default(), path, self.message)
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl Error for Fault {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::new(message.to_string())
+    }
+
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        let found = match unexpected {
+            Unexpected::Bool(value) => value.to_string(),
+            Unexpected::Unsigned(value) => value.to_string(),
+            Unexpected::Signed(value) => value.to_string(),
+            Unexpected::Float(value) => value.to_string(),
+            Unexpected::Str(text) => quote(text),
+            other => other.to_string(),
+        };
+        Self::new(format!("expected {expected}, found {found}"))
+    }
+
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        Self::invalid_type(unexpected, expected)
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(unknown("word", variant, expected))
+    }
+
+    fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(unknown("field", field, expected))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new("this field is missing and has no default".into()).inside(Step::Name(field.into()))
+    }
+
+    fn duplicate_field(field: &'static str) -> Self {
+        Self::new("this field stands here twice".into()).inside(Step::Name(field.into()))
+    }
+}
+
+fn unknown(what: &str, found: &str, expected: &[&str]) -> String {
+    match nearest(found, expected.iter().copied()) {
+        Some(near) => format!("unknown {what} {}; did you mean `{near}`?", quote(found)),
+        None => {
+            let expected: Vec<_> = expected.iter().filter(|name| !name.starts_with('$')).copied().collect();
+            format!("unknown {what} {}, expected one of `{}`", quote(found), expected.join("`, `"))
+        }
+    }
+}
+
+impl Node {
+    fn mismatch(&self, expected: &dyn fmt::Display) -> Fault {
+        let advice = match (&self.value, expected.to_string().as_str()) {
+            (Value::Unsigned(_) | Value::Negative(_) | Value::Float(_) | Value::Bool(_), "a string") => {
+                " (write it in quotes)"
+            }
+            (Value::Null, _) => " (leave the field out for its default)",
+            _ => "",
+        };
+        Fault::new(format!("expected {expected}, found {}{advice}", self.value.describe())).at(self.at)
+    }
+}
+
+impl<'de> Deserializer<'de> for &'de Node {
+    type Error = Fault;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.value {
+            Value::Null => Err(self.mismatch(&Expectation(&visitor))),
+            Value::Bool(value) => visitor.visit_bool(*value),
+            Value::Unsigned(value) => visitor.visit_u64(*value),
+            Value::Negative(value) => visitor.visit_i64(*value),
+            Value::Float(value) => visitor.visit_f64(*value),
+            Value::Text(text) => visitor.visit_borrowed_str(text),
+            Value::List(items) => visitor.visit_seq(Items { items: items.iter(), index: 0 }),
+            Value::Map(entries) => visitor.visit_map(Entries { entries: entries.iter(), value: None }),
+        }
+        .map_err(|fault| fault.at(self.at))
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.value {
+            Value::Text(_) => self.deserialize_any(visitor),
+            _ => Err(self.mismatch(&"a string")),
+        }
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        self.deserialize_str(visitor)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.value {
+            Value::List(_) => self.deserialize_any(visitor),
+            _ => Err(self.mismatch(&"a list")),
+        }
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+        match &self.value {
+            Value::Map(_) => self.deserialize_any(visitor),
+            _ => Err(self.mismatch(&"a map")),
+        }
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        self.deserialize_map(visitor)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _name: &'static str, visitor: V) -> Result<V::Value, Fault> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Fault> {
+        let variant = match &self.value {
+            Value::Text(word) => Variant { at: self.at, word, node: None },
+            Value::Map(entries) => match entries.as_slice() {
+                [Entry { at, name, node }] => Variant { at: *at, word: name, node: Some(node) },
+                others => {
+                    let names: Vec<_> = others.iter().map(|entry| quote(&entry.name)).collect();
+                    let message = format!("expected one entry, found {} [{}]", names.len(), names.join(", "));
+                    return Err(Fault::new(message).at(self.at));
+                }
+            },
+            _ => return Err(self.mismatch(&Expectation(&visitor))),
+        };
+        visitor.visit_enum(variant).map_err(|fault| fault.at(self.at))
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct
+        identifier ignored_any
+    }
+}
+
+/// What a visitor expects, in its own words.
+struct Expectation<'a, V>(&'a V);
+
+impl<'de, V: Visitor<'de>> fmt::Display for Expectation<'_, V> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.expecting(f)
+    }
+}
+
+struct Items<'de> {
+    items: std::slice::Iter<'de, Node>,
+    index: usize,
+}
+
+impl<'de> SeqAccess<'de> for Items<'de> {
+    type Error = Fault;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
+        let Some(item) = self.items.next() else { return Ok(None) };
+        let index = self.index;
+        self.index += 1;
+        seed.deserialize(item).map(Some).map_err(|fault| fault.at(item.at).inside(Step::Item(index)))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.items.len())
+    }
+}
+
+struct Entries<'de> {
+    entries: std::slice::Iter<'de, Entry>,
+    value: Option<&'de Entry>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'de> {
+    type Error = Fault;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
+        self.value = self.entries.next();
+        let Some(entry) = self.value else { return Ok(None) };
+        let name: StrDeserializer<'de, Fault> = (*entry.name).into_deserializer();
+        seed.deserialize(name).map(Some).map_err(|fault| fault.at(entry.at).inside(Step::Name(entry.name.clone())))
+    }
+
+    fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
+        let Some(entry) = self.value else { return Err(Fault::new("a value without a name".into())) };
+        seed.deserialize(&entry.node).map_err(|fault| fault.at(entry.node.at).inside(Step::Name(entry.name.clone())))
+    }
+
+    fn size_hint(&self) -> Option<usize> {
+        Some(self.entries.len())
+    }
+}
+
+/// A word (`defer`), or a map with one entry (`reject: 400`).
+struct Variant<'de> {
+    at: usize,
+    word: &'de str,
+    node: Option<&'de Node>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'de> {
+    type Error = Fault;
+    type Variant = Self;
+
+    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Fault> {
+        let word: StrDeserializer<'de, Fault> = self.word.into_deserializer();
+        let variant = seed.deserialize(word).map_err(|fault| fault.at(self.at))?;
+        Ok((variant, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'de> {
+    type Error = Fault;
+
+    fn unit_variant(self) -> Result<(), Fault> {
+        match self.node {
+            None => Ok(()),
+            Some(_) => Err(Fault::new(format!("expected the bare word `{}`, without a value", self.word)).at(self.at)),
+        }
+    }
+
+    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
+        match self.node {
+            None => Err(Fault::new(format!("expected `{}: …`, found the bare word", self.word)).at(self.at)),
+            Some(node) => {
+                seed.deserialize(node).map_err(|fault| fault.at(node.at).inside(Step::Name(self.word.into())))
+            }
+        }
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value, Fault> {
+        Err(Fault::new("unsupported".into()))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _visitor: V) -> Result<V::Value, Fault> {
+        Err(Fault::new("unsupported".into()))
+    }
+}

@@ -1,0 +1,144 @@
+//! The JSON Schema (draft 2020-12), for editors and CI. It is generated from `raw`, so it cannot say other things.
+//!
+//! A schema sees one field at a time: whether a cell exists, say, only [`super::Config`]'s constructors know.
+
+use std::borrow::Cow;
+
+use schemars::generate::SchemaSettings;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Map, Value, json};
+
+use super::raw::{RawConfig, RawPolicy, Table};
+use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
+use crate::policy::Answer;
+use crate::reason::Reason;
+
+/// The configuration's JSON Schema.
+#[must_use]
+pub fn schema() -> Value {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<RawConfig>();
+    let mut schema = schema.to_value();
+    refuse_null(&mut schema);
+    if let Some(Value::Object(definitions)) = schema.get_mut("$defs") {
+        definitions.insert("Reject".into(), reject());
+        definitions.insert("Use".into(), use_cell());
+    }
+    schema
+}
+
+/// A field that may be left out is an `Option`, which schemars takes to be nullable. It is not: an empty field in YAML
+/// is more often an oversight than a wish.
+fn refuse_null(schema: &mut Value) {
+    let null = json!({ "type": "null" });
+    match schema {
+        Value::Object(object) => {
+            if let Some(Value::Array(types)) = object.get_mut("type") {
+                types.retain(|name| name != "null");
+                if let [one] = types.as_slice() {
+                    let one = one.clone();
+                    object.insert("type".into(), one);
+                }
+            }
+            if let Some(Value::Array(options)) = object.get_mut("anyOf")
+                && options.contains(&null)
+            {
+                options.retain(|option| *option != null);
+                if let [Value::Object(one)] = options.as_slice() {
+                    let one = one.clone();
+                    object.remove("anyOf");
+                    object.extend(one);
+                }
+            }
+            if object.get("default") == Some(&Value::Null) {
+                object.remove("default");
+            }
+            object.values_mut().for_each(refuse_null);
+        }
+        Value::Array(items) => items.iter_mut().for_each(refuse_null),
+        _ => {}
+    }
+}
+
+fn reject() -> Value {
+    json!({
+        "description": "Answer the client with this status and an RFC 9457 problem document.",
+        "type": "object",
+        "properties": { "reject": { "type": "integer", "minimum": 400, "maximum": 599 } },
+        "required": ["reject"],
+        "additionalProperties": false,
+    })
+}
+
+fn use_cell() -> Value {
+    json!({
+        "description": "Send the request to this cell; `default` is `placement.default`.",
+        "type": "object",
+        "properties": { "use": { "type": "string" } },
+        "required": ["use"],
+        "additionalProperties": false,
+    })
+}
+
+pub(super) fn cells(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array",
+        "items": {
+            "type": "string",
+            "pattern": format!("^[A-Za-z0-9._-]{{1,{MAX_CELL_NAME}}}$"),
+            "not": { "const": "default" },
+        },
+        "minItems": 1,
+        "maxItems": MAX_CELLS,
+        "uniqueItems": true,
+    })
+}
+
+impl JsonSchema for RawPolicy {
+    fn schema_name() -> Cow<'static, str> {
+        "Policy".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let failed = Reason::ALL.iter().filter(|reason| !reason.is_placed());
+        let properties: Map<_, _> = failed.map(|reason| (reason.label().to_owned(), answer(*reason))).collect();
+        json_schema!({
+            "description": "What to do where there is no key or no cell, by reason.",
+            "type": "object",
+            "properties": properties,
+            "additionalProperties": false,
+        })
+    }
+}
+
+fn answer(reason: Reason) -> Value {
+    let allowed = reason.allowed();
+    let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
+    let words: Vec<_> = words.iter().filter(|(_, allowed)| *allowed).map(|(word, _)| *word).collect();
+    let mut options = vec![json!({ "$ref": "#/$defs/Reject" }), json!({ "$ref": "#/$defs/Use" })];
+    if !words.is_empty() {
+        options.push(json!({ "enum": words }));
+    }
+    let default = match reason.default_answer() {
+        Answer::Reject(status) => json!({ "reject": status }),
+        _ => json!("defer"),
+    };
+    json!({ "description": reason.text(), "default": default, "anyOf": options })
+}
+
+impl<T: JsonSchema> JsonSchema for Table<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        format!("TableOf{}", T::schema_name()).into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "object",
+            "additionalProperties": generator.subschema_for::<T>(),
+            "propertyNames": { "minLength": 1 },
+        })
+    }
+}

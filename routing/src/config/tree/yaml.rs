@@ -1,0 +1,139 @@
+//! YAML 1.2 to tree: one document, no anchors or aliases, no merge keys, no tags beyond the core schema's.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
+
+use super::{Entry, MAX_DEPTH, Node, Place, SyntaxError, Value};
+
+/// Parses one YAML document.
+pub(in super::super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+    let options = serde_saphyr::options! {
+        budget: serde_saphyr::budget! {
+            // A configuration without repetition cannot unfold into more than was written.
+            max_anchors: 0,
+            max_aliases: 0,
+            max_depth: MAX_DEPTH,
+            flow_nesting_limit: MAX_DEPTH,
+            max_documents: 1,
+            // Large tables are legitimate; the text's length bounds these.
+            max_events: usize::MAX,
+            max_nodes: usize::MAX,
+            max_total_scalar_bytes: usize::MAX,
+        },
+        duplicate_keys: DuplicateKeyPolicy::Error,
+        merge_keys: MergeKeyPolicy::Error,
+        reject_unsupported_tags: true,
+        strict_booleans: true,
+        with_snippet: false,
+    };
+    serde_saphyr::from_str_with_options::<Spanned<Untyped>>(text, options)
+        .map(Untyped::into_node)
+        .map_err(|error| syntax_error(&error))
+}
+
+fn syntax_error(error: &Error) -> SyntaxError {
+    let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
+    let place = Place::Line(usize_of(location.line()), usize_of(location.column()));
+    let message = match error {
+        Error::DuplicateMappingKey { key: Some(key), .. } => {
+            format!("{} stands here for the second time", super::super::error::quote(key))
+        }
+        Error::MultipleDocuments { .. } => "expected one document, found a second one".into(),
+        Error::Budget { breach, .. } => match breach {
+            serde_saphyr::budget::BudgetBreach::Depth { .. } => "nested too deep".into(),
+            serde_saphyr::budget::BudgetBreach::Anchors { .. } | serde_saphyr::budget::BudgetBreach::Aliases { .. } => {
+                "anchors and aliases are not supported".into()
+            }
+            _ => "too large".into(),
+        },
+        other => one_line(&other.to_string()),
+    };
+    SyntaxError { place, message }
+}
+
+/// The parser's own words, without the position that is stated already.
+fn one_line(message: &str) -> String {
+    let line = message.lines().next().unwrap_or_default();
+    line.rfind(" at line ").and_then(|end| line.get(..end)).unwrap_or(line).to_owned()
+}
+
+fn usize_of(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// A value whose children, not itself, know where they stand.
+struct Untyped(Value);
+
+impl Untyped {
+    fn into_node(spanned: Spanned<Self>) -> Node {
+        Node { at: offset(&spanned), value: spanned.value.0 }
+    }
+}
+
+fn offset<T>(spanned: &Spanned<T>) -> usize {
+    spanned.referenced.span().byte_offset().map_or(0, usize_of)
+}
+
+struct UntypedVisitor;
+
+impl<'de> Visitor<'de> for UntypedVisitor {
+    type Value = Untyped;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Untyped, E> {
+        Ok(Untyped(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Untyped, E> {
+        Ok(Untyped(Value::Null))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Untyped, E> {
+        Ok(Untyped(Value::Bool(value)))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Untyped, E> {
+        Ok(Untyped(Value::Unsigned(value)))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Untyped, E> {
+        Ok(Untyped(u64::try_from(value).map_or(Value::Negative(value), Value::Unsigned)))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Untyped, E> {
+        Ok(Untyped(Value::Float(value)))
+    }
+
+    fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Untyped, E> {
+        Ok(Untyped(Value::Text(value.into())))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Untyped, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(Untyped::into_node(item));
+        }
+        Ok(Untyped(Value::List(items)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Untyped, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(name) = map.next_key::<Spanned<Box<str>>>()? {
+            let node = Untyped::into_node(map.next_value()?);
+            entries.push(Entry { at: offset(&name), name: name.value, node });
+        }
+        super::refuse_duplicates(&entries).map_err(|error| A::Error::custom(error.message))?;
+        Ok(Untyped(Value::Map(entries)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Untyped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UntypedVisitor)
+    }
+}

@@ -1,0 +1,51 @@
+//! Beginnings of keys, the longest of which counts.
+
+use super::table::Table;
+use crate::decision::CellId;
+
+/// Prefixes to cells: one table for all, asked once for each length that occurs, from the longest down.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prefixes {
+    lengths: Box<[usize]>,
+    table: Table,
+}
+
+impl Prefixes {
+    /// Distinct prefixes.
+    pub(super) fn new<'a>(prefixes: impl ExactSizeIterator<Item = (&'a str, CellId)> + Clone) -> Self {
+        let mut lengths: Vec<_> = prefixes.clone().map(|(prefix, _)| prefix.len()).collect();
+        lengths.sort_unstable_by(|left, right| right.cmp(left));
+        lengths.dedup();
+        Self { lengths: lengths.into(), table: Table::new(prefixes) }
+    }
+
+    /// The cell of the longest prefix of the key.
+    pub(super) fn get(&self, key: &str) -> Option<CellId> {
+        // A length inside a character is no prefix's: prefixes are whole characters.
+        self.lengths.iter().filter_map(|length| key.get(..*length)).find_map(|start| self.table.get(start))
+    }
+
+    /// The table of all prefixes.
+    pub(super) fn table(&self) -> &Table {
+        &self.table
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_wins() {
+        let prefixes = [("e", CellId(1)), ("eu-", CellId(2)), ("eu-west-", CellId(3)), ("å", CellId(4))];
+        let prefixes = Prefixes::new(prefixes.into_iter());
+        assert_eq!(prefixes.get("eu-west-1"), Some(CellId(3)));
+        assert_eq!(prefixes.get("eu-west"), Some(CellId(2)));
+        assert_eq!(prefixes.get("eu-"), Some(CellId(2)));
+        assert_eq!(prefixes.get("eu"), Some(CellId(1)));
+        assert_eq!(prefixes.get("us"), None);
+        assert_eq!(prefixes.get(""), None);
+        assert_eq!(prefixes.get("åland"), Some(CellId(4)));
+        assert_eq!(prefixes.get("ä"), None);
+    }
+}

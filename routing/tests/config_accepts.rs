@@ -1,0 +1,144 @@
+//! What a configuration means once it is accepted.
+
+use cellgate_routing::{Answer, CellId, Config, Duplicates, Reason};
+
+const FULL: &str = r#"
+version: demo-1
+routing_header: X-Cell
+cells: [cell-a, cell-b, cell-c]
+applies_to: { methods: [POST, PUT], paths: [/api/] }
+content_types: { json: [application/json], form: [application/x-www-form-urlencoded] }
+key:
+  - json: /tenant/id
+  - form: tenant_id
+  - header: X-Tenant-Id
+  - query: tenant
+  - path: /orgs/{key}
+  - cookie: tenant
+duplicates: last
+placement:
+  overrides: { acme: cell-b }
+  exact: { globex: cell-a, 007: cell-c, "true": cell-c }
+  prefixes: { "eu-": cell-c }
+  slots: { count: 1024, seed: 7, weights: { cell-a: 1, cell-b: 2, cell-c: 0 } }
+  default: cell-a
+policy:
+  key_missing: { use: default }
+  key_boolean: { use: cell-b }
+  body_malformed: { reject: 422 }
+  body_too_large: defer
+  key_null: next
+  key_unplaced: hash
+limits: { inspect_bytes: 32KiB, stream_bytes: 8MiB, key_bytes: 128, depth: 32 }
+"#;
+
+const LEAST: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"json":"/t"}],"placement":{"default":"a"}}"#;
+
+#[test]
+fn every_field_arrives() {
+    let config = Config::from_yaml(FULL, "cellgate.yaml").unwrap();
+    assert_eq!(&*config.version, "demo-1");
+    assert_eq!(&*config.routing_header, "x-cell");
+    assert_eq!(config.cells, ["cell-a", "cell-b", "cell-c"].map(Box::from));
+    assert_eq!(config.scope.methods, ["POST", "PUT"].map(Box::from));
+    assert_eq!(config.scope.paths, ["/api/"].map(Box::from));
+    assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (1, 1));
+    let sources: Vec<_> = config.sources.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        sources,
+        [
+            "json /tenant/id",
+            "form tenant_id",
+            "header x-tenant-id",
+            "query tenant",
+            "path /orgs/{key}",
+            "cookie tenant"
+        ]
+    );
+    assert_eq!(config.duplicates, Duplicates::Last);
+    let limits = config.limits;
+    assert_eq!(
+        (limits.inspect_bytes, limits.stream_bytes, limits.key_bytes, limits.depth),
+        (32 << 10, 8 << 20, 128, 32)
+    );
+}
+
+#[test]
+fn placement_and_policy_are_in_force() {
+    let config = Config::from_yaml(FULL, "cellgate.yaml").unwrap();
+    let place = |key| config.placement.place(key).map(|(cell, reason)| (config.cell_name(cell), reason));
+    assert_eq!(place("acme"), Some(("cell-b", Reason::Override)));
+    assert_eq!(place("globex"), Some(("cell-a", Reason::Exact)));
+    // Keys are taken as written, whatever YAML makes of such scalars elsewhere.
+    assert_eq!(place("007"), Some(("cell-c", Reason::Exact)));
+    assert_eq!(place("true"), Some(("cell-c", Reason::Exact)));
+    assert_eq!(place("eu-initech"), Some(("cell-c", Reason::Prefix)));
+    assert_eq!(place("initech").unwrap().1, Reason::Slot);
+    assert_eq!(config.placement.slots().owners().len(), 1024);
+    assert!(!config.placement.slots().owners().contains(&CellId(2)), "cell-c is drained");
+
+    for (reason, answer) in [
+        (Reason::KeyMissing, Answer::Use(CellId(0))),
+        (Reason::KeyBoolean, Answer::Use(CellId(1))),
+        (Reason::BodyMalformed, Answer::Reject(422)),
+        (Reason::BodyTooLarge, Answer::Defer),
+        (Reason::KeyNull, Answer::Next),
+        (Reason::KeyUnplaced, Answer::Hash),
+        (Reason::BodyTruncated, Reason::BodyTruncated.default_answer()),
+    ] {
+        assert_eq!(config.policy.answer(reason), answer, "{reason}");
+    }
+}
+
+#[test]
+fn defaults() {
+    let config = Config::from_json(LEAST, "least.json").unwrap();
+    let limits = config.limits;
+    assert_eq!(
+        (limits.inspect_bytes, limits.stream_bytes, limits.key_bytes, limits.depth),
+        (32 << 10, 16 << 20, 256, 64)
+    );
+    assert_eq!(config.duplicates, Duplicates::Reject);
+    assert!(config.scope.methods.is_empty() && config.scope.paths.is_empty());
+    assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (2, 1));
+    for reason in Reason::ALL {
+        assert_eq!(config.policy.answer(*reason), reason.default_answer());
+    }
+}
+
+#[test]
+fn json_and_yaml_are_one_schema() {
+    let json = cellgate_routing::config::to_json(FULL, "cellgate.yaml").unwrap();
+    let config = Config::from_json(&json, "cellgate.json").unwrap();
+    assert_eq!(config.placement.place("007"), Some((CellId(2), Reason::Exact)));
+    assert_eq!(cellgate_routing::config::to_json(&json, "cellgate.json").unwrap(), json, "rendering is stable");
+    // JSON is YAML, too.
+    Config::from_yaml(&json, "cellgate.yaml").unwrap();
+}
+
+#[test]
+fn the_order_of_fields_is_kept() {
+    let json = cellgate_routing::config::to_json(LEAST, "least.json").unwrap();
+    assert_eq!(json, LEAST);
+}
+
+#[test]
+fn a_protobuf_struct_writes_integers_as_doubles() {
+    let text = LEAST.replace(r#""default":"a""#, r#""slots":{"count":16384.0,"seed":7.0}"#);
+    let config = Config::from_json(&text, "struct.json").unwrap();
+    assert_eq!(config.placement.slots().owners().len(), 16_384);
+}
+
+#[test]
+fn without_slots_hash_shares_out_equally() {
+    let text = LEAST.replace(r#"["a"]"#, r#"["a","b"]"#).replace(r#""default":"a""#, r#""exact":{"k":"a"}"#);
+    let plain = Config::from_json(&text, "plain.json").unwrap();
+    assert!(plain.placement.slots().owners().is_empty(), "no table is made for nothing");
+    let text = text.replace(r#""placement""#, r#""policy":{"key_unplaced":"hash"},"placement""#);
+    let config = Config::from_json(&text, "hash.json").unwrap();
+    assert_eq!(config.placement.place("other"), None);
+    let owners = config.placement.slots().owners();
+    assert_eq!(owners.len(), 16_384);
+    let first = owners.iter().filter(|cell| **cell == CellId(0)).count();
+    assert!((7_900..8_500).contains(&first), "{first}");
+}
