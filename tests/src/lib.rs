@@ -1,1 +1,61 @@
-//! The end-to-end harness.
+//! The end-to-end harness: real Envoy, the real filter and service, and cells that tell what they received.
+//!
+//! A test is a module of `tests/tests/e2e/`, one behaviour each, named in its `main.rs`:
+//!
+//! ```no_run
+//! use cellgate_tests::client::Request;
+//! use cellgate_tests::options::Options;
+//! use cellgate_tests::stack::Stack;
+//!
+//! # async fn test() {
+//! // Three cells, the ext-proc service, and Envoy with the filter, on free ports. The configuration is
+//! // `options::sample_config()` unless `.config(json!({...}))` gives another.
+//! let stack = Stack::start(Options::default().buffer_limit(32 * 1024)).await;
+//!
+//! let answer = stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
+//! assert_eq!(answer.cell(), "cell-b");
+//! assert_eq!(answer.received("x-cell"), ["cell-b"]);
+//! assert_eq!(stack.ext_proc_streams().await, 0);
+//!
+//! // Any request, over both protocols; header names and values may be any bytes.
+//! let request = Request::post("/upload?n=1").header("x-cell", "cell-c").pieces(["{\"tenant\":", "{}}"]);
+//! let answer = stack.send_h2(&request).await;
+//! assert_eq!(answer.status, 400);
+//!
+//! // What Envoy says about it afterwards.
+//! assert_eq!(stack.envoy().access_line("/upload?n=1").await.code(), 400);
+//! # }
+//! ```
+//!
+//! - [`stack`]: everything at once; [`options`] is what a test may choose about it.
+//! - [`client`]: requests written byte by byte or frame by frame ([`client::Http1`], [`client::Http2`]).
+//! - [`cell`]: what arrived, complete or not; failing, slow and silent cells; tunnels and gRPC.
+//! - [`envoy`]: statistics, access log, live change of the filter's configuration.
+//! - [`ext_proc`]: kill, freeze, drain, restart, metrics.
+//! - [`wait`]: conditions with a deadline. No test sleeps.
+//!
+//! Every test has a stack of its own, so tests run in parallel. Logs are shown only when a test fails. A trap in the
+//! filter or a panic in the service fails the test that caused it, whatever it asserts.
+
+pub mod artifacts;
+pub mod cell;
+pub mod client;
+pub mod envoy;
+pub mod ext_proc;
+pub mod options;
+pub mod ports;
+pub mod process;
+pub mod stack;
+pub mod wait;
+
+use sha2::{Digest, Sha256};
+
+/// SHA-256 in hexadecimal, as the cells report it.
+#[must_use]
+pub fn sha256(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

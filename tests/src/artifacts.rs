@@ -1,0 +1,52 @@
+//! Where the programs under test are. `make test` builds them and names them by these variables.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+/// The Envoy version that is used unless another is asked for.
+pub const DEFAULT_ENVOY: &str = "1.40.0";
+
+/// The Envoy binary: `$ENVOY`, or the one that `scripts/envoy.sh` installed.
+///
+/// # Errors
+/// When there is none, with what to do about it.
+pub fn envoy() -> Result<PathBuf> {
+    find("ENVOY", "Envoy", &[&format!(".tools/envoy-{DEFAULT_ENVOY}/envoy")])
+}
+
+/// The proxy-wasm module: `$CELLGATE_WASM`, or the last one built.
+///
+/// # Errors
+/// When there is none, with what to do about it.
+pub fn wasm() -> Result<PathBuf> {
+    find("CELLGATE_WASM", "the proxy-wasm module", &["target/cellgate.wasm"])
+}
+
+/// The `cellgate` program: `$CELLGATE_BIN`, or the last one built, development builds first.
+///
+/// # Errors
+/// When there is none, with what to do about it.
+pub fn cellgate() -> Result<PathBuf> {
+    find("CELLGATE_BIN", "the cellgate program", &["target/debug/cellgate", "target/release/cellgate"])
+}
+
+/// The root of the checkout.
+#[must_use]
+pub fn checkout() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+fn find(variable: &str, what: &str, places: &[&str]) -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
+        let path = checkout().join(named);
+        if !path.is_file() {
+            bail!("{variable} names {}, which is not there", path.display());
+        }
+        return Ok(path);
+    }
+    match places.iter().map(|place| checkout().join(place)).find(|path| path.is_file()) {
+        Some(path) => Ok(path),
+        None => bail!("{what} is not in {}: run `make test`, which builds it, or set {variable}", places.join(" or ")),
+    }
+}

@@ -1,0 +1,67 @@
+//! Byte and frame echoes: upgraded connections and gRPC calls.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request};
+use hyper::body::{Body, Frame, Incoming};
+use hyper_util::rt::TokioIo;
+
+use super::ledger::Entry;
+
+/// Sends every byte of an upgraded connection back until the other side ends it.
+pub(super) async fn echo_bytes(request: Request<Incoming>) {
+    if let Ok(connection) = hyper::upgrade::on(request).await {
+        let (mut read, mut write) = tokio::io::split(TokioIo::new(connection));
+        // The other side may break it off: that is how tunnels end.
+        let _ = tokio::io::copy(&mut read, &mut write).await;
+    }
+}
+
+/// A request body sent back as it arrives, with `grpc-status: 0` as its trailer.
+#[derive(Debug)]
+pub(super) struct GrpcEcho {
+    incoming: Incoming,
+    entry: Entry,
+    received: u64,
+    ended: bool,
+}
+
+impl GrpcEcho {
+    pub(super) fn new(incoming: Incoming, entry: Entry) -> Self {
+        Self { incoming, entry, received: 0, ended: false }
+    }
+
+    fn end(&mut self) -> Frame<Bytes> {
+        self.ended = true;
+        self.entry.complete(String::new(), Vec::new());
+        Frame::trailers(HeaderMap::from_iter([(
+            http::HeaderName::from_static("grpc-status"),
+            HeaderValue::from_static("0"),
+        )]))
+    }
+}
+
+impl Body for GrpcEcho {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
+            Some(Ok(frame)) if frame.is_data() => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            Some(Ok(_)) | None => self.end(),
+        };
+        self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+        let received = self.received;
+        self.entry.progress(received);
+        Poll::Ready(Some(Ok(frame)))
+    }
+}

@@ -1,0 +1,113 @@
+//! A cell's record of what reached it, complete or not.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::seen::{Ending, Seen};
+
+/// Requests beyond this are counted and not kept: a benchmark sends millions.
+const KEPT: usize = 10_000;
+
+/// All requests of one cell.
+#[derive(Debug, Default)]
+pub(super) struct Ledger(Mutex<Book>);
+
+#[derive(Debug, Default)]
+struct Book {
+    seen: Vec<Seen>,
+    arrived: u64,
+    complete: u64,
+    broken: u64,
+}
+
+impl Ledger {
+    /// Enters a request that has begun. It counts as broken unless [`Entry::complete`] is called.
+    pub(super) fn enter(self: &Arc<Self>, seen: Seen) -> Entry {
+        let mut book = self.book();
+        book.arrived += 1;
+        let kept = (book.seen.len() < KEPT).then_some(book.seen.len());
+        if kept.is_some() {
+            book.seen.push(seen.clone());
+        }
+        drop(book);
+        Entry { ledger: Arc::clone(self), seen, kept }
+    }
+
+    pub(super) fn all(&self) -> Vec<Seen> {
+        self.book().seen.clone()
+    }
+
+    pub(super) fn arrived(&self) -> u64 {
+        self.book().arrived
+    }
+
+    pub(super) fn ended(&self, ending: Ending) -> u64 {
+        let book = self.book();
+        match ending {
+            Ending::Open => book.arrived - book.complete - book.broken,
+            Ending::Complete => book.complete,
+            Ending::Broken => book.broken,
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A request in progress.
+#[derive(Debug)]
+pub(super) struct Entry {
+    ledger: Arc<Ledger>,
+    seen: Seen,
+    kept: Option<usize>,
+}
+
+impl Entry {
+    /// The request as far as it is known.
+    pub(super) fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Notes that `count` body bytes have been received in all.
+    pub(super) fn progress(&mut self, count: u64) {
+        self.seen.body_bytes = count;
+        let mut book = self.ledger.book();
+        if let Some(kept) = self.kept.and_then(|index| book.seen.get_mut(index)) {
+            kept.body_bytes = count;
+        }
+    }
+
+    /// Notes that the last byte has arrived.
+    pub(super) fn complete(&mut self, sha256: String, trailers: Vec<(String, String)>) -> &Seen {
+        self.seen.sha256 = sha256;
+        self.seen.trailers = trailers;
+        self.end(Ending::Complete);
+        &self.seen
+    }
+
+    fn end(&mut self, ending: Ending) {
+        if self.seen.ending != Ending::Open {
+            return;
+        }
+        self.seen.ending = ending;
+        match ending {
+            Ending::Open => (),
+            Ending::Complete => self.ledger.book().complete += 1,
+            Ending::Broken => self.ledger.book().broken += 1,
+        }
+        self.publish();
+    }
+
+    fn publish(&self) {
+        let mut book = self.ledger.book();
+        if let Some(kept) = self.kept.and_then(|index| book.seen.get_mut(index)) {
+            kept.clone_from(&self.seen);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.end(Ending::Broken);
+    }
+}

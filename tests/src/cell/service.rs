@@ -1,0 +1,101 @@
+//! How a cell answers one request.
+
+use std::future::pending;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt, Empty, Full};
+use hyper::body::Incoming;
+use sha2::{Digest, Sha256};
+
+use super::echo::{GrpcEcho, echo_bytes};
+use super::ledger::Entry;
+use super::seen::{Seen, fields};
+use super::{Reading, SERVED_BY, Shared};
+
+pub(super) type Reply = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
+
+/// Answers a request, or fails when its body breaks off.
+pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Result<Reply, hyper::Error> {
+    let positions = cell.switches.now();
+    let (head, body) = request.into_parts();
+    let mut entry = cell.ledger.enter(Seen::open(&head));
+    let mut reply = if is_tunnel(&head) {
+        entry.complete(String::new(), Vec::new());
+        tunnel(Request::from_parts(head, body))
+    } else if is_grpc(&head) {
+        let mut reply = Response::new(GrpcEcho::new(body, entry).boxed_unsync());
+        reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        reply
+    } else {
+        match positions.reading {
+            Reading::Never => pending().await,
+            Reading::Early => describe(entry.seen(), &cell),
+            Reading::Whole => read_then_describe(&cell, body, &mut entry).await?,
+        }
+    };
+    tokio::time::sleep(positions.delay).await;
+    if let Ok(name) = HeaderValue::from_str(&cell.name) {
+        reply.headers_mut().insert(SERVED_BY, name);
+    }
+    Ok(reply)
+}
+
+async fn read_then_describe(cell: &Shared, body: Incoming, entry: &mut Entry) -> Result<Reply, hyper::Error> {
+    let (sha256, trailers) = read(body, entry).await?;
+    let reply = describe(entry.complete(sha256, trailers), cell);
+    Ok(with_status(reply, cell.switches.status()))
+}
+
+/// Reads a body to its end: its hash and its trailers. Memory stays at one frame.
+async fn read(mut body: Incoming, entry: &mut Entry) -> Result<(String, Vec<(String, String)>), hyper::Error> {
+    let mut hash = Sha256::new();
+    let mut count = 0;
+    let mut trailers = HeaderMap::new();
+    while let Some(frame) = body.frame().await {
+        match frame?.into_data() {
+            Ok(data) => {
+                hash.update(&data);
+                count += data.len() as u64;
+                entry.progress(count);
+            }
+            Err(frame) => trailers = frame.into_trailers().unwrap_or_default(),
+        }
+    }
+    Ok((crate::hex(&hash.finalize()), fields(&trailers)))
+}
+
+fn describe(seen: &Seen, cell: &Shared) -> Reply {
+    let text = seen.describe(&cell.name).to_string();
+    let mut reply = Response::new(Full::from(text).map_err(|never| match never {}).boxed_unsync());
+    reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    reply
+}
+
+fn with_status(mut reply: Reply, status: StatusCode) -> Reply {
+    *reply.status_mut() = status;
+    reply
+}
+
+fn is_tunnel(head: &Parts) -> bool {
+    head.method == Method::CONNECT || head.headers.contains_key(header::UPGRADE)
+}
+
+fn is_grpc(head: &Parts) -> bool {
+    head.headers.get(header::CONTENT_TYPE).is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// Accepts an upgrade or a CONNECT and sends every byte back.
+fn tunnel(request: Request<Incoming>) -> Reply {
+    let mut reply = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    if let Some(protocol) = request.headers().get(header::UPGRADE).cloned() {
+        *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        reply.headers_mut().insert(header::UPGRADE, protocol);
+    }
+    tokio::spawn(echo_bytes(request));
+    reply
+}

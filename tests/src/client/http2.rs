@@ -1,0 +1,186 @@
+//! HTTP/2 with prior knowledge: frames in the order and at the time a test wants.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use bytes::{Bytes, BytesMut};
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::{Body, Request, Response, latin1};
+use crate::wait;
+
+/// One connection. Dropping it closes it.
+#[derive(Debug)]
+pub struct Http2 {
+    requests: SendRequest<Bytes>,
+    driver: JoinHandle<()>,
+}
+
+/// One request in progress.
+#[derive(Debug)]
+pub struct Http2Stream {
+    sink: SendStream<Bytes>,
+    response: ResponseFuture,
+}
+
+impl Http2 {
+    /// Connects and exchanges settings.
+    ///
+    /// # Errors
+    /// When the connection is refused or the other side does not speak HTTP/2.
+    pub async fn connect(address: SocketAddr) -> Result<Self> {
+        let socket = TcpStream::connect(address).await.with_context(|| format!("{address}"))?;
+        socket.set_nodelay(true)?;
+        let (requests, connection) = h2::client::handshake(socket).await?;
+        let driver = tokio::spawn(async move {
+            // Its error reaches every stream, where the test sees it.
+            let _ = connection.await;
+        });
+        Ok(Self { requests, driver })
+    }
+
+    /// Sends the head alone; the body is the caller's to send.
+    ///
+    /// # Errors
+    /// When the head is not one, or the connection is gone.
+    pub async fn open(&self, request: &Request) -> Result<Http2Stream> {
+        self.start(request, false).await
+    }
+
+    /// Sends a request with its body and trailers, and reads the answer.
+    ///
+    /// # Errors
+    /// When there is no complete response.
+    pub async fn send(&self, request: &Request) -> Result<Response> {
+        let bodiless = matches!(request.body, Body::None) && request.trailers.is_empty();
+        let Http2Stream { sink, response } = self.start(request, bodiless).await?;
+        let mut sink = Sink(sink);
+        let mut writing = std::pin::pin!(async move { if bodiless { Ok(()) } else { sink.body(request).await } });
+        let mut reading = std::pin::pin!(receive(response));
+        let both = async {
+            tokio::select! {
+                answer = &mut reading => answer,
+                // A body that was refused half way is no error: the answer tells.
+                _ = &mut writing => reading.await,
+            }
+        };
+        wait::within("the response", both).await
+    }
+
+    async fn start(&self, request: &Request, end: bool) -> Result<Http2Stream> {
+        let mut requests = wait::within("a free stream", async { Ok(self.requests.clone().ready().await?) }).await?;
+        let (response, sink) = requests.send_request(request.to_http2_head()?, end)?;
+        Ok(Http2Stream { sink, response })
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Http2Stream {
+    /// Sends bytes, as flow control allows.
+    ///
+    /// # Errors
+    /// When the stream is reset or the other side stops reading.
+    pub async fn data(&mut self, bytes: impl Into<Bytes>) -> Result<()> {
+        send_data(&mut self.sink, bytes.into()).await
+    }
+
+    /// Sends one last DATA frame, which may be empty, with END_STREAM.
+    ///
+    /// # Errors
+    /// When the stream is reset.
+    pub fn finish(&mut self, bytes: impl Into<Bytes>) -> Result<()> {
+        Ok(self.sink.send_data(bytes.into(), true)?)
+    }
+
+    /// Sends trailers, which end the request.
+    ///
+    /// # Errors
+    /// When the stream is reset or a name is not one.
+    pub fn trailers(&mut self, trailers: &[(&str, &str)]) -> Result<()> {
+        let owned: Vec<_> = trailers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Ok(self.sink.send_trailers(fields(&owned)?)?)
+    }
+
+    /// Resets the stream with CANCEL, as a client that goes away does.
+    pub fn reset(mut self) {
+        self.sink.send_reset(Reason::CANCEL);
+    }
+
+    /// Reads the answer.
+    ///
+    /// # Errors
+    /// When the stream is reset before it is complete.
+    pub async fn response(self) -> Result<Response> {
+        wait::within("the response", receive(self.response)).await
+    }
+
+    /// Waits for the answer's head and gives both directions of the stream, for streaming calls and tunnels.
+    ///
+    /// # Errors
+    /// When the stream is reset.
+    pub async fn duplex(self) -> Result<(http::response::Parts, SendStream<Bytes>, RecvStream)> {
+        let answer = wait::within("the response", async { Ok(self.response.await?) }).await?;
+        let (head, body) = answer.into_parts();
+        Ok((head, self.sink, body))
+    }
+}
+
+struct Sink(SendStream<Bytes>);
+
+impl Sink {
+    async fn body(&mut self, request: &Request) -> Result<()> {
+        match &request.body {
+            Body::None => (),
+            Body::Sized(bytes) => send_data(&mut self.0, bytes.clone()).await?,
+            Body::Pieces(pieces) => {
+                for piece in pieces {
+                    send_data(&mut self.0, piece.clone()).await?;
+                }
+            }
+        }
+        if request.trailers.is_empty() {
+            return Ok(self.0.send_data(Bytes::new(), true)?);
+        }
+        Ok(self.0.send_trailers(fields(&request.trailers)?)?)
+    }
+}
+
+async fn send_data(sink: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<()> {
+    while !bytes.is_empty() {
+        sink.reserve_capacity(bytes.len());
+        let granted = std::future::poll_fn(|context| sink.poll_capacity(context));
+        let granted = wait::within("the other side to read", async { Ok(granted.await) }).await?;
+        let room = granted.context("the stream has ended")??;
+        sink.send_data(bytes.split_to(room.min(bytes.len())), false)?;
+    }
+    Ok(())
+}
+
+async fn receive(response: ResponseFuture) -> Result<Response> {
+    let (head, mut incoming) = response.await?.into_parts();
+    let mut body = BytesMut::new();
+    while let Some(data) = incoming.data().await {
+        let data = data?;
+        incoming.flow_control().release_capacity(data.len())?;
+        body.extend_from_slice(&data);
+    }
+    let trailers = incoming.trailers().await?.unwrap_or_default();
+    Ok(Response { status: head.status, headers: text(&head.headers), body: body.freeze(), trailers: text(&trailers) })
+}
+
+fn text(fields: &HeaderMap) -> Vec<(String, String)> {
+    fields.iter().map(|(name, value)| (name.to_string(), latin1(value.as_bytes()))).collect()
+}
+
+fn fields(trailers: &[(String, String)]) -> Result<HeaderMap> {
+    trailers.iter().map(|(name, value)| Ok((HeaderName::try_from(name)?, HeaderValue::from_str(value)?))).collect()
+}

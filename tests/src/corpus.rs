@@ -1,0 +1,125 @@
+//! The request corpus: valid, odd and hostile requests, each with the one decision that every tier must come to.
+//!
+//! The expectations are written by hand, from the documentation and the RFCs; nothing here runs the core. The same
+//! cases go through the core, through the filter in Envoy and through the service in Envoy (`tests/e2e/corpus.rs`).
+
+mod forms;
+mod heads;
+mod json;
+mod media;
+mod sizes;
+
+use serde_json::{Value, json};
+
+/// One request and the decision it must get.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// What is special about it.
+    pub name: String,
+    /// The method.
+    pub method: &'static str,
+    /// The request target.
+    pub path: String,
+    /// Header fields, without Host, Content-Length and Transfer-Encoding.
+    pub headers: Vec<(String, Vec<u8>)>,
+    /// The body. `None`: no body at all (no Content-Length, no Transfer-Encoding).
+    pub body: Option<Vec<u8>>,
+    /// What must come of it.
+    pub expect: Expect,
+}
+
+/// The decision a case must get.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expect {
+    /// `cell-a`, a status such as `400`, or `slot` for the cell of the key's slot.
+    pub outcome: String,
+    /// The reason's label.
+    pub reason: String,
+}
+
+/// The configuration all cases are written for.
+#[must_use]
+pub fn config() -> Value {
+    json!({
+        "version": "corpus",
+        "routing_header": "x-cell",
+        "cells": ["cell-a", "cell-b", "cell-c"],
+        "applies_to": { "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"] },
+        "key": [
+            { "json": "/tenant/id" },
+            { "json": "/items/0/a~1b" },
+            { "form": "tenant_id" },
+            { "header": "x-tenant-id" },
+            { "query": "tenant" },
+            { "path": "/orgs/{key}" },
+            { "cookie": "tenant" },
+        ],
+        "placement": {
+            "overrides": { "pinned": "cell-b", "eu-pinned": "cell-a" },
+            "exact": {
+                "acme": "cell-a", "globex": "cell-b", "initech": "cell-c", "pinned": "cell-c",
+                "42": "cell-b", "-7": "cell-c", "18446744073709551615": "cell-a", "-9223372036854775808": "cell-b",
+                "å": "cell-c", "😀": "cell-b", "a b": "cell-a", "a/b": "cell-b", "a\"b": "cell-c", "null": "cell-a"
+            },
+            "prefixes": { "eu-": "cell-c", "eu-west-": "cell-b" },
+            "slots": { "count": 1024, "seed": 7, "weights": { "cell-a": 1, "cell-b": 1, "cell-c": 1 } }
+        },
+        "limits": { "inspect_bytes": "32KiB", "stream_bytes": "2MiB", "key_bytes": 64, "depth": 16 }
+    })
+}
+
+/// Every case.
+#[must_use]
+pub fn cases() -> Vec<Case> {
+    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases()].concat()
+}
+
+impl Case {
+    /// A POST to `/api` without body. `expect`: outcome and reason, as in `"cell-a exact"`.
+    fn new(name: impl Into<String>, expect: &str) -> Self {
+        let (outcome, reason) = expect.split_once(' ').expect("OUTCOME REASON");
+        let expect = Expect { outcome: outcome.to_owned(), reason: reason.to_owned() };
+        Self { name: name.into(), method: "POST", path: "/api".to_owned(), headers: Vec::new(), body: None, expect }
+    }
+
+    fn method(mut self, method: &'static str) -> Self {
+        self.method = method;
+        self
+    }
+
+    fn path(mut self, path: impl Into<String>) -> Self {
+        self.path = path.into();
+        self
+    }
+
+    fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = Some(body.as_ref().to_vec());
+        self
+    }
+
+    fn json(self, body: impl AsRef<[u8]>) -> Self {
+        self.header("content-type", "application/json").body(body)
+    }
+
+    fn form(self, body: impl AsRef<[u8]>) -> Self {
+        self.header("content-type", "application/x-www-form-urlencoded").body(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_corpus_is_large_and_its_names_are_unique() {
+        let cases = super::cases();
+        assert!(cases.len() >= 300, "{} cases", cases.len());
+        let names: BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
+        assert_eq!(names.len(), cases.len());
+    }
+}

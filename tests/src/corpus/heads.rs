@@ -1,0 +1,130 @@
+//! Requests decided by their heads: header, query, path and cookie sources, methods, paths, spoofed headers.
+
+use super::Case;
+
+const GOOD: &str = r#"{"tenant":{"id":"acme"}}"#;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = vec![
+        Case::new("head: header", "cell-a exact").method("GET").header("x-tenant-id", "acme"),
+        Case::new("head: header, empty", "400 key_empty").method("GET").header("x-tenant-id", ""),
+        Case::new("head: header beyond ASCII", "cell-c exact").method("GET").header("x-tenant-id", "å"),
+        Case::new("head: header not UTF-8", "400 key_invalid_utf8").method("GET").header("x-tenant-id", b"\xa1\xb1"),
+        Case::new("head: header too long", "400 key_too_long").method("GET").header("x-tenant-id", "x".repeat(65)),
+        Case::new("head: header twice", "400 key_duplicated")
+            .method("GET")
+            .header("x-tenant-id", "acme")
+            .header("x-tenant-id", "globex"),
+        Case::new("head: header with a comma is one value", "slot slot")
+            .method("GET")
+            .header("x-tenant-id", "acme, globex"),
+        Case::new("head: header outranks query", "cell-a exact")
+            .method("GET")
+            .path("/api?tenant=globex")
+            .header("x-tenant-id", "acme"),
+        Case::new("head: unusable header is not skipped", "400 key_empty")
+            .method("GET")
+            .path("/api?tenant=globex")
+            .header("x-tenant-id", ""),
+        Case::new("head: other header not UTF-8", "cell-a exact").header("x-other", b"\xa1\xb1\xff").json(GOOD),
+        Case::new("head: body outranks header", "cell-a exact").header("x-tenant-id", "globex").json(GOOD),
+        Case::new("head: header behind a body without key", "cell-b exact").header("x-tenant-id", "globex").json("{}"),
+        Case::new("head: header behind a malformed body", "400 body_malformed")
+            .header("x-tenant-id", "globex")
+            .json("{]"),
+        Case::new("head: header behind a null key", "400 key_null")
+            .header("x-tenant-id", "globex")
+            .json(r#"{"tenant":{"id":null}}"#),
+        Case::new("head: header behind a foreign body", "415 content_type_unsupported")
+            .header("x-tenant-id", "globex")
+            .header("content-type", "text/plain")
+            .body(GOOD),
+        Case::new("head: header behind a form without key", "cell-b exact")
+            .header("x-tenant-id", "globex")
+            .form("a=b"),
+        Case::new("head: path", "cell-a exact").method("GET").path("/orgs/acme"),
+        Case::new("head: path goes on", "cell-a exact").method("GET").path("/orgs/acme/users?x=y"),
+        Case::new("head: path encoded", "cell-b exact").method("GET").path("/orgs/a%2Fb"),
+        Case::new("head: path, plus is a plus", "slot slot").method("GET").path("/orgs/a+b"),
+        Case::new("head: path, empty segment", "400 key_empty").method("GET").path("/orgs/"),
+        Case::new("head: path, broken escape", "400 key_malformed").method("GET").path("/orgs/a%zz"),
+        Case::new("head: path, control character", "400 key_control_character").method("GET").path("/orgs/a%0a"),
+        Case::new("head: query outranks path", "cell-b exact").method("GET").path("/orgs/acme?tenant=globex"),
+        Case::new("head: cookie", "cell-a exact").method("GET").header("cookie", "a=b; tenant=acme; c=d"),
+        Case::new("head: cookie alone", "cell-a exact").method("GET").header("cookie", "tenant=acme"),
+        Case::new("head: cookie is not decoded", "slot slot").method("GET").header("cookie", "tenant=a%20b"),
+        Case::new("head: cookie keeps its quotes", "slot slot").method("GET").header("cookie", "tenant=\"acme\""),
+        Case::new("head: cookie empty", "400 key_empty").method("GET").header("cookie", "tenant="),
+        Case::new("head: cookie name is case-sensitive", "421 body_absent").method("GET").header("cookie", "Tenant=acme"),
+        Case::new("head: cookie twice in one header", "400 key_duplicated")
+            .method("GET")
+            .header("cookie", "tenant=acme; tenant=globex"),
+        Case::new("head: path outranks cookie", "cell-a exact")
+            .method("GET")
+            .path("/orgs/acme")
+            .header("cookie", "tenant=globex"),
+        Case::new("head: nothing", "421 body_absent").method("GET"),
+        Case::new("head: HEAD", "cell-a exact").method("HEAD").header("x-tenant-id", "acme"),
+        Case::new("head: POST without body", "421 body_absent"),
+        Case::new("head: POST without body, with type", "421 body_absent").header("content-type", "application/json"),
+        Case::new("head: POST with an empty body", "421 body_absent").json(""),
+        Case::new("head: POST with an empty body and header", "cell-b exact").header("x-tenant-id", "globex").json(""),
+        Case::new("head: GET with a body", "cell-a exact").method("GET").json(GOOD),
+        Case::new("head: DELETE with a body", "cell-a exact").method("DELETE").json(GOOD),
+        Case::new("head: PUT", "cell-a exact").method("PUT").json(GOOD),
+        Case::new("head: PATCH", "cell-a exact").method("PATCH").json(GOOD),
+        Case::new("head: method outside", "421 method_excluded").method("OPTIONS").header("x-tenant-id", "acme"),
+        Case::new("head: unknown method", "421 method_excluded").method("BREW").json(GOOD),
+        Case::new("head: path outside", "421 path_excluded").path("/other").json(GOOD),
+        Case::new("head: path outside, prefix in the query", "421 path_excluded").path("/?x=/api").json(GOOD),
+        Case::new("head: path is a prefix, not a segment", "cell-a exact").path("/api2").json(GOOD),
+        Case::new("head: path is case-sensitive", "421 path_excluded").path("/API").json(GOOD),
+    ];
+    cases.extend(queries());
+    cases.extend(spoofs());
+    cases
+}
+
+fn queries() -> impl Iterator<Item = Case> {
+    [
+        ("tenant=acme", "cell-a exact"),
+        ("a=b&tenant=globex&c", "cell-b exact"),
+        ("%74enant=%61cme", "cell-a exact"),
+        ("tenant=a+b", "cell-a exact"),
+        ("tenant=a%20b", "cell-a exact"),
+        ("tenant=eu-9", "cell-c prefix"),
+        ("tenant=42", "cell-b exact"),
+        ("tenant=", "400 key_empty"),
+        ("tenant", "400 key_empty"),
+        ("tenant=%", "400 key_malformed"),
+        ("tenant=%FF", "400 key_invalid_utf8"),
+        ("tenant=%0A", "400 key_control_character"),
+        ("tenant=acme&tenant=acme", "400 key_duplicated"),
+        ("Tenant=acme", "421 body_absent"),
+        ("a=tenant=acme", "421 body_absent"),
+        ("a=1;tenant=acme", "421 body_absent"),
+        ("&&tenant=acme", "cell-a exact"),
+        ("?tenant=acme", "421 body_absent"),
+    ]
+    .into_iter()
+    .map(|(query, expect)| Case::new(format!("query: {query}"), expect).method("GET").path(format!("/api?{query}")))
+}
+
+/// Headers a client must not be able to use, with a good body, a bad one, and none.
+fn spoofs() -> impl Iterator<Item = Case> {
+    let names = ["x-cell", "X-Cell", "x-cellgate-defer", "X-CELLGATE-DEFER", "x-cellgate-anything"];
+    names.into_iter().flat_map(|name| {
+        let spoof = |what: &str, expect: &str| {
+            Case::new(format!("spoof: {name}, {what}"), expect)
+                .header(name, "cell-b")
+                .header(name, "stream;body_too_large")
+        };
+        [
+            spoof("good body", "cell-a exact").json(GOOD),
+            spoof("no key", "421 key_missing").json("{}"),
+            spoof("malformed body", "400 body_malformed").json("}"),
+            spoof("no body", "421 body_absent").method("GET"),
+            spoof("header key", "cell-c exact").method("GET").header("x-tenant-id", "initech"),
+        ]
+    })
+}

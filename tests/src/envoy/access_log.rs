@@ -1,0 +1,67 @@
+//! The access log: one JSON object a line, so that tests need no parsing of their own.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+/// The fields, as Envoy's `json_format`.
+pub(super) fn format(routing_header: &str) -> Value {
+    json!({
+        "method": "%REQ(:METHOD)%",
+        "path": "%REQ(:PATH)%",
+        "id": "%REQ(X-REQUEST-ID)%",
+        "code": "%RESPONSE_CODE%",
+        "details": "%RESPONSE_CODE_DETAILS%",
+        "flags": "%RESPONSE_FLAGS%",
+        "protocol": "%PROTOCOL%",
+        "cell": format!("%REQ({})%", routing_header.to_ascii_uppercase()),
+        "cluster": "%UPSTREAM_CLUSTER%",
+        "attempts": "%UPSTREAM_REQUEST_ATTEMPT_COUNT%",
+        "received": "%BYTES_RECEIVED%",
+        "decision": "%FILTER_STATE(wasm.cellgate:PLAIN)%",
+        "service": "%DYNAMIC_METADATA(cellgate:reason)%",
+    })
+}
+
+/// One line: what Envoy says about one request after its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AccessLine(Value);
+
+impl AccessLine {
+    /// A field as text, empty when Envoy had nothing to say: `method`, `path`, `id`, `details`, `flags`, `protocol`,
+    /// `cell` (the routing header), `cluster`, `decision` (the filter's state), `service` (the service's reason).
+    #[must_use]
+    pub fn text(&self, field: &str) -> &str {
+        self.0[field].as_str().unwrap_or_default()
+    }
+
+    /// A field as a number: `code`, `attempts`, `received`.
+    #[must_use]
+    pub fn number(&self, field: &str) -> u64 {
+        self.0[field].as_u64().unwrap_or_default()
+    }
+
+    /// The status that the client got, 0 when it got none.
+    #[must_use]
+    pub fn code(&self) -> u64 {
+        self.number("code")
+    }
+
+    /// The filter's decision as it left it for the log.
+    #[must_use]
+    pub fn decision(&self) -> &str {
+        self.text("decision")
+    }
+}
+
+/// Reads the complete lines; the last one may still be on its way.
+pub(super) fn read(file: &Path) -> Result<Vec<AccessLine>> {
+    let text = match std::fs::read(file) {
+        Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error.into()),
+    };
+    let complete = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
+    complete.lines().map(|line| Ok(AccessLine(serde_json::from_str(line).context(line.to_owned())?))).collect()
+}

@@ -1,0 +1,79 @@
+//! Envoy's administration port.
+
+use std::net::SocketAddr;
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::client::{self, Response};
+use crate::wait;
+
+/// Asks Envoy about itself.
+#[derive(Clone, Copy, Debug)]
+pub struct Admin {
+    address: SocketAddr,
+}
+
+impl Admin {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The answer to a GET of any administration path.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        client::get(self.address, path).await
+    }
+
+    /// A counter or gauge by its exact name; 0 when Envoy has not made it yet.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn stat(&self, name: &str) -> Result<u64> {
+        let stats = self.stats(name).await?;
+        Ok(stats.into_iter().find(|(found, _)| found == name).map_or(0, |(_, value)| value))
+    }
+
+    /// Every counter and gauge whose name contains `part`.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn stats(&self, part: &str) -> Result<Vec<(String, u64)>> {
+        // The parameter is a regular expression: whatever could mean something there, or in a URL, matches any byte.
+        let filter: String =
+            part.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '.' }).collect();
+        let answer = self.get(&format!("/stats?filter={filter}")).await?;
+        ensure!(answer.status.is_success(), "/stats: {} {}", answer.status, answer.text());
+        let text = answer.text();
+        let values = text.lines().filter_map(|line| line.rsplit_once(": "));
+        Ok(values.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    }
+
+    /// Waits until a counter or gauge satisfies a condition, and gives its value.
+    ///
+    /// # Panics
+    /// When it does not in time.
+    pub async fn wait_for_stat(&self, name: &str, is_met: impl Fn(u64) -> bool) -> u64 {
+        let reached = wait::until(name, || async { Ok(Some(self.stat(name).await?).filter(|value| is_met(*value))) });
+        match reached.await {
+            Ok(value) => value,
+            Err(error) => panic!("{error}, which is {:?}", self.stat(name).await),
+        }
+    }
+
+    /// `/config_dump`.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn config_dump(&self) -> Result<Value> {
+        Ok(self.get("/config_dump").await?.json())
+    }
+}

@@ -1,0 +1,182 @@
+//! Envoy's bootstrap configuration for one test, as JSON.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::discovery::Discovery;
+use super::{access_log, ext_proc_chain};
+use crate::cell::Cell;
+use crate::options::{Chain, DEFAULT_BUFFER_LIMIT, Options, Underscores};
+
+/// The prefix of the connection manager's statistics: `http.in.downstream_rq_total` and so on.
+const STAT_PREFIX: &str = "in";
+
+/// What the bootstrap is made from.
+pub(super) struct Plan<'a> {
+    pub(super) options: &'a Options,
+    pub(super) cells: &'a [Cell],
+    pub(super) ext_proc: Option<SocketAddr>,
+    pub(super) discovery: Option<&'a Discovery>,
+    pub(super) access_log: &'a Path,
+}
+
+impl Plan<'_> {
+    /// The whole configuration.
+    pub(super) fn build(&self) -> Value {
+        let mut clusters: Vec<Value> = self.cells.iter().map(cell_cluster).collect();
+        clusters.extend(self.ext_proc.map(ext_proc_cluster));
+        json!({
+            // Extension discovery asks for them.
+            "node": {"id": "test", "cluster": "test"},
+            "admin": {"address": loopback(0)},
+            "static_resources": {"listeners": [self.listener()], "clusters": clusters},
+        })
+    }
+
+    fn listener(&self) -> Value {
+        json!({
+            "name": "main",
+            "address": loopback(0),
+            "per_connection_buffer_limit_bytes": self.options.buffer_limit.unwrap_or(DEFAULT_BUFFER_LIMIT),
+            "filter_chains": [{"filters": [{
+                "name": "envoy.filters.network.http_connection_manager",
+                "typed_config": self.connection_manager(),
+            }]}],
+        })
+    }
+
+    fn connection_manager(&self) -> Value {
+        let options = self.options;
+        let upgrades: Vec<Value> = options.upgrades.iter().map(|kind| json!({"upgrade_type": kind})).collect();
+        let mut http2 = json!({"allow_connect": true});
+        if let Some(window) = options.h2_window {
+            http2["initial_stream_window_size"] = json!(window);
+        }
+        let log = json!({
+            "path": self.access_log,
+            "log_format": {"json_format": access_log::format(self.routing_header())},
+        });
+        typed(
+            "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+            json!({
+                "stat_prefix": STAT_PREFIX,
+                "codec_type": "AUTO",
+                "stream_idle_timeout": seconds(options.stream_idle_timeout),
+                "http_protocol_options": {"enable_trailers": options.trailers},
+                "http2_protocol_options": http2,
+                "upgrade_configs": upgrades,
+                "common_http_protocol_options": {"headers_with_underscores_action": underscores(options.underscores)},
+                "access_log": [{
+                    "name": "file",
+                    "typed_config": typed("envoy.extensions.access_loggers.file.v3.FileAccessLog", log),
+                }],
+                "route_config": {"virtual_hosts": [{
+                    "name": "cells",
+                    "domains": ["*"],
+                    "request_headers_to_remove": ["x-cellgate-defer"],
+                    "routes": self.routes(),
+                }]},
+                "http_filters": self.http_filters(),
+            }),
+        )
+    }
+
+    /// One route a cell, and an explicit refusal of whatever has no decision.
+    fn routes(&self) -> Vec<Value> {
+        let undecided = json!({
+            "match": {"prefix": "/"},
+            "direct_response": {"status": 421, "body": {"inline_string": "no cell was decided"}},
+        });
+        let by_cell = self.cells.iter().flat_map(|cell| {
+            let decided = json!([{"name": self.routing_header(), "string_match": {"exact": cell.name()}}]);
+            let mut route = json!({"cluster": cell.name(), "timeout": "60s"});
+            if self.options.retries > 0 {
+                route["retry_policy"] = json!({"retry_on": "5xx", "num_retries": self.options.retries});
+            }
+            [
+                json!({"match": {"connect_matcher": {}, "headers": decided}, "route": route}),
+                json!({"match": {"prefix": "/", "headers": decided}, "route": route}),
+            ]
+        });
+        by_cell.chain([undecided]).collect()
+    }
+
+    fn http_filters(&self) -> Vec<Value> {
+        let mut filters = Vec::new();
+        filters.extend(self.discovery.map(Discovery::http_filter));
+        let timeout = self.options.message_timeout;
+        match self.options.chain {
+            Chain::TwoTier => filters.push(ext_proc_chain::on_deferral(timeout)),
+            Chain::Service(mode) => filters.push(ext_proc_chain::always(mode, timeout)),
+            Chain::Filter | Chain::Plain => (),
+        }
+        filters.push(json!({
+            "name": "router",
+            "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", json!({})),
+        }));
+        filters
+    }
+
+    fn routing_header(&self) -> &str {
+        self.options.config["routing_header"].as_str().unwrap_or("x-cell")
+    }
+}
+
+/// `message` with its type, as Envoy's extension points want it.
+pub(super) fn typed(name: &str, mut message: Value) -> Value {
+    message["@type"] = json!(format!("type.googleapis.com/{name}"));
+    message
+}
+
+/// A duration as protobuf's JSON form has it.
+pub(super) fn seconds(duration: Duration) -> String {
+    format!("{:.3}s", duration.as_secs_f64())
+}
+
+/// A cell speaks to Envoy what the client spoke, so that trailers and gRPC reach it as they were.
+fn cell_cluster(cell: &Cell) -> Value {
+    let protocols = json!({"use_downstream_protocol_config": {
+        "http_protocol_options": {"enable_trailers": true},
+        "http2_protocol_options": {"allow_connect": true},
+    }});
+    let mut cluster = cluster(cell.name(), cell.address(), protocols);
+    cluster["circuit_breakers"] = json!({"thresholds": [{
+        "max_connections": 100_000, "max_pending_requests": 100_000, "max_requests": 100_000, "max_retries": 100_000,
+    }]});
+    cluster
+}
+
+/// The keep-alive is what ends the streams of a frozen service: nothing else does.
+fn ext_proc_cluster(address: SocketAddr) -> Value {
+    let protocols = json!({"explicit_http_config": {"http2_protocol_options": {
+        "connection_keepalive": {"interval": "5s", "timeout": "2s"},
+    }}});
+    cluster(ext_proc_chain::CLUSTER, address, protocols)
+}
+
+fn cluster(name: &str, address: SocketAddr, protocols: Value) -> Value {
+    let endpoint = json!({"endpoint": {"address": loopback(address.port())}});
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "5s",
+        "typed_extension_protocol_options": {options: typed(options, protocols)},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
+    })
+}
+
+fn loopback(port: u16) -> Value {
+    json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
+}
+
+fn underscores(action: Underscores) -> &'static str {
+    match action {
+        Underscores::Allow => "ALLOW",
+        Underscores::Reject => "REJECT_REQUEST",
+        Underscores::Drop => "DROP_HEADER",
+    }
+}

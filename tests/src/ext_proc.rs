@@ -1,0 +1,184 @@
+//! A running ext-proc service: the `cellgate serve` program.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use crate::client::{self, Response};
+use crate::process::{Process, Signal};
+use crate::{artifacts, wait};
+
+/// A running service. Dropping it ends it, and shows its log if the test is failing.
+#[derive(Debug)]
+pub struct ExtProc {
+    process: Mutex<Process>,
+    addresses: Addresses,
+    directory: PathBuf,
+}
+
+/// Where a service listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// ext-proc and health, gRPC.
+    pub grpc: SocketAddr,
+    /// Liveness, readiness, metrics: HTTP/1.1.
+    pub admin: SocketAddr,
+}
+
+impl ExtProc {
+    /// Starts the service on free ports and waits until it is ready.
+    ///
+    /// # Errors
+    /// When the program is missing, ends, or is not ready in time; its log is in the message.
+    pub async fn start(config: &Value, directory: &Path) -> Result<Self> {
+        let directory = directory.to_owned();
+        replace_file(&config_file(&directory), &config.to_string())?;
+        let (process, addresses) = launch(&directory, "127.0.0.1:0", "127.0.0.1:0").await?;
+        Ok(Self { process: Mutex::new(process), addresses, directory })
+    }
+
+    /// Where it listens. The addresses survive a restart.
+    #[must_use]
+    pub fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Ends it with SIGKILL: every stream breaks.
+    pub fn kill(&self) {
+        self.process().kill();
+    }
+
+    /// Sends it a signal: `TERM` to drain, `STOP` to freeze it, `CONT` to let it go on.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        self.process().signal(signal)
+    }
+
+    /// Waits for its end and gives its exit code, if it ended by itself.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&self) -> Result<Option<i32>> {
+        let status = wait::until("the end of cellgate", || async { self.process().exit_status() }).await?;
+        Ok(status.code())
+    }
+
+    /// Starts it again at the same addresses, after [`ExtProc::kill`] or its end.
+    ///
+    /// # Errors
+    /// As for [`ExtProc::start`].
+    pub async fn restart(&self) -> Result<()> {
+        let Addresses { grpc, admin } = self.addresses;
+        let (process, _) = launch(&self.directory, &grpc.to_string(), &admin.to_string()).await?;
+        *self.process() = process;
+        Ok(())
+    }
+
+    /// Replaces its configuration file; the running service reads it by itself.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_config(&self, text: &str) -> Result<()> {
+        replace_file(&config_file(&self.directory), text)
+    }
+
+    /// The answer to a GET of `/readyz`, `/metrics` and so on.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn get(&self, path: &str) -> Result<Response> {
+        client::get(self.addresses.admin, path).await
+    }
+
+    /// A metric by its name and labels exactly as `/metrics` has them, such as `x_total{reason="y"}`; 0 when it is not
+    /// there.
+    ///
+    /// # Errors
+    /// When the service does not answer.
+    pub async fn metric(&self, series: &str) -> Result<f64> {
+        let text = self.get("/metrics").await?.text();
+        let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok());
+        Ok(value.unwrap_or(0.0))
+    }
+
+    /// Everything it has logged, over all its starts.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process().log()
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Starts the program, reads its addresses from its log, and waits until it says that it is ready.
+async fn launch(directory: &Path, grpc: &str, admin: &str) -> Result<(Process, Addresses)> {
+    let log = directory.join("cellgate.log");
+    let written = std::fs::metadata(&log).map_or(0, |file| file.len());
+    let written = usize::try_from(written)?;
+    let mut command = Command::new(artifacts::cellgate()?);
+    command.arg("serve").arg("--config").arg(config_file(directory));
+    command.args(["--listen", grpc, "--admin", admin, "--log-format", "json"]);
+    let process = Process::spawn("cellgate", &mut command, &log)?;
+    let addresses = wait::until("cellgate's addresses", || async {
+        process.must_run()?;
+        Ok(process.log().get(written..).and_then(|text| text.lines().find_map(read_addresses)))
+    });
+    let addresses = addresses.await?;
+    wait::until("cellgate to be ready", || async {
+        process.must_run()?;
+        let ready = client::get(addresses.admin, "/readyz").await.is_ok_and(|answer| answer.status.is_success());
+        Ok(ready.then_some(()))
+    })
+    .await?;
+    Ok((process, addresses))
+}
+
+/// The line `{"event":"listening","grpc":"127.0.0.1:1","admin":"127.0.0.1:2"}`, its fields at the top or in `fields`.
+fn read_addresses(line: &str) -> Option<Addresses> {
+    let entry: Value = serde_json::from_str(line).ok()?;
+    let fields = if entry["fields"].is_object() { &entry["fields"] } else { &entry };
+    let address = |name: &str| fields[name].as_str()?.parse().ok();
+    if fields["event"] != "listening" {
+        return None;
+    }
+    Some(Addresses { grpc: address("grpc")?, admin: address("admin")? })
+}
+
+fn config_file(directory: &Path) -> PathBuf {
+    // JSON is YAML.
+    directory.join("cellgate.yaml")
+}
+
+/// Replaces a file in one step, so that nobody reads half of it.
+fn replace_file(file: &Path, text: &str) -> Result<()> {
+    let draft = file.with_extension("draft");
+    std::fs::write(&draft, text)?;
+    match std::fs::rename(&draft, file) {
+        Ok(()) => Ok(()),
+        Err(error) => bail!("{}: {error}", file.display()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_from_the_log() {
+        let flat = r#"{"event":"listening","grpc":"127.0.0.1:1","admin":"127.0.0.1:2"}"#;
+        let nested = format!(r#"{{"level":"INFO","fields":{flat}}}"#);
+        let expected = Addresses { grpc: ([127, 0, 0, 1], 1).into(), admin: ([127, 0, 0, 1], 2).into() };
+        assert_eq!(read_addresses(flat), Some(expected));
+        assert_eq!(read_addresses(&nested), Some(expected));
+        assert_eq!(read_addresses(r#"{"event":"ready"}"#), None);
+        assert_eq!(read_addresses("not JSON"), None);
+    }
+}

@@ -1,0 +1,245 @@
+//! What a test may choose about its stack. The default is the chain that the documentation recommends.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+/// Envoy's own default for `per_connection_buffer_limit_bytes`.
+pub const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
+
+/// Which parts of Cellgate stand in front of the router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Chain {
+    /// The filter, and the ext-proc service behind a matcher on the deferral header.
+    #[default]
+    TwoTier,
+    /// The filter alone: a deferred request has no cell and is answered 421.
+    Filter,
+    /// The ext-proc service alone, asked about every request.
+    Service(BodyMode),
+    /// Neither: the client's own routing header decides.
+    Plain,
+}
+
+impl Chain {
+    pub(crate) fn has_filter(self) -> bool {
+        matches!(self, Self::TwoTier | Self::Filter)
+    }
+
+    pub(crate) fn has_service(self) -> bool {
+        matches!(self, Self::TwoTier | Self::Service(_))
+    }
+}
+
+/// How Envoy gives a request's body to the ext-proc service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyMode {
+    /// `BUFFERED`: whole, in one message, up to the buffer limit.
+    Buffered,
+    /// `FULL_DUPLEX_STREAMED`: as it arrives, any size; the service sends it back.
+    Streamed,
+}
+
+/// What Envoy does with a header name that has an underscore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Underscores {
+    /// Lets it through.
+    Allow,
+    /// Answers 400.
+    Reject,
+    /// Drops the header.
+    Drop,
+}
+
+type Adjustment = Box<dyn FnOnce(&mut Value) + Send>;
+
+/// The choices, each with a default. Every method takes and gives the whole, so that a test writes only what it is
+/// about: `Options::default().buffer_limit(32 * 1024).chain(Chain::Filter)`.
+pub struct Options {
+    pub(crate) config: Value,
+    pub(crate) chain: Chain,
+    pub(crate) envoy: Option<PathBuf>,
+    pub(crate) module: Option<PathBuf>,
+    pub(crate) buffer_limit: Option<u32>,
+    pub(crate) h2_window: Option<u32>,
+    pub(crate) trailers: bool,
+    pub(crate) upgrades: Vec<&'static str>,
+    pub(crate) retries: u32,
+    pub(crate) underscores: Underscores,
+    pub(crate) stream_idle_timeout: Duration,
+    pub(crate) message_timeout: Duration,
+    pub(crate) concurrency: u32,
+    pub(crate) adjustments: Vec<Adjustment>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            config: sample_config(),
+            chain: Chain::default(),
+            envoy: None,
+            module: None,
+            buffer_limit: None,
+            h2_window: None,
+            trailers: true,
+            upgrades: vec!["websocket", "CONNECT"],
+            retries: 0,
+            underscores: Underscores::Reject,
+            stream_idle_timeout: Duration::from_secs(30),
+            message_timeout: Duration::from_secs(10),
+            concurrency: 1,
+            adjustments: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Cellgate's configuration, for both tiers. Default: [`sample_config`].
+    #[must_use]
+    pub fn config(mut self, config: Value) -> Self {
+        self.config = config;
+        self
+    }
+
+    /// Changes the configuration chosen so far.
+    #[must_use]
+    pub fn configure(mut self, change: impl FnOnce(&mut Value)) -> Self {
+        change(&mut self.config);
+        self
+    }
+
+    /// Which parts of Cellgate are there. Default: both tiers.
+    #[must_use]
+    pub fn chain(mut self, chain: Chain) -> Self {
+        self.chain = chain;
+        self
+    }
+
+    /// Another Envoy than [`crate::artifacts::envoy`].
+    #[must_use]
+    pub fn envoy(mut self, binary: impl Into<PathBuf>) -> Self {
+        self.envoy = Some(binary.into());
+        self
+    }
+
+    /// Another proxy-wasm module than [`crate::artifacts::wasm`].
+    #[must_use]
+    pub fn module(mut self, wasm: impl Into<PathBuf>) -> Self {
+        self.module = Some(wasm.into());
+        self
+    }
+
+    /// The listener's `per_connection_buffer_limit_bytes`. The filter cannot read it, so this sets
+    /// `limits.inspect_bytes` too, unless the configuration names it. Default: 1 MiB, and the configuration's own.
+    #[must_use]
+    pub fn buffer_limit(mut self, bytes: u32) -> Self {
+        self.buffer_limit = Some(bytes);
+        self
+    }
+
+    /// The listener's HTTP/2 `initial_stream_window_size`, which is HTTP/2's buffer limit. Default: Envoy's 16 MiB.
+    #[must_use]
+    pub fn h2_window(mut self, bytes: u32) -> Self {
+        self.h2_window = Some(bytes);
+        self
+    }
+
+    /// Whether HTTP/1.1 trailers are passed on (`enable_trailers`). Default: yes.
+    #[must_use]
+    pub fn trailers(mut self, passed: bool) -> Self {
+        self.trailers = passed;
+        self
+    }
+
+    /// The upgrades Envoy accepts. Default: `websocket` and `CONNECT`.
+    #[must_use]
+    pub fn upgrades(mut self, types: &[&'static str]) -> Self {
+        self.upgrades = types.to_vec();
+        self
+    }
+
+    /// How often Envoy tries again after a 5xx answer. Default: never.
+    #[must_use]
+    pub fn retries(mut self, count: u32) -> Self {
+        self.retries = count;
+        self
+    }
+
+    /// What Envoy does with underscores in header names. Default: reject, as the documentation recommends.
+    #[must_use]
+    pub fn underscores(mut self, action: Underscores) -> Self {
+        self.underscores = action;
+        self
+    }
+
+    /// Ends a stream on which nothing happens. Default: 30 s.
+    #[must_use]
+    pub fn stream_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.stream_idle_timeout = timeout;
+        self
+    }
+
+    /// How long Envoy waits for each answer of the ext-proc service, where it waits at all. Default: 10 s.
+    #[must_use]
+    pub fn message_timeout(mut self, timeout: Duration) -> Self {
+        self.message_timeout = timeout;
+        self
+    }
+
+    /// Envoy's worker threads. Default: 1.
+    #[must_use]
+    pub fn concurrency(mut self, workers: u32) -> Self {
+        self.concurrency = workers;
+        self
+    }
+
+    /// Changes Envoy's bootstrap as the last step, for the rare test that needs what no method here offers.
+    #[must_use]
+    pub fn adjust(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Self {
+        self.adjustments.push(Box::new(change));
+        self
+    }
+
+    /// The configuration as both tiers get it.
+    pub(crate) fn effective_config(&self) -> Value {
+        self.complete(self.config.clone())
+    }
+
+    /// A configuration with the buffer limit of this stack filled in.
+    pub(crate) fn complete(&self, mut config: Value) -> Value {
+        if let (Some(limit), Some(fields)) = (self.buffer_limit, config.as_object_mut()) {
+            let limits = fields.entry("limits").or_insert_with(|| json!({}));
+            if let Some(limits) = limits.as_object_mut() {
+                limits.entry("inspect_bytes").or_insert(json!(limit));
+            }
+        }
+        config
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("chain", &self.chain)
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The configuration of most tests: `acme` lives in `cell-b`, `globex` in `cell-c`, and whoever is not named lives in
+/// `cell-a`, while a request that names nobody is refused.
+#[must_use]
+pub fn sample_config() -> Value {
+    json!({
+        "version": "sample",
+        "cells": ["cell-a", "cell-b", "cell-c"],
+        "key": [{"json": "/tenant/id"}, {"form": "tenant_id"}, {"header": "x-tenant-id"}],
+        "placement": {
+            "exact": {"acme": "cell-b", "globex": "cell-c", "initech": "cell-a"},
+            "default": "cell-a",
+        },
+    })
+}

@@ -1,0 +1,49 @@
+//! Loopback addresses. Every server of this crate binds port 0 and tells its port; this is for the opposite need.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use tokio::net::TcpSocket;
+
+/// Any free port of the loopback interface.
+pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+/// An address that refuses connections for as long as this value lives: the port is taken, but nobody listens on it.
+#[derive(Debug)]
+pub struct ClosedPort {
+    socket: TcpSocket,
+}
+
+impl ClosedPort {
+    /// Takes a free port.
+    ///
+    /// # Errors
+    /// When the system has none left.
+    pub fn take() -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(ANY)?;
+        Ok(Self { socket })
+    }
+
+    /// The address nobody listens on.
+    ///
+    /// # Errors
+    /// When the system does not tell it.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_closed_port_refuses() {
+        let closed = ClosedPort::take().unwrap();
+        let refused = tokio::net::TcpStream::connect(closed.address().unwrap()).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+}

@@ -1,0 +1,161 @@
+//! A program started by a test: its log is kept, and it does not outlive the test.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result, bail};
+use rustix::process::{Pid, kill_process};
+
+pub use rustix::process::Signal;
+
+use crate::wait;
+
+/// What no program may write, whatever a test does to it.
+const CRASHES: [&str; 4] = ["panicked at", "Uncaught RuntimeError", "envoy bug failure", "Caught Segmentation"];
+
+/// How much of a log a failed test shows.
+const SHOWN_LINES: usize = 150;
+
+/// A running program. Dropping it kills it, shows its log if the test is failing, and fails the test if the log tells
+/// of a crash.
+#[derive(Debug)]
+pub struct Process {
+    name: &'static str,
+    child: Mutex<Child>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` with both output streams appended to the file `log`.
+    ///
+    /// # Errors
+    /// When the program cannot be started or the file cannot be written.
+    pub fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Result<Self> {
+        let output =
+            File::options().create(true).append(true).open(log).with_context(|| format!("{}", log.display()))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .spawn()
+            .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        Ok(Self { name, child: Mutex::new(child), log: log.to_owned() })
+    }
+
+    /// The program's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child().id()
+    }
+
+    /// Sends a signal: `Signal::TERM`, `KILL`, `STOP`, `CONT` and so on.
+    ///
+    /// # Errors
+    /// When the program has ended.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_child(&self.child());
+        kill_process(pid, signal).with_context(|| format!("{signal:?} to {}", self.name))
+    }
+
+    /// How it ended, or `None` while it runs.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    pub fn exit_status(&self) -> Result<Option<ExitStatus>> {
+        Ok(self.child().try_wait()?)
+    }
+
+    /// Fails, with the log's last lines, if the program has ended.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn must_run(&self) -> Result<()> {
+        match self.exit_status()? {
+            None => Ok(()),
+            Some(status) => bail!("{} ended with {status}:\n{}", self.name, self.last_lines(30)),
+        }
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Errors
+    /// When it does not end in time.
+    pub async fn ended(&self) -> Result<ExitStatus> {
+        wait::until(&format!("the end of {}", self.name), || async { self.exit_status() }).await
+    }
+
+    /// Ends it with SIGKILL and waits for that.
+    pub fn kill(&self) {
+        let mut child = self.child();
+        // Both fail only when it is already gone.
+        let _ = child.kill();
+        let _ = child.wait();
+    }
+
+    /// Everything it has written so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    fn last_lines(&self, count: usize) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    }
+
+    fn child(&self) -> MutexGuard<'_, Child> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        let log = self.log();
+        let crash = CRASHES.iter().find_map(|sign| log.lines().find(|line| line.contains(sign)));
+        if std::thread::panicking() || crash.is_some() {
+            eprintln!("---- log of {} ----\n{}\n---- end ----", self.name, self.last_lines(SHOWN_LINES));
+        }
+        if let (Some(line), false) = (crash, std::thread::panicking()) {
+            panic!("{} crashed: {line}", self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, directory: &tempfile::TempDir) -> Process {
+        Process::spawn("sh", Command::new("sh").args(["-c", script]), &directory.path().join("log")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn keeps_the_log_and_the_status() {
+        let directory = tempfile::tempdir().unwrap();
+        let process = shell("echo out; echo err >&2; exit 3", &directory);
+        assert_eq!(process.ended().await.unwrap().code(), Some(3));
+        assert_eq!(process.log(), "out\nerr\n");
+        assert!(process.must_run().unwrap_err().to_string().contains("err"));
+    }
+
+    #[test]
+    fn is_gone_when_dropped() {
+        let directory = tempfile::tempdir().unwrap();
+        let process = shell("exec sleep 600", &directory);
+        let pid = Pid::from_child(&process.child());
+        drop(process);
+        assert!(kill_process(pid, Signal::CONT).is_err());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "sh crashed: thread 'main' panicked at")]
+    async fn a_crash_fails_the_test() {
+        let directory = tempfile::tempdir().unwrap();
+        let process = shell("echo \"thread 'main' panicked at src/main.rs\"", &directory);
+        process.ended().await.unwrap();
+    }
+}
