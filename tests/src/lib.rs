@@ -40,6 +40,7 @@
 pub mod artifacts;
 pub mod cell;
 pub mod client;
+pub mod corpus;
 pub mod envoy;
 pub mod ext_proc;
 pub mod options;

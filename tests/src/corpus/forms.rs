@@ -47,7 +47,11 @@ const FORMS: &[(&str, &str, &str)] = &[
     ("not UTF-8 elsewhere", "a=%FF&tenant_id=acme", "cell-a exact"),
     ("control character", "tenant_id=acme%0D%0Ax-cell:+cell-b", "400 key_control_character"),
     ("NUL", "tenant_id=acme%00", "400 key_control_character"),
-    ("as long as allowed, encoded", "tenant_id=%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37", "slot slot"),
+    (
+        "as long as allowed, encoded",
+        "tenant_id=%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37%30%31%32%33%34%35%36%37",
+        "slot slot",
+    ),
     ("too long", "tenant_id=01234567890123456789012345678901234567890123456789012345678901234", "400 key_too_long"),
     ("JSON in a form", r#"{"tenant":{"id":"acme"}}"#, "421 key_missing"),
 ];

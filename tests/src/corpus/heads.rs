@@ -39,9 +39,7 @@ pub(super) fn cases() -> Vec<Case> {
             .header("x-tenant-id", "globex")
             .header("content-type", "text/plain")
             .body(GOOD),
-        Case::new("head: header behind a form without key", "cell-b exact")
-            .header("x-tenant-id", "globex")
-            .form("a=b"),
+        Case::new("head: header behind a form without key", "cell-b exact").header("x-tenant-id", "globex").form("a=b"),
         Case::new("head: path", "cell-a exact").method("GET").path("/orgs/acme"),
         Case::new("head: path goes on", "cell-a exact").method("GET").path("/orgs/acme/users?x=y"),
         Case::new("head: path encoded", "cell-b exact").method("GET").path("/orgs/a%2Fb"),
@@ -55,7 +53,9 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: cookie is not decoded", "slot slot").method("GET").header("cookie", "tenant=a%20b"),
         Case::new("head: cookie keeps its quotes", "slot slot").method("GET").header("cookie", "tenant=\"acme\""),
         Case::new("head: cookie empty", "400 key_empty").method("GET").header("cookie", "tenant="),
-        Case::new("head: cookie name is case-sensitive", "421 body_absent").method("GET").header("cookie", "Tenant=acme"),
+        Case::new("head: cookie name is case-sensitive", "421 body_absent")
+            .method("GET")
+            .header("cookie", "Tenant=acme"),
         Case::new("head: cookie twice in one header", "400 key_duplicated")
             .method("GET")
             .header("cookie", "tenant=acme; tenant=globex"),

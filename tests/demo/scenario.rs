@@ -1,0 +1,183 @@
+//! The requests of the demonstration, and what must come of each.
+
+use bytes::Bytes;
+use cellgate_tests::client::Request;
+use serde_json::{Value, json};
+
+/// The listener's buffer limit, and so `limits.inspect_bytes`: Istio's default for gateways.
+pub const BUFFER_LIMIT: u32 = 32 * 1024;
+
+/// A request with a name.
+pub struct Scenario {
+    pub what: &'static str,
+    pub key_in: &'static str,
+    /// Unique: the access log is searched for it.
+    pub path: &'static str,
+    pub protocol: Protocol,
+    pub expected: Expected,
+    headers: Vec<(&'static str, &'static str)>,
+    body: Body,
+}
+
+#[derive(Clone, Copy)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// What must come of a request.
+#[derive(Clone, Copy)]
+pub struct Expected {
+    /// A cell, or a status.
+    pub outcome: &'static str,
+    pub tier: &'static str,
+    pub reason: &'static str,
+}
+
+enum Body {
+    None,
+    Whole(Bytes),
+    Chunked(Vec<Bytes>),
+}
+
+impl Scenario {
+    fn new(what: &'static str, key_in: &'static str, path: &'static str, expected: &str) -> Self {
+        let mut words = expected.split(' ').map(|word| -> &'static str { Box::leak(word.into()) });
+        let mut word = || words.next().unwrap_or_default();
+        let expected = Expected { outcome: word(), tier: word(), reason: word() };
+        Self { what, key_in, path, protocol: Protocol::Http1, expected, headers: Vec::new(), body: Body::None }
+    }
+
+    fn http2(mut self) -> Self {
+        self.protocol = Protocol::Http2;
+        self
+    }
+
+    fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    fn json(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = Body::Whole(body.into());
+        self.header("content-type", "application/json")
+    }
+
+    fn chunked(mut self, pieces: &[&'static str]) -> Self {
+        self.body = Body::Chunked(pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect());
+        self.header("content-type", "application/json")
+    }
+
+    fn form(mut self, body: &'static str) -> Self {
+        self.body = Body::Whole(Bytes::from_static(body.as_bytes()));
+        self.header("content-type", "application/x-www-form-urlencoded")
+    }
+
+    /// The request as the client sends it.
+    pub fn request(&self) -> Request {
+        let method = if matches!(self.body, Body::None) { "GET" } else { "POST" };
+        let request = Request::new(method, self.path);
+        let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
+        match &self.body {
+            Body::None => request,
+            Body::Whole(bytes) => request.body(bytes.clone()),
+            Body::Chunked(pieces) => request.pieces(pieces.clone()),
+        }
+    }
+
+    /// All bytes of the body.
+    pub fn body_bytes(&self) -> Vec<u8> {
+        match &self.body {
+            Body::None => Vec::new(),
+            Body::Whole(bytes) => bytes.to_vec(),
+            Body::Chunked(pieces) => pieces.concat(),
+        }
+    }
+}
+
+/// The configuration that both tiers start with.
+pub fn config() -> Value {
+    json!({
+        "version": "demo-1",
+        "routing_header": "x-cell",
+        "cells": ["cell-a", "cell-b", "cell-c"],
+        "key": [{"json": "/tenant/id"}, {"form": "tenant_id"}, {"header": "x-tenant-id"}, {"path": "/orgs/{key}"}],
+        "placement": {
+            "overrides": {"acme": "cell-b"},
+            "prefixes": {"eu-": "cell-c"},
+            "slots": {"seed": 7, "weights": {"cell-a": 1, "cell-b": 1, "cell-c": 1}}
+        }
+    })
+}
+
+/// The same with one tenant moved.
+pub fn edited_config() -> Value {
+    let mut config = config();
+    config["version"] = json!("demo-2");
+    config["placement"]["overrides"]["acme"] = json!("cell-c");
+    config
+}
+
+const ACME: &str = r#"{"tenant":{"id":"acme"},"items":[1,2,3]}"#;
+
+pub fn before_the_edit() -> Vec<Scenario> {
+    vec![
+        Scenario::new("small JSON", "JSON /tenant/id", "/1", "cell-b filter override").json(ACME),
+        Scenario::new("small JSON over HTTP/2", "JSON /tenant/id", "/2", "cell-b filter override").json(ACME).http2(),
+        Scenario::new("chunked, key cut in two", "JSON /tenant/id", "/3", "cell-c filter prefix").chunked(&[
+            r#"{"tenant":{"id":"eu-77"},"#,
+            r#""items":["#,
+            "1,2,3]}",
+        ]),
+        Scenario::new("escaped key name and value", "JSON /tenant/id", "/4", "cell-b filter override")
+            .json(r#"{"\u0074enant":{"id":"\u0061cme"}}"#),
+        Scenario::new("a key nobody pinned", "JSON /tenant/id", "/5", "cell-c filter slot")
+            .json(r#"{"tenant":{"id":"hooli"}}"#),
+        Scenario::new("form", "form tenant_id", "/6", "cell-c filter prefix").form("a=1&tenant_id=eu-1&b=2"),
+        Scenario::new("no body", "header x-tenant-id", "/7", "cell-b filter override").header("x-tenant-id", "acme"),
+        Scenario::new("no body", "path /orgs/{key}", "/orgs/acme", "cell-b filter override"),
+        Scenario::new("client sends x-cell itself", "JSON /tenant/id", "/9", "cell-b filter override")
+            .header("x-cell", "cell-a")
+            .header("x-cell", "cell-c")
+            .json(ACME),
+        Scenario::new("client sends x-cell, no key", "nowhere", "/10", "421 filter key_missing")
+            .header("x-cell", "cell-a")
+            .json("{}"),
+        Scenario::new("key named twice", "JSON, twice", "/11", "400 filter key_duplicated")
+            .json(r#"{"tenant":{"id":"acme"},"tenant":{"id":"hooli"}}"#),
+        Scenario::new("bad JSON", "nowhere", "/12", "400 filter body_malformed").json(r#"{"tenant":{"id":"acme"},}"#),
+        Scenario::new("100 KiB, key first", "JSON, first chunk", "/13", "cell-b filter override")
+            .json(padded(100 * 1024, 0)),
+        Scenario::new("100 KiB, key last", "JSON, last bytes", "/14", "cell-b service override")
+            .json(padded(100 * 1024, 100 * 1024 - 100)),
+        Scenario::new("5 MB, key at byte 4 900 000", "JSON, byte 4 900 000", "/15", "cell-b service override")
+            .json(padded(5_000_000, 4_900_000)),
+        Scenario::new("5 MB over HTTP/2", "JSON, byte 4 900 000", "/16", "cell-b service override")
+            .json(padded(5_000_000, 4_900_000))
+            .http2(),
+        Scenario::new("gzip", "hidden", "/17", "415 service body_encoded")
+            .header("content-encoding", "gzip")
+            .json(ACME),
+    ]
+}
+
+pub fn after_the_edit() -> Vec<Scenario> {
+    vec![
+        Scenario::new("after the edit", "JSON /tenant/id", "/18", "cell-c filter override").json(ACME),
+        Scenario::new("after the edit, 5 MB", "JSON, byte 4 900 000", "/19", "cell-c service override")
+            .json(padded(5_000_000, 4_900_000)),
+    ]
+}
+
+/// A JSON document of `size` bytes whose key stands at byte `key_at`, or first.
+fn padded(size: usize, key_at: usize) -> String {
+    let key = r#""tenant":{"id":"acme"}"#;
+    if key_at == 0 {
+        let (start, end) = (format!(r#"{{{key},"x":""#), r#""}"#);
+        return format!("{start}{}{end}", "p".repeat(size - start.len() - end.len()));
+    }
+    let before = "p".repeat(key_at - r#"{"x":"","#.len());
+    let start = format!(r#"{{"x":"{before}",{key},"y":""#);
+    let end = r#""}"#;
+    format!("{start}{}{end}", "q".repeat(size - start.len() - end.len()))
+}

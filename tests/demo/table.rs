@@ -1,0 +1,73 @@
+//! The table of what went where.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::milliseconds;
+
+/// One request.
+pub struct Row {
+    pub what: &'static str,
+    pub key_in: &'static str,
+    pub tier: &'static str,
+    pub reason: String,
+    /// The cell, or the status of a rejection.
+    pub outcome: String,
+    pub hash: &'static str,
+    pub took: Duration,
+    pub as_expected: bool,
+}
+
+/// Rows in order, printed with columns as wide as their widest cell.
+#[derive(Default)]
+pub struct Table(Vec<Row>);
+
+const HEADINGS: [&str; 8] = ["request", "key in", "decided by", "reason", "went to", "SHA-256", "time", ""];
+
+impl Table {
+    pub fn push(&mut self, row: Row) {
+        self.0.push(row);
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn as_expected(&self) -> usize {
+        self.0.iter().filter(|row| row.as_expected).count()
+    }
+}
+
+impl Row {
+    fn cells(&self) -> [String; 8] {
+        [
+            self.what.to_owned(),
+            self.key_in.to_owned(),
+            self.tier.to_owned(),
+            self.reason.clone(),
+            self.outcome.clone(),
+            self.hash.to_owned(),
+            milliseconds(self.took),
+            if self.as_expected { "" } else { "UNEXPECTED" }.to_owned(),
+        ]
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows: Vec<_> = self.0.iter().map(Row::cells).collect();
+        let mut widths = HEADINGS.map(str::len);
+        for row in &rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut line = |cells: &[String; 8]| -> fmt::Result {
+            let padded: Vec<_> = cells.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            writeln!(f, "{}", padded.join("  ").trim_end())
+        };
+        line(&HEADINGS.map(str::to_owned))?;
+        line(&widths.map(|width| "-".repeat(width)))?;
+        rows.iter().try_for_each(line)
+    }
+}
