@@ -1,26 +1,25 @@
 //! JSON bodies (RFC 8259): an incremental scanner that looks for RFC 6901 pointers.
+//!
+//! The scanner reads every byte once and believes none of them: the language it accepts is that of a strict parser of
+//! the whole document, so that no upstream can read another document than the router did. What is off the pointers'
+//! paths is validated and forgotten.
+//!
+//! - [`scanner`]: the grammar between tokens, and nothing else.
+//! - [`string`], [`number`], [`word`]: one token each, resumable at every byte.
+//! - [`window`]: 64 bytes at a time, the only place that knows vector instructions.
+//! - [`query`]: the pointers, compiled; [`path`]: where in the document the scanner is, in their terms.
 
+mod number;
+mod path;
 mod pointer;
+mod query;
 mod scanner;
+mod stack;
+mod string;
+mod text;
+mod window;
+mod word;
 
 pub use pointer::{BadPointer, Pointer};
+pub use query::JsonQuery;
 pub use scanner::JsonScanner;
-
-use crate::key::Duplicates;
-
-/// The pointers to look for, and the limits to look with.
-#[derive(Debug)]
-pub struct JsonQuery {
-    pub(crate) pointers: Vec<Pointer>,
-    pub(crate) duplicates: Duplicates,
-    pub(crate) depth: usize,
-    pub(crate) key_bytes: usize,
-}
-
-impl JsonQuery {
-    /// A query for pointers in order of precedence. `depth` is the deepest nesting allowed, `key_bytes` the longest key.
-    #[must_use]
-    pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
-        Self { pointers, duplicates, depth, key_bytes }
-    }
-}

@@ -1,35 +1,449 @@
-//! PLACEHOLDER: replaced by the real scanner.
+//! The grammar between tokens (RFC 8259, 2): one match per token, and every state can be left at the end of a chunk.
+
 use std::sync::Arc;
 
-use super::JsonQuery;
+use super::number::{INTEGER_BYTES, Number};
+use super::path::Path;
+use super::query::JsonQuery;
+use super::stack::{Container, Stack};
+use super::string::StringScan;
+use super::text::Text;
+use super::window::{Window, skip_space};
+use super::word::Word;
 use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::key::{self, Duplicates};
+use crate::reason::Reason;
+
+/// The UTF-8 byte order mark.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One pass over a JSON document.
+///
+/// Memory: what the query's longest key and its number of pointers need, allocated at the start; a key that is found
+/// is copied once. Scanning allocates nothing else, whatever the body holds.
 #[derive(Debug)]
 pub struct JsonScanner {
-    query: Arc<JsonQuery>,
+    state: State,
+    stack: Stack,
+    path: Path,
+    string: StringScan,
+    /// A name, string or number that may matter and does not lie plain in one chunk.
+    text: Text,
+    /// How many bytes came before the current chunk.
+    base: u64,
+    broken: Option<BodyError>,
+}
+
+/// What comes next.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// Nothing has been read but this many bytes of a byte order mark.
+    Start(u8),
+    Value,
+    /// The first value of an array, or its end.
+    FirstElement,
+    /// The first name of an object, or its end.
+    FirstName,
+    Name,
+    Colon,
+    /// After an array's element.
+    ElementEnd,
+    /// After an object's member.
+    MemberEnd,
+    /// After the document.
+    End,
+    /// Inside a token.
+    NameText,
+    StringText,
+    Number(Number),
+    Word(Word, u8),
+}
+
+/// The place in the current chunk.
+struct Cursor<'a> {
+    chunk: &'a [u8],
+    at: usize,
+    base: u64,
+    window: Window,
 }
 
 impl JsonScanner {
     /// A scanner for one body.
     #[must_use]
     pub fn new(query: Arc<JsonQuery>) -> Self {
-        Self { query }
+        let longest = query.key_bytes.max(query.name_bytes).max(INTEGER_BYTES);
+        Self {
+            state: State::Start(0),
+            stack: Stack::new(),
+            path: Path::new(query),
+            string: StringScan::default(),
+            text: Text::with_room(longest),
+            base: 0,
+            broken: None,
+        }
+    }
+
+    fn scan(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new() };
+        let mut state = self.state;
+        while cursor.at < chunk.len() {
+            state = match state {
+                State::NameText => self.name_text(&mut cursor)?,
+                State::StringText => self.string_text(&mut cursor)?,
+                State::Number(number) => self.number(number, &mut cursor)?,
+                State::Word(word, read) => self.word(word, read, &mut cursor)?,
+                State::Start(read) => start(read, &mut cursor)?,
+                between => {
+                    let Some(byte) = cursor.next_ink() else {
+                        state = between;
+                        break;
+                    };
+                    self.token(between, byte, &mut cursor)?
+                }
+            };
+        }
+        self.state = state;
+        Ok(())
+    }
+
+    /// Between tokens: `byte` is the next one that is no white space, still to be taken.
+    #[inline(always)]
+    fn token(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        match (state, byte) {
+            (State::FirstName | State::Name, b'"') => self.name(cursor),
+            (State::FirstName, b'}') => Ok(self.close(cursor)),
+            (State::Colon, b':') => Ok(cursor.take(State::Value)),
+            (State::MemberEnd, b',') => Ok(cursor.take(State::Name)),
+            (State::MemberEnd, b'}') => Ok(self.close(cursor)),
+            (State::ElementEnd, b',') => {
+                if self.is_live() {
+                    self.path.next_element();
+                }
+                Ok(cursor.take(State::Value))
+            }
+            (State::ElementEnd | State::FirstElement, b']') => Ok(self.close(cursor)),
+            (State::Value | State::FirstElement, byte) => self.value(state, byte, cursor),
+            _ => Err(cursor.malformed(expected(state))),
+        }
+    }
+
+    /// A value begins.
+    #[inline(always)]
+    fn value(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        match byte {
+            b'"' => self.string(cursor),
+            b'{' => self.open(Container::Object, cursor),
+            b'[' => self.open(Container::Array, cursor),
+            _ => {
+                if let Some(number) = Number::starting(byte) {
+                    if self.path.is_here() {
+                        self.text.restart(INTEGER_BYTES);
+                        self.text.extend(&[byte]);
+                    }
+                    cursor.at += 1;
+                    return self.number(number, cursor);
+                }
+                match Word::starting(byte) {
+                    Some(word) => self.word(word, 0, cursor),
+                    None => Err(cursor.malformed(expected(state))),
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn open(&mut self, container: Container, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        if self.stack.depth() >= self.path.query().depth {
+            return Err(cursor.error(Reason::BodyTooDeep, "expected no more levels of nesting"));
+        }
+        if self.path.is_here() {
+            self.path.open(container);
+        }
+        self.stack.push(container);
+        Ok(cursor.take(match container {
+            Container::Array => State::FirstElement,
+            Container::Object => State::FirstName,
+        }))
+    }
+
+    #[inline(always)]
+    fn close(&mut self, cursor: &mut Cursor<'_>) -> State {
+        if self.is_live() {
+            self.path.close();
+        }
+        self.stack.pop();
+        cursor.take(self.after_value())
+    }
+
+    /// An opening quote of a name.
+    #[inline(always)]
+    fn name(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        match cursor.plain_string() {
+            Some(name) => {
+                if self.is_live() {
+                    self.path.member(name);
+                }
+                if cursor.chunk.get(cursor.at) == Some(&b':') {
+                    return Ok(cursor.take(State::Value));
+                }
+                Ok(State::Colon)
+            }
+            None => {
+                let limit = self.path.query().name_bytes;
+                self.text.restart(limit);
+                self.name_text(cursor)
+            }
+        }
+    }
+
+    /// The rest of a name.
+    #[inline(never)]
+    fn name_text(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        let is_live = self.is_live();
+        let text = is_live.then_some(&mut self.text);
+        let Some(end) = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)? else {
+            return Ok(cursor.leave(State::NameText));
+        };
+        cursor.at = end;
+        if is_live {
+            self.path.member(self.text.bytes());
+        }
+        Ok(State::Colon)
+    }
+
+    /// An opening quote of a value.
+    #[inline(always)]
+    fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        match cursor.plain_string() {
+            Some(text) => {
+                if self.path.is_here() {
+                    self.hold_string(Some(text));
+                }
+                Ok(self.after_value())
+            }
+            None => {
+                let limit = self.path.query().key_bytes;
+                self.text.restart(limit);
+                self.string_text(cursor)
+            }
+        }
+    }
+
+    /// The rest of a string that is a value.
+    #[inline(never)]
+    fn string_text(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        let is_here = self.path.is_here();
+        let text = is_here.then_some(&mut self.text);
+        let Some(end) = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)? else {
+            return Ok(cursor.leave(State::StringText));
+        };
+        cursor.at = end;
+        if is_here {
+            self.hold_string(None);
+        }
+        Ok(self.after_value())
+    }
+
+    /// A string value is complete: `plain`, or the text that was kept.
+    #[inline(never)]
+    fn hold_string(&mut self, plain: Option<&[u8]>) {
+        if !self.path.is_wanted() {
+            return self.path.pass();
+        }
+        let limit = self.path.query().key_bytes;
+        self.path.hold(key::check(plain.unwrap_or(self.text.bytes()), limit));
+    }
+
+    /// The rest of a number.
+    #[inline(always)]
+    fn number(&mut self, mut number: Number, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        let start = cursor.at;
+        let end = number.advance(cursor.chunk, start).map_err(|at| {
+            cursor.at = at;
+            cursor.malformed("expected a digit")
+        })?;
+        cursor.at = end;
+        if self.path.is_here() {
+            self.text.extend(cursor.chunk.get(start..end).unwrap_or_default());
+        }
+        if end == cursor.chunk.len() {
+            return Ok(State::Number(number));
+        }
+        if self.path.is_here() {
+            self.hold_number(number);
+        }
+        Ok(self.after_value())
+    }
+
+    #[inline(never)]
+    fn hold_number(&mut self, number: Number) {
+        if !self.path.is_wanted() {
+            return self.path.pass();
+        }
+        let limit = self.path.query().key_bytes;
+        let integer = number.integer(self.text.bytes());
+        self.path.hold(integer.and_then(|text| key::check(text.as_bytes(), limit)));
+    }
+
+    /// The rest of `true`, `false` or `null`.
+    #[inline(always)]
+    fn word(&mut self, word: Word, mut read: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        for letter in word.text().iter().skip(usize::from(read)) {
+            match cursor.chunk.get(cursor.at) {
+                None => return Ok(State::Word(word, read)),
+                Some(byte) if byte == letter => {}
+                Some(_) => return Err(cursor.malformed(word.expected())),
+            }
+            cursor.at += 1;
+            read += 1;
+        }
+        if self.path.is_here() {
+            if self.path.is_wanted() {
+                self.path.hold(Err(word.reason()));
+            } else {
+                self.path.pass();
+            }
+        }
+        Ok(self.after_value())
+    }
+
+    /// Whether a pointer goes through the innermost container.
+    #[inline(always)]
+    fn is_live(&self) -> bool {
+        self.path.depth() == self.stack.depth()
+    }
+
+    #[inline(always)]
+    fn after_value(&self) -> State {
+        match self.stack.top() {
+            None => State::End,
+            Some(Container::Array) => State::ElementEnd,
+            Some(Container::Object) => State::MemberEnd,
+        }
+    }
+
+    /// A number at the top level ends with the body.
+    fn complete(&mut self) -> Result<(), BodyError> {
+        let error = |reason, offset, expected| Err(BodyError { reason, offset, expected });
+        match self.state {
+            State::End => Ok(()),
+            State::Number(number) if number.is_complete() && self.stack.depth() == 0 => {
+                if self.path.is_here() {
+                    self.hold_number(number);
+                }
+                self.state = State::End;
+                Ok(())
+            }
+            State::Start(1..) => error(Reason::BodyMalformed, 0, expected(State::Value)),
+            _ => error(Reason::BodyTruncated, self.base, "expected more of the document"),
+        }
     }
 }
 
 impl BodyScanner for JsonScanner {
-    fn push(&mut self, _chunk: &[u8]) -> Result<(), BodyError> {
-        let _ = &self.query;
-        Ok(())
+    fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let scanned = self.scan(chunk);
+        self.base += chunk.len() as u64;
+        self.broken = scanned.err();
+        scanned
     }
+
     fn finish(&mut self) -> Result<(), BodyError> {
-        Ok(())
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let completed = self.complete();
+        self.broken = completed.err();
+        completed
     }
-    fn candidate(&self, _index: usize) -> Candidate<'_> {
-        Candidate::Missing
+
+    fn candidate(&self, index: usize) -> Candidate<'_> {
+        self.path.candidate(index)
     }
-    fn is_settled(&self, _index: usize) -> bool {
-        false
+
+    fn is_settled(&self, index: usize) -> bool {
+        self.path.query().duplicates != Duplicates::Last && self.candidate(index) != Candidate::Missing
+    }
+}
+
+impl Cursor<'_> {
+    /// The next byte that is no white space, not taken yet.
+    #[inline(always)]
+    fn next_ink(&mut self) -> Option<u8> {
+        match self.chunk.get(self.at) {
+            Some(byte) if *byte > b' ' => Some(*byte),
+            _ => {
+                self.at = skip_space(self.chunk, self.at);
+                self.chunk.get(self.at).copied()
+            }
+        }
+    }
+
+    /// Takes one byte.
+    #[inline(always)]
+    fn take(&mut self, next: State) -> State {
+        self.at += 1;
+        next
+    }
+
+    /// Takes the rest of the chunk.
+    fn leave(&mut self, state: State) -> State {
+        self.at = self.chunk.len();
+        state
+    }
+
+    /// Takes an opening quote and, if it is plain, the string.
+    #[inline(always)]
+    fn plain_string(&mut self) -> Option<&[u8]> {
+        self.at += 1;
+        let start = self.at;
+        let end = self.window.plain_end(self.chunk, start)?;
+        self.at = end + 1;
+        self.chunk.get(start..end)
+    }
+
+    fn malformed(&self, expected: &'static str) -> BodyError {
+        self.error(Reason::BodyMalformed, expected)
+    }
+
+    #[cold]
+    fn error(&self, reason: Reason, expected: &'static str) -> BodyError {
+        BodyError { reason, offset: self.base + self.at as u64, expected }
+    }
+}
+
+/// Takes the first byte, and decides what to think of a byte order mark. Whatever starts like one, and is none, is
+/// wrong from its first byte on.
+fn start(read: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+    let byte = cursor.chunk.get(cursor.at).copied();
+    if byte == MARK.get(usize::from(read)).copied() {
+        cursor.at += 1;
+        return match read {
+            0 | 1 => Ok(State::Start(read + 1)),
+            _ => {
+                Err(BodyError { reason: Reason::BodyByteOrderMark, offset: 0, expected: "expected no byte order mark" })
+            }
+        };
+    }
+    match read {
+        0 => Ok(State::Value),
+        _ => Err(BodyError { reason: Reason::BodyMalformed, offset: 0, expected: expected(State::Value) }),
+    }
+}
+
+fn expected(state: State) -> &'static str {
+    match state {
+        State::Start(_) | State::Value => "expected a value",
+        State::FirstElement => "expected a value or `]`",
+        State::FirstName => "expected a name in quotes or `}`",
+        State::Name => "expected a name in quotes",
+        State::Colon => "expected `:`",
+        State::ElementEnd => "expected `,` or `]`",
+        State::MemberEnd => "expected `,` or `}`",
+        State::End => "expected the end of the document",
+        State::NameText | State::StringText | State::Number(_) | State::Word(..) => "expected the rest of the token",
     }
 }

@@ -1,0 +1,110 @@
+//! Numbers (RFC 8259, 6), resumable at every byte.
+
+use crate::reason::Reason;
+
+/// How far into a number the scanner is: what its last byte was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Number {
+    Minus,
+    Zero,
+    Integer,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+}
+
+/// The most bytes of a number that can matter: `i64::MIN` and `u64::MAX` have 20 each.
+pub(super) const INTEGER_BYTES: usize = 20;
+
+impl Number {
+    /// The number that starts with this byte.
+    #[inline]
+    pub(super) fn starting(byte: u8) -> Option<Self> {
+        match byte {
+            b'-' => Some(Number::Minus),
+            b'0' => Some(Number::Zero),
+            b'1'..=b'9' => Some(Number::Integer),
+            _ => None,
+        }
+    }
+
+    /// Reads on from `at`: where the number, or the chunk, ends.
+    ///
+    /// # Errors
+    /// The index of the byte that should have been a digit.
+    #[inline]
+    pub(super) fn advance(&mut self, chunk: &[u8], mut at: usize) -> Result<usize, usize> {
+        loop {
+            if matches!(self, Number::Integer | Number::Fraction | Number::ExponentDigits) {
+                at = skip_digits(chunk, at);
+            }
+            let Some(byte) = chunk.get(at) else { return Ok(at) };
+            *self = match (*self, byte) {
+                (Number::Minus, b'0') => Number::Zero,
+                (Number::Minus, b'1'..=b'9') => Number::Integer,
+                (Number::Zero | Number::Integer, b'.') => Number::Point,
+                (Number::Zero | Number::Integer | Number::Fraction, b'e' | b'E') => Number::Exponent,
+                (Number::Point, b'0'..=b'9') => Number::Fraction,
+                (Number::Exponent, b'+' | b'-') => Number::ExponentSign,
+                (Number::Exponent | Number::ExponentSign, b'0'..=b'9') => Number::ExponentDigits,
+                _ if self.is_complete() => return Ok(at),
+                _ => return Err(at),
+            };
+            at += 1;
+        }
+    }
+
+    /// Whether a number may end here.
+    #[inline]
+    pub(super) fn is_complete(self) -> bool {
+        matches!(self, Number::Zero | Number::Integer | Number::Fraction | Number::ExponentDigits)
+    }
+
+    /// Checks that the number is an integer of at most 64 bits, as serde_json reads it (`-0` is a float there).
+    /// `text` may have been cut off after [`INTEGER_BYTES`] and one more.
+    ///
+    /// # Errors
+    /// [`Reason::KeyFloat`].
+    pub(super) fn integer(self, text: &[u8]) -> Result<&str, Reason> {
+        let text = std::str::from_utf8(text).map_err(|_| Reason::KeyFloat)?;
+        let is_integer = match self {
+            Number::Zero => text == "0",
+            Number::Integer => text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok(),
+            _ => false,
+        };
+        if is_integer { Ok(text) } else { Err(Reason::KeyFloat) }
+    }
+}
+
+#[inline]
+fn skip_digits(chunk: &[u8], mut at: usize) -> usize {
+    while chunk.get(at).is_some_and(u8::is_ascii_digit) {
+        at += 1;
+    }
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn integer(text: &str) -> Result<&str, Reason> {
+        let mut number = Number::starting(text.as_bytes()[0]).unwrap();
+        assert_eq!(number.advance(text.as_bytes(), 1), Ok(text.len()));
+        let cut = text.len().min(INTEGER_BYTES + 1);
+        number.integer(&text.as_bytes()[..cut])
+    }
+
+    #[test]
+    fn integers_of_64_bits_are_keys() {
+        for text in ["0", "7", "-7", "18446744073709551615", "-9223372036854775808"] {
+            assert_eq!(integer(text), Ok(text));
+        }
+        for text in ["-0", "18446744073709551616", "-9223372036854775809", "100000000000000000000", "1.0", "1e3", "0e0"]
+        {
+            assert_eq!(integer(text), Err(Reason::KeyFloat), "{text}");
+        }
+    }
+}

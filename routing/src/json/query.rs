@@ -1,0 +1,162 @@
+//! The pointers to look for, compiled into one tree.
+//!
+//! Every value of a document has one path, so however many pointers there are, a value is at most one node of the
+//! tree: following them all costs as much as following one.
+
+use super::pointer::Pointer;
+use crate::key::Duplicates;
+
+/// The deepest nesting a query can allow, in open containers.
+pub(super) const MAX_DEPTH: usize = 1024;
+
+/// The pointers to look for, and the limits to look with.
+#[derive(Debug)]
+pub struct JsonQuery {
+    pub(super) duplicates: Duplicates,
+    /// The most containers that may be open.
+    pub(super) depth: usize,
+    pub(super) key_bytes: usize,
+    /// The longest reference token, in bytes.
+    pub(super) name_bytes: usize,
+    nodes: Vec<Node>,
+    /// The node at which each pointer ends.
+    ends: Vec<usize>,
+}
+
+/// A path that is the beginning of a pointer.
+#[derive(Debug, Default)]
+pub(super) struct Node {
+    /// A pointer ends here.
+    pub(super) is_end: bool,
+    pub(super) children: Vec<Child>,
+    /// The node itself and all nodes below it.
+    pub(super) subtree: Vec<usize>,
+}
+
+/// One more reference token.
+#[derive(Debug)]
+pub(super) struct Child {
+    pub(super) name: Box<str>,
+    /// The token as an array index, if it is one.
+    pub(super) index: Option<u64>,
+    pub(super) node: usize,
+}
+
+impl JsonQuery {
+    /// The node of the whole document.
+    pub(super) const ROOT: usize = 0;
+
+    /// A query for pointers in order of precedence. `depth` is the deepest nesting allowed (1024 at most), `key_bytes`
+    /// the longest key.
+    #[must_use]
+    pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
+        let name_bytes = pointers.iter().flat_map(Pointer::tokens).map(|token| token.len()).max().unwrap_or_default();
+        let root = Node { subtree: vec![Self::ROOT], ..Node::default() };
+        let mut query = Self {
+            duplicates,
+            depth: depth.min(MAX_DEPTH),
+            key_bytes,
+            name_bytes,
+            nodes: vec![root],
+            ends: Vec::new(),
+        };
+        query.ends = pointers.iter().map(|pointer| query.insert(pointer)).collect();
+        query
+    }
+
+    pub(super) fn node(&self, node: usize) -> Option<&Node> {
+        self.nodes.get(node)
+    }
+
+    pub(super) fn nodes(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The node at which the `index`th pointer ends.
+    pub(super) fn end(&self, index: usize) -> Option<usize> {
+        self.ends.get(index).copied()
+    }
+
+    fn insert(&mut self, pointer: &Pointer) -> usize {
+        let mut path = vec![Self::ROOT];
+        let mut at = Self::ROOT;
+        for token in pointer.tokens() {
+            let known = self.nodes.get(at).and_then(|node| node.child(token.as_bytes()));
+            at = known.unwrap_or_else(|| self.add(&path, token));
+            path.push(at);
+        }
+        if let Some(node) = self.nodes.get_mut(at) {
+            node.is_end = true;
+        }
+        at
+    }
+
+    fn add(&mut self, path: &[usize], token: &str) -> usize {
+        let new = self.nodes.len();
+        self.nodes.push(Node { subtree: vec![new], ..Node::default() });
+        for above in path {
+            if let Some(node) = self.nodes.get_mut(*above) {
+                node.subtree.push(new);
+            }
+        }
+        if let Some(parent) = path.last().and_then(|parent| self.nodes.get_mut(*parent)) {
+            parent.children.push(Child { name: token.into(), index: array_index(token), node: new });
+        }
+        new
+    }
+}
+
+impl Node {
+    /// The node of an object's member.
+    pub(super) fn child(&self, name: &[u8]) -> Option<usize> {
+        self.children.iter().find(|child| child.name.as_bytes() == name).map(|child| child.node)
+    }
+
+    /// The node of an array's element.
+    pub(super) fn element(&self, index: u64) -> Option<usize> {
+        self.children.iter().find(|child| child.index == Some(index)).map(|child| child.node)
+    }
+
+    /// Whether any pointer goes on through an array.
+    pub(super) fn has_elements(&self) -> bool {
+        self.children.iter().any(|child| child.index.is_some())
+    }
+}
+
+/// RFC 6901, 4: digits without leading zeros. (`-` names the element after the last, which never exists.)
+fn array_index(token: &str) -> Option<u64> {
+    let is_index = token == "0" || (!token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_index { token.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn query(pointers: &[&str]) -> JsonQuery {
+        let pointers = pointers.iter().map(|text| text.parse().unwrap()).collect();
+        JsonQuery::new(pointers, Duplicates::Reject, 64, 256)
+    }
+
+    #[test]
+    fn pointers_share_their_beginnings() {
+        let query = query(&["/a/b", "/a", "/a/b", "", "/a/c"]);
+        assert_eq!(query.nodes(), 4);
+        assert_eq!(
+            (0..6).map(|index| query.end(index)).collect::<Vec<_>>(),
+            [Some(2), Some(1), Some(2), Some(0), Some(3), None]
+        );
+        assert_eq!(query.node(0).unwrap().subtree, [0, 1, 2, 3]);
+        assert_eq!(query.node(1).unwrap().subtree, [1, 2, 3]);
+    }
+
+    #[test]
+    fn only_plain_decimals_are_array_indices() {
+        for (token, index) in [("0", Some(0)), ("10", Some(10)), ("18446744073709551615", Some(u64::MAX))] {
+            assert_eq!(array_index(token), index);
+        }
+        for token in ["", "00", "01", "-", "-1", "+1", "1 ", "a", "18446744073709551616"] {
+            assert_eq!(array_index(token), None, "{token}");
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! A decoded string or number that may matter, kept up to the length at which it no longer can.
+
+/// Bytes, cut off one past the limit: that one says the text is too long.
+#[derive(Debug)]
+pub(super) struct Text {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl Text {
+    /// Room for `longest` bytes and the one too many, so that scanning never allocates.
+    pub(super) fn with_room(longest: usize) -> Self {
+        Self { bytes: Vec::with_capacity(longest.saturating_add(1)), limit: longest }
+    }
+
+    /// Starts over, with another limit.
+    pub(super) fn restart(&mut self, limit: usize) {
+        self.bytes.clear();
+        self.limit = limit;
+    }
+
+    pub(super) fn extend(&mut self, bytes: &[u8]) {
+        let room = self.limit.saturating_add(1).saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
+    }
+
+    pub(super) fn push(&mut self, character: char) {
+        self.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
+    }
+
+    /// The text, or more bytes than the limit.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
