@@ -1,1 +1,261 @@
 //! The core as a tier uses it.
+
+use super::{Held, Opening, Reading, Router};
+use crate::config::Config;
+use crate::decision::{Decision, Outcome, Tier};
+
+const CONFIG: &str = r#"{
+    "routing_header": "x-cell",
+    "cells": ["a", "b"],
+    "key": [{"json": "/t"}, {"header": "x-t"}, {"json": "/u"}, {"form": "t"}, {"query": "t"}],
+    "placement": {"exact": {"one": "a", "two": "b"}},
+    "limits": {"depth": 4}
+    POLICY
+}"#;
+
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+
+fn router_with(policy: &str, tier: Tier) -> Router {
+    let policy = if policy.is_empty() { String::new() } else { format!(r#", "policy": {policy}"#) };
+    Router::new(Config::from_json(&CONFIG.replace("POLICY", &policy), "test.json").unwrap(), tier)
+}
+
+fn router() -> Router {
+    router_with("", Tier::Filter)
+}
+
+/// `a exact`, `reject 400 key_null`, `defer body_encoded`.
+fn show(router: &Router, decision: Decision) -> String {
+    let reason = decision.reason;
+    match decision.outcome {
+        Outcome::Cell(cell) => format!("{} {reason}", router.config().cell_name(cell)),
+        Outcome::Reject(status) => format!("reject {status} {reason}"),
+        Outcome::Defer => format!("defer {reason}"),
+        Outcome::Pass => format!("pass {reason}"),
+    }
+}
+
+fn bodiless(router: &Router, head: Fields<'_>) -> String {
+    match router.open(head, true) {
+        Opening::Decided(decision) => show(router, decision),
+        Opening::Read(_) => panic!("nothing to read"),
+    }
+}
+
+fn open(router: &Router, head: Fields<'_>) -> Reading {
+    match router.open(head, false) {
+        Opening::Read(reading) => reading,
+        Opening::Decided(decision) => panic!("decided: {}", show(router, decision)),
+    }
+}
+
+fn whole(router: &Router, head: Fields<'_>, body: &str) -> String {
+    let mut reading = match router.open(head, false) {
+        Opening::Read(reading) => reading,
+        Opening::Decided(decision) => return show(router, decision),
+    };
+    let decision = match reading.push(body.as_bytes()) {
+        Ok(()) => reading.finish(),
+        Err(decision) => decision,
+    };
+    show(router, decision)
+}
+
+#[test]
+fn the_first_source_that_holds_something_decides() {
+    let router = router();
+    let head = [JSON, ("x-t", "two"), (":path", "/?t=one")];
+    assert_eq!(whole(&router, &head, r#"{"t":"one"}"#), "a exact");
+    assert_eq!(whole(&router, &head, "{}"), "b exact");
+    // /u stands behind the header, which holds something.
+    assert_eq!(whole(&router, &head, r#"{"u":"one"}"#), "b exact");
+    assert_eq!(whole(&router, &[JSON], r#"{"u":"one"}"#), "a exact");
+    assert_eq!(whole(&router, &[JSON, (":path", "/?t=one")], "{}"), "a exact");
+    assert_eq!(whole(&router, &[JSON], "{}"), "reject 421 key_missing");
+}
+
+#[test]
+fn something_unusable_decides_too() {
+    let router = router();
+    assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "reject 400 key_null");
+    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "reject 400 key_empty");
+}
+
+#[test]
+fn next_goes_on_to_the_following_source() {
+    let router = router_with(r#"{"key_null": "next", "key_empty": "next"}"#, Tier::Filter);
+    assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "b exact");
+    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "a exact");
+    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"t":null,"u":""}"#), "reject 421 key_missing");
+    assert_eq!(bodiless(&router, &[("x-t", ""), (":path", "/?t=two")]), "b exact");
+    assert_eq!(bodiless(&router, &[("x-t", "")]), "reject 421 body_absent");
+}
+
+#[test]
+fn without_a_body_the_head_decides() {
+    let router = router();
+    assert_eq!(bodiless(&router, &[("x-t", "two")]), "b exact");
+    assert_eq!(bodiless(&router, &[JSON]), "reject 421 body_absent");
+    assert_eq!(open(&router, &[JSON, ("x-t", "two")]).finish().reason.label(), "exact");
+    assert_eq!(open(&router, &[JSON]).finish().reason.label(), "body_absent");
+}
+
+#[test]
+fn tunnels_are_decided_by_the_head() {
+    let router = router();
+    let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), JSON];
+    assert_eq!(whole(&router, &upgrade, ""), "reject 421 upgrade");
+    assert_eq!(whole(&router, &[(":method", "CONNECT"), ("x-t", "one")], ""), "a exact");
+}
+
+#[test]
+fn a_body_nobody_can_read_does_not_fall_through() {
+    let router = router();
+    let plain = [("content-type", "text/plain"), ("x-t", "two")];
+    assert_eq!(whole(&router, &plain, "x"), "reject 415 content_type_unsupported");
+    assert_eq!(whole(&router, &[("x-t", "two")], "x"), "reject 415 content_type_missing");
+    let lenient = router_with(r#"{"content_type_unsupported": "next"}"#, Tier::Filter);
+    assert_eq!(whole(&lenient, &plain, "x"), "b exact");
+    assert_eq!(whole(&lenient, &[("content-type", "text/plain")], "x"), "reject 421 key_missing");
+}
+
+#[test]
+fn a_format_is_read_only_for_sources_that_count() {
+    // The form source stands behind the header.
+    let router = router();
+    assert_eq!(whole(&router, &[FORM], "t=one"), "a exact");
+    assert_eq!(whole(&router, &[FORM, ("x-t", "two")], "t=one"), "reject 415 content_type_unsupported");
+}
+
+#[test]
+fn only_the_filter_defers() {
+    let encoded = [JSON, ("content-encoding", "gzip")];
+    assert_eq!(whole(&router(), &encoded, ""), "defer body_encoded");
+    assert_eq!(whole(&router_with("", Tier::Service), &encoded, ""), "reject 415 body_encoded");
+}
+
+#[test]
+fn each_reason_gets_its_configured_answer() {
+    let policy = r#"{"key_missing": "pass", "body_malformed": {"use": "b"}, "key_unplaced": "hash",
+        "body_too_deep": {"reject": 422}}"#;
+    let router = router_with(policy, Tier::Filter);
+    assert_eq!(whole(&router, &[JSON], "{}"), "pass key_missing");
+    assert_eq!(whole(&router, &[JSON], "}"), "b body_malformed");
+    assert_eq!(whole(&router, &[JSON], "[[[[[]]]]]"), "reject 422 body_too_deep");
+    let hashed = whole(&router, &[JSON], r#"{"t":"three"}"#);
+    assert!(["a key_unplaced", "b key_unplaced"].contains(&hashed.as_str()), "{hashed}");
+    assert_eq!(whole(&self::router(), &[JSON], r#"{"t":"three"}"#), "reject 421 key_unplaced");
+}
+
+#[test]
+fn a_broken_body_stays_broken() {
+    let router = router();
+    let mut reading = open(&router, &[JSON]);
+    assert!(reading.push(b"{]").is_err());
+    assert!(reading.push(b"").is_err());
+    assert_eq!(show(&router, reading.finish()), "reject 400 body_malformed");
+    assert_eq!(reading.broken().unwrap().offset, 1);
+}
+
+#[test]
+fn settles_only_when_nothing_can_outrank_the_key() {
+    let router = router();
+    let mut reading = open(&router, &[JSON]);
+    reading.push(br#"{"u":"one","#).unwrap();
+    // /t may still come.
+    let mut reading = reading.settle().unwrap_err();
+    reading.push(br#""t":"two","#).unwrap();
+    let (decision, _guard) = reading.settle().unwrap();
+    assert_eq!(show(&router, decision), "b exact");
+}
+
+#[test]
+fn a_head_source_in_front_never_waits_for_the_body() {
+    let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, "#, "");
+    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"u":"one"}"#), "b exact");
+    assert!(matches!(router.open(&[JSON, ("x-t", "two")][..], false), Opening::Decided(_)));
+}
+
+#[test]
+fn the_guard_lets_a_good_rest_pass() {
+    let mut reading = open(&router(), &[JSON]);
+    reading.push(br#"{"t":"one","x":["#).unwrap();
+    let (_, mut guard) = reading.settle().unwrap();
+    for chunk in [&b"1,2"[..], b"", b",\"t\"]", b"}", b"\n"] {
+        guard.push(chunk).unwrap();
+    }
+    guard.finish().unwrap();
+}
+
+#[test]
+fn the_guard_stops_a_second_key_a_syntax_error_and_a_cut() {
+    let router = router();
+    for (rest, finish, reason) in [
+        (r#","t":"one"}"#, false, "reject 400 key_duplicated"),
+        (r#","\u0074":1}"#, false, "reject 400 key_duplicated"),
+        (",]", false, "reject 400 body_malformed"),
+        (r#","x":[[[[]]]]}"#, false, "reject 400 body_too_deep"),
+        (r#","x":"#, true, "reject 400 body_truncated"),
+    ] {
+        let mut reading = open(&router, &[JSON]);
+        reading.push(br#"{"t":"one""#).unwrap();
+        let (_, mut guard) = reading.settle().unwrap();
+        let mut result = Ok(());
+        for byte in rest.as_bytes() {
+            result = result.and_then(|()| guard.push(&[*byte]));
+        }
+        assert_eq!(result.is_ok(), finish, "{rest}");
+        let result = result.and_then(|()| guard.finish());
+        assert_eq!(show(&router, result.unwrap_err()), reason, "{rest}");
+    }
+}
+
+#[test]
+fn a_conflict_is_a_rejection_whatever_the_policy() {
+    let router = router_with(r#"{"body_malformed": {"use": "b"}, "key_duplicated": {"reject": 409}}"#, Tier::Filter);
+    for (rest, expected) in [("]", "reject 400 body_malformed"), (r#","t":1"#, "reject 409 key_duplicated")] {
+        let mut reading = open(&router, &[JSON]);
+        reading.push(br#"{"t":"one""#).unwrap();
+        let (_, mut guard) = reading.settle().unwrap();
+        assert_eq!(show(&router, guard.push(rest.as_bytes()).unwrap_err()), expected);
+    }
+}
+
+#[test]
+fn a_form_can_end_in_a_conflict() {
+    let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, {"header": "x-t"}, {"json": "/u"}, "#, "");
+    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let mut reading = open(&router, &[FORM]);
+    reading.push(b"t=one&a=b").unwrap();
+    let (decision, mut guard) = reading.settle().unwrap();
+    assert_eq!(show(&router, decision), "a exact");
+    guard.push(b"&t").unwrap();
+    assert_eq!(show(&router, guard.finish().unwrap_err()), "reject 400 key_duplicated");
+}
+
+#[test]
+fn last_wins_never_settles() {
+    let json = CONFIG.replace("POLICY", r#", "duplicates": "last""#);
+    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let mut reading = open(&router, &[JSON]);
+    reading.push(br#"{"t":"one""#).unwrap();
+    let mut reading = reading.settle().unwrap_err();
+    reading.push(br#","t":"two"}"#).unwrap();
+    assert_eq!(show(&router, reading.finish()), "b exact");
+}
+
+#[test]
+fn explains_what_each_source_held() {
+    let router = router();
+    let head = [JSON, (":path", "/?t=one")];
+    let mut reading = open(&router, &head);
+    reading.push(br#"{"u":[]}"#).unwrap();
+    reading.finish();
+    let held: Vec<_> = router.explain(&head[..], Some(&reading)).into_iter().map(|finding| finding.held).collect();
+    let unusable = Held::Unusable(crate::Reason::KeyArray);
+    assert_eq!(held, [Held::Nothing, Held::Nothing, unusable, Held::NotReached, Held::NotReached]);
+}
