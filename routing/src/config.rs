@@ -24,8 +24,8 @@ use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::scope::Scope;
 use crate::source::Source;
-use error::Report;
-use tree::{Node, Place, SyntaxError};
+use error::{Fault, Report};
+use tree::Node;
 
 /// The longest configuration, in bytes. It bounds what a file can make us hold.
 pub const MAX_TEXT: usize = 256 << 20;
@@ -112,8 +112,7 @@ impl Config {
 pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
     let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
     read(&root, text, file)?;
-    serde_json::to_string(&root)
-        .map_err(|error| ConfigError::one(file, text, Place::Offset(0), String::new(), error.to_string()))
+    serde_json::to_string(&root).map_err(|error| ConfigError::one(file, text, Fault::new(error.to_string())))
 }
 
 #[cfg(feature = "yaml")]
@@ -121,19 +120,13 @@ fn is_json(file: &str) -> bool {
     std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-fn parse(text: &str, file: &str, parser: fn(&str) -> Result<Node, SyntaxError>) -> Result<Node, ConfigError> {
-    let refuse = |error: SyntaxError| ConfigError::one(file, text, error.place, String::new(), error.message);
-    if text.len() > MAX_TEXT {
-        return Err(refuse(SyntaxError { place: Place::Offset(0), message: "longer than 256MiB".into() }));
-    }
-    parser(text).map_err(refuse)
+fn parse(text: &str, file: &str, parser: fn(&str) -> Result<Node, Fault>) -> Result<Node, ConfigError> {
+    let root = if text.len() > MAX_TEXT { Err(Fault::new("longer than 256MiB")) } else { parser(text) };
+    root.and_then(|root| root.refuse_duplicates().map(|()| root)).map_err(|fault| ConfigError::one(file, text, fault))
 }
 
 fn read(root: &Node, text: &str, file: &str) -> Result<Config, ConfigError> {
-    let raw: raw::RawConfig = de::read(root).map_err(|fault| {
-        let (at, path, message) = fault.into_parts();
-        ConfigError::one(file, text, Place::Offset(at), path, message)
-    })?;
+    let raw: raw::RawConfig = de::read(root).map_err(|fault| ConfigError::one(file, text, fault))?;
     let mut report = Report::new(root);
     let config = check::check(&raw, &mut report);
     report.finish(config, file, text)

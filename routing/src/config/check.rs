@@ -92,6 +92,8 @@ impl<'a> Cells<'a> {
         let index = self.by_name.partition_point(|(other, _)| *other < name);
         match self.by_name.get(index) {
             Some((found, id)) if *found == name => Some(*id),
+            // That there is no cell at all is a problem of its own.
+            _ if self.names.is_empty() => None,
             _ => {
                 report.problem(path, format!("{} is not one of the cells {}", quote(name), self.list(name)));
                 None

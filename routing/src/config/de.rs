@@ -9,66 +9,17 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::error::{push_item, push_name, quote};
+use super::error::{Fault, float, quote};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Value};
 
-/// The first place where a tree does not have the expected shape.
-#[derive(Debug)]
-pub(super) struct Fault {
-    at: Option<usize>,
-    /// From the fault up to the root.
-    steps: Vec<Step>,
-    message: String,
-}
-
-#[derive(Debug)]
-enum Step {
-    Name(Box<str>),
-    Item(usize),
-}
-
 /// Reads a whole tree.
 pub(super) fn read<'de, T: Deserialize<'de>>(root: &'de Node) -> Result<T, Fault> {
-    T::deserialize(root).map_err(|fault| fault.at(root.at))
-}
-
-impl Fault {
-    fn new(message: String) -> Self {
-        Self { at: None, steps: Vec::new(), message }
-    }
-
-    /// Places the fault, unless a deeper value has placed it.
-    fn at(mut self, at: usize) -> Self {
-        self.at.get_or_insert(at);
-        self
-    }
-
-    fn inside(mut self, step: Step) -> Self {
-        self.steps.push(step);
-        self
-    }
-
-    /// Offset, path and message.
-    pub(super) fn into_parts(self) -> (usize, String, String) {
-        let mut path = String::new();
-        for step in self.steps.iter().rev() {
-            match step {
-                Step::Name(name) => push_name(&mut path, name),
-                Step::Item(index) => push_item(&mut path, *index),
-            }
-        }
-        (self.at.unwrap_or_default(), path, self.message)
+    match &root.value {
+        Value::Map(_) => T::deserialize(root).map_err(|fault| fault.at(root.at)),
+        other => Err(Fault::new(format!("expected a map of fields, found {}", other.describe())).at(root.at)),
     }
 }
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Fault {}
 
 impl Error for Fault {
     fn custom<T: fmt::Display>(message: T) -> Self {
@@ -80,7 +31,7 @@ impl Error for Fault {
             Unexpected::Bool(value) => value.to_string(),
             Unexpected::Unsigned(value) => value.to_string(),
             Unexpected::Signed(value) => value.to_string(),
-            Unexpected::Float(value) => value.to_string(),
+            Unexpected::Float(value) => float(value),
             Unexpected::Str(text) => quote(text),
             other => other.to_string(),
         };
@@ -100,11 +51,11 @@ impl Error for Fault {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new("this field is missing and has no default".into()).inside(Step::Name(field.into()))
+        Self::new("this field is missing and has no default").of(field)
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("this field stands here twice".into()).inside(Step::Name(field.into()))
+        Self::new("this field stands here twice").of(field)
     }
 }
 
@@ -238,7 +189,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let index = self.index;
         self.index += 1;
-        seed.deserialize(item).map(Some).map_err(|fault| fault.at(item.at).inside(Step::Item(index)))
+        seed.deserialize(item).map(Some).map_err(|fault| fault.at(item.at).item(index))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -258,12 +209,12 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         self.value = self.entries.next();
         let Some(entry) = self.value else { return Ok(None) };
         let name: StrDeserializer<'de, Fault> = (*entry.name).into_deserializer();
-        seed.deserialize(name).map(Some).map_err(|fault| fault.at(entry.at).inside(Step::Name(entry.name.clone())))
+        seed.deserialize(name).map(Some).map_err(|fault| fault.at(entry.at).of(&entry.name))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        let Some(entry) = self.value else { return Err(Fault::new("a value without a name".into())) };
-        seed.deserialize(&entry.node).map_err(|fault| fault.at(entry.node.at).inside(Step::Name(entry.name.clone())))
+        let Some(entry) = self.value else { return Err(Fault::new("a value without a name")) };
+        seed.deserialize(&entry.node).map_err(|fault| fault.at(entry.node.at).of(&entry.name))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -302,17 +253,15 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
         match self.node {
             None => Err(Fault::new(format!("expected `{}: …`, found the bare word", self.word)).at(self.at)),
-            Some(node) => {
-                seed.deserialize(node).map_err(|fault| fault.at(node.at).inside(Step::Name(self.word.into())))
-            }
+            Some(node) => seed.deserialize(node).map_err(|fault| fault.at(node.at).of(self.word)),
         }
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _len: usize, _visitor: V) -> Result<V::Value, Fault> {
-        Err(Fault::new("unsupported".into()))
+        Err(Fault::new("unsupported"))
     }
 
     fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], _visitor: V) -> Result<V::Value, Fault> {
-        Err(Fault::new("unsupported".into()))
+        Err(Fault::new("unsupported"))
     }
 }

@@ -40,8 +40,9 @@ impl ConfigError {
         &self.problems
     }
 
-    pub(super) fn one(file: &str, text: &str, place: Place, path: String, message: String) -> Self {
-        let (line, column) = place.line_and_column(text);
+    pub(super) fn one(file: &str, text: &str, fault: Fault) -> Self {
+        let Fault { place, path, message } = fault;
+        let (line, column) = place.unwrap_or(Place::Offset(0)).line_and_column(text);
         Self { file: file.into(), problems: vec![Problem { line, column, path, message }] }
     }
 }
@@ -56,6 +57,41 @@ impl fmt::Display for ConfigError {
             write!(f, "{newline}{}:{line}:{column}: {path}{colon}{message}", self.file)?;
         }
         Ok(())
+    }
+}
+
+/// The first thing that is wrong with a text or with its shape, on its way up to the root.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub(super) struct Fault {
+    /// `None` until a value on the way knows.
+    pub(super) place: Option<Place>,
+    /// The path below the value that was asked last.
+    pub(super) path: String,
+    pub(super) message: String,
+}
+
+impl Fault {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self { place: None, path: String::new(), message: message.into() }
+    }
+
+    /// Places the fault, unless a deeper value has.
+    pub(super) fn at(mut self, offset: usize) -> Self {
+        self.place.get_or_insert(Place::Offset(offset));
+        self
+    }
+
+    /// The fault is in the entry of this name.
+    pub(super) fn of(mut self, name: &str) -> Self {
+        prefix_name(&mut self.path, name);
+        self
+    }
+
+    /// The fault is in the item of this index.
+    pub(super) fn item(mut self, index: usize) -> Self {
+        prefix_item(&mut self.path, index);
+        self
     }
 }
 
@@ -84,12 +120,7 @@ impl<'a> Report<'a> {
     /// Notes a problem at a path. Steps that the document does not have are named, and placed at their parent.
     pub(super) fn problem(&mut self, path: &[Step<'_>], message: String) {
         let (mut node, mut at) = (Some(self.root), self.root.at);
-        let mut text = String::new();
         for step in path {
-            match *step {
-                Step::Of(name) | Step::Name(name) => push_name(&mut text, name),
-                Step::Item(index) => push_item(&mut text, index),
-            }
             let Some(parent) = node else { continue };
             node = match (&parent.value, *step) {
                 (Value::Map(entries), Step::Of(name)) => find(entries, name).map(|entry| &entry.node),
@@ -101,6 +132,13 @@ impl<'a> Report<'a> {
                 _ => None,
             };
             at = node.map_or(at, |node| node.at);
+        }
+        let mut text = String::new();
+        for step in path.iter().rev() {
+            match *step {
+                Step::Of(name) | Step::Name(name) => prefix_name(&mut text, name),
+                Step::Item(index) => prefix_item(&mut text, index),
+            }
         }
         self.found.push((at, text, message));
     }
@@ -137,28 +175,25 @@ fn find<'a>(entries: &'a [Entry], name: &str) -> Option<&'a Entry> {
     entries.iter().find(|entry| &*entry.name == name)
 }
 
-/// Appends a field's name to a path.
-pub(super) fn push_name(path: &mut String, name: &str) {
+/// Puts a field's name before the rest of a path.
+pub(super) fn prefix_name(path: &mut String, name: &str) {
+    if !path.is_empty() && !path.starts_with('[') {
+        path.insert(0, '.');
+    }
     let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte));
-    match (plain, path.is_empty()) {
-        (true, true) => path.push_str(name),
-        (true, false) => {
-            path.push('.');
-            path.push_str(name);
-        }
-        (false, _) => {
-            path.push('[');
-            path.push_str(&quote(name));
-            path.push(']');
-        }
+    if plain {
+        path.insert_str(0, name);
+    } else {
+        path.insert_str(0, &format!("[{}]", quote(name)));
     }
 }
 
-/// Appends a list index to a path.
-pub(super) fn push_item(path: &mut String, index: usize) {
-    path.push('[');
-    path.push_str(&index.to_string());
-    path.push(']');
+/// Puts a list index before the rest of a path.
+pub(super) fn prefix_item(path: &mut String, index: usize) {
+    if !path.is_empty() && !path.starts_with('[') {
+        path.insert(0, '.');
+    }
+    path.insert_str(0, &format!("[{index}]"));
 }
 
 /// A text in quotes on one line, at most 64 characters of it.
@@ -179,4 +214,9 @@ pub(super) fn quote(text: &str) -> String {
     }
     shown.push('"');
     shown
+}
+
+/// A float for an error message: one of 300 digits helps nobody.
+pub(super) fn float(value: f64) -> String {
+    if value.abs() < 1e15 { value.to_string() } else { format!("{value:e}") }
 }

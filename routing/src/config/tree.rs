@@ -8,6 +8,7 @@ mod yaml;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::error::{Fault, float, quote};
 pub(super) use json::parse as parse_json;
 #[cfg(feature = "yaml")]
 pub(super) use yaml::parse as parse_yaml;
@@ -34,19 +35,12 @@ pub(super) enum Value {
     Map(Vec<Entry>),
 }
 
-/// One entry of a map. Names are distinct within a map.
+/// One entry of a map.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) at: usize,
     pub(super) name: Box<str>,
     pub(super) node: Node,
-}
-
-/// A text that is not one well-formed document.
-#[derive(Debug)]
-pub(super) struct SyntaxError {
-    pub(super) place: Place,
-    pub(super) message: String,
 }
 
 /// A place in a text.
@@ -72,6 +66,33 @@ impl Place {
     }
 }
 
+impl Node {
+    /// Refuses maps with two entries of one name: parsers differ on which one counts, so neither does.
+    pub(super) fn refuse_duplicates(&self) -> Result<(), Fault> {
+        match &self.value {
+            Value::List(items) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| item.refuse_duplicates().map_err(|f| f.item(index))),
+            Value::Map(entries) => {
+                let mut names: Vec<(&str, usize)> = entries.iter().map(|entry| (&*entry.name, entry.at)).collect();
+                names.sort_unstable();
+                for pair in names.windows(2) {
+                    if let [(first, _), (second, at)] = pair
+                        && first == second
+                    {
+                        return Err(Fault::new("this stands here for the second time").at(*at).of(second));
+                    }
+                }
+                entries
+                    .iter()
+                    .try_for_each(|entry| entry.node.refuse_duplicates().map_err(|fault| fault.of(&entry.name)))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 impl Value {
     /// The value for an error message: `a map`, `0`, `"64k"`.
     pub(super) fn describe(&self) -> String {
@@ -80,28 +101,11 @@ impl Value {
             Value::Bool(value) => value.to_string(),
             Value::Unsigned(value) => value.to_string(),
             Value::Negative(value) => value.to_string(),
-            Value::Float(value) => value.to_string(),
-            Value::Text(text) => super::error::quote(text),
+            Value::Float(value) => float(*value),
+            Value::Text(text) => quote(text),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
         }
-    }
-}
-
-/// Refuses maps with two entries of one name. Parsers differ on which one counts, so neither does.
-fn refuse_duplicates(entries: &[Entry]) -> Result<(), SyntaxError> {
-    let mut names: Vec<(&str, usize)> = entries.iter().map(|entry| (&*entry.name, entry.at)).collect();
-    names.sort_unstable();
-    let twice = names.windows(2).find_map(|pair| match pair {
-        [(first, _), (second, at)] if first == second => Some((*second, *at)),
-        _ => None,
-    });
-    match twice {
-        None => Ok(()),
-        Some((name, at)) => Err(SyntaxError {
-            place: Place::Offset(at),
-            message: format!("{} stands here for the second time", super::error::quote(name)),
-        }),
     }
 }
 

@@ -19,7 +19,10 @@ pub(super) fn policy(
         match label.parse::<Reason>() {
             Err(_) => {
                 let known = Reason::ALL.iter().filter(|reason| !reason.is_placed()).map(|reason| reason.label());
-                report.problem(&name, format!("unknown reason {}{}", quote(label), hint(label, known)));
+                report.problem(
+                    &name,
+                    format!("{} is not one of the reasons in docs/reasons.md{}", quote(label), hint(label, known)),
+                );
             }
             Ok(reason) if reason.is_placed() => {
                 report.problem(&name, format!("`{label}` means that the key was placed: it has no policy"));

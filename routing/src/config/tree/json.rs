@@ -8,10 +8,11 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Entry, MAX_DEPTH, Node, Place, SyntaxError, Value, refuse_duplicates};
+use super::super::error::Fault;
+use super::{Entry, MAX_DEPTH, Node, Place, Value};
 
 /// Parses one JSON document.
-pub(in super::super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+pub(in super::super) fn parse(text: &str) -> Result<Node, Fault> {
     let root: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
     Source { text }.node(root, MAX_DEPTH)
 }
@@ -25,26 +26,25 @@ impl<'a> Source<'a> {
         raw.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
     }
 
-    fn node(&self, raw: &'a RawValue, depth: usize) -> Result<Node, SyntaxError> {
+    fn node(&self, raw: &'a RawValue, depth: usize) -> Result<Node, Fault> {
         let at = self.offset(raw);
         if depth == 0 {
-            return Err(SyntaxError { place: Place::Offset(at), message: "nested too deep".into() });
+            return Err(Fault::new("nested too deep").at(at));
         }
         let value = match raw.get().bytes().next() {
             Some(b'{') => {
                 let Entries(entries) = self.read(raw)?;
-                let entries = entries
-                    .into_iter()
-                    .map(|(name, value)| {
-                        Ok(Entry { at: self.offset(name), name: self.read(name)?, node: self.node(value, depth - 1)? })
-                    })
-                    .collect::<Result<Vec<_>, _>>()?;
-                refuse_duplicates(&entries)?;
-                Value::Map(entries)
+                let entry = |(name, value): (&'a RawValue, &'a RawValue)| {
+                    let (at, name): (_, Box<str>) = (self.offset(name), self.read(name)?);
+                    let node = self.node(value, depth - 1).map_err(|fault| fault.of(&name))?;
+                    Ok(Entry { at, name, node })
+                };
+                Value::Map(entries.into_iter().map(entry).collect::<Result<_, Fault>>()?)
             }
             Some(b'[') => {
                 let items: Vec<&RawValue> = self.read(raw)?;
-                Value::List(items.into_iter().map(|item| self.node(item, depth - 1)).collect::<Result<_, _>>()?)
+                let item = |(index, item)| self.node(item, depth - 1).map_err(|fault| fault.item(index));
+                Value::List(items.into_iter().enumerate().map(item).collect::<Result<_, _>>()?)
             }
             Some(b'"') => Value::Text(self.read(raw)?),
             Some(b't' | b'f') => Value::Bool(self.read(raw)?),
@@ -59,18 +59,22 @@ impl<'a> Source<'a> {
     }
 
     /// Reads a piece of the text. What can still be wrong with it is an escape or a number's range.
-    fn read<T: Deserialize<'a>>(&self, raw: &'a RawValue) -> Result<T, SyntaxError> {
-        serde_json::from_str(raw.get()).map_err(|error| SyntaxError {
-            place: Place::Offset(self.offset(raw)),
-            message: syntax_error(&error).message,
-        })
+    fn read<T: Deserialize<'a>>(&self, raw: &'a RawValue) -> Result<T, Fault> {
+        serde_json::from_str(raw.get()).map_err(|error| Fault::new(message(&error)).at(self.offset(raw)))
     }
 }
 
-fn syntax_error(error: &serde_json::Error) -> SyntaxError {
-    let text = error.to_string();
-    let message = text.rfind(" at line ").and_then(|end| text.get(..end)).unwrap_or(&text);
-    SyntaxError { place: Place::Line(error.line(), error.column()), message: message.to_owned() }
+fn syntax_error(error: &serde_json::Error) -> Fault {
+    Fault { place: Some(Place::Line(error.line(), error.column())), ..Fault::new(message(error)) }
+}
+
+/// serde_json's words without the position, which is stated already.
+fn message(error: &serde_json::Error) -> String {
+    let mut text = error.to_string();
+    if let Some(end) = text.rfind(" at line ") {
+        text.truncate(end);
+    }
+    text
 }
 
 struct Entries<'a>(Vec<(&'a RawValue, &'a RawValue)>);

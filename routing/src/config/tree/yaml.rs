@@ -2,13 +2,17 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 
-use super::{Entry, MAX_DEPTH, Node, Place, SyntaxError, Value};
+use super::super::error::{Fault, quote};
+use super::{Entry, MAX_DEPTH, Node, Place, Value};
+
+const SECOND_DOCUMENT: &str = "expected one document, found a second one";
 
 /// Parses one YAML document.
-pub(in super::super) fn parse(text: &str) -> Result<Node, SyntaxError> {
+pub(in super::super) fn parse(text: &str) -> Result<Node, Fault> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             // A configuration without repetition cannot unfold into more than was written.
@@ -33,24 +37,22 @@ pub(in super::super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         .map_err(|error| syntax_error(&error))
 }
 
-fn syntax_error(error: &Error) -> SyntaxError {
+fn syntax_error(error: &Error) -> Fault {
     let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
     let place = Place::Line(usize_of(location.line()), usize_of(location.column()));
     let message = match error {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("{} stands here for the second time", super::super::error::quote(key))
+            format!("{} stands here for the second time", quote(key))
         }
-        Error::MultipleDocuments { .. } => "expected one document, found a second one".into(),
-        Error::Budget { breach, .. } => match breach {
-            serde_saphyr::budget::BudgetBreach::Depth { .. } => "nested too deep".into(),
-            serde_saphyr::budget::BudgetBreach::Anchors { .. } | serde_saphyr::budget::BudgetBreach::Aliases { .. } => {
-                "anchors and aliases are not supported".into()
-            }
-            _ => "too large".into(),
-        },
+        Error::MultipleDocuments { .. } => SECOND_DOCUMENT.into(),
+        Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => SECOND_DOCUMENT.into(),
+        Error::Budget { breach: BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. }, .. } => {
+            "anchors and aliases are not supported".into()
+        }
+        Error::MergeKeyNotAllowed { .. } => "merge keys are not supported".into(),
         other => one_line(&other.to_string()),
     };
-    SyntaxError { place, message }
+    Fault { place: Some(place), ..Fault::new(message) }
 }
 
 /// The parser's own words, without the position that is stated already.
@@ -127,7 +129,6 @@ impl<'de> Visitor<'de> for UntypedVisitor {
             let node = Untyped::into_node(map.next_value()?);
             entries.push(Entry { at: offset(&name), name: name.value, node });
         }
-        super::refuse_duplicates(&entries).map_err(|error| A::Error::custom(error.message))?;
         Ok(Untyped(Value::Map(entries)))
     }
 }
