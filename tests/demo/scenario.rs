@@ -5,33 +5,33 @@ use cellgate_tests::client::Request;
 use serde_json::{Value, json};
 
 /// The listener's buffer limit, and so `limits.inspect_bytes`: Istio's default for gateways.
-pub const BUFFER_LIMIT: u32 = 32 * 1024;
+pub(crate) const BUFFER_LIMIT: u32 = 32 * 1024;
 
 /// A request with a name.
-pub struct Scenario {
-    pub what: &'static str,
-    pub key_in: &'static str,
+pub(crate) struct Scenario {
+    pub(crate) what: &'static str,
+    pub(crate) key_in: &'static str,
     /// Unique: the access log is searched for it.
-    pub path: &'static str,
-    pub protocol: Protocol,
-    pub expected: Expected,
+    pub(crate) path: &'static str,
+    pub(crate) protocol: Protocol,
+    pub(crate) expected: Expected,
     headers: Vec<(&'static str, &'static str)>,
     body: Body,
 }
 
 #[derive(Clone, Copy)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     Http1,
     Http2,
 }
 
 /// What must come of a request.
 #[derive(Clone, Copy)]
-pub struct Expected {
+pub(crate) struct Expected {
     /// A cell, or a status.
-    pub outcome: &'static str,
-    pub tier: &'static str,
-    pub reason: &'static str,
+    pub(crate) outcome: &'static str,
+    pub(crate) tier: &'static str,
+    pub(crate) reason: &'static str,
 }
 
 enum Body {
@@ -41,8 +41,9 @@ enum Body {
 }
 
 impl Scenario {
-    fn new(what: &'static str, key_in: &'static str, path: &'static str, expected: &str) -> Self {
-        let mut words = expected.split(' ').map(|word| -> &'static str { Box::leak(word.into()) });
+    /// `expected`: outcome, tier and reason, as in `"cell-b filter override"`.
+    fn new(what: &'static str, key_in: &'static str, path: &'static str, expected: &'static str) -> Self {
+        let mut words = expected.split(' ');
         let mut word = || words.next().unwrap_or_default();
         let expected = Expected { outcome: word(), tier: word(), reason: word() };
         Self { what, key_in, path, protocol: Protocol::Http1, expected, headers: Vec::new(), body: Body::None }
@@ -74,7 +75,7 @@ impl Scenario {
     }
 
     /// The request as the client sends it.
-    pub fn request(&self) -> Request {
+    pub(crate) fn request(&self) -> Request {
         let method = if matches!(self.body, Body::None) { "GET" } else { "POST" };
         let request = Request::new(method, self.path);
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
@@ -86,7 +87,7 @@ impl Scenario {
     }
 
     /// All bytes of the body.
-    pub fn body_bytes(&self) -> Vec<u8> {
+    pub(crate) fn body_bytes(&self) -> Vec<u8> {
         match &self.body {
             Body::None => Vec::new(),
             Body::Whole(bytes) => bytes.to_vec(),
@@ -96,7 +97,7 @@ impl Scenario {
 }
 
 /// The configuration that both tiers start with.
-pub fn config() -> Value {
+pub(crate) fn config() -> Value {
     json!({
         "version": "demo-1",
         "routing_header": "x-cell",
@@ -111,7 +112,7 @@ pub fn config() -> Value {
 }
 
 /// The same with one tenant moved.
-pub fn edited_config() -> Value {
+pub(crate) fn edited_config() -> Value {
     let mut config = config();
     config["version"] = json!("demo-2");
     config["placement"]["overrides"]["acme"] = json!("cell-c");
@@ -120,7 +121,7 @@ pub fn edited_config() -> Value {
 
 const ACME: &str = r#"{"tenant":{"id":"acme"},"items":[1,2,3]}"#;
 
-pub fn before_the_edit() -> Vec<Scenario> {
+pub(crate) fn before_the_edit() -> Vec<Scenario> {
     vec![
         Scenario::new("small JSON", "JSON /tenant/id", "/1", "cell-b filter override").json(ACME),
         Scenario::new("small JSON over HTTP/2", "JSON /tenant/id", "/2", "cell-b filter override").json(ACME).http2(),
@@ -161,7 +162,7 @@ pub fn before_the_edit() -> Vec<Scenario> {
     ]
 }
 
-pub fn after_the_edit() -> Vec<Scenario> {
+pub(crate) fn after_the_edit() -> Vec<Scenario> {
     vec![
         Scenario::new("after the edit", "JSON /tenant/id", "/18", "cell-c filter override").json(ACME),
         Scenario::new("after the edit, 5 MB", "JSON, byte 4 900 000", "/19", "cell-c service override")

@@ -6,34 +6,34 @@ use std::time::Duration;
 use super::milliseconds;
 
 /// One request.
-pub struct Row {
-    pub what: &'static str,
-    pub key_in: &'static str,
-    pub tier: &'static str,
-    pub reason: String,
+pub(crate) struct Row {
+    pub(crate) what: &'static str,
+    pub(crate) key_in: &'static str,
+    pub(crate) tier: &'static str,
+    pub(crate) reason: String,
     /// The cell, or the status of a rejection.
-    pub outcome: String,
-    pub hash: &'static str,
-    pub took: Duration,
-    pub as_expected: bool,
+    pub(crate) outcome: String,
+    pub(crate) hash: &'static str,
+    pub(crate) took: Duration,
+    pub(crate) as_expected: bool,
 }
 
 /// Rows in order, printed with columns as wide as their widest cell.
 #[derive(Default)]
-pub struct Table(Vec<Row>);
+pub(crate) struct Table(Vec<Row>);
 
 const HEADINGS: [&str; 8] = ["request", "key in", "decided by", "reason", "went to", "SHA-256", "time", ""];
 
 impl Table {
-    pub fn push(&mut self, row: Row) {
+    pub(crate) fn push(&mut self, row: Row) {
         self.0.push(row);
     }
 
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    pub fn as_expected(&self) -> usize {
+    pub(crate) fn as_expected(&self) -> usize {
         self.0.iter().filter(|row| row.as_expected).count()
     }
 }
