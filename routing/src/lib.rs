@@ -32,7 +32,7 @@ pub use config::Config;
 pub use decision::{CellId, Decision, Outcome, Tier};
 pub use head::Head;
 pub use key::Duplicates;
-pub use media::{BadMediaType, ContentTypes, MediaType};
+pub use media::{BadMediaType, ContentTypes, MediaType, content_length};
 pub use policy::{Answer, Policy};
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, problem};
 pub use reason::{Allowed, Reason, UnknownReason};

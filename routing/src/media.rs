@@ -107,8 +107,9 @@ pub(crate) fn is_encoded<H: Head + ?Sized>(head: &H) -> bool {
     })
 }
 
-/// The Content-Length, if there is exactly one and it is a number.
-pub(crate) fn content_length<H: Head + ?Sized>(head: &H) -> Option<u64> {
+/// The Content-Length in bytes, if there is exactly one and it is a number (RFC 9110, 8.6).
+#[must_use]
+pub fn content_length<H: Head + ?Sized>(head: &H) -> Option<u64> {
     let mut values = head.values("content-length");
     let value = values.next()?;
     if values.next().is_some() || value.is_empty() || !value.iter().all(u8::is_ascii_digit) {

@@ -1,0 +1,98 @@
+//! The ways a request ends: with its last frame, after it, with trailers, or not at all.
+
+use proxy_wasm::types::Action;
+
+use super::{ACME, assert_delivered, assert_refused};
+use crate::fake::Exchange;
+
+#[test]
+fn trailers_end_a_held_body() {
+    let mut exchange = Exchange::json(ACME.len());
+    exchange.headers(false);
+    assert_eq!(exchange.body(ACME, false), Action::Pause);
+    assert_eq!(exchange.trailers(&[("x-checksum", "1")]), Action::Continue);
+    assert_delivered(&exchange, "cell-a", ACME);
+}
+
+#[test]
+fn a_bad_held_body_is_refused_at_its_trailers() {
+    let mut exchange = Exchange::json(ACME.len());
+    exchange.headers(false);
+    exchange.body(b"{", false);
+    assert_eq!(exchange.trailers(&[]), Action::Pause);
+    assert_refused(&exchange, 400, "body_truncated");
+}
+
+#[test]
+fn trailers_without_a_body_are_no_body() {
+    for mut exchange in [Exchange::json(17), Exchange::chunked()] {
+        exchange.headers(false);
+        assert_eq!(exchange.trailers(&[]), Action::Pause);
+        assert_refused(&exchange, 421, "body_absent");
+    }
+}
+
+#[test]
+fn reserved_trailers_are_removed_in_every_state() {
+    let spoofed = [("x-cell", "cell-b"), ("x-cell", "b"), ("x_cell", "b"), ("x-cellgate-defer", "b"), ("ok", "kept")];
+    let undecided = || {
+        let mut exchange = Exchange::json(ACME.len());
+        exchange.headers(false);
+        exchange.body(ACME, false);
+        exchange
+    };
+    let decided = || {
+        let mut exchange = Exchange::new(&[(":method", "CONNECT"), ("x-tenant", "acme")]);
+        exchange.headers(false);
+        exchange
+    };
+    for mut exchange in [undecided(), decided()] {
+        assert_eq!(exchange.trailers(&spoofed), Action::Continue);
+        let trailers = exchange.host.world().trailers.clone();
+        assert_eq!(trailers, [("ok".to_owned(), b"kept".to_vec())]);
+        assert_eq!(exchange.header("x-cell"), ["cell-a"]);
+        assert_eq!(exchange.host.counter("cellgate.stripped_headers"), 4);
+    }
+}
+
+#[test]
+fn a_client_that_leaves_while_its_request_waits_is_counted() {
+    for mut exchange in [Exchange::json(ACME.len()), Exchange::chunked()] {
+        exchange.headers(false);
+        exchange.end();
+        assert_eq!(exchange.host.counter("cellgate.abandoned"), 1);
+        assert_eq!(exchange.note(), "");
+        // Access logs may be written more than once.
+        exchange.end();
+        assert_eq!(exchange.host.counter("cellgate.abandoned"), 1);
+    }
+    let mut exchange = Exchange::json(ACME.len());
+    exchange.headers(false);
+    exchange.body(&ACME[..5], false);
+    exchange.end();
+    assert_eq!(exchange.host.counter("cellgate.inspected_bytes"), 5);
+}
+
+#[test]
+fn a_decided_request_is_never_abandoned() {
+    for mut exchange in [
+        Exchange::json(ACME.len()).http1(&[ACME]),
+        Exchange::chunked().http1(&[b"<"]),
+        Exchange::chunked().http1(&[br#"{"tenant":"acme","#]),
+    ] {
+        exchange.end();
+        assert_eq!(exchange.host.counter("cellgate.abandoned"), 0);
+    }
+}
+
+#[test]
+fn a_body_before_the_headers_is_refused() {
+    for mut exchange in [Exchange::json(1), Exchange::chunked()] {
+        assert_eq!(exchange.body(b"{", false), Action::Pause);
+        assert_eq!(exchange.answered(), Some(500));
+        assert_eq!(exchange.headers(false), Action::Pause);
+    }
+    let mut exchange = Exchange::json(1);
+    assert_eq!(exchange.trailers(&[]), Action::Pause);
+    assert_eq!(exchange.answered(), Some(500));
+}

@@ -1,0 +1,109 @@
+//! Bodies that were released early: no chunk goes on unseen.
+
+use proxy_wasm::types::Action;
+
+use super::assert_delivered;
+use crate::fake::Exchange;
+
+const START: &[u8] = br#"{"tenant":"acme","#;
+
+fn released() -> Exchange {
+    let mut exchange = Exchange::json(100_000);
+    exchange.headers(false);
+    assert_eq!(exchange.body(START, false), Action::Continue);
+    assert_eq!(exchange.header("x-cell"), ["cell-a"]);
+    exchange
+}
+
+#[track_caller]
+fn assert_ended(exchange: &Exchange, code: &str, upstream: &[u8]) {
+    assert_eq!(exchange.answered(), Some(400));
+    assert!(!exchange.complete, "the upstream has a complete body");
+    assert_eq!(exchange.upstream, upstream, "the chunk with the conflict must not go on");
+    assert_eq!(exchange.note(), format!("reject=400;reason={code};after=cell-a"));
+    assert_eq!(exchange.host.counter("cellgate.guard_conflicts"), 1);
+    assert_eq!(exchange.host.counter("cellgate.decisions.cell.exact"), 1, "a request is decided once");
+}
+
+#[test]
+fn the_rest_is_scanned_and_passed_on() {
+    let mut exchange = released();
+    for part in [&br#""a":1,"#[..], b"", br#""b":2}"#] {
+        assert_eq!(exchange.body(part, false), Action::Continue);
+    }
+    exchange.body(b"", true);
+    exchange.end();
+    assert_delivered(&exchange, "cell-a", br#"{"tenant":"acme","a":1,"b":2}"#);
+    assert_eq!(exchange.host.world().copied, exchange.upstream.len());
+}
+
+#[test]
+fn a_second_key_ends_the_request() {
+    let mut exchange = released();
+    assert_eq!(exchange.body(br#""a":1,"#, false), Action::Continue);
+    assert_eq!(exchange.body(br#""tenant":"globex"}"#, false), Action::Pause);
+    assert_ended(&exchange, "key_duplicated", br#"{"tenant":"acme","a":1,"#);
+    assert_eq!(exchange.header("x-cell"), ["cell-a"], "too late to change");
+}
+
+#[test]
+fn a_second_key_split_over_chunks_ends_the_request() {
+    let rest = br#""tenant":"globex"}"#;
+    for cut in 1..rest.len() {
+        let mut exchange = released();
+        if exchange.body(&rest[..cut], false) == Action::Continue {
+            assert_eq!(exchange.body(&rest[cut..], true), Action::Pause, "cut at {cut}");
+        }
+        assert_eq!(exchange.answered(), Some(400));
+        assert!(!exchange.complete);
+    }
+}
+
+#[test]
+fn a_syntax_error_ends_the_request() {
+    let mut exchange = released();
+    assert_eq!(exchange.body(b"nonsense", false), Action::Pause);
+    assert_ended(&exchange, "body_malformed", START);
+}
+
+#[test]
+fn an_unfinished_document_ends_the_request_at_its_end() {
+    // HTTP/1: the end comes alone. HTTP/2: with the last frame.
+    for (last, upstream) in [(&b""[..], START), (br#""a":1"#, START)] {
+        let mut exchange = released();
+        assert_eq!(exchange.body(last, true), Action::Pause);
+        assert_ended(&exchange, "body_truncated", upstream);
+    }
+}
+
+#[test]
+fn trailers_end_a_guarded_body_too() {
+    let mut exchange = released();
+    assert_eq!(exchange.body(br#""a":1}"#, false), Action::Continue);
+    assert_eq!(exchange.trailers(&[("x-cell", "cell-b"), ("grpc-status", "0")]), Action::Continue);
+    assert_delivered(&exchange, "cell-a", br#"{"tenant":"acme","a":1}"#);
+    assert_eq!(exchange.host.world().trailers.len(), 1);
+
+    let mut exchange = released();
+    assert_eq!(exchange.trailers(&[]), Action::Pause);
+    assert_ended(&exchange, "body_truncated", START);
+}
+
+#[test]
+fn bytes_after_the_document_end_the_request() {
+    let mut exchange = released();
+    assert_eq!(exchange.body(br#""a":1}"#, false), Action::Continue);
+    assert_eq!(exchange.body(b" \n", false), Action::Continue);
+    assert_eq!(exchange.body(b"{", false), Action::Pause);
+    assert_eq!(exchange.answered(), Some(400));
+}
+
+#[test]
+fn after_the_answer_nothing_more_is_asked_of_envoy() {
+    let mut exchange = released();
+    exchange.body(b"nonsense", false);
+    let calls = exchange.host.world().calls;
+    assert_eq!(exchange.body(b"more", false), Action::Pause);
+    assert_eq!(exchange.body(b"", true), Action::Pause);
+    assert_eq!(exchange.host.world().calls, calls);
+}

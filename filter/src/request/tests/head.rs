@@ -1,0 +1,159 @@
+//! What the head alone decides, and what is taken from it.
+
+use proxy_wasm::types::Action;
+
+use super::{ACME, assert_deferred, assert_delivered, assert_refused};
+use crate::fake::Exchange;
+
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+#[test]
+fn a_bodiless_request_is_decided_at_its_headers() {
+    let mut exchange = Exchange::new(&[(":method", "GET"), ("x-tenant", "globex")]);
+    assert_eq!(exchange.headers(true), Action::Continue);
+    assert_delivered(&exchange, "cell-b", b"");
+}
+
+#[test]
+fn a_bodiless_request_without_a_key_is_refused() {
+    let mut exchange = Exchange::new(&[(":method", "GET")]);
+    assert_eq!(exchange.headers(true), Action::Pause);
+    assert_refused(&exchange, 421, "body_absent");
+}
+
+#[test]
+fn excluded_requests_pass_without_a_cell() {
+    let mut exchange = Exchange::new(&[(":path", "/health"), ("x-cell", "cell-a")]);
+    assert_eq!(exchange.headers(false), Action::Continue);
+    assert_eq!(exchange.body(b"any", true), Action::Continue);
+    assert_eq!(exchange.header("x-cell"), [""; 0]);
+    assert_eq!(exchange.note(), "pass;reason=path_excluded");
+    assert_eq!(exchange.host.world().copied, 0);
+}
+
+#[test]
+fn tunnels_are_never_paused() {
+    let websocket: &[_] = &[("connection", "Upgrade"), ("upgrade", "websocket"), ("x-tenant", "acme"), JSON];
+    let connect: &[_] = &[(":method", "CONNECT"), ("x-tenant", "acme"), JSON];
+    for headers in [websocket, connect] {
+        let mut exchange = Exchange::new(headers);
+        assert_eq!(exchange.headers(false), Action::Continue);
+        assert_eq!(exchange.body(b"\x81\x00", false), Action::Continue);
+        assert_eq!(exchange.header("x-cell"), ["cell-a"]);
+    }
+}
+
+#[test]
+fn a_tunnel_without_a_key_is_refused_at_once() {
+    let mut exchange = Exchange::new(&[("connection", "Upgrade"), ("upgrade", "websocket"), JSON]);
+    assert_eq!(exchange.headers(false), Action::Pause);
+    assert_refused(&exchange, 421, "upgrade");
+}
+
+#[test]
+fn grpc_is_not_read() {
+    let mut exchange = Exchange::new(&[("content-type", "application/grpc")]);
+    assert_eq!(exchange.headers(false), Action::Pause);
+    assert_refused(&exchange, 415, "content_type_unsupported");
+}
+
+#[test]
+fn an_encoded_body_is_deferred_at_the_headers_in_the_mode_that_fits() {
+    for (length, value) in [
+        (Some("1024"), "buffer;body_encoded"),
+        (Some("1025"), "stream;body_encoded"),
+        (Some("nonsense"), "stream;body_encoded"),
+        (None, "stream;body_encoded"),
+    ] {
+        let mut headers = vec![JSON, ("content-encoding", "gzip")];
+        headers.extend(length.map(|length| ("content-length", length)));
+        let mut exchange = Exchange::new(&headers);
+        assert_eq!(exchange.headers(false), Action::Continue);
+        exchange.body(b"\x1f\x8b", true);
+        assert_deferred(&exchange, value, b"\x1f\x8b");
+        assert_eq!(exchange.host.world().copied, 0);
+    }
+}
+
+#[test]
+fn every_value_and_spelling_of_a_reserved_header_is_removed() {
+    let mut exchange = Exchange::new(&[
+        JSON,
+        ("content-length", "17"),
+        ("x-cell", "cell-b"),
+        ("x-cell", "evil"),
+        ("x_cell", "cell-b"),
+        ("x-cellgate-defer", "headers;none"),
+        ("x-cellgate-defer", "stream;none"),
+        ("x_cellgate_defer", "stream;none"),
+        ("x-cellgate-anything", "at all"),
+        ("x-cells", "kept"),
+        ("x-cellgate", "kept"),
+    ]);
+    exchange = exchange.http1(&[ACME]);
+    assert_delivered(&exchange, "cell-a", ACME);
+    for name in ["x_cell", "x_cellgate_defer", "x-cellgate-anything"] {
+        assert_eq!(exchange.header(name), [""; 0]);
+    }
+    assert_eq!(exchange.header("x-cells"), ["kept"]);
+    assert_eq!(exchange.header("x-cellgate"), ["kept"]);
+    assert_eq!(exchange.host.counter("cellgate.stripped_headers"), 7);
+}
+
+#[test]
+fn reserved_headers_are_gone_whatever_is_decided() {
+    let spoofed = [("x-cell", "cell-b"), ("x-cellgate-defer", "stream;x")];
+    for (extra, eos) in [
+        (vec![], true),
+        (vec![(":path", "/health")], true),
+        (vec![JSON], true),
+        (vec![JSON, ("content-encoding", "br")], false),
+        (vec![("x-tenant", "unknown")], true),
+        (vec![JSON], false),
+        (vec![JSON, ("content-length", "9")], false),
+        (vec![("connection", "upgrade"), ("upgrade", "h2c")], false),
+    ] {
+        let mut headers = spoofed.to_vec();
+        headers.extend(extra);
+        let mut exchange = Exchange::new(&headers);
+        exchange.headers(eos);
+        assert_eq!(exchange.header("x-cell"), [""; 0], "{headers:?}");
+        assert!(!exchange.header("x-cellgate-defer").contains(&"stream;x".to_owned()), "{headers:?}");
+        assert_eq!(exchange.host.counter("cellgate.stripped_headers"), 2);
+    }
+}
+
+#[test]
+fn a_configured_key_header_that_is_reserved_has_no_say() {
+    // The core must not see what was stripped: were `x-cell` a source, a client could choose its cell by it.
+    let config = crate::fake::CONFIG.replace("x-tenant", "x-cellgate-tenant");
+    if let Ok(plugin) = crate::Plugin::new(crate::fake::Fake::default(), config.as_bytes()) {
+        drop(plugin);
+        let mut exchange = Exchange::with(&config, &[("x-cellgate-tenant", "acme")]);
+        exchange.headers(true);
+        assert_refused(&exchange, 421, "body_absent");
+    }
+}
+
+#[test]
+fn header_bytes_that_are_not_utf8_are_harmless() {
+    let mut exchange = Exchange::json(ACME.len());
+    exchange.host.world().headers.push(("x-any".into(), vec![0xa1, 0xb1, 0xff]));
+    exchange.host.world().headers.push(("x-cell".into(), vec![0xff]));
+    exchange = exchange.http1(&[ACME]);
+    assert_delivered(&exchange, "cell-a", ACME);
+
+    let mut exchange = Exchange::new(&[]);
+    exchange.host.world().headers.push(("x-tenant".into(), vec![0xa1]));
+    exchange.headers(true);
+    assert_refused(&exchange, 400, "key_invalid_utf8");
+}
+
+#[test]
+fn a_decision_at_the_headers_is_four_hostcalls() {
+    let mut exchange = Exchange::new(&[("x-tenant", "acme")]);
+    exchange.headers(true);
+    exchange.end();
+    // Headers, decision counter (defined once per worker, then added to), routing header, access log.
+    assert_eq!(exchange.host.world().calls, 4 + 1);
+}

@@ -1,0 +1,106 @@
+//! Bodies that must not be held: the first bytes decide, or the service does.
+
+use proxy_wasm::types::Action;
+
+use super::{ACME, assert_deferred, assert_delivered, assert_refused, early, late};
+use crate::fake::Exchange;
+
+#[test]
+fn a_large_body_without_its_key_in_front_is_deferred_at_the_first_bytes() {
+    let body = late("acme", 5000);
+    let (first, rest) = body.split_at(100);
+    let mut exchange = Exchange::json(body.len());
+    assert_eq!(exchange.headers(false), Action::Pause);
+    assert_eq!(exchange.body(first, false), Action::Continue);
+    assert_eq!(exchange.body(rest, false), Action::Continue);
+    assert_eq!(exchange.body(b"", true), Action::Continue);
+    assert_deferred(&exchange, "stream;body_too_large", &body);
+    assert_eq!(exchange.host.world().copied, 100, "what the service reads is not read here");
+}
+
+#[test]
+fn a_body_of_unknown_length_says_so() {
+    let body = late("acme", 10);
+    assert_deferred(&Exchange::chunked().http1(&[&body[..5], &body[5..]]), "stream;body_length_unknown", &body);
+    assert_deferred(&Exchange::chunked().http2(&[&body[..5], &body[5..]]), "stream;body_length_unknown", &body);
+}
+
+#[test]
+fn a_key_in_front_decides() {
+    let body = early("globex", 5000);
+    assert_delivered(&Exchange::json(body.len()).http1(&[&body[..40], &body[40..]]), "cell-b", &body);
+    assert_delivered(&Exchange::chunked().http2(&[&body[..40], &body[40..]]), "cell-b", &body);
+}
+
+#[test]
+fn a_first_read_larger_than_the_window_is_scanned_whole() {
+    let body = late("acme", 300_000);
+    assert_delivered(&Exchange::chunked().http2(&[&body]), "cell-a", &body);
+    let body = early("acme", 300_000);
+    let exchange = Exchange::json(body.len()).http1(&[&body]);
+    assert_delivered(&exchange, "cell-a", &body);
+    assert_eq!(exchange.host.world().copied, body.len());
+}
+
+#[test]
+fn a_whole_body_in_one_last_frame_is_simply_decided() {
+    assert_delivered(&Exchange::chunked().http2(&[ACME]), "cell-a", ACME);
+    assert_refused(&Exchange::chunked().http2(&[b"{}"]), 421, "key_missing");
+    assert_refused(&Exchange::chunked().http2(&[b"{"]), 400, "body_truncated");
+}
+
+#[test]
+fn an_empty_body_of_unknown_length_is_no_body() {
+    assert_refused(&Exchange::chunked().http1(&[]), 421, "body_absent");
+    assert_refused(&Exchange::chunked().http2(&[b""]), 421, "body_absent");
+}
+
+#[test]
+fn an_empty_first_frame_is_waited_out() {
+    let mut exchange = Exchange::chunked();
+    exchange.headers(false);
+    assert_eq!(exchange.body(b"", false), Action::Pause);
+    assert_eq!(exchange.body(ACME, false), Action::Continue);
+    exchange.body(b"", true);
+    assert_delivered(&exchange, "cell-a", ACME);
+}
+
+#[test]
+fn a_malformed_beginning_is_refused() {
+    let mut exchange = Exchange::chunked();
+    exchange.headers(false);
+    assert_eq!(exchange.body(b"<xml>", false), Action::Pause);
+    assert_refused(&exchange, 400, "body_malformed");
+}
+
+#[test]
+fn an_unusable_key_in_front_is_refused_at_once() {
+    let mut exchange = Exchange::chunked();
+    exchange.headers(false);
+    assert_eq!(exchange.body(br#"{"tenant":true,"#, false), Action::Pause);
+    assert_refused(&exchange, 400, "key_boolean");
+}
+
+#[test]
+fn policy_decides_what_too_large_means() {
+    let config = crate::fake::CONFIG.replace(
+        r#""policy": {"#,
+        r#""policy": { "body_too_large": {"reject": 413}, "body_length_unknown": {"use": "cell-b"},"#,
+    );
+    let json = ("content-type", "application/json");
+    let mut exchange = Exchange::with(&config, &[json, ("content-length", "5000")]);
+    exchange.headers(false);
+    assert_eq!(exchange.body(b"{", false), Action::Pause);
+    assert_refused(&exchange, 413, "body_too_large");
+
+    let exchange = Exchange::with(&config, &[json]).http1(&[b"{", b"anything"]);
+    assert_delivered(&exchange, "cell-b", b"{anything");
+}
+
+#[test]
+fn a_key_that_a_later_duplicate_would_beat_is_not_acted_on() {
+    let config = crate::fake::CONFIG.replace(r#""placement""#, r#""duplicates": "last", "placement""#);
+    let body = early("acme", 10);
+    let exchange = Exchange::with(&config, &[("content-type", "application/json")]).http1(&[&body]);
+    assert_deferred(&exchange, "stream;body_length_unknown", &body);
+}
