@@ -1,0 +1,123 @@
+//! The scanner against serde_json, on documents nobody would write, cut in every way.
+
+#[path = "support/oracle.rs"]
+mod oracle;
+
+use oracle::document::Choices;
+use oracle::{Query, Verdict, expected, scanned};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+/// Checks a document whole, byte by byte, and cut in two at every place.
+fn check_every_cut(query: &Query, document: &[u8]) -> Result<Verdict, TestCaseError> {
+    let expected = expected(query, document);
+    let bytes: Vec<usize> = (0..document.len()).collect();
+    prop_assert_eq!(&scanned(query, document, &[]), &expected, "whole: {}", document.escape_ascii());
+    prop_assert_eq!(&scanned(query, document, &bytes), &expected, "byte by byte: {}", document.escape_ascii());
+    for cut in 0..=document.len() {
+        let found = scanned(query, document, &[cut]);
+        prop_assert_eq!(&found, &expected, "cut at {}: {}", cut, document.escape_ascii());
+    }
+    Ok(expected)
+}
+
+/// `PROPTEST_CASES` runs more of them.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_document_in_two_chunks(choices in vec(any::<u8>(), 0..160)) {
+        let mut choices = Choices(&choices);
+        let (query, document) = (choices.query(), choices.document());
+        check_every_cut(&query, &document)?;
+    }
+
+    #[test]
+    fn long_documents_in_many_chunks(choices in vec(any::<u8>(), 200..3000), cuts in vec(vec(any::<u8>(), 20), 8)) {
+        let mut choices = Choices(&choices);
+        let (query, document) = (choices.query(), choices.document());
+        let expected = expected(&query, &document);
+        prop_assert_eq!(&scanned(&query, &document, &[]), &expected);
+        for cuts in cuts {
+            let cuts = Choices(&cuts).cuts(document.len());
+            prop_assert_eq!(&scanned(&query, &document, &cuts), &expected, "cut at {:?}", cuts);
+        }
+    }
+
+    #[test]
+    fn any_bytes(document in vec(any::<u8>(), 0..64)) {
+        check_every_cut(&Choices(&[]).query(), &document)?;
+    }
+
+    #[test]
+    fn any_row_of_tokens(tokens in vec(prop::sample::select(TOKENS), 0..12)) {
+        check_every_cut(&Choices(&[]).query(), tokens.concat().as_bytes())?;
+    }
+}
+
+const TOKENS: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ":",
+    ",",
+    " ",
+    "\n",
+    "\"",
+    "\"tenant\"",
+    "\"id\"",
+    "\"tenant\":{",
+    "\"id\":",
+    "0",
+    "-",
+    "1",
+    ".",
+    "e",
+    "true",
+    "false",
+    "null",
+    "t",
+    "nul",
+    "\\u0061",
+    "\\",
+    "\\ud800",
+    "\\udc00",
+    "é",
+];
+
+/// A property that holds of nothing proves nothing: the generator must reach every kind of verdict.
+#[test]
+fn documents_reach_every_verdict() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+    let mut seen = std::collections::BTreeMap::new();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..20_000 {
+        let row = vec(any::<u8>(), 0..160).new_tree(&mut runner).unwrap().current();
+        let mut choices = Choices(&row);
+        let (query, document) = (choices.query(), choices.document());
+        match expected(&query, &document) {
+            Ok(held) => held.into_iter().for_each(|held| {
+                let kind = match held {
+                    oracle::Held::Found(_) => "found".to_owned(),
+                    oracle::Held::Missing => "missing".to_owned(),
+                    oracle::Held::Unusable(reason) => reason.to_string(),
+                };
+                *seen.entry(kind).or_insert(0) += 1;
+            }),
+            Err((reason, _)) => *seen.entry(reason.to_string()).or_insert(0) += 1,
+        }
+    }
+    println!("{seen:?}");
+    let kinds = "found missing key_null key_boolean key_float key_object key_array key_empty key_too_long \
+        key_control_character key_duplicated body_malformed body_truncated body_invalid_utf8 body_byte_order_mark \
+        body_too_deep";
+    for kind in kinds.split_whitespace() {
+        assert!(seen.get(kind).is_some_and(|count| *count >= 10), "{kind}: {seen:?}");
+    }
+}
