@@ -1,0 +1,115 @@
+//! The committed JSON Schema is current, and it and the parser agree on every example.
+
+use std::path::{Path, PathBuf};
+
+use cellgate_routing::{Config, config};
+use serde_json::{Value, json};
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The configurations in `examples/`: name and text.
+fn examples() -> Vec<(String, String)> {
+    let is_config = |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "json");
+    let mut examples: Vec<_> = std::fs::read_dir(root().join("examples"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| is_config(path))
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()))
+        .collect();
+    examples.sort();
+    examples
+}
+
+fn as_value(text: &str, file: &str) -> Value {
+    serde_json::from_str(&config::to_json(text, file).unwrap()).unwrap()
+}
+
+#[test]
+fn the_committed_schema_is_current() {
+    let path = root().join("schema/cellgate.schema.json");
+    let schema = config::schema();
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::write(&path, format!("{schema:#}\n")).unwrap();
+    }
+    let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    assert!(committed == schema, "schema/cellgate.schema.json is not what the code says; UPDATE=1 writes it");
+}
+
+#[test]
+fn the_schema_is_draft_2020_12() {
+    let schema = config::schema();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    jsonschema::draft202012::meta::validate(&schema).unwrap();
+}
+
+#[test]
+fn every_example_is_accepted_by_parser_and_schema() {
+    let validator = jsonschema::draft202012::new(&config::schema()).unwrap();
+    let examples = examples();
+    assert!(examples.len() >= 5);
+    for (file, text) in examples {
+        Config::from_file_name(&text, &file).unwrap_or_else(|error| panic!("{error}"));
+        let errors: Vec<_> = validator.iter_errors(&as_value(&text, &file)).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{file}: {errors:?}");
+    }
+}
+
+/// What the schema can see, it refuses as the parser does. A null is among it: a field is there or not.
+#[test]
+fn the_schema_refuses_what_the_parser_refuses() {
+    let validator = jsonschema::draft202012::new(&config::schema()).unwrap();
+    let good = json!({
+        "routing_header": "x-cell",
+        "cells": ["cell-a"],
+        "key": [{ "json": "/t" }],
+        "placement": { "default": "cell-a" },
+    });
+    let accepts = |text: &Value| (validator.is_valid(text), Config::from_json(&text.to_string(), "x.json").is_ok());
+    assert_eq!(accepts(&good), (true, true));
+    for (field, bad) in [
+        ("colour", json!("red")),
+        ("version", json!(null)),
+        ("version", json!(1)),
+        ("routing_header", json!("a b")),
+        ("routing_header", json!("")),
+        ("cells", json!([])),
+        ("cells", json!(["a", "a"])),
+        ("cells", json!(["default"])),
+        ("cells", json!(["å"])),
+        ("cells", json!(["a".repeat(64)])),
+        ("applies_to", json!({ "methods": [] })),
+        ("applies_to", json!({ "paths": ["api"] })),
+        ("applies_to", json!({ "paths": null })),
+        ("content_types", json!({ "json": [] })),
+        ("key", json!([])),
+        ("key", json!([{ "json": "t" }])),
+        ("key", json!([{ "form": "" }])),
+        ("key", json!([{ "path": "/a" }])),
+        ("key", json!([{ "cookie": "a=b" }])),
+        ("key", json!([{ "json": "/a", "form": "a" }])),
+        ("key", json!(vec![json!({ "json": "/a" }); 33])),
+        ("duplicates", json!("sometimes")),
+        ("placement", json!({ "exact": { "": "cell-a" } })),
+        ("placement", json!({ "default": null })),
+        ("placement", json!({ "slots": { "count": 0 } })),
+        ("placement", json!({ "slots": { "weights": { "cell-a": -1 } } })),
+        ("policy", json!({ "slot": { "reject": 400 } })),
+        ("policy", json!({ "key_missing": "defer" })),
+        ("policy", json!({ "key_missing": { "reject": 200 } })),
+        ("policy", json!({ "key_missing": { "reject": 400, "use": "cell-a" } })),
+        ("limits", json!({ "depth": 0 })),
+        ("limits", json!({ "inspect_bytes": "64k" })),
+        ("limits", json!({ "inspect_bytes": 1 })),
+    ] {
+        let mut text = good.clone();
+        text[field] = bad;
+        assert_eq!(accepts(&text), (false, false), "schema and parser about {text}");
+    }
+    for field in ["routing_header", "cells", "key", "placement"] {
+        let mut text = good.clone();
+        text.as_object_mut().unwrap().remove(field);
+        assert_eq!(accepts(&text), (false, false), "schema and parser without {field}");
+    }
+}
