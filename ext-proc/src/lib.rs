@@ -1,1 +1,19 @@
-//! The library behind the `cellgate` binary.
+//! The library behind the `cellgate` binary: Cellgate's second tier and its command line.
+//!
+//! [`server`] runs everything: the ext_proc service ([`process`]), gRPC health, the [`admin`] port, and the
+//! configuration file that is watched while it runs ([`config_file`]). [`decide`] replays one request offline.
+//! All decisions are made by `cellgate_routing`; this crate moves bytes and speaks protocols.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod budget;
+pub mod build;
+pub mod cli;
+pub mod config_file;
+pub mod decide;
+pub mod fields;
+pub mod logging;
+pub mod metrics;
+pub mod process;
+pub mod server;
+pub mod units;

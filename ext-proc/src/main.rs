@@ -1,2 +1,42 @@
-//! The `cellgate` binary.
-fn main() {}
+//! The `cellgate` binary: reads the command line, runs the command, says how it ended.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use cellgate_ext_proc::cli::{self, Cli, Command, Exit, Failure};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let command = match Cli::try_parse() {
+        Ok(cli) => cli.command,
+        Err(error) => {
+            // Help and version are no errors to clap, and go to stdout.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            return if error.print().is_ok() { exit.into() } else { Exit::NoOutput.into() };
+        }
+    };
+    match run(command) {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("{error:#}");
+            error.downcast_ref::<Failure>().map_or(Exit::Internal, |failure| failure.exit).into()
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    Ok(match command {
+        Command::Serve(args) => {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            let runtime = runtime.context("cannot start the runtime")?;
+            let exit = runtime.block_on(cli::serve(args));
+            // What outlasted the drain must not hold the process.
+            runtime.shutdown_background();
+            exit?
+        }
+        Command::Check { files } => cli::check(&files)?,
+        Command::Decide(args) => cli::decide(args)?,
+        Command::Schema => cli::schema()?,
+        Command::Render { file } => cli::render(&file)?,
+    })
+}

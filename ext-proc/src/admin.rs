@@ -1,0 +1,76 @@
+//! The admin port: is it alive, is it ready, what does it count, what is it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+use crate::budget::Budget;
+use crate::build;
+use crate::config_file::Store;
+use crate::metrics::{self, Metrics};
+
+/// What the admin port tells about.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// The configuration in force.
+    pub store: Arc<Store>,
+    /// The counts.
+    pub metrics: Metrics,
+    /// The bytes held.
+    pub budget: Budget,
+    /// Whether new requests are welcome.
+    pub ready: Ready,
+}
+
+/// Whether new requests are welcome. Starts as no. Cheap to clone; all clones agree.
+#[derive(Clone, Debug, Default)]
+pub struct Ready(Arc<AtomicBool>);
+
+impl Ready {
+    /// Says whether they are.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+
+    fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// The port's routes.
+pub fn routes(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .route("/metrics", get(render))
+        .route("/version", get(version))
+        .with_state(admin)
+}
+
+async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
+    if admin.ready.get() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+}
+
+async fn render(State(admin): State<Admin>) -> impl IntoResponse {
+    match admin.metrics.render(admin.budget.used()) {
+        Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text),
+        Err(error) => {
+            (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string().into_bytes())
+        }
+    }
+}
+
+async fn version(State(admin): State<Admin>) -> impl IntoResponse {
+    let router = admin.store.router();
+    let document = serde_json::json!({
+        "version": build::VERSION,
+        "build": build::BUILD,
+        "config": { "version": &*router.config().version },
+    });
+    ([(header::CONTENT_TYPE, "application/json")], format!("{document}\n"))
+}

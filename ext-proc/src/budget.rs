@@ -1,0 +1,97 @@
+//! The bytes the whole process may hold back at a time, shared by all streams.
+//!
+//! A body whose key comes late must be held until then, and nothing but a total bounds what many such bodies take
+//! together. Beyond it new bytes are refused with `overloaded`; nothing ever waits for room, because the streams that
+//! hold it may be waiting for slow clients.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A total of bytes. Cheap to clone; all clones count together.
+#[derive(Clone, Debug)]
+pub struct Budget(Arc<Total>);
+
+#[derive(Debug)]
+struct Total {
+    limit: u64,
+    used: AtomicU64,
+}
+
+/// One stream's share. What it holds returns to the budget when it is dropped.
+#[derive(Debug)]
+pub struct Hold {
+    total: Arc<Total>,
+    bytes: u64,
+}
+
+impl Budget {
+    /// A budget of `limit` bytes.
+    #[must_use]
+    pub fn new(limit: u64) -> Self {
+        Self(Arc::new(Total { limit, used: AtomicU64::new(0) }))
+    }
+
+    /// Bytes held now.
+    #[must_use]
+    pub fn used(&self) -> u64 {
+        self.0.used.load(Ordering::Relaxed)
+    }
+
+    /// An empty share.
+    #[must_use]
+    pub fn hold(&self) -> Hold {
+        Hold { total: Arc::clone(&self.0), bytes: 0 }
+    }
+}
+
+impl Hold {
+    /// Takes more bytes, or none at all if they do not fit into the budget.
+    #[must_use]
+    pub fn grow(&mut self, bytes: u64) -> bool {
+        let fits = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.total.limit);
+        let grown = self.total.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if grown {
+            self.bytes += bytes;
+        }
+        grown
+    }
+
+    /// Gives bytes back, at most those it holds.
+    pub fn shrink(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.total.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Gives everything back.
+    pub fn clear(&mut self) {
+        self.shrink(self.bytes);
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_refused_whole() {
+        let budget = Budget::new(10);
+        let (mut one, mut two) = (budget.hold(), budget.hold());
+        assert!(one.grow(6));
+        assert!(!two.grow(5));
+        assert!(two.grow(4));
+        assert_eq!(budget.used(), 10);
+        assert!(!one.grow(u64::MAX));
+        one.shrink(100);
+        assert_eq!(budget.used(), 4);
+        assert!(one.grow(6));
+        drop((one, two));
+        assert_eq!(budget.used(), 0);
+    }
+}

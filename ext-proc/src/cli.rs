@@ -1,0 +1,199 @@
+//! The command line: what can be said, and which exit code means what.
+
+mod commands;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::EnvFilter;
+
+pub use commands::{check, decide, render, schema};
+pub use serve::serve;
+
+use crate::logging::Format;
+use crate::units;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done; `decide`: the request gets a cell, or passes
+  1   the answer is no: `check` found errors, `decide` ends in a rejection
+  64  wrong usage
+  65  `decide`: the request cannot be read as one
+  66  a file cannot be read
+  70  an internal error
+  71  a port cannot be bound
+  74  the output cannot be written
+  78  the configuration is not valid";
+
+/// Routes requests to the cell that owns their tenant, by what their body says.
+#[derive(Debug, Parser)]
+#[command(name = "cellgate", version, after_help = EXIT_CODES, subcommand_required = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the ext_proc service
+    Serve(ServeArgs),
+    /// Check configuration files
+    Check {
+        /// YAML, or JSON if the name ends in .json
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Decide one request offline and explain each step
+    Decide(DecideArgs),
+    /// Print the JSON Schema of the configuration
+    Schema,
+    /// Print a configuration as compact JSON, for the filter's plugin configuration
+    Render {
+        /// YAML, or JSON if the name ends in .json
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}
+
+/// Options of `cellgate serve`. Each has an environment variable; options win.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The configuration file, watched while it runs
+    #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
+    pub config: PathBuf,
+    /// Where Envoy connects (gRPC, plaintext: inside a mesh)
+    #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "0.0.0.0:50051")]
+    pub listen: SocketAddr,
+    /// Where /livez, /readyz, /metrics and /version are
+    #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902")]
+    pub admin: SocketAddr,
+    /// The form of log lines
+    #[arg(long, env = "CELLGATE_LOG_FORMAT", default_value = "json", value_enum)]
+    pub log_format: Format,
+    /// What is logged: error, warn, info, debug, or directives such as `info,cellgate_ext_proc=debug`
+    #[arg(long, value_name = "LEVEL", env = "CELLGATE_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
+    pub log_level: LogFilter,
+    /// From a request's first message to its decision, at most
+    #[arg(long, value_name = "TIME", env = "CELLGATE_DECISION_TIMEOUT", default_value = "10s", value_parser = units::duration)]
+    pub decision_timeout: Duration,
+    /// On SIGTERM: not ready, but still accepting, for this long
+    #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_DELAY", default_value = "0s", value_parser = units::duration)]
+    pub drain_delay: Duration,
+    /// On SIGTERM: streams in flight may take this long to finish
+    #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_TIMEOUT", default_value = "30s", value_parser = units::duration)]
+    pub drain_timeout: Duration,
+    /// Body bytes held back by all requests together; beyond it requests get 503
+    #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_HELD_BYTES", default_value = "512MiB", value_parser = units::bytes)]
+    pub max_held_bytes: u64,
+    /// The largest message from Envoy; must exceed its buffer limits
+    #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_MESSAGE_BYTES", default_value = "64MiB", value_parser = units::bytes)]
+    pub max_message_bytes: u64,
+}
+
+/// Options of `cellgate decide`.
+#[derive(Debug, Args)]
+pub struct DecideArgs {
+    /// The configuration file
+    #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
+    pub config: PathBuf,
+    /// The whole request as an HTTP/1.1 message; `-` is stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "path", "header", "body", "chunked"])]
+    pub request: Option<PathBuf>,
+    /// The method [default: POST with a body, else GET]
+    #[arg(long)]
+    pub method: Option<String>,
+    /// Path and query [default: /]
+    #[arg(long)]
+    pub path: Option<String>,
+    /// A header, such as `content-type: application/json`; may be repeated
+    #[arg(short = 'H', long, value_name = "NAME: VALUE")]
+    pub header: Vec<String>,
+    /// The body; `-` is stdin
+    #[arg(long, value_name = "FILE")]
+    pub body: Option<PathBuf>,
+    /// Do not announce the body's length
+    #[arg(long)]
+    pub chunked: bool,
+    /// How much of the body arrives at a time
+    #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = units::bytes)]
+    pub first_chunk: u64,
+    /// The form of the report
+    #[arg(long, default_value = "text", value_enum)]
+    pub output: Output,
+}
+
+/// The form of a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For a person.
+    Text,
+    /// For a program.
+    Json,
+}
+
+/// What is logged, checked when it is given.
+#[derive(Clone, Debug)]
+pub struct LogFilter(String);
+
+/// How a command ends. The codes are those of BSD's `sysexits.h` where it has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Ok = 0,
+    /// The answer is no.
+    No = 1,
+    /// Wrong usage.
+    Usage = 64,
+    /// Input that is not what it should be.
+    BadInput = 65,
+    /// A file cannot be read.
+    NoInput = 66,
+    /// An internal error.
+    Internal = 70,
+    /// A port cannot be bound.
+    NoPort = 71,
+    /// Output cannot be written.
+    NoOutput = 74,
+    /// The configuration is not valid.
+    BadConfig = 78,
+}
+
+/// Why a command ends badly: one line for stderr, or several.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    message: String,
+}
+
+impl Failure {
+    /// A failure with its message.
+    pub fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
+        Self { exit, message: message.to_string() }
+    }
+}
+
+impl LogFilter {
+    /// For the subscriber.
+    #[must_use]
+    pub fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+fn log_filter(text: &str) -> Result<LogFilter, String> {
+    EnvFilter::try_new(text).map_err(|error| error.to_string())?;
+    Ok(LogFilter(text.to_owned()))
+}

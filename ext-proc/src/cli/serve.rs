@@ -1,0 +1,53 @@
+//! `cellgate serve`: from options to a running server, and from signals to its end.
+
+use std::net::SocketAddr;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Exit, Failure, ServeArgs};
+use crate::config_file::LoadError;
+use crate::logging;
+use crate::server::{self, ServeError, Settings};
+
+/// Runs the service until SIGTERM or SIGINT, and drains it.
+///
+/// # Errors
+/// The configuration is not valid, a port is taken, or the service failed.
+pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
+    logging::start(args.log_format, args.log_level.filter());
+    // Before anything is ready, so that no signal can end the process without a drain.
+    let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("signals: {error}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    let (grpc, admin) = (bind(args.listen).await?, bind(args.admin).await?);
+    let settings = Settings {
+        config: args.config,
+        decision_timeout: args.decision_timeout,
+        drain_delay: args.drain_delay,
+        drain_timeout: args.drain_timeout,
+        max_held_bytes: args.max_held_bytes,
+        max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
+    };
+    server::serve(grpc, admin, settings, shutdown).await.map_err(|error| {
+        let exit = match &error {
+            ServeError::Config(LoadError::Read { .. }) => Exit::NoInput,
+            ServeError::Config(LoadError::Invalid(_)) => Exit::BadConfig,
+            ServeError::Metrics(_) | ServeError::Grpc(_) | ServeError::Task(_) | ServeError::Listener(_) => {
+                Exit::Internal
+            }
+        };
+        Failure::new(exit, error)
+    })?;
+    Ok(Exit::Ok)
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| Failure::new(Exit::NoPort, format!("{address}: {error}")))
+}

@@ -1,0 +1,164 @@
+//! The configuration file while the service runs: read, watched, replaced, the last good one kept.
+//!
+//! The file's directory is watched, not the file: editors replace files, and Kubernetes swaps a symbolic link beside
+//! it (`..data`). SIGHUP and a slow poll do the same as a change, for file systems that tell nobody.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use cellgate_routing::config::ConfigError;
+use cellgate_routing::{Config, Router, Tier};
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
+use tokio::time::MissedTickBehavior;
+
+use crate::metrics::Metrics;
+
+/// A writer that truncates and then writes makes two changes; reading between them would find half a file.
+const SETTLE: Duration = Duration::from_millis(20);
+
+/// How often the file is read although nothing was heard.
+const POLL: Duration = Duration::from_secs(10);
+
+/// A configuration file, and the router made of its last good content.
+#[derive(Debug)]
+pub struct Store {
+    path: PathBuf,
+    router: ArcSwap<Router>,
+    /// The text last read, good or bad, so that each change is judged once.
+    seen: Mutex<Vec<u8>>,
+    metrics: Metrics,
+}
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("{path}: {source}", path = .path.display())]
+    Read {
+        /// Its path.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// It can, but not used: one line for each error.
+    #[error(transparent)]
+    Invalid(#[from] ConfigError),
+}
+
+/// Reads a file, and as a configuration.
+///
+/// # Errors
+/// It cannot be read, or is not a valid configuration.
+pub fn load(path: &Path) -> Result<Config, LoadError> {
+    parse(&read(path)?, path)
+}
+
+impl Store {
+    /// Reads the file for the first time.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not a valid configuration: there is no last good one yet.
+    pub fn open(path: &Path, metrics: Metrics) -> Result<Self, LoadError> {
+        let text = read(path)?;
+        let router = Router::new(parse(&text, path)?, Tier::Service);
+        metrics.config_in_force(&router.config().version);
+        Ok(Self { path: path.to_owned(), router: ArcSwap::from_pointee(router), seen: Mutex::new(text), metrics })
+    }
+
+    /// The router in force. A request keeps the one it began with.
+    #[must_use]
+    pub fn router(&self) -> Router {
+        Router::clone(&self.router.load())
+    }
+
+    /// Reads the file again and, if it is another good configuration, puts it into force.
+    ///
+    /// Blocks while it reads and parses.
+    pub fn reload(&self) {
+        let changed = match read(&self.path) {
+            Ok(text) => {
+                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+                if *seen == text {
+                    return;
+                }
+                seen.clone_from(&text);
+                parse(&text, &self.path)
+            }
+            Err(error) => Err(error),
+        };
+        match changed {
+            Ok(config) => {
+                let version = config.version.clone();
+                self.router.store(Arc::new(Router::new(config, Tier::Service)));
+                self.metrics.config_in_force(&version);
+                self.metrics.reloaded(true);
+                tracing::info!(event = "config_reloaded", %version, "configuration in force");
+            }
+            Err(error) => {
+                self.metrics.reloaded(false);
+                tracing::error!(event = "config_refused", %error, "configuration refused; the last good one stays");
+            }
+        }
+    }
+
+    /// Reloads on every change, for as long as it is polled.
+    pub async fn watch(self: Arc<Self>) {
+        let changed = Arc::new(Notify::new());
+        let _watcher = watcher(&self.path, Arc::clone(&changed))
+            .inspect_err(|error| tracing::warn!(%error, "cannot watch the configuration file; polling it"))
+            .ok();
+        let mut hangup =
+            signal(SignalKind::hangup()).inspect_err(|error| tracing::warn!(%error, "cannot listen to SIGHUP")).ok();
+        let mut poll = tokio::time::interval(POLL);
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let hung_up = async {
+                match &mut hangup {
+                    Some(hangup) => hangup.recv().await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = changed.notified() => tokio::time::sleep(SETTLE).await,
+                _ = hung_up => {}
+                _ = poll.tick() => {}
+            }
+            let store = Arc::clone(&self);
+            if tokio::task::spawn_blocking(move || store.reload()).await.is_err() {
+                tracing::error!("reloading failed");
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })
+}
+
+fn parse(text: &[u8], path: &Path) -> Result<Config, LoadError> {
+    let text = std::str::from_utf8(text).map_err(|error| LoadError::Read {
+        path: path.to_owned(),
+        source: io::Error::new(io::ErrorKind::InvalidData, error),
+    })?;
+    Ok(Config::from_file_name(text, &path.to_string_lossy())?)
+}
+
+fn watcher(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading the file is an event too, and must not lead to reading it again.
+        if !event.is_ok_and(|event| event.kind.is_access()) {
+            changed.notify_one();
+        }
+    })?;
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}

@@ -1,0 +1,97 @@
+//! One request decided offline, by the core that the filter and the service run, with every step told.
+
+mod filter;
+mod report;
+mod request;
+mod service;
+
+use cellgate_routing::{Config, Decision, Held, Opening, Reason, Router, Tier, body::BodyError};
+
+pub use report::{json, text};
+pub use request::{BadRequest, Parts, Request};
+
+use crate::fields;
+
+/// What happens to a request, step by step.
+#[derive(Debug)]
+pub struct Report {
+    /// `POST /path`.
+    pub line: String,
+    /// Bytes of the body.
+    pub body_bytes: usize,
+    /// The reserved headers that were removed.
+    pub stripped: Vec<String>,
+    /// Why the request is not in scope, if so.
+    pub excluded: Option<Reason>,
+    /// Each source, as configured, and what it held.
+    pub findings: Vec<(String, Held)>,
+    /// Where the body is malformed, if it was read and is.
+    pub broken: Option<BodyError>,
+    /// What the filter does.
+    pub filter: Verdict,
+    /// What the service does, alone or behind a filter that deferred.
+    pub service: Verdict,
+    /// The names of the cells.
+    pub cells: Vec<Box<str>>,
+}
+
+/// One tier's way to its decision.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How it treats the body.
+    pub how: String,
+    /// What it decides.
+    pub decision: Decision,
+    /// What ends the request after that decision was sent on.
+    pub conflict: Option<Decision>,
+}
+
+impl Report {
+    /// The verdict that counts: the filter's, or the service's if the filter defers.
+    #[must_use]
+    pub fn last(&self) -> &Verdict {
+        if self.filter.decision.outcome == cellgate_routing::Outcome::Defer { &self.service } else { &self.filter }
+    }
+}
+
+impl Verdict {
+    /// The decision that stands in the end.
+    #[must_use]
+    pub fn end(&self) -> Decision {
+        self.conflict.unwrap_or(self.decision)
+    }
+}
+
+/// Decides a request. `first_chunk` is how much of a body the filter sees first when it may not hold it.
+#[must_use]
+pub fn run(config: &Config, request: &Request, first_chunk: usize) -> Report {
+    let router = Router::new(config.clone(), Tier::Filter);
+    let mut head = request.fields.clone();
+    let stripped = fields::strip(&mut head, &config.routing_header);
+    let excluded = config.scope.check(head.as_slice()).err();
+
+    let mut reading = match router.open(head.as_slice(), request.end_of_stream) {
+        Opening::Read(reading) => Some(reading),
+        Opening::Decided(_) => None,
+    };
+    if let Some(reading) = &mut reading
+        && reading.push(&request.body).is_ok()
+    {
+        reading.finish();
+    }
+    let findings = match excluded {
+        Some(_) => Vec::new(),
+        None => router.explain(head.as_slice(), reading.as_ref()),
+    };
+    Report {
+        line: request.line(),
+        body_bytes: request.body.len(),
+        stripped,
+        excluded,
+        findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
+        broken: reading.and_then(|reading| reading.broken()),
+        filter: filter::run(&router, head.as_slice(), request, first_chunk),
+        service: service::run(config, request, first_chunk),
+        cells: config.cells.clone(),
+    }
+}

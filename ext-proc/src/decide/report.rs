@@ -1,0 +1,120 @@
+//! A report for a person, and for a program.
+
+use std::fmt::Write as _;
+
+use cellgate_routing::{Decision, Held, Outcome};
+use serde_json::{Value, json};
+
+use super::{Report, Verdict};
+
+/// The report as aligned text.
+#[must_use]
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        // Writing into a string cannot fail.
+        let _ok = writeln!(text, "{label:<10}{value}");
+    };
+    line("request", &format!("{}, {} bytes of body", report.line, report.body_bytes));
+    line("stripped", &if report.stripped.is_empty() { "nothing".to_owned() } else { report.stripped.join(", ") });
+    line("scope", report.excluded.map_or("in scope", |reason| reason.text()));
+    let width = report.findings.iter().map(|(source, _)| source.len()).max().unwrap_or_default();
+    for (number, (source, held)) in report.findings.iter().enumerate() {
+        let label = if number == 0 { "key" } else { "" };
+        line(label, &format!("{}. {source:<width$}  {}", number + 1, held_text(held)));
+    }
+    if let Some(broken) = report.broken {
+        line("body", &format!("{} at byte {}: {}", broken.reason, broken.offset, broken.expected));
+    }
+    for (tier, verdict) in [("filter", &report.filter), ("service", &report.service)] {
+        line(tier, &format!("{}: {}", verdict.how, decision_text(verdict.decision, report)));
+        if let Some(conflict) = verdict.conflict {
+            line("", &format!("then ends the request: {}", decision_text(conflict, report)));
+        }
+    }
+    let end = report.last().end();
+    line("reason", &format!("{}: {}", end.reason, end.reason.text()));
+    line("decision", &outcome_text(end.outcome, report));
+    text
+}
+
+/// The report as a JSON document.
+#[must_use]
+pub fn json(report: &Report) -> Value {
+    let end = report.last().end();
+    let sources: Vec<Value> = report.findings.iter().map(|(source, held)| held_json(source, held)).collect();
+    json!({
+        "request": { "line": report.line, "body_bytes": report.body_bytes },
+        "stripped": report.stripped,
+        "in_scope": report.excluded.is_none(),
+        "sources": sources,
+        "malformed": report.broken.map(|broken| json!({
+            "reason": broken.reason.label(),
+            "offset": broken.offset,
+            "expected": broken.expected,
+        })),
+        "filter": verdict_json(&report.filter, report),
+        "service": verdict_json(&report.service, report),
+        "decision": decision_json(end, report),
+    })
+}
+
+fn held_text(held: &Held) -> String {
+    match held {
+        Held::NotReached => "not reached".to_owned(),
+        Held::NotRead => "not read".to_owned(),
+        Held::Nothing => "nothing".to_owned(),
+        Held::Key(key) => format!("{key:?}"),
+        Held::Unusable(reason) => format!("{reason}: {}", reason.text()),
+    }
+}
+
+fn held_json(source: &str, held: &Held) -> Value {
+    let (state, key, reason) = match held {
+        Held::NotReached => ("not_reached", None, None),
+        Held::NotRead => ("not_read", None, None),
+        Held::Nothing => ("nothing", None, None),
+        Held::Key(key) => ("key", Some(key), None),
+        Held::Unusable(reason) => ("unusable", None, Some(reason.label())),
+    };
+    json!({ "source": source, "held": state, "key": key, "reason": reason })
+}
+
+fn outcome_text(outcome: Outcome, report: &Report) -> String {
+    match outcome {
+        Outcome::Cell(cell) => format!("cell {}", cell_name(cell, report)),
+        Outcome::Reject(status) => format!("reject with status {status}"),
+        Outcome::Defer => "defer to the service".to_owned(),
+        Outcome::Pass => "pass without a cell".to_owned(),
+    }
+}
+
+fn decision_text(decision: Decision, report: &Report) -> String {
+    format!("{} ({})", outcome_text(decision.outcome, report), decision.reason)
+}
+
+fn decision_json(decision: Decision, report: &Report) -> Value {
+    let (cell, status) = match decision.outcome {
+        Outcome::Cell(cell) => (Some(cell_name(cell, report)), None),
+        Outcome::Reject(status) => (None, Some(status)),
+        Outcome::Defer | Outcome::Pass => (None, None),
+    };
+    json!({
+        "outcome": decision.outcome.label(),
+        "reason": decision.reason.label(),
+        "cell": cell,
+        "status": status,
+    })
+}
+
+fn verdict_json(verdict: &Verdict, report: &Report) -> Value {
+    json!({
+        "how": verdict.how,
+        "decision": decision_json(verdict.decision, report),
+        "conflict": verdict.conflict.map(|conflict| decision_json(conflict, report)),
+    })
+}
+
+fn cell_name(cell: cellgate_routing::CellId, report: &Report) -> &str {
+    report.cells.get(usize::from(cell.0)).map_or("", |name| name)
+}

@@ -1,0 +1,209 @@
+//! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
+
+use crate::fields::{self, Fields};
+
+/// A whole request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The head, as Envoy would show it: names in lower case, pseudo-headers first.
+    pub fields: Fields,
+    /// The body.
+    pub body: Vec<u8>,
+    /// Whether the head is all.
+    pub end_of_stream: bool,
+}
+
+/// A request in parts. What is missing is made up as curl would.
+#[derive(Clone, Debug, Default)]
+pub struct Parts {
+    /// `POST` if there is a body, else `GET`.
+    pub method: Option<String>,
+    /// `/` by default.
+    pub path: Option<String>,
+    /// `name: value`, each.
+    pub headers: Vec<String>,
+    /// The body, if there is one.
+    pub body: Option<Vec<u8>>,
+    /// Whether the body's length is not announced.
+    pub chunked: bool,
+}
+
+/// Not a request.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadRequest {
+    /// The first line of a message.
+    #[error("line 1: expected a request line such as `POST /orders HTTP/1.1`")]
+    RequestLine,
+    /// A line of a message's head.
+    #[error("line {0}: expected a header such as `content-type: application/json`")]
+    HeaderLine(usize),
+    /// A header given as an option.
+    #[error("header `{0}`: expected `name: value`")]
+    Header(String),
+    /// The message ends too early.
+    #[error("Content-Length announces {announced} bytes of body, and there are {actual}")]
+    Short {
+        /// By Content-Length.
+        announced: u64,
+        /// In the file.
+        actual: usize,
+    },
+}
+
+impl Request {
+    /// Builds a request from parts.
+    ///
+    /// # Errors
+    /// A header is none.
+    pub fn from_parts(parts: Parts) -> Result<Self, BadRequest> {
+        let method = parts.method.unwrap_or_else(|| if parts.body.is_some() { "POST" } else { "GET" }.to_owned());
+        let mut fields = pseudo(&method, parts.path.as_deref().unwrap_or("/"));
+        for header in &parts.headers {
+            fields.push(field(header.as_bytes()).ok_or_else(|| BadRequest::Header(header.clone()))?);
+        }
+        let announced = |name: &str| fields.iter().any(|(field, _)| field == name);
+        if let Some(body) = &parts.body
+            && !announced("content-length")
+            && !announced("transfer-encoding")
+        {
+            fields.push(if parts.chunked {
+                ("transfer-encoding".to_owned(), b"chunked".to_vec())
+            } else {
+                ("content-length".to_owned(), body.len().to_string().into_bytes())
+            });
+        }
+        Self::framed(fields, parts.body.unwrap_or_default())
+    }
+
+    /// Reads an HTTP/1.1 request message (RFC 9112). Lines may end in LF alone. A body whose Transfer-Encoding is
+    /// chunked is taken as it stands, without chunk sizes.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn from_message(message: &[u8]) -> Result<Self, BadRequest> {
+        let mut rest = message;
+        let line = std::str::from_utf8(next_line(&mut rest)).map_err(|_| BadRequest::RequestLine)?;
+        let mut words = line.split(' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (words.next(), words.next(), words.next(), words.next())
+        else {
+            return Err(BadRequest::RequestLine);
+        };
+        if method.is_empty() || target.is_empty() || !version.starts_with("HTTP/") {
+            return Err(BadRequest::RequestLine);
+        }
+        let mut fields = pseudo(method, target);
+        for number in 2.. {
+            let line = next_line(&mut rest);
+            if line.is_empty() {
+                break;
+            }
+            fields.push(field(line).ok_or(BadRequest::HeaderLine(number))?);
+        }
+        Self::framed(fields, rest.to_vec())
+    }
+
+    /// `POST /path`.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let value = |name: &str| String::from_utf8_lossy(fields::first(&self.fields, name)).into_owned();
+        format!("{} {}", value(":method"), value(":path"))
+    }
+
+    /// Ends the body where its Content-Length says.
+    fn framed(fields: Fields, mut body: Vec<u8>) -> Result<Self, BadRequest> {
+        let chunked = fields.iter().any(|(name, _)| name == "transfer-encoding");
+        let announced = cellgate_routing::content_length(fields.as_slice()).filter(|_| !chunked);
+        if let Some(announced) = announced {
+            let length = usize::try_from(announced).unwrap_or(usize::MAX);
+            if length > body.len() {
+                return Err(BadRequest::Short { announced, actual: body.len() });
+            }
+            body.truncate(length);
+        }
+        let end_of_stream = body.is_empty() && !chunked;
+        Ok(Self { fields, body, end_of_stream })
+    }
+}
+
+fn pseudo(method: &str, path: &str) -> Fields {
+    vec![(":method".to_owned(), method.into()), (":path".to_owned(), path.into())]
+}
+
+/// `Name: value`, as Envoy shows it: `Host` is `:authority`.
+fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
+    let colon = line.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0)?;
+    let (name, value) = line.split_at(colon);
+    let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
+    if name.contains(|character: char| character.is_ascii_whitespace() || character.is_control()) {
+        return None;
+    }
+    let name = if name == "host" { ":authority".to_owned() } else { name };
+    Some((name, value.get(1..)?.trim_ascii().to_vec()))
+}
+
+/// Takes a line off, without its end.
+fn next_line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
+    let end = rest.iter().position(|byte| *byte == b'\n');
+    let (line, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
+    *rest = after;
+    let line = line.strip_suffix(b"\n").unwrap_or(line);
+    line.strip_suffix(b"\r").unwrap_or(line)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header<'a>(request: &'a Request, name: &str) -> Option<&'a [u8]> {
+        request.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_slice())
+    }
+
+    #[test]
+    fn a_message_is_read_and_framed() {
+        let message = b"POST /a?b HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\nX-Odd:\t\xff \r\n\r\n{}\r\n";
+        let request = Request::from_message(message).unwrap();
+        assert_eq!(request.line(), "POST /a?b");
+        assert_eq!(header(&request, ":authority"), Some(&b"h"[..]));
+        assert_eq!(header(&request, "x-odd"), Some(&b"\xff"[..]));
+        assert_eq!(request.body, b"{}");
+        assert!(!request.end_of_stream);
+    }
+
+    #[test]
+    fn a_message_without_body_ends_with_its_head() {
+        for message in ["GET / HTTP/1.1\n\n", "GET / HTTP/1.1", "GET / HTTP/1.1\nContent-Length: 0\n\n"] {
+            let request = Request::from_message(message.as_bytes()).unwrap();
+            assert!(request.end_of_stream, "{message}");
+        }
+    }
+
+    #[test]
+    fn bad_messages_are_named() {
+        let error = |message: &str| Request::from_message(message.as_bytes()).unwrap_err();
+        assert_eq!(error(""), BadRequest::RequestLine);
+        assert_eq!(error("POST /\n\n"), BadRequest::RequestLine);
+        assert_eq!(error("POST  / HTTP/1.1\n\n"), BadRequest::RequestLine);
+        assert_eq!(error("POST / HTTP/1.1\na: b\nc d: e\n\n"), BadRequest::HeaderLine(3));
+        assert_eq!(error("POST / HTTP/1.1\n: b\n\n"), BadRequest::HeaderLine(2));
+        let short = error("POST / HTTP/1.1\nContent-Length: 5\n\nabc");
+        assert_eq!(short, BadRequest::Short { announced: 5, actual: 3 });
+    }
+
+    #[test]
+    fn parts_are_completed() {
+        let parts = Parts { body: Some(b"x=1".to_vec()), headers: vec!["A: b".into()], ..Parts::default() };
+        let request = Request::from_parts(parts.clone()).unwrap();
+        assert_eq!(request.line(), "POST /");
+        assert_eq!(header(&request, "content-length"), Some(&b"3"[..]));
+        assert_eq!(header(&request, "a"), Some(&b"b"[..]));
+        let request = Request::from_parts(Parts { chunked: true, ..parts }).unwrap();
+        assert_eq!(header(&request, "content-length"), None);
+        assert!(!request.end_of_stream);
+        let request = Request::from_parts(Parts::default()).unwrap();
+        assert_eq!(request.line(), "GET /");
+        assert!(request.end_of_stream);
+        let bad = Parts { headers: vec!["a b".into()], ..Parts::default() };
+        assert_eq!(Request::from_parts(bad), Err(BadRequest::Header("a b".into())));
+    }
+}

@@ -1,0 +1,53 @@
+//! What the service does with a request, by running its state machine.
+
+use bytes::Bytes;
+use cellgate_routing::{Config, Decision, Outcome, Reason, Router, Tier};
+
+use super::{Request, Verdict};
+use crate::budget::Budget;
+use crate::process::machine::Machine;
+use crate::process::message::{Event, Mode};
+
+/// Decides as the service does in `FULL_DUPLEX_STREAMED` mode, with the body in chunks of this many bytes.
+pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {
+    let router = Router::new(config.clone(), Tier::Service);
+    let mut machine = Machine::new(router, Mode::Duplex, Budget::new(u64::MAX).hold());
+    let mut received = 0;
+    let mut decided_at = None;
+    for event in events(request, chunk) {
+        if let Event::RequestBody { chunk, .. } = &event {
+            received += chunk.len();
+        }
+        if machine.on(event).is_err() {
+            break;
+        }
+        if decided_at.is_none() && !machine.is_deciding() {
+            decided_at = Some(received);
+        }
+        if machine.is_ended() {
+            break;
+        }
+    }
+    let how = match decided_at {
+        _ if request.end_of_stream => "decides from the head".to_owned(),
+        Some(0) => "decides from the head".to_owned(),
+        Some(bytes) if bytes < request.body.len() => format!("knows after {bytes} bytes, guards the rest"),
+        _ => format!("reads all {} bytes", request.body.len()),
+    };
+    // The events above end the request, and a request that ends is decided.
+    let undecided = Decision { outcome: Outcome::Reject(500), reason: Reason::BodyUnread };
+    Verdict { how, decision: machine.decision().unwrap_or(undecided), conflict: machine.conflict() }
+}
+
+fn events(request: &Request, size: usize) -> Vec<Event> {
+    let head = Event::RequestHeaders { fields: request.fields.clone(), end_of_stream: request.end_of_stream };
+    let mut events = vec![head];
+    if !request.end_of_stream {
+        let mut rest = Bytes::from(request.body.clone());
+        while rest.len() > size {
+            events.push(Event::RequestBody { chunk: rest.split_to(size), end_of_stream: false });
+        }
+        events.push(Event::RequestBody { chunk: rest, end_of_stream: true });
+    }
+    events
+}

@@ -1,0 +1,156 @@
+//! Prometheus metrics. Every label has a small, closed set of values.
+
+use std::time::Duration;
+
+use cellgate_routing::Decision;
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+};
+
+use crate::build;
+
+/// Content-Type of [`Metrics::render`].
+pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+
+/// Everything that is counted. Cheap to clone; all clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    registry: Registry,
+    decisions: IntCounterVec,
+    conflicts: IntCounterVec,
+    violations: IntCounter,
+    decision_seconds: Histogram,
+    inspected_bytes: IntCounter,
+    held_bytes: IntGauge,
+    streams: IntGauge,
+    reloads: IntCounterVec,
+    config: IntGaugeVec,
+}
+
+/// Counts one open stream while it lives.
+#[derive(Debug)]
+pub struct OpenStream(IntGauge);
+
+impl Metrics {
+    /// All metrics at zero, in a registry of their own.
+    ///
+    /// # Errors
+    /// Never in practice: a name is malformed or taken.
+    pub fn new() -> prometheus::Result<Self> {
+        let buckets = prometheus::exponential_buckets(0.000_1, 4.0, 9)?;
+        let seconds = HistogramOpts::new(
+            "cellgate_decision_seconds",
+            "Seconds from a request's first message to its decision, waiting for its body included.",
+        );
+        let metrics = Self {
+            registry: Registry::new(),
+            decisions: counters("cellgate_decisions_total", "Requests decided.", &["tier", "outcome", "reason"])?,
+            conflicts: counters(
+                "cellgate_conflicts_total",
+                "Requests ended after their decision was sent, because of what followed in their body.",
+                &["reason"],
+            )?,
+            violations: IntCounter::new(
+                "cellgate_protocol_errors_total",
+                "Streams ended with an error status because of what Envoy sent, or how it is configured.",
+            )?,
+            decision_seconds: Histogram::with_opts(seconds.buckets(buckets))?,
+            inspected_bytes: IntCounter::new("cellgate_inspected_bytes_total", "Body bytes scanned.")?,
+            held_bytes: IntGauge::new("cellgate_held_bytes", "Body bytes held back now.")?,
+            streams: IntGauge::new("cellgate_streams_open", "ext_proc streams open now.")?,
+            reloads: counters(
+                "cellgate_config_reloads_total",
+                "Changes of the configuration file: taken into force (ok) or refused.",
+                &["result"],
+            )?,
+            config: IntGaugeVec::new(
+                Opts::new("cellgate_config_info", "1, with the version label of the configuration in force."),
+                &["version"],
+            )?,
+        };
+        metrics.register()?;
+        Ok(metrics)
+    }
+
+    /// A stream has opened; it closes when the value is dropped.
+    #[must_use]
+    pub fn stream(&self) -> OpenStream {
+        self.streams.inc();
+        OpenStream(self.streams.clone())
+    }
+
+    /// Streams open now.
+    #[must_use]
+    pub fn open_streams(&self) -> i64 {
+        self.streams.get()
+    }
+
+    /// A request was decided, so long after its first message.
+    pub fn decided(&self, decision: Decision, after: Duration) {
+        let labels = ["service", decision.outcome.label(), decision.reason.label()];
+        self.decisions.with_label_values(&labels).inc();
+        self.decision_seconds.observe(after.as_secs_f64());
+    }
+
+    /// A request was ended after its decision.
+    pub fn conflict(&self, decision: Decision) {
+        self.conflicts.with_label_values(&[decision.reason.label()]).inc();
+    }
+
+    /// A stream was refused.
+    pub fn violation(&self) {
+        self.violations.inc();
+    }
+
+    /// Body bytes were scanned.
+    pub fn inspected(&self, bytes: u64) {
+        self.inspected_bytes.inc_by(bytes);
+    }
+
+    /// A configuration came into force.
+    pub fn config_in_force(&self, version: &str) {
+        self.config.reset();
+        self.config.with_label_values(&[version]).set(1);
+    }
+
+    /// The configuration file changed.
+    pub fn reloaded(&self, ok: bool) {
+        self.reloads.with_label_values(&[if ok { "ok" } else { "refused" }]).inc();
+    }
+
+    /// The exposition, in Prometheus' text format.
+    ///
+    /// # Errors
+    /// Never in practice: a metric has no values.
+    pub fn render(&self, held_bytes: u64) -> prometheus::Result<Vec<u8>> {
+        self.held_bytes.set(i64::try_from(held_bytes).unwrap_or(i64::MAX));
+        let mut text = Vec::new();
+        TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
+        Ok(text)
+    }
+
+    fn register(&self) -> prometheus::Result<()> {
+        let build = IntGaugeVec::new(Opts::new("cellgate_build_info", "1, with what runs."), &["version", "build"])?;
+        build.with_label_values(&[build::VERSION, build::BUILD]).set(1);
+        self.registry.register(Box::new(build))?;
+        self.registry.register(Box::new(self.decisions.clone()))?;
+        self.registry.register(Box::new(self.conflicts.clone()))?;
+        self.registry.register(Box::new(self.violations.clone()))?;
+        self.registry.register(Box::new(self.decision_seconds.clone()))?;
+        self.registry.register(Box::new(self.inspected_bytes.clone()))?;
+        self.registry.register(Box::new(self.held_bytes.clone()))?;
+        self.registry.register(Box::new(self.streams.clone()))?;
+        self.registry.register(Box::new(self.reloads.clone()))?;
+        self.registry.register(Box::new(self.config.clone()))
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
+    IntCounterVec::new(Opts::new(name, help), labels)
+}

@@ -1,0 +1,300 @@
+//! Every transition, by a scripted peer.
+
+mod properties;
+
+use cellgate_routing::{CellId, Config, Tier};
+
+use super::*;
+use crate::budget::Budget;
+
+const CONFIG: &str = r#"{
+    "routing_header": "x-cell",
+    "cells": ["cell-a", "cell-b"],
+    "key": [{"json": "/t"}, {"header": "x-tenant"}],
+    "placement": {"exact": {"a": "cell-a", "b": "cell-b"}},
+    "policy": {"method_excluded": "pass"},
+    "applies_to": {"methods": ["POST"]},
+    "limits": {"inspect_bytes": 1024, "stream_bytes": 1024}
+}"#;
+
+const ON_A: Decision = Decision { outcome: Outcome::Cell(CellId(0)), reason: Reason::Exact };
+
+fn machine_of(config: &str, mode: Mode, budget: &Budget) -> Machine {
+    let config = Config::from_json(config, "test.json").unwrap();
+    Machine::new(Router::new(config, Tier::Service), mode, budget.hold())
+}
+
+fn machine(mode: Mode) -> Machine {
+    machine_of(CONFIG, mode, &Budget::new(1 << 20))
+}
+
+fn head(extra: &[(&str, &str)], end_of_stream: bool) -> Event {
+    let mut all = vec![(":method", "POST"), (":path", "/"), ("content-type", "application/json"), ("x-cell", "evil")];
+    all.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
+    all.extend_from_slice(extra);
+    let fields = all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    Event::RequestHeaders { fields, end_of_stream }
+}
+
+fn body(chunk: &str, end_of_stream: bool) -> Event {
+    Event::RequestBody { chunk: Bytes::copy_from_slice(chunk.as_bytes()), end_of_stream }
+}
+
+fn trailers() -> Event {
+    Event::RequestTrailers(vec![("x_cell".into(), b"evil".to_vec()), ("sum".into(), b"1".to_vec())])
+}
+
+fn change(decision: Option<Decision>) -> Change {
+    Change { remove: vec!["x-cell".into()], decision }
+}
+
+fn piece(text: &str, end_of_stream: bool) -> Reply {
+    Reply::Piece { bytes: Bytes::copy_from_slice(text.as_bytes()), end_of_stream }
+}
+
+fn immediate(status: u16, reason: Reason) -> Vec<Reply> {
+    vec![Reply::Immediate { status, reason, grpc: false }]
+}
+
+#[test]
+fn a_head_that_decides_is_answered_in_every_mode() {
+    for mode in [Mode::HeadersOnly, Mode::Buffered, Mode::Duplex] {
+        let mut machine = machine(mode);
+        let replies = machine.on(head(&[("x-tenant", "a")], true)).unwrap();
+        assert_eq!(replies, [Reply::Headers(change(Some(ON_A)))], "{mode:?}");
+        assert!(machine.may_end() && !machine.is_deciding());
+    }
+}
+
+#[test]
+fn every_reserved_name_is_removed_and_the_routing_header_always() {
+    let mut machine = machine(Mode::HeadersOnly);
+    let replies = machine.on(head(&[(":method", "GET"), ("x-cell", "1"), ("x_cell", "2")], true)).unwrap();
+    let Some(Reply::Headers(change)) = replies.first() else { panic!("{replies:?}") };
+    assert_eq!(change.remove, ["x-cell", "x_cell"]);
+    assert_eq!(change.cell(), None);
+    assert_eq!(change.decision.unwrap().outcome, Outcome::Pass);
+
+    let mut machine = machine_of(CONFIG, Mode::HeadersOnly, &Budget::new(0));
+    let clean = Event::RequestHeaders { fields: vec![(":method".into(), b"GET".to_vec())], end_of_stream: true };
+    let replies = machine.on(clean).unwrap();
+    assert!(matches!(replies.first(), Some(Reply::Headers(change)) if change.remove == ["x-cell"]));
+}
+
+#[test]
+fn without_the_body_a_key_in_the_body_is_unread() {
+    let mut machine = machine(Mode::HeadersOnly);
+    assert_eq!(machine.on(head(&[], false)).unwrap(), immediate(421, Reason::BodyUnread));
+    assert!(machine.is_ended());
+}
+
+#[test]
+fn buffered_answers_the_head_and_then_the_whole_body() {
+    let mut machine = machine(Mode::Buffered);
+    assert_eq!(machine.on(head(&[], false)).unwrap(), [Reply::Headers(change(None))]);
+    assert!(machine.is_deciding() && !machine.may_end());
+    let answered = Change { remove: vec![], decision: Some(ON_A) };
+    // With trailers behind it, Envoy's one body message does not say `end_of_stream`.
+    assert_eq!(machine.on(body(r#"{"t":"a"}"#, false)).unwrap(), [Reply::Body(answered)]);
+    assert!(machine.may_end());
+    assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
+}
+
+#[test]
+fn buffered_rejects_a_bad_body() {
+    let mut machine = machine(Mode::Buffered);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(body(r#"{"t":"a""#, true)).unwrap(), immediate(400, Reason::BodyTruncated));
+    assert_eq!(machine.on(trailers()).unwrap(), []);
+}
+
+#[test]
+fn buffered_trailers_without_a_body() {
+    let mut machine = machine(Mode::Buffered);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyAbsent));
+    // The fallback holds a key, but its header can no longer be set.
+    let mut machine = self::machine(Mode::Buffered);
+    machine.on(head(&[("x-tenant", "a")], false)).unwrap();
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyUnread));
+}
+
+#[test]
+fn a_body_behind_an_answered_head_passes() {
+    let excluded = head(&[(":method", "PUT")], false);
+    let mut machine = machine(Mode::Buffered);
+    machine.on(excluded.clone()).unwrap();
+    assert_eq!(machine.on(body("x", true)).unwrap(), [Reply::Body(Change::default())]);
+    let mut machine = self::machine(Mode::Duplex);
+    machine.on(excluded.clone()).unwrap();
+    assert_eq!(machine.on(body("x", false)).unwrap(), [piece("x", false)]);
+    assert_eq!(machine.on(body("", true)).unwrap(), [piece("", true)]);
+    assert!(machine.may_end());
+    let mut machine = self::machine(Mode::HeadersOnly);
+    machine.on(excluded).unwrap();
+    assert_eq!(machine.on(body("x", true)), Err(Violation::BodyUnexpected));
+}
+
+#[test]
+fn duplex_holds_until_the_key_is_known_and_echoes_in_order() {
+    let budget = Budget::new(100);
+    let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
+    assert_eq!(machine.on(head(&[], false)).unwrap(), []);
+    assert_eq!(machine.on(body(r#"{"x":1,"#, false)).unwrap(), []);
+    assert_eq!(budget.used(), 7);
+    let replies = machine.on(body(r#""t":"a","#, false)).unwrap();
+    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece(r#"{"x":1,"#, false), piece(r#""t":"a","#, false)]);
+    machine.sent(7);
+    machine.sent(8);
+    assert_eq!(budget.used(), 0);
+    assert!(!machine.may_end());
+    assert_eq!(machine.on(body(r#""y":2}"#, true)).unwrap(), [piece(r#""y":2}"#, true)]);
+    assert!(machine.may_end());
+}
+
+#[test]
+fn duplex_with_the_whole_body_at_once() {
+    let mut machine = machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    let text = r#"{"t":"a"}"#;
+    assert_eq!(machine.on(body(text, true)).unwrap(), [Reply::Headers(change(Some(ON_A))), piece(text, true)]);
+}
+
+#[test]
+fn duplex_ends_with_trailers() {
+    let mut machine = machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body(r#"{"t":"a"}"#, false)).unwrap();
+    assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
+    assert_eq!(machine.on(body("", true)), Err(Violation::AfterEnd));
+    // The fallback decides only when the body is known to hold no key: here, at the trailers.
+    let mut machine = self::machine(Mode::Duplex);
+    machine.on(head(&[("x-tenant", "a")], false)).unwrap();
+    assert_eq!(machine.on(body("{}", false)).unwrap(), []);
+    let replies = machine.on(trailers()).unwrap();
+    let end = Reply::Trailers { remove: vec!["x_cell".into()] };
+    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece("{}", false), end]);
+}
+
+#[test]
+fn a_conflict_after_the_release_ends_the_request() {
+    for (rest, reason) in
+        [(r#","t":"b"}"#, Reason::KeyDuplicated), (r#"x"#, Reason::BodyMalformed), (r#","#, Reason::BodyTruncated)]
+    {
+        let mut machine = machine(Mode::Duplex);
+        machine.on(head(&[], false)).unwrap();
+        assert_eq!(machine.on(body(r#"{"t":"a""#, false)).unwrap().len(), 2, "{reason}");
+        assert_eq!(machine.on(body(rest, true)).unwrap(), immediate(400, reason));
+        assert_eq!(machine.decision(), Some(ON_A));
+        assert_eq!(machine.conflict().unwrap().reason, reason);
+    }
+}
+
+#[test]
+fn a_conflict_before_the_release_is_the_decision() {
+    let mut machine = machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    let replies = machine.on(body(r#"{"t":"a","t":"a"}"#, false)).unwrap();
+    assert_eq!(replies, immediate(400, Reason::KeyDuplicated));
+    assert_eq!(machine.conflict(), None);
+}
+
+#[test]
+fn truncation_is_found_at_the_trailers_too() {
+    let mut machine = machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body(r#"{"t":"a""#, false)).unwrap();
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(400, Reason::BodyTruncated));
+}
+
+#[test]
+fn a_body_is_read_up_to_the_limit_however_it_is_cut() {
+    let late = |before: usize| format!(r#"{{"x":"{}","t":"a"}}"#, "-".repeat(before));
+    // The key's closing quote is the 1024th byte, or the 1025th.
+    for (text, decided) in [(late(1009), ON_A.reason), (late(1010), Reason::BodyTooLarge)] {
+        for cut in 1..=text.len() {
+            let mut machine = machine(Mode::Duplex);
+            machine.on(head(&[], false)).unwrap();
+            for start in (0..text.len()).step_by(cut) {
+                let end = (start + cut).min(text.len());
+                machine.on(body(&text[start..end], end == text.len())).unwrap();
+            }
+            assert_eq!(machine.decision().unwrap().reason, decided, "cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn no_room_is_overload_and_a_key_needs_none() {
+    let budget = Budget::new(8);
+    let mut full = budget.hold();
+    assert!(full.grow(4));
+    let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(body("{   ", false)).unwrap(), []);
+    assert_eq!(machine.on(body(" ", false)).unwrap(), immediate(503, Reason::Overloaded));
+    assert_eq!(budget.used(), 4, "what was held is free again");
+
+    let mut machine = machine_of(CONFIG, Mode::Duplex, &Budget::new(0));
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(body(r#"{"t":"a""#, false)).unwrap().len(), 2);
+}
+
+#[test]
+fn the_deadline_decides_what_is_undecided() {
+    assert_eq!(machine(Mode::Duplex).on(Event::Deadline), Err(Violation::Silence));
+    for mode in [Mode::Buffered, Mode::Duplex] {
+        let mut machine = machine(mode);
+        machine.on(head(&[], false)).unwrap();
+        assert_eq!(machine.on(Event::Deadline).unwrap(), immediate(408, Reason::DeadlineExceeded), "{mode:?}");
+    }
+    let mut machine = machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body(r#"{"t":"a""#, false)).unwrap();
+    assert_eq!(machine.on(Event::Deadline).unwrap(), []);
+    assert_eq!(machine.on(body("}", true)).unwrap(), [piece("}", true)]);
+}
+
+#[test]
+fn a_deadline_that_names_a_cell_releases_what_is_held() {
+    let config = CONFIG.replace(r#""pass""#, r#""pass", "deadline_exceeded": {"use": "cell-b"}"#);
+    let mut machine = machine_of(&config, Mode::Duplex, &Budget::new(100));
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body("{", false)).unwrap();
+    let on_b = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::DeadlineExceeded };
+    assert_eq!(machine.on(Event::Deadline).unwrap(), [Reply::Headers(change(Some(on_b))), piece("{", false)]);
+    assert_eq!(machine.on(body("anything", true)).unwrap(), [piece("anything", true)]);
+
+    // BUFFERED has no reply to carry it until the body comes, which then decides.
+    let mut machine = machine_of(&config, Mode::Buffered, &Budget::new(100));
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(Event::Deadline).unwrap(), []);
+    machine.on(body(r#"{"t":"a"}"#, true)).unwrap();
+    assert_eq!(machine.decision(), Some(ON_A));
+}
+
+#[test]
+fn responses_are_answered_in_every_state() {
+    let mut machine = machine(Mode::Duplex);
+    assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), [Reply::ResponseHeaders]);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);
+    machine.on(body("x", true)).unwrap();
+    assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), []);
+}
+
+#[test]
+fn what_has_no_place_is_a_violation() {
+    assert_eq!(machine(Mode::Duplex).on(body("x", true)), Err(Violation::HeadersNotFirst));
+    assert_eq!(machine(Mode::Buffered).on(trailers()), Err(Violation::HeadersNotFirst));
+    let mut machine = machine(Mode::Buffered);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(head(&[], false)), Err(Violation::HeadersTwice));
+}
+
+#[test]
+fn grpc_clients_are_known_for_the_answer() {
+    let mut machine = machine(Mode::Duplex);
+    let replies = machine.on(head(&[("content-type", "application/grpc+proto")], false)).unwrap();
+    assert_eq!(replies, [Reply::Immediate { status: 415, reason: Reason::ContentTypeUnsupported, grpc: true }]);
+}

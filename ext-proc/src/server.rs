@@ -1,0 +1,169 @@
+//! Everything that runs, from bound ports to the end of the drain.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::server::NamedService;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+use tonic_health::server::{HealthReporter, HealthService};
+
+use crate::admin::{self, Admin, Ready};
+use crate::budget::Budget;
+use crate::config_file::{LoadError, Store};
+use crate::metrics::Metrics;
+use crate::process::service::Processor;
+
+/// A peer that does not answer a ping this often, within this long, is gone: Envoy's host died, or the network did.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The names under which health is reported: the whole server, and the one service Envoy calls.
+const HEALTH_NAMES: [&str; 2] = ["", <Service as NamedService>::NAME];
+
+type Service =
+    envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer<Processor>;
+
+/// How to run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The configuration file.
+    pub config: PathBuf,
+    /// From a request's first message to its decision, at most.
+    pub decision_timeout: Duration,
+    /// Ready no more, but still accepting, for this long: until the load balancers have noticed.
+    pub drain_delay: Duration,
+    /// What is still in flight after this long is cut off.
+    pub drain_timeout: Duration,
+    /// Body bytes held back by all requests together, at most.
+    pub max_held_bytes: u64,
+    /// The largest message from Envoy.
+    pub max_message_bytes: usize,
+}
+
+/// Why it does not run, or not any longer.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// There is no good configuration to begin with.
+    #[error(transparent)]
+    Config(#[from] LoadError),
+    /// A metric cannot be registered.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// The gRPC port failed.
+    #[error("gRPC port: {0}")]
+    Grpc(#[source] tonic::transport::Error),
+    /// A task ended in a panic, or was cancelled.
+    #[error("a task failed: {0}")]
+    Task(#[from] tokio::task::JoinError),
+    /// A bound socket has no address.
+    #[error("listener: {0}")]
+    Listener(#[source] io::Error),
+}
+
+/// Serves on two bound ports until `shutdown` is ready, then drains.
+///
+/// # Errors
+/// See [`ServeError`]. Streams that outlast the drain are cut off, which is no error.
+pub async fn serve(
+    grpc: TcpListener,
+    admin: TcpListener,
+    settings: Settings,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let health = HealthReporter::new();
+    report(&health, ServingStatus::NotServing).await;
+    let metrics = Metrics::new()?;
+    let budget = Budget::new(settings.max_held_bytes);
+    let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
+    let ready = Ready::default();
+
+    let addresses = (address(&grpc)?, address(&admin)?);
+    let (stop_grpc, grpc_stopped) = watch::channel(false);
+    let processor = Processor::new(Arc::clone(&store), budget.clone(), metrics.clone(), settings.decision_timeout);
+    let mut grpc = tokio::spawn(
+        tonic::transport::Server::builder()
+            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
+            .add_service(processor.into_server(settings.max_message_bytes))
+            .add_service(tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(
+                health.clone(),
+            )))
+            .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), told(grpc_stopped)),
+    );
+    let routes = admin::routes(Admin { store: Arc::clone(&store), metrics, budget, ready: ready.clone() });
+    let admin = tokio::spawn(axum::serve(admin, routes).into_future());
+    let watching = tokio::spawn(Arc::clone(&store).watch());
+
+    report(&health, ServingStatus::Serving).await;
+    ready.set(true);
+    let version = store.router().config().version.clone();
+    tracing::info!(event = "listening", grpc = %addresses.0, admin = %addresses.1, %version, "listening");
+
+    let ended = tokio::select! {
+        ended = &mut grpc => Some(ended),
+        () = shutdown => None,
+    };
+    tracing::info!(event = "draining", timeout = ?settings.drain_timeout, "draining");
+    ready.set(false);
+    report(&health, ServingStatus::NotServing).await;
+    let served = match ended {
+        Some(ended) => ended,
+        None => {
+            tokio::time::sleep(settings.drain_delay).await;
+            stop_grpc.send_replace(true);
+            // Watchers of our health would keep the server open; their streams end with their names.
+            forget(&health).await;
+            finish(&mut grpc, settings.drain_timeout).await
+        }
+    };
+    watching.abort();
+    // To the end it has told how the drain goes.
+    admin.abort();
+    served?.map_err(ServeError::Grpc)
+}
+
+type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
+
+/// Waits for the last stream, but no longer than this.
+async fn finish(grpc: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>, timeout: Duration) -> Served {
+    match tokio::time::timeout(timeout, &mut *grpc).await {
+        Ok(served) => {
+            tracing::info!(event = "drained", "drained");
+            served
+        }
+        Err(_elapsed) => {
+            grpc.abort();
+            tracing::warn!(event = "drain_timeout", "streams in flight were cut off");
+            Ok(Ok(()))
+        }
+    }
+}
+
+async fn told(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it any reason to go on.
+    let _stopped = stop.wait_for(|stop| *stop).await;
+}
+
+async fn report(health: &HealthReporter, status: ServingStatus) {
+    for name in HEALTH_NAMES {
+        health.set_service_status(name, status).await;
+    }
+}
+
+async fn forget(health: &HealthReporter) {
+    let mut health = health.clone();
+    for name in HEALTH_NAMES {
+        health.clear_service_status(name).await;
+    }
+}
+
+fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {
+    listener.local_addr().map_err(ServeError::Listener)
+}
