@@ -1,0 +1,150 @@
+//! No text panics, hangs or takes the stack: it is a configuration or a list of problems with places.
+
+use cellgate_routing::Config;
+use cellgate_routing::config::{self, ConfigError};
+use proptest::prelude::*;
+
+/// With few slots, which take less time to share out.
+fn typical() -> String {
+    include_str!("../../examples/typical.yaml").replace("  slots:\n", "  slots:\n    count: 16\n")
+}
+
+const FORM: &str = include_str!("../../examples/form.json");
+
+/// Whatever comes out must be printable, and its places must be in the text.
+fn judge(text: &str, result: Result<Config, ConfigError>) -> Result<(), TestCaseError> {
+    if let Err(error) = result {
+        prop_assert!(!error.problems().is_empty());
+        prop_assert_eq!(error.to_string().lines().count(), error.problems().len(), "{}", error);
+        let lines = text.lines().count() + 1;
+        for problem in error.problems() {
+            prop_assert!((1..=lines).contains(&problem.line), "{} of {}", error, lines);
+            prop_assert!((1..=text.len() + 2).contains(&problem.column), "{}", error);
+        }
+    }
+    Ok(())
+}
+
+fn both(text: &str) -> Result<(), TestCaseError> {
+    judge(text, Config::from_json(text, "any.json"))?;
+    judge(text, Config::from_yaml(text, "any.yaml"))
+}
+
+/// A piece of text that means something somewhere in a configuration.
+fn fragment() -> impl Strategy<Value = String> {
+    prop_oneof![
+        "[\\[\\]{}:,&*!|>\"'# \n\t-]{1,4}",
+        "[a-z_]{1,12}",
+        "-?[0-9]{1,25}(\\.[0-9]{1,3})?(e[0-9]{1,3})?",
+        prop::sample::select(vec![
+            "null",
+            "true",
+            "~",
+            ".inf",
+            "<<: *a",
+            "&a",
+            "*a",
+            "---\n",
+            "\u{feff}",
+            "\\ud800",
+            "default",
+            "cell-z",
+            "64KiB",
+            "key_missing",
+            "\u{0}",
+            "é",
+            "\"\"",
+            "!!binary",
+            "? ",
+            "%YAML 1.1\n",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ]
+}
+
+fn mutate(text: &str, edits: Vec<(prop::sample::Index, usize, String)>) -> String {
+    let mut text = text.to_owned();
+    for (index, removed, inserted) in edits {
+        let floor = |index: usize| (0..=index).rev().find(|index| text.is_char_boundary(*index)).unwrap_or(0);
+        let start = floor(index.index(text.len() + 1));
+        let end = floor((start + removed).min(text.len())).max(start);
+        text.replace_range(start..end, &inserted);
+    }
+    text
+}
+
+fn edits() -> impl Strategy<Value = Vec<(prop::sample::Index, usize, String)>> {
+    prop::collection::vec((any::<prop::sample::Index>(), 0_usize..24, fragment()), 1..6)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn any_text(text: String) {
+        both(&text)?;
+    }
+
+    #[test]
+    fn any_fragments(fragments in prop::collection::vec(fragment(), 0..40)) {
+        both(&fragments.concat())?;
+    }
+
+    #[test]
+    fn mutated_yaml(edits in edits()) {
+        both(&mutate(&typical(), edits))?;
+    }
+
+    #[test]
+    fn mutated_json(edits in edits()) {
+        both(&mutate(FORM, edits))?;
+    }
+
+    /// What is accepted as YAML is accepted as the JSON it is rendered to, and means the same.
+    #[test]
+    fn rendering_keeps_the_meaning(edits in edits(), key in "[a-z0-9-]{1,12}") {
+        let text = mutate(&typical(), edits);
+        if let (Ok(before), Ok(json)) = (Config::from_yaml(&text, "a.yaml"), config::to_json(&text, "a.yaml")) {
+            let after = Config::from_json(&json, "a.json").unwrap();
+            prop_assert_eq!(&before.cells, &after.cells);
+            prop_assert_eq!(&before.sources, &after.sources);
+            prop_assert_eq!(&before.policy, &after.policy);
+            prop_assert_eq!(before.limits, after.limits);
+            prop_assert_eq!(before.placement.place(&key), after.placement.place(&key));
+        }
+    }
+}
+
+#[test]
+fn deep_nesting_does_not_take_the_stack() {
+    for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("- ", ""), ("? ", ""), ("!!seq [", "]")] {
+        for text in [open.repeat(100_000), format!("{}1{}", open.repeat(100_000), close.repeat(100_000))] {
+            assert!(Config::from_json(&text, "deep.json").is_err());
+            assert!(Config::from_yaml(&text, "deep.yaml").is_err());
+        }
+    }
+}
+
+#[test]
+fn aliases_cannot_unfold() {
+    let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
+    for (name, of) in ('b'..='z').zip('a'..='y') {
+        text.push_str(&format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n"));
+    }
+    let error = Config::from_yaml(&text, "bomb.yaml").unwrap_err();
+    assert!(error.to_string().ends_with("anchors and aliases are not supported"), "{error}");
+}
+
+#[test]
+fn a_large_table_is_read_in_reasonable_time() {
+    let entries: Vec<_> = (0..20_000).map(|number| format!("    tenant-{number}: cell-{}\n", number % 2)).collect();
+    let text = format!(
+        "routing_header: x-cell\ncells: [cell-0, cell-1]\nkey: [{{ json: /t }}]\nplacement:\n  exact:\n{}",
+        entries.concat()
+    );
+    let config = Config::from_yaml(&text, "large.yaml").unwrap();
+    assert_eq!(config.placement.place("tenant-19999").unwrap().0.0, 1);
+    let json = config::to_json(&text, "large.yaml").unwrap();
+    assert_eq!(Config::from_json(&json, "large.json").unwrap().placement.place("tenant-4").unwrap().0.0, 0);
+}
