@@ -1,0 +1,73 @@
+//! Where and with what a run was made: figures without it say little.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Result;
+use cellgate_tests::artifacts;
+
+use crate::stage::bench_module;
+
+/// Names and values, for people.
+pub(crate) type Facts = Vec<(&'static str, String)>;
+
+/// The machine, the versions, and the sizes of the modules.
+///
+/// # Errors
+/// When a part that the benchmark needs is not there.
+pub(crate) fn facts() -> Result<Facts> {
+    Ok(vec![
+        ("CPU", cpu()),
+        ("kernel", read("/proc/sys/kernel/osrelease")),
+        ("load average before", read("/proc/loadavg")),
+        ("Envoy", envoy_version(&run(&artifacts::envoy()?, &["--version"]))),
+        ("cellgate", run(&artifacts::cellgate()?, &["--version"])),
+        ("commit", run(Path::new("git"), &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])),
+        ("Cellgate's module", size(&artifacts::wasm()?)?),
+        ("no-op module", size(&bench_module("cellgate_bench_noop.wasm")?)?),
+        ("copying module", size(&bench_module("cellgate_bench_copy.wasm")?)?),
+    ])
+}
+
+fn cpu() -> String {
+    let info = read("/proc/cpuinfo");
+    let model = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let cores = info.lines().filter(|line| line.starts_with("processor")).count();
+    format!("{}, {cores} cores", model.map_or("unknown", |(_, name)| name))
+}
+
+/// `…/envoy  version: HASH/1.40.0/Clean/RELEASE/BoringSSL`, shortened to the version and how it was built.
+fn envoy_version(line: &str) -> String {
+    let mut parts = line.split('/').rev();
+    let (_tls, build, _state, version) = (parts.next(), parts.next(), parts.next(), parts.next());
+    match (version, build) {
+        (Some(version), Some(build)) => format!("{version} {build}"),
+        _ => line.to_owned(),
+    }
+}
+
+fn size(file: &Path) -> Result<String> {
+    Ok(format!("{} bytes", std::fs::metadata(file)?.len()))
+}
+
+/// The first line that a program prints, or nothing: no figure depends on it.
+fn run(program: &Path, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
+    String::from_utf8_lossy(&output).lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
+}
+
+fn read(file: &str) -> String {
+    std::fs::read_to_string(file).unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn envoys_version_is_found_in_what_it_prints() {
+        let line = ".tools/envoy-1.40.0/envoy  version: 0a1b2c/1.40.0/Clean/RELEASE/BoringSSL";
+        assert_eq!(envoy_version(line), "1.40.0 RELEASE");
+        assert_eq!(envoy_version("something else"), "something else");
+    }
+}

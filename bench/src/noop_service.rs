@@ -1,0 +1,119 @@
+//! An ext-proc service that changes nothing: what asking any service costs. It runs in a process of its own, so that
+//! its CPU time can be told from the benchmark's.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use anyhow::Result;
+use cellgate_tests::ports;
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
+    ExternalProcessor, ExternalProcessorServer,
+};
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request as Event;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response as Reply;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    BodyMutation, BodyResponse, CommonResponse, HeadersResponse, HttpBody, ProcessingRequest, ProcessingResponse,
+    StreamedBodyResponse, TrailersResponse,
+};
+use tokio::net::TcpListener;
+use tokio_stream::Stream;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+/// What the process prints, followed by its address, once it takes connections.
+pub(crate) const LISTENING: &str = "listening on ";
+
+/// Envoy takes at most 64 KiB at a time.
+const PIECE: usize = 64_000;
+
+/// Above every body of the benchmark, which `BUFFERED` sends in one message.
+const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+
+/// Serves on a free port until the process is killed.
+///
+/// # Errors
+/// When there is no port, or the server ends.
+pub(crate) async fn serve() -> Result<()> {
+    let listener = TcpListener::bind(ports::ANY).await?;
+    println!("{LISTENING}{}", listener.local_addr()?);
+    let service = ExternalProcessorServer::new(Noop).max_decoding_message_size(MAX_MESSAGE);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(Server::builder().add_service(service).serve_with_incoming(incoming).await?)
+}
+
+struct Noop;
+
+#[tonic::async_trait]
+impl ExternalProcessor for Noop {
+    type ProcessStream = Replies;
+
+    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Replies>, Status> {
+        let incoming = request.into_inner();
+        Ok(Response::new(Replies { incoming, echoes: false, waiting: VecDeque::new() }))
+    }
+}
+
+/// The answers to one request's messages, made as the messages come.
+struct Replies {
+    incoming: Streaming<ProcessingRequest>,
+    /// Whether the body must be sent back.
+    echoes: bool,
+    waiting: VecDeque<Reply>,
+}
+
+impl Replies {
+    fn take(&mut self, message: ProcessingRequest) {
+        if let Some(protocol) = message.protocol_config {
+            self.echoes = protocol.request_body_mode == BodySendMode::FullDuplexStreamed as i32;
+        }
+        match message.request {
+            Some(Event::RequestHeaders(_)) => {
+                self.waiting.push_back(Reply::RequestHeaders(HeadersResponse::default()));
+            }
+            Some(Event::RequestBody(body)) if self.echoes => self.echo(body),
+            Some(Event::RequestBody(_)) => self.waiting.push_back(Reply::RequestBody(BodyResponse::default())),
+            Some(Event::RequestTrailers(_)) => {
+                self.waiting.push_back(Reply::RequestTrailers(TrailersResponse::default()));
+            }
+            // The benchmark's Envoy is told to send nothing of the response.
+            Some(Event::ResponseHeaders(_) | Event::ResponseBody(_) | Event::ResponseTrailers(_)) | None => (),
+        }
+    }
+
+    fn echo(&mut self, HttpBody { mut body, end_of_stream, .. }: HttpBody) {
+        while body.len() > PIECE {
+            let rest = body.split_off(PIECE);
+            self.waiting.push_back(piece(body, false));
+            body = rest;
+        }
+        self.waiting.push_back(piece(body, end_of_stream));
+    }
+}
+
+impl Stream for Replies {
+    type Item = Result<ProcessingResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(reply) = self.waiting.pop_front() {
+                return Poll::Ready(Some(Ok(ProcessingResponse { response: Some(reply), ..Default::default() })));
+            }
+            match ready!(Pin::new(&mut self.incoming).poll_next(context)) {
+                Some(Ok(message)) => self.take(message),
+                // Envoy ends a finished stream by resetting it.
+                Some(Err(_)) | None => return Poll::Ready(None),
+            }
+        }
+    }
+}
+
+fn piece(body: Vec<u8>, end_of_stream: bool) -> Reply {
+    let streamed = StreamedBodyResponse { body, end_of_stream, ..Default::default() };
+    let mutation = BodyMutation { mutation: Some(Mutation::StreamedResponse(streamed)) };
+    let response = CommonResponse { body_mutation: Some(mutation), ..Default::default() };
+    Reply::RequestBody(BodyResponse { response: Some(response) })
+}

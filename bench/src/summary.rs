@@ -1,0 +1,67 @@
+//! From batches to the figures of a report.
+
+use crate::measure::{Batch, Row};
+use crate::stats::Spread;
+
+/// The figures of a valid row, per request, in µs unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Summary {
+    /// CPU time of Envoy.
+    pub(crate) envoy: Spread,
+    /// CPU time of the ext-proc service.
+    pub(crate) service: Spread,
+    /// Of both.
+    pub(crate) total: Spread,
+    /// The total less the baseline's, each batch compared with the baseline's of its round.
+    pub(crate) added: Spread,
+    /// The total divided by the baseline's, likewise. Not a time.
+    pub(crate) ratio: Spread,
+}
+
+impl Summary {
+    /// The figures of `row`, or why there are none.
+    ///
+    /// # Errors
+    /// When the row or its baseline is invalid, or there were no rounds.
+    pub(crate) fn of(row: &Row, baseline: &Row) -> Result<Self, String> {
+        let batches = row.batches.as_ref().map_err(Clone::clone)?;
+        let beside = baseline.batches.as_ref().map_err(|error| format!("no baseline: {error}"))?;
+        Self::of_batches(batches, beside).ok_or_else(|| "no rounds".to_owned())
+    }
+
+    fn of_batches(batches: &[Batch], baseline: &[Batch]) -> Option<Self> {
+        let spread = |figure: fn(&Batch) -> f64| Spread::of(batches.iter().map(figure));
+        let paired = |compare: fn(f64, f64) -> f64| {
+            Spread::of(batches.iter().zip(baseline).map(|(own, other)| compare(own.total(), other.total())))
+        };
+        Some(Self {
+            envoy: spread(|batch| batch.envoy)?,
+            service: spread(|batch| batch.service)?,
+            total: spread(|batch| batch.total())?,
+            added: paired(|own, other| own - other)?,
+            ratio: paired(|own, other| own / other)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_is_compared_with_the_baseline_of_its_own_round() {
+        // The machine was half as fast in the second round.
+        let baseline = [Batch { envoy: 100.0, service: 0.0 }, Batch { envoy: 200.0, service: 0.0 }];
+        let batches = [Batch { envoy: 120.0, service: 30.0 }, Batch { envoy: 240.0, service: 60.0 }];
+        let summary = Summary::of_batches(&batches, &baseline).unwrap();
+        assert_eq!(summary.ratio, Spread { median: 1.5, min: 1.5, max: 1.5 });
+        assert_eq!(summary.added, Spread { median: 75.0, min: 50.0, max: 100.0 });
+        assert_eq!(summary.total, Spread { median: 225.0, min: 150.0, max: 300.0 });
+        assert_eq!(summary.service.median, 45.0);
+    }
+
+    #[test]
+    fn nothing_measured_says_nothing() {
+        assert_eq!(Summary::of_batches(&[], &[]), None);
+    }
+}
