@@ -1,0 +1,83 @@
+# The only commands that people and CI need. `make help` lists them.
+
+# Envoys that the end-to-end tests run against: the newest of each minor version that has V8, and the default.
+OLDER_ENVOYS := 1.36.2 1.37.0 1.38.2 1.39.3
+ENVOY_VERSION := 1.40.0
+
+# How long `make fuzz` runs each target.
+FUZZ_SECONDS ?= 600
+
+# Where the programs under test are, for the demonstration and the benchmark: release builds.
+PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/cellgate.wasm \
+	CELLGATE_BIN=target/release/cellgate
+CARGO_RELEASE = cargo build --locked --release
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-envoys bench fuzz ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
+
+help: ## this list
+	@echo "make TARGET [VARIABLE=value ...]"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo "Variables:"
+	@echo "  ENVOY=PATH       an Envoy binary of your own, instead of $(ENVOY_VERSION) in .tools/"
+	@echo "  KEEP=1           demo: leave everything running, and say how to reach it"
+	@echo "  QUICK=1          bench: fewer requests, rougher figures"
+	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
+
+demo: wasm build ## start Envoy, the service and three cells, and send requests through them
+	@cargo build --locked --release -p cellgate-tests --bin demo
+	@$(PROGRAMS) KEEP="$(KEEP)" target/release/demo
+
+test: need ## every test, with the end-to-end tests against real Envoy
+	@python3 scripts/test.py --workspace
+
+test-envoys: need ## the end-to-end tests against each supported Envoy
+	@python3 scripts/test.py --envoys $(OLDER_ENVOYS) $(ENVOY_VERSION)
+
+bench: wasm build ## CPU time per request, without Cellgate and with it
+	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy
+	@$(CARGO_RELEASE) -p cellgate-bench
+	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
+
+fuzz: need ## every fuzz target for FUZZ_SECONDS each
+	@scripts/fuzz.sh $(FUZZ_SECONDS)
+
+ci: fmt-check lint doc deny check-generated ## all that continuous integration runs; the last line is the count of tests
+	@python3 scripts/test.py --workspace --envoys $(OLDER_ENVOYS)
+
+fmt: need ## format the Rust sources
+	@cargo fmt --all
+
+fmt-check: need ## fail if a Rust source is not formatted
+	@cargo fmt --all --check
+
+lint: need ## clippy, natively and for the filter's target, without a warning
+	@cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	@scripts/cargo-wasm.sh clippy --locked -p cellgate-filter -- -D warnings
+
+doc: need ## the API documentation, without a warning
+	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+
+deny: need ## licences and sources of the dependencies
+	@scripts/cargo-deny.sh
+
+advisories: need ## known vulnerabilities of the dependencies; needs a network beyond crates.io
+	@scripts/cargo-deny.sh advisories
+
+generate: need ## write anew what is generated from the code: schema, reference, test vectors
+	@scripts/generate.sh
+
+check-generated: need ## fail if something generated is not current
+	@scripts/generate.sh --check
+
+build: need ## the cellgate program, optimised: target/release/cellgate
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" $(CARGO_RELEASE) -p cellgate-ext-proc
+
+wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
+	@scripts/build-wasm.sh
+
+clean: ## remove what was built; .tools/ stays
+	@rm -rf target fuzz/target .run
+
+need:
+	@scripts/need.sh cargo python3 cc

@@ -1,0 +1,15 @@
+#!/bin/sh
+# generate.sh [--check]   writes anew what is generated from the code, or only tells whether it is current.
+#
+# Each generator is a test that compares the file with the code, and writes the file instead when UPDATE is set.
+set -eu
+
+cd "$(dirname "$0")/.."
+if [ "${1:-}" = --check ]; then
+    unset UPDATE
+else
+    export UPDATE=1
+fi
+# The schema of the configuration, the reference of the reasons, and the test vectors of placement.
+exec cargo test --locked --workspace --all-features --quiet \
+    --test config_schema --test reasons_doc --test placement_vectors

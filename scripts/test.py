@@ -1,0 +1,133 @@
+#!/usr/bin/env python3
+"""Builds what the tests need and runs them; the last line is the sum of all their counts.
+
+    test.py [--workspace] [--envoys VERSION ...]
+
+--workspace runs every test of the workspace, the end-to-end tests against the default Envoy among them.
+--envoys runs the end-to-end tests once against each version named.
+"""
+
+import argparse
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+RESULT = re.compile(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
+CELLGATE = ROOT / "target" / "debug" / "cellgate"
+MODULE = ROOT / "target" / "cellgate.wasm"
+PLACEMENT_REFERENCE = ROOT / "scripts" / "placement_reference.py"
+START = time.monotonic()
+
+
+class Count:
+    """Tests passed, failed and skipped."""
+
+    def __init__(self):
+        self.passed = self.failed = self.skipped = 0
+
+    def add(self, line):
+        """Takes over the numbers of a `test result:` line; other lines count nothing."""
+        if found := RESULT.search(line):
+            passed, failed, skipped = map(int, found.groups())
+            self.passed += passed
+            self.failed += failed
+            self.skipped += skipped
+
+    def __str__(self):
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def say(text):
+    print(f"==> [{time.monotonic() - START:5.0f} s] {text}", flush=True)
+
+
+def run(title, command, count, **variables):
+    """Runs a command, shows its output as it comes and counts the tests in it. Whether it succeeded."""
+    say(title)
+    environment = {**os.environ, **{name: str(value) for name, value in variables.items()}}
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        bufsize=1,
+    )
+    before = count.failed
+    for line in process.stdout:
+        sys.stdout.write(line)
+        sys.stdout.flush()
+        count.add(line)
+    succeeded = process.wait() == 0
+    if not succeeded:
+        say(f"FAILED: {title} (exit code {process.returncode})")
+        # A build that broke has no result line: it is a failure all the same.
+        if count.failed == before:
+            count.failed += 1
+    return succeeded
+
+
+def envoy(version=None):
+    """The path of an Envoy, installed if need be. A version asked for is not overruled by $ENVOY."""
+    environment = dict(os.environ)
+    if version:
+        environment.pop("ENVOY", None)
+    command = [ROOT / "scripts" / "envoy.sh", *([version] if version else [])]
+    found = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    return found.stdout.strip() if found.returncode == 0 else None
+
+
+def build(count):
+    """Builds the two programs under test."""
+    return run("building the filter", ["scripts/build-wasm.sh"], count) and run(
+        "building the service", ["cargo", "build", "--locked", "-p", "cellgate-ext-proc"], count
+    )
+
+
+def end_to_end(title, command, version, count):
+    """Runs a command whose tests start Envoy."""
+    binary = envoy(version)
+    if not binary:
+        say(f"FAILED: {title} (no Envoy)")
+        count.failed += 1
+        return
+    run(title, command, count, ENVOY=binary, CELLGATE_WASM=MODULE, CELLGATE_BIN=CELLGATE)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workspace", action="store_true")
+    parser.add_argument("--envoys", nargs="+", default=[], metavar="VERSION")
+    options = parser.parse_args()
+
+    count = Count()
+    if build(count):
+        if options.workspace:
+            command = ["cargo", "test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]
+            end_to_end("testing the workspace", command, None, count)
+            if PLACEMENT_REFERENCE.exists():
+                # An implementation of its own against the same vectors: one test, without a result line.
+                if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
+                    count.passed += 1
+        for version in options.envoys:
+            command = ["cargo", "test", "--locked", "-p", "cellgate-tests", "--test", "e2e"]
+            end_to_end(f"end-to-end tests with Envoy {version}", command, version, count)
+
+    if count.passed + count.failed == 0:
+        say("FAILED: no test ran")
+        count.failed += 1
+    say("done")
+    # Alone on the last line, for whoever reads the count.
+    print(count, flush=True)
+    return 1 if count.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
