@@ -55,8 +55,14 @@ async fn run() -> Result<bool> {
 
     print!("{table}");
     println!("{}", summary(&stack).await?);
-    poke(&stack).await?;
+    let keep = std::env::var("KEEP").is_ok_and(|keep| keep == "1");
+    if !keep {
+        println!("`make demo KEEP=1` leaves it running; then: {}", curl("ADDRESS"));
+    }
     println!("demo: {} of {} requests as expected", table.as_expected(), table.len());
+    if keep {
+        stay_up(&stack).await?;
+    }
     Ok(table.as_expected() == table.len())
 }
 
@@ -133,22 +139,19 @@ async fn summary(stack: &Stack) -> Result<String> {
     ))
 }
 
-/// With `KEEP=1`: everything stays up until the user ends it.
-async fn poke(stack: &Stack) -> Result<()> {
-    let address = stack.address();
-    let curl = format!(
-        "curl -si http://{address}/ -H 'content-type: application/json' -d '{{\"tenant\":{{\"id\":\"acme\"}}}}'"
-    );
-    if std::env::var("KEEP").is_ok_and(|keep| keep == "1") {
-        println!("\nEverything stays up until you press Ctrl-C. Poke it:\n\n  {curl}\n");
-        println!("  configuration  {}", stack.directory().join("cellgate.yaml").display());
-        println!("  Envoy's admin  http://{}", stack.admin().address());
-        println!("  the service    http://{}/metrics\n", stack.ext_proc().addresses().admin);
-        tokio::signal::ctrl_c().await?;
-    } else {
-        println!("`make demo KEEP=1` leaves it running, to be poked with curl:\n\n  {curl}\n");
-    }
+/// Until the user ends it.
+async fn stay_up(stack: &Stack) -> Result<()> {
+    println!("\nEverything stays up until you press Ctrl-C. Poke it:\n\n  {}\n", curl(&stack.address().to_string()));
+    println!("  configuration   {} (the service follows it)", stack.directory().join("cellgate.yaml").display());
+    println!("  Envoy's admin   http://{}", stack.admin().address());
+    println!("  Envoy's log     {}", stack.directory().join("access.log").display());
+    println!("  the service     http://{}/metrics", stack.ext_proc().addresses().admin);
+    tokio::signal::ctrl_c().await?;
     Ok(())
+}
+
+fn curl(address: &str) -> String {
+    format!("curl -si http://{address}/ -H 'content-type: application/json' -d '{{\"tenant\":{{\"id\":\"acme\"}}}}'")
 }
 
 /// Milliseconds with one decimal.
