@@ -10,24 +10,25 @@
 //! - **Holding**: Envoy keeps the body until all of it is scanned. A bad body never reaches the upstream.
 //! - **Peeking**: nothing may be held, because Envoy answers 413 by itself when it holds one byte and more than its
 //!   buffer takes follows. So the first bytes are scanned, and the request goes on either way: decided or deferred.
+//!   (If they are all the bytes there are, they decide like a held body.)
 //! - **Guarding**: the request is on its way. Each later chunk is scanned before Envoy passes it on, and a conflict
 //!   ends the request before the upstream has a complete body.
 //!
 //! Each callback takes the state out and puts the next one in; what it leaves behind on an unforeseen path is
 //! `Refused`.
+mod watch;
 
 use std::ops::Range;
 use std::rc::Rc;
 
-use cellgate_routing::{
-    CellId, Decision, Guard, Opening, Outcome, PROBLEM_CONTENT_TYPE, Reading, Reason, headers, problem,
-};
+use cellgate_routing::{CellId, Decision, Opening, Outcome, PROBLEM_CONTENT_TYPE, Reading, Reason, headers, problem};
 use proxy_wasm::types::Action;
 
 use crate::defer::Mode;
 use crate::host::{Host, Unreleased};
 use crate::plugin::Plugin;
 use crate::strip;
+use watch::Watch;
 
 /// The filter state for access logs: `%FILTER_STATE(wasm.cellgate:PLAIN)%`.
 const PROPERTY: &str = "cellgate";
@@ -57,10 +58,7 @@ enum State {
         unreleased: Unreleased,
         reading: Box<Reading>,
     },
-    Guarding {
-        guard: Box<Guard>,
-        sent_to: Option<CellId>,
-    },
+    Guarding(Box<Watch>),
     Released,
     Refused,
 }
@@ -104,13 +102,12 @@ impl<H: Host> Request<H> {
             State::New(unreleased) => self.unforeseen(unreleased),
             State::Holding { unreleased, reading, seen } => self.hold(unreleased, reading, seen..size, end_of_stream),
             State::Peeking { unreleased, reading } => self.peek(unreleased, reading, size, end_of_stream),
-            State::Guarding { mut guard, sent_to } => {
-                let watched = self.scan(0..size, |chunk| guard.push(chunk));
-                let watched = watched.and_then(|()| if end_of_stream { guard.finish() } else { Ok(()) });
-                match watched {
-                    Err(decision) => self.conflict(decision, sent_to),
+            State::Guarding(mut watch) => {
+                let watched = self.scan(0..size, |chunk| watch.push(chunk));
+                match watched.and_then(|()| if end_of_stream { watch.finish() } else { Ok(()) }) {
+                    Err(decision) => self.conflict(decision, watch.cell),
                     Ok(()) => {
-                        self.state = if end_of_stream { State::Released } else { State::Guarding { guard, sent_to } };
+                        self.state = if end_of_stream { State::Released } else { State::Guarding(watch) };
                         Action::Continue
                     }
                 }
@@ -127,8 +124,8 @@ impl<H: Host> Request<H> {
             State::New(unreleased) => self.unforeseen(unreleased),
             State::Holding { unreleased, mut reading, .. } => self.conclude(unreleased, reading.finish(), Mode::Buffer),
             State::Peeking { unreleased, mut reading } => self.conclude(unreleased, reading.finish(), Mode::Stream),
-            State::Guarding { mut guard, sent_to } => match guard.finish() {
-                Err(decision) => self.conflict(decision, sent_to),
+            State::Guarding(mut watch) => match watch.finish() {
+                Err(decision) => self.conflict(decision, watch.cell),
                 Ok(()) => {
                     self.state = State::Released;
                     Action::Continue
@@ -167,7 +164,10 @@ impl<H: Host> Request<H> {
     }
 
     fn peek(&mut self, unreleased: Unreleased, mut reading: Box<Reading>, size: usize, end: bool) -> Action {
-        match self.scan(0..size, |chunk| reading.push(chunk)) {
+        let scanned = self.scan(0..size, |chunk| reading.push(chunk));
+        // With its Content-Length reached, a body is complete, whatever Envoy says of the stream's end.
+        let end = end || reading.content_length() == Some(reading.received());
+        match scanned {
             Err(decision) => return self.conclude(unreleased, decision, Mode::Stream),
             Ok(()) if end => return self.conclude(unreleased, reading.finish(), Mode::Stream),
             // An empty frame: there was nothing to see, and nothing is held.
@@ -177,9 +177,10 @@ impl<H: Host> Request<H> {
             }
             Ok(()) => {}
         }
+        let left = reading.content_length().map(|length| length.saturating_sub(reading.received()));
         match reading.settle() {
             Ok((decision, guard)) => {
-                let sent_to = match decision.outcome {
+                let cell = match decision.outcome {
                     Outcome::Cell(cell) => Some(cell),
                     Outcome::Pass => None,
                     // Nothing to guard: the client has its answer, or the service reads the body itself.
@@ -188,7 +189,7 @@ impl<H: Host> Request<H> {
                     }
                 };
                 let action = self.conclude(unreleased, decision, Mode::Stream);
-                self.state = State::Guarding { guard: Box::new(guard), sent_to };
+                self.state = State::Guarding(Box::new(Watch::new(guard, left, cell)));
                 action
             }
             Err(reading) => {
@@ -285,7 +286,7 @@ impl<H: Host> Request<H> {
 
     fn stay(&mut self, state: State) -> Action {
         let action = match &state {
-            State::Guarding { .. } | State::Released => Action::Continue,
+            State::Guarding(_) | State::Released => Action::Continue,
             State::New(_) | State::Holding { .. } | State::Peeking { .. } | State::Refused => Action::Pause,
         };
         self.state = state;

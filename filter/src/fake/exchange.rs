@@ -27,8 +27,9 @@ pub(crate) struct Exchange {
     held: Vec<u8>,
     /// The body that the upstream has.
     pub(crate) upstream: Vec<u8>,
-    /// Whether the upstream has the end of the request.
+    /// Whether the upstream has a complete body: all of its Content-Length, or else its end.
     pub(crate) complete: bool,
+    length: Option<usize>,
 }
 
 impl Exchange {
@@ -46,9 +47,11 @@ impl Exchange {
             fields.retain(|(known, _): &(String, Vec<u8>)| !name.starts_with(':') || known != name);
             fields.push(((*name).to_owned(), (*value).into()));
         }
+        let length = headers.iter().find(|(name, _)| *name == "content-length");
+        let length = length.and_then(|(_, length)| length.parse().ok());
         host.world().headers = fields;
         let request = Request::new(Rc::new(plugin));
-        Self { host, request, held: Vec::new(), upstream: Vec::new(), complete: false }
+        Self { host, request, held: Vec::new(), upstream: Vec::new(), complete: false, length }
     }
 
     /// A JSON request with a Content-Length.
@@ -149,7 +152,7 @@ impl Exchange {
                 assert!(world.answer.is_none(), "answered and passed on");
                 assert!(world.released, "passed on undecided");
                 self.upstream.append(&mut self.held);
-                self.complete |= end_of_stream;
+                self.complete |= end_of_stream || self.length == Some(self.upstream.len());
             }
             Action::Pause => {
                 let ends_here = end_of_stream && world.answer.is_none();

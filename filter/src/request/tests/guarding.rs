@@ -77,6 +77,33 @@ fn an_unfinished_document_ends_the_request_at_its_end() {
 }
 
 #[test]
+fn a_content_length_that_is_reached_is_the_end() {
+    // HTTP/1 calls back once more after the last byte. An upstream that counts would have a complete body by then.
+    let body = br#"{"tenant":"acme","a":[1,2,3]"#;
+    let padded = format!("{}{}", String::from_utf8_lossy(body), " ".repeat(2000));
+    let length = padded.len().to_string();
+    for cut in [20, 2000, padded.len() - 1] {
+        let mut exchange = Exchange::new(&[("content-type", "application/json"), ("content-length", &length)]);
+        exchange.headers(false);
+        assert_eq!(exchange.body(&padded.as_bytes()[..cut], false), Action::Continue);
+        assert_eq!(exchange.body(&padded.as_bytes()[cut..], false), Action::Pause);
+        assert_ended(&exchange, "body_truncated", &padded.as_bytes()[..cut]);
+    }
+}
+
+#[test]
+fn the_last_field_of_a_form_is_complete_at_its_last_byte() {
+    let body = format!("tenant=acme&a={}&tenant=globex", "b".repeat(2000));
+    let length = body.len().to_string();
+    let form = [("content-type", "application/x-www-form-urlencoded"), ("content-length", &length)];
+    let mut exchange = Exchange::new(&form);
+    exchange.headers(false);
+    assert_eq!(exchange.body(&body.as_bytes()[..100], false), Action::Continue);
+    assert_eq!(exchange.body(&body.as_bytes()[100..], false), Action::Pause);
+    assert_ended(&exchange, "key_duplicated", &body.as_bytes()[..100]);
+}
+
+#[test]
 fn trailers_end_a_guarded_body_too() {
     let mut exchange = released();
     assert_eq!(exchange.body(br#""a":1}"#, false), Action::Continue);

@@ -50,6 +50,18 @@ fn a_whole_body_in_one_last_frame_is_simply_decided() {
 }
 
 #[test]
+fn a_large_body_that_is_all_there_at_once_is_decided_like_a_held_one() {
+    let body = late("globex", 5000);
+    assert_delivered(&Exchange::json(body.len()).http1(&[&body]), "cell-b", &body);
+
+    let mut exchange = Exchange::json(5000);
+    exchange.headers(false);
+    let truncated = early("acme", 6000);
+    assert_eq!(exchange.body(&truncated[..5000], false), Action::Pause);
+    assert_refused(&exchange, 400, "body_truncated");
+}
+
+#[test]
 fn an_empty_body_of_unknown_length_is_no_body() {
     assert_refused(&Exchange::chunked().http1(&[]), 421, "body_absent");
     assert_refused(&Exchange::chunked().http2(&[b""]), 421, "body_absent");
