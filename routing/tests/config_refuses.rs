@@ -418,7 +418,7 @@ const JSON_CASES: &[(&str, &str)] = &[
     ),
     (
         r#""limits": {"inspect_bytes": 99999999999999999999}"#,
-        "bad.json:5:29: limits.inspect_bytes: expected a size from 1KiB to 16MiB, found 1e20",
+        "bad.json:5:29: limits.inspect_bytes: expected a size from 1KiB to 16MiB, found 1e+20",
     ),
     (r#""limits": {"depth": 1, "depth": 2}"#, "bad.json:5:24: limits.depth: this stands here for the second time"),
     (r#""cells": ["cell-a", "cell-\u0061"]"#, r#"bad.json:2:21: cells[1]: "cell-a" is in the list already"#),
@@ -435,8 +435,8 @@ const JSON_CASES: &[(&str, &str)] = &[
         r#"bad.json:4:45: placement.exact.b: "cell-z" is not one of the cells [cell-a, cell-b] (did you mean `cell-a`?)"#,
     ),
     (
-        r#""placement": {"slots": {"seed": 9007199254740993.0}}"#,
-        "bad.json:4:33: placement.slots.seed: expected an integer from 0 to 9007199254740991, found 9.007199254740994e15",
+        r#""placement": {"slots": {"seed": 9007199254740992.0}}"#,
+        "bad.json:4:33: placement.slots.seed: expected an integer from 0 to 9007199254740991, found 9007199254740992.0",
     ),
     (
         r#""placement": {"exact": {"a": "cell-a"}}, "policy": {"key_missing": {"use": "default"}}"#,

@@ -1,4 +1,5 @@
 //! The committed JSON Schema is current, and it and the parser agree on every example.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,6 @@
 //! The test vectors of `docs/placement.md`, which a second implementation must agree with too
 //! (`scripts/placement_reference.py` is one). `UPDATE=1` writes them anew, from what this implementation says.
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::PathBuf;
 

@@ -1,4 +1,5 @@
 //! `docs/reasons.md` is generated from the reasons themselves. `UPDATE=1` writes it anew.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

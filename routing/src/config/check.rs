@@ -52,7 +52,8 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report<'_>) -> Config {
 /// The cells by name.
 struct Cells<'a> {
     names: &'a [Box<str>],
-    by_name: Vec<(&'a str, CellId)>,
+    /// Names and their places in the list, by name.
+    by_name: Vec<(&'a str, usize)>,
 }
 
 impl<'a> Cells<'a> {
@@ -61,7 +62,7 @@ impl<'a> Cells<'a> {
             let message = format!("expected from 1 to {MAX_CELLS} cells, found {}", names.len());
             report.problem(&[Step::Of("cells")], message);
         }
-        let mut by_name: Vec<_> = (0..).map(CellId).zip(names).map(|(id, name)| (&**name, id)).collect();
+        let mut by_name: Vec<_> = names.iter().enumerate().map(|(index, name)| (&**name, index)).collect();
         by_name.sort_unstable();
         for (index, name) in names.iter().enumerate() {
             let path = [Step::Of("cells"), Step::Item(index)];
@@ -77,10 +78,10 @@ impl<'a> Cells<'a> {
             }
         }
         for pair in by_name.windows(2) {
-            if let [(first, _), (second, id)] = pair
+            if let [(first, _), (second, index)] = pair
                 && first == second
             {
-                let path = [Step::Of("cells"), Step::Item(usize::from(id.0))];
+                let path = [Step::Of("cells"), Step::Item(*index)];
                 report.problem(&path, format!("{} is in the list already", quote(second)));
             }
         }
@@ -91,7 +92,7 @@ impl<'a> Cells<'a> {
     fn find(&self, name: &str, path: &[Step<'_>], report: &mut Report<'_>) -> Option<CellId> {
         let index = self.by_name.partition_point(|(other, _)| *other < name);
         match self.by_name.get(index) {
-            Some((found, id)) if *found == name => Some(*id),
+            Some((found, index)) if *found == name => u16::try_from(*index).ok().map(CellId),
             // That there is no cell at all is a problem of its own.
             _ if self.names.is_empty() => None,
             _ => {

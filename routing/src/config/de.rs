@@ -33,7 +33,7 @@ impl Error for Fault {
             Unexpected::Signed(value) => value.to_string(),
             Unexpected::Float(value) => float(value),
             Unexpected::Str(text) => quote(text),
-            other => other.to_string(),
+            _ => "something else".into(),
         };
         Self::new(format!("expected {expected}, found {found}"))
     }

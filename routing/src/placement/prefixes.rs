@@ -13,9 +13,13 @@ pub(super) struct Prefixes {
 impl Prefixes {
     /// Distinct prefixes.
     pub(super) fn new<'a>(prefixes: impl ExactSizeIterator<Item = (&'a str, CellId)> + Clone) -> Self {
-        let mut lengths: Vec<_> = prefixes.clone().map(|(prefix, _)| prefix.len()).collect();
-        lengths.sort_unstable_by(|left, right| right.cmp(left));
-        lengths.dedup();
+        let mut lengths: Vec<usize> = Vec::new();
+        for (prefix, _) in prefixes.clone() {
+            // Few lengths occur, however many prefixes there are.
+            if let Err(index) = lengths.binary_search_by(|length| prefix.len().cmp(length)) {
+                lengths.insert(index, prefix.len());
+            }
+        }
         Self { lengths: lengths.into(), table: Table::new(prefixes) }
     }
 

@@ -31,13 +31,15 @@ impl Slots {
     /// Shares `count` slots out to cells by name and weight. A weight of 0 gets none.
     #[must_use]
     pub fn new<'a>(count: u32, seed: u64, cells: impl IntoIterator<Item = (CellId, &'a str, u32)>) -> Self {
-        let mut cells: Vec<_> = cells
-            .into_iter()
-            .filter(|(_, _, weight)| *weight > 0)
-            .map(|(cell, name, weight)| Contender { cell, name, weight: u64::from(weight) })
-            .collect();
+        let cells: Vec<_> = cells.into_iter().filter(|(_, _, weight)| *weight > 0).collect();
         // The first of equals wins, so this order is the tie-break.
-        cells.sort_unstable_by_key(|contender| contender.name);
+        let mut by_name: Vec<_> = cells.iter().enumerate().map(|(index, (_, name, _))| (*name, index)).collect();
+        by_name.sort_unstable();
+        let cells: Vec<_> = by_name
+            .iter()
+            .filter_map(|(_, index)| cells.get(*index))
+            .map(|(cell, name, weight)| Contender { cell: *cell, name, weight: u64::from(*weight) })
+            .collect();
         let owners =
             if cells.is_empty() { Box::default() } else { (0..count).map(|slot| owner(slot, seed, &cells)).collect() };
         Self { seed, owners }
