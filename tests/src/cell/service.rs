@@ -22,7 +22,9 @@ pub(super) type Reply = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Result<Reply, hyper::Error> {
     let positions = cell.switches.now();
     let (head, body) = request.into_parts();
+    let bodiless = head.method == Method::HEAD;
     let mut entry = cell.ledger.enter(Seen::open(&head));
+    let bodiless = head.method == Method::HEAD;
     let mut reply = if is_tunnel(&head) {
         entry.complete(String::new(), Vec::new());
         tunnel(Request::from_parts(head, body))
@@ -37,7 +39,15 @@ pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Res
             Reading::Whole => read_then_describe(&cell, body, &mut entry).await?,
         }
     };
+    if bodiless {
+        // Over HTTP/2 hyper would send the body of an answer to HEAD, and Envoy would rightly reset it.
+        *reply.body_mut() = empty();
+    }
     tokio::time::sleep(positions.delay).await;
+    if bodiless {
+        // hyper leaves this to us in HTTP/2.
+        *reply.body_mut() = Empty::new().map_err(|never| match never {}).boxed_unsync();
+    }
     if let Ok(name) = HeaderValue::from_str(&cell.name) {
         reply.headers_mut().insert(SERVED_BY, name);
     }
@@ -75,6 +85,10 @@ fn describe(seen: &Seen, cell: &Shared) -> Reply {
     reply
 }
 
+fn empty() -> UnsyncBoxBody<Bytes, hyper::Error> {
+    Empty::new().map_err(|never| match never {}).boxed_unsync()
+}
+
 fn with_status(mut reply: Reply, status: StatusCode) -> Reply {
     *reply.status_mut() = status;
     reply
@@ -90,7 +104,7 @@ fn is_grpc(head: &Parts) -> bool {
 
 /// Accepts an upgrade or a CONNECT and sends every byte back.
 fn tunnel(request: Request<Incoming>) -> Reply {
-    let mut reply = Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
+    let mut reply = Response::new(empty());
     if let Some(protocol) = request.headers().get(header::UPGRADE).cloned() {
         *reply.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
