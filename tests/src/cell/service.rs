@@ -22,7 +22,6 @@ pub(super) type Reply = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Result<Reply, hyper::Error> {
     let positions = cell.switches.now();
     let (head, body) = request.into_parts();
-    let bodiless = head.method == Method::HEAD;
     let mut entry = cell.ledger.enter(Seen::open(&head));
     let bodiless = head.method == Method::HEAD;
     let mut reply = if is_tunnel(&head) {
@@ -44,10 +43,6 @@ pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Res
         *reply.body_mut() = empty();
     }
     tokio::time::sleep(positions.delay).await;
-    if bodiless {
-        // hyper leaves this to us in HTTP/2.
-        *reply.body_mut() = Empty::new().map_err(|never| match never {}).boxed_unsync();
-    }
     if let Ok(name) = HeaderValue::from_str(&cell.name) {
         reply.headers_mut().insert(SERVED_BY, name);
     }

@@ -1,0 +1,106 @@
+//! Requests without a body are decided from their heads, at once and by the filter, whatever the method.
+
+use cellgate_tests::client::{Request, Response};
+use cellgate_tests::options::{Chain, Options};
+use cellgate_tests::sha256;
+use cellgate_tests::stack::Stack;
+
+use crate::support::{arrived, code};
+
+const GOOD: &str = r#"{"tenant":{"id":"acme"}}"#;
+
+async fn both(stack: &Stack, request: &Request) -> [Response; 2] {
+    [stack.send(request).await, stack.send_h2(request).await]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_without_a_body_is_decided_by_a_header() {
+    let stack = Stack::start(Options::default()).await;
+    for method in ["GET", "HEAD", "DELETE", "OPTIONS", "POST", "PUT", "PATCH"] {
+        let request = Request::new(method, "/").header("x-tenant-id", "acme");
+        for answer in both(&stack, &request).await {
+            assert_eq!(answer.cell(), "cell-b", "{method}");
+        }
+    }
+    let methods: Vec<_> = stack.cell("cell-b").seen().into_iter().map(|seen| seen.method).collect();
+    assert_eq!(methods.len(), 14);
+    assert_eq!(methods.iter().filter(|method| *method == "HEAD").count(), 2);
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_method_without_body_and_key_is_refused() {
+    let stack = Stack::start(Options::default()).await;
+    for method in ["GET", "DELETE", "OPTIONS", "POST"] {
+        for answer in both(&stack, &Request::new(method, "/")).await {
+            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (421, "body_absent"), "{method}");
+            assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+        }
+    }
+    assert_eq!(arrived(&stack), 0);
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_head_has_no_body() {
+    let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
+    let mut client = stack.connect().await;
+    let refused = client.send(&Request::new("HEAD", "/")).await.unwrap();
+    assert_eq!((refused.status.as_u16(), refused.body.len()), (421, 0));
+    // Nothing of a body is left on the connection: the next answer is where it should be.
+    let next = client.send(&Request::new("HEAD", "/").header("x-tenant-id", "acme")).await.unwrap();
+    assert_eq!(next.cell(), "cell-b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_counts_whatever_the_method() {
+    let stack = Stack::start(Options::default()).await;
+    for method in ["GET", "DELETE", "OPTIONS", "PUT", "PATCH"] {
+        for answer in both(&stack, &Request::new(method, "/").json(GOOD)).await {
+            assert_eq!(answer.cell(), "cell-b", "{method}");
+            assert_eq!(answer.sha256(), sha256(GOOD.as_bytes()), "{method}");
+        }
+    }
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+/// The ways to send a POST with nothing in it, each with the decision by head sources that follows.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_no_bytes_is_no_body() {
+    let stack = Stack::start(Options::default()).await;
+    let json = |request: Request| request.header("content-type", "application/json");
+    let none: [&str; 0] = [];
+    let without = |path: &str| {
+        [json(Request::post(path)), json(Request::post(path)).body(""), json(Request::post(path)).pieces(none)]
+    };
+    for request in without("/without-key") {
+        for answer in both(&stack, &request).await {
+            assert_eq!(code(&answer), "body_absent", "{request:?}");
+        }
+    }
+    for request in without("/with-key") {
+        for answer in both(&stack, &request.clone().header("x-tenant-id", "acme")).await {
+            assert_eq!(answer.cell(), "cell-b", "{request:?}");
+            assert_eq!(answer.sha256(), sha256(b""), "{request:?}");
+        }
+    }
+    assert_eq!(arrived(&stack), 6);
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_last_frame_ends_a_body() {
+    let stack = Stack::start(Options::default()).await;
+    let client = stack.connect_h2().await;
+    for head in [Request::post("/").json(GOOD), Request::post("/").header("content-type", "application/json")] {
+        let mut stream = client.open(&head).await.unwrap();
+        stream.data(GOOD).await.unwrap();
+        stream.data("").await.unwrap();
+        stream.finish("").unwrap();
+        let answer = stream.response().await.unwrap();
+        assert_eq!(answer.cell(), "cell-b");
+        assert_eq!(answer.sha256(), sha256(GOOD.as_bytes()));
+    }
+    // The whole document came before the end was known, so it was only guarded: nobody else was asked.
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}

@@ -1,0 +1,61 @@
+//! What several modules need: bodies, and questions about the whole stack.
+
+use cellgate_tests::client::Response;
+use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
+
+/// `{"tenant":{"id":TENANT},"x":"ppp…"}` of exactly `size` bytes.
+pub(crate) fn key_first(tenant: &str, size: usize) -> String {
+    padded(&format!(r#"{{"tenant":{{"id":"{tenant}"}},"x":""#), r#""}"#, size)
+}
+
+/// `{"x":"ppp…","tenant":{"id":TENANT}}` of exactly `size` bytes.
+pub(crate) fn key_last(tenant: &str, size: usize) -> String {
+    padded(r#"{"x":""#, &format!(r#"","tenant":{{"id":"{tenant}"}}}}"#), size)
+}
+
+fn padded(start: &str, end: &str, size: usize) -> String {
+    let padding = size.checked_sub(start.len() + end.len()).expect("the size has room for the key");
+    format!("{start}{}{end}", "p".repeat(padding))
+}
+
+/// The `code` of the problem document with which a request was refused.
+#[track_caller]
+pub(crate) fn code(answer: &Response) -> String {
+    assert_eq!(answer.served_by(), None, "a cell answered: {}", answer.text());
+    answer.json()["code"].as_str().unwrap_or_default().to_owned()
+}
+
+/// How many requests have reached a cell, in whatever state.
+pub(crate) fn arrived(stack: &Stack) -> u64 {
+    stack.cells().iter().map(|cell| cell.arrived()).sum()
+}
+
+/// Waits until Envoy has read `count` bytes from its clients since it started. What is sent after that cannot have
+/// been in the same read, so this is how a test decides what a filter sees at once.
+pub(crate) async fn read_by_envoy(stack: &Stack, count: usize) {
+    stack.admin().wait_for_stat("http.in.downstream_cx_rx_bytes_total", |read| read >= count as u64).await;
+}
+
+/// How many bytes Envoy has read from its clients since it started.
+pub(crate) async fn bytes_read(stack: &Stack) -> usize {
+    let read = stack.admin().stat("http.in.downstream_cx_rx_bytes_total").await.unwrap();
+    usize::try_from(read).unwrap()
+}
+
+/// For [`cellgate_tests::options::Options::adjust`]: requests without a decision go to `cell` instead of being
+/// refused, so that a test sees what they carry.
+pub(crate) fn undecided_to(cell: &'static str) -> impl FnOnce(&mut Value) + Send + 'static {
+    move |bootstrap| {
+        let last = connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"]
+            .as_array_mut()
+            .and_then(|routes| routes.last_mut())
+            .expect("routes");
+        *last = json!({"match": {"prefix": "/"}, "route": {"cluster": cell}});
+    }
+}
+
+/// The connection manager in a bootstrap.
+pub(crate) fn connection_manager(bootstrap: &mut Value) -> &mut Value {
+    &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
+}

@@ -1,0 +1,157 @@
+//! However a body travels, it is decided alike and arrives byte for byte.
+
+use bytes::Bytes;
+use cellgate_tests::client::Request;
+use cellgate_tests::options::{BodyMode, Chain, DEFAULT_BUFFER_LIMIT, Options};
+use cellgate_tests::sha256;
+use cellgate_tests::stack::Stack;
+
+use crate::support::{code, key_first, key_last, read_by_envoy};
+
+const TENANTS: [(&str, &str); 3] = [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")];
+const KIB: usize = 1024;
+
+fn json_type() -> Request {
+    Request::post("/").header("content-type", "application/json")
+}
+
+/// The body with its length, and in pieces of `size` bytes without it.
+fn framings(body: &str, size: usize) -> [Request; 2] {
+    let pieces = body.as_bytes().chunks(size).map(Bytes::copy_from_slice);
+    [json_type().body(body.to_owned()), json_type().pieces(pieces)]
+}
+
+/// Sends each body in every framing over both protocols and checks cell and bytes.
+async fn deliver(stack: &Stack, tenant: &str, cell: &str, body: &str, piece: usize) {
+    for request in framings(body, piece) {
+        for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+            assert_eq!(answer.cell(), cell, "{tenant}, {} bytes", body.len());
+            assert_eq!(answer.sha256(), sha256(body.as_bytes()), "{tenant}, {} bytes", body.len());
+            assert_eq!(answer.received("x-cell"), [cell]);
+            assert_eq!(answer.received("x-cellgate-defer"), [""; 0]);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_size_arrives_as_it_was_sent() {
+    let stack = Stack::start(Options::default()).await;
+    for size in [40, 1000, 16 * KIB, 32 * KIB, 32 * KIB + 1, 100 * KIB, 1024 * KIB + 1] {
+        for (tenant, cell) in TENANTS {
+            deliver(&stack, tenant, cell, &key_first(tenant, size), 7000).await;
+            deliver(&stack, tenant, cell, &key_last(tenant, size), 7000).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_alone_passes_every_size_on() {
+    for (mode, sizes) in [
+        (BodyMode::Buffered, [40, 1000, 62_000, 62_001, DEFAULT_BUFFER_LIMIT as usize]),
+        (BodyMode::Streamed, [40, 1000, 62_000, 62_001, 3 * 1024 * KIB]),
+    ] {
+        let stack = Stack::start(Options::default().chain(Chain::Service(mode))).await;
+        for size in sizes {
+            for (tenant, cell) in TENANTS {
+                deliver(&stack, tenant, cell, &key_last(tenant, size), 50_000).await;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_may_come_one_byte_at_a_time() {
+    let stack = Stack::start(Options::default()).await;
+    for (tenant, cell) in TENANTS {
+        deliver(&stack, tenant, cell, &key_last(tenant, 300), 1).await;
+    }
+}
+
+/// With a pause after every byte that Envoy's reads cannot bridge: each byte is a callback of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_held_body_may_come_one_read_at_a_time() {
+    let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
+    let body = key_last("acme", 60);
+    let request = json_type().body(body.clone());
+    let mut client = stack.connect().await;
+    let wire = request.to_http1();
+    let head = wire.len() - body.len();
+    client.write(&wire[..head]).await.unwrap();
+    for sent in head..wire.len() {
+        read_by_envoy(&stack, sent).await;
+        client.write(&wire[sent..=sent]).await.unwrap();
+    }
+    let answer = client.response("POST").await.unwrap();
+    assert_eq!(answer.cell(), "cell-b");
+    assert_eq!(answer.sha256(), sha256(body.as_bytes()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_travels_like_any_body() {
+    let stack = Stack::start(Options::default()).await;
+    for (tenant, cell) in TENANTS {
+        let body = format!("a={}&tenant_id={tenant}&b=%00%ff", "x".repeat(40 * KIB));
+        let form = || Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+        for request in [form().body(body.clone()), form().pieces([body.clone()])] {
+            for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+                assert_eq!(answer.cell(), cell);
+                assert_eq!(answer.sha256(), sha256(body.as_bytes()));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_nobody_reads_is_passed_on_untouched() {
+    let options = Options::default().configure(|config| config["key"] = serde_json::json!([{"header": "x-tenant-id"}]));
+    let stack = Stack::start(options).await;
+    let body: Vec<u8> = (0..=255_u8).cycle().take(3 * 1024 * KIB + 5).collect();
+    let request = Request::post("/").header("x-tenant-id", "globex");
+    for request in [request.clone().body(body.clone()), request.pieces(body.chunks(60_000).map(Bytes::copy_from_slice))]
+    {
+        for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+            assert_eq!(answer.cell(), "cell-c");
+            assert_eq!(answer.sha256(), sha256(&body));
+        }
+    }
+    assert_eq!(stack.admin().stat("wasmcustom.cellgate.inspected_bytes").await.unwrap(), 0);
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pipelined_requests_each_reach_their_own_cell() {
+    let stack = Stack::start(Options::default()).await;
+    let mut wire = Vec::new();
+    let mut expected = Vec::new();
+    for round in 0..20 {
+        for (tenant, cell) in TENANTS {
+            let body = key_last(tenant, 200 + 37 * round);
+            let [sized, chunked] = framings(&body, 50);
+            wire.extend_from_slice(&if round % 2 == 0 { sized } else { chunked }.to_http1());
+            expected.push((cell, sha256(body.as_bytes())));
+        }
+    }
+    let mut client = stack.connect().await;
+    client.write(&wire).await.unwrap();
+    for (cell, hash) in expected {
+        let answer = client.response("POST").await.unwrap();
+        assert_eq!(answer.cell(), cell);
+        assert_eq!(answer.sha256(), hash);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_outlives_a_refused_request() {
+    let stack = Stack::start(Options::default()).await;
+    let mut h1 = stack.connect().await;
+    let h2 = stack.connect_h2().await;
+    let (refused, good) = (Request::post("/").json("{}"), Request::post("/").json(key_last("acme", 500)));
+    for _ in 0..3 {
+        for answer in [h1.send(&refused).await.unwrap(), h2.send(&refused).await.unwrap()] {
+            assert_eq!(code(&answer), "key_missing");
+        }
+        for answer in [h1.send(&good).await.unwrap(), h2.send(&good).await.unwrap()] {
+            assert_eq!(answer.cell(), "cell-b");
+        }
+    }
+}
