@@ -147,7 +147,7 @@ impl Machine {
         if !remove.iter().any(|name| **name == *self.router.config().routing_header) {
             remove.push(self.router.config().routing_header.to_string());
         }
-        self.grpc = fields::first(&fields, "content-type").starts_with(b"application/grpc");
+        self.grpc = is_grpc(fields::first(&fields, "content-type"));
         let reading = match self.router.open(fields.as_slice(), end) {
             Opening::Decided(decision) => return self.answer_head(decision, remove, end, replies),
             Opening::Read(reading) => reading,
@@ -384,6 +384,11 @@ impl Machine {
         self.state = State::Ended;
         replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
     }
+}
+
+/// Whether Envoy takes a request for gRPC, and so makes a gRPC status of our answer. gRPC-Web it does not.
+fn is_grpc(content_type: &[u8]) -> bool {
+    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }
 
 /// Sends a chunk back in pieces. An empty one matters only if it ends the body.

@@ -1,0 +1,50 @@
+//! The service's own deadline: Envoy has none in FULL_DUPLEX_STREAMED mode.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use tonic::Code;
+
+use crate::peer::{Peer, cell};
+use crate::support::Service;
+
+async fn impatient() -> Service {
+    Service::start_with(|settings| settings.decision_timeout = Duration::from_millis(200)).await
+}
+
+#[tokio::test]
+async fn a_body_that_stops_is_answered() {
+    let service = impatient().await;
+    for mode in [BodySendMode::Buffered, BodySendMode::FullDuplexStreamed] {
+        let mut peer = Peer::post(&service, mode).await;
+        if mode == BodySendMode::Buffered {
+            peer.change().await;
+        } else {
+            peer.body(b"{", false).await;
+        }
+        let answer = peer.immediate().await;
+        assert_eq!(answer.status.unwrap().code, 408, "{mode:?}");
+        assert_eq!(answer.details, "cellgate_deadline_exceeded");
+    }
+}
+
+#[tokio::test]
+async fn a_decided_request_has_no_deadline() {
+    let service = impatient().await;
+    let mut decided = Peer::post(&service, BodySendMode::FullDuplexStreamed).await;
+    decided.body(br#"{"tenant":{"id":"acme"}"#, false).await;
+    assert_eq!(cell(&decided.change().await), "cell-b");
+    decided.piece().await;
+    // Another request, begun later, runs into its deadline: that of the first has passed.
+    let mut late = Peer::post(&service, BodySendMode::FullDuplexStreamed).await;
+    late.immediate().await;
+    decided.body(b"}", true).await;
+    assert_eq!(decided.piece().await, (b"}".to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_stream_without_a_request_ends_with_an_error() {
+    let service = impatient().await;
+    let mut peer = Peer::open(&service).await;
+    assert_eq!(peer.status().await.code(), Code::DeadlineExceeded);
+}

@@ -1,0 +1,108 @@
+//! `cellgate decide`: one request offline, step by step.
+
+use std::io::Write;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::support::{CONFIG, cellgate, file, run, said};
+
+/// The JSON report of a request message.
+fn report(config: &str, message: &[u8], extra: &[&str]) -> (i32, Value) {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", config);
+    let mut arguments = vec!["decide", "--config", &config, "--request", "-", "--output", "json"];
+    arguments.extend_from_slice(extra);
+    let mut child = cellgate(&arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(message).unwrap();
+    let (code, out, err) = said(&child.wait_with_output().unwrap());
+    assert_eq!(err, "");
+    (code, serde_json::from_str(&out).unwrap())
+}
+
+fn post(body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!(
+        "POST /orders HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nX-Cell: evil\r\n\
+         Content-Length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+#[test]
+fn every_step_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let body = file(directory.path(), "body.json", r#"{"tenant":{"id":"acme"}}"#);
+    let json = "content-type: application/json";
+    let (code, out, err) =
+        run(&["decide", "--config", &config, "-H", json, "-H", "X-Cell: evil", "--path", "/orders", "--body", &body]);
+    let expected = "\
+request   POST /orders, 24 bytes of body
+stripped  x-cell
+scope     in scope
+key       1. json /tenant/id     \"acme\"
+          2. header x-tenant-id  not reached
+filter    holds the body: 24 of at most 32768 bytes: cell cell-b (exact)
+service   reads all 24 bytes: cell cell-b (exact)
+reason    exact: The exact table names the key.
+decision  cell cell-b
+";
+    assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
+}
+
+#[test]
+fn a_rejection_is_1_and_names_the_byte() {
+    let (code, report) = report(CONFIG, &post(r#"{"tenant":{"id":"acme"},}"#), &[]);
+    assert_eq!(code, 1);
+    assert_eq!(report["decision"]["status"], 400);
+    assert_eq!(report["decision"]["reason"], "body_malformed");
+    assert_eq!(report["malformed"]["offset"], 24);
+    assert!(report["malformed"]["expected"].as_str().unwrap().starts_with("expected "));
+    assert_eq!(report["stripped"][0], "x-cell");
+}
+
+#[test]
+fn a_large_body_is_deferred_and_the_service_decides() {
+    let body = format!(r#"{{"x":"{}","tenant":{{"id":"acme"}}}}"#, "-".repeat(100_000));
+    let (code, report) = report(CONFIG, &post(&body), &[]);
+    assert_eq!(code, 0);
+    assert_eq!(report["filter"]["decision"]["outcome"], "defer");
+    assert_eq!(report["filter"]["decision"]["reason"], "body_too_large");
+    assert_eq!(report["decision"]["cell"], "cell-b");
+}
+
+#[test]
+fn a_second_key_behind_an_early_release_ends_the_request_in_both_tiers() {
+    let body = format!(r#"{{"tenant":{{"id":"acme"}},"x":"{}","tenant":{{"id":"b"}}}}"#, "-".repeat(100_000));
+    let (code, report) = report(CONFIG, &post(&body), &["--first-chunk", "1KiB"]);
+    assert_eq!(code, 1);
+    for tier in ["filter", "service"] {
+        assert_eq!(report[tier]["decision"]["cell"], "cell-b", "{tier}");
+        assert_eq!(report[tier]["conflict"]["reason"], "key_duplicated", "{tier}");
+    }
+    assert_eq!(report["decision"]["status"], 400);
+}
+
+#[test]
+fn what_is_out_of_scope_may_pass() {
+    let config = format!("{CONFIG}applies_to: {{ methods: [PUT] }}\npolicy: {{ method_excluded: pass }}\n");
+    let (code, report) = report(&config, &post("x"), &[]);
+    assert_eq!(code, 0);
+    assert_eq!(report["in_scope"], false);
+    assert_eq!(report["decision"]["outcome"], "pass");
+}
+
+#[test]
+fn unreadable_input_has_its_exit_codes() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let broken = file(directory.path(), "broken.http", "POST /\n\n");
+    let (code, out, err) = run(&["decide", "--config", &config, "--request", &broken]);
+    assert_eq!((code, out.as_str()), (65, ""));
+    assert!(err.contains("broken.http: line 1: expected a request line"), "{err}");
+    assert_eq!(run(&["decide", "--config", &config, "-H", "no colon"]).0, 65);
+    assert_eq!(run(&["decide", "--config", &config, "--body", "/nowhere"]).0, 66);
+    assert_eq!(run(&["decide", "--config", "/nowhere"]).0, 66);
+    assert_eq!(run(&["decide", "--config", &broken]).0, 78);
+}

@@ -1,0 +1,41 @@
+//! SIGTERM: what is in flight finishes, nothing new begins.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use tokio::net::TcpStream;
+
+use crate::peer::{Peer, cell};
+use crate::support::{Service, until};
+
+const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
+
+#[tokio::test]
+async fn a_request_in_flight_finishes() {
+    let mut service = Service::start().await;
+    let mut peer = Peer::post(&service, DUPLEX).await;
+    peer.body(br#"{"x":1,"#, false).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+
+    service.stop();
+    until("not ready", || async { service.get("/readyz").await.0 == 503 }).await;
+    until("refusing", || async { TcpStream::connect(service.grpc).await.is_err() }).await;
+    assert_eq!(service.get("/livez").await.0, 200);
+
+    peer.body(br#""tenant":{"id":"acme"}}"#, true).await;
+    assert_eq!(cell(&peer.change().await), "cell-b");
+    assert!(!peer.piece().await.1);
+    assert!(peer.piece().await.1);
+    drop(peer);
+    service.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_does_not_finish_is_cut_off() {
+    let mut service = Service::start_with(|settings| settings.drain_timeout = Duration::from_millis(100)).await;
+    let peer = Peer::post(&service, DUPLEX).await;
+    peer.body(b"{", false).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    service.stop();
+    service.ended().await.unwrap();
+}

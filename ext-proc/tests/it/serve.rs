@@ -1,0 +1,52 @@
+//! `cellgate serve` as a process.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{CONFIG, cellgate, file, get, run};
+
+#[tokio::test]
+async fn it_says_where_it_listens_and_ends_on_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0"]);
+    // An option wins over its variable, and a variable over the default.
+    command.env("CELLGATE_LISTEN", "192.0.2.1:1").env("CELLGATE_ADMIN", "127.0.0.1:0").env("CELLGATE_CONFIG", &config);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!(line["event"], "listening");
+    assert!(line["grpc"].as_str().unwrap().starts_with("127.0.0.1:"));
+    let admin = line["admin"].as_str().unwrap().parse().unwrap();
+    assert_eq!(get(admin, "/readyz").await.0, 200);
+
+    let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let events: Vec<Value> = lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(events.last().unwrap()["event"], "drained");
+    let mut out = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut out).unwrap();
+    assert_eq!(out, "");
+}
+
+#[test]
+fn what_keeps_it_from_starting_has_its_exit_code() {
+    let directory = tempfile::tempdir().unwrap();
+    let bad = file(directory.path(), "bad.yaml", "cells: []\n");
+    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let serve = |config: &str| run(&[&["serve", "--config", config], &ports[..]].concat());
+    let (code, out, err) = serve(&bad);
+    assert_eq!((code, out.as_str()), (78, ""));
+    assert!(err.contains(&format!("{bad}:1:")), "{err}");
+    assert_eq!(serve("/nowhere/at-all.yaml").0, 66);
+
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let good = file(directory.path(), "good.yaml", CONFIG);
+    let (code, _, err) = run(&["serve", "--config", &good, "--listen", &address, "--admin", "127.0.0.1:0"]);
+    assert_eq!(code, 71);
+    assert!(err.contains(&address), "{err}");
+}

@@ -1,0 +1,145 @@
+//! A running service, and the means to wait for it.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use cellgate_ext_proc::server::{ServeError, Settings, serve};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// After this long a test has failed, on any machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+pub(crate) const CONFIG: &str = "\
+version: one
+routing_header: x-cell
+cells: [cell-a, cell-b]
+key:
+  - json: /tenant/id
+  - header: x-tenant-id
+placement:
+  exact: { acme: cell-b }
+  default: cell-a
+";
+
+/// A service in this process, on free ports, with a configuration file of its own.
+pub(crate) struct Service {
+    pub(crate) grpc: SocketAddr,
+    pub(crate) admin: SocketAddr,
+    pub(crate) config: PathBuf,
+    stop: Option<oneshot::Sender<()>>,
+    served: JoinHandle<Result<(), ServeError>>,
+    _directory: TempDir,
+}
+
+impl Service {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("cellgate.yaml");
+        std::fs::write(&config, CONFIG).unwrap();
+        let mut settings = Settings {
+            config: config.clone(),
+            decision_timeout: PATIENCE,
+            drain_delay: Duration::ZERO,
+            drain_timeout: PATIENCE,
+            max_held_bytes: 64 << 20,
+            max_message_bytes: 64 << 20,
+        };
+        change(&mut settings);
+        let (grpc, admin) =
+            (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let (stop, stopped) = oneshot::channel();
+        let addresses = (grpc.local_addr().unwrap(), admin.local_addr().unwrap());
+        let shutdown = async { drop(stopped.await) };
+        let served = tokio::spawn(serve(grpc, admin, settings, shutdown));
+        let service =
+            Self { grpc: addresses.0, admin: addresses.1, config, stop: Some(stop), served, _directory: directory };
+        until("ready", || async { service.get("/readyz").await.0 == 200 }).await;
+        service
+    }
+
+    /// As SIGTERM does.
+    pub(crate) fn stop(&mut self) {
+        drop(self.stop.take());
+    }
+
+    /// How it ended.
+    pub(crate) async fn ended(self) -> Result<(), ServeError> {
+        tokio::time::timeout(PATIENCE, self.served).await.expect("still running").unwrap()
+    }
+
+    /// A GET on the admin port: status and body.
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        get(self.admin, path).await
+    }
+
+    /// A metric's value, by its full name with labels.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let (_, text) = self.get("/metrics").await;
+        let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.map_or(0, |value| value.parse().unwrap())
+    }
+}
+
+/// A GET by hand: status and body. Status 0 if nobody answers.
+pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
+    let Ok(mut connection) = TcpStream::connect(address).await else { return (0, String::new()) };
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let mut answer = String::new();
+    let talked = async {
+        connection.write_all(request.as_bytes()).await?;
+        connection.read_to_string(&mut answer).await
+    };
+    if talked.await.is_err() {
+        return (0, String::new());
+    }
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
+    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+}
+
+/// Waits for a condition.
+pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let waited = async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// The binary, without the environment's configuration.
+pub(crate) fn cellgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cellgate"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CELLGATE_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end: exit code, stdout, stderr.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    said(&cellgate(arguments).output().unwrap())
+}
+
+pub(crate) fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// A file in a directory, and its path as text.
+pub(crate) fn file(directory: &Path, name: &str, text: &str) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
