@@ -96,3 +96,20 @@ fn a_body_before_the_headers_is_refused() {
     assert_eq!(exchange.trailers(&[]), Action::Pause);
     assert_eq!(exchange.answered(), Some(500));
 }
+
+#[test]
+fn a_body_that_envoy_does_not_show_decides_nothing() {
+    for mut exchange in [Exchange::json(ACME.len()), Exchange::chunked()] {
+        exchange.headers(false);
+        exchange.host.world().short = true;
+        assert_eq!(exchange.body(ACME, true), Action::Pause);
+        assert_refused(&exchange, 421, "body_unread");
+    }
+    let mut exchange = Exchange::chunked();
+    exchange.headers(false);
+    assert_eq!(exchange.body(br#"{"tenant":"acme","#, false), Action::Continue);
+    exchange.host.world().short = true;
+    assert_eq!(exchange.body(b"}", true), Action::Pause);
+    assert_eq!(exchange.note(), "reject=421;reason=body_unread;after=cell-a");
+    assert!(!exchange.complete);
+}
