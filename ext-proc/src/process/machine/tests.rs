@@ -293,8 +293,15 @@ fn what_has_no_place_is_a_violation() {
 }
 
 #[test]
-fn grpc_clients_are_known_for_the_answer() {
-    let mut machine = machine(Mode::Duplex);
-    let replies = machine.on(head(&[("content-type", "application/grpc+proto")], false)).unwrap();
-    assert_eq!(replies, [Reply::Immediate { status: 415, reason: Reason::ContentTypeUnsupported, grpc: true }]);
+fn grpc_clients_are_known_for_the_answer_as_envoy_knows_them() {
+    let types = [
+        ("application/grpc", true),
+        ("application/grpc+proto", true),
+        ("application/grpc-web+proto", false),
+        ("application/grpcx", false),
+    ];
+    for (content_type, grpc) in types {
+        let replies = machine(Mode::Duplex).on(head(&[("content-type", content_type)], false)).unwrap();
+        assert_eq!(replies, [Reply::Immediate { status: 415, reason: Reason::ContentTypeUnsupported, grpc }]);
+    }
 }
