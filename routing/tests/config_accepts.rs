@@ -142,3 +142,14 @@ fn without_slots_hash_shares_out_equally() {
     let first = owners.iter().filter(|cell| **cell == CellId(0)).count();
     assert!((7_900..8_500).contains(&first), "{first}");
 }
+
+#[test]
+fn yaml_scalars_are_texts_unless_they_are_numbers_or_true_or_false() {
+    for (scalar, expected) in
+        [("yes", "yes"), ("off", "off"), ("2025-11-21", "2025-11-21"), ("'1.10'", "1.10"), ("v1", "v1")]
+    {
+        let text =
+            format!("version: {scalar}\nrouting_header: x\ncells: [a]\nkey: [{{json: /t}}]\nplacement: {{default: a}}");
+        assert_eq!(&*Config::from_yaml(&text, "scalar.yaml").unwrap().version, expected);
+    }
+}

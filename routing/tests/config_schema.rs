@@ -57,6 +57,20 @@ fn every_example_is_accepted_by_parser_and_schema() {
     }
 }
 
+/// Configurations in the documentation: fenced YAML with a routing header.
+#[test]
+fn every_configuration_in_the_documentation_is_accepted() {
+    for file in ["README.md", "docs/configuration.md"] {
+        let text = std::fs::read_to_string(root().join(file)).unwrap();
+        let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+        let configs: Vec<_> = blocks.filter(|block| block.contains("routing_header:")).collect();
+        assert!(!configs.is_empty(), "{file} shows no configuration");
+        for config in configs {
+            Config::from_yaml(config, file).unwrap_or_else(|error| panic!("{error}"));
+        }
+    }
+}
+
 /// What the schema can see, it refuses as the parser does. A null is among it: a field is there or not.
 #[test]
 fn the_schema_refuses_what_the_parser_refuses() {

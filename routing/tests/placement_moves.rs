@@ -121,3 +121,9 @@ proptest! {
         prop_assert_eq!(plain.owners(), rotated.owners());
     }
 }
+
+#[test]
+fn only_proportions_matter() {
+    let (small, large) = (slots(3, &cells(&[1, 2, 3])), slots(3, &cells(&[300_000, 600_000, 900_000])));
+    assert_eq!(small.owners(), large.owners());
+}
