@@ -9,6 +9,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::client::{self, Response};
+use crate::ports::KeptPort;
 use crate::process::{Process, Signal};
 use crate::{artifacts, wait};
 
@@ -18,6 +19,8 @@ pub struct ExtProc {
     process: Mutex<Process>,
     addresses: Addresses,
     directory: PathBuf,
+    options: Vec<String>,
+    _ports: [KeptPort; 2],
 }
 
 /// Where a service listens.
@@ -30,15 +33,23 @@ pub struct Addresses {
 }
 
 impl ExtProc {
-    /// Starts the service on free ports and waits until it is ready.
+    /// Starts the service on free ports, with more options of `cellgate serve`, and waits until it is ready.
     ///
     /// # Errors
     /// When the program is missing, ends, or is not ready in time; its log is in the message.
-    pub async fn start(config: &Value, directory: &Path) -> Result<Self> {
-        let directory = directory.to_owned();
+    pub async fn start(config: &Value, directory: &Path, options: &[String]) -> Result<Self> {
+        let (directory, options) = (directory.to_owned(), options.to_vec());
         replace_file(&config_file(&directory), &config.to_string())?;
-        let (process, addresses) = launch(&directory, "127.0.0.1:0", "127.0.0.1:0").await?;
-        Ok(Self { process: Mutex::new(process), addresses, directory })
+        let ports = [KeptPort::take()?, KeptPort::take()?];
+        let addresses = Addresses { grpc: ports[0].address()?, admin: ports[1].address()? };
+        let process = launch(&directory, addresses, &options).await?;
+        Ok(Self { process: Mutex::new(process), addresses, directory, options, _ports: ports })
+    }
+
+    /// The program's process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process().pid()
     }
 
     /// Where it listens. The addresses survive a restart.
@@ -74,8 +85,7 @@ impl ExtProc {
     /// # Errors
     /// As for [`ExtProc::start`].
     pub async fn restart(&self) -> Result<()> {
-        let Addresses { grpc, admin } = self.addresses;
-        let (process, _) = launch(&self.directory, &grpc.to_string(), &admin.to_string()).await?;
+        let process = launch(&self.directory, self.addresses, &self.options).await?;
         *self.process() = process;
         Ok(())
     }
@@ -118,38 +128,20 @@ impl ExtProc {
     }
 }
 
-/// Starts the program, reads its addresses from its log, and waits until it says that it is ready.
-async fn launch(directory: &Path, grpc: &str, admin: &str) -> Result<(Process, Addresses)> {
-    let log = directory.join("cellgate.log");
-    let written = std::fs::metadata(&log).map_or(0, |file| file.len());
-    let written = usize::try_from(written)?;
+/// Starts the program and waits until it says that it is ready.
+async fn launch(directory: &Path, addresses: Addresses, options: &[String]) -> Result<Process> {
     let mut command = Command::new(artifacts::cellgate()?);
     command.arg("serve").arg("--config").arg(config_file(directory));
-    command.args(["--listen", grpc, "--admin", admin, "--log-format", "json"]);
-    let process = Process::spawn("cellgate", &mut command, &log)?;
-    let addresses = wait::until("cellgate's addresses", || async {
-        process.must_run()?;
-        Ok(process.log().get(written..).and_then(|text| text.lines().find_map(read_addresses)))
-    });
-    let addresses = addresses.await?;
+    command.args(["--listen", &addresses.grpc.to_string(), "--admin", &addresses.admin.to_string()]);
+    command.args(["--log-format", "json"]).args(options);
+    let process = Process::spawn("cellgate", &mut command, &directory.join("cellgate.log"))?;
     wait::until("cellgate to be ready", || async {
         process.must_run()?;
         let ready = client::get(addresses.admin, "/readyz").await.is_ok_and(|answer| answer.status.is_success());
         Ok(ready.then_some(()))
     })
     .await?;
-    Ok((process, addresses))
-}
-
-/// The line `{"event":"listening","grpc":"127.0.0.1:1","admin":"127.0.0.1:2"}`, its fields at the top or in `fields`.
-fn read_addresses(line: &str) -> Option<Addresses> {
-    let entry: Value = serde_json::from_str(line).ok()?;
-    let fields = if entry["fields"].is_object() { &entry["fields"] } else { &entry };
-    let address = |name: &str| fields[name].as_str()?.parse().ok();
-    if fields["event"] != "listening" {
-        return None;
-    }
-    Some(Addresses { grpc: address("grpc")?, admin: address("admin")? })
+    Ok(process)
 }
 
 fn config_file(directory: &Path) -> PathBuf {
@@ -164,21 +156,5 @@ fn replace_file(file: &Path, text: &str) -> Result<()> {
     match std::fs::rename(&draft, file) {
         Ok(()) => Ok(()),
         Err(error) => bail!("{}: {error}", file.display()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_read_from_the_log() {
-        let flat = r#"{"event":"listening","grpc":"127.0.0.1:1","admin":"127.0.0.1:2"}"#;
-        let nested = format!(r#"{{"level":"INFO","fields":{flat}}}"#);
-        let expected = Addresses { grpc: ([127, 0, 0, 1], 1).into(), admin: ([127, 0, 0, 1], 2).into() };
-        assert_eq!(read_addresses(flat), Some(expected));
-        assert_eq!(read_addresses(&nested), Some(expected));
-        assert_eq!(read_addresses(r#"{"event":"ready"}"#), None);
-        assert_eq!(read_addresses("not JSON"), None);
     }
 }

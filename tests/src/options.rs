@@ -72,6 +72,7 @@ pub struct Options {
     pub(crate) message_timeout: Duration,
     pub(crate) concurrency: u32,
     pub(crate) adjustments: Vec<Adjustment>,
+    pub(crate) service_options: Vec<String>,
 }
 
 impl Default for Options {
@@ -91,6 +92,7 @@ impl Default for Options {
             message_timeout: Duration::from_secs(10),
             concurrency: 1,
             adjustments: Vec::new(),
+            service_options: Vec::new(),
         }
     }
 }
@@ -195,6 +197,13 @@ impl Options {
         self
     }
 
+    /// An option of `cellgate serve`, such as `--decision-timeout` and `300ms`. Default: none, so its own defaults hold.
+    #[must_use]
+    pub fn service_option(mut self, name: &str, value: &str) -> Self {
+        self.service_options.extend([name.to_owned(), value.to_owned()]);
+        self
+    }
+
     /// Changes Envoy's bootstrap as the last step, for the rare test that needs what no method here offers.
     #[must_use]
     pub fn adjust(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Self {
@@ -235,6 +244,7 @@ impl fmt::Debug for Options {
 pub fn sample_config() -> Value {
     json!({
         "version": "sample",
+        "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
         "key": [{"json": "/tenant/id"}, {"form": "tenant_id"}, {"header": "x-tenant-id"}],
         "placement": {

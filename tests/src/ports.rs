@@ -1,4 +1,4 @@
-//! Loopback addresses. Every server of this crate binds port 0 and tells its port; this is for the opposite need.
+//! Loopback addresses. Every server of this crate binds port 0 and tells its port; these are for other needs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -34,6 +34,34 @@ impl ClosedPort {
     }
 }
 
+/// An address kept for one program that is started more than once: while it is down, nobody else is given its port.
+#[derive(Debug)]
+pub struct KeptPort {
+    // Linux lets another socket bind the address too, as both say SO_REUSEADDR and this one never listens.
+    socket: TcpSocket,
+}
+
+impl KeptPort {
+    /// Takes a free port.
+    ///
+    /// # Errors
+    /// When the system has none left.
+    pub fn take() -> Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(ANY)?;
+        Ok(Self { socket })
+    }
+
+    /// The address to listen on.
+    ///
+    /// # Errors
+    /// When the system does not tell it.
+    pub fn address(&self) -> Result<SocketAddr> {
+        Ok(self.socket.local_addr()?)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::ErrorKind;
@@ -45,5 +73,17 @@ mod tests {
         let closed = ClosedPort::take().unwrap();
         let refused = tokio::net::TcpStream::connect(closed.address().unwrap()).await.unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    }
+
+    #[tokio::test]
+    async fn a_kept_port_can_be_listened_on_again_and_again() {
+        let kept = KeptPort::take().unwrap();
+        for _ in 0..2 {
+            let listener = tokio::net::TcpListener::bind(kept.address().unwrap()).await.unwrap();
+            let (client, accepted) =
+                tokio::join!(tokio::net::TcpStream::connect(kept.address().unwrap()), listener.accept());
+            client.unwrap();
+            accepted.unwrap();
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Stack {
             cells.push(Cell::start(&name).await?);
         }
         let ext_proc = if options.chain.has_service() {
-            Some(ExtProc::start(&options.effective_config(), directory.path()).await?)
+            Some(ExtProc::start(&options.effective_config(), directory.path(), &options.service_options).await?)
         } else {
             None
         };
