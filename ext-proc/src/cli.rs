@@ -73,7 +73,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902")]
     pub admin: SocketAddr,
     /// The form of log lines
-    #[arg(long, env = "CELLGATE_LOG_FORMAT", default_value = "json", value_enum)]
+    #[arg(long, value_name = "FORMAT", env = "CELLGATE_LOG_FORMAT", default_value = "json", value_enum)]
     pub log_format: Format,
     /// What is logged: error, warn, info, debug, or directives such as `info,cellgate_ext_proc=debug`
     #[arg(long, value_name = "LEVEL", env = "CELLGATE_LOG_LEVEL", default_value = "info", value_parser = log_filter)]

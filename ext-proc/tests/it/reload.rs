@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 
@@ -41,8 +42,10 @@ async fn a_good_one_is_in_force_and_requests_keep_theirs() {
     begun.body(b"{", false).await;
     until("begun", || async { service.metric("cellgate_held_bytes").await == 1 }).await;
 
+    let began = Instant::now();
     replace(&service.config, &second());
     until("in force", || async { version(&service).await == "two" }).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "by the watch, not by the slow poll");
     assert_eq!(cell_of_acme(&service).await, "cell-a");
     assert_eq!(service.metric(RELOADED).await, 1);
     assert_eq!(service.metric(r#"cellgate_config_info{version="two"}"#).await, 1);
@@ -88,7 +91,9 @@ async fn a_config_map_swaps_a_link_beside_the_file() {
     symlink("..data/cellgate.yaml", path.join("cellgate.yaml")).unwrap();
     let service = Service::start_with(|settings| settings.config = path.join("cellgate.yaml")).await;
     assert_eq!(version(&service).await, "one");
+    let began = Instant::now();
     symlink("..two", path.join("..data_tmp")).unwrap();
     std::fs::rename(path.join("..data_tmp"), path.join("..data")).unwrap();
     until("in force", || async { version(&service).await == "two" }).await;
+    assert!(began.elapsed() < Duration::from_secs(5), "by the watch, not by the slow poll");
 }
