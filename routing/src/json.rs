@@ -9,13 +9,16 @@
 //! - [`window`]: 64 bytes at a time, the only place that knows vector instructions.
 //! - [`query`]: the pointers, compiled; [`path`]: where in the document the scanner is, in their terms.
 
+mod lanes;
 mod number;
 mod path;
 mod pointer;
 mod query;
 mod scanner;
 mod stack;
+mod state;
 mod string;
+mod sweep;
 mod text;
 mod window;
 mod word;

@@ -33,7 +33,7 @@ proptest! {
     fn any_document_in_two_chunks(choices in vec(any::<u8>(), 0..160)) {
         let mut choices = Choices(&choices);
         let (query, document) = (choices.query(), choices.document());
-        check_every_cut(&query, &document)?;
+        let _ = check_every_cut(&query, &document)?;
     }
 
     #[test]
@@ -50,12 +50,12 @@ proptest! {
 
     #[test]
     fn any_bytes(document in vec(any::<u8>(), 0..64)) {
-        check_every_cut(&Choices(&[]).query(), &document)?;
+        let _ = check_every_cut(&Choices(&[]).query(), &document)?;
     }
 
     #[test]
     fn any_row_of_tokens(tokens in vec(prop::sample::select(TOKENS), 0..12)) {
-        check_every_cut(&Choices(&[]).query(), tokens.concat().as_bytes())?;
+        let _ = check_every_cut(&Choices(&[]).query(), tokens.concat().as_bytes())?;
     }
 }
 

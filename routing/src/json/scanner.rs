@@ -6,6 +6,8 @@ use super::number::{INTEGER_BYTES, Number};
 use super::path::Path;
 use super::query::JsonQuery;
 use super::stack::{Container, Stack};
+use super::state::State;
+use super::sweep::sweep;
 use super::string::StringScan;
 use super::text::Text;
 use super::window::{Window, skip_space};
@@ -32,31 +34,8 @@ pub struct JsonScanner {
     /// How many bytes came before the current chunk.
     base: u64,
     broken: Option<BodyError>,
-}
-
-/// What comes next.
-#[derive(Clone, Copy, Debug)]
-enum State {
-    /// Nothing has been read but this many bytes of a byte order mark.
-    Start(u8),
-    Value,
-    /// The first value of an array, or its end.
-    FirstElement,
-    /// The first name of an object, or its end.
-    FirstName,
-    Name,
-    Colon,
-    /// After an array's element.
-    ElementEnd,
-    /// After an object's member.
-    MemberEnd,
-    /// After the document.
-    End,
-    /// Inside a token.
-    NameText,
-    StringText,
-    Number(Number),
-    Word(Word, u8),
+    /// The most containers that may be open.
+    limit: usize,
 }
 
 /// The place in the current chunk.
@@ -65,6 +44,8 @@ struct Cursor<'a> {
     at: usize,
     base: u64,
     window: Window,
+    /// Where sweeping may be worth another try.
+    sweep_from: usize,
 }
 
 impl JsonScanner {
@@ -73,6 +54,7 @@ impl JsonScanner {
     pub fn new(query: Arc<JsonQuery>) -> Self {
         let longest = query.key_bytes.max(query.name_bytes).max(INTEGER_BYTES);
         Self {
+            limit: query.depth,
             state: State::Start(0),
             stack: Stack::new(),
             path: Path::new(query),
@@ -84,7 +66,7 @@ impl JsonScanner {
     }
 
     fn scan(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new() };
+        let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new(), sweep_from: 0 };
         let mut state = self.state;
         while cursor.at < chunk.len() {
             state = match state {
@@ -93,6 +75,12 @@ impl JsonScanner {
                 State::Number(number) => self.number(number, &mut cursor)?,
                 State::Word(word, read) => self.word(word, read, &mut cursor)?,
                 State::Start(read) => start(read, &mut cursor)?,
+                between if !self.is_live() && cursor.at >= cursor.sweep_from => {
+                    let swept = sweep(chunk, cursor.at, between, &mut self.stack, self.path.depth(), self.limit);
+                    cursor.at = swept.at;
+                    cursor.sweep_from = swept.next;
+                    swept.state
+                }
                 between => {
                     let Some(byte) = cursor.next_ink() else {
                         state = between;
@@ -123,7 +111,7 @@ impl JsonScanner {
             }
             (State::ElementEnd | State::FirstElement, b']') => Ok(self.close(cursor)),
             (State::Value | State::FirstElement, byte) => self.value(state, byte, cursor),
-            _ => Err(cursor.malformed(expected(state))),
+            _ => Err(cursor.malformed(state.expected())),
         }
     }
 
@@ -145,7 +133,7 @@ impl JsonScanner {
                 }
                 match Word::starting(byte) {
                     Some(word) => self.word(word, 0, cursor),
-                    None => Err(cursor.malformed(expected(state))),
+                    None => Err(cursor.malformed(state.expected())),
                 }
             }
         }
@@ -153,7 +141,7 @@ impl JsonScanner {
 
     #[inline(always)]
     fn open(&mut self, container: Container, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        if self.stack.depth() >= self.path.query().depth {
+        if self.stack.depth() >= self.limit {
             return Err(cursor.error(Reason::BodyTooDeep, "expected no more levels of nesting"));
         }
         if self.path.is_here() {
@@ -334,7 +322,7 @@ impl JsonScanner {
                 self.state = State::End;
                 Ok(())
             }
-            State::Start(1..) => error(Reason::BodyMalformed, 0, expected(State::Value)),
+            State::Start(1..) => error(Reason::BodyMalformed, 0, State::Value.expected()),
             _ => error(Reason::BodyTruncated, self.base, "expected more of the document"),
         }
     }
@@ -430,20 +418,6 @@ fn start(read: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
     }
     match read {
         0 => Ok(State::Value),
-        _ => Err(BodyError { reason: Reason::BodyMalformed, offset: 0, expected: expected(State::Value) }),
-    }
-}
-
-fn expected(state: State) -> &'static str {
-    match state {
-        State::Start(_) | State::Value => "expected a value",
-        State::FirstElement => "expected a value or `]`",
-        State::FirstName => "expected a name in quotes or `}`",
-        State::Name => "expected a name in quotes",
-        State::Colon => "expected `:`",
-        State::ElementEnd => "expected `,` or `]`",
-        State::MemberEnd => "expected `,` or `}`",
-        State::End => "expected the end of the document",
-        State::NameText | State::StringText | State::Number(_) | State::Word(..) => "expected the rest of the token",
+        _ => Err(BodyError { reason: Reason::BodyMalformed, offset: 0, expected: State::Value.expected() }),
     }
 }

@@ -2,7 +2,8 @@
 
 use super::query::MAX_DEPTH;
 
-const WORD: usize = u64::BITS as usize;
+/// How many containers are in sight at once.
+const SIGHT: usize = u64::BITS as usize;
 
 /// What a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,17 +12,30 @@ pub(super) enum Container {
     Object,
 }
 
-/// The kinds of the open containers, the innermost last.
+/// The kinds of the open containers.
+///
+/// The innermost ones, up to 64, are *in sight*: bits of one word, the innermost lowest. The word is put away whenever
+/// it is full.
 #[derive(Debug)]
 pub(super) struct Stack {
     depth: usize,
-    /// The bit of depth `d` is set for an object. Bits beyond `depth` mean nothing.
-    objects: [u64; MAX_DEPTH / WORD],
+    sight: u64,
+    away: [u64; MAX_DEPTH / SIGHT],
+}
+
+/// The containers in sight, to work on: `depth` is the only one of the numbers that may change, within the others.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sight {
+    /// The lowest bit is set if the innermost container is an object.
+    pub(super) objects: u64,
+    pub(super) depth: usize,
+    pub(super) least: usize,
+    pub(super) most: usize,
 }
 
 impl Stack {
     pub(super) fn new() -> Self {
-        Self { depth: 0, objects: [0; MAX_DEPTH / WORD] }
+        Self { depth: 0, sight: 0, away: [0; MAX_DEPTH / SIGHT] }
     }
 
     /// How many containers are open.
@@ -34,26 +48,47 @@ impl Stack {
     #[inline]
     pub(super) fn push(&mut self, container: Container) {
         debug_assert!(self.depth < MAX_DEPTH);
-        if let Some(word) = self.objects.get_mut(self.depth / WORD) {
-            let bit = 1 << (self.depth % WORD);
-            *word = if container == Container::Object { *word | bit } else { *word & !bit };
+        if self.depth.is_multiple_of(SIGHT)
+            && let Some(away) = self.away.get_mut(self.depth / SIGHT)
+        {
+            *away = self.sight;
         }
+        self.sight = self.sight << 1 | u64::from(container == Container::Object);
         self.depth += 1;
     }
 
-    /// Closes the innermost container; what contains it, if anything does.
+    /// Closes the innermost container.
     #[inline]
-    pub(super) fn pop(&mut self) -> Option<Container> {
+    pub(super) fn pop(&mut self) {
         self.depth = self.depth.saturating_sub(1);
-        self.top()
+        self.sight >>= 1;
+        if self.depth.is_multiple_of(SIGHT)
+            && let Some(away) = self.away.get(self.depth / SIGHT)
+        {
+            self.sight = *away;
+        }
     }
 
     /// The innermost container.
     #[inline]
     pub(super) fn top(&self) -> Option<Container> {
-        let at = self.depth.checked_sub(1)?;
-        let word = self.objects.get(at / WORD)?;
-        Some(if word >> (at % WORD) & 1 == 1 { Container::Object } else { Container::Array })
+        match (self.depth, self.sight & 1) {
+            (0, _) => None,
+            (_, 0) => Some(Container::Array),
+            _ => Some(Container::Object),
+        }
+    }
+
+    /// The containers in sight, when at least one is open.
+    pub(super) fn sight(&self) -> Sight {
+        let least = self.depth.saturating_sub(1) / SIGHT * SIGHT + 1;
+        Sight { objects: self.sight, depth: self.depth, least, most: least + SIGHT - 1 }
+    }
+
+    /// Takes back what [`Stack::sight`] has given, changed.
+    pub(super) fn set_sight(&mut self, sight: Sight) {
+        self.depth = sight.depth;
+        self.sight = sight.objects;
     }
 }
 
@@ -71,10 +106,10 @@ mod tests {
                 assert_eq!((stack.depth(), stack.top()), (depth + 1, Some(kind(depth + round))));
             }
             for depth in (0..MAX_DEPTH).rev() {
-                let below = depth.checked_sub(1).map(|depth| kind(depth + round));
-                assert_eq!(stack.pop(), below);
+                stack.pop();
+                assert_eq!(stack.top(), depth.checked_sub(1).map(|depth| kind(depth + round)));
             }
         }
-        assert_eq!((stack.pop(), stack.depth()), (None, 0));
+        assert_eq!(stack.depth(), 0);
     }
 }
