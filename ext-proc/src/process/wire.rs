@@ -39,8 +39,8 @@ pub(super) enum Unusable {
 
 /// The body mode that the first message of a stream announces.
 ///
-/// Envoy has announced it since 1.34. A peer that does not is taken to be in `BUFFERED` mode, the only one of the
-/// modes that route that is older than the announcement.
+/// A peer that announces none is taken to be in `BUFFERED` mode. If it is not, its requests go on without a cell or
+/// end with an error, but never with a wrong one.
 pub(super) fn mode(first: &ProcessingRequest) -> Result<Mode, Unusable> {
     if first.observability_mode {
         return Err(Unusable::Observability);
