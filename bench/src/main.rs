@@ -20,10 +20,11 @@ mod variants;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use cellgate_tests::artifacts;
 use clap::builder::FalseyValueParser;
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::measure::Effort;
 use crate::report::Report;
@@ -51,12 +52,22 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mode {
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
-        None => bench(if arguments.quick { Effort::QUICK } else { Effort::FULL }).await,
+        None => unless_interrupted(bench(if arguments.quick { Effort::QUICK } else { Effort::FULL })).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("bench: {error:#}");
         ExitCode::from(2)
     })
+}
+
+/// Runs the benchmark until SIGINT or SIGTERM; then dropping it ends every program it started.
+async fn unless_interrupted(bench: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = bench => outcome,
+        _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+        _ = terminate.recv() => bail!("terminated"),
+    }
 }
 
 async fn bench(effort: Effort) -> Result<ExitCode> {

@@ -72,7 +72,7 @@ impl Row {
     }
 
     fn invalidate(&mut self, why: &anyhow::Error) {
-        let problem = format!("{why:#}");
+        let problem = format!("{why:#}").trim().to_owned();
         eprintln!("  INVALID: {}, {}: {problem}", self.case.title(), self.variant.title());
         self.batches = Err(problem);
     }
@@ -97,14 +97,14 @@ pub(crate) async fn measure(stage: &mut Stage, effort: Effort) -> Vec<Row> {
     for round in 0..effort.rounds {
         eprintln!("round {} of {}", round + 1, effort.rounds);
         for of_case in rows.chunks_mut(variants) {
-            round_of(of_case, stage, round).await;
+            round_of(of_case, stage, effort, round).await;
         }
     }
     rows
 }
 
 /// One batch of a case in every variant, each round beginning with another one.
-async fn round_of(of_case: &mut [Row], stage: &mut Stage, round: usize) {
+async fn round_of(of_case: &mut [Row], stage: &mut Stage, effort: Effort, round: usize) {
     let count = of_case.len();
     let mut pairs: Vec<_> = of_case.iter_mut().zip(&mut stage.contenders).collect();
     pairs.rotate_left(round.checked_rem(count).unwrap_or(0));
@@ -118,6 +118,7 @@ async fn round_of(of_case: &mut [Row], stage: &mut Stage, round: usize) {
                 if let Ok(batches) = &mut row.batches {
                     batches.push(batch);
                 }
+                row.requests = requests_for(effort.batch, used.envoy, row.requests);
             }
             Err(error) => row.invalidate(&error),
         }
