@@ -10,7 +10,6 @@ FUZZ_SECONDS ?= 600
 # Where the programs under test are, for the demonstration and the benchmark: release builds.
 PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/cellgate.wasm \
 	CELLGATE_BIN=target/release/cellgate
-CARGO_RELEASE = cargo build --locked --release
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-envoys bench fuzz ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
@@ -25,7 +24,6 @@ help: ## this list
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 demo: wasm build ## start Envoy, the service and three cells, and send requests through them
-	@cargo build --locked --release -p cellgate-tests --bin demo
 	@$(PROGRAMS) KEEP="$(KEEP)" target/release/demo
 
 test: need ## every test, with the end-to-end tests against real Envoy
@@ -36,7 +34,6 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 
 bench: wasm build ## CPU time per request, without Cellgate and with it
 	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy
-	@$(CARGO_RELEASE) -p cellgate-bench
 	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
 
 fuzz: need ## every fuzz target for FUZZ_SECONDS each
@@ -70,8 +67,10 @@ generate: need ## write anew what is generated from the code: schema, reference,
 check-generated: need ## fail if something generated is not current
 	@scripts/generate.sh --check
 
-build: need ## the cellgate program, optimised: target/release/cellgate
-	@CELLGATE_BUILD="$$(scripts/stamp.sh)" $(CARGO_RELEASE) -p cellgate-ext-proc
+# One command for all programs: built one by one, each would choose other features of the same dependencies.
+build: need ## the programs, optimised: target/release/cellgate, demo and cellgate-bench
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" \
+		cargo build --locked --release --bins -p cellgate-ext-proc -p cellgate-tests -p cellgate-bench
 
 wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
 	@scripts/build-wasm.sh

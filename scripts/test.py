@@ -19,6 +19,8 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 RESULT = re.compile(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored;")
 CELLGATE = ROOT / "target" / "debug" / "cellgate"
 MODULE = ROOT / "target" / "cellgate.wasm"
+# One choice of packages and features for every command, so that nothing is compiled twice.
+EVERYTHING = ["--locked", "--workspace", "--all-features"]
 PLACEMENT_REFERENCE = ROOT / "scripts" / "placement_reference.py"
 START = time.monotonic()
 
@@ -85,9 +87,10 @@ def envoy(version=None):
 
 
 def build(count):
-    """Builds the two programs under test."""
+    """Builds the two programs under test, and the tests."""
+    programs = ["cargo", "build", *EVERYTHING, "--bins", "--tests"]
     return run("building the filter", ["scripts/build-wasm.sh"], count) and run(
-        "building the service", ["cargo", "build", "--locked", "-p", "cellgate-ext-proc"], count
+        "building the programs and the tests", programs, count
     )
 
 
@@ -110,14 +113,14 @@ def main():
     count = Count()
     if build(count):
         if options.workspace:
-            command = ["cargo", "test", "--locked", "--workspace", "--all-features", "--no-fail-fast"]
+            command = ["cargo", "test", *EVERYTHING, "--no-fail-fast"]
             end_to_end("testing the workspace", command, None, count)
             if PLACEMENT_REFERENCE.exists():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
         for version in options.envoys:
-            command = ["cargo", "test", "--locked", "-p", "cellgate-tests", "--test", "e2e"]
+            command = ["cargo", "test", *EVERYTHING, "--test", "e2e"]
             end_to_end(f"end-to-end tests with Envoy {version}", command, version, count)
 
     if count.passed + count.failed == 0:
