@@ -1,10 +1,7 @@
 //! What was decided: an outcome and its reason.
 
+use crate::answer::CellId;
 use crate::reason::Reason;
-
-/// A cell's place in the configured list of cells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct CellId(pub u16);
 
 /// What happens to the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,6 +11,7 @@
 //! Nothing here panics on any input; memory per request is bounded by the configuration.
 #![forbid(unsafe_code)]
 
+mod answer;
 pub mod body;
 pub mod config;
 mod decision;
@@ -28,12 +29,13 @@ mod router;
 mod scope;
 pub mod source;
 
+pub use answer::{Answer, CellId};
 pub use config::Config;
-pub use decision::{CellId, Decision, Outcome, Tier};
+pub use decision::{Decision, Outcome, Tier};
 pub use head::Head;
 pub use key::Duplicates;
 pub use media::{BadMediaType, ContentTypes, MediaType, content_length};
-pub use policy::{Answer, Policy};
+pub use policy::Policy;
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
 pub use router::{Finding, Guard, Held, Opening, Reading, Router};

@@ -1,24 +1,7 @@
 //! The policy table: each reason's configured answer.
 
-use crate::decision::CellId;
+use crate::answer::Answer;
 use crate::reason::Reason;
-
-/// What to do when a request cannot be placed, per [`Reason`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Answer the client with this status and an RFC 9457 problem document.
-    Reject(u16),
-    /// Send the request to this cell.
-    Use(CellId),
-    /// Hash the key to a slot.
-    Hash,
-    /// Try the next source, as if this one held no key.
-    Next,
-    /// Hand the request to the ext-proc service; where there is none left, the reason's last answer holds.
-    Defer,
-    /// Let the request go on without a cell, its routing header stripped.
-    Pass,
-}
 
 /// An answer for every reason.
 #[derive(Clone, Debug, PartialEq, Eq)]

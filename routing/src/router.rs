@@ -11,6 +11,7 @@ pub use reading::{Guard, Reading};
 use std::sync::Arc;
 
 use self::reading::Scan;
+use crate::answer::Answer;
 use crate::body::Candidate;
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
@@ -18,7 +19,6 @@ use crate::form::{FormQuery, FormScanner};
 use crate::head::Head;
 use crate::json::{JsonQuery, JsonScanner};
 use crate::media;
-use crate::policy::Answer;
 use crate::reason::Reason;
 use crate::scope::is_tunnel;
 use crate::source::{Format, Found, Source};

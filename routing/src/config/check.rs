@@ -12,7 +12,7 @@ use super::error::{Report, Step, quote};
 use super::raw::{RawConfig, RawContentTypes, RawLimits, RawScope};
 use super::suggest::hint;
 use super::{Config, Limits};
-use crate::decision::CellId;
+use crate::answer::CellId;
 use crate::media::{ContentTypes, MediaType, is_token};
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::scope::Scope;

@@ -9,8 +9,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::raw::{RawConfig, RawPolicy, Table};
+use crate::answer::Answer;
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
-use crate::policy::Answer;
 use crate::reason::Reason;
 
 /// The configuration's JSON Schema.

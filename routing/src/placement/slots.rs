@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::decision::CellId;
+use crate::answer::CellId;
 
 /// The number of slots where the configuration does not say.
 pub const DEFAULT_SLOTS: u32 = 16_384;

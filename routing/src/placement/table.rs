@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::decision::CellId;
+use crate::answer::CellId;
 
 /// Keys to cells. Immutable once built.
 #[derive(Clone, Debug, Default)]

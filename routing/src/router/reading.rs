@@ -1,11 +1,11 @@
 //! A body on its way through: read until the key is known, then watched to its end.
 
 use super::{Contender, Router};
+use crate::answer::Answer;
 use crate::body::{BodyError, BodyScanner, Candidate};
 use crate::decision::{Decision, Outcome};
 use crate::form::FormScanner;
 use crate::json::JsonScanner;
-use crate::policy::Answer;
 use crate::reason::Reason;
 use crate::source::Format;
 

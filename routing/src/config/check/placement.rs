@@ -3,7 +3,7 @@
 use super::super::error::{Report, Step, quote};
 use super::super::raw::{RawPlacement, RawSlots, Table};
 use super::Cells;
-use crate::decision::CellId;
+use crate::answer::CellId;
 use crate::key;
 use crate::placement::{DEFAULT_SLOTS, Placement, Rules, Slots};
 

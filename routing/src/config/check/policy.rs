@@ -4,7 +4,8 @@ use super::super::error::{Report, Step, quote};
 use super::super::raw::{RawAnswer, RawPolicy};
 use super::super::suggest::hint;
 use super::{Cells, DEFAULT};
-use crate::policy::{Answer, Policy};
+use crate::answer::Answer;
+use crate::policy::Policy;
 use crate::reason::Reason;
 
 pub(super) fn policy(
