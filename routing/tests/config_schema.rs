@@ -10,13 +10,14 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The configurations in `examples/`: name and text.
+/// The configurations in `examples/`: name and text. Besides them there is the chain that belongs to one.
 fn examples() -> Vec<(String, String)> {
     let is_config = |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "json");
-    let mut examples: Vec<_> = std::fs::read_dir(root().join("examples"))
-        .unwrap()
+    let mut examples: Vec<_> = ["examples", "examples/envoy"]
+        .into_iter()
+        .flat_map(|folder| std::fs::read_dir(root().join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
-        .filter(|path| is_config(path))
+        .filter(|path| is_config(path) && !path.ends_with("envoy/two-tier.yaml"))
         .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read_to_string(&path).unwrap()))
         .collect();
     examples.sort();
