@@ -51,8 +51,10 @@ impl MediaType {
         let pattern = self.0.as_bytes();
         if let Some(star) = pattern.iter().position(|byte| *byte == b'*') {
             let (kind, suffix) = (pattern.get(..star).unwrap_or_default(), pattern.get(star + 1..).unwrap_or_default());
-            // Something must stand before the suffix: `application/+json` is no media type.
-            return essence.len() > kind.len() + suffix.len()
+            // Something must stand before the suffix: `application/+json` is no media type. And a gRPC body is a sequence
+            // of length-prefixed messages, whatever the format of each (`application/grpc+json`).
+            return !is_grpc(essence)
+                && essence.len() > kind.len() + suffix.len()
                 && essence.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
                 && essence.get(essence.len() - suffix.len()..).is_some_and(|end| end.eq_ignore_ascii_case(suffix));
         }
@@ -124,6 +126,12 @@ fn is_utf8_charset(value: &[u8]) -> bool {
     [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| value.eq_ignore_ascii_case(name))
 }
 
+/// Whether this is gRPC or gRPC-Web: `application/grpc…`, as in the gRPC over HTTP/2 protocol's Content-Type.
+fn is_grpc(essence: &[u8]) -> bool {
+    const START: &[u8] = b"application/grpc";
+    essence.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+}
+
 /// RFC 9110, 5.6.2.
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
@@ -152,6 +160,8 @@ mod tests {
         assert_eq!(format("text/plain"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/+json"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/jsonp"), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(format("application/grpc+json"), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(format("application/gRPC-Web+json"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/json, text/plain"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/json; charset=utf-16"), Err(Reason::CharsetUnsupported));
         let two = [("content-type", "application/json"), ("content-type", "text/plain")];

@@ -68,7 +68,9 @@ const TYPES: &[(&str, &str)] = &[
     ("multipart/form-data; boundary=x", "415 content_type_unsupported"),
     ("application/octet-stream", "415 content_type_unsupported"),
     ("application/grpc", "415 content_type_unsupported"),
+    ("application/grpc+json", "415 content_type_unsupported"),
     ("application/grpc-web+proto", "415 content_type_unsupported"),
+    ("application/grpc-web+json", "415 content_type_unsupported"),
     ("application/x-www-form-urlencoded", "421 key_missing"),
     (";charset=utf-8", "415 content_type_missing"),
 ];
