@@ -65,12 +65,12 @@ fn processor(processing_mode: Value, message_timeout: Duration) -> Value {
 }
 
 fn processing_mode(mode: BodyMode) -> Value {
-    let (body, trailers) = match mode {
-        BodyMode::Buffered => ("BUFFERED", "SKIP"),
-        // Envoy refuses this mode without the trailers.
-        BodyMode::Streamed => ("FULL_DUPLEX_STREAMED", "SEND"),
+    let body = match mode {
+        BodyMode::Buffered => "BUFFERED",
+        BodyMode::Streamed => "FULL_DUPLEX_STREAMED",
     };
-    request_side(body, trailers)
+    // Trailers are stripped too, and Envoy refuses the streamed mode without them.
+    request_side(body, "SEND")
 }
 
 fn headers_only() -> Value {
