@@ -191,6 +191,24 @@ async fn reserved_trailers_are_removed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_service_alone_removes_reserved_trailers() {
+    for mode in [BodyMode::Buffered, BodyMode::Streamed] {
+        let stack = Stack::start(open_house(Chain::Service(mode))).await;
+        for name in RESERVED {
+            let request = Request::post("/in")
+                .header("content-type", "application/json")
+                .pieces([r#"{"tenant":{"id":"acme"}}"#])
+                .trailer("x-cells", "innocent")
+                .trailer(name, "cell-c");
+            for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+                assert_eq!(answer.cell(), "cell-b", "{name}");
+                assert_eq!(answer.json()["trailers"], json!([["x-cells", "innocent"]]), "{mode:?} {name}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deferred_request_has_no_cell_while_the_service_is_down() {
     let stack = Stack::start(Options::default()).await;
     stack.ext_proc().kill();

@@ -141,6 +141,24 @@ async fn pipelined_requests_each_reach_their_own_cell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_refused_request_takes_no_byte_of_the_next_one() {
+    let stack = Stack::start(Options::default()).await;
+    for refused in ["{}", "{]", r#"{"tenant":{"id":null}}"#, r#"{"tenant":{"id":"acme"}}x"#] {
+        let good = key_last("globex", 300);
+        let wire = [json_type().body(refused).to_http1(), json_type().body(good.clone()).to_http1()].concat();
+        let mut client = stack.connect().await;
+        client.write(&wire).await.unwrap();
+        assert_eq!(client.response("POST").await.unwrap().status, 400 + 21 * u16::from(refused == "{}"), "{refused}");
+        // Envoy may close the connection instead, but must not take one request for another.
+        if let Ok(answer) = client.response("POST").await {
+            assert_eq!(answer.cell(), "cell-c", "{refused}");
+            assert_eq!(answer.sha256(), sha256(good.as_bytes()), "{refused}");
+        }
+    }
+    assert_eq!(stack.cell("cell-b").arrived(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_connection_outlives_a_refused_request() {
     let stack = Stack::start(Options::default()).await;
     let mut h1 = stack.connect().await;

@@ -1,0 +1,154 @@
+//! A client that stops half way: no cell takes what came for a whole request, and nothing of it is kept.
+
+use cellgate_tests::cell::Ending;
+use cellgate_tests::client::Request;
+use cellgate_tests::options::Options;
+use cellgate_tests::stack::Stack;
+use cellgate_tests::wait;
+
+use crate::support::{arrived, bytes_read, key_first, key_last, read_by_envoy};
+
+/// The ways to leave.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    /// HTTP/1.1: the connection is closed.
+    Close,
+    /// HTTP/1.1: the connection is reset.
+    Reset,
+    /// HTTP/2: the stream is reset.
+    ResetStream,
+    /// HTTP/2: the connection is closed.
+    CloseConnection,
+}
+
+const WAYS: [Leaving; 4] = [Leaving::Close, Leaving::Reset, Leaving::ResetStream, Leaving::CloseConnection];
+
+/// Sends the head and the first `sent` bytes of the body, waits for `meanwhile`, and leaves.
+async fn start_and_leave(stack: &Stack, way: Leaving, body: &str, sent: usize, meanwhile: impl AsyncFnOnce()) {
+    let request = Request::post("/").json(body.to_owned());
+    let before = bytes_read(stack).await;
+    let start = body.as_bytes()[..sent].to_vec();
+    match way {
+        Leaving::Close | Leaving::Reset => {
+            let mut client = stack.connect().await;
+            let head = request.http1_head();
+            client.write([&head, start.as_slice()].concat()).await.unwrap();
+            read_by_envoy(stack, before + head.len() + sent).await;
+            meanwhile().await;
+            match way {
+                Leaving::Reset => client.reset().unwrap(),
+                _ => drop(client),
+            }
+        }
+        Leaving::ResetStream | Leaving::CloseConnection => {
+            let client = stack.connect_h2().await;
+            let mut stream = client.open(&request).await.unwrap();
+            active(stack, 1).await;
+            let before = bytes_read(stack).await;
+            stream.data(start).await.unwrap();
+            read_by_envoy(stack, before + sent).await;
+            meanwhile().await;
+            match way {
+                Leaving::ResetStream => stream.reset(),
+                _ => drop(client),
+            }
+            active(stack, 0).await;
+        }
+    }
+    active(stack, 0).await;
+}
+
+/// Waits until so many requests are in progress, by Envoy's count.
+async fn active(stack: &Stack, count: u64) {
+    stack.admin().wait_for_stat("http.in.downstream_rq_active", |active| active == count).await;
+}
+
+async fn abandoned(stack: &Stack) -> u64 {
+    stack.admin().stat("wasmcustom.cellgate.abandoned").await.unwrap()
+}
+
+/// The stack still decides, and has nothing left of what was.
+async fn assert_unharmed(stack: &Stack) {
+    assert_eq!(stack.post_json("/", key_last("globex", 1000)).await.cell(), "cell-c");
+    assert_eq!(stack.post_json("/", key_last("globex", 3_000_000)).await.cell(), "cell-c");
+    wait::until("the service to be idle", || async {
+        let open = stack.ext_proc().metric("cellgate_streams_open").await?;
+        let held = stack.ext_proc().metric("cellgate_held_bytes").await?;
+        Ok((open == 0.0 && held == 0.0).then_some(()))
+    })
+    .await
+    .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_it_is_held_has_sent_nothing() {
+    let stack = Stack::start(Options::default()).await;
+    for (count, way) in WAYS.into_iter().enumerate() {
+        start_and_leave(&stack, way, &key_first("acme", 10_000), 5_000, async || ()).await;
+        assert_eq!(abandoned(&stack).await, count as u64 + 1, "{way:?}");
+    }
+    assert_eq!(arrived(&stack), 0);
+    assert_unharmed(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_before_its_body_begins_has_sent_nothing() {
+    let stack = Stack::start(Options::default()).await;
+    for (count, way) in WAYS.into_iter().enumerate() {
+        start_and_leave(&stack, way, &key_first("acme", 100_000), 0, async || ()).await;
+        assert_eq!(abandoned(&stack).await, count as u64 + 1, "{way:?}");
+    }
+    assert_eq!(arrived(&stack), 0);
+    assert_unharmed(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_it_is_guarded_breaks_its_request_off() {
+    let stack = Stack::start(Options::default()).await;
+    let cell = stack.cell("cell-b");
+    for (count, way) in WAYS.into_iter().enumerate() {
+        let meanwhile = async || cell.wait_for_arrivals(count as u64 + 1).await;
+        start_and_leave(&stack, way, &key_first("acme", 100_000), 50_000, meanwhile).await;
+        cell.wait_for(Ending::Broken, count as u64 + 1).await;
+    }
+    assert_eq!(cell.complete(), 0);
+    assert_eq!(arrived(&stack), WAYS.len() as u64);
+    // These had their decision.
+    assert_eq!(abandoned(&stack).await, 0);
+    assert_unharmed(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_the_service_reads_has_sent_nothing() {
+    let stack = Stack::start(Options::default()).await;
+    for way in WAYS {
+        let reading = async || {
+            wait::until("the service to hold the body", || async {
+                Ok((stack.ext_proc().metric("cellgate_held_bytes").await? >= 50_000.0).then_some(()))
+            })
+            .await
+            .unwrap();
+        };
+        start_and_leave(&stack, way, &key_last("acme", 100_000), 50_000, reading).await;
+    }
+    assert_eq!(stack.ext_proc_streams().await, WAYS.len() as u64);
+    assert_eq!(arrived(&stack), 0);
+    assert_unharmed(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_leaves_while_the_service_echoes_breaks_its_request_off() {
+    // No read is larger than the limit, so the key is behind the first one: the service finds it, and guards the rest.
+    let stack = Stack::start(Options::default().buffer_limit(32 * 1024)).await;
+    let cell = stack.cell("cell-b");
+    let body = format!(r#"{{"y":"{}",{}"#, "p".repeat(100_000), &key_first("acme", 1_000_000)[1..]);
+    for (count, way) in WAYS.into_iter().enumerate() {
+        let meanwhile = async || cell.wait_for_arrivals(count as u64 + 1).await;
+        start_and_leave(&stack, way, &body, 500_000, meanwhile).await;
+        cell.wait_for(Ending::Broken, count as u64 + 1).await;
+    }
+    assert_eq!(cell.complete(), 0);
+    assert_eq!(arrived(&stack), WAYS.len() as u64);
+    assert_eq!(stack.ext_proc_streams().await, WAYS.len() as u64);
+    assert_unharmed(&stack).await;
+}

@@ -1,0 +1,160 @@
+//! gRPC calls pass by a key in their metadata, message by message; nobody waits for their end.
+
+use bytes::Bytes;
+use cellgate_tests::cell::Ending;
+use cellgate_tests::client::{Http2, Request, Response};
+use cellgate_tests::options::{BodyMode, Chain, Options};
+use cellgate_tests::stack::Stack;
+use serde_json::json;
+
+use crate::support::arrived;
+
+/// A gRPC message: not compressed, its length, its bytes.
+fn message(bytes: &[u8]) -> Bytes {
+    let length = u32::try_from(bytes.len()).unwrap();
+    Bytes::from([&[0], length.to_be_bytes().as_slice(), bytes].concat())
+}
+
+fn call() -> Request {
+    Request::post("/demo.Echo/Call").header("content-type", "application/grpc").header("te", "trailers")
+}
+
+/// The two ways to let gRPC calls pass by a header.
+fn header_first() -> Options {
+    Options::default().configure(|config| config["key"] = json!([{"header": "x-tenant-id"}, {"json": "/tenant/id"}]))
+}
+
+fn header_after_skipping_the_body() -> Options {
+    Options::default().configure(|config| config["policy"] = json!({"content_type_unsupported": "next"}))
+}
+
+/// Each message comes back before the next is sent, and long before the call ends.
+async fn assert_bidirectional(client: &Http2, stack: &Stack) {
+    let before = stack.cell("cell-b").complete();
+    let stream = client.open(&call().header("x-tenant-id", "acme")).await.unwrap();
+    let mut stream = stream;
+    stream.data(message(b"first")).await.unwrap();
+    let (head, mut sink, mut source) = stream.duplex().await.unwrap();
+    assert_eq!((head.status.as_u16(), &head.headers["served-by"]), (200, &"cell-b".parse().unwrap()));
+    assert_eq!(source.data().await.unwrap().unwrap(), message(b"first"));
+    for text in ["second", "third"] {
+        sink.send_data(message(text.as_bytes()), false).unwrap();
+        assert_eq!(source.data().await.unwrap().unwrap(), message(text.as_bytes()));
+    }
+    assert_eq!(stack.cell("cell-b").complete(), before, "the call has not ended");
+    sink.send_data(Bytes::new(), true).unwrap();
+    while let Some(data) = source.data().await {
+        assert_eq!(data.unwrap(), "");
+    }
+    assert_eq!(source.trailers().await.unwrap().unwrap()["grpc-status"], "0");
+    stack.cell("cell-b").wait_for(Ending::Complete, before + 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_streaming_call_passes_message_by_message() {
+    for options in [header_first(), header_after_skipping_the_body()] {
+        let stack = Stack::start(options).await;
+        assert_bidirectional(&stack.connect_h2().await, &stack).await;
+        assert_eq!(stack.ext_proc_streams().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_streaming_call_passes_the_service_alone() {
+    let stack = Stack::start(header_first().chain(Chain::Service(BodyMode::Streamed))).await;
+    assert_bidirectional(&stack.connect_h2().await, &stack).await;
+}
+
+/// The messages are JSON, the body is not: each has five bytes in front. So nobody looks into it, and nobody waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_with_json_messages_is_no_json_body() {
+    let stack = Stack::start(Options::default()).await;
+    let client = stack.connect_h2().await;
+    let refusals = "wasmcustom.cellgate.decisions.reject.content_type_unsupported";
+    for (count, content_type) in ["application/grpc+json", "application/grpc-web+json"].into_iter().enumerate() {
+        let request = Request::post("/demo.Echo/Call").header("content-type", content_type);
+        let stream = client.open(&request).await.unwrap();
+        stream.response().await.unwrap();
+        assert_eq!(stack.admin().stat(refusals).await.unwrap(), count as u64 + 1);
+    }
+    assert_eq!(arrived(&stack), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unary_call_passes() {
+    let stack = Stack::start(header_first()).await;
+    let request = call().header("x-tenant-id", "globex").pieces([message(b"hello")]);
+    let answer = stack.send_h2(&request).await;
+    assert_eq!(answer.cell(), "cell-c");
+    assert_eq!(answer.body, message(b"hello"));
+    assert_eq!(answer.trailer("grpc-status"), Some("0"));
+    assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_stream_larger_than_any_buffer_passes() {
+    let stack = Stack::start(header_first()).await;
+    let sent = message(&vec![7; 3_000_000]);
+    let pieces = sent.chunks(30_000).map(Bytes::copy_from_slice);
+    let answer = stack.send_h2(&call().header("x-tenant-id", "globex").pieces(pieces)).await;
+    assert_eq!(answer.cell(), "cell-c");
+    assert_eq!(answer.body, sent);
+}
+
+/// A body that answers while it is read: the conflict comes when the client already has a part of the answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_after_the_answer_has_begun_resets_both_sides() {
+    // The cells echo everything that begins like gRPC; this one is JSON all the same.
+    let options = Options::default()
+        .configure(|config| config["content_types"] = json!({"json": ["application/json", "application/grpc+x"]}));
+    let stack = Stack::start(options).await;
+    let client = stack.connect_h2().await;
+    let conflicts = [r#","tenant":{"id":"globex"}}"#, "]"];
+    for (count, conflict) in conflicts.into_iter().enumerate() {
+        let start = r#"{"tenant":{"id":"acme"},"x":1"#;
+        let mut stream = client.open(&Request::post("/").header("content-type", "application/grpc+x")).await.unwrap();
+        stream.data(start).await.unwrap();
+        let (head, mut sink, mut source) = stream.duplex().await.unwrap();
+        assert_eq!(head.status, 200);
+        assert_eq!(source.data().await.unwrap().unwrap(), start);
+        sink.send_data(Bytes::from(conflict), false).unwrap();
+        assert!(source.data().await.unwrap().is_err(), "the stream is reset");
+        stack.cell("cell-b").wait_for(Ending::Broken, count as u64 + 1).await;
+    }
+    assert_eq!(stack.cell("cell-b").complete(), 0);
+    assert_eq!(stack.admin().stat("wasmcustom.cellgate.guard_conflicts").await.unwrap(), 2);
+    // The VM lives on.
+    assert_eq!(stack.post_json("/", r#"{"tenant":{"id":"globex"}}"#).await.cell(), "cell-c");
+}
+
+/// A gRPC client understands no problem document: it gets a status in the headers (gRPC over HTTP/2, trailers-only).
+#[track_caller]
+fn assert_refused(answer: &Response) {
+    assert_eq!(answer.served_by(), None);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.header("content-type"), Some("application/grpc"));
+    let status = answer.header("grpc-status").map(str::parse::<u32>);
+    assert!(matches!(status, Some(Ok(1..=16))), "{answer:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_without_key_is_answered_before_it_ends() {
+    for options in [header_first(), header_after_skipping_the_body(), Options::default()] {
+        let stack = Stack::start(options).await;
+        let client = stack.connect_h2().await;
+        let mut stream = client.open(&call()).await.unwrap();
+        // The refusal may be faster than this message.
+        let _ = stream.data(message(b"first")).await;
+        assert_refused(&stream.response().await.unwrap());
+        assert_eq!(arrived(&stack), 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_alone_answers_a_call_without_key() {
+    let stack = Stack::start(header_first().chain(Chain::Service(BodyMode::Streamed))).await;
+    let client = stack.connect_h2().await;
+    let stream = client.open(&call()).await.unwrap();
+    assert_refused(&stream.response().await.unwrap());
+    assert_eq!(arrived(&stack), 0);
+}
