@@ -36,10 +36,10 @@ impl Lanes {
         self.mask(|lane| (lane | u8x16::splat(0x20)).simd_eq(u8x16::splat(byte)))
     }
 
-    /// Bytes up to `byte`.
+    /// Bytes that no plain run has but a quote: `\`, controls and what is beyond ASCII.
     #[inline(always)]
-    pub(super) fn at_most(self, byte: u8) -> u64 {
-        self.mask(|lane| lane.min(u8x16::splat(byte)).simd_eq(lane))
+    pub(super) fn foreign(self) -> u64 {
+        self.mask(|lane| lane | lane.simd_eq(u8x16::splat(b'\\')) | controls(lane))
     }
 
     /// ASCII digits.
@@ -54,11 +54,16 @@ impl Lanes {
     /// Bytes that stop a plain run of a string: `"`, `\` and controls.
     #[inline(always)]
     pub(super) fn stops(self) -> u64 {
-        self.mask(|lane| {
-            let quotes = lane.simd_eq(u8x16::splat(b'"'));
-            let escapes = lane.simd_eq(u8x16::splat(b'\\'));
-            quotes | escapes | lane.min(u8x16::splat(0x1f)).simd_eq(lane)
-        })
+        self.mask(|lane| lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | controls(lane))
+    }
+
+    /// Whether there are neither stops nor high bytes.
+    #[inline(always)]
+    pub(super) fn is_plain(self) -> bool {
+        let [a, b, c, d] = self
+            .0
+            .map(|lane| lane | lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | controls(lane));
+        ((a | b) | (c | d)).to_bitmask() == 0
     }
 
     /// Bytes beyond ASCII.
@@ -84,6 +89,11 @@ impl Lanes {
     }
 }
 
+#[inline(always)]
+fn controls(lane: u8x16) -> u8x16 {
+    lane.min(u8x16::splat(0x1f)).simd_eq(lane)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,10 +112,12 @@ mod tests {
                     let lanes = Lanes::load(&bytes);
                     assert_eq!(lanes.equal(b'"'), naive(&bytes, |byte| byte == b'"'));
                     assert_eq!(lanes.either(b'{'), naive(&bytes, |byte| byte == b'{' || byte == b'['));
-                    assert_eq!(lanes.at_most(b' '), naive(&bytes, |byte| byte <= b' '));
+                    let is_foreign = |byte| byte == b'\\' || byte < b' ' || byte >= 0x80;
+                    assert_eq!(lanes.foreign(), naive(&bytes, is_foreign));
                     assert_eq!(lanes.digits(), naive(&bytes, |byte| byte.is_ascii_digit()));
                     let is_stop = |byte| byte == b'"' || byte == b'\\' || byte < b' ';
                     assert_eq!(lanes.stops(), naive(&bytes, is_stop));
+                    assert_eq!(lanes.is_plain(), lanes.stops() | lanes.high() == 0);
                     assert_eq!(lanes.high(), naive(&bytes, |byte| byte >= 0x80));
                     assert_eq!(lanes.spaces(), naive(&bytes, |byte| b" \t\n\r".contains(&byte)));
                 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::pointer::Pointer;
 use super::query::{JsonQuery, Node};
 use super::stack::Container;
 use crate::body::Candidate;
@@ -16,7 +17,8 @@ use crate::reason::Reason;
 pub(super) struct Path {
     query: Arc<JsonQuery>,
     spots: Vec<Spot>,
-    frames: Vec<Frame>,
+    frames: [Frame; Pointer::MAX_TOKENS],
+    depth: usize,
     /// The node of the value that comes next or is being read, if it has one.
     here: Option<usize>,
 }
@@ -38,7 +40,7 @@ enum Held {
 }
 
 /// A live container.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Frame {
     node: usize,
     /// The current element's index, in an array.
@@ -48,9 +50,9 @@ struct Frame {
 impl Path {
     pub(super) fn new(query: Arc<JsonQuery>) -> Self {
         let spots = vec![Spot::default(); query.nodes()];
-        // There cannot be more live containers than nodes above a leaf.
-        let frames = Vec::with_capacity(query.nodes());
-        Self { query, spots, frames, here: Some(JsonQuery::ROOT) }
+        // A live container is reached by fewer tokens than its longest pointer has.
+        let frames = [Frame::default(); Pointer::MAX_TOKENS];
+        Self { query, spots, frames, depth: 0, here: Some(JsonQuery::ROOT) }
     }
 
     pub(super) fn query(&self) -> &JsonQuery {
@@ -60,10 +62,10 @@ impl Path {
     /// How many containers are live.
     #[inline]
     pub(super) fn depth(&self) -> usize {
-        self.frames.len()
+        self.depth
     }
 
-    /// The value that comes next is not null, nor a number, nor anything else that is uninteresting by its place.
+    /// Whether the value that comes next has a node: with none, it is only validated.
     #[inline]
     pub(super) fn is_here(&self) -> bool {
         self.here.is_some()
@@ -111,7 +113,9 @@ impl Path {
                 spot.is_seen = false;
             }
         }
-        self.frames.push(Frame { node: here, index: 0 });
+        let Some(frame) = self.frames.get_mut(self.depth) else { return };
+        *frame = Frame { node: here, index: 0 };
+        self.depth += 1;
         if container == Container::Array {
             self.here = node.element(0);
         }
@@ -120,15 +124,14 @@ impl Path {
     /// The innermost live container closes.
     pub(super) fn close(&mut self) {
         self.here = None;
-        self.frames.pop();
+        self.depth = self.depth.saturating_sub(1);
     }
 
     /// The next element of the innermost live array follows.
     pub(super) fn next_element(&mut self) {
-        let Some(frame) = self.frames.last_mut() else { return };
+        let Some(frame) = self.depth.checked_sub(1).and_then(|top| self.frames.get_mut(top)) else { return };
         frame.index = frame.index.saturating_add(1);
-        let index = frame.index;
-        self.here = self.top().and_then(|node| node.element(index));
+        self.here = self.query.node(frame.node).and_then(|node| node.element(frame.index));
     }
 
     /// A member of the innermost live object follows; `name` is unescaped.
@@ -159,7 +162,8 @@ impl Path {
     }
 
     fn top(&self) -> Option<&Node> {
-        self.frames.last().and_then(|frame| self.query.node(frame.node))
+        let frame = self.frames.get(self.depth.checked_sub(1)?)?;
+        self.query.node(frame.node)
     }
 
     /// Forgets what a node and everything below it held.

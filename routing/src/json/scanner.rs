@@ -7,8 +7,8 @@ use super::path::Path;
 use super::query::JsonQuery;
 use super::stack::{Container, Stack};
 use super::state::State;
-use super::sweep::sweep;
 use super::string::StringScan;
+use super::sweep::sweep;
 use super::text::Text;
 use super::window::{Window, skip_space};
 use super::word::Word;
@@ -21,8 +21,8 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One pass over a JSON document.
 ///
-/// Memory: what the query's longest key and its number of pointers need, allocated at the start; a key that is found
-/// is copied once. Scanning allocates nothing else, whatever the body holds.
+/// Memory: a few words for each pointer, and room for the longest key, asked for once and only if a chunk cuts
+/// something that matters. A key that is found is copied once. Scanning allocates nothing else, whatever the body is.
 #[derive(Debug)]
 pub struct JsonScanner {
     state: State,
@@ -52,14 +52,13 @@ impl JsonScanner {
     /// A scanner for one body.
     #[must_use]
     pub fn new(query: Arc<JsonQuery>) -> Self {
-        let longest = query.key_bytes.max(query.name_bytes).max(INTEGER_BYTES);
         Self {
             limit: query.depth,
             state: State::Start(0),
             stack: Stack::new(),
             path: Path::new(query),
             string: StringScan::default(),
-            text: Text::with_room(longest),
+            text: Text::default(),
             base: 0,
             broken: None,
         }
@@ -125,7 +124,7 @@ impl JsonScanner {
             _ => {
                 if let Some(number) = Number::starting(byte) {
                     if self.path.is_here() {
-                        self.text.restart(INTEGER_BYTES);
+                        self.restart_text(INTEGER_BYTES);
                         self.text.extend(&[byte]);
                     }
                     cursor.at += 1;
@@ -177,8 +176,9 @@ impl JsonScanner {
                 Ok(State::Colon)
             }
             None => {
-                let limit = self.path.query().name_bytes;
-                self.text.restart(limit);
+                if self.is_live() {
+                    self.restart_text(self.path.query().name_bytes);
+                }
                 self.name_text(cursor)
             }
         }
@@ -210,8 +210,9 @@ impl JsonScanner {
                 Ok(self.after_value())
             }
             None => {
-                let limit = self.path.query().key_bytes;
-                self.text.restart(limit);
+                if self.path.is_here() {
+                    self.restart_text(self.path.query().key_bytes);
+                }
                 self.string_text(cursor)
             }
         }
@@ -293,6 +294,13 @@ impl JsonScanner {
             }
         }
         Ok(self.after_value())
+    }
+
+    /// A text that may matter begins.
+    #[inline(never)]
+    fn restart_text(&mut self, limit: usize) {
+        let query = self.path.query();
+        self.text.restart(limit, query.key_bytes.max(query.name_bytes).max(INTEGER_BYTES));
     }
 
     /// Whether a pointer goes through the innermost container.

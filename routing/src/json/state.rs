@@ -40,7 +40,9 @@ impl State {
             State::ElementEnd => "expected `,` or `]`",
             State::MemberEnd => "expected `,` or `}`",
             State::End => "expected the end of the document",
-            State::NameText | State::StringText | State::Number(_) | State::Word(..) => "expected the rest of the token",
+            State::NameText | State::StringText | State::Number(_) | State::Word(..) => {
+                "expected the rest of the token"
+            }
         }
     }
 }

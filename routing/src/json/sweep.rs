@@ -14,7 +14,6 @@ use super::lanes::{Lanes, WIDTH};
 use super::number::Number;
 use super::stack::{Sight, Stack};
 use super::state::State;
-use super::word::Word;
 
 /// Shorter rests of a chunk are not worth a sweep.
 const WORTH: usize = 16;
@@ -29,6 +28,7 @@ pub(super) struct Swept {
 
 /// Sweeps from `at`, between tokens, as far as possible. At least one container is open; the `floor` outermost ones
 /// stay the innermost at no point, and no more than `limit` are ever open.
+#[inline(never)]
 pub(super) fn sweep(chunk: &[u8], mut at: usize, state: State, stack: &mut Stack, floor: usize, limit: usize) -> Swept {
     let mut sight = stack.sight();
     sight.least = sight.least.max(floor + 1);
@@ -102,11 +102,14 @@ fn step(bytes: &[u8; WIDTH], sight: Sight, expected: Expected) -> Result<Step, u
     let lanes = Lanes::load(bytes);
     let quotes = lanes.equal(b'"');
     let string = prefix_xor(quotes);
-    let low = lanes.at_most(b' ');
-    let blanks = lanes.equal(b' ');
-    // Other white space is rare in compact documents, and found with more work.
-    let spaces = if low == blanks { blanks } else { lanes.spaces() };
-    let foreign = lanes.equal(b'\\') | lanes.high() | (low & !spaces) | (spaces & !blanks & string);
+    let mut spaces = lanes.equal(b' ');
+    let mut foreign = lanes.foreign();
+    if foreign != 0 {
+        // Compact documents have no other white space; what a string has is foreign.
+        let gaps = lanes.spaces() & !string;
+        spaces |= gaps;
+        foreign &= !gaps;
+    }
     let clean = before(lowest(foreign)) & !string;
 
     let opens = lanes.either(b'{') & clean;
@@ -118,7 +121,8 @@ fn step(bytes: &[u8; WIDTH], sight: Sight, expected: Expected) -> Result<Step, u
     let Some(last) = structure.checked_ilog2() else {
         return Err(lowest(foreign).min(end).trailing_zeros() as usize % WIDTH);
     };
-    let stretch = u64::MAX >> (u64::BITS - 1 - last);
+    let last_bit = 1 << last;
+    let stretch = last_bit | before(last_bit);
     let scalars = !(string | quotes | structure | spaces) & stretch;
     let kinds = Kinds {
         gaps: spaces & !string,
@@ -137,7 +141,7 @@ fn step(bytes: &[u8; WIDTH], sight: Sight, expected: Expected) -> Result<Step, u
     if wrong & stretch != 0 || !kinds.are_scalars(bytes, lanes) {
         return Err(WIDTH);
     }
-    Ok(Step { bytes: last as usize + 1, sight, expected: follows.map(|ends| ends >> last & 1) })
+    Ok(Step { bytes: last as usize + 1, sight, expected: follows.map(|ends| u64::from(ends & last_bit != 0)) })
 }
 
 /// Walks the brackets: the containers in sight after them, where objects are innermost, and the bit of the bracket
@@ -154,6 +158,7 @@ fn nest(bytes: &[u8; WIDTH], opens: u64, closes: u64, mut sight: Sight) -> Resul
         let index = bit.trailing_zeros() as usize;
         // Braces have this bit, square brackets do not.
         let is_object = u64::from(bytes.get(index).copied().unwrap_or_default() >> 5 & 1);
+        let outer = sight.objects;
         if opens & bit != 0 {
             if sight.depth >= sight.most {
                 return Ok((sight, objects, bit));
@@ -170,7 +175,8 @@ fn nest(bytes: &[u8; WIDTH], opens: u64, closes: u64, mut sight: Sight) -> Resul
             sight.depth -= 1;
             sight.objects >>= 1;
         }
-        objects = objects & before(bit) | (sight.objects & 1).wrapping_neg() & !before(bit);
+        let has_changed = (outer ^ sight.objects) & 1;
+        objects ^= has_changed.wrapping_neg() & bit.wrapping_neg();
         brackets &= brackets - 1;
     }
     Ok((sight, objects, 0))
@@ -271,11 +277,11 @@ impl Expected {
 }
 
 fn is_scalar(text: &[u8]) -> bool {
-    let Some(first) = text.first() else { return false };
-    match (Number::starting(*first), Word::starting(*first)) {
-        (Some(mut number), _) => number.advance(text, 1) == Ok(text.len()) && number.is_complete(),
-        (_, Some(word)) => text == word.text(),
-        _ => false,
+    match text {
+        b"true" | b"false" | b"null" => true,
+        [first, ..] => Number::starting(*first)
+            .is_some_and(|mut number| number.advance(text, 1) == Ok(text.len()) && number.is_complete()),
+        [] => false,
     }
 }
 

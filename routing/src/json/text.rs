@@ -1,21 +1,17 @@
 //! A decoded string or number that may matter, kept up to the length at which it no longer can.
 
 /// Bytes, cut off one past the limit: that one says the text is too long.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Text {
     bytes: Vec<u8>,
     limit: usize,
 }
 
 impl Text {
-    /// Room for `longest` bytes and the one too many, so that scanning never allocates.
-    pub(super) fn with_room(longest: usize) -> Self {
-        Self { bytes: Vec::with_capacity(longest.saturating_add(1)), limit: longest }
-    }
-
-    /// Starts over, with another limit.
-    pub(super) fn restart(&mut self, limit: usize) {
+    /// A text of at most `limit` bytes; `room` is the largest limit there will be, so that memory is asked for once.
+    pub(super) fn restart(&mut self, limit: usize, room: usize) {
         self.bytes.clear();
+        self.bytes.reserve_exact(room.saturating_add(1));
         self.limit = limit;
     }
 

@@ -81,6 +81,11 @@ pub(super) struct Run {
 pub(super) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
     let mut any_high = 0;
     loop {
+        while let Some(bytes) = chunk.get(at..).and_then(<[u8]>::first_chunk)
+            && Lanes::load(bytes).is_plain()
+        {
+            at += WIDTH;
+        }
         let window = Window::load(chunk, at);
         let offset = at - window.start;
         let (stops, high) = if offset < WIDTH { (window.stops >> offset, window.high >> offset) } else { (0, 0) };
