@@ -74,7 +74,7 @@ impl Replies {
             Some(Event::RequestHeaders(_)) => {
                 self.waiting.push_back(Reply::RequestHeaders(HeadersResponse::default()));
             }
-            Some(Event::RequestBody(body)) if self.echoes => self.echo(body),
+            Some(Event::RequestBody(body)) if self.echoes => echo(body, &mut self.waiting),
             Some(Event::RequestBody(_)) => self.waiting.push_back(Reply::RequestBody(BodyResponse::default())),
             Some(Event::RequestTrailers(_)) => {
                 self.waiting.push_back(Reply::RequestTrailers(TrailersResponse::default()));
@@ -82,15 +82,6 @@ impl Replies {
             // The benchmark's Envoy is told to send nothing of the response.
             Some(Event::ResponseHeaders(_) | Event::ResponseBody(_) | Event::ResponseTrailers(_)) | None => (),
         }
-    }
-
-    fn echo(&mut self, HttpBody { mut body, end_of_stream, .. }: HttpBody) {
-        while body.len() > PIECE {
-            let rest = body.split_off(PIECE);
-            self.waiting.push_back(piece(body, false));
-            body = rest;
-        }
-        self.waiting.push_back(piece(body, end_of_stream));
     }
 }
 
@@ -111,9 +102,54 @@ impl Stream for Replies {
     }
 }
 
+/// Sends a chunk back: as it is where it may be, otherwise copied once, piece by piece.
+fn echo(HttpBody { body, end_of_stream, .. }: HttpBody, waiting: &mut VecDeque<Reply>) {
+    if body.len() <= PIECE {
+        waiting.push_back(piece(body, end_of_stream));
+        return;
+    }
+    let mut pieces = body.chunks(PIECE).peekable();
+    while let Some(bytes) = pieces.next() {
+        waiting.push_back(piece(bytes.to_vec(), end_of_stream && pieces.peek().is_none()));
+    }
+}
+
 fn piece(body: Vec<u8>, end_of_stream: bool) -> Reply {
     let streamed = StreamedBodyResponse { body, end_of_stream, ..Default::default() };
     let mutation = BodyMutation { mutation: Some(Mutation::StreamedResponse(streamed)) };
     let response = CommonResponse { body_mutation: Some(mutation), ..Default::default() };
     Reply::RequestBody(BodyResponse { response: Some(response) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_goes_back_whole_in_pieces_that_envoy_takes() {
+        for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE, 1_000_000] {
+            let body: Vec<u8> = (0..length).map(|index| index as u8).collect();
+            let sent = pieces_of(HttpBody { body: body.clone(), end_of_stream: true, ..Default::default() });
+            assert!(sent.iter().all(|piece| piece.body.len() <= PIECE), "{length}");
+            assert_eq!(sent.iter().flat_map(|piece| piece.body.clone()).collect::<Vec<_>>(), body);
+            let ends: Vec<bool> = sent.iter().map(|piece| piece.end_of_stream).collect();
+            let (last, others) = ends.split_last().unwrap();
+            assert!(*last && others.iter().all(|end| !end), "{length}: {ends:?}");
+        }
+    }
+
+    fn pieces_of(body: HttpBody) -> Vec<StreamedBodyResponse> {
+        let mut waiting = VecDeque::new();
+        echo(body, &mut waiting);
+        let streamed = waiting.into_iter().map(|reply| match reply {
+            Reply::RequestBody(BodyResponse { response: Some(CommonResponse { body_mutation: Some(sent), .. }) }) => {
+                match sent.mutation {
+                    Some(Mutation::StreamedResponse(piece)) => piece,
+                    other => panic!("{other:?}"),
+                }
+            }
+            other => panic!("{other:?}"),
+        });
+        streamed.collect()
+    }
 }
