@@ -19,7 +19,7 @@ pub(crate) fn facts() -> Result<Facts> {
     Ok(vec![
         ("CPU", cpu()),
         ("kernel", read("/proc/sys/kernel/osrelease")),
-        ("load average before", read("/proc/loadavg")),
+        ("load average before", load_average()),
         ("Envoy", envoy_version(&run(&artifacts::envoy()?, &["--version"]))),
         ("cellgate", run(&artifacts::cellgate()?, &["--version"])),
         ("commit", run(Path::new("git"), &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])),
@@ -27,6 +27,11 @@ pub(crate) fn facts() -> Result<Facts> {
         ("no-op module", size(&bench_module("cellgate_bench_noop.wasm")?)?),
         ("copying module", size(&bench_module("cellgate_bench_copy.wasm")?)?),
     ])
+}
+
+/// Who else was at work: runnable threads on average over 1, 5 and 15 minutes.
+pub(crate) fn load_average() -> String {
+    read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
 fn cpu() -> String {

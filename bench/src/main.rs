@@ -71,11 +71,12 @@ async fn unless_interrupted(bench: impl Future<Output = Result<ExitCode>>) -> Re
 }
 
 async fn bench(effort: Effort) -> Result<ExitCode> {
-    let facts = machine::facts()?;
+    let mut facts = machine::facts()?;
     eprintln!("starting {} Envoys", variants::Variant::ALL.len());
     let mut stage = Stage::start().await?;
     let rows = measure::measure(&mut stage, effort).await;
     drop(stage);
+    facts.push(("load average after", machine::load_average()));
     let report = Report { facts, effort, rows: &rows };
     let markdown = report.markdown();
     let directory = artifacts::checkout().join("target/bench");
