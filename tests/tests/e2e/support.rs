@@ -1,7 +1,9 @@
 //! What several modules need: bodies, and questions about the whole stack.
 
 use cellgate_tests::client::Response;
+use cellgate_tests::options::sample_config;
 use cellgate_tests::stack::Stack;
+use cellgate_tests::wait;
 use serde_json::{Value, json};
 
 /// `{"tenant":{"id":TENANT},"x":"ppp…"}` of exactly `size` bytes.
@@ -53,6 +55,20 @@ pub(crate) fn undecided_to(cell: &'static str) -> impl FnOnce(&mut Value) + Send
             .expect("routes");
         *last = json!({"match": {"prefix": "/"}, "route": {"cluster": cell}});
     }
+}
+
+/// Gives the service a policy of its own, so that it routes what the filter defers in one piece: encoded bodies.
+pub(crate) async fn service_sends_encoded_to(stack: &Stack, cell: &str) {
+    let mut config = sample_config();
+    config["policy"] = json!({"body_encoded": {"use": cell}});
+    stack.ext_proc().write_config(&config.to_string()).unwrap();
+    wait_for_metric(stack, r#"cellgate_config_reloads_total{result="ok"}"#, 1.0).await;
+}
+
+/// Waits until a metric of the service has reached a value.
+pub(crate) async fn wait_for_metric(stack: &Stack, series: &str, value: f64) {
+    let reached = || async { Ok((stack.ext_proc().metric(series).await? >= value).then_some(())) };
+    wait::until(&format!("{series} to be {value}"), reached).await.unwrap();
 }
 
 /// The connection manager in a bootstrap.

@@ -1,0 +1,51 @@
+//! Where a way comes to another decision than the corpus names, and why.
+
+use cellgate_routing::Router;
+use cellgate_tests::corpus::Case;
+
+use super::table::Verdict;
+use super::{Framing, Way, native};
+
+const IN_ENVOY: &[Way] = &[Way::TwoTiers, Way::Filter, Way::Buffered, Way::Streamed];
+
+/// Cases that come to something else than the corpus names.
+struct Exception {
+    ways: &'static [Way],
+    cases: &'static [&'static str],
+    /// What comes of them. `None`: they are not run.
+    instead: Option<&'static str>,
+}
+
+const EXCEPTIONS: &[Exception] = &[
+    // `limits.stream_bytes` is kept by the service, which stops reading there. The core would read on.
+    Exception { ways: &[Way::Core], cases: &["size: key beyond what the service holds"], instead: None },
+    // Envoy's HTTP/1 codec refuses methods it does not know.
+    Exception { ways: IN_ENVOY, cases: &["head: unknown method"], instead: Some("400 envoy") },
+    // Envoy answers gRPC calls with 200 and a status in `grpc-status`.
+    Exception {
+        ways: IN_ENVOY,
+        cases: &["type: \"application/grpc\"", "type: \"application/grpc+json\""],
+        instead: Some("200 content_type_unsupported"),
+    },
+];
+
+/// What must come of a case. `None`: it cannot be run this way.
+pub(super) fn wanted(way: Way, case: &Case, router: &Router) -> Option<Verdict> {
+    let applies = |exception: &&Exception| exception.ways.contains(&way) && exception.cases.contains(&&*case.name);
+    if let Some(exception) = EXCEPTIONS.iter().find(applies) {
+        let (outcome, reason) = exception.instead?.split_once(' ')?;
+        return Some(Verdict::new(outcome, reason));
+    }
+    let outcome = match case.expect.outcome.as_str() {
+        "slot" => native::cell_of_slot(router, case),
+        outcome => outcome.to_owned(),
+    };
+    Some(Verdict::new(outcome, &case.expect.reason))
+}
+
+/// Whether the filter may leave a case to the service: only what it must not hold, and what it cannot read.
+pub(super) fn may_defer(case: &Case, framing: Framing) -> bool {
+    let inspect_bytes = 32 * super::KIB as usize;
+    let length = case.body.as_ref().map_or(0, Vec::len);
+    case.expect.reason == "body_encoded" || length > inspect_bytes || framing == Framing::Chunked
+}

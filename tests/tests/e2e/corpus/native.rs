@@ -1,0 +1,95 @@
+//! The core without any transport.
+
+use cellgate_routing::{CellId, Config, Decision, Opening, Outcome, Reading, Router, Tier, headers};
+use cellgate_tests::corpus::{Case, config};
+
+use super::Framing;
+use super::table::Verdict;
+
+/// How a body is handed to the core.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cut {
+    /// In one piece.
+    Whole,
+    /// In pieces of one byte, or of a few if it is long.
+    Pieces,
+    /// In pieces, decided as soon as the key is known, the rest watched by the guard.
+    Guarded,
+}
+
+impl Cut {
+    /// The ways to cut a case's body. The long ones take seconds in a debug build, so they are read one way only.
+    pub(super) fn of(case: &Case) -> &'static [Cut] {
+        let length = case.body.as_ref().map_or(0, Vec::len);
+        if length > 100_000 { &[Cut::Guarded] } else { &[Cut::Whole, Cut::Pieces, Cut::Guarded] }
+    }
+}
+
+/// The corpus' configuration, as the last tier runs it.
+pub(super) fn router() -> Router {
+    Router::new(Config::from_json(&config().to_string(), "corpus").unwrap(), Tier::Service)
+}
+
+/// What the core says.
+pub(super) fn decide(router: &Router, case: &Case, framing: Framing, cut: Cut) -> Verdict {
+    let body = case.body.as_deref().unwrap_or_default();
+    let bodiless = case.body.is_none() || (body.is_empty() && framing == Framing::ContentLength);
+    let pieces = body.chunks(body.len().div_ceil(40 * 1024).max(1));
+    let decision = match (router.open(head(case, framing).as_slice(), bodiless), cut) {
+        (Opening::Decided(decision), _) => decision,
+        (Opening::Read(reading), Cut::Whole) => read(reading, [body]),
+        (Opening::Read(reading), Cut::Pieces) => read(reading, pieces),
+        (Opening::Read(reading), Cut::Guarded) => guard(reading, pieces),
+    };
+    match decision.outcome {
+        Outcome::Cell(cell) => Verdict::new(router.config().cell_name(cell), decision.reason.label()),
+        Outcome::Reject(status) => Verdict::new(status.to_string(), decision.reason.label()),
+        Outcome::Defer | Outcome::Pass => Verdict::new(decision.outcome.label(), decision.reason.label()),
+    }
+}
+
+/// The cell to which the core's placement sends a case whose key has only a slot.
+pub(super) fn cell_of_slot(router: &Router, case: &Case) -> String {
+    let verdict = decide(router, case, Framing::ContentLength, Cut::Whole);
+    assert_eq!(verdict.reason, "slot", "{}", case.name);
+    let cells = router.config().cells.len();
+    let known = (0..cells).any(|cell| router.config().cell_name(CellId(cell as u16)) == verdict.outcome);
+    assert!(known, "{}: {verdict}", case.name);
+    verdict.outcome
+}
+
+/// The head as a tier shows it to the core: names in lower case, pseudo-headers, no reserved header.
+fn head(case: &Case, framing: Framing) -> Vec<(String, Vec<u8>)> {
+    let mut head = vec![(":method".into(), case.method.into()), (":path".into(), case.path.clone().into_bytes())];
+    let sent = case.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+    head.extend(sent.filter(|(name, _)| !headers::is_reserved(name.as_bytes(), "x-cell")));
+    if let (Some(body), Framing::ContentLength) = (&case.body, framing) {
+        head.push(("content-length".into(), body.len().to_string().into_bytes()));
+    }
+    head
+}
+
+fn read<'a>(mut reading: Reading, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decision {
+    for piece in pieces {
+        if let Err(decision) = reading.push(piece) {
+            return decision;
+        }
+    }
+    reading.finish()
+}
+
+fn guard<'a>(mut reading: Reading, mut pieces: impl Iterator<Item = &'a [u8]>) -> Decision {
+    while let Some(piece) = pieces.next() {
+        if let Err(decision) = reading.push(piece) {
+            return decision;
+        }
+        reading = match reading.settle() {
+            Err(undecided) => undecided,
+            Ok((decision, mut guard)) => {
+                let watched = pieces.try_for_each(|piece| guard.push(piece)).and_then(|()| guard.finish());
+                return watched.err().unwrap_or(decision);
+            }
+        };
+    }
+    reading.finish()
+}

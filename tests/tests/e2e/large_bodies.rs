@@ -1,0 +1,72 @@
+//! Bodies beyond what the filter may hold: any size, bounded memory, unchanged bytes.
+
+use std::time::Instant;
+
+use cellgate_tests::client::Request;
+use cellgate_tests::options::Options;
+use cellgate_tests::sha256;
+use cellgate_tests::stack::Stack;
+
+use crate::bodies::key_at;
+use crate::support::{arrived, code, key_last, service_sends_encoded_to};
+use crate::upload::{Framing, Upload};
+
+/// What bodies of 5 MB, one after the other, may add to the service's peak memory: each is held once until its key is
+/// found. Eight of them kept would be 40 MB.
+const ALLOWED_KIB: u64 = 16 * 1024;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_5_mb_with_a_late_key_is_routed_in_bounded_memory() {
+    let stack = Stack::start(Options::default().buffer_limit(32 * 1024)).await;
+    let before = peak_memory(&stack);
+    let body = key_at(4_900_000, 5_000_000, "}");
+    for (number, framing) in Framing::ALL.into_iter().chain(Framing::ALL).enumerate() {
+        let start = Instant::now();
+        let answer = upload(&stack, framing, &body).await;
+        assert_eq!((answer.cell(), answer.sha256()), ("cell-b", sha256(&body)), "{framing:?}");
+        // A stall would last until a timeout ends it, at the earliest after 10 s.
+        assert!(start.elapsed().as_secs() < 8, "{framing:?}: {:?}", start.elapsed());
+        assert_eq!(stack.ext_proc_streams().await, number as u64 + 1);
+    }
+    let used = peak_memory(&stack) - before;
+    assert!(used < ALLOWED_KIB, "{used} KiB");
+    let held = stack.ext_proc().metric("cellgate_held_bytes").await.unwrap();
+    assert_eq!(held, 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_of_20_mb_without_a_key_is_refused_at_the_limit() {
+    let stack = Stack::start(Options::default().buffer_limit(32 * 1024)).await;
+    let body = key_last("acme", 20_000_000);
+    for framing in Framing::ALL {
+        let answer = upload(&stack, framing, body.as_bytes()).await;
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (413, "body_too_large"), "{framing:?}");
+    }
+    assert_eq!(arrived(&stack), 0);
+    assert_eq!(stack.admin().stat("http.in.downstream_rq_too_large").await.unwrap(), 0, "Envoy's own 413");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deferred_body_in_one_piece_keeps_its_content_length() {
+    let stack = Stack::start(Options::default()).await;
+    service_sends_encoded_to(&stack, "cell-c").await;
+    let request = Request::post("/").json("\u{1f}not really gzip").header("content-encoding", "gzip");
+    for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+        assert_eq!((answer.cell(), answer.received("content-length")), ("cell-c", vec!["16".to_owned()]));
+        assert_eq!(answer.sha256(), sha256("\u{1f}not really gzip".as_bytes()));
+    }
+    assert_eq!(stack.ext_proc_streams().await, 2);
+}
+
+async fn upload(stack: &Stack, framing: Framing, body: &[u8]) -> cellgate_tests::client::Response {
+    let mut upload = Upload::open(stack, framing, "/", body.len()).await;
+    upload.send(body).await;
+    upload.finish().await.unwrap_or_else(|error| panic!("{framing:?}: {error:#}"))
+}
+
+/// The most memory the service has had, in KiB.
+fn peak_memory(stack: &Stack) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", stack.ext_proc().pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}

@@ -1,0 +1,138 @@
+//! The service dies, freezes, drains or is too busy: the client gets a named answer, no cell gets the request, and the
+//! next request finds everything as it should be.
+
+use std::time::Duration;
+
+use cellgate_tests::client::Response;
+use cellgate_tests::options::{BodyMode, Chain, Options};
+use cellgate_tests::process::Signal;
+use cellgate_tests::sha256;
+use cellgate_tests::stack::Stack;
+
+use crate::bodies::key_at;
+use crate::support::{arrived, code, key_first, key_last, wait_for_metric};
+use crate::upload::{Framing, Upload};
+
+const SIZE: usize = 200_000;
+
+fn two_tiers() -> Options {
+    Options::default().buffer_limit(32 * 1024)
+}
+
+fn buffered() -> Options {
+    Options::default().chain(Chain::Service(BodyMode::Buffered))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_killed_in_flight_is_an_error_and_the_next_request_is_routed() {
+    for options in [two_tiers(), buffered()] {
+        let stack = Stack::start(options).await;
+        for framing in Framing::ALL {
+            let upload = in_flight(&stack, framing, "/killed").await;
+            stack.ext_proc().kill();
+            assert_eq!(upload.response().await.unwrap().status, 500, "{framing:?}");
+            assert_eq!(arrived(&stack), 0);
+            stack.ext_proc().restart().await.unwrap();
+        }
+        assert!(stack.envoy().access_line("/killed").await.text("details").starts_with("ext_proc_error"));
+        routed(&stack).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_frozen_in_flight_is_noticed_and_the_next_request_is_routed() {
+    // A stream is ended by the connection's keep-alive, 7 s at most; one message by its own timeout.
+    let cases = [(two_tiers(), 500), (buffered().message_timeout(Duration::from_millis(300)), 504)];
+    for (options, status) in cases {
+        let stack = Stack::start(options).await;
+        let mut upload = in_flight(&stack, Framing::Http1, "/frozen").await;
+        stack.ext_proc().signal(Signal::STOP).unwrap();
+        upload.send(&late_key().as_bytes()[SIZE / 2..]).await;
+        assert_eq!(upload.finish().await.unwrap().status, status);
+        assert_eq!(arrived(&stack), 0);
+        assert!(stack.envoy().access_line("/frozen").await.text("details").starts_with("ext_proc_error"));
+        stack.ext_proc().signal(Signal::CONT).unwrap();
+        routed(&stack).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_never_came_is_an_error_for_deferred_requests_alone() {
+    let stack = Stack::start(two_tiers()).await;
+    stack.ext_proc().kill();
+    assert_eq!(stack.post_json("/", key_first("acme", SIZE)).await.cell(), "cell-b", "the filter needs no service");
+    assert_eq!(stack.post_json("/", late_key()).await.status, 500);
+    assert_eq!(arrived(&stack), 1);
+    stack.ext_proc().restart().await.unwrap();
+    routed(&stack).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_does_not_come_in_time_is_answered_408() {
+    for options in [two_tiers(), buffered()] {
+        let stack = Stack::start(options.service_option("--decision-timeout", "300ms")).await;
+        for framing in Framing::ALL {
+            let answer = in_flight(&stack, framing, "/late").await.response().await.unwrap();
+            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (408, "deadline_exceeded"), "{framing:?}");
+        }
+        assert_eq!(arrived(&stack), 0);
+        routed(&stack).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_beyond_the_byte_budget_is_answered_503() {
+    let stack = Stack::start(two_tiers().service_option("--max-held-bytes", "256KiB")).await;
+    for framing in Framing::ALL {
+        let answer = send(&stack, framing, key_last("acme", 1_000_000).as_bytes()).await;
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (503, "overloaded"), "{framing:?}");
+        assert_eq!(answer.header("retry-after"), Some("1"));
+    }
+    assert_eq!(arrived(&stack), 0);
+    // What was held is free again, and a long body with a key within the budget needs no more of it.
+    let body = key_at(100_000, 1_000_000, "}");
+    assert_eq!(send(&stack, Framing::Http1, &body).await.cell(), "cell-b");
+    assert_eq!(stack.ext_proc().metric("cellgate_held_bytes").await.unwrap(), 0.0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_in_flight_during_a_drain_completes() {
+    for options in [two_tiers(), buffered()] {
+        let stack = Stack::start(options).await;
+        let mut upload = in_flight(&stack, Framing::Http1, "/drained").await;
+        stack.ext_proc().signal(Signal::TERM).unwrap();
+        let unready = || async { Ok((stack.ext_proc().get("/readyz").await?.status == 503).then_some(())) };
+        cellgate_tests::wait::until("the drain to begin", unready).await.unwrap();
+        upload.send(&late_key().as_bytes()[SIZE / 2..]).await;
+        let answer = upload.finish().await.unwrap();
+        assert_eq!((answer.cell(), answer.sha256()), ("cell-b", sha256(late_key().as_bytes())));
+        assert_eq!(stack.ext_proc().ended().await.unwrap(), Some(0));
+    }
+}
+
+fn late_key() -> String {
+    key_last("acme", SIZE)
+}
+
+/// Sends half of a body whose key is at its end, and waits until the service has the request.
+async fn in_flight(stack: &Stack, framing: Framing, path: &str) -> Upload {
+    let mut upload = Upload::open(stack, framing, path, SIZE).await;
+    upload.send(&late_key().as_bytes()[..SIZE / 2]).await;
+    wait_for_metric(stack, "cellgate_streams_open", 1.0).await;
+    upload
+}
+
+async fn send(stack: &Stack, framing: Framing, body: &[u8]) -> Response {
+    let mut upload = Upload::open(stack, framing, "/", body.len()).await;
+    upload.send(&body[..1_000]).await;
+    upload.send(&body[1_000..]).await;
+    upload.finish().await.unwrap_or_else(|error| panic!("{framing:?}: {error:#}"))
+}
+
+/// The service decides again.
+async fn routed(stack: &Stack) {
+    let streams = stack.ext_proc_streams().await;
+    let answer = stack.post_json("/", late_key()).await;
+    assert_eq!((answer.cell(), answer.sha256()), ("cell-b", sha256(late_key().as_bytes())));
+    assert_eq!(stack.ext_proc_streams().await, streams + 1);
+}
