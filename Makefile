@@ -52,8 +52,9 @@ lint: need ## clippy, natively and for the filter's target, without a warning
 	@cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	@scripts/cargo-wasm.sh clippy --locked -p cellgate-filter -- -D warnings
 
-doc: need ## the API documentation, without a warning
-	@RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --all-features
+# Private items are documented, so links to them are right.
+doc: need ## the code's documentation, private items too, without a warning
+	@RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --locked --workspace --no-deps --all-features --document-private-items
 
 deny: need ## licences and sources of the dependencies
 	@scripts/cargo-deny.sh
