@@ -4,11 +4,13 @@
 //! the rest is a row of choices that the property tests' generator makes a document from.
 #![no_main]
 
+#[path = "../../routing/tests/support/document.rs"]
+mod document;
 #[path = "../../routing/tests/support/oracle.rs"]
 mod oracle;
 
+use document::Choices;
 use libfuzzer_sys::fuzz_target;
-use oracle::document::Choices;
 use oracle::{expected, scanned};
 
 fuzz_target!(|input: &[u8]| {

@@ -112,7 +112,7 @@ mod tests {
                     let lanes = Lanes::load(&bytes);
                     assert_eq!(lanes.equal(b'"'), naive(&bytes, |byte| byte == b'"'));
                     assert_eq!(lanes.either(b'{'), naive(&bytes, |byte| byte == b'{' || byte == b'['));
-                    let is_foreign = |byte| byte == b'\\' || byte < b' ' || byte >= 0x80;
+                    let is_foreign = |byte| byte == b'\\' || !(b' '..0x80).contains(&byte);
                     assert_eq!(lanes.foreign(), naive(&bytes, is_foreign));
                     assert_eq!(lanes.digits(), naive(&bytes, |byte| byte.is_ascii_digit()));
                     let is_stop = |byte| byte == b'"' || byte == b'\\' || byte < b' ';

@@ -1,8 +1,9 @@
 //! Hostile documents, made from a row of choices: property tests shrink the choices, the fuzzer evolves them.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 use cellgate_routing::Duplicates;
 
-use super::Query;
+use crate::oracle::Query;
 
 /// Names that documents use and pointers look for, so that they meet often.
 const NAMES: &[&str] = &[

@@ -1,6 +1,7 @@
 //! RFC 8259 by recursive descent over the whole document: slow, plain, and written without a look at the scanner.
 //!
 //! It exists to say *where* and *why* a document is wrong; whether it is wrong is checked against serde_json.
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 use cellgate_routing::Reason;
 

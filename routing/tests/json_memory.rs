@@ -1,0 +1,84 @@
+//! What the scanner allocates: a fixed number of small pieces, whatever the body is and however it is cut.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+use std::sync::Arc;
+
+use cellgate_routing::Duplicates;
+use cellgate_routing::body::{BodyScanner, Candidate};
+use cellgate_routing::json::{JsonQuery, JsonScanner};
+
+thread_local! {
+    static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+/// The system's allocator, counting each thread's pieces and bytes.
+struct Counting;
+
+#[allow(unsafe_code, reason = "an allocator cannot be written without; every call is passed on as it is")]
+// SAFETY: the system's allocator keeps the contract, and counting allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let _ = ALLOCATIONS.try_with(|all| all.set((all.get().0 + 1, all.get().1 + layout.size())));
+        // SAFETY: as above.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        // SAFETY: as above.
+        unsafe { System.dealloc(pointer, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+/// The pieces and bytes that `work` asks for.
+fn allocated<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
+    let before = ALLOCATIONS.get();
+    let value = work();
+    let after = ALLOCATIONS.get();
+    (after.0 - before.0, after.1 - before.1, value)
+}
+
+fn scanner() -> JsonScanner {
+    let pointer = "/tenant/id".parse().unwrap();
+    JsonScanner::new(Arc::new(JsonQuery::new(vec![pointer], Duplicates::Reject, 64, 256)))
+}
+
+/// A body with everything in it, many times over.
+fn rest() -> String {
+    let item = r#"{"a\u0041":"text \n ünïcode 😀","b":[1,-2.5e3,true,null,{}],"tenant":{"id":"not this one"}}"#;
+    format!("\"items\":[{}],\"t\\u0065nan\":1,\"tenants\":\"{}\"}}", [item; 100].join(","), "x".repeat(5000))
+}
+
+#[test]
+fn nothing_is_allocated_once_the_key_is_captured() {
+    let rest = rest();
+    for size in [1, 7, 64, 1000, rest.len()] {
+        let mut scanner = scanner();
+        // The name is cut, so that the room for text is asked for.
+        scanner.push(b"{\"ten").unwrap();
+        scanner.push(b"ant\":{\"id\":\"ac").unwrap();
+        scanner.push(b"me\"},").unwrap();
+        assert_eq!(scanner.candidate(0), Candidate::Found("acme"));
+        let (pieces, _, ()) = allocated(|| rest.as_bytes().chunks(size).for_each(|chunk| scanner.push(chunk).unwrap()));
+        assert_eq!(pieces, 0, "chunks of {size}");
+        scanner.finish().unwrap();
+    }
+}
+
+#[test]
+fn a_long_value_takes_no_more_room_than_a_key_may() {
+    let (pieces, bytes, scanner) = allocated(|| {
+        let mut scanner = scanner();
+        scanner.push(b"{\"tenant\":{\"id\":\"").unwrap();
+        (0..10_000).for_each(|_| scanner.push(b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\\u0041").unwrap());
+        scanner.push(b"\"}}").unwrap();
+        scanner.finish().unwrap();
+        scanner
+    });
+    assert_eq!(scanner.candidate(0), Candidate::Unusable(cellgate_routing::Reason::KeyTooLong));
+    assert!(pieces < 30 && bytes < 4096, "{pieces} pieces, {bytes} bytes, the query included");
+}
