@@ -182,6 +182,17 @@ async fn long_values_are_read_to_their_end() {
     }
 }
 
+/// RFC 9113, 8.2.3 lets a client cut its cookies into several fields.
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_may_come_in_crumbs() {
+    for chain in CHAINS {
+        let stack = Stack::start(options(chain)).await;
+        let request = Request::get("/").header("cookie", "a=b").header("cookie", "tenant=acme").header("cookie", "c=d");
+        assert_eq!(stack.send(&request).await.cell(), "cell-b", "{chain:?}");
+        assert_eq!(stack.send_h2(&request).await.cell(), "cell-b", "{chain:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn two_of_what_may_be_there_once_are_a_conflict() {
     for chain in CHAINS {

@@ -1,5 +1,6 @@
 //! The end-to-end suite: one behaviour a module, one binary to link. `make test` runs it against Envoy.
 
+mod ambiguous_lengths;
 mod bodies;
 mod client_aborts;
 mod corpus;
