@@ -1,12 +1,14 @@
 //! Tunnels have no body to wait for: they are decided from the head at once, or refused.
 
 use bytes::Bytes;
-use cellgate_tests::client::{Http1, Request};
+use cellgate_tests::client::{Http1, Request, latin1};
 use cellgate_tests::options::{BodyMode, Chain, Options};
-use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
+use cellgate_tests::{ports, sha256};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
 
-use crate::support::{arrived, code};
+use crate::support::{arrived, bytes_read, code, read_by_envoy};
 
 fn websocket(method: &str) -> Request {
     Request::new(method, "/socket")
@@ -129,6 +131,37 @@ async fn an_upgrade_that_envoy_does_not_accept_reaches_no_cell() {
     let request = websocket("GET").header("x-tenant-id", "acme");
     assert_eq!(stack.send(&request).await.status, 403);
     assert_eq!(arrived(&stack), 0);
+}
+
+/// An upgrade may be ignored (RFC 9110, 7.8). If the body went along, a cell that does so would read one that nobody has
+/// looked into: here, of another tenant. Envoy keeps it back until the cell agrees to the upgrade, and this relies on it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_that_ignores_an_upgrade_gets_no_body() {
+    let cell = TcpListener::bind(ports::ANY).await.unwrap();
+    let port = cell.local_addr().unwrap().port();
+    let options = Options::default().upgrades(&["websocket", "custom"]).adjust(move |bootstrap| {
+        for cluster in bootstrap["static_resources"]["clusters"].as_array_mut().unwrap() {
+            if cluster["name"] == "cell-c" {
+                let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
+                endpoint["address"]["socket_address"]["port_value"] = port.into();
+            }
+        }
+    });
+    let stack = Stack::start(options).await;
+    for protocol in ["websocket", "custom"] {
+        let before = bytes_read(&stack).await;
+        let request = Request::post("/").header("connection", "upgrade").header("upgrade", protocol);
+        let wire = request.header("x-tenant-id", "globex").json(r#"{"tenant":{"id":"acme"}}"#).to_http1();
+        let mut client = stack.connect().await;
+        client.write(&wire).await.unwrap();
+        read_by_envoy(&stack, before + wire.len()).await;
+        let (mut connection, _) = cell.accept().await.unwrap();
+        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+        client.response("POST").await.unwrap();
+        let mut received = Vec::new();
+        connection.read_to_end(&mut received).await.unwrap();
+        assert!(received.ends_with(b"\r\n\r\n"), "{}", latin1(&received));
+    }
 }
 
 /// In BUFFERED mode Envoy would wait for the end of the tunnel.
