@@ -4,11 +4,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderMap, HeaderValue, Request, Version};
 use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::TokioIo;
 
 use super::ledger::Entry;
+use super::service::is_whole;
 
 /// Sends every byte of an upgraded connection back until the other side ends it.
 pub(super) async fn echo_bytes(request: Request<Incoming>) {
@@ -23,14 +24,15 @@ pub(super) async fn echo_bytes(request: Request<Incoming>) {
 #[derive(Debug)]
 pub(super) struct GrpcEcho {
     incoming: Incoming,
+    version: Version,
     entry: Entry,
     received: u64,
     ended: bool,
 }
 
 impl GrpcEcho {
-    pub(super) fn new(incoming: Incoming, entry: Entry) -> Self {
-        Self { incoming, entry, received: 0, ended: false }
+    pub(super) fn new(incoming: Incoming, version: Version, entry: Entry) -> Self {
+        Self { incoming, version, entry, received: 0, ended: false }
     }
 
     fn end(&mut self) -> Frame<Bytes> {
@@ -57,6 +59,7 @@ impl Body for GrpcEcho {
         let frame = match ready!(Pin::new(&mut self.incoming).poll_frame(context)) {
             Some(Ok(frame)) if frame.is_data() => frame,
             Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+            None if !is_whole(&self.incoming, self.version) => return Poll::Ready(None),
             Some(Ok(_)) | None => self.end(),
         };
         self.received += frame.data_ref().map_or(0, |data| data.len() as u64);

@@ -3,12 +3,13 @@
 use std::future::pending;
 use std::sync::Arc;
 
+use anyhow::{Result, ensure};
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Empty, Full};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use sha2::{Digest, Sha256};
 
 use super::echo::{GrpcEcho, echo_bytes};
@@ -19,23 +20,23 @@ use super::{Reading, SERVED_BY, Shared};
 pub(super) type Reply = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
 /// Answers a request, or fails when its body breaks off.
-pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Result<Reply, hyper::Error> {
+pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Result<Reply> {
     let positions = cell.switches.now();
     let (head, body) = request.into_parts();
     let mut entry = cell.ledger.enter(Seen::open(&head));
-    let bodiless = head.method == Method::HEAD;
+    let (bodiless, version) = (head.method == Method::HEAD, head.version);
     let mut reply = if is_tunnel(&head) {
         entry.complete(String::new(), Vec::new());
         tunnel(Request::from_parts(head, body))
     } else if is_grpc(&head) {
-        let mut reply = Response::new(GrpcEcho::new(body, entry).boxed_unsync());
+        let mut reply = Response::new(GrpcEcho::new(body, version, entry).boxed_unsync());
         reply.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         reply
     } else {
         match positions.reading {
             Reading::Never => pending().await,
             Reading::Early => describe(entry.seen(), &cell),
-            Reading::Whole => read_then_describe(&cell, body, &mut entry).await?,
+            Reading::Whole => read_then_describe(&cell, body, version, &mut entry).await?,
         }
     };
     if bodiless {
@@ -49,14 +50,15 @@ pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Res
     Ok(reply)
 }
 
-async fn read_then_describe(cell: &Shared, body: Incoming, entry: &mut Entry) -> Result<Reply, hyper::Error> {
-    let (sha256, trailers) = read(body, entry).await?;
+async fn read_then_describe(cell: &Shared, mut body: Incoming, version: Version, entry: &mut Entry) -> Result<Reply> {
+    let (sha256, trailers) = read(&mut body, entry).await?;
+    ensure!(is_whole(&body, version), "the stream was reset");
     let reply = describe(entry.complete(sha256, trailers), cell);
     Ok(with_status(reply, cell.switches.status()))
 }
 
 /// Reads a body to its end: its hash and its trailers. Memory stays at one frame.
-async fn read(mut body: Incoming, entry: &mut Entry) -> Result<(String, Vec<(String, String)>), hyper::Error> {
+async fn read(body: &mut Incoming, entry: &mut Entry) -> Result<(String, Vec<(String, String)>)> {
     let mut hash = Sha256::new();
     let mut count = 0;
     let mut trailers = HeaderMap::new();
@@ -71,6 +73,14 @@ async fn read(mut body: Incoming, entry: &mut Entry) -> Result<(String, Vec<(Str
         }
     }
     Ok((crate::hex(&hash.finalize()), fields(&trailers)))
+}
+
+/// Whether a body that has no more frames was received to its last byte.
+///
+/// A stream reset with NO_ERROR looks like the end of the body in hyper, and this is how Envoy 1.36 passes a request
+/// on that its client has given up. In HTTP/1.1 a body that breaks off is always an error.
+pub(super) fn is_whole(body: &Incoming, version: Version) -> bool {
+    version != Version::HTTP_2 || body.is_end_stream()
 }
 
 fn describe(seen: &Seen, cell: &Shared) -> Reply {
