@@ -136,8 +136,8 @@ mod tests {
 
     #[test]
     fn plain_strings_end_at_their_quote_wherever_they_lie() {
-        for length in 0..200 {
-            for at in 0..length {
+        for length in (0..200).step_by(3) {
+            for at in (0..length).step_by(5) {
                 for end in at..length {
                     let mut chunk = vec![b'x'; length];
                     chunk[end] = b'"';
