@@ -23,7 +23,7 @@ export RUSTC_BOOTSTRAP=1
 for target in "$@"; do
     echo "fuzzing $target for $seconds s" >&2
     # What is found on the way is kept apart: the committed corpus grows only on purpose.
-    mkdir -p "fuzz/coverage/$target"
-    cargo-fuzz run "$target" "fuzz/coverage/$target" "fuzz/corpus/$target" -- \
+    mkdir -p "fuzz/target/found/$target"
+    cargo-fuzz run "$target" "fuzz/target/found/$target" "fuzz/corpus/$target" -- \
         -max_total_time="$seconds" -print_final_stats=1
 done
