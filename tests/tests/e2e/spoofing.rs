@@ -208,6 +208,31 @@ async fn the_service_alone_removes_reserved_trailers() {
     }
 }
 
+/// A route may switch both tiers off, and with them the stripping: it does that itself then (docs/envoy.md).
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_without_cellgate_strips_by_itself() {
+    let options = Options::default().underscores(Underscores::Reject).adjust(|bootstrap| {
+        let off = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
+        let routes = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+        routes.as_array_mut().unwrap().insert(0, json!({
+            "match": {"prefix": "/static"},
+            "route": {"cluster": "cell-a"},
+            "request_headers_to_remove": ["x-cell", "x-cellgate-defer"],
+            "typed_per_filter_config": {"cellgate": off, "cellgate-ext-proc": off},
+        }));
+    });
+    let stack = Stack::start(options).await;
+    for name in ["x-cell", "X-Cell", "x-cellgate-defer"] {
+        let request = Request::post("/static").header(name, "stream;x").header(name, "cell-c").json("{}");
+        for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+            assert_eq!(answer.cell(), "cell-a");
+            assert_eq!(answer.received(&name.to_ascii_lowercase()), [""; 0]);
+        }
+    }
+    assert_eq!(stack.ext_proc_streams().await, 0);
+    assert_eq!(stack.admin().stats("wasmcustom.cellgate").await.unwrap(), []);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deferred_request_has_no_cell_while_the_service_is_down() {
     let stack = Stack::start(Options::default()).await;
