@@ -213,13 +213,14 @@ async fn the_service_alone_removes_reserved_trailers() {
 async fn a_route_without_cellgate_strips_by_itself() {
     let options = Options::default().underscores(Underscores::Reject).adjust(|bootstrap| {
         let off = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
-        let routes = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
-        routes.as_array_mut().unwrap().insert(0, json!({
+        let route = json!({
             "match": {"prefix": "/static"},
             "route": {"cluster": "cell-a"},
             "request_headers_to_remove": ["x-cell", "x-cellgate-defer"],
             "typed_per_filter_config": {"cellgate": off, "cellgate-ext-proc": off},
-        }));
+        });
+        let routes = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+        routes.as_array_mut().unwrap().insert(0, route);
     });
     let stack = Stack::start(options).await;
     for name in ["x-cell", "X-Cell", "x-cellgate-defer"] {
