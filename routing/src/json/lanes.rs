@@ -10,6 +10,10 @@ pub(super) const WIDTH: usize = 64;
 const LANE: usize = 16;
 const LANES: usize = WIDTH / LANE;
 
+/// Whether the target has such vectors. Without, tests on bytes nobody may ask about cost more than they save.
+pub(super) const HAVE_VECTORS: bool =
+    cfg!(any(target_arch = "x86_64", target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")));
+
 /// Sixty-four bytes. In masks, the first byte is the lowest bit.
 #[derive(Clone, Copy)]
 pub(super) struct Lanes([u8x16; LANES]);

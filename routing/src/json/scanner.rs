@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::lanes::HAVE_VECTORS;
 use super::number::{INTEGER_BYTES, Number};
 use super::path::Path;
 use super::query::JsonQuery;
@@ -74,7 +75,7 @@ impl JsonScanner {
                 State::Number(number) => self.number(number, &mut cursor)?,
                 State::Word(word, read) => self.word(word, read, &mut cursor)?,
                 State::Start(read) => start(read, &mut cursor)?,
-                between if !self.is_live() && cursor.at >= cursor.sweep_from => {
+                between if HAVE_VECTORS && !self.is_live() && cursor.at >= cursor.sweep_from => {
                     let swept = sweep(chunk, cursor.at, between, &mut self.stack, self.path.depth(), self.limit);
                     cursor.at = swept.at;
                     cursor.sweep_from = swept.next;
