@@ -116,7 +116,7 @@ reasons! {
         PathExcluded = "path_excluded", Answer::Reject(421), 421, PASS,
             "The request's path is outside `applies_to.paths`.";
         Upgrade = "upgrade", Answer::Reject(421), 421, PASS,
-            "The request is an upgrade or CONNECT, which has no body to read, and no other source holds a key.";
+            "The request is an upgrade or CONNECT, whose body cannot be waited for, and its head alone does not decide.";
         ContentTypeMissing = "content_type_missing", Answer::Reject(415), 415, NEXT_PASS,
             "The request has a body and no Content-Type, so its format is unknown.";
         ContentTypeUnsupported = "content_type_unsupported", Answer::Reject(415), 415, NEXT_PASS,

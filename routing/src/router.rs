@@ -20,7 +20,7 @@ use crate::head::Head;
 use crate::json::{JsonQuery, JsonScanner};
 use crate::media;
 use crate::reason::Reason;
-use crate::scope::is_tunnel;
+use crate::scope::{announces_body, is_tunnel};
 use crate::source::{Format, Found, Source};
 
 /// A configuration made ready to decide with. Cheap to clone; a request keeps the one it started with.
@@ -88,6 +88,11 @@ impl Router {
         let tunnel = is_tunnel(head);
         let contenders = self.contenders(head);
         let reads_body = contenders.iter().any(|contender| matches!(contender, Contender::Body { .. }));
+        if tunnel && reads_body && announces_body(head) {
+            // A tunnel cannot be waited for. But an upstream may ignore the upgrade (RFC 9110, 7.8), and then it reads
+            // a body that could name another tenant than the head.
+            return Opening::Decided(self.answer(Reason::Upgrade));
+        }
         if !reads_body || end_of_stream || tunnel {
             let otherwise = match (tunnel, reads_body) {
                 (true, _) => Reason::Upgrade,

@@ -53,6 +53,11 @@ pub(crate) fn is_tunnel<H: Head + ?Sized>(head: &H) -> bool {
             }))
 }
 
+/// Whether the head says that a body follows (RFC 9112, 6).
+pub(crate) fn announces_body<H: Head + ?Sized>(head: &H) -> bool {
+    head.values("content-length").any(|length| length != b"0") || head.first("transfer-encoding").is_some()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -112,6 +112,19 @@ fn tunnels_are_decided_by_the_head() {
 }
 
 #[test]
+fn a_tunnel_with_a_body_that_outranks_the_head_is_refused() {
+    let router = router();
+    let upgrade = |field| [("connection", "upgrade"), ("upgrade", "x"), JSON, ("x-t", "one"), field];
+    assert_eq!(whole(&router, &upgrade(("content-length", "24")), ""), "reject 421 upgrade");
+    assert_eq!(whole(&router, &upgrade(("transfer-encoding", "chunked")), ""), "reject 421 upgrade");
+    assert_eq!(whole(&router, &upgrade(("content-length", "0")), ""), "a exact");
+    let head_first = CONFIG.replace(r#"{"json": "/t"}, {"header": "x-t"}"#, r#"{"header": "x-t"}, {"json": "/t"}"#);
+    let head_first =
+        Router::new(Config::from_json(&head_first.replace("POLICY", ""), "test.json").unwrap(), Tier::Filter);
+    assert_eq!(whole(&head_first, &upgrade(("content-length", "24")), ""), "a exact");
+}
+
+#[test]
 fn a_body_nobody_can_read_does_not_fall_through() {
     let router = router();
     let plain = [("content-type", "text/plain"), ("x-t", "two")];

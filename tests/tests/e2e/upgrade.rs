@@ -1,14 +1,14 @@
 //! Tunnels have no body to wait for: they are decided from the head at once, or refused.
 
 use bytes::Bytes;
-use cellgate_tests::client::{Http1, Request, latin1};
+use cellgate_tests::client::{Http1, Request};
 use cellgate_tests::options::{BodyMode, Chain, Options};
+use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
-use cellgate_tests::{ports, sha256};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
 
-use crate::support::{arrived, bytes_read, code, read_by_envoy};
+use crate::support::{arrived, code};
+
+const BODY: &str = r#"{"tenant":{"id":"acme"}}"#;
 
 fn websocket(method: &str) -> Request {
     Request::new(method, "/socket")
@@ -114,14 +114,13 @@ async fn a_websocket_over_http2_is_placed_by_a_header_and_echoes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn upgrade_without_connection_is_an_ordinary_request() {
     let stack = Stack::start(Options::default()).await;
-    let body = r#"{"tenant":{"id":"acme"}}"#;
-    let plain = Request::post("/").header("upgrade", "websocket").json(body);
+    let plain = Request::post("/").header("upgrade", "websocket").json(BODY);
     // Envoy speaks HTTP/2 by prior knowledge only, so this upgrade is none either (RFC 9113 has dropped it).
-    let h2c = Request::post("/").header("connection", "upgrade").header("upgrade", "h2c").json(body);
+    let h2c = Request::post("/").header("connection", "upgrade").header("upgrade", "h2c").json(BODY);
     for request in [plain, h2c] {
         let answer = stack.send(&request).await;
         assert_eq!(answer.cell(), "cell-b", "{request:?}");
-        assert_eq!(answer.sha256(), sha256(body.as_bytes()));
+        assert_eq!(answer.sha256(), sha256(BODY.as_bytes()));
     }
 }
 
@@ -133,34 +132,18 @@ async fn an_upgrade_that_envoy_does_not_accept_reaches_no_cell() {
     assert_eq!(arrived(&stack), 0);
 }
 
-/// An upgrade may be ignored (RFC 9110, 7.8). If the body went along, a cell that does so would read one that nobody has
-/// looked into: here, of another tenant. Envoy keeps it back until the cell agrees to the upgrade, and this relies on it.
+/// A cell may ignore an upgrade (RFC 9110, 7.8), and then it reads the body, which names another tenant than the head.
+/// Envoy 1.40 keeps the body back until the cell has agreed; 1.36 does so for WebSockets only.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cell_that_ignores_an_upgrade_gets_no_body() {
-    let cell = TcpListener::bind(ports::ANY).await.unwrap();
-    let port = cell.local_addr().unwrap().port();
-    let options = Options::default().upgrades(&["websocket", "custom"]).adjust(move |bootstrap| {
-        for cluster in bootstrap["static_resources"]["clusters"].as_array_mut().unwrap() {
-            if cluster["name"] == "cell-c" {
-                let endpoint = &mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"][0]["endpoint"];
-                endpoint["address"]["socket_address"]["port_value"] = port.into();
-            }
+async fn an_upgrade_with_a_body_that_outranks_its_head_is_refused() {
+    for chain in [Chain::TwoTier, Chain::Service(BodyMode::Streamed)] {
+        let stack = Stack::start(Options::default().chain(chain).upgrades(&["websocket", "custom"])).await;
+        for protocol in ["websocket", "custom"] {
+            let request = Request::post("/").header("connection", "upgrade").header("upgrade", protocol);
+            let answer = stack.send(&request.header("x-tenant-id", "globex").json(BODY)).await;
+            assert_eq!(code(&answer), "upgrade", "{chain:?} {protocol}");
         }
-    });
-    let stack = Stack::start(options).await;
-    for protocol in ["websocket", "custom"] {
-        let before = bytes_read(&stack).await;
-        let request = Request::post("/").header("connection", "upgrade").header("upgrade", protocol);
-        let wire = request.header("x-tenant-id", "globex").json(r#"{"tenant":{"id":"acme"}}"#).to_http1();
-        let mut client = stack.connect().await;
-        client.write(&wire).await.unwrap();
-        read_by_envoy(&stack, before + wire.len()).await;
-        let (mut connection, _) = cell.accept().await.unwrap();
-        connection.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-        client.response("POST").await.unwrap();
-        let mut received = Vec::new();
-        connection.read_to_end(&mut received).await.unwrap();
-        assert!(received.ends_with(b"\r\n\r\n"), "{}", latin1(&received));
+        assert_eq!(arrived(&stack), 0);
     }
 }
 
