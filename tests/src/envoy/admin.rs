@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
 use crate::client::{self, Response};
@@ -67,6 +67,17 @@ impl Admin {
             Ok(value) => value,
             Err(error) => panic!("{error}, which is {:?}", self.stat(name).await),
         }
+    }
+
+    /// Envoy's version, such as `1.40.0`, for the rare behaviour that differs between versions.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn version(&self) -> Result<String> {
+        // REVISION/VERSION/STATE/BUILD/TLS
+        let info = self.get("/server_info").await?.json();
+        let version = info["version"].as_str().and_then(|parts| parts.split('/').nth(1));
+        Ok(version.context("no version in /server_info")?.to_owned())
     }
 
     /// `/config_dump`.

@@ -41,6 +41,8 @@ async fn a_request_without_a_cell_is_refused_and_logged() {
     let line = stack.envoy().access_line("/nowhere").await;
     assert_eq!((line.code(), line.text("details"), line.text("cell")), (421, "direct_response", ""));
     assert_eq!(stack.admin().wait_for_stat("http.in.downstream_rq_4xx", |count| count == 1).await, 1);
+    let version = stack.admin().version().await.unwrap();
+    assert_eq!(version.split('.').count(), 3, "{version}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
