@@ -93,6 +93,9 @@ pub struct ServeArgs {
     /// The largest message from Envoy; must exceed its buffer limits
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_MESSAGE_BYTES", default_value = "64MiB", value_parser = units::bytes)]
     pub max_message_bytes: u64,
+    /// Requests on one connection at a time; beyond it Envoy opens another connection
+    #[arg(long, value_name = "COUNT", env = "CELLGATE_MAX_STREAMS", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_streams: u32,
 }
 
 /// Options of `cellgate decide`.

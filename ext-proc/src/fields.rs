@@ -1,11 +1,16 @@
 //! Header fields as Envoy sends them, and the ones a client may not send.
 
+use std::collections::HashSet;
+
 use cellgate_routing::Head;
 use cellgate_routing::headers::is_reserved;
 use envoy_types::pb::envoy::config::core::v3::HeaderMap;
 
 /// Header fields in the order received, names in lower case, pseudo-headers among them.
 pub type Fields = Vec<(String, Vec<u8>)>;
+
+/// The most fields of a head or of trailers. Envoy's own default is 100.
+pub const MAX_FIELDS: usize = 10_000;
 
 /// Unwraps Envoy's form. Values are bytes (`raw_value`); `value` is for peers that only know text.
 #[must_use]
@@ -28,9 +33,10 @@ pub fn first<'a>(fields: &'a [(String, Vec<u8>)], name: &str) -> &'a [u8] {
 /// Removes the routing header and all internal headers, in any spelling, and returns the names that were there.
 pub fn strip(fields: &mut Fields, routing_header: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
+    let mut seen: HashSet<String> = HashSet::new();
     fields.retain(|(name, _)| {
         let reserved = is_reserved(name.as_bytes(), routing_header);
-        if reserved && !names.contains(name) {
+        if reserved && seen.insert(name.clone()) {
             names.push(name.clone());
         }
         !reserved

@@ -24,6 +24,17 @@ use crate::process::service::Processor;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Requests that a peer may cancel before we have accepted them. Envoy carries the requests of many clients on one
+/// connection, so h2's default (20) would let one client's cancellations end it, and every request on it.
+const MAX_RESETS: usize = 100_000;
+
+/// What a stream may send unread, in bytes: a read of Envoy's at its usual buffer limit, with room.
+const STREAM_WINDOW: u32 = 256 * 1024;
+
+/// What a connection may send unread. Streams that are not read must not starve those that are, so that this is no
+/// limit in practice; the bound is [`STREAM_WINDOW`] times the streams.
+const CONNECTION_WINDOW: u32 = 1 << 30;
+
 /// The names under which health is reported: the whole server, and the one service Envoy calls.
 const HEALTH_NAMES: [&str; 2] = ["", <Service as NamedService>::NAME];
 
@@ -45,6 +56,8 @@ pub struct Settings {
     pub max_held_bytes: u64,
     /// The largest message from Envoy.
     pub max_message_bytes: usize,
+    /// Streams, that is requests, on one connection at a time.
+    pub max_streams: u32,
 }
 
 /// Why it does not run, or not any longer.
@@ -89,6 +102,11 @@ pub async fn serve(
     let processor = Processor::new(Arc::clone(&store), budget.clone(), metrics.clone(), settings.decision_timeout);
     let mut grpc = tokio::spawn(
         tonic::transport::Server::builder()
+            .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
+            .http2_max_local_error_reset_streams(Some(MAX_RESETS))
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_concurrent_streams(settings.max_streams)
             .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
             .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
             .add_service(processor.into_server(settings.max_message_bytes))

@@ -34,6 +34,7 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         drain_timeout: args.drain_timeout,
         max_held_bytes: args.max_held_bytes,
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
+        max_streams: args.max_streams,
     };
     server::serve(grpc, admin, settings, shutdown).await.map_err(|error| {
         let exit = match &error {

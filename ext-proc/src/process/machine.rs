@@ -75,6 +75,11 @@ impl Machine {
     /// # Errors
     /// The stream must end with an error status; the machine is of no more use.
     pub fn on(&mut self, event: Event) -> Result<Vec<Reply>, Violation> {
+        if let Event::RequestHeaders { fields, .. } | Event::RequestTrailers(fields) = &event
+            && fields.len() > fields::MAX_FIELDS
+        {
+            return Err(Violation::TooManyFields);
+        }
         let mut replies = Vec::new();
         match event {
             Event::RequestHeaders { fields, end_of_stream } => self.headers(fields, end_of_stream, &mut replies)?,

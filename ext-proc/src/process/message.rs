@@ -104,6 +104,9 @@ pub enum Violation {
     /// Something follows the end of the request.
     #[error("the request goes on after its end")]
     AfterEnd,
+    /// More than [`MAX_FIELDS`](crate::fields::MAX_FIELDS) headers or trailers.
+    #[error("more than {} headers or trailers", crate::fields::MAX_FIELDS)]
+    TooManyFields,
     /// The deadline passed before there was a request.
     #[error("no request headers came within the deadline")]
     Silence,

@@ -15,5 +15,6 @@ mod peer;
 mod refused;
 mod reload;
 mod render;
+mod resets;
 mod serve;
 mod support;

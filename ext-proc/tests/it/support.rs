@@ -54,6 +54,7 @@ impl Service {
             drain_timeout: PATIENCE,
             max_held_bytes: 64 << 20,
             max_message_bytes: 64 << 20,
+            max_streams: 10_000,
         };
         change(&mut settings);
         let (grpc, admin) =

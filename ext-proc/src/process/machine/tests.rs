@@ -293,6 +293,16 @@ fn what_has_no_place_is_a_violation() {
 }
 
 #[test]
+fn fields_are_counted() {
+    let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
+    let head = |count| Event::RequestHeaders { fields: fields(count), end_of_stream: true };
+    assert!(machine(Mode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
+    assert_eq!(machine(Mode::Duplex).on(head(fields::MAX_FIELDS + 1)), Err(Violation::TooManyFields));
+    let trailers = Event::RequestTrailers(fields(fields::MAX_FIELDS + 1));
+    assert_eq!(machine(Mode::Duplex).on(trailers), Err(Violation::TooManyFields));
+}
+
+#[test]
 fn grpc_clients_are_known_for_the_answer_as_envoy_knows_them() {
     let types = [
         ("application/grpc", true),
