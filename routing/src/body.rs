@@ -46,7 +46,7 @@ pub trait BodyScanner {
     /// What the `index`th source of this format holds so far. Indices beyond the last hold nothing.
     fn candidate(&self, index: usize) -> Candidate<'_>;
 
-    /// Whether the candidate can change only by becoming [`Candidate::Unusable`] with [`Reason::KeyDuplicated`]:
+    /// Whether the candidate can change only by becoming [`Candidate::Unusable`] with a conflict ([`Reason::is_conflict`]):
     /// the moment from which a guarded release is sound. Never true while a later duplicate would win.
     fn is_settled(&self, index: usize) -> bool;
 }

@@ -23,6 +23,8 @@ impl Default for ContentTypes {
     }
 }
 
+const FORM: &[u8] = b"application/x-www-form-urlencoded";
+
 /// A media type without parameters, lower case: `type/subtype` or `type/*+suffix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaType(Box<str>);
@@ -51,11 +53,12 @@ impl MediaType {
         let pattern = self.0.as_bytes();
         if let Some(star) = pattern.iter().position(|byte| *byte == b'*') {
             let (kind, suffix) = (pattern.get(..star).unwrap_or_default(), pattern.get(star + 1..).unwrap_or_default());
-            // Something must stand before the suffix: `application/+json` is no media type. And a gRPC body is a sequence
-            // of length-prefixed messages, whatever the format of each (`application/grpc+json`).
+            // A gRPC body is a sequence of length-prefixed messages, whatever the format of each (`application/grpc+json`).
+            // And what starts like a form (`application/x-www-form-urlencoded+json`) is one to servers that compare the start.
             return !is_grpc(essence)
+                && !starts_with(essence, FORM)
                 && essence.len() > kind.len() + suffix.len()
-                && essence.get(..kind.len()).is_some_and(|start| start.eq_ignore_ascii_case(kind))
+                && starts_with(essence, kind)
                 && essence.get(essence.len() - suffix.len()..).is_some_and(|end| end.eq_ignore_ascii_case(suffix));
         }
         essence.eq_ignore_ascii_case(pattern)
@@ -70,8 +73,9 @@ impl ContentTypes {
     pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<Format, Reason> {
         let mut types = head.values("content-type");
         let value = types.next().ok_or(Reason::ContentTypeMissing)?;
-        if types.next().is_some() {
-            // Parsers differ on which of two types counts.
+        // Servers differ on which of two types counts. Envoy joins two fields with a comma before filters see them, so a
+        // comma is two types; the rare quoted one is not worth telling apart.
+        if types.next().is_some() || value.contains(&b',') {
             return Err(Reason::ContentTypeUnsupported);
         }
         let mut parts = value.split(|byte| *byte == b';');
@@ -79,23 +83,34 @@ impl ContentTypes {
         if essence.is_empty() {
             return Err(Reason::ContentTypeMissing);
         }
-        let format = if self.json.iter().any(|wanted| wanted.matches(essence)) {
-            Format::Json
-        } else if self.form.iter().any(|wanted| wanted.matches(essence)) {
-            Format::Form
-        } else {
-            return Err(Reason::ContentTypeUnsupported);
-        };
-        for parameter in parts {
-            let Some(equals) = parameter.iter().position(|byte| *byte == b'=') else { continue };
-            let (name, value) = parameter.split_at(equals);
-            if name.trim_ascii().eq_ignore_ascii_case(b"charset")
-                && !is_utf8_charset(value.get(1..).unwrap_or_default())
-            {
+        let format = self.format_of_essence(essence).ok_or(Reason::ContentTypeUnsupported)?;
+        for parameter in parts.map(<[u8]>::trim_ascii).filter(|parameter| !parameter.is_empty()) {
+            let mut halves = parameter.splitn(2, |byte| *byte == b'=');
+            let name = halves.next().unwrap_or_default().trim_ascii();
+            let value = halves.next().map(<[u8]>::trim_ascii).filter(|_| is_token(name));
+            let value = value.ok_or(Reason::ContentTypeUnsupported)?;
+            // `charset*` is another spelling of it (RFC 2231).
+            if starts_with(name, b"charset") && !(name.len() == b"charset".len() && is_utf8_charset(value)) {
                 return Err(Reason::CharsetUnsupported);
             }
         }
         Ok(format)
+    }
+
+    fn format_of_essence(&self, essence: &[u8]) -> Option<Format> {
+        let slash = essence.iter().position(|byte| *byte == b'/')?;
+        let (kind, subtype) = (essence.get(..slash)?, essence.get(slash + 1..)?);
+        if !is_token(kind) || !is_token(subtype) {
+            return None;
+        }
+        let matches = |wanted: &[MediaType]| wanted.iter().any(|wanted| wanted.matches(essence));
+        if matches(&self.json) {
+            Some(Format::Json)
+        } else if matches(&self.form) {
+            Some(Format::Form)
+        } else {
+            None
+        }
     }
 }
 
@@ -120,8 +135,11 @@ pub fn content_length<H: Head + ?Sized>(head: &H) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
+fn starts_with(text: &[u8], start: &[u8]) -> bool {
+    text.get(..start.len()).is_some_and(|actual| actual.eq_ignore_ascii_case(start))
+}
+
 fn is_utf8_charset(value: &[u8]) -> bool {
-    let value = value.trim_ascii();
     let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
     [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| value.eq_ignore_ascii_case(name))
 }
@@ -164,9 +182,30 @@ mod tests {
         assert_eq!(format("application/gRPC-Web+json"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/json, text/plain"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/json; charset=utf-16"), Err(Reason::CharsetUnsupported));
+        assert_eq!(format("application/json; charset*=utf-8''utf-16"), Err(Reason::CharsetUnsupported));
         let two = [("content-type", "application/json"), ("content-type", "text/plain")];
         assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
         assert_eq!(ContentTypes::default().format_of::<[(&str, &str)]>(&[]), Err(Reason::ContentTypeMissing));
+    }
+
+    /// Envoy joins two Content-Type fields, so the filter sees one value where a server may read either type.
+    #[test]
+    fn two_joined_types_are_none() {
+        for joined in [
+            "application/json,application/x-www-form-urlencoded",
+            "application/x-www-form-urlencoded,application/a+json",
+            "application/json;x,application/x-www-form-urlencoded",
+            "application/json;x=\",\"",
+            "application/json;x",
+            "application/x-www-form-urlencoded +json",
+            "application/x-www-form-urlencoded+json",
+            "application/ +json",
+            "application/a/b+json",
+            "application/\"+json",
+            "application/x=y+json",
+        ] {
+            assert_eq!(format(joined), Err(Reason::ContentTypeUnsupported), "{joined}");
+        }
     }
 
     #[test]

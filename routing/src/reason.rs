@@ -147,6 +147,8 @@ reasons! {
             "The request was read to its end and no source holds a key.";
         KeyDuplicated = "key_duplicated", Answer::Reject(400), 400, NOTHING,
             "The key is named more than once, and parsers differ on which one counts.";
+        KeyAmbiguous = "key_ambiguous", Answer::Reject(400), 400, NOTHING,
+            "A name on the way to the key is there in another case, which some parsers take for the same name.";
         KeyNull = "key_null", Answer::Reject(400), 400, NEXT,
             "The key is null.";
         KeyBoolean = "key_boolean", Answer::Reject(400), 400, NOTHING,
@@ -166,13 +168,21 @@ reasons! {
         KeyInvalidUtf8 = "key_invalid_utf8", Answer::Reject(400), 400, NOTHING,
             "The key is not UTF-8.";
         KeyMalformed = "key_malformed", Answer::Reject(400), 400, NOTHING,
-            "The key's percent-encoding is broken.";
+            "The key is written in a way that servers read differently: broken percent-encoding, path parameters, a quoted cookie.";
         KeyUnplaced = "key_unplaced", Answer::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         DeadlineExceeded = "deadline_exceeded", Answer::Reject(408), 408, NOTHING,
             "The body did not arrive within the service's deadline.";
         Overloaded = "overloaded", Answer::Reject(503), 503, NOTHING,
             "The service holds as many bytes as it may; the request can be tried again.";
+    }
+}
+
+impl Reason {
+    /// Whether parsers may differ on what the key is. It can come up after the key was found, up to the body's last byte.
+    #[must_use]
+    pub const fn is_conflict(self) -> bool {
+        matches!(self, Reason::KeyDuplicated | Reason::KeyAmbiguous)
     }
 }
 

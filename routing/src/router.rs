@@ -99,7 +99,7 @@ impl Router {
                 (false, true) => Reason::BodyAbsent,
                 (false, false) => Reason::KeyMissing,
             };
-            return Opening::Decided(self.pick(&contenders, None, otherwise));
+            return Opening::Decided(self.pick(&contenders, None, None, otherwise));
         }
         match self.readable(head, &contenders) {
             Ok(format) => {
@@ -109,7 +109,9 @@ impl Router {
                 };
                 Opening::Read(Reading::new(self.clone(), scan, contenders, media::content_length(head)))
             }
-            Err(reason) if self.is_next(reason) => Opening::Decided(self.pick(&contenders, None, Reason::KeyMissing)),
+            Err(reason) if self.is_next(reason) => {
+                Opening::Decided(self.pick(&contenders, None, Some(reason), Reason::KeyMissing))
+            }
             Err(reason) => Opening::Decided(self.answer(reason)),
         }
     }
@@ -163,8 +165,15 @@ impl Router {
         }
     }
 
-    /// The decision by the first contender that yields, or by the reason that none does.
-    fn pick(&self, contenders: &[Contender], body: Option<&Scan>, otherwise: Reason) -> Decision {
+    /// The decision by the first contender that yields. If none does: the last answer of the first reason that was passed
+    /// over by `next`, of which `passed` is one that came before the contenders, or else the answer to `otherwise`.
+    fn pick(
+        &self,
+        contenders: &[Contender],
+        body: Option<&Scan>,
+        mut passed: Option<Reason>,
+        otherwise: Reason,
+    ) -> Decision {
         for contender in contenders {
             let found = match (contender, body) {
                 (Contender::Head(found), _) => found.as_deref().map_err(|reason| *reason),
@@ -177,11 +186,15 @@ impl Router {
                 }
                 (Contender::Body { .. }, _) => continue,
             };
-            if !self.is_passed_over(&found) {
-                return self.conclude(found);
+            match found {
+                Err(reason) if self.is_next(reason) => passed = passed.or(Some(reason)),
+                found => return self.conclude(found),
             }
         }
-        self.answer(otherwise)
+        match passed {
+            Some(reason) => self.carry_out(reason.last_answer(), reason, None),
+            None => self.answer(otherwise),
+        }
     }
 
     fn conclude(&self, found: Result<&str, Reason>) -> Decision {
@@ -195,7 +208,11 @@ impl Router {
     }
 
     fn answer_with(&self, reason: Reason, key: Option<&str>) -> Decision {
-        let answer = match (self.config().policy.answer(reason), self.0.tier) {
+        self.carry_out(self.config().policy.answer(reason), reason, key)
+    }
+
+    fn carry_out(&self, answer: Answer, reason: Reason, key: Option<&str>) -> Decision {
+        let answer = match (answer, self.0.tier) {
             // Nobody is left to defer to.
             (Answer::Defer, Tier::Service) => reason.last_answer(),
             (answer, _) => answer,

@@ -249,6 +249,7 @@ fn a_byte_order_mark_has_its_own_reason() {
     assert_eq!(of(b" \xef\xbb\xbf{}"), (Reason::BodyMalformed, 1));
     assert_eq!(of(b"\xef\xbb{}"), (Reason::BodyMalformed, 0));
     assert_eq!(of(b"\xef\xbb"), (Reason::BodyMalformed, 0));
+    assert_eq!(of(b"\xef"), (Reason::BodyMalformed, 0));
     assert_eq!(of(b"\xff\xfe{\0"), (Reason::BodyMalformed, 0));
 }
 
@@ -281,6 +282,7 @@ fn each_kind_of_value_is_a_key_or_says_why_not() {
         ("\"12345678\"", found("12345678")),
         ("\"123456789\"", Unusable(Reason::KeyTooLong)),
         ("\"ééééé\"", Unusable(Reason::KeyTooLong)),
+        ("\"\\udbff\\udfff\"", found("\u{10ffff}")),
         ("\"\"", Unusable(Reason::KeyEmpty)),
         ("\"a\\u0000\"", Unusable(Reason::KeyControlCharacter)),
         ("\"\u{7f}\"", Unusable(Reason::KeyControlCharacter)),
@@ -327,7 +329,11 @@ fn pointers_follow_names_and_indices() {
     assert_eq!(found_at("/a~1b/~0", r#"{"a/b":{"~":"x"}}"#), found("x"));
     assert_eq!(found_at("/", r#"{"":"x"}"#), found("x"));
     assert_eq!(found_at("//", r#"{"":{"":"x"}}"#), found("x"));
-    assert_eq!(found_at("/tenant", r#"{"tenan":"a","tenants":"b","Tenant":"c"}"#), Missing);
+    assert_eq!(found_at("/tenant", r#"{"tenan":"a","tenants":"b"}"#), Missing);
+    let folded = r#"{"Tenant":"c"}"#;
+    assert_eq!(found_at("/tenant", folded), Unusable(Reason::KeyAmbiguous));
+    assert_eq!(key(Duplicates::First, "/tenant", folded), Missing);
+    assert_eq!(key(Duplicates::Last, "/tenant", folded), Missing);
     let many = query(&["/a/b", "/a", "/a/c", "/a/b", ""], Duplicates::Reject);
     let held = verdict(&many, br#"{"a":{"b":"x","c":7}}"#).unwrap();
     let object = Unusable(Reason::KeyObject);

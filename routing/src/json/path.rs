@@ -26,7 +26,8 @@ pub(super) struct Path {
 /// What is known about one node of the query.
 #[derive(Clone, Debug, Default)]
 struct Spot {
-    /// Its name has come in the object that is open now.
+    /// Its name has come. This is never taken back: a node's object can only open again where the last duplicate counts,
+    /// and there a name that has come in an earlier one replaces nothing that is held.
     is_seen: bool,
     held: Held,
 }
@@ -108,11 +109,6 @@ impl Path {
         if !is_live {
             return;
         }
-        for child in &node.children {
-            if let Some(spot) = self.spots.get_mut(child.node) {
-                spot.is_seen = false;
-            }
-        }
         let Some(frame) = self.frames.get_mut(self.depth) else { return };
         *frame = Frame { node: here, index: 0 };
         self.depth += 1;
@@ -137,18 +133,40 @@ impl Path {
     /// A member of the innermost live object follows; `name` is unescaped.
     pub(super) fn member(&mut self, name: &[u8]) {
         self.here = None;
-        let Some(child) = self.top().and_then(|node| node.child(name)) else { return };
+        let Some(child) = self.top().and_then(|node| node.child(name)) else { return self.lookalike(name) };
         let Some(spot) = self.spots.get_mut(child) else { return };
         let is_duplicate = std::mem::replace(&mut spot.is_seen, true);
         match (is_duplicate, self.query.duplicates) {
             (false, _) => self.here = Some(child),
             // The first one counts, with all that it lacks.
             (true, Duplicates::First) => {}
-            (true, Duplicates::Reject) => self.replace_below(child, &Held::Unusable(Reason::KeyDuplicated)),
+            (true, Duplicates::Reject) => self.conflict(child, Reason::KeyDuplicated),
             (true, Duplicates::Last) => {
                 self.replace_below(child, &Held::Missing);
                 self.here = Some(child);
             }
+        }
+    }
+
+    /// A member whose name is none that is looked for, and to parsers that fold case (Go's `encoding/json`, .NET's) may be
+    /// one all the same: whatever it is and wherever it stands, they would read another document.
+    #[inline]
+    fn lookalike(&mut self, name: &[u8]) {
+        if self.query.duplicates != Duplicates::Reject {
+            return;
+        }
+        let Some(child) = self.top().and_then(|node| node.lookalike(name)) else { return };
+        if let Some(spot) = self.spots.get_mut(child) {
+            spot.is_seen = true;
+        }
+        self.conflict(child, Reason::KeyAmbiguous);
+    }
+
+    /// A node, and with it all below it, is ambiguous, for good. The first conflict is the one that is told.
+    fn conflict(&mut self, node: usize, reason: Reason) {
+        let held = self.spots.get(node).map(|spot| &spot.held);
+        if !matches!(held, Some(Held::Unusable(reason)) if reason.is_conflict()) {
+            self.replace_below(node, &Held::Unusable(reason));
         }
     }
 

@@ -9,6 +9,9 @@ use crate::key::Duplicates;
 /// The deepest nesting a query can allow, in open containers.
 pub(super) const MAX_DEPTH: usize = 1024;
 
+/// A letter that folds to an ASCII one takes at most three bytes (the Kelvin sign).
+const FOLDED: usize = 3;
+
 /// The pointers to look for, and the limits to look with.
 #[derive(Debug)]
 pub struct JsonQuery {
@@ -16,7 +19,7 @@ pub struct JsonQuery {
     /// The most containers that may be open.
     pub(super) depth: usize,
     pub(super) key_bytes: usize,
-    /// The longest reference token, in bytes.
+    /// The longest name that may matter, in bytes.
     pub(super) name_bytes: usize,
     nodes: Vec<Node>,
     /// The node at which each pointer ends.
@@ -50,7 +53,8 @@ impl JsonQuery {
     /// the longest key.
     #[must_use]
     pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
-        let name_bytes = pointers.iter().flat_map(Pointer::tokens).map(|token| token.len()).max().unwrap_or_default();
+        let tokens = pointers.iter().flat_map(Pointer::tokens);
+        let name_bytes = tokens.map(|token| token.len() * FOLDED).max().unwrap_or_default();
         let root = Node { subtree: vec![Self::ROOT], ..Node::default() };
         let mut query = Self {
             duplicates,
@@ -112,6 +116,11 @@ impl Node {
         self.children.iter().find(|child| child.name.as_bytes() == name).map(|child| child.node)
     }
 
+    /// The node of an object's member whose name differs from this one in case only.
+    pub(super) fn lookalike(&self, name: &[u8]) -> Option<usize> {
+        self.children.iter().find(|child| folds_to(name, child.name.as_bytes())).map(|child| child.node)
+    }
+
     /// The node of an array's element.
     pub(super) fn element(&self, index: u64) -> Option<usize> {
         self.children.iter().find(|child| child.index == Some(index)).map(|child| child.node)
@@ -121,6 +130,22 @@ impl Node {
     pub(super) fn has_elements(&self) -> bool {
         self.children.iter().any(|child| child.index.is_some())
     }
+}
+
+/// Whether two names are one to a parser that folds case: ASCII letters, and the two others that Unicode's simple folding
+/// takes to one, `ſ` (long s) and `K` (the Kelvin sign).
+fn folds_to(mut name: &[u8], mut wanted: &[u8]) -> bool {
+    while let Some((letter, rest)) = wanted.split_first() {
+        let folded = match letter.to_ascii_lowercase() {
+            b's' => name.strip_prefix("\u{17f}".as_bytes()),
+            b'k' => name.strip_prefix("\u{212a}".as_bytes()),
+            _ => None,
+        };
+        let plain = || name.split_first().filter(|(byte, _)| byte.eq_ignore_ascii_case(letter)).map(|(_, rest)| rest);
+        let Some(after) = folded.or_else(plain) else { return false };
+        (name, wanted) = (after, rest);
+    }
+    name.is_empty()
 }
 
 /// RFC 6901, 4: digits without leading zeros. (`-` names the element after the last, which never exists.)
@@ -148,6 +173,16 @@ mod tests {
         );
         assert_eq!(query.node(0).unwrap().subtree, [0, 1, 2, 3]);
         assert_eq!(query.node(1).unwrap().subtree, [1, 2, 3]);
+    }
+
+    #[test]
+    fn names_fold_as_in_parsers_that_fold() {
+        for (name, wanted) in [("ID", "id"), ("id", "Id"), ("ta\u{17f}\u{212a}", "task"), ("\u{212a}", "K"), ("", "")] {
+            assert!(folds_to(name.as_bytes(), wanted.as_bytes()), "{name}");
+        }
+        for (name, wanted) in [("id", "ids"), ("ids", "id"), ("\u{17f}", "x"), ("i-d", "i_d"), ("É", "é")] {
+            assert!(!folds_to(name.as_bytes(), wanted.as_bytes()), "{name}");
+        }
     }
 
     #[test]

@@ -88,6 +88,11 @@ impl Reading {
         if self.router.is_passed_over(&found) {
             return Err(self);
         }
+        // Nothing may be released that is in conflict already: such a body is refused, or read to its end.
+        let is_rejected = |reason| matches!(self.router.config().policy.answer(reason), Answer::Reject(_));
+        if found.is_err_and(|reason| reason.is_conflict() && !is_rejected(reason)) {
+            return Err(self);
+        }
         let decision = self.router.conclude(found);
         Ok((decision, Guard { router: self.router, scan: self.scan, index }))
     }
@@ -96,10 +101,10 @@ impl Reading {
     pub fn finish(&mut self) -> Decision {
         if self.received == 0 {
             // A body of no bytes is no body.
-            return self.router.pick(&self.contenders, None, Reason::BodyAbsent);
+            return self.router.pick(&self.contenders, None, None, Reason::BodyAbsent);
         }
         match self.step(|scanner| scanner.finish()) {
-            Ok(()) => self.router.pick(&self.contenders, Some(&self.scan), Reason::KeyMissing),
+            Ok(()) => self.router.pick(&self.contenders, Some(&self.scan), None, Reason::KeyMissing),
             Err(decision) => decision,
         }
     }
@@ -149,7 +154,7 @@ impl Guard {
     fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {
         match (scanned, self.scan.get().candidate(self.index)) {
             (Err(error), _) => Err(self.conflict(error.reason)),
-            (Ok(()), Candidate::Unusable(Reason::KeyDuplicated)) => Err(self.conflict(Reason::KeyDuplicated)),
+            (Ok(()), Candidate::Unusable(reason)) if reason.is_conflict() => Err(self.conflict(reason)),
             (Ok(()), _) => Ok(()),
         }
     }

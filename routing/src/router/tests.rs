@@ -89,9 +89,9 @@ fn next_goes_on_to_the_following_source() {
     let router = router_with(r#"{"key_null": "next", "key_empty": "next"}"#, Tier::Filter);
     assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "b exact");
     assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "a exact");
-    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"t":null,"u":""}"#), "reject 421 key_missing");
+    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"t":null,"u":""}"#), "reject 400 key_null");
     assert_eq!(bodiless(&router, &[("x-t", ""), (":path", "/?t=two")]), "b exact");
-    assert_eq!(bodiless(&router, &[("x-t", "")]), "reject 421 body_absent");
+    assert_eq!(bodiless(&router, &[("x-t", "")]), "reject 400 key_empty");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn a_body_nobody_can_read_does_not_fall_through() {
     assert_eq!(whole(&router, &[("x-t", "two")], "x"), "reject 415 content_type_missing");
     let lenient = router_with(r#"{"content_type_unsupported": "next"}"#, Tier::Filter);
     assert_eq!(whole(&lenient, &plain, "x"), "b exact");
-    assert_eq!(whole(&lenient, &[("content-type", "text/plain")], "x"), "reject 421 key_missing");
+    assert_eq!(whole(&lenient, &[("content-type", "text/plain")], "x"), "reject 415 content_type_unsupported");
 }
 
 #[test]
@@ -236,6 +236,29 @@ fn a_conflict_is_a_rejection_whatever_the_policy() {
         let (_, mut guard) = reading.settle().unwrap();
         assert_eq!(show(&router, guard.push(rest.as_bytes()).unwrap_err()), expected);
     }
+}
+
+/// Settling on a key that is in conflict already would release what the guard must then end.
+#[test]
+fn what_is_in_conflict_already_is_not_released() {
+    let router = router_with(r#"{"key_duplicated": {"use": "b"}}"#, Tier::Filter);
+    let mut reading = open(&router, &[JSON]);
+    reading.push(br#"{"t":"one","t":"two""#).unwrap();
+    let mut reading = reading.settle().unwrap_err();
+    reading.push(b"}").unwrap();
+    assert_eq!(show(&router, reading.finish()), "b key_duplicated");
+}
+
+#[test]
+fn another_case_is_a_conflict_wherever_it_stands() {
+    let router = router();
+    for body in [r#"{"t":"one","T":"two"}"#, r#"{"T":"two","t":"one"}"#, r#"{"T":"two"}"#, r#"{"\u0054":1}"#] {
+        assert_eq!(whole(&router, &[JSON], body), "reject 400 key_ambiguous", "{body}");
+    }
+    let mut reading = open(&router, &[JSON]);
+    reading.push(br#"{"t":"one""#).unwrap();
+    let (_, mut guard) = reading.settle().unwrap();
+    assert_eq!(show(&router, guard.push(br#","T":"#).unwrap_err()), "reject 400 key_ambiguous");
 }
 
 #[test]

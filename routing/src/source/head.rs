@@ -11,16 +11,23 @@ use crate::scope::{path_of, query_of};
 
 type Value<'a> = Option<Result<Cow<'a, [u8]>, Reason>>;
 
+/// A header's value as sent. A comma is two values: Envoy joins the fields of some names before filters see them, and so may
+/// any proxy in front of it (RFC 9110, 5.3).
 pub(super) fn header<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
-    duplicates.pick(head.values(name).map(Cow::Borrowed))
+    let values = head.values(name).flat_map(|value| value.split(|byte| *byte == b','));
+    duplicates.pick(values.map(|value| Cow::Borrowed(value.trim_ascii())))
 }
 
-/// A cookie's value as sent: RFC 6265 gives servers no decoding, and quotes are part of the value.
+/// A cookie's value. Servers differ on quotes, escapes and spaces, so a value that has them is no key.
 pub(super) fn cookie<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
     let pairs = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
-    duplicates.pick(pairs.filter_map(|pair| {
-        let (pair_name, value) = split_pair(pair.trim_ascii());
-        if pair_name == name.as_bytes() { value.map(Cow::Borrowed) } else { None }
+    let values = pairs.filter_map(|pair| {
+        let (pair_name, value) = split_pair(pair);
+        if pair_name.trim_ascii() == name.as_bytes() { value } else { None }
+    });
+    Some(duplicates.pick(values)?.and_then(|value| {
+        let is_plain = !value.iter().any(|byte| matches!(byte, b'"' | b'%' | b',' | b'\\' | b' ' | b'\t'));
+        if is_plain { Ok(Cow::Borrowed(value)) } else { Err(Reason::KeyMalformed) }
     }))
 }
 
@@ -34,7 +41,7 @@ pub(super) fn query<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: D
 }
 
 pub(super) fn path<'a, H: Head + ?Sized>(head: &'a H, template: &Template) -> Value<'a> {
-    template.capture(path_of(head)).map(|segment| decode(segment, Plus::Plus))
+    template.capture(path_of(head)).map(|segment| decode(segment?, Plus::Plus))
 }
 
 fn split_pair(pair: &[u8]) -> (&[u8], Option<&[u8]>) {
@@ -74,6 +81,8 @@ mod tests {
         assert_eq!(reject(&source, &twice), Some(Err(Reason::KeyDuplicated)));
         assert_eq!(find(&source, &twice, Duplicates::First), ok("a"));
         assert_eq!(find(&source, &twice, Duplicates::Last), ok("b"));
+        assert_eq!(reject(&source, &[("x-tenant", "a, b")]), Some(Err(Reason::KeyDuplicated)));
+        assert_eq!(find(&source, &[("x-tenant", "a, b")], Duplicates::Last), ok("b"));
     }
 
     #[test]
@@ -90,9 +99,13 @@ mod tests {
     #[test]
     fn cookies() {
         let source = Source::Cookie("tenant".into());
-        assert_eq!(reject(&source, &[("cookie", "a=b; tenant=x=y; c")]), ok("x=y"));
+        assert_eq!(reject(&source, &[("cookie", "a=\"b\"; tenant=x=y; c")]), ok("x=y"));
         assert_eq!(reject(&source, &[("cookie", "tenant")]), None);
         assert_eq!(reject(&source, &[("cookie", "tenant=")]), Some(Err(Reason::KeyEmpty)));
+        for spelled in ["tenant=\"a\"", "tenant= a", "tenant=%61", "tenant=a b", "tenant=a,b", "tenant=a\\b"] {
+            assert_eq!(reject(&source, &[("cookie", spelled)]), Some(Err(Reason::KeyMalformed)), "{spelled}");
+        }
+        assert_eq!(reject(&source, &[("cookie", "tenant =b; tenant=a")]), Some(Err(Reason::KeyDuplicated)));
         let twice = [("cookie", "tenant=a"), ("cookie", "tenant=b")];
         assert_eq!(reject(&source, &twice), Some(Err(Reason::KeyDuplicated)));
     }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::reason::Reason;
+
 /// A path template. `{key}` captures one segment, `*` stands for any one segment, everything else for itself.
 /// A path that goes on after the template's last segment matches too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,19 +57,24 @@ impl FromStr for Template {
 
 impl Template {
     /// The segment at `{key}`, still percent-encoded, if the path matches.
+    ///
+    /// Servers with path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3) read a path without them, others with them; so a path
+    /// that matches without them has them, and no key.
     #[must_use]
-    pub fn capture<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
+    pub fn capture<'a>(&self, path: &'a [u8]) -> Option<Result<&'a [u8], Reason>> {
         let mut rest = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
-        let mut key = None;
+        let (mut key, mut has_parameters) = (None, false);
         for segment in &self.segments {
             let actual = rest.next()?;
+            let plain = actual.split(|byte| *byte == b';').next().unwrap_or_default();
+            has_parameters |= plain.len() < actual.len();
             match segment {
-                Segment::Literal(literal) if literal.as_bytes() != actual => return None,
+                Segment::Literal(literal) if literal.as_bytes() != plain => return None,
                 Segment::Literal(_) | Segment::Any => {}
-                Segment::Key => key = Some(actual),
+                Segment::Key => key = Some(plain),
             }
         }
-        key
+        if has_parameters { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
     }
 }
 
@@ -83,7 +90,7 @@ mod tests {
 
     fn capture<'a>(template: &str, path: &'a str) -> Option<&'a str> {
         let key = template.parse::<Template>().unwrap().capture(path.as_bytes())?;
-        Some(std::str::from_utf8(key).unwrap())
+        Some(key.map_or("malformed", |key| std::str::from_utf8(key).unwrap()))
     }
 
     #[test]
@@ -94,6 +101,10 @@ mod tests {
         assert_eq!(capture("/v1/*/{key}/x", "/v1/any/a/y"), None);
         assert_eq!(capture("/v1/{key}", "/v1"), None);
         assert_eq!(capture("/v1/{key}", "v1/a"), None);
+        assert_eq!(capture("/v1/{key}", "/v1;x=y/a"), Some("malformed"));
+        assert_eq!(capture("/v1/{key}", "/v1/a;x=y"), Some("malformed"));
+        assert_eq!(capture("/v1/{key}", "/v1/a/b;x=y"), Some("a"));
+        assert_eq!(capture("/v1/{key}", "/v2;x=y/a"), None);
     }
 
     #[test]

@@ -22,6 +22,8 @@ const NAMES: &[&str] = &[
     "ключ",
     "tenants",
     "tenan",
+    "Tenant",
+    "ID",
     "-",
     "\u{1f600}",
 ];

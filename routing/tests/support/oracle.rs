@@ -69,7 +69,8 @@ pub(crate) fn scanned(query: &Query, document: &[u8], cuts: &[usize]) -> Verdict
         for (index, before) in settled.iter_mut().enumerate() {
             let now = held(scanner.candidate(index));
             if let Some(before) = before {
-                assert!(now == *before || now == Held::Unusable(Reason::KeyDuplicated), "{before:?} became {now:?}");
+                let is_conflict = matches!(now, Held::Unusable(reason) if reason.is_conflict());
+                assert!(now == *before || is_conflict, "{before:?} became {now:?}");
                 assert!(scanner.is_settled(index));
             }
             *before = scanner.is_settled(index).then_some(now);
@@ -105,9 +106,13 @@ impl Query {
             Tree::Object(members) => {
                 let named: Vec<&Tree> =
                     members.iter().filter(|(name, _)| name == token).map(|(_, tree)| tree).collect();
+                if self.duplicates == Duplicates::Reject
+                    && let Some(conflict) = first_conflict(members, token)
+                {
+                    return Held::Unusable(conflict);
+                }
                 match (named.as_slice(), self.duplicates) {
                     ([], _) => Held::Missing,
-                    ([_, _, ..], Duplicates::Reject) => Held::Unusable(Reason::KeyDuplicated),
                     ([.., last], Duplicates::Last) => self.find(last, rest),
                     ([first, ..], _) => self.find(first, rest),
                 }
@@ -139,6 +144,23 @@ impl Query {
             text => Held::Found(text.clone()),
         }
     }
+}
+
+/// The first member, if any, that makes the token's meaning depend on the parser.
+fn first_conflict(members: &[(String, Tree)], token: &str) -> Option<Reason> {
+    let fold = |name: &str| name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase();
+    let mut seen = false;
+    for (name, _) in members {
+        if name == token {
+            if seen {
+                return Some(Reason::KeyDuplicated);
+            }
+            seen = true;
+        } else if fold(name) == fold(token) {
+            return Some(Reason::KeyAmbiguous);
+        }
+    }
+    None
 }
 
 /// A document as serde_json reads it, with nothing lost.
