@@ -15,7 +15,7 @@ pub struct Allowed {
     pub defer: bool,
     /// The next source may be tried, as if this one held no key.
     pub next: bool,
-    /// The request may go on without a cell: only where the request names no tenant at all.
+    /// The request may go on without a cell: never where a tenant was named and could not be read.
     pub pass: bool,
     /// The key is complete and well formed, so it may be hashed to a slot.
     pub hash: bool,
