@@ -148,3 +148,28 @@ fn a_large_table_is_read_in_reasonable_time() {
     let json = config::to_json(&text, "large.yaml").unwrap();
     assert_eq!(Config::from_json(&json, "large.json").unwrap().placement.place("tenant-4").unwrap().0.0, 0);
 }
+
+/// Each wrong entry costs the same, however many there are: no list is searched, and no message made, for one that is not
+/// shown. (Where it did cost more, this test took minutes.)
+#[test]
+fn a_large_table_of_mistakes_is_refused() {
+    const WRONG: usize = 50_000;
+    let cells: Vec<_> = (0..1024).map(|number| format!("\"cell-{number:058}\"")).collect();
+    let entries = |value: &str| -> String {
+        (0..WRONG).map(|number| format!(",\n\"wrong_{number:058}\":{value}")).collect::<String>()[1..].to_owned()
+    };
+    let unknown = format!("\"cell-{}x\"", "0".repeat(57));
+    let default = format!("{{\"default\":\"cell-{:058}\"}}", 0);
+    let head = format!("\"routing_header\":\"x\",\"cells\":[{}],\"key\":[{{\"json\":\"/t\"}}]", cells.join(","));
+    for (table, wrong) in [
+        (format!("\"placement\":{{\"exact\":{{{}}}}}", entries(&unknown)), WRONG),
+        (format!("\"placement\":{{\"overrides\":{{{}}}}}", entries(&unknown)), WRONG),
+        // And the cells have no weight.
+        (format!("\"placement\":{{\"slots\":{{\"weights\":{{{}}}}}}}", entries("1")), WRONG + 1),
+        (format!("\"placement\":{default},\"policy\":{{{}}}", entries("{\"reject\":400}")), WRONG),
+    ] {
+        let error = Config::from_json(&format!("{{{head},{table}}}"), "wrong.json").unwrap_err();
+        assert_eq!(error.problems().len(), 20);
+        assert!(error.to_string().ends_with(&format!("(and {} more problems)", wrong - 20)), "{error}");
+    }
+}

@@ -26,8 +26,9 @@ const MAX_VERSION: usize = 128;
 /// Checks everything that one field's type cannot.
 pub(super) fn check(raw: &RawConfig, report: &mut Report<'_>) -> Config {
     if raw.version.chars().count() > MAX_VERSION || raw.version.chars().any(char::is_control) {
-        let message = format!("expected at most {MAX_VERSION} characters, none of them a control character");
-        report.problem(&[Step::Of("version")], message);
+        report.problem(&[Step::Of("version")], || {
+            format!("expected at most {MAX_VERSION} characters, none of them a control character")
+        });
     }
     let cells = Cells::new(&raw.cells, report);
     let limits = limits(&raw.limits, report);
@@ -59,8 +60,9 @@ struct Cells<'a> {
 impl<'a> Cells<'a> {
     fn new(names: &'a [Box<str>], report: &mut Report<'_>) -> Self {
         if names.is_empty() || names.len() > MAX_CELLS {
-            let message = format!("expected from 1 to {MAX_CELLS} cells, found {}", names.len());
-            report.problem(&[Step::Of("cells")], message);
+            report.problem(&[Step::Of("cells")], || {
+                format!("expected from 1 to {MAX_CELLS} cells, found {}", names.len())
+            });
         }
         let mut by_name: Vec<_> = names.iter().enumerate().map(|(index, name)| (&**name, index)).collect();
         by_name.sort_unstable();
@@ -68,13 +70,15 @@ impl<'a> Cells<'a> {
             let path = [Step::Of("cells"), Step::Item(index)];
             let legal = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
             if !legal || name.is_empty() || name.len() > MAX_CELL_NAME {
-                let message = format!(
-                    "expected a name of 1 to {MAX_CELL_NAME} letters, digits, `.`, `_` and `-`, found {}",
-                    quote(name)
-                );
-                report.problem(&path, message);
+                report.problem(&path, || {
+                    format!(
+                        "expected a name of 1 to {MAX_CELL_NAME} letters, digits, `.`, `_` and `-`, found {}",
+                        quote(name)
+                    )
+                });
             } else if &**name == DEFAULT {
-                report.problem(&path, "`default` is no cell's name: in a policy it means `placement.default`".into());
+                report
+                    .problem(&path, || "`default` is no cell's name: in a policy it means `placement.default`".into());
             }
         }
         for pair in by_name.windows(2) {
@@ -82,7 +86,7 @@ impl<'a> Cells<'a> {
                 && first == second
             {
                 let path = [Step::Of("cells"), Step::Item(*index)];
-                report.problem(&path, format!("{} is in the list already", quote(second)));
+                report.problem(&path, || format!("{} is in the list already", quote(second)));
             }
         }
         Self { names, by_name }
@@ -90,16 +94,19 @@ impl<'a> Cells<'a> {
 
     /// The cell of a name, or a problem at the path.
     fn find(&self, name: &str, path: &[Step<'_>], report: &mut Report<'_>) -> Option<CellId> {
-        let index = self.by_name.partition_point(|(other, _)| *other < name);
-        match self.by_name.get(index) {
-            Some((found, index)) if *found == name => u16::try_from(*index).ok().map(CellId),
-            // That there is no cell at all is a problem of its own.
-            _ if self.names.is_empty() => None,
-            _ => {
-                report.problem(path, format!("{} is not one of the cells {}", quote(name), self.list(name)));
-                None
-            }
+        let cell = self.get(name);
+        // That there is no cell at all is a problem of its own.
+        if cell.is_none() && !self.names.is_empty() {
+            report.problem(path, || format!("{} is not one of the cells {}", quote(name), self.list(name)));
         }
+        cell
+    }
+
+    /// The cell of a name.
+    fn get(&self, name: &str) -> Option<CellId> {
+        let index = self.by_name.partition_point(|(other, _)| *other < name);
+        let (_, index) = self.by_name.get(index).filter(|(found, _)| *found == name)?;
+        u16::try_from(*index).ok().map(CellId)
     }
 
     /// The names for an error message, with the nearest one picked out.
@@ -107,18 +114,20 @@ impl<'a> Cells<'a> {
         const SHOWN: usize = 8;
         let shown: Vec<_> = self.names.iter().take(SHOWN).map(|name| &**name).collect();
         let more = if self.names.len() > SHOWN { ", …" } else { "" };
-        format!("[{}{more}]{}", shown.join(", "), hint(wanted, self.names.iter().map(|name| &**name)))
+        let candidates = self.names.iter().take(MAX_CELLS).map(|name| &**name);
+        format!("[{}{more}]{}", shown.join(", "), hint(wanted, candidates))
     }
 }
 
 fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
     let (inspect_bytes, stream_bytes) = (raw.inspect_bytes.0, raw.stream_bytes.0);
     if stream_bytes < inspect_bytes {
-        let message = format!(
-            "expected at least limits.inspect_bytes ({inspect_bytes} bytes), found {stream_bytes}: the service takes \
-             what is too large for the filter"
-        );
-        report.problem(&[Step::Of("limits"), Step::Of("stream_bytes")], message);
+        report.problem(&[Step::Of("limits"), Step::Of("stream_bytes")], || {
+            format!(
+                "expected at least limits.inspect_bytes ({inspect_bytes} bytes), found {stream_bytes}: the service \
+                 takes what is too large for the filter"
+            )
+        });
     }
     // Both are at most 4,096.
     let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -153,7 +162,7 @@ fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes
     let form = list(raw.form.as_deref(), "content_types", "form", report, parse).unwrap_or(defaults.form);
     if let Some(index) = form.iter().position(|media_type| json.contains(media_type)) {
         let path = [Step::Of("content_types"), Step::Of("form"), Step::Item(index)];
-        report.problem(&path, "this media type is read as JSON already".into());
+        report.problem(&path, || "this media type is read as JSON already".into());
     }
     ContentTypes { json, form }
 }
@@ -169,13 +178,13 @@ fn list<T>(
     let path = [Step::Of(section), Step::Of(field)];
     let items = items?;
     if items.is_empty() {
-        report.problem(&path, "expected at least one item (leave the field out for its default)".into());
+        report.problem(&path, || "expected at least one item (leave the field out for its default)".into());
     }
     let mut parsed = Vec::with_capacity(items.len());
     for (index, item) in items.iter().enumerate() {
         match parse(item) {
             Ok(item) => parsed.push(item),
-            Err(message) => report.problem(&[Step::Of(section), Step::Of(field), Step::Item(index)], message),
+            Err(message) => report.problem(&[Step::Of(section), Step::Of(field), Step::Item(index)], || message),
         }
     }
     Some(parsed)

@@ -13,6 +13,9 @@ use super::error::{Fault, float, quote};
 use super::suggest::nearest;
 use super::tree::{Entry, Node, Value};
 
+/// The most entries that an error names.
+const NAMED: usize = 8;
+
 /// Reads a whole tree.
 pub(super) fn read<'de, T: Deserialize<'de>>(root: &'de Node) -> Result<T, Fault> {
     match &root.value {
@@ -152,8 +155,9 @@ impl<'de> Deserializer<'de> for &'de Node {
             Value::Map(entries) => match entries.as_slice() {
                 [Entry { at, name, node }] => Variant { at: *at, word: name, node: Some(node) },
                 others => {
-                    let names: Vec<_> = others.iter().map(|entry| quote(&entry.name)).collect();
-                    let message = format!("expected one entry, found {} [{}]", names.len(), names.join(", "));
+                    let names: Vec<_> = others.iter().take(NAMED).map(|entry| quote(&entry.name)).collect();
+                    let more = if others.len() > NAMED { ", …" } else { "" };
+                    let message = format!("expected one entry, found {} [{}{more}]", others.len(), names.join(", "));
                     return Err(Fault::new(message).at(self.at));
                 }
             },

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::tree::{Entry, Node, Place, Value};
+use super::tree::{Node, Place, Value};
 
 /// A configuration was refused: one problem or more, in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -84,24 +84,28 @@ impl Fault {
 
     /// The fault is in the entry of this name.
     pub(super) fn of(mut self, name: &str) -> Self {
-        prefix_name(&mut self.path, name);
+        prefix(&mut self.path, &name_segment(name));
         self
     }
 
     /// The fault is in the item of this index.
     pub(super) fn item(mut self, index: usize) -> Self {
-        prefix_item(&mut self.path, index);
+        prefix(&mut self.path, &item_segment(index));
         self
     }
 }
 
 /// One step of a path through a configuration.
+///
+/// An entry of a table goes by its number, as a search for its name would cost as much as the table is long.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Step<'a> {
-    /// An entry's value.
+    /// A field's value. Structs have few fields.
     Of(&'a str),
-    /// An entry's name: the last step.
-    Name(&'a str),
+    /// The value of a table's entry.
+    Entry(usize),
+    /// The name of a table's entry: the last step.
+    Name(usize),
     /// A list's item.
     Item(usize),
 }
@@ -120,34 +124,57 @@ impl<'a> Report<'a> {
     }
 
     /// Notes a problem at a path. Steps that the document does not have are named, and placed at their parent.
-    pub(super) fn problem(&mut self, path: &[Step<'_>], message: String) {
-        let (mut node, mut at) = (Some(self.root), self.root.at);
-        for step in path {
-            let Some(parent) = node else { continue };
-            node = match (&parent.value, *step) {
-                (Value::Map(entries), Step::Of(name)) => find(entries, name).map(|entry| &entry.node),
-                (Value::Map(entries), Step::Name(name)) => {
-                    at = find(entries, name).map_or(at, |entry| entry.at);
-                    None
-                }
-                (Value::List(items), Step::Item(index)) => items.get(index),
-                _ => None,
-            };
-            at = node.map_or(at, |node| node.at);
+    ///
+    /// The message is made only for a problem that may be shown: a large file can have very many.
+    pub(super) fn problem(&mut self, path: &[Step<'_>], message: impl FnOnce() -> String) {
+        let at = self.offset(path);
+        if self.has_room(at) {
+            self.keep(at, path, message());
         }
-        let mut text = String::new();
-        for step in path.iter().rev() {
-            match *step {
-                Step::Of(name) | Step::Name(name) => prefix_name(&mut text, name),
-                Step::Item(index) => prefix_item(&mut text, index),
-            }
-        }
+    }
+
+    /// Whether a problem at this offset is among the first so far. If not, it is only counted.
+    fn has_room(&mut self, at: usize) -> bool {
+        let room = self.found.len() < MAX_PROBLEMS || self.found.last().is_some_and(|(last, ..)| at < *last);
+        self.hidden += usize::from(!room);
+        room
+    }
+
+    fn keep(&mut self, at: usize, path: &[Step<'_>], message: String) {
         let index = self.found.partition_point(|(other, ..)| *other <= at);
-        self.found.insert(index, (at, text, message));
+        self.found.insert(index, (at, self.text(path), message));
         if self.found.len() > MAX_PROBLEMS {
             self.found.pop();
             self.hidden += 1;
         }
+    }
+
+    fn offset(&self, path: &[Step<'_>]) -> usize {
+        let (mut node, mut at) = (self.root, self.root.at);
+        for step in path {
+            let Some(found) = child(node, *step) else { break };
+            at = if matches!(step, Step::Name(_)) { found.at } else { found.node.at };
+            node = found.node;
+        }
+        at
+    }
+
+    fn text(&self, path: &[Step<'_>]) -> String {
+        let (mut node, mut text) = (Some(self.root), String::new());
+        for step in path {
+            let found = node.and_then(|node| child(node, *step));
+            node = found.as_ref().map(|found| found.node);
+            let segment = match *step {
+                Step::Of(name) => name_segment(name),
+                Step::Entry(_) | Step::Name(_) => name_segment(found.map_or("", |found| found.name)),
+                Step::Item(index) => item_segment(index),
+            };
+            if !text.is_empty() && !segment.starts_with('[') {
+                text.push('.');
+            }
+            text.push_str(&segment);
+        }
+        text
     }
 
     /// Whether nothing is wrong so far.
@@ -175,34 +202,50 @@ impl<'a> Report<'a> {
     }
 }
 
-fn find<'a>(entries: &'a [Entry], name: &str) -> Option<&'a Entry> {
-    entries.iter().find(|entry| &*entry.name == name)
+/// A value one step down; for an entry, with its name and where that stands.
+struct Child<'a> {
+    at: usize,
+    name: &'a str,
+    node: &'a Node,
 }
 
-/// Puts a field's name before the rest of a path.
-pub(super) fn prefix_name(path: &mut String, name: &str) {
+fn child<'a>(parent: &'a Node, step: Step<'_>) -> Option<Child<'a>> {
+    let entry = match (&parent.value, step) {
+        (Value::List(items), Step::Item(index)) => {
+            return items.get(index).map(|node| Child { at: node.at, name: "", node });
+        }
+        (Value::Map(entries), Step::Of(name)) => entries.iter().find(|entry| &*entry.name == name),
+        (Value::Map(entries), Step::Entry(index) | Step::Name(index)) => entries.get(index),
+        _ => None,
+    }?;
+    Some(Child { at: entry.at, name: &entry.name, node: &entry.node })
+}
+
+/// Puts a part before the rest of a path.
+fn prefix(path: &mut String, segment: &str) {
     if !path.is_empty() && !path.starts_with('[') {
         path.insert(0, '.');
     }
-    let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte));
-    if plain {
-        path.insert_str(0, name);
-    } else {
-        path.insert_str(0, &format!("[{}]", quote(name)));
-    }
+    path.insert_str(0, segment);
 }
 
-/// Puts a list index before the rest of a path.
-pub(super) fn prefix_item(path: &mut String, index: usize) {
-    if !path.is_empty() && !path.starts_with('[') {
-        path.insert(0, '.');
-    }
-    path.insert_str(0, &format!("[{index}]"));
+/// A field's name as a part of a path: `acme`, or `["a.b"]`.
+fn name_segment(name: &str) -> String {
+    let plain = (1..=SHOWN).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-$".contains(&byte));
+    if plain { name.to_owned() } else { format!("[{}]", quote(name)) }
 }
 
-/// A text in quotes on one line, at most 64 characters of it.
+/// A list's index as a part of a path.
+fn item_segment(index: usize) -> String {
+    format!("[{index}]")
+}
+
+/// The most characters of a text that an error shows.
+const SHOWN: usize = 64;
+
+/// A text in quotes on one line, at most [`SHOWN`] characters of it.
 pub(super) fn quote(text: &str) -> String {
-    const SHOWN: usize = 64;
     let mut shown = String::from("\"");
     for (index, character) in text.chars().enumerate() {
         if index == SHOWN {
@@ -224,4 +267,43 @@ pub(super) fn quote(text: &str) -> String {
 /// would be 16 KB more.
 pub(super) fn float(value: f64) -> String {
     serde_json::to_string(&value).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn list(items: usize) -> Node {
+        Node { at: 0, value: Value::List((1..=items).map(|at| Node { at, value: Value::Null }).collect()) }
+    }
+
+    /// The offsets shown, the number not shown, and how many messages were made.
+    fn report(order: impl Iterator<Item = usize>) -> (Vec<usize>, usize, usize) {
+        let root = list(50_000);
+        let (mut report, mut made) = (Report::new(&root), 0);
+        for index in order {
+            report.problem(&[Step::Item(index)], || {
+                made += 1;
+                String::from("wrong")
+            });
+        }
+        (report.found.iter().map(|(at, ..)| *at).collect(), report.hidden, made)
+    }
+
+    #[test]
+    fn a_message_is_made_only_for_a_problem_that_may_be_shown() {
+        let first: Vec<_> = (1..=MAX_PROBLEMS).collect();
+        assert_eq!(report(0..50_000), (first.clone(), 50_000 - MAX_PROBLEMS, MAX_PROBLEMS));
+        // Two sections in the other order: each has as many messages, at most.
+        let sections = (25_000..50_000).chain(0..25_000);
+        assert_eq!(report(sections), (first.clone(), 50_000 - MAX_PROBLEMS, 2 * MAX_PROBLEMS));
+        assert_eq!(report((0..100).rev()), (first, 100 - MAX_PROBLEMS, 100));
+    }
+
+    #[test]
+    fn long_names_are_cut_off_in_paths() {
+        assert_eq!(name_segment("key-1"), "key-1");
+        assert_eq!(name_segment(""), "[\"\"]");
+        assert_eq!(name_segment(&"x".repeat(1 << 20)).len(), SHOWN + "[\"…\"]".len());
+    }
 }

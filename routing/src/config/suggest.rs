@@ -10,8 +10,8 @@ pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a s
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
-        .map(|candidate| (distance(word.as_bytes(), candidate.as_bytes()), candidate))
-        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.len())
+        .filter_map(|candidate| Some((distance(word.as_bytes(), candidate.as_bytes(), allowed)?, candidate)))
+        .filter(|(distance, candidate)| *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
@@ -21,24 +21,26 @@ pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>
     nearest(word, candidates).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
 
-/// Levenshtein's distance of bytes, case and `-`/`_` folded.
-fn distance(left: &[u8], right: &[u8]) -> usize {
-    let fold = |byte: u8| if byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (index, a) in left.iter().enumerate() {
-        let mut diagonal = index;
-        let mut before = index + 1;
-        for (cell, b) in row.iter_mut().skip(1).zip(right) {
-            let replaced = diagonal + usize::from(fold(*a) != fold(*b));
-            diagonal = *cell;
-            before = replaced.min(diagonal + 1).min(before + 1);
-            *cell = before;
-        }
-        if let Some(first) = row.first_mut() {
-            *first = index + 1;
-        }
+/// Levenshtein's distance of bytes, case and `-`/`_` folded, if it is at most `allowed`.
+///
+/// Equal beginnings cost nothing, so only where the two differ is there a choice: to replace, to insert, to leave out.
+/// With at most two such choices that is quick, which matters where there are a thousand cells to compare.
+fn distance(left: &[u8], right: &[u8], allowed: usize) -> Option<usize> {
+    let fold = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
+    if left.len().abs_diff(right.len()) > allowed {
+        return None;
     }
-    row.last().copied().unwrap_or_default()
+    let same = left.iter().zip(right).take_while(|(a, b)| fold(a) == fold(b)).count();
+    let (left, right) = (left.get(same..)?, right.get(same..)?);
+    let (Some((_, left_rest)), Some((_, right_rest))) = (left.split_first(), right.split_first()) else {
+        return Some(left.len().max(right.len()));
+    };
+    let fewer = allowed.checked_sub(1)?;
+    [(left_rest, right_rest), (left_rest, right), (left, right_rest)]
+        .into_iter()
+        .filter_map(|(left, right)| distance(left, right, fewer))
+        .min()
+        .map(|rest| rest + 1)
 }
 
 #[cfg(test)]
@@ -50,8 +52,11 @@ mod tests {
         for (left, right, expected) in
             [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("json", "jsn", 1), ("KEY-null", "key_null", 0)]
         {
-            assert_eq!(distance(left.as_bytes(), right.as_bytes()), expected, "{left} {right}");
-            assert_eq!(distance(right.as_bytes(), left.as_bytes()), expected, "{right} {left}");
+            for allowed in 0..6 {
+                let expected = Some(expected).filter(|expected| *expected <= allowed);
+                assert_eq!(distance(left.as_bytes(), right.as_bytes(), allowed), expected, "{left} {right}");
+                assert_eq!(distance(right.as_bytes(), left.as_bytes(), allowed), expected, "{right} {left}");
+            }
         }
     }
 

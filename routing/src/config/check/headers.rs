@@ -56,7 +56,7 @@ pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
         None
     };
     if let Some(message) = problem {
-        report.problem(&[Step::Of("routing_header")], message);
+        report.problem(&[Step::Of("routing_header")], || message);
     }
     lower.into()
 }

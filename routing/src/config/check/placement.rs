@@ -23,9 +23,10 @@ pub(super) fn placement(
         (table("overrides", &raw.overrides), table("exact", &raw.exact), table("prefixes", &raw.prefixes));
     let empty = raw.overrides.0.is_empty() && raw.exact.0.is_empty() && raw.prefixes.0.is_empty();
     if empty && raw.slots.is_none() && raw.default.is_none() {
-        let message = "expected at least one of `overrides`, `exact`, `prefixes`, `slots` and `default`: nothing here \
-                       places a key";
-        report.problem(&[PLACEMENT], message.into());
+        report.problem(&[PLACEMENT], || {
+            "expected at least one of `overrides`, `exact`, `prefixes`, `slots` and `default`: nothing here places a key"
+                .into()
+        });
     }
     let weights = raw.slots.as_ref().map(|slots| weights(slots, cells, report));
     // A table costs time to make: not for a configuration that is refused, nor for one that does not use it.
@@ -50,17 +51,17 @@ fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u3
     let Some(Table(entries)) = &raw.weights else { return vec![1; cells.names.len()] };
     let path = [PLACEMENT, Step::Of("slots"), Step::Of("weights")];
     let mut weights = vec![None; cells.names.len()];
-    for (name, weight) in entries {
+    for (index, (name, weight)) in entries.iter().enumerate() {
         let [placement, slots, table] = path;
-        let cell = cells.find(name, &[placement, slots, table, Step::Name(name)], report);
+        let cell = cells.find(name, &[placement, slots, table, Step::Name(index)], report);
         if let Some(slot) = cell.and_then(|cell| weights.get_mut(usize::from(cell.0))) {
             *slot = u32::try_from(weight.0).ok();
         }
     }
     if let Some((name, _)) = cells.names.iter().zip(&weights).find(|(_, weight)| weight.is_none()) {
-        report.problem(&path, format!("{} has no weight: name every cell, with 0 to drain it", quote(name)));
+        report.problem(&path, || format!("{} has no weight: name every cell, with 0 to drain it", quote(name)));
     } else if weights.iter().all(|weight| *weight == Some(0)) {
-        report.problem(&path, "expected at least one weight above 0".into());
+        report.problem(&path, || "expected at least one weight above 0".into());
     }
     weights.into_iter().map(Option::unwrap_or_default).collect()
 }
@@ -74,12 +75,12 @@ fn keys<'a>(
     report: &mut Report<'_>,
 ) -> Vec<(&'a str, CellId)> {
     let mut keys = Vec::with_capacity(entries.len());
-    for (key, cell) in entries {
+    for (index, (key, cell)) in entries.iter().enumerate() {
         if let Err(reason) = key::check(key.as_bytes(), key_bytes) {
-            let message = format!("no request's key can be {}: {}", quote(key), reason.text());
-            report.problem(&[PLACEMENT, Step::Of(table), Step::Name(key)], message);
+            let path = [PLACEMENT, Step::Of(table), Step::Name(index)];
+            report.problem(&path, || format!("no request's key can be {}: {}", quote(key), reason.text()));
         }
-        if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Of(table), Step::Of(key)], report) {
+        if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Of(table), Step::Entry(index)], report) {
             keys.push((&**key, cell));
         }
     }

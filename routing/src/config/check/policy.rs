@@ -15,21 +15,21 @@ pub(super) fn policy(
     report: &mut Report<'_>,
 ) -> Policy {
     let mut policy = Policy::default();
-    for (label, raw) in &table.0 {
-        let name = [Step::Of("policy"), Step::Name(label)];
+    for (index, (label, raw)) in table.0.iter().enumerate() {
+        let name = [Step::Of("policy"), Step::Name(index)];
         match label.parse::<Reason>() {
             Err(_) => {
-                let known = Reason::ALL.iter().filter(|reason| !reason.is_placed()).map(|reason| reason.label());
-                report.problem(
-                    &name,
-                    format!("{} is not one of the reasons in docs/reasons.md{}", quote(label), hint(label, known)),
-                );
+                report.problem(&name, || {
+                    let known = Reason::ALL.iter().filter(|reason| !reason.is_placed()).map(|reason| reason.label());
+                    format!("{} is not one of the reasons in docs/reasons.md{}", quote(label), hint(label, known))
+                });
             }
             Ok(reason) if reason.is_placed() => {
-                report.problem(&name, format!("`{label}` means that the key was placed: it has no policy"));
+                report.problem(&name, || format!("`{label}` means that the key was placed: it has no policy"));
             }
             Ok(reason) => {
-                if let Some(answer) = answer(reason, raw, cells, default, report) {
+                let path = [Step::Of("policy"), Step::Entry(index)];
+                if let Some(answer) = answer(reason, raw, path, cells, default, report) {
                     policy.set(reason, answer);
                 }
             }
@@ -41,24 +41,24 @@ pub(super) fn policy(
 fn answer(
     reason: Reason,
     raw: &RawAnswer,
+    path: [Step<'_>; 2],
     cells: &Cells<'_>,
     default: Option<&str>,
     report: &mut Report<'_>,
 ) -> Option<Answer> {
-    let path = [Step::Of("policy"), Step::Of(reason.label())];
     let allowed = reason.allowed();
     let (answer, is_allowed) = match raw {
         RawAnswer::Reject(status) => (Answer::Reject(u16::try_from(status.0).ok()?), true),
         RawAnswer::Use(name) => {
-            let [policy, label] = path;
-            let path = [policy, label, Step::Of("use")];
+            let [policy, entry] = path;
+            let path = [policy, entry, Step::Of("use")];
             let name = match (&**name, default) {
                 (DEFAULT, None) => {
-                    report.problem(&path, "`use: default` needs `placement.default`".into());
+                    report.problem(&path, || "`use: default` needs `placement.default`".into());
                     return None;
                 }
                 // An unknown default is a problem of its own, reported where it stands.
-                (DEFAULT, Some(default)) if !cells.names.iter().any(|cell| &**cell == default) => return None,
+                (DEFAULT, Some(default)) if cells.get(default).is_none() => return None,
                 (DEFAULT, Some(default)) => default,
                 (name, _) => name,
             };
@@ -70,7 +70,7 @@ fn answer(
         RawAnswer::Pass => (Answer::Pass, allowed.pass),
     };
     if !is_allowed {
-        report.problem(&path, format!("expected one of {}", allowed_answers(reason)));
+        report.problem(&path, || format!("expected one of {}", allowed_answers(reason)));
     }
     is_allowed.then_some(answer)
 }

@@ -14,8 +14,7 @@ const MAX_NAME: usize = 256;
 
 pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
-        let message = format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len());
-        report.problem(&[Step::Of("key")], message);
+        report.problem(&[Step::Of("key")], || format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len()));
     }
     let mut sources: Vec<Source> = Vec::with_capacity(raw.len().min(MAX_SOURCES));
     for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
@@ -23,10 +22,10 @@ pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Repo
         let path = [Step::Of("key"), Step::Item(index), Step::Of(kind)];
         match source {
             Ok(source) if sources.contains(&source) => {
-                report.problem(&path, "this source is in the list already".into())
+                report.problem(&path, || "this source is in the list already".into())
             }
             Ok(source) => sources.push(source),
-            Err(message) => report.problem(&path, message),
+            Err(message) => report.problem(&path, || message),
         }
     }
     sources
