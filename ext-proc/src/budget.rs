@@ -56,6 +56,12 @@ impl Hold {
         grown
     }
 
+    /// Bytes of the budget that are taken.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Gives bytes back, at most those it holds.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);

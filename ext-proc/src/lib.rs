@@ -12,6 +12,7 @@ pub mod cli;
 pub mod config_file;
 pub mod decide;
 pub mod fields;
+pub mod incoming;
 pub mod logging;
 pub mod metrics;
 pub mod process;

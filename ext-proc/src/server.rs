@@ -1,6 +1,5 @@
 //! Everything that runs, from bound ports to the end of the drain.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,15 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tonic::server::NamedService;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin::{self, Admin, Ready};
 use crate::budget::Budget;
 use crate::config_file::{LoadError, Store};
+use crate::incoming::Incoming;
 use crate::metrics::Metrics;
 use crate::process::service::Processor;
 
@@ -34,6 +35,13 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// What a connection may send unread. Streams that are not read must not starve those that are, so that this is no
 /// limit in practice; the bound is [`STREAM_WINDOW`] times the streams.
 const CONNECTION_WINDOW: u32 = 1 << 30;
+
+/// After its last stream a connection has this long to hand over what is written and to close. One on which nobody
+/// ever spoke HTTP/2 would not close at all.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// How often the drain counts the open streams.
+const COUNT: Duration = Duration::from_millis(20);
 
 /// The names under which health is reported: the whole server, and the one service Envoy calls.
 const HEALTH_NAMES: [&str; 2] = ["", <Service as NamedService>::NAME];
@@ -80,7 +88,8 @@ pub enum ServeError {
     Listener(#[source] io::Error),
 }
 
-/// Serves on two bound ports until `shutdown` is ready, then drains.
+/// Serves on two bound ports until the first message in `signals`, or their end, then drains. The second message ends
+/// the drain at once.
 ///
 /// # Errors
 /// See [`ServeError`]. Streams that outlast the drain are cut off, which is no error.
@@ -88,7 +97,7 @@ pub async fn serve(
     grpc: TcpListener,
     admin: TcpListener,
     settings: Settings,
-    shutdown: impl Future<Output = ()>,
+    mut signals: mpsc::Receiver<()>,
 ) -> Result<(), ServeError> {
     let health = HealthReporter::new();
     report(&health, ServingStatus::NotServing).await;
@@ -99,7 +108,9 @@ pub async fn serve(
 
     let addresses = (address(&grpc)?, address(&admin)?);
     let (stop_grpc, grpc_stopped) = watch::channel(false);
-    let processor = Processor::new(Arc::clone(&store), budget.clone(), metrics.clone(), settings.decision_timeout);
+    let (cut, when_cut) = watch::channel(false);
+    let processor =
+        Processor::new(Arc::clone(&store), budget.clone(), metrics.clone(), settings.decision_timeout, when_cut);
     let mut grpc = tokio::spawn(
         tonic::transport::Server::builder()
             .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
@@ -113,9 +124,10 @@ pub async fn serve(
             .add_service(tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(
                 health.clone(),
             )))
-            .serve_with_incoming_shutdown(TcpIncoming::from(grpc).with_nodelay(Some(true)), told(grpc_stopped)),
+            .serve_with_incoming_shutdown(Incoming::new(grpc), told(grpc_stopped)),
     );
-    let routes = admin::routes(Admin { store: Arc::clone(&store), metrics, budget, ready: ready.clone() });
+    let routes =
+        admin::routes(Admin { store: Arc::clone(&store), metrics: metrics.clone(), budget, ready: ready.clone() });
     let admin = tokio::spawn(axum::serve(admin, routes).into_future());
     let watching = tokio::spawn(Arc::clone(&store).watch());
 
@@ -126,7 +138,7 @@ pub async fn serve(
 
     let ended = tokio::select! {
         ended = &mut grpc => Some(ended),
-        () = shutdown => None,
+        _ = signals.recv() => None,
     };
     tracing::info!(event = "draining", timeout = ?settings.drain_timeout, "draining");
     ready.set(false);
@@ -134,11 +146,14 @@ pub async fn serve(
     let served = match ended {
         Some(ended) => ended,
         None => {
-            tokio::time::sleep(settings.drain_delay).await;
+            let timeout = tokio::select! {
+                () = tokio::time::sleep(settings.drain_delay) => settings.drain_timeout,
+                () = again(&mut signals) => Duration::ZERO,
+            };
             stop_grpc.send_replace(true);
             // Watchers of our health would keep the server open; their streams end with their names.
             forget(&health).await;
-            finish(&mut grpc, settings.drain_timeout).await
+            drain(&mut grpc, &metrics, timeout, &mut signals, &cut).await
         }
     };
     watching.abort();
@@ -149,18 +164,51 @@ pub async fn serve(
 
 type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
 
-/// Waits for the last stream, but no longer than this.
-async fn finish(grpc: &mut tokio::task::JoinHandle<Result<(), tonic::transport::Error>>, timeout: Duration) -> Served {
-    match tokio::time::timeout(timeout, &mut *grpc).await {
-        Ok(served) => {
-            tracing::info!(event = "drained", "drained");
-            served
+/// Waits for the last stream, but no longer than this, and not beyond another signal. Then the others are cut off.
+async fn drain(
+    grpc: &mut JoinHandle<Result<(), tonic::transport::Error>>,
+    metrics: &Metrics,
+    timeout: Duration,
+    signals: &mut mpsc::Receiver<()>,
+    cut: &watch::Sender<bool>,
+) -> Served {
+    let drained = tokio::select! {
+        served = closed(grpc, metrics) => Some(served),
+        () = tokio::time::sleep(timeout) => None,
+        () = again(signals) => None,
+    };
+    if let Some(served) = drained {
+        tracing::info!(event = "drained", "drained");
+        return served;
+    }
+    tracing::warn!(event = "drain_timeout", streams = metrics.open_streams(), "streams in flight are cut off");
+    cut.send_replace(true);
+    // Their error statuses are on their way. A peer that does not read them finds its connection closed.
+    tokio::time::timeout(2 * QUIET, closed(grpc, metrics)).await.unwrap_or(Ok(Ok(())))
+}
+
+/// Waits until the server has closed all connections, or has had no stream for a while.
+async fn closed(grpc: &mut JoinHandle<Result<(), tonic::transport::Error>>, metrics: &Metrics) -> Served {
+    let mut count = tokio::time::interval(COUNT);
+    count.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut since = None;
+    loop {
+        tokio::select! {
+            served = &mut *grpc => return served,
+            now = count.tick() => {
+                since = if metrics.open_streams() == 0 { since.or(Some(now)) } else { None };
+                if since.is_some_and(|since| now.duration_since(since) >= QUIET) {
+                    return Ok(Ok(()));
+                }
+            }
         }
-        Err(_elapsed) => {
-            grpc.abort();
-            tracing::warn!(event = "drain_timeout", "streams in flight were cut off");
-            Ok(Ok(()))
-        }
+    }
+}
+
+/// Waits for another signal. Their end is none.
+async fn again(signals: &mut mpsc::Receiver<()>) {
+    if signals.recv().await.is_none() {
+        std::future::pending().await
     }
 }
 

@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 
 use super::{Exit, Failure, ServeArgs};
 use crate::config_file::LoadError;
 use crate::logging;
 use crate::server::{self, ServeError, Settings};
 
-/// Runs the service until SIGTERM or SIGINT, and drains it.
+/// Runs the service until SIGTERM or SIGINT, and drains it. A second one ends the drain.
 ///
 /// # Errors
 /// The configuration is not valid, a port is taken, or the service failed.
@@ -20,12 +21,18 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+    let (heard, signals) = mpsc::channel(1);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if heard.send(()).await.is_err() {
+                return;
+            }
         }
-    };
+    });
     let (grpc, admin) = (bind(args.listen).await?, bind(args.admin).await?);
     let settings = Settings {
         config: args.config,
@@ -36,7 +43,7 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
     };
-    server::serve(grpc, admin, settings, shutdown).await.map_err(|error| {
+    server::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {
             ServeError::Config(LoadError::Read { .. }) => Exit::NoInput,
             ServeError::Config(LoadError::Invalid(_)) => Exit::BadConfig,

@@ -141,6 +141,12 @@ impl Machine {
         self.hold.shrink(bytes as u64);
     }
 
+    /// What it holds of the process's byte budget.
+    #[must_use]
+    pub fn held(&self) -> u64 {
+        self.hold.bytes()
+    }
+
     fn headers(&mut self, mut fields: Fields, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         match self.state {
             State::Start => {}

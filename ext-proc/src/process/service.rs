@@ -9,21 +9,18 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
     ExternalProcessor, ExternalProcessorServer,
 };
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 use crate::budget::Budget;
 use crate::config_file::Store;
 use crate::fields;
-use crate::metrics::{Metrics, OpenStream};
+use crate::metrics::Metrics;
 use crate::process::machine::Machine;
 use crate::process::message::{Event, Reply, Violation};
+use crate::process::replies::{self, Replies};
 use crate::process::wire;
-
-/// Messages between a machine and the connection. Small: they are the bytes that no budget counts.
-const QUEUE: usize = 2;
 
 /// The most of an `x-request-id` that is logged.
 const REQUEST_ID: usize = 128;
@@ -38,25 +35,32 @@ struct Shared {
     budget: Budget,
     metrics: Metrics,
     decision_timeout: Duration,
+    cut: watch::Receiver<bool>,
 }
 
 /// One stream, and what is said about it in logs and metrics.
-struct Exchange {
+struct Exchange<'a> {
     machine: Machine,
     router: Router,
     metrics: Metrics,
     started: Instant,
-    request_id: String,
+    request_id: &'a mut String,
     decided: bool,
     inspected: u64,
-    _open: OpenStream,
 }
 
 impl Processor {
-    /// A service that decides by the configuration in `store` within `decision_timeout`.
+    /// A service that decides by the configuration in `store` within `decision_timeout`. When `cut` turns true, every
+    /// stream ends with an error.
     #[must_use]
-    pub fn new(store: Arc<Store>, budget: Budget, metrics: Metrics, decision_timeout: Duration) -> Self {
-        Self(Arc::new(Shared { store, budget, metrics, decision_timeout }))
+    pub fn new(
+        store: Arc<Store>,
+        budget: Budget,
+        metrics: Metrics,
+        decision_timeout: Duration,
+        cut: watch::Receiver<bool>,
+    ) -> Self {
+        Self(Arc::new(Shared { store, budget, metrics, decision_timeout, cut }))
     }
 
     /// As a tonic service.
@@ -70,8 +74,8 @@ impl Processor {
     async fn run(
         &self,
         mut inbound: Streaming<ProcessingRequest>,
-        outbound: &mpsc::Sender<Result<ProcessingResponse, Status>>,
-        open: OpenStream,
+        outbound: &mpsc::Sender<ProcessingResponse>,
+        request_id: &mut String,
     ) -> Result<(), Status> {
         let shared = &self.0;
         let deadline = tokio::time::sleep(shared.decision_timeout);
@@ -81,27 +85,35 @@ impl Processor {
             () = &mut deadline => return Err(Status::deadline_exceeded(Violation::Silence.to_string())),
         };
         let Some(first) = first else { return Ok(()) };
-        let mode = wire::mode(&first).map_err(|error| self.refuse(error))?;
+        let mode = wire::mode(&first).map_err(refused)?;
         let router = shared.store.router();
         let mut exchange = Exchange {
             machine: Machine::new(router.clone(), mode, shared.budget.hold()),
             router,
             metrics: shared.metrics.clone(),
             started: Instant::now(),
-            request_id: String::new(),
+            request_id,
             decided: false,
             inspected: 0,
-            _open: open,
         };
-        let mut event = wire::event(first).map_err(|error| self.refuse(error))?;
+        let mut event = wire::event(first).map_err(refused)?;
         let mut expired = false;
         loop {
             for reply in exchange.on(event)? {
                 let size = if let Reply::Piece { bytes, .. } = &reply { bytes.len() } else { 0 };
                 let message = wire::response(reply, exchange.router.config());
-                // A closed queue means that the peer is gone: nobody is left to tell.
-                if outbound.send(Ok(message)).await.is_err() {
-                    return Ok(());
+                let sent = outbound.send(message);
+                // Whoever does not read must not keep its share of the budget. Without one it may take its time.
+                let sent = if exchange.machine.held() > 0 {
+                    tokio::time::timeout(shared.decision_timeout, sent).await
+                } else {
+                    Ok(sent.await)
+                };
+                match sent {
+                    Ok(Ok(())) => {}
+                    // A closed queue means that the peer is gone: nobody is left to tell.
+                    Ok(Err(_)) => return Ok(()),
+                    Err(_elapsed) => return Err(Status::deadline_exceeded("the held body was not taken back in time")),
                 }
                 exchange.machine.sent(size);
             }
@@ -110,7 +122,7 @@ impl Processor {
             }
             event = tokio::select! {
                 message = inbound.message() => match message? {
-                    Some(message) => wire::event(message).map_err(|error| self.refuse(error))?,
+                    Some(message) => wire::event(message).map_err(refused)?,
                     None if exchange.machine.may_end() => return Ok(()),
                     // Never OK: Envoy would let the rest of the request pass unread.
                     None => return Err(Status::cancelled("the stream ended before its request")),
@@ -123,49 +135,57 @@ impl Processor {
         }
     }
 
-    fn refuse(&self, error: wire::Unusable) -> Status {
+    /// Counts and logs a stream that ended with an error, unless it is the peer that ended it: by a reset, as Envoy
+    /// does when it needs us no more, or with its connection.
+    fn failed(&self, status: &Status, request_id: &str) {
+        let transport = std::error::Error::source(status).is_some();
+        let (code, message) = (status.code(), status.message());
+        if transport || matches!(code, Code::Cancelled | Code::Unavailable) {
+            tracing::debug!(request_id, ?code, message, "stream ended with an error");
+            return;
+        }
         self.0.metrics.violation();
-        tracing::warn!(%error, "stream refused");
-        Status::failed_precondition(error.to_string())
+        let hint = if code == Code::OutOfRange { "--max-message-bytes must exceed Envoy's buffer limits" } else { "" };
+        tracing::warn!(request_id, ?code, message, hint, "stream refused");
     }
 }
 
 #[tonic::async_trait]
 impl ExternalProcessor for Processor {
-    type ProcessStream = ReceiverStream<Result<ProcessingResponse, Status>>;
+    type ProcessStream = Replies;
 
     async fn process(
         &self,
         request: Request<Streaming<ProcessingRequest>>,
     ) -> Result<Response<Self::ProcessStream>, Status> {
-        let (outbound, replies) = mpsc::channel(QUEUE);
+        let (outbound, end, replies) = replies::channel(self.0.metrics.stream());
         let processor = self.clone();
-        let open = self.0.metrics.stream();
         tokio::spawn(async move {
-            if let Err(status) = processor.run(request.into_inner(), &outbound, open).await {
-                // Every end that is not the request's own must be an error: after an OK, Envoy lets the rest of the
-                // request pass. A peer that reset the stream, as Envoy does when it needs us no more, hears nothing.
-                tracing::debug!(code = ?status.code(), message = status.message(), "stream ended with an error");
-                let _gone = outbound.send(Err(status)).await;
+            let mut request_id = String::new();
+            let mut cut = processor.0.cut.clone();
+            // Every end that is not the request's own is an error: after an OK, Envoy lets the rest of the request pass.
+            let ended = tokio::select! {
+                ended = processor.run(request.into_inner(), &outbound, &mut request_id) => ended,
+                Ok(_) = cut.wait_for(|cut| *cut) => Err(Status::unavailable("the service ends")),
+            };
+            if let Err(status) = &ended {
+                processor.failed(status, &request_id);
             }
+            let _gone = end.send(ended);
         });
-        Ok(Response::new(ReceiverStream::new(replies)))
+        Ok(Response::new(replies))
     }
 }
 
-impl Exchange {
+impl Exchange<'_> {
     /// Steps the machine, and counts and logs what came of it.
     fn on(&mut self, event: Event) -> Result<Vec<Reply>, Status> {
         if let Event::RequestHeaders { fields, .. } = &event {
-            self.request_id = request_id(fields.as_slice());
+            *self.request_id = request_id(fields.as_slice());
         }
-        let replies = self.machine.on(event).map_err(|violation| {
-            self.metrics.violation();
-            tracing::warn!(request_id = %self.request_id, %violation, "stream refused");
-            match violation {
-                Violation::Silence => Status::deadline_exceeded(violation.to_string()),
-                _ => Status::failed_precondition(violation.to_string()),
-            }
+        let replies = self.machine.on(event).map_err(|violation| match violation {
+            Violation::Silence => Status::deadline_exceeded(violation.to_string()),
+            _ => Status::failed_precondition(violation.to_string()),
         })?;
         self.metrics.inspected(self.machine.inspected() - self.inspected);
         self.inspected = self.machine.inspected();
@@ -197,6 +217,10 @@ impl Exchange {
             "{what}"
         );
     }
+}
+
+fn refused(error: wire::Unusable) -> Status {
+    Status::failed_precondition(error.to_string())
 }
 
 /// A client's text, made harmless for a log line.

@@ -6,7 +6,7 @@ use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_
 use tonic::Code;
 
 use crate::peer::{Peer, cell};
-use crate::support::Service;
+use crate::support::{Service, until};
 
 async fn impatient() -> Service {
     Service::start_with(|settings| settings.decision_timeout = Duration::from_millis(200)).await
@@ -47,4 +47,26 @@ async fn a_stream_without_a_request_ends_with_an_error() {
     let service = impatient().await;
     let mut peer = Peer::open(&service).await;
     assert_eq!(peer.status().await.code(), Code::DeadlineExceeded);
+    assert_eq!(service.metric("cellgate_protocol_errors_total").await, 1);
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_loses_its_share_of_the_budget() {
+    // Longer than it takes to send the body.
+    let service = Service::start_with(|settings| settings.decision_timeout = Duration::from_secs(3)).await;
+    let mut peer = Peer::post(&service, BodySendMode::FullDuplexStreamed).await;
+    let pad = vec![b' '; 1 << 20];
+    for _ in 0..4 {
+        peer.body(&pad, false).await;
+    }
+    peer.body(br#"{"tenant":{"id":"acme"}}"#, true).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    until("given back", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
+    let status = loop {
+        match peer.next().await {
+            Ok(reply) => assert!(reply.is_some(), "never OK"),
+            Err(status) => break status,
+        }
+    };
+    assert_eq!(status.code(), Code::DeadlineExceeded);
 }

@@ -1,18 +1,19 @@
 //! SIGTERM: what is in flight finishes, nothing new begins.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use tokio::net::TcpStream;
+use tonic::Code;
 
 use crate::peer::{Peer, cell};
-use crate::support::{Service, until};
+use crate::support::{PATIENCE, Service, until};
 
 const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
 
 #[tokio::test]
 async fn a_request_in_flight_finishes() {
-    let mut service = Service::start().await;
+    let service = Service::start().await;
     let mut peer = Peer::post(&service, DUPLEX).await;
     peer.body(br#"{"x":1,"#, false).await;
     until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
@@ -32,10 +33,44 @@ async fn a_request_in_flight_finishes() {
 
 #[tokio::test]
 async fn what_does_not_finish_is_cut_off() {
-    let mut service = Service::start_with(|settings| settings.drain_timeout = Duration::from_millis(100)).await;
-    let peer = Peer::post(&service, DUPLEX).await;
-    peer.body(b"{", false).await;
-    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    let service = Service::start_with(|settings| settings.drain_timeout = Duration::from_millis(100)).await;
+    let mut peer = held(&service).await;
+    service.stop();
+    assert_eq!(peer.status().await.code(), Code::Unavailable);
+    service.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_the_drain() {
+    let began = Instant::now();
+    let service = Service::start().await;
+    let mut peer = held(&service).await;
+    service.stop();
+    until("not ready", || async { service.get("/readyz").await.0 == 503 }).await;
+    service.stop();
+    assert_eq!(peer.status().await.code(), Code::Unavailable);
+    service.ended().await.unwrap();
+    assert!(began.elapsed() < PATIENCE, "by the signal, not by the timeout");
+}
+
+#[tokio::test]
+async fn a_silent_connection_does_not_delay_the_drain() {
+    let began = Instant::now();
+    let service = Service::start().await;
+    let _silent = TcpStream::connect(service.grpc).await.unwrap();
+    // Accepted after it, so both are.
+    let mut peer = held(&service).await;
+    peer.body(br#""tenant":{"id":"acme"}}"#, true).await;
+    peer.change().await;
+    drop(peer);
     service.stop();
     service.ended().await.unwrap();
+    assert!(began.elapsed() < PATIENCE, "by the streams, not by the timeout");
+}
+
+async fn held(service: &Service) -> Peer {
+    let peer = Peer::post(service, DUPLEX).await;
+    peer.body(b"{", false).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    peer
 }

@@ -33,7 +33,7 @@ async fn serving_under_both_names() {
 
 #[tokio::test]
 async fn not_serving_while_it_waits_for_the_load_balancers() {
-    let mut service = Service::start_with(|settings| settings.drain_delay = PATIENCE).await;
+    let service = Service::start_with(|settings| settings.drain_delay = PATIENCE).await;
     service.stop();
     crate::support::until("not ready", || async { service.get("/readyz").await.0 == 503 }).await;
     for name in NAMES {
@@ -47,7 +47,7 @@ async fn not_serving_while_it_waits_for_the_load_balancers() {
 
 #[tokio::test]
 async fn watchers_hear_of_the_drain_and_do_not_delay_it() {
-    let mut service = Service::start().await;
+    let service = Service::start().await;
     let mut client = client(&service).await;
     let request = HealthCheckRequest { service: NAMES[1].to_owned() };
     let mut watch = client.watch(request).await.unwrap().into_inner();

@@ -6,7 +6,9 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, ProcessingRequest}
 use tonic::Code;
 
 use crate::peer::{Peer, head, message};
-use crate::support::Service;
+use crate::support::{Service, until};
+
+const REFUSED: &str = "cellgate_protocol_errors_total";
 
 async fn refused(first: ProcessingRequest) -> String {
     let service = Service::start().await;
@@ -14,7 +16,7 @@ async fn refused(first: ProcessingRequest) -> String {
     peer.send(first).await;
     let status = peer.status().await;
     assert_eq!(status.code(), Code::FailedPrecondition);
-    assert_eq!(service.metric("cellgate_protocol_errors_total").await, 1);
+    assert_eq!(service.metric(REFUSED).await, 1);
     status.message().to_owned()
 }
 
@@ -51,6 +53,7 @@ async fn a_message_beyond_the_limit() {
     peer.change().await;
     peer.body(&[b' '; 2000], true).await;
     assert_eq!(peer.status().await.code(), Code::OutOfRange);
+    assert_eq!(service.metric(REFUSED).await, 1);
 }
 
 #[tokio::test]
@@ -60,6 +63,19 @@ async fn a_stream_that_ends_before_its_request() {
     peer.body(b"{", false).await;
     peer.close();
     assert_eq!(peer.status().await.code(), Code::Cancelled);
+    assert_eq!(service.metric(REFUSED).await, 0);
+}
+
+#[tokio::test]
+async fn a_peer_that_goes_away_is_none() {
+    let service = Service::start().await;
+    let peer = Peer::post(&service, BodySendMode::FullDuplexStreamed).await;
+    peer.body(b"{", false).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    drop(peer);
+    until("gone", || async { service.metric("cellgate_streams_open").await == 0 }).await;
+    until("freed", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
+    assert_eq!(service.metric(REFUSED).await, 0);
 }
 
 #[tokio::test]

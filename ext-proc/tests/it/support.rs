@@ -10,7 +10,7 @@ use cellgate_ext_proc::server::{ServeError, Settings, serve};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 /// After this long a test has failed, on any machine.
@@ -33,7 +33,7 @@ pub(crate) struct Service {
     pub(crate) grpc: SocketAddr,
     pub(crate) admin: SocketAddr,
     pub(crate) config: PathBuf,
-    stop: Option<oneshot::Sender<()>>,
+    stop: mpsc::Sender<()>,
     served: JoinHandle<Result<(), ServeError>>,
     _directory: TempDir,
 }
@@ -59,19 +59,17 @@ impl Service {
         change(&mut settings);
         let (grpc, admin) =
             (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-        let (stop, stopped) = oneshot::channel();
+        let (stop, signals) = mpsc::channel(2);
         let addresses = (grpc.local_addr().unwrap(), admin.local_addr().unwrap());
-        let shutdown = async { drop(stopped.await) };
-        let served = tokio::spawn(serve(grpc, admin, settings, shutdown));
-        let service =
-            Self { grpc: addresses.0, admin: addresses.1, config, stop: Some(stop), served, _directory: directory };
+        let served = tokio::spawn(serve(grpc, admin, settings, signals));
+        let service = Self { grpc: addresses.0, admin: addresses.1, config, stop, served, _directory: directory };
         until("ready", || async { service.get("/readyz").await.0 == 200 }).await;
         service
     }
 
     /// As SIGTERM does.
-    pub(crate) fn stop(&mut self) {
-        drop(self.stop.take());
+    pub(crate) fn stop(&self) {
+        self.stop.try_send(()).unwrap();
     }
 
     /// How it ended.
