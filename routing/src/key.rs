@@ -24,7 +24,7 @@ pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", expecting = "`reject`, `first` or `last`")]
 pub enum Duplicates {
     /// A key that is named twice is refused with `key_duplicated`, even when both values are equal.
     #[default]

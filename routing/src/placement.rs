@@ -12,8 +12,12 @@ use crate::reason::Reason;
 use prefixes::Prefixes;
 use table::Table;
 
-/// The most cells. A slot table costs the product of slots and cells to make.
+/// The most cells.
 pub const MAX_CELLS: usize = 1024;
+
+/// The most draws for a slot table, one for each slot and each cell with a weight above 0: 16,384 slots for 256 cells.
+/// Every start makes the table anew, and in the filter Envoy's main thread waits for it.
+pub(crate) const MAX_DRAWS: u64 = 1 << 22;
 
 /// Key to cell. Immutable; look-ups do not allocate.
 #[derive(Clone, Debug, Default)]

@@ -153,3 +153,17 @@ fn yaml_scalars_are_texts_unless_they_are_numbers_or_true_or_false() {
         assert_eq!(&*Config::from_yaml(&text, "scalar.yaml").unwrap().version, expected);
     }
 }
+
+/// A literal JSON type takes one form type of a suffix, not all.
+#[test]
+fn a_form_type_that_json_leaves_something_of_is_accepted() {
+    for (json, form) in [
+        ("application/x+json", "application/*+json"),
+        ("application/*+json", "application/grpc+json"),
+        ("a/*+b", "c/*+b"),
+    ] {
+        let types = format!(r#"{{"content_types":{{"json":["{json}"],"form":["{form}"]}},"#);
+        let config = Config::from_json(&LEAST.replacen('{', &types, 1), "types.json").unwrap();
+        assert_eq!(config.content_types.form.len(), 1, "{json} {form}");
+    }
+}

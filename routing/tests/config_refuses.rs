@@ -88,6 +88,9 @@ fn not_even_a_document() {
             (yaml("cells: &c [a]\nkey: *c"), "bad.yaml:1:11: anchors and aliases are not supported"),
             (yaml("version: a\n---\nversion: b"), "bad.yaml:2:1: expected one document, found a second one"),
             (yaml("version: !mine a"), "bad.yaml:1:16: unsupported tag `!mine`"),
+            (yaml("version: !!int a"), "bad.yaml:1:16: this value is not what its tag says"),
+            (yaml("!!int 1: a"), "bad.yaml:1:7: expected a name without a tag"),
+            (yaml("version: .inf"), "bad.yaml:1:10: this is not a finite number (write it in quotes if it is a text)"),
             (yaml("<<: { version: a }"), "bad.yaml:1:1: merge keys are not supported"),
             (yaml(&format!("{}{}", "[".repeat(17), "]".repeat(17))), "bad.yaml:1:17: recursion limit exceeded"),
             (yaml("version: [a"), "bad.yaml:1:10: unclosed bracket '['"),
@@ -161,6 +164,11 @@ const YAML_CASES: &[(&str, &str)] = &[
         "duplicates: never",
         r#"bad.yaml:5:13: duplicates: unknown word "never", expected one of `reject`, `first`, `last`"#,
     ),
+    (
+        "duplicates: ~",
+        "bad.yaml:5:13: duplicates: expected `reject`, `first` or `last`, found nothing (null) (leave the field out for its default)",
+    ),
+    ("duplicates: []", "bad.yaml:5:13: duplicates: expected `reject`, `first` or `last`, found a list"),
     // The routing header.
     (
         "routing_header: ''",
@@ -232,6 +240,18 @@ const YAML_CASES: &[(&str, &str)] = &[
         "content_types: { form: [application/JSON] }",
         "bad.yaml:5:25: content_types.form[0]: this media type is read as JSON already",
     ),
+    (
+        "content_types: { form: [a/b, application/a+json] }",
+        "bad.yaml:5:30: content_types.form[1]: this media type is read as JSON already",
+    ),
+    (
+        "content_types: { form: [application/*+a+json] }",
+        "bad.yaml:5:25: content_types.form[0]: this media type is read as JSON already",
+    ),
+    (
+        "content_types: { json: [application/x-www-form-urlencoded] }",
+        "bad.yaml:5:16: content_types.form[0]: this media type is read as JSON already",
+    ),
     // Sources.
     ("key: []", "bad.yaml:3:6: key: expected from 1 to 32 sources, found 0"),
     ("key: json", r#"bad.yaml:3:6: key: expected a list, found "json""#),
@@ -247,6 +267,14 @@ const YAML_CASES: &[(&str, &str)] = &[
         r#"bad.yaml:3:15: key[0].json: expected `~0` (for `~`) or `~1` (for `/`) after `~` in an RFC 6901 pointer, found "/a~2""#,
     ),
     ("key: [{ form: '' }]", "bad.yaml:3:15: key[0].form: expected a name, found an empty string"),
+    (
+        "key: [{ form: tenant%5Fid }]",
+        r#"bad.yaml:3:15: key[0].form: expected a name as it is once decoded, without `%` and control characters, found "tenant%5Fid""#,
+    ),
+    (
+        "key: [{ query: \"a\\u0085b\" }]",
+        "bad.yaml:3:16: key[0].query: expected a name as it is once decoded, without `%` and control characters, found \"a\u{fffd}b\"",
+    ),
     (
         "key: [{ header: x_cell }]",
         r#"bad.yaml:3:17: key[0].header: "x_cell" is removed from every request, so it cannot hold the key"#,
@@ -326,6 +354,13 @@ const YAML_CASES: &[(&str, &str)] = &[
         "placement: { slots: { weights: { cell-a: 0, cell-b: 0 } } }",
         "bad.yaml:4:32: placement.slots.weights: expected at least one weight above 0",
     ),
+    (
+        "placement: { exact: { ~: cell-a } }",
+        "bad.yaml:4:23: expected a name, found nothing (null) (write it in quotes)",
+    ),
+    ("placement: { exact: { [a]: cell-a } }", "bad.yaml:4:23: expected a name, found a list or a map"),
+    ("placement: { exact: { 0x10: cell-a, 16: cell-a } }", r#"bad.yaml:4:37: "16" stands here for the second time"#),
+    ("limits: { depth: {} }", "bad.yaml:5:18: limits.depth: expected an integer from 1 to 1024, found a map"),
     (
         "placement: { slots: { weights: { cell-a: 1, cell-b: 1, cell-c: 1 } } }",
         r#"bad.yaml:4:56: placement.slots.weights.cell-c: "cell-c" is not one of the cells [cell-a, cell-b] (did you mean `cell-a`?)"#,

@@ -16,9 +16,16 @@ use crate::answer::CellId;
 use crate::media::{ContentTypes, MediaType, is_token};
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::scope::Scope;
+use crate::source::Format;
 
 /// The word that means `placement.default` in a policy.
 const DEFAULT: &str = "default";
+
+/// The most items of a list that is gone through for each request.
+pub(super) const MAX_ITEMS: usize = 64;
+
+/// The form's media type where the configuration names none.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The longest `version`, in characters.
 const MAX_VERSION: usize = 128;
@@ -160,11 +167,19 @@ fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes
     let defaults = ContentTypes::default();
     let json = list(raw.json.as_deref(), "content_types", "json", report, parse).unwrap_or(defaults.json);
     let form = list(raw.form.as_deref(), "content_types", "form", report, parse).unwrap_or(defaults.form);
-    if let Some(index) = form.iter().position(|media_type| json.contains(media_type)) {
+    let form_texts = raw.form.as_deref().map_or(vec![FORM], |texts| texts.iter().map(|text| &**text).collect());
+    let types = ContentTypes { json, form };
+    if let Some(index) = form_texts.iter().take(MAX_ITEMS).position(|text| is_json(text, &types)) {
         let path = [Step::Of("content_types"), Step::Of("form"), Step::Item(index)];
         report.problem(&path, || "this media type is read as JSON already".into());
     }
-    ContentTypes { json, form }
+    types
+}
+
+/// Whether everything of a media type is JSON, which is asked first: as a form type it would never count.
+fn is_json(text: &str, types: &ContentTypes) -> bool {
+    // A `*` as such is a name like any other that no literal has, so it stands for all of them.
+    types.format_of(&[("content-type", text)][..]) == Ok(Format::Json)
 }
 
 /// Checks each item of a list that, where it is given, must not be empty.
@@ -179,9 +194,11 @@ fn list<T>(
     let items = items?;
     if items.is_empty() {
         report.problem(&path, || "expected at least one item (leave the field out for its default)".into());
+    } else if items.len() > MAX_ITEMS {
+        report.problem(&path, || format!("expected at most {MAX_ITEMS} items, found {}", items.len()));
     }
-    let mut parsed = Vec::with_capacity(items.len());
-    for (index, item) in items.iter().enumerate() {
+    let mut parsed = Vec::with_capacity(items.len().min(MAX_ITEMS));
+    for (index, item) in items.iter().enumerate().take(MAX_ITEMS) {
         match parse(item) {
             Ok(item) => parsed.push(item),
             Err(message) => report.problem(&[Step::Of(section), Step::Of(field), Step::Item(index)], || message),

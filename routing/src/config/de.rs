@@ -36,6 +36,8 @@ impl Error for Fault {
             Unexpected::Signed(value) => value.to_string(),
             Unexpected::Float(value) => float(value),
             Unexpected::Str(text) => quote(text),
+            Unexpected::Seq => "a list".into(),
+            Unexpected::Map => "a map".into(),
             _ => "something else".into(),
         };
         Self::new(format!("expected {expected}, found {found}"))

@@ -9,9 +9,16 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use super::bounded::{Int, MAX_SAFE, Size};
 use crate::key::Duplicates;
 
+#[cfg(feature = "schema")]
+use super::check::MAX_ITEMS;
+
 /// RFC 9110, 5.6.2.
 #[cfg(feature = "schema")]
 const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// A field's or parameter's name, decoded.
+#[cfg(feature = "schema")]
+const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
 /// Cellgate's configuration, read by the filter (JSON) and by the service (YAML or JSON).
 #[derive(Debug, Deserialize)]
@@ -60,10 +67,10 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawScope {
     /// Methods, in capitals as HTTP compares them. The default is all.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) methods: Option<Vec<Box<str>>>,
     /// Prefixes of the path. The default is all.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1), inner(regex(pattern = "^/[^?#]*$"))))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]*$"))))]
     pub(super) paths: Option<Vec<Box<str>>>,
 }
 
@@ -73,10 +80,10 @@ pub(super) struct RawScope {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawContentTypes {
     /// Read as JSON. The default is `application/json` and `application/*+json`.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) json: Option<Vec<Box<str>>>,
     /// Read as a URL-encoded form. The default is `application/x-www-form-urlencoded`.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1)))]
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) form: Option<Vec<Box<str>>>,
 }
 
@@ -88,11 +95,11 @@ pub(super) enum RawSource {
     /// A value in a JSON body: an RFC 6901 pointer such as `/tenant/id`.
     Json(#[cfg_attr(feature = "schema", schemars(regex(pattern = "^(/|$)"), length(max = 256)))] Box<str>),
     /// A field of a URL-encoded form.
-    Form(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 256)))] Box<str>),
+    Form(#[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = 256)))] Box<str>),
     /// A request header.
     Header(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = 256)))] Box<str>),
     /// A query parameter.
-    Query(#[cfg_attr(feature = "schema", schemars(length(min = 1, max = 256)))] Box<str>),
+    Query(#[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = 256)))] Box<str>),
     /// A path segment: a template such as `/orgs/{key}` or `/*/tenants/{key}`.
     Path(
         #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/(.*/)?[{]key[}](/|$)"), length(max = 256)))]

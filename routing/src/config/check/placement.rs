@@ -5,7 +5,7 @@ use super::super::raw::{RawPlacement, RawSlots, Table};
 use super::Cells;
 use crate::answer::CellId;
 use crate::key;
-use crate::placement::{DEFAULT_SLOTS, Placement, Rules, Slots};
+use crate::placement::{DEFAULT_SLOTS, MAX_CELLS, MAX_DRAWS, Placement, Rules, Slots};
 
 const PLACEMENT: Step<'static> = Step::Of("placement");
 
@@ -29,17 +29,39 @@ pub(super) fn placement(
         });
     }
     let weights = raw.slots.as_ref().map(|slots| weights(slots, cells, report));
-    // A table costs time to make: not for a configuration that is refused, nor for one that does not use it.
     let slots = match (&raw.slots, weights) {
-        _ if !report.is_empty() => Slots::default(),
         (Some(slots), Some(weights)) => {
             let count = u32::try_from(slots.count.0).unwrap_or(DEFAULT_SLOTS);
-            Slots::new(count, slots.seed.0, named(cells).zip(weights).map(|((id, name), weight)| (id, name, weight)))
+            let cells: Vec<_> = named(cells).zip(weights).map(|((id, name), weight)| (id, name, weight)).collect();
+            share(count, slots.seed.0, &cells, &[PLACEMENT, Step::Of("slots"), Step::Of("count")], report)
         }
-        _ if hashes => Slots::new(DEFAULT_SLOTS, 0, named(cells).map(|(id, name)| (id, name, 1))),
+        _ if hashes => {
+            let cells: Vec<_> = named(cells).map(|(id, name)| (id, name, 1)).collect();
+            share(DEFAULT_SLOTS, 0, &cells, &[PLACEMENT, Step::Of("slots")], report)
+        }
         _ => Slots::default(),
     };
+    // Tables cost time to make, so not for a configuration that is refused.
+    if !report.is_empty() {
+        return Placement::default();
+    }
     Placement::new(Rules { overrides, exact, prefixes, slots, by_slot: raw.slots.is_some(), default })
+}
+
+/// The slot table, unless that is refused or would take too long to make.
+fn share(count: u32, seed: u64, cells: &[(CellId, &str, u32)], path: &[Step<'_>], report: &mut Report<'_>) -> Slots {
+    let contenders = cells.iter().filter(|(_, _, weight)| *weight > 0).count() as u64;
+    // Too many cells are a problem of their own.
+    if u64::from(count) * contenders > MAX_DRAWS && cells.len() <= MAX_CELLS {
+        report.problem(path, || {
+            let most = MAX_DRAWS / contenders;
+            format!(
+                "expected at most {most} slots for {contenders} cells with a weight above 0, found {count}: every \
+                     start shares all slots out among all cells"
+            )
+        });
+    }
+    if report.is_empty() { Slots::new(count, seed, cells.iter().copied()) } else { Slots::default() }
 }
 
 fn named<'a>(cells: &Cells<'a>) -> impl Iterator<Item = (CellId, &'a str)> {

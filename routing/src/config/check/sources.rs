@@ -54,8 +54,16 @@ fn short(text: &str) -> Result<&str, String> {
     }
 }
 
+/// Requests write some characters encoded, so a name with `%` is nearly always one that nobody decoded.
 fn field_name(name: &str) -> Result<Box<str>, String> {
-    if name.is_empty() { Err("expected a name, found an empty string".into()) } else { short(name).map(Box::from) }
+    let name = short(name)?;
+    if name.is_empty() {
+        Err("expected a name, found an empty string".into())
+    } else if name.contains(|character: char| character == '%' || character.is_control()) {
+        Err(format!("expected a name as it is once decoded, without `%` and control characters, found {}", quote(name)))
+    } else {
+        Ok(name.into())
+    }
 }
 
 /// RFC 6265 cookie names are tokens; no other name can ever match.

@@ -50,6 +50,14 @@ fn syntax_error(error: &Error) -> Fault {
             "anchors and aliases are not supported".into()
         }
         Error::MergeKeyNotAllowed { .. } => "merge keys are not supported".into(),
+        Error::NullIntoString { .. } => "expected a name, found nothing (null) (write it in quotes)".into(),
+        // Only names are read as strings.
+        Error::Unexpected { expected: "string scalar", .. } => "expected a name, found a list or a map".into(),
+        Error::TaggedScalarCannotDeserializeIntoString { .. } => "expected a name without a tag".into(),
+        Error::InvalidScalar { .. } | Error::InvalidBooleanStrict { .. } | Error::InvalidBinaryBase64 { .. } => {
+            "this value is not what its tag says".into()
+        }
+        Error::NonFiniteFloat { .. } => "this is not a finite number (write it in quotes if it is a text)".into(),
         other => one_line(&other.to_string()),
     };
     Fault { place: Some(place), ..Fault::new(message) }
