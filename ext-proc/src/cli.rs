@@ -5,10 +5,12 @@ mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
 
 pub use commands::{check, decide, render, schema};
 pub use serve::serve;
@@ -79,7 +81,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "LEVEL", env = "CELLGATE_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
     pub log_level: LogFilter,
     /// From a request's first message to its decision, at most
-    #[arg(long, value_name = "TIME", env = "CELLGATE_DECISION_TIMEOUT", default_value = "10s", value_parser = units::duration)]
+    #[arg(long, value_name = "TIME", env = "CELLGATE_DECISION_TIMEOUT", default_value = "10s", value_parser = units::positive_duration)]
     pub decision_timeout: Duration,
     /// On SIGTERM: not ready, but still accepting, for this long
     #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_DELAY", default_value = "0s", value_parser = units::duration)]
@@ -197,6 +199,13 @@ impl From<Exit> for std::process::ExitCode {
 }
 
 fn log_filter(text: &str) -> Result<LogFilter, String> {
+    // To EnvFilter a word alone is a target, all of whose lines are logged, and the rest is silent.
+    for word in text.split(',').map(str::trim).filter(|word| !word.contains('=')) {
+        LevelFilter::from_str(word)
+            .ok()
+            .filter(|_| word.bytes().all(|byte| byte.is_ascii_alphabetic()) && !word.is_empty())
+            .ok_or_else(|| format!("`{word}` is no level: expected error, warn, info, debug, trace or off"))?;
+    }
     EnvFilter::try_new(text).map_err(|error| error.to_string())?;
     Ok(LogFilter(text.to_owned()))
 }

@@ -29,8 +29,8 @@ const POLL: Duration = Duration::from_secs(10);
 pub struct Store {
     path: PathBuf,
     router: ArcSwap<Router>,
-    /// The text last read, good or bad, so that each change is judged once.
-    seen: Mutex<Vec<u8>>,
+    /// What reading last gave, good or bad, so that each change is judged, counted and logged once.
+    seen: Mutex<Result<Vec<u8>, io::ErrorKind>>,
     metrics: Metrics,
 }
 
@@ -44,6 +44,14 @@ pub enum LoadError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// It is not text.
+    #[error("{path}: byte {offset}: not UTF-8", path = .path.display())]
+    NotText {
+        /// Its path.
+        path: PathBuf,
+        /// Where the first byte is that is wrong, from 0.
+        offset: usize,
     },
     /// It can, but not used: one line for each error.
     #[error(transparent)]
@@ -67,7 +75,7 @@ impl Store {
         let text = read(path)?;
         let router = Router::new(parse(&text, path)?, Tier::Service);
         metrics.config_in_force(&router.config().version);
-        Ok(Self { path: path.to_owned(), router: ArcSwap::from_pointee(router), seen: Mutex::new(text), metrics })
+        Ok(Self { path: path.to_owned(), router: ArcSwap::from_pointee(router), seen: Mutex::new(Ok(text)), metrics })
     }
 
     /// The router in force. A request keeps the one it began with.
@@ -80,18 +88,19 @@ impl Store {
     ///
     /// Blocks while it reads and parses.
     pub fn reload(&self) {
-        let changed = match read(&self.path) {
-            Ok(text) => {
-                let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-                if *seen == text {
-                    return;
-                }
-                seen.clone_from(&text);
-                parse(&text, &self.path)
-            }
-            Err(error) => Err(error),
+        let read = std::fs::read(&self.path);
+        let outcome = match &read {
+            Ok(text) => Ok(text.clone()),
+            Err(error) => Err(error.kind()),
         };
-        match changed {
+        {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            if *seen == outcome {
+                return;
+            }
+            *seen = outcome;
+        }
+        match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| parse(&text, &self.path)) {
             Ok(config) => {
                 let version = config.version.clone();
                 self.router.store(Arc::new(Router::new(config, Tier::Service)));
@@ -137,15 +146,23 @@ impl Store {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
-    std::fs::read(path).map_err(|source| LoadError::Read { path: path.to_owned(), source })
+    std::fs::read(path).map_err(|source| unreadable(path, source))
+}
+
+fn unreadable(path: &Path, source: io::Error) -> LoadError {
+    LoadError::Read { path: path.to_owned(), source }
+}
+
+/// The text of a configuration, which errors name by its path.
+///
+/// # Errors
+/// It is not UTF-8.
+pub fn decode<'a>(text: &'a [u8], path: &Path) -> Result<&'a str, LoadError> {
+    std::str::from_utf8(text).map_err(|error| LoadError::NotText { path: path.to_owned(), offset: error.valid_up_to() })
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<Config, LoadError> {
-    let text = std::str::from_utf8(text).map_err(|error| LoadError::Read {
-        path: path.to_owned(),
-        source: io::Error::new(io::ErrorKind::InvalidData, error),
-    })?;
-    Ok(Config::from_file_name(text, &path.to_string_lossy())?)
+    Ok(Config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
 }
 
 fn watcher(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {

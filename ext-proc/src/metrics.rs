@@ -56,7 +56,7 @@ impl Metrics {
             )?,
             decision_seconds: Histogram::with_opts(seconds.buckets(buckets))?,
             inspected_bytes: IntCounter::new("cellgate_inspected_bytes_total", "Body bytes scanned.")?,
-            held_bytes: IntGauge::new("cellgate_held_bytes", "Body bytes held back now.")?,
+            held_bytes: IntGauge::new("cellgate_held_bytes", "Bytes of memory that hold back bodies now.")?,
             streams: IntGauge::new("cellgate_streams_open", "ext_proc streams open now.")?,
             reloads: counters(
                 "cellgate_config_reloads_total",

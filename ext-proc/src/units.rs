@@ -22,6 +22,14 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
     scaled(text, &units).map(Duration::from_millis).ok_or(EXPECTED)
 }
 
+/// Parses a duration that is not zero.
+///
+/// # Errors
+/// What was expected.
+pub fn positive_duration(text: &str) -> Result<Duration, &'static str> {
+    duration(text).and_then(|time| if time.is_zero() { Err("expected more than no time") } else { Ok(time) })
+}
+
 fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     units.iter().find_map(|(unit, scale)| {
         let number = text.strip_suffix(unit)?;
@@ -50,6 +58,7 @@ mod tests {
         assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
         assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
         assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(positive_duration("0s").is_err() && positive_duration("1ms").is_ok());
         assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
         for bad in ["", "10", "s", "-1s", "1.5s", "1d", "99999999999999999h"] {
             assert!(duration(bad).is_err(), "{bad}");

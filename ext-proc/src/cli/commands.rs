@@ -44,9 +44,9 @@ pub fn schema() -> Result<Exit, Failure> {
 /// # Errors
 /// The file cannot be read, or is not a valid configuration.
 pub fn render(file: &Path) -> Result<Exit, Failure> {
-    let text = String::from_utf8(read(file)?)
-        .map_err(|error| Failure::new(Exit::BadConfig, format!("{}: {error}", file.display())))?;
-    let json = config::to_json(&text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))?;
+    let bytes = read(file)?;
+    let text = config_file::decode(&bytes, file).map_err(|error| Failure::new(Exit::BadConfig, error))?;
+    let json = config::to_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))?;
     print(&format!("{json}\n"))?;
     Ok(Exit::Ok)
 }
@@ -59,7 +59,7 @@ pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     let config = config_file::load(&args.config).map_err(|error| {
         let exit = match error {
             LoadError::Read { .. } => Exit::NoInput,
-            LoadError::Invalid(_) => Exit::BadConfig,
+            LoadError::NotText { .. } | LoadError::Invalid(_) => Exit::BadConfig,
         };
         Failure::new(exit, error)
     })?;

@@ -22,6 +22,7 @@ use cellgate_routing::{Decision, Guard, Opening, Outcome, Reading, Reason, Route
 
 use crate::budget::Hold;
 use crate::fields::{self, Fields};
+use crate::process::held::Held;
 use crate::process::message::{Change, Event, Mode, PIECE, Reply, Violation};
 
 /// One request.
@@ -44,7 +45,7 @@ enum State {
     /// The head is answered, the whole body is awaited.
     Awaiting(Reading),
     /// Nothing is answered, the key is looked for.
-    Holding { reading: Reading, remove: Vec<String>, held: Vec<Bytes> },
+    Holding { reading: Reading, remove: Vec<String>, held: Held },
     /// Answered; the rest of the body is watched.
     Guarded(Guard),
     /// Answered; the rest passes.
@@ -172,7 +173,7 @@ impl Machine {
                 replies.push(Reply::Headers(Change { remove, decision: None }));
                 State::Awaiting(reading)
             }
-            Mode::Duplex => State::Holding { reading, remove, held: Vec::new() },
+            Mode::Duplex => State::Holding { reading, remove, held: Held::default() },
         };
         Ok(())
     }
@@ -238,13 +239,13 @@ impl Machine {
         &mut self,
         reading: Reading,
         remove: Vec<String>,
-        mut held: Vec<Bytes>,
+        mut held: Held,
         chunk: Bytes,
         end: bool,
         replies: &mut Vec<Reply>,
     ) {
         let step = match self.scan(reading, &chunk, end) {
-            Step::More(reading) if self.hold.grow(chunk.len() as u64) => {
+            Step::More(reading) if self.hold.grow(held.cost(&chunk)) => {
                 held.push(chunk);
                 self.state = State::Holding { reading, remove, held };
                 return;
@@ -252,10 +253,10 @@ impl Machine {
             Step::More(_) => Step::Decided(self.router.answer(Reason::Overloaded), None),
             decided @ Step::Decided(..) => decided,
         };
-        held.push(chunk);
         if let Step::Decided(decision, guard) = step
-            && self.release(decision, remove, held, end, replies)
+            && self.release(decision, remove, held, replies)
         {
+            echo(chunk, end, replies);
             self.state = match (end, guard) {
                 (true, _) => State::Complete,
                 (false, Some(guard)) => State::Guarded(guard),
@@ -284,7 +285,7 @@ impl Machine {
             }
             State::Holding { mut reading, remove, held } => {
                 let decision = reading.finish();
-                if !self.release(decision, remove, held, false, replies) {
+                if !self.release(decision, remove, held, replies) {
                     return Ok(());
                 }
             }
@@ -312,7 +313,7 @@ impl Machine {
                 self.decide(decision, replies);
             }
             State::Holding { remove, held, .. } => {
-                if self.release(decision, remove, held, false, replies) {
+                if self.release(decision, remove, held, replies) {
                     self.state = State::Open;
                 }
             }
@@ -348,21 +349,15 @@ impl Machine {
     }
 
     /// Answers the head, then sends back what was held. False if the client was answered instead.
-    fn release(
-        &mut self,
-        decision: Decision,
-        remove: Vec<String>,
-        held: Vec<Bytes>,
-        end: bool,
-        replies: &mut Vec<Reply>,
-    ) -> bool {
+    fn release(&mut self, decision: Decision, remove: Vec<String>, held: Held, replies: &mut Vec<Reply>) -> bool {
         if !self.decide(decision, replies) {
             return false;
         }
         replies.push(Reply::Headers(Change { remove, decision: Some(decision) }));
-        let last = held.len().saturating_sub(1);
-        for (index, chunk) in held.into_iter().enumerate() {
-            echo(chunk, end && index == last, replies);
+        // From now on each piece gives its bytes back as it leaves.
+        self.hold.shrink(held.overhead());
+        for chunk in held.into_chunks() {
+            echo(chunk, false, replies);
         }
         true
     }

@@ -32,21 +32,21 @@ pub(super) enum Unusable {
     /// Whatever we say is ignored.
     #[error("observability_mode cannot route: set it to false")]
     Observability,
+    /// Which body mode, we would have to guess.
+    #[error("the first message has no protocol_config: Envoy 1.36 and later send one")]
+    NoProtocolConfig,
     /// A message without content.
     #[error("a message that is neither headers, body nor trailers")]
     Empty,
 }
 
 /// The body mode that the first message of a stream announces.
-///
-/// A peer that announces none is taken to be in `BUFFERED` mode. If it is not, its requests go on without a cell or
-/// end with an error, but never with a wrong one.
 pub(super) fn mode(first: &ProcessingRequest) -> Result<Mode, Unusable> {
     if first.observability_mode {
         return Err(Unusable::Observability);
     }
     let Some(ProtocolConfiguration { request_body_mode, response_body_mode, .. }) = first.protocol_config else {
-        return Ok(Mode::Buffered);
+        return Err(Unusable::NoProtocolConfig);
     };
     if response_body_mode != BodySendMode::None as i32 {
         return Err(Unusable::ResponseBody);

@@ -25,6 +25,24 @@ fn each_error_has_its_place_and_the_others_are_still_checked() {
 }
 
 #[test]
+fn bytes_that_are_no_text_have_their_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("a.yaml");
+    std::fs::write(&path, b"cells: [\xff]\n").unwrap();
+    let path = path.to_str().unwrap();
+    let expected = format!("{path}: byte 8: not UTF-8\n");
+    for (arguments, code) in [
+        (&["check", path][..], 1),
+        (&["render", path], 78),
+        (&["decide", "--config", path], 78),
+        (&["serve", "--config", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 78),
+    ] {
+        let (actual, out, err) = run(arguments);
+        assert_eq!((actual, out.as_str(), err.as_str()), (code, "", expected.as_str()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn help_and_version_are_data() {
     for (arguments, word) in [
         (&["--help"][..], "Exit codes"),
@@ -48,6 +66,10 @@ fn wrong_usage_is_64() {
         &["serve", "--config", "x", "--listen", "nowhere"],
         &["serve", "--config", "x", "--decision-timeout", "soon"],
         &["serve", "--config", "x", "--log-level", "info,=="],
+        &["serve", "--config", "x", "--log-level", "warning"],
+        &["serve", "--config", "x", "--log-level", ""],
+        &["serve", "--config", "x", "--decision-timeout", "0s"],
+        &["serve", "--config", "x", "--max-streams", "0"],
         &["decide", "--config", "x", "--request", "a", "--body", "b"],
     ] {
         let (code, out, err) = run(arguments);

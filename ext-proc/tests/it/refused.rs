@@ -40,8 +40,16 @@ async fn observability_and_response_bodies() {
 }
 
 #[tokio::test]
+async fn a_body_mode_that_is_not_announced() {
+    let first = ProcessingRequest { protocol_config: None, ..head(BodySendMode::Buffered, &[], false) };
+    let text = refused(first).await;
+    assert!(text.contains("protocol_config"), "{text}");
+}
+
+#[tokio::test]
 async fn a_stream_that_begins_with_a_body() {
-    let first = message(Request::RequestBody(HttpBody::default()));
+    let protocol_config = head(BodySendMode::Buffered, &[], false).protocol_config;
+    let first = ProcessingRequest { protocol_config, ..message(Request::RequestBody(HttpBody::default())) };
     let text = refused(first).await;
     assert!(text.contains("request_header_mode"), "{text}");
 }

@@ -6,6 +6,7 @@ use cellgate_routing::{CellId, Config, Tier};
 
 use super::*;
 use crate::budget::Budget;
+use crate::process::held::COST;
 
 const CONFIG: &str = r#"{
     "routing_header": "x-cell",
@@ -137,11 +138,13 @@ fn a_body_behind_an_answered_head_passes() {
 
 #[test]
 fn duplex_holds_until_the_key_is_known_and_echoes_in_order() {
-    let budget = Budget::new(100);
+    let budget = Budget::new(1000);
     let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
     assert_eq!(machine.on(head(&[], false)).unwrap(), []);
     assert_eq!(machine.on(body(r#"{"x":1,"#, false)).unwrap(), []);
-    assert_eq!(budget.used(), 7);
+    assert_eq!(budget.used(), 7 + COST);
+    assert_eq!(machine.on(body("", false)).unwrap(), []);
+    assert_eq!(budget.used(), 7 + COST, "an empty chunk is nothing");
     let replies = machine.on(body(r#""t":"a","#, false)).unwrap();
     assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece(r#"{"x":1,"#, false), piece(r#""t":"a","#, false)]);
     machine.sent(7);
@@ -226,7 +229,7 @@ fn a_body_is_read_up_to_the_limit_however_it_is_cut() {
 
 #[test]
 fn no_room_is_overload_and_a_key_needs_none() {
-    let budget = Budget::new(8);
+    let budget = Budget::new(8 + COST);
     let mut full = budget.hold();
     assert!(full.grow(4));
     let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
@@ -258,7 +261,7 @@ fn the_deadline_decides_what_is_undecided() {
 #[test]
 fn a_deadline_that_names_a_cell_releases_what_is_held() {
     let config = CONFIG.replace(r#""pass""#, r#""pass", "deadline_exceeded": {"use": "cell-b"}"#);
-    let mut machine = machine_of(&config, Mode::Duplex, &Budget::new(100));
+    let mut machine = machine_of(&config, Mode::Duplex, &Budget::new(1000));
     machine.on(head(&[], false)).unwrap();
     machine.on(body("{", false)).unwrap();
     let on_b = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::DeadlineExceeded };
@@ -266,7 +269,7 @@ fn a_deadline_that_names_a_cell_releases_what_is_held() {
     assert_eq!(machine.on(body("anything", true)).unwrap(), [piece("anything", true)]);
 
     // BUFFERED has no reply to carry it until the body comes, which then decides.
-    let mut machine = machine_of(&config, Mode::Buffered, &Budget::new(100));
+    let mut machine = machine_of(&config, Mode::Buffered, &Budget::new(1000));
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(Event::Deadline).unwrap(), []);
     machine.on(body(r#"{"t":"a"}"#, true)).unwrap();
