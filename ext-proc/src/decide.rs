@@ -1,12 +1,14 @@
 //! One request decided offline, by the core that the filter and the service run, with every step told.
 
 mod filter;
+mod framing;
 mod report;
 mod request;
 mod service;
 
 use cellgate_routing::{Config, Decision, Held, Opening, Reason, Router, Tier, body::BodyError};
 
+pub use framing::BadFraming;
 pub use report::{json, text};
 pub use request::{BadRequest, Parts, Request};
 

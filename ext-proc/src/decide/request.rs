@@ -1,5 +1,6 @@
 //! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
 
+use super::framing::{self, BadFraming};
 use crate::fields::{self, Fields};
 
 /// A whole request.
@@ -40,24 +41,25 @@ pub enum BadRequest {
     /// A header given as an option.
     #[error("header `{0}`: expected `name: value`")]
     Header(String),
-    /// The message ends too early.
-    #[error("Content-Length announces {announced} bytes of body, and there are {actual}")]
-    Short {
-        /// By Content-Length.
-        announced: u64,
-        /// In the file.
-        actual: usize,
-    },
+    /// A method or path that cannot stand in a request line.
+    #[error("`{0}` is no {1}")]
+    Target(String, &'static str),
+    /// RFC 9112 wants exactly one, and Envoy too.
+    #[error("expected one Host header, and there are {0}")]
+    Host(usize),
+    /// Where the body ends is not clear.
+    #[error(transparent)]
+    Framing(#[from] BadFraming),
 }
 
 impl Request {
     /// Builds a request from parts.
     ///
     /// # Errors
-    /// A header is none.
+    /// A header, the method or the path is none, or two headers contradict each other.
     pub fn from_parts(parts: Parts) -> Result<Self, BadRequest> {
         let method = parts.method.unwrap_or_else(|| if parts.body.is_some() { "POST" } else { "GET" }.to_owned());
-        let mut fields = pseudo(&method, parts.path.as_deref().unwrap_or("/"));
+        let mut fields = pseudo(&method, parts.path.as_deref().unwrap_or("/"))?;
         for header in &parts.headers {
             fields.push(field(header.as_bytes()).ok_or_else(|| BadRequest::Header(header.clone()))?);
         }
@@ -72,11 +74,11 @@ impl Request {
                 ("content-length".to_owned(), body.len().to_string().into_bytes())
             });
         }
-        Self::framed(fields, parts.body.unwrap_or_default())
+        let (body, end_of_stream) = framing::given(&fields, parts.body.unwrap_or_default())?;
+        Ok(Self { fields, body, end_of_stream })
     }
 
-    /// Reads an HTTP/1.1 request message (RFC 9112). Lines may end in LF alone. A body whose Transfer-Encoding is
-    /// chunked is taken as it stands, without chunk sizes.
+    /// Reads an HTTP/1.1 request message (RFC 9112). Lines of the head may end in LF alone.
     ///
     /// # Errors
     /// It is none.
@@ -92,7 +94,7 @@ impl Request {
         if method.is_empty() || target.is_empty() || !version.starts_with("HTTP/") {
             return Err(BadRequest::RequestLine);
         }
-        let mut fields = pseudo(method, target);
+        let mut fields = pseudo(method, origin_form(target))?;
         for number in 2.. {
             let line = next_line(&mut rest);
             if line.is_empty() {
@@ -100,7 +102,12 @@ impl Request {
             }
             fields.push(field(line).ok_or(BadRequest::HeaderLine(number))?);
         }
-        Self::framed(fields, rest.to_vec())
+        let hosts = fields.iter().filter(|(name, _)| name == ":authority").count();
+        if hosts != 1 {
+            return Err(BadRequest::Host(hosts));
+        }
+        let (body, end_of_stream) = framing::read(&fields, rest)?;
+        Ok(Self { fields, body, end_of_stream })
     }
 
     /// `POST /path`.
@@ -109,25 +116,30 @@ impl Request {
         let value = |name: &str| String::from_utf8_lossy(fields::first(&self.fields, name)).into_owned();
         format!("{} {}", value(":method"), value(":path"))
     }
+}
 
-    /// Ends the body where its Content-Length says.
-    fn framed(fields: Fields, mut body: Vec<u8>) -> Result<Self, BadRequest> {
-        let chunked = fields.iter().any(|(name, _)| name == "transfer-encoding");
-        let announced = cellgate_routing::content_length(fields.as_slice()).filter(|_| !chunked);
-        if let Some(announced) = announced {
-            let length = usize::try_from(announced).unwrap_or(usize::MAX);
-            if length > body.len() {
-                return Err(BadRequest::Short { announced, actual: body.len() });
-            }
-            body.truncate(length);
+/// The path and query of a request target: its absolute form (`http://host/path`) is what a proxy is sent.
+fn origin_form(target: &str) -> &str {
+    match target.split_once("://") {
+        Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+            rest.find(['/', '?']).and_then(|start| rest.get(start..)).unwrap_or("/")
         }
-        let end_of_stream = body.is_empty() && !chunked;
-        Ok(Self { fields, body, end_of_stream })
+        _ => target,
     }
 }
 
-fn pseudo(method: &str, path: &str) -> Fields {
-    vec![(":method".to_owned(), method.into()), (":path".to_owned(), path.into())]
+fn pseudo(method: &str, path: &str) -> Result<Fields, BadRequest> {
+    if method.is_empty()
+        || !method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    {
+        return Err(BadRequest::Target(method.to_owned(), "method"));
+    }
+    // The target of CONNECT is a host, that of `OPTIONS *` an asterisk.
+    let other = method == "CONNECT" || path == "*";
+    if !(path.starts_with('/') || other) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(BadRequest::Target(path.to_owned(), "path"));
+    }
+    Ok(vec![(":method".to_owned(), method.into()), (":path".to_owned(), path.into())])
 }
 
 /// `Name: value`, as Envoy shows it: `Host` is `:authority`.
@@ -172,9 +184,20 @@ mod tests {
 
     #[test]
     fn a_message_without_body_ends_with_its_head() {
-        for message in ["GET / HTTP/1.1\n\n", "GET / HTTP/1.1", "GET / HTTP/1.1\nContent-Length: 0\n\n"] {
-            let request = Request::from_message(message.as_bytes()).unwrap();
-            assert!(request.end_of_stream, "{message}");
+        for head in ["", "Content-Length: 0\n", "Content-Type: text/plain\n"] {
+            let request = Request::from_message(format!("GET / HTTP/1.1\nHost: h\n{head}\n").as_bytes()).unwrap();
+            assert!(request.end_of_stream, "{head}");
+        }
+        // What follows a head that announces no body is another request.
+        let request = Request::from_message(b"POST / HTTP/1.1\nHost: h\n\n{}").unwrap();
+        assert!(request.end_of_stream && request.body.is_empty());
+    }
+
+    #[test]
+    fn a_target_may_be_absolute() {
+        for (target, path) in [("http://h/a?b", "/a?b"), ("https://h", "/"), ("/a://b", "/a://b"), ("*", "*")] {
+            let message = format!("OPTIONS {target} HTTP/1.1\nHost: h\n\n");
+            assert_eq!(Request::from_message(message.as_bytes()).unwrap().line(), format!("OPTIONS {path}"));
         }
     }
 
@@ -184,10 +207,13 @@ mod tests {
         assert_eq!(error(""), BadRequest::RequestLine);
         assert_eq!(error("POST /\n\n"), BadRequest::RequestLine);
         assert_eq!(error("POST  / HTTP/1.1\n\n"), BadRequest::RequestLine);
+        assert_eq!(error("PO(ST / HTTP/1.1\n\n"), BadRequest::Target("PO(ST".into(), "method"));
+        assert_eq!(error("POST a HTTP/1.1\n\n"), BadRequest::Target("a".into(), "path"));
+        assert_eq!(error("POST /\u{e9} HTTP/1.1\n\n"), BadRequest::Target("/\u{e9}".into(), "path"));
         assert_eq!(error("POST / HTTP/1.1\na: b\nc d: e\n\n"), BadRequest::HeaderLine(3));
         assert_eq!(error("POST / HTTP/1.1\n: b\n\n"), BadRequest::HeaderLine(2));
-        let short = error("POST / HTTP/1.1\nContent-Length: 5\n\nabc");
-        assert_eq!(short, BadRequest::Short { announced: 5, actual: 3 });
+        assert_eq!(error("POST / HTTP/1.1\n\n"), BadRequest::Host(0));
+        assert_eq!(error("POST / HTTP/1.1\nHost: a\nhost: b\n\n"), BadRequest::Host(2));
     }
 
     #[test]

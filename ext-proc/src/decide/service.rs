@@ -14,6 +14,7 @@ pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {
     let mut machine = Machine::new(router, Mode::Duplex, Budget::new(u64::MAX).hold());
     let mut received = 0;
     let mut decided_at = None;
+    let limit = usize::try_from(config.limits.stream_bytes).unwrap_or(usize::MAX);
     for event in events(request, chunk) {
         if let Event::RequestBody { chunk, .. } = &event {
             received += chunk.len();
@@ -31,7 +32,11 @@ pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {
     let how = match decided_at {
         _ if request.end_of_stream => "decides from the head".to_owned(),
         Some(0) => "decides from the head".to_owned(),
-        Some(bytes) if bytes < request.body.len() => format!("knows after {bytes} bytes, guards the rest"),
+        Some(bytes) if bytes < request.body.len() => match machine.decision().map(|decision| decision.outcome) {
+            Some(Outcome::Cell(_) | Outcome::Pass) => format!("knows after {bytes} bytes, guards the rest"),
+            // It had one chunk more than the limit when it stopped.
+            _ => format!("stops after {} bytes", bytes.min(limit)),
+        },
         _ => format!("reads all {} bytes", request.body.len()),
     };
     // The events above end the request, and a request that ends is decided.
