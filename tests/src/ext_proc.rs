@@ -63,7 +63,27 @@ impl ExtProc {
         self.process().kill();
     }
 
-    /// Sends it a signal: `TERM` to drain, `STOP` to freeze it, `CONT` to let it go on.
+    /// Freezes it, and waits until each of its threads has stopped: a busy machine takes its time. `Signal::CONT` lets
+    /// it go on.
+    ///
+    /// # Errors
+    /// When it has ended, or does not stop in time.
+    pub async fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        wait::until("cellgate to stop", || async {
+            for thread in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
+                // A thread may end between the two looks at it.
+                let status = std::fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
+                if !status.contains("State:\tT") {
+                    return Ok(None);
+                }
+            }
+            Ok(Some(()))
+        })
+        .await
+    }
+
+    /// Sends it a signal: `TERM` to drain, `CONT` to end a [`ExtProc::freeze`].
     ///
     /// # Errors
     /// When it has ended.

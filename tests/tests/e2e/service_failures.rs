@@ -46,7 +46,7 @@ async fn a_service_frozen_in_flight_is_noticed_and_the_next_request_is_routed() 
     for (options, status) in cases {
         let stack = Stack::start(options).await;
         let mut upload = in_flight(&stack, Framing::Http1, "/frozen").await;
-        stack.ext_proc().signal(Signal::STOP).unwrap();
+        stack.ext_proc().freeze().await.unwrap();
         upload.send(&late_key().as_bytes()[SIZE / 2..]).await;
         assert_eq!(upload.finish().await.unwrap().status, status);
         assert_eq!(arrived(&stack), 0);
