@@ -19,13 +19,15 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Incoming {
     listener: TcpListener,
     pause: Option<Pin<Box<Sleep>>>,
+    /// Whether the last attempt failed: told once, not ten times a second.
+    failing: bool,
 }
 
 impl Incoming {
     /// Accepts from a bound listener.
     #[must_use]
     pub fn new(listener: TcpListener) -> Self {
-        Self { listener, pause: None }
+        Self { listener, pause: None, failing: false }
     }
 }
 
@@ -40,13 +42,16 @@ impl Stream for Incoming {
             }
             match ready!(self.listener.poll_accept(context)) {
                 Ok((connection, _)) => {
+                    self.failing = false;
                     // A small answer must not wait for the acknowledgement of the one before.
                     let _slower = connection.set_nodelay(true);
                     return Poll::Ready(Some(Ok(connection)));
                 }
                 Err(error) if is_its_own(&error) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; trying again");
+                    if !std::mem::replace(&mut self.failing, true) {
+                        tracing::warn!(%error, "cannot accept connections; trying until it works");
+                    }
                     self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
                 }
             }
