@@ -78,13 +78,14 @@ async fn no_request_is_lost_while_the_configuration_changes() {
     };
     let changes = async {
         for cell in ["cell-c", "cell-b"].into_iter().cycle().take(10) {
+            let before = stack.cell(cell).arrived();
             stack.apply(&acme_in(cell)).await.unwrap();
+            stack.cell(cell).wait_for_arrivals(before + 1).await;
         }
         done.store(true, Ordering::Relaxed);
     };
     let (count, ()) = tokio::join!(requests, changes);
     assert_eq!(arrived(&stack), count);
-    assert!(stack.cell("cell-b").arrived() > 0 && stack.cell("cell-c").arrived() > 0, "nothing changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -30,7 +30,7 @@ fn check(number: usize, answer: &Response) {
 /// Envoy has read all that was sent, and let none of it go.
 async fn assert_paused(stack: &Stack, sent: usize) {
     read_by_envoy(stack, sent).await;
-    assert_eq!(stack.admin().stat("http.in.downstream_rq_active").await.unwrap(), COUNT as u64);
+    stack.admin().wait_for_stat("http.in.downstream_rq_active", |active| active == COUNT as u64).await;
     assert_eq!(arrived(stack), 0);
 }
 
