@@ -72,7 +72,7 @@ async fn a_body_that_does_not_come_in_time_is_answered_408() {
     for options in [two_tiers(), buffered()] {
         let stack = Stack::start(options.service_option("--decision-timeout", "300ms")).await;
         for framing in Framing::ALL {
-            let answer = in_flight(&stack, framing, "/late").await.response().await.unwrap();
+            let answer = half(&stack, framing, "/late").await.response().await.unwrap();
             assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (408, "deadline_exceeded"), "{framing:?}");
         }
         assert_eq!(arrived(&stack), 0);
@@ -116,9 +116,15 @@ fn late_key() -> String {
 
 /// Sends half of a body whose key is at its end, and waits until the service has the request.
 async fn in_flight(stack: &Stack, framing: Framing, path: &str) -> Upload {
+    let upload = half(stack, framing, path).await;
+    wait_for_metric(stack, "cellgate_streams_open", 1.0).await;
+    upload
+}
+
+/// A request half of whose body is sent.
+async fn half(stack: &Stack, framing: Framing, path: &str) -> Upload {
     let mut upload = Upload::open(stack, framing, path, SIZE).await;
     upload.send(&late_key().as_bytes()[..SIZE / 2]).await;
-    wait_for_metric(stack, "cellgate_streams_open", 1.0).await;
     upload
 }
 
