@@ -4,6 +4,7 @@ use cellgate_tests::cell::Ending;
 use cellgate_tests::options::Options;
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
 
 use crate::bodies::{key_at, key_first_then};
 use crate::support::code;
@@ -69,9 +70,26 @@ async fn a_good_body_of_5_mb_passes_both_guards_unchanged() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_cut_off_is_refused_with_its_last_byte() {
+    // A cell that speaks HTTP/1.1 has the whole body with the last byte of its Content-Length, so the refusal must not
+    // wait for the end of the client's HTTP/2 stream, which never comes here.
+    let stack = Stack::start(Options::default().buffer_limit(32 * 1024).adjust(http1_to_cells)).await;
+    let body = key_first_then(200_000, "");
+    let mut upload = Upload::open(&stack, Framing::Http2, "/", body.len()).await;
+    upload.send(&body[..1_000]).await;
+    stack.cell("cell-b").wait_for_arrivals(1).await;
+    upload.send(&body[1_000..]).await;
+    let answer = upload.response().await.unwrap();
+    assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (400, "body_truncated"));
+    no_cell_has_a_body(&stack, 1).await;
+}
+
 /// Sends the first `early` bytes, waits until the cell has the request, and sends the rest, which is refused.
 async fn conflict(stack: &Stack, framing: Framing, body: &[u8], early: usize, number: u64, reason: &str) {
-    let mut upload = Upload::open(stack, framing, "/", body.len()).await;
+    // Only a missing end shows at the end: whatever else is wrong is answered while more of the body is to come.
+    let more = if reason == "body_truncated" { 0 } else { 1_000 };
+    let mut upload = Upload::open(stack, framing, "/", body.len() + more).await;
     // The filter's first look must not see what comes after these bytes.
     upload.send(&body[..1_000]).await;
     if early > 1_000 {
@@ -80,7 +98,8 @@ async fn conflict(stack: &Stack, framing: Framing, body: &[u8], early: usize, nu
     }
     stack.cell("cell-b").wait_for_arrivals(number).await;
     upload.send(&body[early..]).await;
-    let answer = upload.finish().await.unwrap_or_else(|error| panic!("{framing:?}, {reason}: {error:#}"));
+    let answer = if more == 0 { upload.finish().await } else { upload.response().await };
+    let answer = answer.unwrap_or_else(|error| panic!("{framing:?}, {reason}: {error:#}"));
     assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (400, reason), "{framing:?}");
 }
 
@@ -89,5 +108,15 @@ async fn no_cell_has_a_body(stack: &Stack, ended: u64) {
     for cell in stack.cells() {
         let arrived = if cell.name() == "cell-b" { ended } else { 0 };
         assert_eq!((cell.arrived(), cell.complete()), (arrived, 0), "{}", cell.name());
+    }
+}
+
+fn http1_to_cells(bootstrap: &mut Value) {
+    let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
+    for cluster in clusters.iter_mut().filter(|cluster| cluster["name"] != "ext-proc") {
+        let name = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+        let options = cluster["typed_extension_protocol_options"][name].as_object_mut().unwrap();
+        options.remove("use_downstream_protocol_config");
+        options.insert("explicit_http_config".to_owned(), json!({"http_protocol_options": {}}));
     }
 }

@@ -50,6 +50,7 @@ async fn the_service_decides_requests_without_a_body() {
         let by_header = spoofed(Request::get("/").header("x-tenant-id", "acme"));
         for answer in [stack.send(&by_header).await, stack.send_h2(&by_header).await] {
             assert_eq!((answer.cell(), answer.received("x-cell")), ("cell-b", vec!["cell-b".to_owned()]), "{mode:?}");
+            assert!(!answer.text().contains("x-cellgate-"), "{mode:?}: {}", answer.text());
         }
         for answer in [stack.send(&spoofed(Request::get("/"))).await, stack.send_h2(&spoofed(Request::get("/"))).await]
         {
