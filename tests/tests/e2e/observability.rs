@@ -112,7 +112,9 @@ async fn no_log_and_no_statistic_has_a_key_or_a_byte_of_a_body() {
         let padded = format!("{}{body}", " ".repeat(100_000));
         stack.send(&Request::post("/large").header("content-type", content_type).body(padded)).await;
     }
-    stack.envoy().access_line("/large").await;
+    // Written after all that came before.
+    stack.get("/last").await;
+    stack.envoy().access_line("/last").await;
     let mut seen = stack.admin().get("/stats").await.unwrap().text();
     seen.push_str(&stack.ext_proc().get("/metrics").await.unwrap().text());
     for file in ["envoy.log", "access.log", "cellgate.log"] {

@@ -71,6 +71,12 @@ pub(crate) async fn wait_for_metric(stack: &Stack, series: &str, value: f64) {
     wait::until(&format!("{series} to be {value}"), reached).await.unwrap();
 }
 
+/// Waits until the service holds no byte of any body: it lets go of the last ones after it has sent them.
+pub(crate) async fn wait_until_nothing_is_held(stack: &Stack) {
+    let free = || async { Ok((stack.ext_proc().metric("cellgate_held_bytes").await? == 0.0).then_some(())) };
+    wait::until("the service to hold nothing", free).await.unwrap();
+}
+
 /// The connection manager in a bootstrap.
 pub(crate) fn connection_manager(bootstrap: &mut Value) -> &mut Value {
     &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
