@@ -333,6 +333,11 @@ impl Machine {
             return Step::Decided(decision, None);
         }
         let too_large = !later.is_empty();
+        if end && !too_large {
+            // All of it is here: the policy answers what is wrong with it, as where the filter holds a body. A guard could
+            // only refuse.
+            return Step::Decided(reading.finish(), None);
+        }
         match reading.settle() {
             Ok((decision, mut guard)) => {
                 self.inspected += later.len() as u64;
@@ -343,7 +348,6 @@ impl Machine {
                 }
             }
             Err(_) if too_large => Step::Decided(self.router.answer(Reason::BodyTooLarge), None),
-            Err(mut reading) if end => Step::Decided(reading.finish(), None),
             Err(reading) => Step::More(reading),
         }
     }

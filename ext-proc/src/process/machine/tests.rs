@@ -109,6 +109,25 @@ fn buffered_rejects_a_bad_body() {
     assert_eq!(machine.on(trailers()).unwrap(), []);
 }
 
+/// As where the filter holds a body: what is wrong with one that is all there has the policy's answer. Once it was
+/// settled by its key first, and then its guard could only refuse.
+#[test]
+fn a_whole_body_gets_the_answer_of_the_policy_not_of_a_guard() {
+    let config = CONFIG.replace(r#""method_excluded": "pass""#, r#""body_truncated": {"use": "cell-b"}"#);
+    let decision = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::BodyTruncated };
+    let cut = r#"{"t":"a","x":"#;
+
+    let mut machine = machine_of(&config, Mode::Buffered, &Budget::new(1 << 20));
+    machine.on(head(&[], false)).unwrap();
+    let answer = Reply::Body(Change { remove: Vec::new(), decision: Some(decision) });
+    assert_eq!(machine.on(body(cut, true)).unwrap(), [answer]);
+
+    let mut machine = machine_of(&config, Mode::Duplex, &Budget::new(1 << 20));
+    machine.on(head(&[], false)).unwrap();
+    let answer = [Reply::Headers(change(Some(decision))), piece(cut, true)];
+    assert_eq!(machine.on(body(cut, true)).unwrap(), answer);
+}
+
 #[test]
 fn buffered_trailers_without_a_body() {
     let mut machine = machine(Mode::Buffered);
