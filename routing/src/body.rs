@@ -16,6 +16,17 @@ pub enum Candidate<'a> {
     Unusable(Reason),
 }
 
+impl<'a> Candidate<'a> {
+    /// The key or why there is none, if the source holds anything.
+    pub(crate) fn found(self) -> Option<Result<&'a str, Reason>> {
+        match self {
+            Candidate::Missing => None,
+            Candidate::Found(key) => Some(Ok(key)),
+            Candidate::Unusable(reason) => Some(Err(reason)),
+        }
+    }
+}
+
 /// A body broke its format's grammar. Final: the scanner must not be pushed to again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyError {

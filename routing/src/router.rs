@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use self::reading::Scan;
 use crate::answer::Answer;
-use crate::body::Candidate;
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
 use crate::form::{FormQuery, FormScanner};
@@ -176,16 +175,13 @@ impl Router {
     ) -> Decision {
         for contender in contenders {
             let found = match (contender, body) {
-                (Contender::Head(found), _) => found.as_deref().map_err(|reason| *reason),
+                (Contender::Head(found), _) => Some(found.as_deref().map_err(|reason| *reason)),
                 (Contender::Body { format, index }, Some(scan)) if *format == scan.format() => {
-                    match scan.get().candidate(*index) {
-                        Candidate::Missing => continue,
-                        Candidate::Found(key) => Ok(key),
-                        Candidate::Unusable(reason) => Err(reason),
-                    }
+                    scan.get().candidate(*index).found()
                 }
-                (Contender::Body { .. }, _) => continue,
+                (Contender::Body { .. }, _) => None,
             };
+            let Some(found) = found else { continue };
             match found {
                 Err(reason) if self.is_next(reason) => passed = passed.or(Some(reason)),
                 found => return self.conclude(found),

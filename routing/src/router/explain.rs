@@ -1,7 +1,6 @@
 //! What each source held, for people: `cellgate decide` prints it. Not on the way of a live request.
 
 use super::{Reading, Router};
-use crate::body::Candidate;
 use crate::head::Head;
 use crate::reason::Reason;
 use crate::source::{Format, Source};
@@ -41,11 +40,7 @@ impl Router {
             let held = match (decided, of_body) {
                 (true, _) => Held::NotReached,
                 (false, Some((format, index))) => body.map_or(Held::NotRead, |body| in_body(body, format, index)),
-                (false, None) => match source.find(head, config.duplicates, config.limits.key_bytes) {
-                    None => Held::Nothing,
-                    Some(Ok(key)) => Held::Key(key),
-                    Some(Err(reason)) => Held::Unusable(reason),
-                },
+                (false, None) => held(source.find(head, config.duplicates, config.limits.key_bytes)),
             };
             decided |= match &held {
                 Held::Key(_) => true,
@@ -62,9 +57,13 @@ fn in_body(body: &Reading, format: Format, index: usize) -> Held {
     if body.scan().format() != format || body.received() == 0 {
         return Held::NotRead;
     }
-    match body.scan().get().candidate(index) {
-        Candidate::Missing => Held::Nothing,
-        Candidate::Found(key) => Held::Key(key.to_owned()),
-        Candidate::Unusable(reason) => Held::Unusable(reason),
+    held(body.scan().get().candidate(index).found())
+}
+
+fn held(found: Option<Result<impl Into<String>, Reason>>) -> Held {
+    match found {
+        None => Held::Nothing,
+        Some(Ok(key)) => Held::Key(key.into()),
+        Some(Err(reason)) => Held::Unusable(reason),
     }
 }

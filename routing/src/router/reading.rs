@@ -80,11 +80,7 @@ impl Reading {
         if self.broken.is_some() || !scanner.is_settled(index) {
             return Err(self);
         }
-        let found = match scanner.candidate(index) {
-            Candidate::Missing => return Err(self),
-            Candidate::Found(key) => Ok(key),
-            Candidate::Unusable(reason) => Err(reason),
-        };
+        let Some(found) = scanner.candidate(index).found() else { return Err(self) };
         if self.router.is_passed_over(&found) {
             return Err(self);
         }
