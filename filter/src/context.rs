@@ -15,9 +15,9 @@ pub struct HttpFilter<H: Host>(Request<H>);
 #[derive(Debug)]
 pub struct Unconfigured;
 
-impl Context for Root<Envoy> {}
+impl<H> Context for Root<H> {}
 
-impl RootContext for Root<Envoy> {
+impl<H: Host + Clone + 'static> RootContext for Root<H> {
     fn on_configure(&mut self, _size: usize) -> bool {
         self.configure()
     }

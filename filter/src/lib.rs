@@ -9,6 +9,7 @@
 
 mod context;
 mod defer;
+#[cfg(feature = "entry")]
 mod entry;
 #[cfg(test)]
 mod fake;
