@@ -1,20 +1,55 @@
-//! The request bodies: JSON full of small objects, the same in every run, exactly as long as asked for.
+//! The request bodies: JSON, the same in every run, exactly as long as asked for.
 
 use std::fmt::Write as _;
 
-/// Where in the document the routing key stands.
+use cellgate_bench_documents::Kind;
+
+pub(crate) use cellgate_bench_documents::KeyAt;
+
+/// What a body is full of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum KeyAt {
-    /// Before everything else.
-    First,
-    /// After everything else.
-    Last,
+pub(crate) enum Content {
+    /// Small objects of plain ASCII, no two alike.
+    Objects,
+    /// One long string.
+    Text,
+    /// Small objects, each with escapes and text that is not ASCII.
+    Escaped,
+}
+
+impl Content {
+    /// For people and for the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Objects => "objects",
+            Self::Text => "text",
+            Self::Escaped => "escaped",
+        }
+    }
+
+    /// A document of `size` bytes whose `/tenant/id` is `tenant`. It is never shorter than an empty one.
+    pub(crate) fn document(self, size: usize, key: KeyAt, tenant: &str) -> String {
+        match self {
+            Self::Objects => cellgate_bench_documents::document(Kind::Objects, size, key, tenant),
+            Self::Text => cellgate_bench_documents::document(Kind::Text, size, key, tenant),
+            Self::Escaped => document(size, key, tenant),
+        }
+    }
+}
+
+/// For people and for the command line.
+pub(crate) fn name(key: KeyAt) -> &'static str {
+    match key {
+        KeyAt::First => "first",
+        KeyAt::Last => "last",
+    }
 }
 
 /// Around the items: the whole document but them and the filler.
 const FRAME: usize = r#"{"tenant":{"id":""},"items":[],"note":""}"#.len();
 
-/// A document of `size` bytes whose `/tenant/id` is `tenant`. It is never shorter than an empty one.
+/// A document of `size` bytes full of order lines, whose `/tenant/id` is `tenant`. It is never shorter than an empty
+/// one.
 pub(crate) fn document(size: usize, key: KeyAt, tenant: &str) -> String {
     let room = size.saturating_sub(FRAME + tenant.len());
     let items = items(room);
@@ -27,8 +62,8 @@ pub(crate) fn document(size: usize, key: KeyAt, tenant: &str) -> String {
     }
 }
 
-/// As many order lines as fit into `room` bytes, with what real documents have: nesting, escapes, text that is not
-/// ASCII, every kind of value.
+/// As many order lines as fit into `room` bytes, with what documents have at their worst: nesting, escapes, text that is
+/// not ASCII, every kind of value.
 fn items(room: usize) -> String {
     let mut random = SplitMix(0x5eed);
     let mut items = String::with_capacity(room);
@@ -75,11 +110,13 @@ mod tests {
 
     use super::*;
 
+    const ALL: [Content; 3] = [Content::Objects, Content::Text, Content::Escaped];
+
     proptest! {
         #[test]
-        fn a_document_is_valid_and_exactly_as_long_as_asked_for(size in 60usize..20_000, last: bool) {
+        fn a_document_is_valid_and_exactly_as_long_as_asked_for(size in 60usize..20_000, last: bool, of in 0..3usize) {
             let key = if last { KeyAt::Last } else { KeyAt::First };
-            let document = document(size, key, "globex");
+            let document = ALL[of].document(size, key, "globex");
             prop_assert_eq!(document.len(), size);
             let value: Value = serde_json::from_str(&document).unwrap();
             prop_assert_eq!(&value["tenant"]["id"], "globex");
@@ -88,8 +125,20 @@ mod tests {
 
     #[test]
     fn the_key_stands_where_it_should() {
-        assert!(document(4096, KeyAt::First, "acme").starts_with(r#"{"tenant":{"id":"acme"}"#));
-        assert!(document(4096, KeyAt::Last, "acme").ends_with(r#""tenant":{"id":"acme"}}"#));
+        for content in ALL {
+            let of = |key| content.document(4096, key, "acme");
+            assert!(of(KeyAt::First).starts_with(r#"{"tenant":{"id":"acme"}"#));
+            assert!(of(KeyAt::Last).ends_with(r#""tenant":{"id":"acme"}}"#));
+        }
+    }
+
+    #[test]
+    fn only_one_kind_has_escapes() {
+        let of = |content: Content| content.document(65_536, KeyAt::Last, "acme");
+        assert!(of(Content::Escaped).contains('\\') && !of(Content::Escaped).is_ascii());
+        for content in [Content::Objects, Content::Text] {
+            assert!(of(content).is_ascii() && !of(content).contains('\\'));
+        }
     }
 
     #[test]

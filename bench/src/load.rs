@@ -1,18 +1,23 @@
-//! A closed-loop HTTP/1.1 client: a few keep-alive connections, the next request as soon as the answer is there, every
-//! answer checked. Requests are made beforehand, so that the client is cheap: it shares the machine with what it
-//! measures.
+//! A closed-loop client: a few keep-alive connections, the next request as soon as the answer is there, every answer
+//! checked. It makes as little of a request anew as it can: it shares the machine with what it measures.
+
+mod http1;
+mod http2;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use cellgate_tests::wait;
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+
+use crate::cases::{Delivery, Protocol};
+
+/// The path of every request.
+const PATH: &str = "/api/orders";
 
 /// The largest response, head and body, that a cell gives.
 const MAX_RESPONSE: usize = 64 * 1024;
@@ -20,8 +25,12 @@ const MAX_RESPONSE: usize = 64 * 1024;
 /// A request, and what must come back.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
-    /// Head and body as they go over the wire.
-    pub(crate) request: Bytes,
+    /// The body.
+    pub(crate) body: Bytes,
+    /// How it is sent.
+    pub(crate) delivery: Delivery,
+    /// The header that names the cell or the tenant, if one does.
+    pub(crate) routing: Option<(&'static str, String)>,
     /// The only good answer.
     pub(crate) expectation: Expectation,
 }
@@ -37,36 +46,38 @@ pub(crate) struct Expectation {
     pub(crate) sha256: String,
 }
 
-/// Connections to one Envoy. One that fails is gone.
+/// One answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    status: u16,
+    body: Bytes,
+}
+
+/// Connections to one proxy. One that fails is replaced.
 #[derive(Debug)]
 pub(crate) struct Client {
     address: SocketAddr,
+    protocol: Protocol,
     connections: Vec<Connection>,
 }
 
 #[derive(Debug)]
-struct Connection {
-    socket: TcpStream,
-    received: BytesMut,
-}
-
-/// One answer.
-struct Answer {
-    status: u16,
-    body: Bytes,
+enum Connection {
+    Http1(http1::Connection),
+    Http2(http2::Connection),
 }
 
 impl Client {
     /// Opens the connections.
     ///
     /// # Errors
-    /// When Envoy does not accept them.
-    pub(crate) async fn connect(address: SocketAddr, count: usize) -> Result<Self> {
+    /// When the proxy does not accept them.
+    pub(crate) async fn connect(address: SocketAddr, protocol: Protocol, count: usize) -> Result<Self> {
         let mut connections = Vec::with_capacity(count);
         for _ in 0..count {
-            connections.push(Connection::open(address).await?);
+            connections.push(Connection::open(address, protocol).await?);
         }
-        Ok(Self { address, connections })
+        Ok(Self { address, protocol, connections })
     }
 
     /// Sends `count` requests, the exchanges in turn, over all connections at once.
@@ -92,17 +103,26 @@ impl Client {
             }
         }
         while self.connections.len() < wanted {
-            self.connections.push(Connection::open(self.address).await?);
+            self.connections.push(Connection::open(self.address, self.protocol).await?);
         }
         outcome
+    }
+
+    /// Sends one request over a connection of its own.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub(crate) async fn once(&self, exchange: &Exchange) -> Result<Answer> {
+        Connection::open(self.address, self.protocol).await?.exchange(exchange).await
     }
 }
 
 impl Connection {
-    async fn open(address: SocketAddr) -> Result<Self> {
-        let socket = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
-        socket.set_nodelay(true)?;
-        Ok(Self { socket, received: BytesMut::with_capacity(MAX_RESPONSE) })
+    async fn open(address: SocketAddr, protocol: Protocol) -> Result<Self> {
+        Ok(match protocol {
+            Protocol::Http1 => Self::Http1(http1::Connection::open(address).await?),
+            Protocol::Http2 => Self::Http2(http2::Connection::open(address).await?),
+        })
     }
 
     /// Takes the next request's number, until all are taken.
@@ -114,59 +134,58 @@ impl Connection {
             }
             let exchange = number.checked_rem(exchanges.len()).and_then(|index| exchanges.get(index));
             let exchange = exchange.context("no exchanges")?;
-            let answer = wait::within("an answer", self.exchange(&exchange.request)).await?;
-            exchange.expectation.check(&answer)?;
+            exchange.expectation.check(&self.exchange(exchange).await?)?;
         }
     }
 
-    async fn exchange(&mut self, request: &[u8]) -> Result<Answer> {
-        self.socket.write_all(request).await.context("sending a request")?;
-        loop {
-            if let Some((answer, length)) = parse(&self.received)? {
-                let _ = self.received.split_to(length);
-                return Ok(answer);
+    async fn exchange(&mut self, exchange: &Exchange) -> Result<Answer> {
+        let answer = async {
+            match self {
+                Self::Http1(connection) => connection.exchange(exchange).await,
+                Self::Http2(connection) => connection.exchange(exchange).await,
             }
-            self.received.reserve(4096);
-            let read = self.socket.read_buf(&mut self.received).await.context("reading an answer")?;
-            ensure!(read > 0, "the connection was closed in the middle of an answer");
-        }
+        };
+        wait::within("an answer", answer).await
+    }
+}
+
+impl Answer {
+    /// The status.
+    pub(crate) fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The cell that says it received the request; `None` if it was no cell that answered.
+    pub(crate) fn cell(&self) -> Option<String> {
+        let seen: Value = serde_json::from_slice(&self.body).ok()?;
+        Some(seen.get("cell")?.as_str()?.to_owned())
+    }
+
+    /// Status and body, in one line.
+    pub(crate) fn summary(&self) -> String {
+        let text: String = String::from_utf8_lossy(&self.body).chars().take(300).collect();
+        format!("{} {}", self.status, text.replace(['\n', '\r'], " "))
     }
 }
 
 impl Expectation {
-    fn check(&self, answer: &Answer) -> Result<()> {
-        let text = || String::from_utf8_lossy(&answer.body).into_owned();
-        ensure!(answer.status == 200, "status {}: {}", answer.status, text());
-        let seen: Value = serde_json::from_slice(&answer.body).with_context(text)?;
+    /// Whether this is the answer that is wanted.
+    ///
+    /// # Errors
+    /// When it is not, with what is wrong about it.
+    pub(crate) fn check(&self, answer: &Answer) -> Result<()> {
+        let Ok(seen) = serde_json::from_slice::<Value>(&answer.body) else {
+            bail!("no cell answered, but what stands before it: {}", answer.summary());
+        };
         let field = |name: &str| seen.get(name).unwrap_or(&Value::Null);
         let (cell, bytes, hash) = (field("cell"), field("body_bytes"), field("sha256"));
+        ensure!(cell.is_string(), "no cell answered, but what stands before it: {}", answer.summary());
+        ensure!(answer.status == 200, "a cell answered {}", answer.summary());
         ensure!(*cell == *self.cell, "{} received what was for {}", cell, self.cell);
         ensure!(*bytes == self.body_bytes, "{bytes} of {} bytes arrived", self.body_bytes);
         ensure!(*hash == *self.sha256, "the body arrived changed");
         Ok(())
     }
-}
-
-/// A whole response at the start of `received` and its length; `None` while a part is missing. Understands what Envoy
-/// sends in this benchmark: a Content-Length, no chunks.
-fn parse(received: &[u8]) -> Result<Option<(Answer, usize)>> {
-    let Some(head_end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
-        ensure!(received.len() <= MAX_RESPONSE, "a response head without an end");
-        return Ok(None);
-    };
-    let (head, rest) = received.split_at(head_end + 4);
-    let head = str::from_utf8(head).context("a response head")?;
-    let mut lines = head.split("\r\n");
-    let status = lines.next().and_then(|line| line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok());
-    let Some(status) = status else { bail!("not a response: {head:?}") };
-    let length = lines.find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
-    let length = length.with_context(|| format!("no Content-Length: {head:?}"))?;
-    ensure!(length <= MAX_RESPONSE, "a response of {length} bytes");
-    let answer = rest.get(..length).map(|body| Answer { status, body: Bytes::copy_from_slice(body) });
-    Ok(answer.map(|answer| (answer, head.len() + length)))
 }
 
 #[cfg(test)]

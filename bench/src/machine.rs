@@ -11,11 +11,11 @@ use crate::stage::bench_module;
 /// Names and values, for people.
 pub(crate) type Facts = Vec<(&'static str, String)>;
 
-/// The machine, the versions, and the sizes of the modules.
+/// The machine, the versions, and the size of Cellgate's module.
 ///
 /// # Errors
-/// When a part that the benchmark needs is not there.
-pub(crate) fn facts() -> Result<Facts> {
+/// When a part is not there.
+pub(crate) fn basics() -> Result<Facts> {
     Ok(vec![
         ("CPU", cpu()),
         ("kernel", read("/proc/sys/kernel/osrelease")),
@@ -24,9 +24,20 @@ pub(crate) fn facts() -> Result<Facts> {
         ("cellgate", run(&artifacts::cellgate()?, &["--version"])),
         ("commit", run(Path::new("git"), &["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty"])),
         ("Cellgate's module", size(&artifacts::wasm()?)?),
+    ])
+}
+
+/// [`basics`], and the sizes of the modules that the benchmark compares it with.
+///
+/// # Errors
+/// When a part that the benchmark needs is not there.
+pub(crate) fn facts() -> Result<Facts> {
+    let mut facts = basics()?;
+    facts.extend([
         ("no-op module", size(&bench_module("cellgate_bench_noop.wasm")?)?),
         ("copying module", size(&bench_module("cellgate_bench_copy.wasm")?)?),
-    ])
+    ]);
+    Ok(facts)
 }
 
 /// Who else was at work: runnable threads on average over 1, 5 and 15 minutes.

@@ -1,153 +1,262 @@
 //! The measurement: rounds of interleaved batches.
 //!
-//! A batch is as many requests as cost Envoy a given CPU time, of one case, through one variant. In each round every
+//! A batch is as many requests as cost the proxy a given CPU time, of one case, through one variant. In each round every
 //! case is measured in every variant, one right after the other, so that what disturbs the machine disturbs neighbours
-//! alike; what we report is then relative to the baseline's batch beside it.
+//! alike; what we report compares batches of the same round.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use cellgate_tests::cell::Cell;
 
 use crate::cases::Case;
 use crate::load::Exchange;
+use crate::plan::Plan;
 use crate::stage::{CONNECTIONS, Contender, Stage, Used};
-use crate::variants::Variant;
+use crate::variants::{Cannot, Variant};
 
 /// How much is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Effort {
     /// Batches of each case and variant.
     pub(crate) rounds: usize,
-    /// Envoy's CPU time in each batch.
+    /// The CPU time of the proxy and its service in each batch.
     pub(crate) batch: Duration,
+    /// How long further rounds may go on for comparisons that noise leaves open.
+    pub(crate) patience: Duration,
 }
 
-/// All batches of one case through one variant, in the order of the rounds.
+/// One case through one variant.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// The requests.
     pub(crate) case: Case,
     /// The way they took.
-    pub(crate) variant: Variant,
-    /// What they cost, or why the row says nothing.
-    pub(crate) batches: Result<Vec<Batch>, String>,
+    pub(crate) variant: &'static Variant,
+    /// What came of it.
+    pub(crate) outcome: Outcome,
     exchanges: Arc<[Exchange]>,
     requests: usize,
+    took: Duration,
+}
+
+/// What came of a row.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Outcome {
+    /// Its batches in the order of the rounds, every answer of every one right.
+    Measured(Vec<Batch>),
+    /// The variant cannot do it, as was proved if it could be.
+    Cannot(Cannot),
 }
 
 /// What one batch cost: microseconds of CPU time per request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Batch {
-    /// In Envoy.
-    pub(crate) envoy: f64,
+    /// In the proxy: Envoy, or what stands in its place.
+    pub(crate) proxy: f64,
     /// In the ext-proc service; 0 where none is asked.
     pub(crate) service: f64,
 }
 
+/// A measurement under way.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    stage: &'a mut Stage,
+    effort: Effort,
+    /// In the order of the cases, then of the variants.
+    rows: Vec<Row>,
+}
+
 impl Effort {
-    /// For a first impression, in two or three minutes.
-    pub(crate) const QUICK: Self = Self { rounds: 5, batch: Duration::from_millis(200) };
+    /// For the goals alone.
+    pub(crate) const QUICK: Self =
+        Self { rounds: 7, batch: Duration::from_millis(60), patience: Duration::from_secs(40) };
     /// For figures to quote.
-    pub(crate) const FULL: Self = Self { rounds: 7, batch: Duration::from_millis(400) };
+    pub(crate) const FULL: Self =
+        Self { rounds: 7, batch: Duration::from_millis(80), patience: Duration::from_secs(240) };
 }
 
 impl Batch {
     /// In both.
     pub(crate) fn total(self) -> f64 {
-        self.envoy + self.service
+        self.proxy + self.service
     }
 
     fn new(used: Used, requests: usize) -> Self {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
-        Self { envoy: each(used.envoy), service: each(used.service) }
+        Self { proxy: each(used.proxy), service: each(used.service) }
     }
 }
 
 impl Row {
-    pub(crate) fn new(case: Case, variant: Variant) -> Self {
-        let exchanges = case.exchanges(variant.named_by());
-        Self { case, variant, batches: Ok(Vec::new()), exchanges, requests: first_guess(case) }
+    pub(crate) fn new(case: Case, variant: &'static Variant, exchanges: Arc<[Exchange]>) -> Self {
+        let outcome = (variant.can)(&case).map_or_else(Outcome::Cannot, |()| Outcome::Measured(Vec::new()));
+        Self { case, variant, outcome, exchanges, requests: first_guess(&case), took: Duration::ZERO }
     }
 
-    fn invalidate(&mut self, why: &anyhow::Error) {
-        let problem = format!("{why:#}").trim().to_owned();
-        eprintln!("  INVALID: {}, {}: {problem}", self.case.title(), self.variant.title());
-        self.batches = Err(problem);
+    /// What it cost, batch by batch. Empty where the variant cannot do it.
+    pub(crate) fn batches(&self) -> &[Batch] {
+        match &self.outcome {
+            Outcome::Measured(batches) => batches,
+            Outcome::Cannot(_) => &[],
+        }
+    }
+
+    /// `64KB-objects-last-h1, filter`, which is also what the command line takes.
+    fn name(&self) -> String {
+        format!("{}, {}", self.case.name(), self.variant.name)
+    }
+
+    fn is_measured(&self) -> bool {
+        matches!(self.outcome, Outcome::Measured(_))
     }
 }
 
-/// Measures every case in every variant. The rows are in the order of the cases, then of the variants.
-pub(crate) async fn measure(stage: &mut Stage, effort: Effort) -> Vec<Row> {
-    let mut rows: Vec<Row> = Case::all()
-        .into_iter()
-        .flat_map(|case| stage.contenders.iter().map(move |contender| Row::new(case, contender.variant)))
-        .collect();
-    let variants = stage.contenders.len();
-    for (number, of_case) in rows.chunks_mut(variants).enumerate() {
-        eprintln!("warm-up {} of {}: {}", number + 1, Case::all().len(), title(of_case));
-        for (row, contender) in of_case.iter_mut().zip(&mut stage.contenders) {
-            match run(row, contender, &stage.cells).await {
-                Ok(used) => row.requests = requests_for(effort.batch, used.envoy, row.requests),
-                Err(error) => row.invalidate(&error),
+impl<'a> Session<'a> {
+    /// Proves what cannot be done, and finds out how many requests make a batch.
+    ///
+    /// # Errors
+    /// At the first request that comes to another end than it should.
+    pub(crate) async fn open(stage: &'a mut Stage, plan: &Plan, effort: Effort) -> Result<Self> {
+        let rows = plan.rows(stage.contenders.iter().map(|contender| contender.variant));
+        let mut session = Self { stage, effort, rows };
+        let cases = session.rows.chunk_by(same_case).count();
+        for (number, of_case) in session.rows.chunk_by_mut(same_case).enumerate() {
+            eprintln!("warm-up {} of {cases}: {}", number + 1, title(of_case));
+            for row in of_case {
+                let contender = contender(&mut session.stage.contenders, row.variant)?;
+                let outcome = match row.outcome {
+                    Outcome::Cannot(cannot) => prove(row, contender, cannot).await,
+                    Outcome::Measured(_) => batch(row, contender, &session.stage.cells, effort).await.map(|_| ()),
+                };
+                outcome.with_context(|| row.name())?;
             }
         }
+        Ok(session)
     }
-    for round in 0..effort.rounds {
-        eprintln!("round {} of {}", round + 1, effort.rounds);
-        for of_case in rows.chunks_mut(variants) {
-            round_of(of_case, stage, effort, round).await;
-        }
-    }
-    rows
-}
 
-/// One batch of a case in every variant, each round beginning with another one.
-async fn round_of(of_case: &mut [Row], stage: &mut Stage, effort: Effort, round: usize) {
-    let count = of_case.len();
-    let mut pairs: Vec<_> = of_case.iter_mut().zip(&mut stage.contenders).collect();
-    pairs.rotate_left(round.checked_rem(count).unwrap_or(0));
-    for (row, contender) in pairs {
-        if row.batches.is_err() {
-            continue;
+    /// All rounds of everything.
+    ///
+    /// # Errors
+    /// At the first request that comes to another end than it should.
+    pub(crate) async fn rounds(&mut self) -> Result<()> {
+        let rounds = self.effort.rounds;
+        for round in 0..rounds {
+            self.round(round, rounds, &|_| true).await?;
         }
-        match run(row, contender, &stage.cells).await {
-            Ok(used) => {
-                let batch = Batch::new(used, row.requests);
-                if let Ok(batches) = &mut row.batches {
-                    batches.push(batch);
+        Ok(())
+    }
+
+    /// One more round of some rows.
+    ///
+    /// # Errors
+    /// At the first request that comes to another end than it should.
+    pub(crate) async fn one_more(&mut self, wanted: &(dyn Fn(&Row) -> bool + Sync)) -> Result<()> {
+        let round = self.rows.iter().map(|row| row.batches().len()).max().unwrap_or(0);
+        self.round(round, round + 1, wanted).await
+    }
+
+    /// What was measured so far.
+    pub(crate) fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// Ends it.
+    pub(crate) fn into_rows(self) -> Vec<Row> {
+        self.rows
+    }
+
+    /// One batch of each wanted row: case after case, in each the variants in turn, beginning with another one in each
+    /// round.
+    async fn round(&mut self, round: usize, of: usize, wanted: &(dyn Fn(&Row) -> bool + Sync)) -> Result<()> {
+        eprintln!("round {} of {of}, about {} left", round + 1, minutes(left(&self.rows, of - round, wanted)));
+        let Self { stage, effort, rows } = self;
+        for of_case in rows.chunk_by_mut(same_case) {
+            let name = title(of_case);
+            let mut turn: Vec<&mut Row> = of_case.iter_mut().filter(|row| row.is_measured() && wanted(row)).collect();
+            if turn.is_empty() {
+                continue;
+            }
+            let first = round.checked_rem(turn.len()).unwrap_or(0);
+            turn.rotate_left(first);
+            for row in &mut turn {
+                let contender = contender(&mut stage.contenders, row.variant)?;
+                let cost = batch(row, contender, &stage.cells, *effort).await.with_context(|| row.name())?;
+                if let Outcome::Measured(batches) = &mut row.outcome {
+                    batches.push(cost);
                 }
-                row.requests = requests_for(effort.batch, used.envoy, row.requests);
             }
-            Err(error) => row.invalidate(&error),
+            turn.rotate_right(first);
+            eprintln!("  {name}: {} µs", latest(&turn));
         }
+        Ok(())
     }
-    eprintln!("  {}: {}", title(of_case), latest(of_case));
 }
 
-/// One batch: its CPU time, if every answer was right and Envoy counted what it should have.
-async fn run(row: &Row, contender: &mut Contender, cells: &[Cell]) -> Result<Used> {
-    let (counter, expected) = row.variant.proof(row.requests as u64, row.case.bytes as u64);
-    let counted = contender.stat(counter).await?;
+/// One batch: its CPU time, if every answer was right and Envoy counted what it should have. Chooses the size of the
+/// next one.
+async fn batch(row: &mut Row, contender: &mut Contender, cells: &[Cell], effort: Effort) -> Result<Batch> {
+    let start = Instant::now();
+    let requests = row.requests;
+    let proof = (row.variant.proof)(&row.case, requests as u64);
+    let counted = match proof {
+        Some((counter, _)) => contender.stat(counter).await?,
+        None => 0,
+    };
     let arrived = arrived(cells);
     let before = contender.used()?;
-    contender.client.run(&row.exchanges, row.requests).await?;
+    contender.client(row.case.protocol).run(&row.exchanges, requests).await?;
+    contender.scrape().await?;
     let after = contender.used()?;
     let arrived = self::arrived(cells) - arrived;
-    ensure!(arrived == row.requests as u64, "{arrived} requests arrived, not {}", row.requests);
-    let counted = contender.stat(counter).await?.saturating_sub(counted);
-    ensure!(counted == expected, "{counter} went up by {counted}, not by {expected}");
-    Ok(Used { envoy: after.envoy.saturating_sub(before.envoy), service: after.service.saturating_sub(before.service) })
+    ensure!(arrived == requests as u64, "{arrived} requests arrived, not {requests}");
+    if let Some((counter, expected)) = proof {
+        let counted = contender.stat(counter).await?.saturating_sub(counted);
+        ensure!(counted == expected, "{counter} went up by {counted}, not by {expected}");
+    }
+    let used =
+        Used { proxy: after.proxy.saturating_sub(before.proxy), service: after.service.saturating_sub(before.service) };
+    row.requests = requests_for(effort.batch, used.proxy + used.service, requests);
+    row.took = start.elapsed();
+    Ok(Batch::new(used, requests))
+}
+
+/// Shows that a variant cannot do what it is said not to.
+async fn prove(row: &Row, contender: &mut Contender, cannot: Cannot) -> Result<()> {
+    if matches!(cannot, Cannot::Pointless(_)) {
+        return Ok(());
+    }
+    for exchange in &*row.exchanges {
+        let answer = contender.client(row.case.protocol).once(exchange).await?;
+        let right = exchange.expectation.check(&answer).is_ok();
+        ensure!(!right, "this variant can do what it is said not to");
+        if let Cannot::Status(status) = cannot {
+            ensure!(answer.status() == status, "expected {status}, got {}", answer.summary());
+            return Ok(());
+        }
+        if answer.cell().is_some_and(|cell| cell != exchange.expectation.cell) {
+            return Ok(());
+        }
+    }
+    anyhow::bail!("no request reached a wrong cell")
+}
+
+fn contender<'a>(contenders: &'a mut [Contender], variant: &Variant) -> Result<&'a mut Contender> {
+    contenders.iter_mut().find(|contender| contender.variant.name == variant.name).context("it does not run")
+}
+
+fn same_case(row: &Row, other: &Row) -> bool {
+    row.case == other.case
 }
 
 fn arrived(cells: &[Cell]) -> u64 {
     cells.iter().map(Cell::complete).sum()
 }
 
-/// For the warm-up: about a tenth of a second of Envoy's time.
-fn first_guess(case: Case) -> usize {
-    (40_000_000 / (case.bytes + 40_000)).max(4 * CONNECTIONS)
+/// For the warm-up: some hundredths of a second.
+fn first_guess(case: &Case) -> usize {
+    (20_000_000 / (case.bytes() + 40_000)).max(CONNECTIONS)
 }
 
 /// How many requests cost `wanted`, when `requests` of them cost `used`.
@@ -157,17 +266,26 @@ fn requests_for(wanted: Duration, used: Duration, requests: usize) -> usize {
     enough.max(CONNECTIONS)
 }
 
+/// How long `rounds` rounds will take, going by the last one.
+fn left(rows: &[Row], rounds: usize, wanted: &dyn Fn(&Row) -> bool) -> Duration {
+    let once: Duration = rows.iter().filter(|row| row.is_measured() && wanted(row)).map(|row| row.took).sum();
+    once * u32::try_from(rounds).unwrap_or(u32::MAX)
+}
+
+fn minutes(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds < 90 { format!("{seconds} s") } else { format!("{} min", seconds.div_ceil(60)) }
+}
+
 fn title(of_case: &[Row]) -> String {
     of_case.first().map(|row| row.case.title()).unwrap_or_default()
 }
 
 /// The newest figure of each variant, in µs.
-fn latest(of_case: &[Row]) -> String {
-    let figures = of_case.iter().map(|row| match row.batches.as_ref().map(|batches| batches.last()) {
-        Ok(Some(batch)) => format!("{:.0}", batch.total()),
-        Ok(None) | Err(_) => "-".to_owned(),
-    });
-    format!("{} µs", figures.collect::<Vec<_>>().join(" "))
+fn latest(of_case: &[&mut Row]) -> String {
+    let figure =
+        |row: &&mut Row| row.batches().last().map(|batch| format!("{} {:.0}", row.variant.name, batch.total()));
+    of_case.iter().filter_map(figure).collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -184,9 +302,15 @@ mod tests {
 
     #[test]
     fn the_cost_is_per_request() {
-        let used = Used { envoy: Duration::from_millis(200), service: Duration::from_millis(50) };
+        let used = Used { proxy: Duration::from_millis(200), service: Duration::from_millis(50) };
         let batch = Batch::new(used, 1000);
-        assert_eq!(batch, Batch { envoy: 200.0, service: 50.0 });
+        assert_eq!(batch, Batch { proxy: 200.0, service: 50.0 });
         assert!((batch.total() - 250.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_time_is_told_in_a_unit_that_fits() {
+        assert_eq!(minutes(Duration::from_secs(89)), "89 s");
+        assert_eq!(minutes(Duration::from_secs(91)), "2 min");
     }
 }

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::goals::Goal;
 use crate::machine::Facts;
-use crate::measure::{Effort, Row};
+use crate::measure::{Effort, Outcome, Row};
 use crate::stats::Spread;
 use crate::summary::Summary;
 use crate::variants::Variant;
@@ -19,28 +20,49 @@ pub(crate) struct Report<'a> {
     pub(crate) effort: Effort,
     /// All rows, case after case, the baseline first in each.
     pub(crate) rows: &'a [Row],
+    /// What was promised, and what came of it.
+    pub(crate) goals: Vec<Goal>,
 }
 
 impl Report<'_> {
-    /// How many rows say nothing.
-    pub(crate) fn invalid(&self) -> usize {
-        self.rows.iter().filter(|row| row.batches.is_err()).count()
-    }
-
     /// The tables.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::from("# CPU time per request\n\n");
         for (name, value) in &self.facts {
             line(&mut text, &format!("- {name}: {value}"));
         }
-        let Effort { rounds, batch } = self.effort;
-        line(&mut text, &format!("- {rounds} rounds, batches of {} ms of Envoy's CPU time", batch.as_millis()));
-        text.push_str("\n## All of it: µs in Envoy and the service together, and times Envoy alone\n\n");
-        self.overview(&mut text);
+        let Effort { rounds, batch, .. } = self.effort;
+        line(&mut text, &format!("- {rounds} rounds, batches of {} ms of CPU time", batch.as_millis()));
+        text.push_str("\n## Goals\n\n");
+        text.push_str(&self.goals_table());
+        text.push_str(
+            "\n## µs of CPU time per request, in the proxy and the service together, and times Envoy alone\n",
+        );
+        for manner in self.manners() {
+            self.overview(&mut text, &manner);
+        }
         for of_case in self.cases() {
             details(&mut text, of_case);
         }
         text
+    }
+
+    /// The goals alone.
+    pub(crate) fn goals_table(&self) -> String {
+        let mut text = String::from("| measure | value (min to max) | goal | holds |\n|---|--:|--:|---|\n");
+        for goal in &self.goals {
+            let sign = if goal.at_most { "≤" } else { "≥" };
+            let (value, promised) = (range(goal.value, figure), figure(goal.goal));
+            let holds = if goal.holds() { "yes" } else { "**no**" };
+            line(&mut text, &format!("| {} | {value} | {sign} {promised} | {holds} |", goal.name));
+        }
+        text
+    }
+
+    /// `goals: N of M hold`.
+    pub(crate) fn verdict(&self) -> String {
+        let held = self.goals.iter().filter(|goal| goal.holds()).count();
+        format!("goals: {held} of {} hold", self.goals.len())
     }
 
     /// Everything, also every single batch.
@@ -53,54 +75,94 @@ impl Report<'_> {
             "facts": facts,
             "rounds": self.effort.rounds,
             "batch_ms": self.effort.batch.as_millis() as u64,
+            "goals": self.goals.iter().map(goal_json).collect::<Vec<_>>(),
             "rows": rows.collect::<Vec<_>>(),
         })
     }
 
-    fn overview(&self, text: &mut String) {
-        let cases: Vec<String> = self.cases().filter_map(|rows| Some(rows.first()?.case.title())).collect();
-        line(text, &format!("| | {} |", cases.join(" | ")));
-        line(text, &format!("|---|{}", "--:|".repeat(cases.len())));
-        for (index, variant) in Variant::ALL.into_iter().enumerate() {
-            let figures = self.cases().filter_map(|rows| Some((rows.get(index)?, rows.first()?)));
-            let figures = figures.map(|(row, baseline)| match Summary::of(row, baseline) {
-                Ok(summary) => format!("{} ({:.2})", micros(summary.total.median), summary.ratio.median),
-                Err(_) => "INVALID".to_owned(),
-            });
-            line(text, &format!("| {} | {} |", variant.title(), figures.collect::<Vec<_>>().join(" | ")));
+    /// One table for the sizes of everything that is otherwise alike.
+    fn overview(&self, text: &mut String, manner: &str) {
+        let cases: Vec<&[Row]> = self.cases().filter(|rows| manner_of(rows).as_deref() == Some(manner)).collect();
+        let sizes: Vec<&str> = cases.iter().filter_map(|rows| Some(rows.first()?.case.size.label)).collect();
+        line(text, &format!("\n### {manner}\n"));
+        line(text, &format!("| | {} |", sizes.join(" | ")));
+        line(text, &format!("|---|{}", "--:|".repeat(sizes.len())));
+        for variant in variants_of(&cases) {
+            let figures = cases.iter().map(|rows| rows.iter().find(|row| row.variant.name == variant.name));
+            let figures = figures.zip(&cases).map(|(row, rows)| overview_cell(row, rows.first()));
+            line(text, &format!("| {} | {} |", variant.heading(), figures.collect::<Vec<_>>().join(" | ")));
         }
     }
 
     fn cases(&self) -> impl Iterator<Item = &[Row]> {
-        self.rows.chunks(Variant::ALL.len())
+        self.rows.chunk_by(|row, other| row.case == other.case)
+    }
+
+    fn manners(&self) -> Vec<String> {
+        let mut manners: Vec<String> = Vec::new();
+        for manner in self.cases().filter_map(manner_of) {
+            if !manners.contains(&manner) {
+                manners.push(manner);
+            }
+        }
+        manners
+    }
+}
+
+fn manner_of(of_case: &[Row]) -> Option<String> {
+    Some(of_case.first()?.case.manner())
+}
+
+/// All that have a row in one of the cases, in the order of the first that has them.
+fn variants_of(cases: &[&[Row]]) -> Vec<&'static Variant> {
+    let mut variants: Vec<&'static Variant> = Vec::new();
+    for row in cases.iter().copied().flatten() {
+        if !variants.iter().any(|known| known.name == row.variant.name) {
+            variants.push(row.variant);
+        }
+    }
+    variants
+}
+
+fn overview_cell(row: Option<&Row>, baseline: Option<&Row>) -> String {
+    let (Some(row), Some(baseline)) = (row, baseline) else { return String::new() };
+    match (&row.outcome, Summary::of(row, baseline)) {
+        (Outcome::Cannot(cannot), _) => cannot.label(),
+        (_, Some(summary)) => format!("{} ({:.2})", micros(summary.total.median), summary.ratio.median),
+        (_, None) => String::new(),
     }
 }
 
 fn details(text: &mut String, of_case: &[Row]) {
     let Some(baseline) = of_case.first() else { return };
     line(text, &format!("\n## {}\n", baseline.case.title()));
-    line(text, "| | Envoy µs | service µs | added to Envoy alone, µs | times Envoy alone |");
+    line(text, "| | proxy µs | service µs | added to Envoy alone, µs | times Envoy alone |");
     line(text, "|---|--:|--:|--:|--:|");
     for row in of_case {
-        let figures = match Summary::of(row, baseline) {
-            Ok(summary) => figures(&summary, row.variant),
-            Err(problem) => format!("INVALID: {} | | |", problem.replace(['|', '\n'], " ")),
+        let figures = match (&row.outcome, Summary::of(row, baseline)) {
+            (Outcome::Cannot(cannot), _) if cannot.label().is_empty() => continue,
+            (Outcome::Cannot(cannot), _) => format!("{} | | |", cannot.label()),
+            (_, Some(summary)) => figures(&summary, row.variant),
+            (_, None) => continue,
         };
-        line(text, &format!("| {} | {figures} |", row.variant.title()));
+        line(text, &format!("| {} | {figures} |", row.variant.heading()));
     }
 }
 
-fn figures(summary: &Summary, variant: Variant) -> String {
+fn figures(summary: &Summary, variant: &Variant) -> String {
     let service = if summary.service.max > 0.0 { range(summary.service, micros) } else { String::new() };
-    if variant == Variant::Plain {
-        return format!("{} | {service} | | ", range(summary.envoy, micros));
+    if variant.name == Variant::PLAIN.name {
+        return format!("{} | {service} | | ", range(summary.proxy, micros));
     }
     let ratio = range(summary.ratio, |value| format!("{value:.2}"));
-    format!("{} | {service} | {} | {ratio}", range(summary.envoy, micros), range(summary.added, micros))
+    format!("{} | {service} | {} | {ratio}", range(summary.proxy, micros), range(summary.added, micros))
 }
 
-/// `median (min to max)`.
+/// `median (min to max)`, or one figure where there is but one.
 fn range(spread: Spread, show: fn(f64) -> String) -> String {
+    if spread.min == spread.max {
+        return show(spread.median);
+    }
     format!("{} ({} to {})", show(spread.median), show(spread.min), show(spread.max))
 }
 
@@ -109,23 +171,47 @@ fn micros(value: f64) -> String {
     if value.abs() < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
+/// A goal's value, in whatever unit: a ratio to the hundredth, what is large to the whole.
+fn figure(value: f64) -> String {
+    if value.abs() < 10.0 {
+        format!("{value:.2}")
+    } else if value.abs() < 100.0 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+fn goal_json(goal: &Goal) -> Value {
+    json!({
+        "name": goal.name,
+        "value": goal.value.median,
+        "min": goal.value.min,
+        "max": goal.value.max,
+        "goal": goal.goal,
+        "at_most": goal.at_most,
+        "holds": goal.holds(),
+    })
+}
+
 fn row_json(row: &Row, of_case: &[Row]) -> Value {
     let mut value = json!({
-        "case": row.case.title(),
-        "body_bytes": row.case.bytes,
-        "variant": row.variant.title().replace("**", ""),
+        "case": row.case.name(),
+        "body_bytes": row.case.bytes(),
+        "variant": row.variant.name,
+        "title": row.variant.title,
     });
-    let summary = of_case.first().ok_or_else(String::new).and_then(|baseline| Summary::of(row, baseline));
-    let details = match summary {
-        Ok(summary) => json!({
-            "envoy": spread_json(summary.envoy),
+    let details = match (&row.outcome, of_case.first().and_then(|baseline| Summary::of(row, baseline))) {
+        (Outcome::Cannot(cannot), _) => json!({"cannot": format!("{cannot:?}")}),
+        (_, Some(summary)) => json!({
+            "proxy": spread_json(summary.proxy),
             "service": spread_json(summary.service),
             "total": spread_json(summary.total),
             "added": spread_json(summary.added),
             "ratio": spread_json(summary.ratio),
-            "batches": row.batches.iter().flatten().map(|batch| [batch.envoy, batch.service]).collect::<Vec<_>>(),
+            "batches": row.batches().iter().map(|batch| [batch.proxy, batch.service]).collect::<Vec<_>>(),
         }),
-        Err(problem) => json!({"invalid": problem}),
+        (_, None) => json!({}),
     };
     if let (Some(value), Value::Object(details)) = (value.as_object_mut(), details) {
         value.extend(details);
@@ -143,52 +229,4 @@ fn line(text: &mut String, line: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cases::Case;
-    use crate::documents::KeyAt;
-    use crate::measure::Batch;
-
-    fn rows() -> Vec<Row> {
-        let case = Case { label: "4 KB", bytes: 4096, key: KeyAt::Last };
-        let mut rows: Vec<Row> = Variant::ALL.into_iter().map(|variant| Row::new(case, variant)).collect();
-        for (row, envoy) in rows.iter_mut().zip([100.0, 120.0, 130.0, 140.0, 300.0, 320.0, 340.0, 360.0]) {
-            let service = if row.variant.proof(1, 0).1 == 1 { 60.0 } else { 0.0 };
-            row.batches = Ok(vec![Batch { envoy, service }]);
-        }
-        rows
-    }
-
-    fn report(rows: &[Row]) -> Report<'_> {
-        Report { facts: vec![("CPU", "fast".to_owned())], effort: Effort::QUICK, rows }
-    }
-
-    #[test]
-    fn a_valid_run_has_a_figure_everywhere() {
-        let rows = rows();
-        let text = report(&rows).markdown();
-        assert!(text.contains("| **Cellgate's filter** | 140 (1.40) |"), "{text}");
-        let service = "| **Cellgate's service**, BUFFERED | 320 (320 to 320) | 60 (60 to 60) | 280 (280 to 280) |";
-        assert!(text.contains(service), "{text}");
-        assert_eq!(report(&rows).invalid(), 0);
-        assert_eq!(report(&rows).json()["rows"][3]["ratio"]["median"], 1.4);
-    }
-
-    #[test]
-    fn an_invalid_row_says_so_and_why() {
-        let mut rows = rows();
-        rows[3].batches = Err("status 503: no|cell".to_owned());
-        let report = report(&rows);
-        assert_eq!(report.invalid(), 1);
-        assert!(report.markdown().contains("| **Cellgate's filter** | INVALID |"));
-        assert!(report.markdown().contains("INVALID: status 503: no cell"));
-        assert_eq!(report.json()["rows"][3]["invalid"], "status 503: no|cell");
-    }
-
-    #[test]
-    fn without_a_baseline_there_is_no_comparison() {
-        let mut rows = rows();
-        rows[0].batches = Err("down".to_owned());
-        assert!(report(&rows).markdown().contains("INVALID: no baseline: down"));
-    }
-}
+mod tests;

@@ -1,5 +1,6 @@
-//! Everything that runs while we measure: the cells, the services, and one Envoy for each variant, all at once.
+//! Everything that runs while we measure: the cells, and for each variant a proxy and its service, all at once.
 
+use std::fmt::Debug;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,29 +11,27 @@ use cellgate_tests::artifacts;
 use cellgate_tests::cell::Cell;
 use cellgate_tests::envoy::Envoy;
 use cellgate_tests::ext_proc::ExtProc;
-use cellgate_tests::options::{Options, sample_config};
+use cellgate_tests::options::Options;
 use cellgate_tests::process::Process;
 use cellgate_tests::wait;
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::cases::BUFFER_LIMIT;
+use crate::cases::{BUFFER_LIMIT, Protocol};
 use crate::load::Client;
 use crate::noop_service;
 use crate::procfs::cpu_time;
-use crate::variants::{Asked, Variant};
+use crate::variants::{self, Proxy, Service, Variant};
 
-/// Connections to each Envoy.
+/// Connections to each proxy.
 pub(crate) const CONNECTIONS: usize = 8;
 
-/// The parts. Dropping it ends them, Envoys first.
+/// The parts. Dropping it ends them.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// One for each variant.
+    /// One for each variant that runs.
     pub(crate) contenders: Vec<Contender>,
-    /// What all Envoys route to.
+    /// What all proxies route to.
     pub(crate) cells: Vec<Cell>,
-    _services: Services,
     _directory: TempDir,
 }
 
@@ -40,119 +39,204 @@ pub(crate) struct Stage {
 #[derive(Debug)]
 pub(crate) struct Contender {
     /// Which.
-    pub(crate) variant: Variant,
-    /// Connections to its Envoy.
-    pub(crate) client: Client,
-    envoy: Envoy,
-    service: Option<u32>,
+    pub(crate) variant: &'static Variant,
+    http1: Client,
+    http2: Client,
+    proxy: RunningProxy,
+    service: Option<RunningService>,
+}
+
+/// What a proxy that is not Envoy is started with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scene<'a> {
+    /// What it routes to.
+    pub(crate) cells: &'a [Cell],
+    /// A directory of its own.
+    pub(crate) directory: &'a Path,
+}
+
+/// A proxy that runs, and is not Envoy.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Its process.
+    pub(crate) pid: u32,
+    /// Where it takes requests.
+    pub(crate) address: SocketAddr,
+    /// What ends it when it is dropped.
+    pub(crate) owner: Box<dyn Debug + Send + Sync>,
 }
 
 /// CPU time used so far.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
-    /// By Envoy.
-    pub(crate) envoy: Duration,
+    /// By the proxy.
+    pub(crate) proxy: Duration,
     /// By the service.
     pub(crate) service: Duration,
 }
 
 #[derive(Debug)]
-struct Services {
-    noop: Process,
-    noop_address: SocketAddr,
-    cellgate: ExtProc,
+enum RunningProxy {
+    Envoy(Envoy),
+    Other(Running),
+}
+
+#[derive(Debug)]
+enum RunningService {
+    Cellgate(ExtProc),
+    Other(Process, SocketAddr),
 }
 
 impl Stage {
-    /// Starts all parts and waits until they are ready.
+    /// Starts the variants' parts and waits until they are ready. A variant that needs a program that is not installed
+    /// is left out, and said.
     ///
     /// # Errors
-    /// When one is missing, is not a release build, or does not come up.
-    pub(crate) async fn start() -> Result<Self> {
+    /// When a part is missing, is not a release build, or does not come up.
+    pub(crate) async fn start(variants: &[&'static Variant]) -> Result<Self> {
         ensure_release_build(&artifacts::cellgate()?)?;
         let directory = tempfile::Builder::new().prefix("cellgate-bench-").tempdir()?;
         let mut cells = Vec::new();
         for name in ["cell-a", "cell-b", "cell-c"] {
             cells.push(Cell::start(name).await?);
         }
-        let services = Services::start(directory.path()).await?;
         let mut contenders = Vec::new();
-        for (number, variant) in Variant::ALL.into_iter().enumerate() {
-            let own = directory.path().join(format!("envoy-{number}"));
+        for variant in variants {
+            let own = directory.path().join(variant.name);
             std::fs::create_dir(&own)?;
-            let started = Contender::start(variant, &cells, &services, &own).await;
-            contenders.push(started.with_context(|| format!("starting {}", variant.title()))?);
+            let started = Contender::start(variant, Scene { cells: &cells, directory: &own }).await;
+            match started.with_context(|| format!("starting {}", variant.title))? {
+                Some(contender) => contenders.push(contender),
+                None => eprintln!("not installed, so left out: {}", variant.title),
+            }
         }
-        Ok(Self { contenders, cells, _services: services, _directory: directory })
+        Ok(Self { contenders, cells, _directory: directory })
     }
 }
 
 impl Contender {
-    async fn start(variant: Variant, cells: &[Cell], services: &Services, directory: &Path) -> Result<Self> {
-        let mut options = Options::default().config(config()).chain(variant.chain());
-        options = options.buffer_limit(BUFFER_LIMIT).adjust(without_access_log);
-        if let Some(module) = variant.module() {
-            options = options.module(bench_module(module)?);
-        }
-        let (address, service) = match variant.asked() {
-            Asked::Nobody => (None, None),
-            Asked::Noop => (Some(services.noop_address), Some(services.noop.pid())),
-            Asked::Cellgate => (Some(services.cellgate.addresses().grpc), Some(services.cellgate.pid())),
+    async fn start(variant: &'static Variant, scene: Scene<'_>) -> Result<Option<Self>> {
+        let service = match variant.service {
+            Service::Nobody => None,
+            Service::Cellgate => Some(RunningService::cellgate(variant, scene.directory).await?),
+            Service::Other(command) => match command()? {
+                Some(command) => Some(RunningService::other(command, scene.directory).await?),
+                None => return Ok(None),
+            },
         };
-        let envoy = Envoy::start(&mut options, cells, address, directory).await?;
-        let client = Client::connect(envoy.address(), CONNECTIONS).await?;
-        Ok(Self { variant, client, envoy, service })
+        let proxy = match variant.proxy {
+            Proxy::Envoy => RunningProxy::Envoy(envoy(variant, service.as_ref(), scene).await?),
+            Proxy::Other(start) => match start(scene).await? {
+                Some(running) => RunningProxy::Other(running),
+                None => return Ok(None),
+            },
+        };
+        let http1 = Client::connect(proxy.address(), Protocol::Http1, CONNECTIONS).await?;
+        let http2 = Client::connect(proxy.address(), Protocol::Http2, CONNECTIONS).await?;
+        Ok(Some(Self { variant, http1, http2, proxy, service }))
     }
 
-    /// The CPU time that Envoy and its service have used so far.
+    /// The connections that speak `protocol`.
+    pub(crate) fn client(&mut self, protocol: Protocol) -> &mut Client {
+        match protocol {
+            Protocol::Http1 => &mut self.http1,
+            Protocol::Http2 => &mut self.http2,
+        }
+    }
+
+    /// The CPU time that the proxy and its service have used so far.
     ///
     /// # Errors
     /// When one of them has ended.
     pub(crate) fn used(&self) -> Result<Used> {
-        let envoy = cpu_time(self.envoy.process().pid()).context("Envoy's CPU time")?;
-        let service = self.service.map(cpu_time).transpose().context("the service's CPU time")?;
-        Ok(Used { envoy, service: service.unwrap_or_default() })
+        let proxy = cpu_time(self.proxy.pid()).context("the proxy's CPU time")?;
+        let service = self.service.as_ref().map(|service| cpu_time(service.pid())).transpose();
+        Ok(Used { proxy, service: service.context("the service's CPU time")?.unwrap_or_default() })
     }
 
     /// A counter of its Envoy.
     ///
     /// # Errors
-    /// When Envoy does not answer.
+    /// When Envoy does not answer, or there is none.
     pub(crate) async fn stat(&self, name: &str) -> Result<u64> {
-        self.envoy.admin().stat(name).await
+        match &self.proxy {
+            RunningProxy::Envoy(envoy) => envoy.admin().stat(name).await,
+            RunningProxy::Other(_) => bail!("{} has no counter {name}", self.variant.title),
+        }
+    }
+
+    /// What a monitoring system would ask for now and then: the metrics of the service, if it is Cellgate's.
+    ///
+    /// # Errors
+    /// When the service does not answer.
+    pub(crate) async fn scrape(&self) -> Result<()> {
+        if let Some(RunningService::Cellgate(service)) = &self.service {
+            ensure!(service.get("/metrics").await?.status.is_success(), "the service has no metrics");
+        }
+        Ok(())
     }
 }
 
-impl Services {
-    async fn start(directory: &Path) -> Result<Self> {
-        let cellgate = ExtProc::start(&config(), directory, &[]).await?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.arg("noop-service");
-        let noop = Process::spawn("noop-service", &mut command, &directory.join("noop.log"))?;
-        let noop_address = wait::until("the no-op service", || async {
-            noop.must_run()?;
-            Ok(noop.log().lines().find_map(|line| line.strip_prefix(noop_service::LISTENING)?.parse().ok()))
+impl RunningProxy {
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Envoy(envoy) => envoy.process().pid(),
+            Self::Other(running) => running.pid,
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Envoy(envoy) => envoy.address(),
+            Self::Other(running) => running.address,
+        }
+    }
+}
+
+impl RunningService {
+    async fn cellgate(variant: &Variant, directory: &Path) -> Result<Self> {
+        Ok(Self::Cellgate(ExtProc::start(&(variant.config)(), directory, &[]).await?))
+    }
+
+    async fn other(mut command: Command, directory: &Path) -> Result<Self> {
+        let process = Process::spawn("service", &mut command, &directory.join("service.log"))?;
+        let address = wait::until("the service", || async {
+            process.must_run()?;
+            Ok(process.log().lines().find_map(|line| line.strip_prefix(noop_service::LISTENING)?.parse().ok()))
         });
-        let noop_address = noop_address.await?;
-        Ok(Self { noop, noop_address, cellgate })
+        let address = address.await?;
+        Ok(Self::Other(process, address))
+    }
+
+    fn pid(&self) -> u32 {
+        match self {
+            Self::Cellgate(service) => service.pid(),
+            Self::Other(process, _) => process.pid(),
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        match self {
+            Self::Cellgate(service) => service.addresses().grpc,
+            Self::Other(_, address) => *address,
+        }
     }
 }
 
-/// Cellgate's configuration, the same in every variant that has Cellgate.
-fn config() -> Value {
-    let mut config = sample_config();
-    if let Some(fields) = config.as_object_mut() {
-        fields.insert("limits".to_owned(), json!({"inspect_bytes": BUFFER_LIMIT}));
+async fn envoy(variant: &Variant, service: Option<&RunningService>, scene: Scene<'_>) -> Result<Envoy> {
+    let adjust = variant.adjust;
+    let mut options = Options::default().config((variant.config)()).chain(variant.chain).buffer_limit(BUFFER_LIMIT);
+    options = options.adjust(move |bootstrap| {
+        // Writing a line for each request costs the same in every variant; without it, what differs shows better.
+        if let Some(manager) = variants::connection_manager(bootstrap) {
+            manager.remove("access_log");
+        }
+        adjust(bootstrap);
+    });
+    if let Some(module) = variant.module {
+        options = options.module(bench_module(module)?);
     }
-    config
-}
-
-/// Writing a line for each request costs the same in every variant; without it, what differs shows better.
-fn without_access_log(bootstrap: &mut Value) {
-    const MANAGER: &str = "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config";
-    if let Some(manager) = bootstrap.pointer_mut(MANAGER).and_then(Value::as_object_mut) {
-        manager.remove("access_log");
-    }
+    Envoy::start(&mut options, scene.cells, service.map(RunningService::address), scene.directory).await
 }
 
 /// A module of `bench/filters`, built with the profile and flags of Cellgate's own.
@@ -178,13 +262,5 @@ mod tests {
     fn a_development_build_is_not_measured() {
         assert!(ensure_release_build(Path::new("/work/target/debug/cellgate")).is_err());
         assert!(ensure_release_build(Path::new("/work/target/release/cellgate")).is_ok());
-    }
-
-    #[test]
-    fn only_the_access_log_is_taken_out() {
-        let manager = |fields: Value| json!({"static_resources": {"listeners": [{"filter_chains": [{"filters": [{"typed_config": fields}]}]}]}});
-        let mut bootstrap = manager(json!({"access_log": [], "stat_prefix": "in"}));
-        without_access_log(&mut bootstrap);
-        assert_eq!(bootstrap, manager(json!({"stat_prefix": "in"})));
     }
 }

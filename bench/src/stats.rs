@@ -12,6 +12,11 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
+    /// Of a single measurement.
+    pub(crate) fn one(value: f64) -> Self {
+        Self { median: value, min: value, max: value }
+    }
+
     /// `None` when there are no measurements.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
@@ -25,9 +30,56 @@ impl Spread {
     }
 }
 
+/// The fewest measurements that [`interval`] says anything about.
+pub(crate) const FEWEST: usize = 5;
+
+/// An interval that holds the true median with a probability of at least 90 %, and the measured median in it. `None` for
+/// fewer than [`FEWEST`] values.
+///
+/// It is bounded by two of the values themselves (the sign test's interval), so it assumes nothing about how the noise is
+/// distributed: five to seven values give the smallest and the largest, eight to ten leave one out at each end, and so
+/// on. A few disturbed measurements therefore do not widen it.
+pub(crate) fn interval(values: &[f64]) -> Option<Spread> {
+    const DOUBT: f64 = 0.1;
+    let count = values.len();
+    if count < FEWEST {
+        return None;
+    }
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    // The probability that so many of the values are below the median: a fair coin's.
+    let mut exactly = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
+    let (mut at_most, mut left_out) = (exactly, 0_usize);
+    loop {
+        exactly *= (count - left_out) as f64 / (left_out + 1) as f64;
+        at_most += exactly;
+        if 2.0 * at_most > DOUBT {
+            break;
+        }
+        left_out += 1;
+    }
+    let median = Spread::of(values.iter().copied())?.median;
+    Some(Spread { median, min: *sorted.get(left_out)?, max: *sorted.get(count - 1 - left_out)? })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_interval_leaves_out_as_many_as_it_may() {
+        let ends = |count: usize| {
+            let values: Vec<f64> = (1..=count).map(|value| value as f64).collect();
+            interval(&values).map(|interval| (interval.min, interval.max))
+        };
+        assert_eq!(ends(4), None);
+        assert_eq!(ends(5), Some((1.0, 5.0)));
+        assert_eq!(ends(7), Some((1.0, 7.0)));
+        // From tables of the sign test at 10 %, two-sided.
+        assert_eq!(ends(8), Some((2.0, 7.0)));
+        assert_eq!(ends(11), Some((3.0, 9.0)));
+        assert_eq!(ends(20), Some((6.0, 15.0)));
+    }
 
     #[test]
     fn the_middle_of_an_odd_number() {
@@ -41,7 +93,7 @@ mod tests {
 
     #[test]
     fn one_and_none() {
-        assert_eq!(Spread::of([7.0]), Some(Spread { median: 7.0, min: 7.0, max: 7.0 }));
+        assert_eq!(Spread::of([7.0]), Some(Spread::one(7.0)));
         assert_eq!(Spread::of([]), None);
     }
 }

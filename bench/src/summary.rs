@@ -3,11 +3,11 @@
 use crate::measure::{Batch, Row};
 use crate::stats::Spread;
 
-/// The figures of a valid row, per request, in µs unless said otherwise.
+/// The figures of a row, per request, in µs unless said otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
-    /// CPU time of Envoy.
-    pub(crate) envoy: Spread,
+    /// CPU time of the proxy.
+    pub(crate) proxy: Spread,
     /// CPU time of the ext-proc service.
     pub(crate) service: Spread,
     /// Of both.
@@ -19,14 +19,9 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// The figures of `row`, or why there are none.
-    ///
-    /// # Errors
-    /// When the row or its baseline is invalid, or there were no rounds.
-    pub(crate) fn of(row: &Row, baseline: &Row) -> Result<Self, String> {
-        let batches = row.batches.as_ref().map_err(Clone::clone)?;
-        let beside = baseline.batches.as_ref().map_err(|error| format!("no baseline: {error}"))?;
-        Self::of_batches(batches, beside).ok_or_else(|| "no rounds".to_owned())
+    /// The figures of `row`; `None` when one of the two was not measured.
+    pub(crate) fn of(row: &Row, baseline: &Row) -> Option<Self> {
+        Self::of_batches(row.batches(), baseline.batches())
     }
 
     fn of_batches(batches: &[Batch], baseline: &[Batch]) -> Option<Self> {
@@ -35,7 +30,7 @@ impl Summary {
             Spread::of(batches.iter().zip(baseline).map(|(own, other)| compare(own.total(), other.total())))
         };
         Some(Self {
-            envoy: spread(|batch| batch.envoy)?,
+            proxy: spread(|batch| batch.proxy)?,
             service: spread(|batch| batch.service)?,
             total: spread(|batch| batch.total())?,
             added: paired(|own, other| own - other)?,
@@ -51,8 +46,8 @@ mod tests {
     #[test]
     fn a_batch_is_compared_with_the_baseline_of_its_own_round() {
         // The machine was half as fast in the second round.
-        let baseline = [Batch { envoy: 100.0, service: 0.0 }, Batch { envoy: 200.0, service: 0.0 }];
-        let batches = [Batch { envoy: 120.0, service: 30.0 }, Batch { envoy: 240.0, service: 60.0 }];
+        let baseline = [Batch { proxy: 100.0, service: 0.0 }, Batch { proxy: 200.0, service: 0.0 }];
+        let batches = [Batch { proxy: 120.0, service: 30.0 }, Batch { proxy: 240.0, service: 60.0 }];
         let summary = Summary::of_batches(&batches, &baseline).unwrap();
         assert_eq!(summary.ratio, Spread { median: 1.5, min: 1.5, max: 1.5 });
         assert_eq!(summary.added, Spread { median: 75.0, min: 50.0, max: 100.0 });

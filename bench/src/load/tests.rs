@@ -1,75 +1,73 @@
 use cellgate_tests::cell::Cell;
+use http::StatusCode;
 
 use super::*;
-use crate::cases::{Case, NamedBy};
-use crate::documents::KeyAt;
-
-const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nserver: envoy\r\n\r\n{}HTTP";
+use crate::cases::{Case, NamedBy, SIZES};
 
 /// A client that speaks to a cell directly, and what is in the cell's name.
-async fn to_cell(name: &str) -> (Cell, Client, Arc<[Exchange]>) {
+async fn to_cell(name: &str, protocol: Protocol, delivery: Delivery) -> (Cell, Client, Arc<[Exchange]>) {
     let cell = Cell::start(name).await.unwrap();
-    let client = Client::connect(cell.address(), 3).await.unwrap();
-    let case = Case { label: "4 KB", bytes: 4096, key: KeyAt::Last };
-    let mine = case.exchanges(NamedBy::Body).iter().filter(|sent| sent.expectation.cell == "cell-b").cloned().collect();
+    let client = Client::connect(cell.address(), protocol, 3).await.unwrap();
+    let case = Case { protocol, delivery, ..Case::plain(SIZES[1]) };
+    let all = case.exchanges(&case.bodies(), NamedBy::Body);
+    let mine = all.iter().filter(|sent| sent.expectation.cell == "cell-b").cloned().collect();
     (cell, client, mine)
 }
 
-#[test]
-fn a_response_is_whole_or_not_there_yet() {
-    let whole = RESPONSE.len() - "HTTP".len();
-    for end in 0..whole {
-        assert!(parse(&RESPONSE[..end]).unwrap().is_none(), "{end}");
-    }
-    let (answer, length) = parse(RESPONSE).unwrap().unwrap();
-    assert_eq!((answer.status, &answer.body[..], length), (200, &b"{}"[..], whole));
-}
-
-#[test]
-fn what_the_benchmark_does_not_expect_is_an_error() {
-    for odd in [
-        &b"HTTP/1.0 200 OK\r\ncontent-length: 0\r\n\r\n"[..],
-        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ncontent-length: x\r\n\r\n",
-        b"HTTP/1.1 200 OK\r\ncontent-length: 99999999\r\n\r\n",
-        b"\r\n\r\n",
-    ] {
-        assert!(parse(odd).is_err(), "{}", String::from_utf8_lossy(odd));
-    }
-}
-
 #[tokio::test]
-async fn as_many_requests_as_asked_for_arrive() {
-    let (cell, mut client, exchanges) = to_cell("cell-b").await;
-    client.run(&exchanges, 50).await.unwrap();
-    assert_eq!(cell.complete(), 50);
+async fn as_many_requests_as_asked_for_arrive_in_every_way() {
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        for delivery in [Delivery::Whole, Delivery::Pieces, Delivery::Chunked] {
+            let (cell, mut client, exchanges) = to_cell("cell-b", protocol, delivery).await;
+            client.run(&exchanges, 20).await.unwrap();
+            assert_eq!(cell.complete(), 20, "{protocol:?} {delivery:?}");
+            let announced = cell.seen()[0].header("content-length").len();
+            assert_eq!(announced, usize::from(delivery != Delivery::Chunked), "{protocol:?} {delivery:?}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn the_wrong_cell_is_an_error() {
-    let (_cell, mut client, exchanges) = to_cell("cell-a").await;
+    let (_cell, mut client, exchanges) = to_cell("cell-a", Protocol::Http1, Delivery::Whole).await;
     let error = client.run(&exchanges, 5).await.unwrap_err();
     assert_eq!(error.to_string(), r#""cell-a" received what was for cell-b"#);
 }
 
 #[tokio::test]
 async fn a_status_other_than_200_is_an_error_and_the_next_run_works() {
-    let (cell, mut client, exchanges) = to_cell("cell-b").await;
-    cell.fail_next(1, http_status(503));
-    let error = client.run(&exchanges, 5).await.unwrap_err();
-    assert!(error.to_string().starts_with("status 503"), "{error}");
-    client.run(&exchanges, 5).await.unwrap();
+    for protocol in [Protocol::Http1, Protocol::Http2] {
+        let (cell, mut client, exchanges) = to_cell("cell-b", protocol, Delivery::Whole).await;
+        cell.fail_next(1, StatusCode::SERVICE_UNAVAILABLE);
+        let error = client.run(&exchanges, 5).await.unwrap_err();
+        assert!(error.to_string().starts_with("a cell answered 503"), "{error}");
+        client.run(&exchanges, 5).await.unwrap();
+    }
 }
 
 #[tokio::test]
 async fn a_changed_body_is_an_error() {
-    let (_cell, mut client, exchanges) = to_cell("cell-b").await;
+    let (_cell, mut client, exchanges) = to_cell("cell-b", Protocol::Http1, Delivery::Whole).await;
     let mut changed = exchanges[0].clone();
     changed.expectation.sha256 = cellgate_tests::sha256(b"another");
     let error = client.run(&Arc::from([changed]), 5).await.unwrap_err();
     assert_eq!(error.to_string(), "the body arrived changed");
 }
 
-fn http_status(code: u16) -> http::StatusCode {
-    http::StatusCode::from_u16(code).unwrap()
+#[tokio::test]
+async fn an_answer_tells_which_cell_gave_it() {
+    let (_cell, client, exchanges) = to_cell("cell-b", Protocol::Http1, Delivery::Whole).await;
+    let answer = client.once(&exchanges[0]).await.unwrap();
+    assert_eq!((answer.status(), answer.cell().as_deref()), (200, Some("cell-b")));
+}
+
+#[test]
+fn an_answer_that_no_cell_gave_is_told_from_a_wrong_one() {
+    let wanted = Expectation { cell: "cell-a".to_owned(), body_bytes: 0, sha256: String::new() };
+    for body in ["no cell was decided", "{}", ""] {
+        let answer = Answer { status: 421, body: body.into() };
+        let error = wanted.check(&answer).unwrap_err().to_string();
+        assert_eq!(error, format!("no cell answered, but what stands before it: 421 {body}"));
+        assert_eq!(answer.cell(), None);
+    }
 }

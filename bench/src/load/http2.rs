@@ -1,0 +1,77 @@
+//! HTTP/2 with prior knowledge, one request at a time on each connection, so that it compares with HTTP/1.1.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context, Result};
+use bytes::{Bytes, BytesMut};
+use h2::client::SendRequest;
+use http::Request;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::{Answer, Exchange, PATH};
+use crate::cases::{Delivery, PIECE};
+
+/// One connection. Dropping it closes it.
+#[derive(Debug)]
+pub(super) struct Connection {
+    requests: SendRequest<Bytes>,
+    driver: JoinHandle<()>,
+}
+
+impl Connection {
+    pub(super) async fn open(address: SocketAddr) -> Result<Self> {
+        let socket = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+        socket.set_nodelay(true)?;
+        let (requests, connection) = h2::client::handshake(socket).await?;
+        let driver = tokio::spawn(async move {
+            // Its error reaches the stream, where it is reported.
+            let _ = connection.await;
+        });
+        Ok(Self { requests, driver })
+    }
+
+    pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Result<Answer> {
+        std::future::poll_fn(|context| self.requests.poll_ready(context)).await?;
+        let (response, mut sink) = self.requests.send_request(head(exchange)?, false)?;
+        // The library keeps what the other side does not take yet: without copying, as these are shared bytes.
+        match exchange.delivery {
+            Delivery::Whole => sink.send_data(exchange.body.clone(), true)?,
+            Delivery::Pieces | Delivery::Chunked => {
+                let mut rest = exchange.body.clone();
+                while !rest.is_empty() {
+                    let piece = rest.split_to(PIECE.min(rest.len()));
+                    sink.send_data(piece, rest.is_empty())?;
+                }
+            }
+        }
+        let (head, mut incoming) = response.await?.into_parts();
+        let mut body = BytesMut::new();
+        while let Some(data) = incoming.data().await {
+            let data = data?;
+            incoming.flow_control().release_capacity(data.len())?;
+            body.extend_from_slice(&data);
+        }
+        Ok(Answer { status: head.status.as_u16(), body: body.freeze() })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+fn head(exchange: &Exchange) -> Result<Request<()>> {
+    let mut head = Request::post(format!("http://bench{PATH}"))
+        .header("user-agent", "cellgate-bench")
+        .header("accept", "*/*")
+        .header("content-type", "application/json");
+    if exchange.delivery != Delivery::Chunked {
+        head = head.header("content-length", exchange.body.len());
+    }
+    if let Some((name, value)) = &exchange.routing {
+        head = head.header(*name, value);
+    }
+    Ok(head.body(())?)
+}
