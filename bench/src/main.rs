@@ -13,6 +13,7 @@ mod goals;
 mod load;
 mod machine;
 mod measure;
+mod naive_service;
 mod noop_service;
 mod peers;
 mod plan;
@@ -45,6 +46,8 @@ struct Arguments {
 enum Mode {
     /// Serves an ext-proc service that does nothing. The benchmark starts this by itself.
     NoopService,
+    /// Serves the ext-proc service that everybody writes first. The benchmark starts this by itself.
+    NaiveService,
 }
 
 #[tokio::main]
@@ -52,6 +55,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mode {
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
+        Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
         None => unless_interrupted(run::bench(&arguments.options)).await,
     };
     outcome.unwrap_or_else(|error| {

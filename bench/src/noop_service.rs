@@ -31,7 +31,7 @@ pub(crate) const LISTENING: &str = "listening on ";
 const PIECE: usize = 64_000;
 
 /// Above every body of the benchmark, which `BUFFERED` sends in one message.
-const MAX_MESSAGE: usize = 16 * 1024 * 1024;
+pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
 /// Serves on a free port until the process is killed.
 ///

@@ -63,7 +63,7 @@ pub(crate) struct Running {
     /// Where it takes requests.
     pub(crate) address: SocketAddr,
     /// What ends it when it is dropped.
-    pub(crate) owner: Box<dyn Debug + Send + Sync>,
+    pub(crate) _owner: Box<dyn Debug + Send + Sync>,
 }
 
 /// CPU time used so far.

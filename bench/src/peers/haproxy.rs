@@ -1,0 +1,120 @@
+//! HAProxy, with the whole body in its buffer and `json_query` on it: a proxy of its own, in Envoy's place.
+//!
+//! What it gets wrong: `json_query` takes the first of two keys of the same name and does not look at the rest of the
+//! document, so that a body that is cut off, or is no JSON after the key, is routed like a good one. HAProxy's own
+//! manual says that it is no means of sanitization. Of a body above `tune.bufsize` it sees the beginning. Every
+//! connection costs two such buffers, which is why they are 16 KB by default.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use cellgate_tests::ports::KeptPort;
+use cellgate_tests::process::Process;
+use cellgate_tests::wait;
+use tokio::net::TcpStream;
+
+use crate::cases::{BUFFER_LIMIT, Case, TENANTS};
+use crate::documents::KeyAt;
+use crate::stage::{Running, Scene};
+use crate::variants::Cannot;
+
+/// As much of a body as Envoy may buffer, and room for a request's head.
+const BUFFER: usize = BUFFER_LIMIT as usize + 32 * 1024;
+
+/// Starts the program on `PATH`, one thread, and waits until it takes connections; `None` where it is not installed.
+///
+/// # Errors
+/// When it cannot be started, or ends.
+pub(crate) async fn start(scene: Scene<'_>) -> Result<Option<Running>> {
+    let Some(program) = installed() else { return Ok(None) };
+    let port = KeptPort::take()?;
+    let address = port.address()?;
+    let map = scene.directory.join("tenants.map");
+    std::fs::write(&map, TENANTS.map(|(tenant, cell)| format!("{tenant} {cell}\n")).concat())?;
+    let file = scene.directory.join("haproxy.cfg");
+    let cells: Vec<_> = scene.cells.iter().map(|cell| (cell.name(), cell.address())).collect();
+    std::fs::write(&file, config(address, &cells, &map)?)?;
+    let mut command = Command::new(program);
+    // In the foreground, one process.
+    command.arg("-db").arg("-f").arg(&file);
+    let process = Process::spawn("haproxy", &mut command, &scene.directory.join("haproxy.log"))?;
+    let accepts = wait::until("HAProxy", || async {
+        process.must_run()?;
+        Ok(TcpStream::connect(address).await.ok())
+    });
+    accepts.await?;
+    Ok(Some(Running { pid: process.pid(), address, _owner: Box::new((process, port)) }))
+}
+
+/// What stands beyond the buffer is not found, and the client is told so by the 421 of [`config`].
+pub(crate) fn can(case: &Case) -> Result<(), Cannot> {
+    let is_seen = case.bytes() <= BUFFER_LIMIT as usize || case.key == KeyAt::First;
+    if is_seen { Ok(()) } else { Err(Cannot::Status(421)) }
+}
+
+fn installed() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|directory| directory.join("haproxy")).find(|program| program.is_file())
+}
+
+fn config(address: SocketAddr, cells: &[(&str, SocketAddr)], map: &Path) -> Result<String> {
+    let map = map.to_str().filter(|path| !path.contains([' ', ',', ')'])).context("a path that HAProxy can read")?;
+    let mut config = format!(
+        "global
+    nbthread 1
+    tune.bufsize {BUFFER}
+    tune.maxrewrite 1024
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 60s
+    timeout server 60s
+    http-reuse always
+frontend tenants
+    bind {address}
+    http-request wait-for-body time 30s
+    http-request set-var(txn.cell) req.body,json_query('$.tenant.id'),map_str({map})
+    http-request return status 421 content-type text/plain string \"no cell\" unless {{ var(txn.cell) -m found }}
+    http-request set-header x-cell %[var(txn.cell)]
+    use_backend %[var(txn.cell)]
+"
+    );
+    for (name, address) in cells {
+        write!(config, "backend {name}\n    server {name} {address}\n")?;
+    }
+    Ok(config)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cases::SIZES;
+
+    fn address(port: u16) -> SocketAddr {
+        ([127, 0, 0, 1], port).into()
+    }
+
+    #[test]
+    fn every_cell_is_a_backend() {
+        let cells = [("cell-a", address(1)), ("cell-b", address(2))];
+        let config = config(address(80), &cells, Path::new("/tmp/tenants.map")).unwrap();
+        assert!(config.contains("bind 127.0.0.1:80\n"), "{config}");
+        assert!(config.contains("map_str(/tmp/tenants.map)"), "{config}");
+        assert!(config.ends_with("backend cell-b\n    server cell-b 127.0.0.1:2\n"), "{config}");
+    }
+
+    #[test]
+    fn a_path_that_would_end_the_expression_is_refused() {
+        assert!(config(address(80), &[], Path::new("/tmp/a)b")).is_err());
+    }
+
+    #[test]
+    fn only_a_late_key_of_a_large_body_is_lost() {
+        let can =
+            SIZES.map(|size| [KeyAt::First, KeyAt::Last].map(|key| can(&Case { key, ..Case::plain(size) }).is_ok()));
+        assert_eq!(can, [[true; 2], [true; 2], [true; 2], [true; 2], [true, false]]);
+    }
+}
