@@ -34,6 +34,7 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 
 bench: wasm build ## CPU time per request, without Cellgate and with it
 	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy
+	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
 
 fuzz: need ## every fuzz target for FUZZ_SECONDS each
