@@ -7,12 +7,15 @@ ENVOY_VERSION := 1.40.0
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 600
 
+# How long `make soak` sends requests.
+MINUTES ?= 30
+
 # Where the programs under test are, for the demonstration and the benchmark: release builds.
 PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/cellgate.wasm \
 	CELLGATE_BIN=target/release/cellgate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys bench fuzz ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
+.PHONY: help demo test test-envoys bench soak scale fuzz ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -21,6 +24,7 @@ help: ## this list
 	@echo "  ENVOY=PATH       an Envoy binary of your own, instead of $(ENVOY_VERSION) in .tools/"
 	@echo "  KEEP=1           demo: leave everything running, and say how to reach it"
 	@echo "  QUICK=1          bench: fewer requests, rougher figures"
+	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 demo: wasm build ## start Envoy, the service and three cells, and send requests through them
@@ -36,6 +40,12 @@ bench: wasm build ## CPU time per request, without Cellgate and with it
 	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy
 	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
+
+soak: wasm build ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth
+	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/cellgate-bench soak
+
+scale: wasm build ## how cost grows with tenants, cells, rules, bodies, connections and workers
+	@$(PROGRAMS) target/release/cellgate-bench scale
 
 fuzz: need ## every fuzz target for FUZZ_SECONDS each
 	@scripts/fuzz.sh $(FUZZ_SECONDS)

@@ -19,8 +19,10 @@ mod peers;
 mod plan;
 mod procfs;
 mod promises;
+mod regression;
 mod report;
 mod run;
+mod soak;
 mod stage;
 mod stats;
 mod summary;
@@ -44,6 +46,12 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Mode {
+    /// Sends mixed traffic for a long time, while the configuration changes: does anything go wrong, or grow?
+    Soak {
+        /// For how long. Memory is judged from 20 on.
+        #[arg(long, env = "MINUTES", default_value = "30")]
+        minutes: f64,
+    },
     /// Serves an ext-proc service that does nothing. The benchmark starts this by itself.
     NoopService,
     /// Serves the ext-proc service that everybody writes first. The benchmark starts this by itself.
@@ -54,6 +62,7 @@ enum Mode {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mode {
+        Some(Mode::Soak { minutes }) => unless_interrupted(soak::run(minutes)).await,
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
         None => unless_interrupted(run::bench(&arguments.options)).await,

@@ -1,0 +1,99 @@
+//! A new configuration for both tiers every second.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use cellgate_tests::client::{Http1, Request};
+use cellgate_tests::stack::Stack;
+use cellgate_tests::wait;
+use tokio::time::MissedTickBehavior;
+
+use super::mix::INSPECT_BYTES;
+use super::tenants::{Epoch, PENDULUM, config, pendulum, version};
+use super::timeline::Timeline;
+
+/// From one change to the next.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Requests that ask which configuration the filter uses. Cells answer them too.
+#[derive(Debug, Default)]
+pub(super) struct Probes {
+    pub(super) sent: AtomicU64,
+    pub(super) answered: AtomicU64,
+}
+
+/// How changes went.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Reloads {
+    /// Changes that came into force in both tiers.
+    pub(super) done: Epoch,
+    /// The longest time from publishing one to seeing it in force in both tiers.
+    pub(super) slowest: Duration,
+    total: Duration,
+}
+
+impl Reloads {
+    /// The mean time from publishing a change to seeing it in force in both tiers.
+    pub(super) fn mean(&self) -> Duration {
+        self.total.checked_div(u32::try_from(self.done).unwrap_or(u32::MAX)).unwrap_or_default()
+    }
+}
+
+/// Changes the configuration for as long as it is polled.
+///
+/// # Errors
+/// When a tier refuses a configuration or does not come to use it.
+pub(super) async fn keep_changing(
+    stack: &Stack,
+    timeline: &Timeline,
+    probes: &Probes,
+    mut report: impl FnMut(Reloads),
+) -> Result<()> {
+    let mut tick = tokio::time::interval(PERIOD);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut reloads = Reloads::default();
+    let mut probe = Http1::connect(stack.address()).await.context("connecting the probe")?;
+    loop {
+        tick.tick().await;
+        let epoch = reloads.done + 1;
+        timeline.publish(epoch);
+        let start = Instant::now();
+        stack.apply(&config(epoch, INSPECT_BYTES)).await.with_context(|| format!("configuration {epoch}"))?;
+        in_force_in_the_service(stack, epoch).await?;
+        in_force_in_the_filter(&mut probe, probes, epoch).await?;
+        timeline.confirm(epoch);
+        let took = start.elapsed();
+        reloads.done = epoch;
+        reloads.slowest = reloads.slowest.max(took);
+        reloads.total += took;
+        report(reloads);
+    }
+}
+
+async fn in_force_in_the_service(stack: &Stack, epoch: Epoch) -> Result<()> {
+    let series = format!("cellgate_config_info{{version=\"{}\"}}", version(epoch));
+    wait::until(&series, || async { Ok((stack.ext_proc().metric(&series).await? == 1.0).then_some(())) }).await
+}
+
+/// Envoy counts a configuration as taken before its worker uses it: only a request tells. There is one worker, and a
+/// head without a body is decided by the filter.
+async fn in_force_in_the_filter(probe: &mut Http1, probes: &Probes, epoch: Epoch) -> Result<()> {
+    let request = Request::get("/probe").header("x-tenant-id", PENDULUM);
+    let start = Instant::now();
+    loop {
+        probes.sent.fetch_add(1, Ordering::Relaxed);
+        let answer = probe.send(&request).await.context("the probe")?;
+        probes.answered.fetch_add(1, Ordering::Relaxed);
+        if answer.served_by() == Some(pendulum(epoch)) {
+            return Ok(());
+        }
+        anyhow::ensure!(
+            start.elapsed() < wait::PATIENCE,
+            "configuration {epoch} is not in force in the filter: {} from {:?}",
+            answer.status,
+            answer.served_by()
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

@@ -1,0 +1,159 @@
+//! What a run says in the end, and on its way.
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering;
+
+use anyhow::Result;
+use cellgate_tests::cell::Cell;
+use cellgate_tests::stack::Stack;
+use cellgate_tests::{artifacts, wait};
+use serde_json::{Value, json};
+
+use super::Rates;
+use super::reload::{Probes, Reloads};
+use super::tally::Tally;
+use super::watch::{Growth, Sample, Verdict, judge};
+use crate::machine;
+
+/// Everything that is known when the traffic has ended.
+#[derive(Debug)]
+pub(super) struct Outcome<'a> {
+    pub(super) minutes: f64,
+    pub(super) rates: Rates,
+    /// Requests that were sent later than they were due.
+    pub(super) late: u64,
+    pub(super) reloads: Reloads,
+    pub(super) samples: &'a [Sample],
+    /// What should not be there any more, or never.
+    pub(super) leftovers: Vec<String>,
+}
+
+impl Outcome<'_> {
+    /// Prints and writes the report.
+    pub(super) fn publish(&self, tally: &Tally) -> Result<ExitCode> {
+        let series: [(&str, Option<Verdict>); 3] = [
+            ("Envoy", judge(self.samples, |sample| Some(sample.envoy))),
+            ("the service", judge(self.samples, |sample| Some(sample.service))),
+            ("Envoy's allocator", judge(self.samples, |sample| sample.allocated)),
+        ];
+        for (name, verdict) in &series {
+            println!("memory of {name}: {}", verdict.map_or_else(|| "no samples".to_owned(), |verdict| verdict.text()));
+        }
+        for leftover in &self.leftovers {
+            println!("LEFT OVER: {leftover}");
+        }
+        for example in tally.examples() {
+            println!("WRONG: {example}");
+        }
+        let grows = series.iter().any(|(_, verdict)| verdict.is_some_and(|verdict| verdict.growth == Growth::Grows));
+        let good = tally.wrong == 0 && self.leftovers.is_empty() && !grows;
+        let memory: serde_json::Map<_, _> = series
+            .iter()
+            .map(|(name, verdict)| ((*name).to_owned(), verdict.map_or(Value::Null, |v| v.json())))
+            .collect();
+        self.write(tally, &Value::from(memory), good)?;
+        let Reloads { done, slowest, .. } = self.reloads;
+        println!(
+            "soak: {} in {} min: {} requests at {:.0}/s, {} wrong, {done} reloads (in force after {:.0} ms, at most {:.0} ms)",
+            if good { "good" } else { "FAILED" },
+            self.minutes,
+            tally.sent,
+            self.rates.chosen,
+            tally.wrong,
+            self.reloads.mean().as_secs_f64() * 1e3,
+            slowest.as_secs_f64() * 1e3,
+        );
+        Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn write(&self, tally: &Tally, memory: &Value, good: bool) -> Result<()> {
+        let Rates { saturation, cost, chosen } = self.rates;
+        let samples = self.samples.iter().map(|s| json!([s.at.as_secs_f64(), s.envoy, s.service, s.allocated]));
+        let facts: serde_json::Map<_, _> =
+            machine::basics()?.into_iter().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let report = json!({
+            "good": good,
+            "minutes": self.minutes,
+            "machine": facts,
+            "saturation_per_second": saturation,
+            "cpu_seconds_per_request": cost,
+            "rate_per_second": chosen,
+            "late": self.late,
+            "reloads": {
+                "done": self.reloads.done,
+                "mean_ms": self.reloads.mean().as_secs_f64() * 1e3,
+                "slowest_ms": self.reloads.slowest.as_secs_f64() * 1e3,
+            },
+            "answers": tally.json(),
+            "memory": memory,
+            "left_over": self.leftovers,
+            "samples": {
+                "columns": ["seconds", "envoy_kb", "service_kb", "envoy_allocated_kb"],
+                "rows": samples.collect::<Vec<_>>(),
+            },
+        });
+        let directory = artifacts::checkout().join("target/bench");
+        std::fs::create_dir_all(&directory)?;
+        Ok(std::fs::write(directory.join("soak.json"), serde_json::to_string(&report)?)?)
+    }
+}
+
+/// The rates for people.
+pub(super) fn rates(rates: Rates) -> String {
+    let Rates { saturation, cost, chosen } = rates;
+    format!("at most {saturation:.0} requests/s, {:.0} µs of CPU each; from now on {chosen:.0}/s", cost * 1e6)
+}
+
+/// A line of progress.
+pub(super) fn progress(sample: &Sample, tally: &Tally, reloads: Reloads) -> String {
+    let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
+    let milliseconds = |share| tally.quantile(share).as_secs_f64() * 1e3;
+    format!(
+        "{:5.0} s: {} requests, {} wrong, {} reloads; up to 4 KB p50 {:.1} ms, p99 {:.1} ms; Envoy {:.1} MB, service {:.1} MB",
+        sample.at.as_secs_f64(),
+        tally.sent,
+        tally.wrong,
+        reloads.done,
+        milliseconds(0.5),
+        milliseconds(0.99),
+        megabytes(sample.envoy),
+        megabytes(sample.service),
+    )
+}
+
+/// What is there after the last request and should not be: open streams, held bytes, requests that a cell took whole
+/// and no client was told of, crashes.
+pub(super) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    let idle = wait::until("all to be idle", || async {
+        let open = stack.ext_proc().metric("cellgate_streams_open").await?;
+        let held = stack.ext_proc().metric("cellgate_held_bytes").await?;
+        let active = stack.admin().stat("http.in.downstream_rq_active").await?;
+        Ok((open == 0.0 && held == 0.0 && active == 0).then_some(()))
+    });
+    if let Err(error) = idle.await {
+        let open = stack.ext_proc().metric("cellgate_streams_open").await?;
+        let held = stack.ext_proc().metric("cellgate_held_bytes").await?;
+        let active = stack.admin().stat("http.in.downstream_rq_active").await?;
+        found.push(format!("{error}: {open} streams, {held} bytes in the service, {active} requests in Envoy"));
+    }
+    let complete: u64 = stack.cells().iter().map(Cell::complete).sum();
+    // The last probe may have been given up after its cell had it.
+    let told = taken + probes.answered.load(Ordering::Relaxed)..=taken + probes.sent.load(Ordering::Relaxed);
+    if !told.contains(&complete) {
+        found.push(format!("cells took {complete} requests whole, clients were told of {told:?}"));
+    }
+    for stat in
+        ["wasm.cellgate.vm_reload_success", "wasm.cellgate.vm_reload_failure", "wasmcustom.cellgate.config_rejected"]
+    {
+        let count = stack.admin().stat(stat).await?;
+        if count > 0 {
+            found.push(format!("{stat} is {count}"));
+        }
+    }
+    let refused = stack.ext_proc().metric("cellgate_config_reloads_total{result=\"refused\"}").await?;
+    if refused > 0.0 {
+        found.push(format!("the service refused {refused} configurations"));
+    }
+    Ok(found)
+}

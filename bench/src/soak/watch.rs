@@ -1,0 +1,171 @@
+//! What the programs take: memory every second, by Linux's count and by their own.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
+
+use crate::procfs;
+use crate::regression::{Line, blocks};
+
+/// Blocks that the samples of the second half are averaged in before a line is drawn through them.
+const BLOCKS: usize = 30;
+
+/// Growth that counts as none: this share of the memory, in [`HORIZON`].
+const ALLOWED: f64 = 0.05;
+
+/// Minutes over which growth is judged, however long the run was.
+const HORIZON: f64 = 30.0;
+
+/// Minutes of second half below which nothing is judged: warming up takes some.
+const LEAST: f64 = 10.0;
+
+/// One look, in KiB.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sample {
+    pub(super) at: Duration,
+    pub(super) envoy: u64,
+    pub(super) service: u64,
+    pub(super) allocated: Option<u64>,
+}
+
+/// Whether memory grew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    /// Less than allowed, with 95 % confidence.
+    Flat,
+    /// More than nothing with 95 % confidence, and more than allowed by the best estimate.
+    Grows,
+    /// The run was too short, or the samples too scattered, to tell.
+    Unclear,
+}
+
+/// A process's memory over the second half of the run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verdict {
+    /// KiB per minute.
+    pub(super) line: Line,
+    pub(super) growth: Growth,
+    /// KiB.
+    pub(super) peak: u64,
+}
+
+/// Looks once. `ask_envoy`: for its allocator's count too.
+///
+/// # Errors
+/// When a program has ended.
+pub(super) async fn sample(stack: &Stack, at: Duration, ask_envoy: bool) -> Result<Sample> {
+    let allocated = if ask_envoy {
+        let memory = stack.admin().get("/memory").await?;
+        let memory: Value = serde_json::from_slice(&memory.body).context("/memory")?;
+        memory.get("allocated").and_then(Value::as_str).and_then(|bytes| bytes.parse::<u64>().ok()).map(|b| b / 1024)
+    } else {
+        None
+    };
+    Ok(Sample {
+        at,
+        envoy: procfs::resident(stack.envoy().process().pid()).context("Envoy's memory")?,
+        service: procfs::resident(stack.ext_proc().pid()).context("the service's memory")?,
+        allocated,
+    })
+}
+
+/// Judges one series of the samples. The first half is the warm-up: pools, caches and the allocators' reserves fill
+/// up. `None` without samples.
+pub(super) fn judge(samples: &[Sample], series: impl Fn(&Sample) -> Option<u64>) -> Option<Verdict> {
+    let points: Vec<(f64, f64)> =
+        samples.iter().filter_map(|sample| Some((sample.at.as_secs_f64() / 60.0, series(sample)? as f64))).collect();
+    let middle = samples.last()?.at.as_secs_f64() / 60.0 / 2.0;
+    let second_half: Vec<_> = points.into_iter().filter(|point| point.0 >= middle).collect();
+    let line = Line::through(&blocks(&second_half, BLOCKS))?;
+    let growth = if middle < LEAST { Growth::Unclear } else { growth(&line) };
+    Some(Verdict { line, growth, peak: samples.iter().filter_map(series).max()? })
+}
+
+fn growth(line: &Line) -> Growth {
+    let allowed = ALLOWED * line.mean / HORIZON;
+    if line.slope + line.margin < allowed {
+        Growth::Flat
+    } else if line.slope - line.margin > 0.0 && line.slope > allowed {
+        Growth::Grows
+    } else {
+        Growth::Unclear
+    }
+}
+
+impl Verdict {
+    /// For people: `+1.2 ± 3.4 KB/min at 101.3 MB: flat`.
+    pub(super) fn text(&self) -> String {
+        let Line { slope, margin, mean, .. } = self.line;
+        let (mean, peak) = (mean / 1024.0, self.peak as f64 / 1024.0);
+        let verdict = match self.growth {
+            Growth::Flat => "flat",
+            Growth::Grows => "GROWS",
+            Growth::Unclear => "not judged: run longer",
+        };
+        format!("{slope:+.1} ± {margin:.1} KB/min at {mean:.1} MB (peak {peak:.1} MB): {verdict}")
+    }
+
+    /// For the report.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "kb_per_minute": self.line.slope,
+            "margin_95": self.line.margin,
+            "mean_kb": self.line.mean,
+            "peak_kb": self.peak,
+            "verdict": format!("{:?}", self.growth).to_lowercase(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(memory: impl Fn(u64) -> u64) -> Vec<Sample> {
+        let one = |second| Sample {
+            at: Duration::from_secs(second),
+            envoy: memory(second),
+            service: 5000,
+            allocated: (second % 10 == 0).then_some(second),
+        };
+        (0..1800).map(one).collect()
+    }
+
+    fn envoys(memory: impl Fn(u64) -> u64) -> Verdict {
+        judge(&samples(memory), |sample| Some(sample.envoy)).unwrap()
+    }
+
+    #[test]
+    fn a_rise_at_the_start_is_the_warm_up() {
+        let verdict = envoys(|second| 90_000 + 100 * second.min(600) + second * 7919 % 300);
+        assert_eq!(verdict.growth, Growth::Flat, "{verdict:?}");
+    }
+
+    #[test]
+    fn a_leak_is_seen() {
+        // 10 KiB a second of 100 MB: a sixth in half an hour.
+        let verdict = envoys(|second| 100_000 + 10 * second + second * 7919 % 3000);
+        assert_eq!(verdict.growth, Growth::Grows, "{verdict:?}");
+        assert!((verdict.line.slope - 600.0).abs() < 30.0, "{verdict:?}");
+    }
+
+    #[test]
+    fn a_short_run_says_nothing() {
+        let short: Vec<_> = samples(|second| 1000 * second).into_iter().take(600).collect();
+        assert_eq!(judge(&short, |sample| Some(sample.envoy)).unwrap().growth, Growth::Unclear);
+    }
+
+    #[test]
+    fn noise_larger_than_what_is_asked_is_unclear() {
+        let verdict = envoys(|second| if (second / 200).is_multiple_of(2) { 50_000 } else { 150_000 });
+        assert_eq!(verdict.growth, Growth::Unclear, "{verdict:?}");
+    }
+
+    #[test]
+    fn a_series_with_gaps_is_judged_by_what_it_has() {
+        let verdict = judge(&samples(|_| 1), |sample| sample.allocated).unwrap();
+        assert!((verdict.line.slope - 60.0).abs() < 0.1, "{verdict:?}");
+    }
+}
