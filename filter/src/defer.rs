@@ -44,7 +44,7 @@ impl Mode {
     /// The deferral header's value: `MODE;REASON`.
     #[must_use]
     pub fn header(self, reason: Reason) -> String {
-        format!("{};{}", self.label(), reason.label())
+        [self.label(), ";", reason.label()].concat()
     }
 }
 

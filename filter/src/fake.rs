@@ -10,6 +10,9 @@ pub(crate) use exchange::{CONFIG, Exchange};
 
 use crate::host::{Fields, Host, Level, Unreleased};
 
+/// Names and values.
+pub(crate) type Pairs = Vec<(String, Vec<u8>)>;
+
 /// Shared by a request and the test that watches it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fake(Rc<RefCell<World>>);
@@ -19,8 +22,8 @@ pub(crate) struct Fake(Rc<RefCell<World>>);
 pub(crate) struct World {
     /// The callback being made.
     pub(crate) phase: Phase,
-    pub(crate) headers: Fields,
-    pub(crate) trailers: Fields,
+    pub(crate) headers: Pairs,
+    pub(crate) trailers: Pairs,
     /// What the body callback may see.
     pub(crate) body: Vec<u8>,
     pub(crate) released: bool,
@@ -33,6 +36,9 @@ pub(crate) struct World {
     pub(crate) calls: usize,
     /// Show a byte less of the body than asked for. Envoy does not; the filter must not decide by it.
     pub(crate) short: bool,
+    /// Refuse to show headers and trailers, or to change headers. Envoy does neither; the filter must not rely on it.
+    pub(crate) blind: bool,
+    pub(crate) rigid: bool,
     /// Bytes copied into the VM.
     pub(crate) copied: usize,
     counters: Vec<(String, u64)>,
@@ -85,35 +91,42 @@ impl Host for Fake {
         self.call().configuration.clone()
     }
 
-    fn request_headers(&self) -> Fields {
+    fn request_headers(&self) -> Option<Fields> {
         let world = self.call();
-        assert_eq!(world.phase, Phase::Headers, "headers are fetched once, in their callback");
-        world.headers.clone()
+        assert_eq!(world.phase, Phase::Headers, "headers are fetched in their callback");
+        (!world.blind).then(|| fields(&world.headers))
     }
 
-    fn remove_request_header(&self, _: &Unreleased, name: &str) {
-        self.writable().headers.retain(|(known, _)| known != name);
-    }
-
-    fn release(&self, _: Unreleased, header: Option<(&str, &str)>) {
+    fn remove_request_header(&self, _: &Unreleased, name: &[u8]) {
         let mut world = self.writable();
+        if !world.rigid {
+            world.headers.retain(|(known, _)| known.as_bytes() != name);
+        }
+    }
+
+    fn release(&self, _: Unreleased, header: Option<(&str, &str)>) -> bool {
+        let mut world = self.writable();
+        if world.rigid && header.is_some() {
+            return false;
+        }
         if let Some((name, value)) = header {
             world.headers.retain(|(known, _)| known != name);
             world.headers.push((name.to_owned(), value.as_bytes().to_owned()));
         }
         world.released = true;
+        true
     }
 
-    fn request_trailers(&self) -> Fields {
+    fn request_trailers(&self) -> Option<Fields> {
         let world = self.call();
         assert_eq!(world.phase, Phase::Trailers, "trap: there are no trailers yet");
-        world.trailers.clone()
+        (!world.blind).then(|| fields(&world.trailers))
     }
 
-    fn remove_request_trailer(&self, name: &str) {
+    fn remove_request_trailer(&self, name: &[u8]) {
         let mut world = self.call();
         assert_eq!(world.phase, Phase::Trailers, "trap: there are no trailers yet");
-        world.trailers.retain(|(known, _)| known != name);
+        world.trailers.retain(|(known, _)| known.as_bytes() != name);
     }
 
     fn request_body(&self, start: usize, size: usize) -> Vec<u8> {
@@ -128,7 +141,7 @@ impl Host for Fake {
     fn respond(&self, status: u16, content_type: &str, body: &str) {
         let mut world = self.call();
         assert!(world.answer.is_none(), "trap: a second answer");
-        assert_eq!(content_type, "application/problem+json");
+        assert_eq!(content_type == "application/problem+json", body.starts_with('{'), "{content_type}: {body}");
         world.answer = Some((status, body.to_owned()));
     }
 
@@ -164,4 +177,8 @@ impl Host for Fake {
     fn log(&self, level: Level, line: &str) {
         self.world().log.push((level, line.to_owned()));
     }
+}
+
+fn fields(pairs: &Pairs) -> Fields {
+    pairs.iter().map(|(name, value)| (name, value)).collect()
 }

@@ -1,14 +1,15 @@
 //! What the filter asks of Envoy: the only hostcalls.
 //!
-//! The SDK panics on a status it does not expect and on text that is not UTF-8, and one panic answers 503 to every
-//! request in flight on the worker. So only calls that cannot fail in the phase they are made in are here, and each
-//! says why. (Statuses as in proxy-wasm-cpp-host's `exports.cc` and Envoy's `context.cc`.)
+//! One trap answers 503 to every request in flight on the worker. Envoy ends the VM itself when headers are changed after
+//! the request was let go; [`Unreleased`] makes that a type error. Everything else that Envoy may refuse it refuses with a
+//! status, and no status is a panic here.
 
-use proxy_wasm::hostcalls;
-use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+mod envoy;
+mod fields;
+mod raw;
 
-/// Header or trailer fields, in the order received. Names are lower case.
-pub type Fields = Vec<(String, Vec<u8>)>;
+pub use envoy::Envoy;
+pub use fields::Fields;
 
 /// The right to change a request's headers. Envoy ends the VM when they are changed after the request was let go, so
 /// this is handed out once per request and used up by [`Host::release`].
@@ -29,6 +30,8 @@ pub enum Level {
     Info,
     /// Shown by default.
     Error,
+    /// Shown by default: the VM is about to end.
+    Critical,
 }
 
 /// Envoy, or a stand-in that enforces its rules.
@@ -36,22 +39,25 @@ pub trait Host {
     /// The plugin's configuration. Only while being configured.
     fn configuration(&self) -> Option<Vec<u8>>;
 
-    /// All request headers. Only in the headers callback.
-    fn request_headers(&self) -> Fields;
+    /// All request headers. Only in the headers callback. `None`: they cannot be seen, so nothing can be removed.
+    fn request_headers(&self) -> Option<Fields>;
 
     /// Removes every value of a request header.
-    fn remove_request_header(&self, unreleased: &Unreleased, name: &str);
+    fn remove_request_header(&self, unreleased: &Unreleased, name: &[u8]);
 
     /// Lets the request go on, with a header that replaces every value of that name. The caller returns `Continue`.
-    fn release(&self, unreleased: Unreleased, header: Option<(&str, &str)>);
+    /// `false`: the header could not be set, and the request must not go on.
+    #[must_use]
+    fn release(&self, unreleased: Unreleased, header: Option<(&str, &str)>) -> bool;
 
-    /// All request trailers. Only in the trailers callback.
-    fn request_trailers(&self) -> Fields;
+    /// All request trailers. Only in the trailers callback. `None`: as for the headers.
+    fn request_trailers(&self) -> Option<Fields>;
 
     /// Removes every value of a request trailer. Only in the trailers callback.
-    fn remove_request_trailer(&self, name: &str);
+    fn remove_request_trailer(&self, name: &[u8]);
 
-    /// A piece of the body as Envoy holds it now. Only in the body callback, and `start + size` at most its size.
+    /// A piece of the body as Envoy holds it now. Only in the body callback, and `start + size` at most its size. Less
+    /// than `size` bytes: it cannot be seen.
     fn request_body(&self, start: usize, size: usize) -> Vec<u8>;
 
     /// Answers the client, or resets the stream if an answer is already on its way. At most once per request; the
@@ -75,103 +81,4 @@ pub trait Host {
 
     /// Writes a line to Envoy's log. Never anything of a request.
     fn log(&self, level: Level, line: &str);
-}
-
-/// Envoy itself.
-#[derive(Clone, Copy, Debug)]
-pub struct Envoy;
-
-impl Host for Envoy {
-    #[expect(clippy::disallowed_methods, reason = "an absent configuration is NotFound, which the SDK expects")]
-    fn configuration(&self) -> Option<Vec<u8>> {
-        // The size is a bound, not a promise. usize::MAX would do too, as the start is 0 and cannot overflow.
-        hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX).ok().flatten()
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the map exists in this phase; Envoy's codecs admit only tokens as names, and values stay bytes"
-    )]
-    fn request_headers(&self) -> Fields {
-        hostcalls::get_map_bytes(MapType::HttpRequestHeaders).unwrap_or_default()
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the map exists until the request is released, see Unreleased")]
-    fn remove_request_header(&self, _unreleased: &Unreleased, name: &str) {
-        let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the map exists until the request is released, see Unreleased")]
-    fn release(&self, _unreleased: Unreleased, header: Option<(&str, &str)>) {
-        if let Some((name, value)) = header {
-            let _ = hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes()));
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "as for request_headers: the map exists in the trailers callback")]
-    fn request_trailers(&self) -> Fields {
-        hostcalls::get_map_bytes(MapType::HttpRequestTrailers).unwrap_or_default()
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the map exists in the trailers callback")]
-    fn remove_request_trailer(&self, name: &str) {
-        let _ = hostcalls::remove_map_value(MapType::HttpRequestTrailers, name);
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "no buffer is NotFound, which the SDK expects; a range inside the buffer is never BadArgument"
-    )]
-    fn request_body(&self, start: usize, size: usize) -> Vec<u8> {
-        hostcalls::get_buffer(BufferType::HttpRequestBody, start, size).ok().flatten().unwrap_or_default()
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "only a second answer is BadArgument, and the state after one is final"
-    )]
-    fn respond(&self, status: u16, content_type: &str, body: &str) {
-        let headers = vec![("content-type", content_type)];
-        let _ = hostcalls::send_http_response(u32::from(status), headers, Some(body.as_bytes()));
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the stream exists in every request callback, and the state is mutable"
-    )]
-    fn set_property(&self, name: &str, value: &str) {
-        let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "only an unknown metric type is refused")]
-    fn define_counter(&self, name: &str) -> u32 {
-        // Metric ids start above zero; counting on an unknown one is an error that `count` leaves aside.
-        hostcalls::define_metric(MetricType::Counter, name).unwrap_or_default()
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "the SDK returns NotFound and BadArgument as errors")]
-    fn count(&self, counter: u32, by: u64) {
-        if let Ok(by @ 1..) = i64::try_from(by) {
-            let _ = hostcalls::increment_metric(counter, by);
-        }
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "only Ok and NotFound are returned, and the SDK expects both")]
-    fn shared(&self, key: &str) -> Option<Vec<u8>> {
-        hostcalls::get_shared_data(key).ok()?.0
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "without a version to compare, only Ok is returned")]
-    fn set_shared(&self, key: &str, value: &str) {
-        let _ = hostcalls::set_shared_data(key, Some(value.as_bytes()), None);
-    }
-
-    #[expect(clippy::disallowed_methods, reason = "only an unknown level is refused")]
-    fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Info => LogLevel::Info,
-            Level::Error => LogLevel::Error,
-        };
-        let _ = hostcalls::log(level, line);
-    }
 }

@@ -22,7 +22,6 @@ use std::ops::Range;
 use std::rc::Rc;
 
 use cellgate_routing::{CellId, Decision, Opening, Outcome, PROBLEM_CONTENT_TYPE, Reading, Reason, headers, problem};
-use proxy_wasm::types::Action;
 
 use crate::defer::Mode;
 use crate::host::{Host, Unreleased};
@@ -36,6 +35,15 @@ const PROPERTY: &str = "cellgate";
 /// How much of the body is copied into the VM at a time. Memory of a VM never shrinks, and one callback may bring as
 /// much as Envoy's whole buffer.
 const WINDOW: usize = 64 * 1024;
+
+/// What Envoy does after a callback, by the ABI's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Go on.
+    Continue = 0,
+    /// Wait for more, or for nothing any more: the client has its answer.
+    Pause = 1,
+}
 
 /// A request and how far it has come.
 #[derive(Debug)]
@@ -77,12 +85,14 @@ impl<H: Host> Request<H> {
             later => return self.stay(later),
         };
         let Plugin { host, router, metrics } = &*self.plugin;
-        let (head, stripped) = strip::headers(host, &unreleased, &router.config().routing_header);
+        let Some((head, stripped)) = strip::headers(host, &unreleased, &router.config().routing_header) else {
+            return self.unforeseen();
+        };
         metrics.stripped(host, stripped);
         let inspect_bytes = router.config().limits.inspect_bytes;
-        match router.open(head.as_slice(), end_of_stream) {
+        match router.open(&head, end_of_stream) {
             Opening::Decided(decision) => {
-                let length = cellgate_routing::content_length(head.as_slice());
+                let length = cellgate_routing::content_length(&head);
                 self.conclude(unreleased, decision, Mode::choose(end_of_stream, length, inspect_bytes))
             }
             Opening::Read(reading) => {
@@ -99,7 +109,7 @@ impl<H: Host> Request<H> {
     /// Envoy holds `size` bytes: all so far while paused, the new ones only after a release.
     pub fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         match self.take() {
-            State::New(unreleased) => self.unforeseen(unreleased),
+            State::New(_) => self.unforeseen(),
             State::Holding { unreleased, reading, seen } => self.hold(unreleased, reading, seen..size, end_of_stream),
             State::Peeking { unreleased, reading } => self.peek(unreleased, reading, size, end_of_stream),
             State::Guarding(mut watch) => {
@@ -119,9 +129,12 @@ impl<H: Host> Request<H> {
     /// The trailers are complete, and with them the request. The body callback has not said `end_of_stream` then.
     pub fn on_trailers(&mut self) -> Action {
         let Plugin { host, router, metrics } = &*self.plugin;
-        metrics.stripped(host, strip::trailers(host, &router.config().routing_header));
+        let stripped = strip::trailers(host, &router.config().routing_header);
+        metrics.stripped(host, stripped.unwrap_or_default());
         match self.take() {
-            State::New(unreleased) => self.unforeseen(unreleased),
+            State::Refused => self.stay(State::Refused),
+            _ if stripped.is_none() => self.unforeseen(),
+            State::New(_) => self.unforeseen(),
             State::Holding { unreleased, mut reading, .. } => self.conclude(unreleased, reading.finish(), Mode::Buffer),
             State::Peeking { unreleased, mut reading } => self.conclude(unreleased, reading.finish(), Mode::Stream),
             State::Guarding(mut watch) => match watch.finish() {
@@ -131,7 +144,7 @@ impl<H: Host> Request<H> {
                     Action::Continue
                 }
             },
-            last @ (State::Released | State::Refused) => self.stay(last),
+            State::Released => self.stay(State::Released),
         }
     }
 
@@ -230,29 +243,32 @@ impl<H: Host> Request<H> {
     /// Carries a decision out. The only way from a request that waits to one that does not.
     fn conclude(&mut self, unreleased: Unreleased, decision: Decision, mode: Mode) -> Action {
         let Plugin { host, router, metrics } = &*self.plugin;
-        let reason = decision.reason;
+        let Decision { outcome, reason } = decision;
         metrics.decided(host, decision);
-        let note = match decision.outcome {
+        metrics.inspected(host, std::mem::take(&mut self.inspected));
+        let released = match outcome {
             Outcome::Cell(cell) => {
                 let name = router.config().cell_name(cell);
-                host.release(unreleased, Some((&router.config().routing_header, name)));
-                format!("cell={name};reason={reason}")
+                note(host, ["cell=", name], reason);
+                host.release(unreleased, Some((&router.config().routing_header, name)))
             }
             Outcome::Defer => {
                 metrics.deferred(host, mode);
-                host.release(unreleased, Some((headers::DEFER, &mode.header(reason))));
-                format!("defer={};reason={reason}", mode.label())
+                note(host, ["defer=", mode.label()], reason);
+                host.release(unreleased, Some((headers::DEFER, &mode.header(reason))))
             }
             Outcome::Pass => {
-                host.release(unreleased, None);
-                format!("pass;reason={reason}")
+                note(host, ["pass", ""], reason);
+                host.release(unreleased, None)
             }
             Outcome::Reject(status) => {
-                host.set_property(PROPERTY, &format!("reject={status};reason={reason}"));
+                note(host, ["reject=", &status.to_string()], reason);
                 return self.refuse(status, reason);
             }
         };
-        host.set_property(PROPERTY, &note);
+        if !released {
+            return self.unforeseen();
+        }
         self.state = State::Released;
         Action::Continue
     }
@@ -269,8 +285,9 @@ impl<H: Host> Request<H> {
         self.refuse(status, reason)
     }
 
-    /// A body or trailers before the headers. Envoy has no such order; nothing was stripped, so nothing may pass.
-    fn unforeseen(&mut self, _unreleased: Unreleased) -> Action {
+    /// Headers that Envoy does not show or change, or a body before them. None of it happens; if it did, what a client sent
+    /// might still be there, so nothing may pass.
+    fn unforeseen(&mut self) -> Action {
         self.refuse(500, Reason::BodyUnread)
     }
 
@@ -292,6 +309,12 @@ impl<H: Host> Request<H> {
         self.state = state;
         action
     }
+}
+
+/// Tells access logs what was decided. Every request has a note, so it is put together in one piece.
+fn note<H: Host>(host: &H, outcome: [&str; 2], reason: Reason) {
+    let [kind, value] = outcome;
+    host.set_property(PROPERTY, &[kind, value, ";reason=", reason.label()].concat());
 }
 
 #[cfg(test)]

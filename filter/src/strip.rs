@@ -4,42 +4,38 @@ use cellgate_routing::headers;
 
 use crate::host::{Fields, Host, Unreleased};
 
-/// Removes reserved headers from the request, every value and every spelling. What is left, and how many went.
-pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, routing_header: &str) -> (Fields, u64) {
-    let mut fields = host.request_headers();
-    let removed = take_reserved(&mut fields, routing_header);
-    for name in names(&removed) {
+/// Removes reserved headers from the request, every value and every spelling. What is left, and how many went; `None`:
+/// they cannot be seen, or would not go.
+pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, routing_header: &str) -> Option<(Fields, u64)> {
+    let fields = host.request_headers()?;
+    let count = reserved(&fields, routing_header).count();
+    if count == 0 {
+        return Some((fields, 0));
+    }
+    for name in reserved(&fields, routing_header) {
         host.remove_request_header(unreleased, name);
     }
-    (fields, removed.len() as u64)
+    let left = host.request_headers()?;
+    let is_clean = reserved(&left, routing_header).next().is_none();
+    is_clean.then_some((left, count as u64))
 }
 
-/// Removes reserved trailers: an upstream may merge trailers into the headers (RFC 9110, 6.5.1). How many went.
-pub(crate) fn trailers<H: Host>(host: &H, routing_header: &str) -> u64 {
-    let mut fields = host.request_trailers();
-    let removed = take_reserved(&mut fields, routing_header);
-    for name in names(&removed) {
+/// Removes reserved trailers: an upstream may merge trailers into the headers (RFC 9110, 6.5.1). How many went; `None`:
+/// as for the headers.
+pub(crate) fn trailers<H: Host>(host: &H, routing_header: &str) -> Option<u64> {
+    let fields = host.request_trailers()?;
+    let count = reserved(&fields, routing_header).count();
+    if count == 0 {
+        return Some(0);
+    }
+    for name in reserved(&fields, routing_header) {
         host.remove_request_trailer(name);
     }
-    removed.len() as u64
+    let is_clean = reserved(&host.request_trailers()?, routing_header).next().is_none();
+    is_clean.then_some(count as u64)
 }
 
-fn take_reserved(fields: &mut Fields, routing_header: &str) -> Fields {
-    // Nearly every request has none: look first, and move nothing then.
-    let is_reserved = |name: &str| headers::is_reserved(name.as_bytes(), routing_header);
-    if !fields.iter().any(|(name, _)| is_reserved(name)) {
-        return Fields::new();
-    }
-    let (reserved, kept) = std::mem::take(fields).into_iter().partition(|(name, _)| is_reserved(name));
-    *fields = kept;
-    reserved
-}
-
-/// Each name once: one removal takes every value.
-fn names(removed: &Fields) -> impl Iterator<Item = &str> {
-    removed
-        .iter()
-        .enumerate()
-        .filter(|(index, (name, _))| !removed.iter().take(*index).any(|(earlier, _)| earlier == name))
-        .map(|(_, (name, _))| name.as_str())
+/// The names of the reserved fields. One that is there twice is named twice; removing it again changes nothing.
+fn reserved<'a>(fields: &'a Fields, routing_header: &str) -> impl Iterator<Item = &'a [u8]> {
+    fields.iter().map(|(name, _)| name).filter(move |name| headers::is_reserved(name, routing_header))
 }

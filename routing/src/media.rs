@@ -73,9 +73,14 @@ impl ContentTypes {
     pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<Format, Reason> {
         let mut types = head.values("content-type");
         let value = types.next().ok_or(Reason::ContentTypeMissing)?;
+        let is_only = types.next().is_none();
+        // Most requests: spelled as configured. What is configured passes every check below, and JSON comes first there too.
+        if is_only && self.json.iter().any(|wanted| wanted.0.as_bytes() == value) {
+            return Ok(Format::Json);
+        }
         // Servers differ on which of two types counts. Envoy joins two fields with a comma before filters see them, so a
         // comma is two types; the rare quoted one is not worth telling apart.
-        if types.next().is_some() || value.contains(&b',') {
+        if !is_only || value.contains(&b',') {
             return Err(Reason::ContentTypeUnsupported);
         }
         let mut parts = value.split(|byte| *byte == b';');
@@ -186,6 +191,18 @@ mod tests {
         let two = [("content-type", "application/json"), ("content-type", "text/plain")];
         assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
         assert_eq!(ContentTypes::default().format_of::<[(&str, &str)]>(&[]), Err(Reason::ContentTypeMissing));
+    }
+
+    #[test]
+    fn the_short_way_is_taken_by_one_type_only() {
+        let two = [("content-type", "application/json"), ("content-type", "application/json")];
+        assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
+        // A form by its own list, JSON by the other: JSON is asked first, however the type is spelled.
+        let mut types = ContentTypes::default();
+        types.form.push("application/x+json".parse().unwrap());
+        for spelling in ["application/x+json", "Application/x+JSON", "application/x+json; a=b"] {
+            assert_eq!(types.format_of(&[("content-type", spelling)][..]), Ok(Format::Json), "{spelling}");
+        }
     }
 
     /// Envoy joins two Content-Type fields, so the filter sees one value where a server may read either type.

@@ -18,13 +18,17 @@ impl Scope {
     /// # Errors
     /// The reason it is not.
     pub fn check<H: Head + ?Sized>(&self, head: &H) -> Result<(), Reason> {
-        let method = head.first(":method").unwrap_or_default();
-        if !self.methods.is_empty() && !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
-            return Err(Reason::MethodExcluded);
+        if !self.methods.is_empty() {
+            let method = head.first(":method").unwrap_or_default();
+            if !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
+                return Err(Reason::MethodExcluded);
+            }
         }
-        let path = path_of(head);
-        if !self.paths.is_empty() && !self.paths.iter().any(|prefix| path.starts_with(prefix.as_bytes())) {
-            return Err(Reason::PathExcluded);
+        if !self.paths.is_empty() {
+            let path = path_of(head);
+            if !self.paths.iter().any(|prefix| path.starts_with(prefix.as_bytes())) {
+                return Err(Reason::PathExcluded);
+            }
         }
         Ok(())
     }

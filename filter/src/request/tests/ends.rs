@@ -1,9 +1,8 @@
 //! The ways a request ends: with its last frame, after it, with trailers, or not at all.
 
-use proxy_wasm::types::Action;
-
 use super::{ACME, assert_delivered, assert_refused};
 use crate::fake::Exchange;
+use crate::request::Action;
 
 #[test]
 fn trailers_end_a_held_body() {
@@ -53,6 +52,17 @@ fn reserved_trailers_are_removed_in_every_state() {
         assert_eq!(exchange.header("x-cell"), ["cell-a"]);
         assert_eq!(exchange.host.counter("cellgate.stripped_headers"), 4);
     }
+}
+
+#[test]
+fn trailers_that_envoy_does_not_show_are_never_passed_on() {
+    let mut exchange = Exchange::json(ACME.len());
+    exchange.headers(false);
+    exchange.body(ACME, false);
+    exchange.host.world().blind = true;
+    assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
+    assert_eq!(exchange.answered(), Some(500));
+    assert_eq!(exchange.trailers(&[]), Action::Pause);
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! What the head alone decides, and what is taken from it.
 
-use proxy_wasm::types::Action;
-
 use super::{ACME, assert_deferred, assert_delivered, assert_refused};
 use crate::fake::Exchange;
+use crate::request::Action;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -154,4 +153,17 @@ fn a_decision_at_the_headers_is_four_hostcalls() {
     exchange.end();
     // Headers, decision counter (defined once per worker, then added to), routing header, access log.
     assert_eq!(exchange.host.world().calls, 4 + 1);
+}
+
+#[test]
+fn headers_that_envoy_does_not_show_or_change_are_never_passed_on() {
+    for (blind, rigid) in [(true, false), (false, true)] {
+        for spoofed in [&[("x-tenant", "acme")][..], &[("x-tenant", "acme"), ("x-cell", "cell-b")]] {
+            let mut exchange = Exchange::new(spoofed);
+            exchange.host.world().blind = blind;
+            exchange.host.world().rigid = rigid;
+            assert_eq!(exchange.headers(true), Action::Pause);
+            assert_eq!(exchange.answered(), Some(500));
+        }
+    }
 }
