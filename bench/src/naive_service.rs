@@ -1,9 +1,9 @@
 //! The ext-proc service that everybody writes first: Envoy buffers the body, `serde_json` makes a `Value` of all of it,
 //! and what stands at `/tenant/id` is looked up in a map.
 //!
-//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a body that
-//! Envoy cannot buffer is answered 413 before the service can say anything; and a tree of a large body takes several
-//! times the body's memory.
+//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a request
+//! without a body keeps the cell that its client named; a body that Envoy cannot buffer is answered 413 before the
+//! service can say anything; and a tree of a large body takes several times the body's memory.
 
 use std::collections::HashMap;
 use std::pin::Pin;

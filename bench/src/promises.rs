@@ -70,7 +70,30 @@ pub(crate) fn all() -> Vec<Promise> {
         under: "ext-proc-noop-headers",
     };
     all.push(headers.at_most(plain(small), service, 1.15));
+    all.extend(of_peers());
     all
+}
+
+/// What others cost, at least, as a multiple of what Cellgate costs.
+fn of_peers() -> impl Iterator<Item = Promise> {
+    let [tiny, small, middle, large, _] = SIZES;
+    let lua = Pair { what: "Envoy with Lua over Envoy with the filter", over: "lua", under: "filter" };
+    let metadata = Pair {
+        what: "Envoy with json_to_metadata over Envoy with the filter",
+        over: "json-to-metadata",
+        under: "filter",
+    };
+    let go =
+        Pair { what: "a body router in Go over the service, BUFFERED", over: "go-router", under: "service-buffered" };
+    let at_least = |pair: Pair, figure, goals: &[_]| -> Vec<Promise> {
+        goals.iter().map(|(size, goal)| pair.at_least(Case::plain(*size), figure, *goal)).collect()
+    };
+    let all = [
+        at_least(lua, proxy, &[(small, 1.3), (middle, 4.5), (large, 9.0)]),
+        at_least(metadata, proxy, &[(small, 1.7), (middle, 11.0), (large, 25.0)]),
+        at_least(go, service, &[(tiny, 3.5), (small, 4.6), (middle, 15.0), (large, 20.0)]),
+    ];
+    all.into_iter().flatten()
 }
 
 /// The goals that these rows tell something about.
@@ -125,6 +148,10 @@ impl Pair {
     fn at_most(&self, case: Case, figure: fn(&Batch) -> f64, goal: f64) -> Promise {
         let Self { what, over, under } = *self;
         Promise { what, over, under, case, figure, goal, at_most: true }
+    }
+
+    fn at_least(&self, case: Case, figure: fn(&Batch) -> f64, goal: f64) -> Promise {
+        Promise { at_most: false, ..self.at_most(case, figure, goal) }
     }
 }
 

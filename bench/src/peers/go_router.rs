@@ -1,8 +1,9 @@
 //! The ext-proc service of `bench/go-router`, which `make bench` builds where Go is installed: a body router as they
 //! are usually written, with `BUFFERED` and `encoding/json` into maps.
 //!
-//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes, and a body
-//! above Envoy's buffer limit is answered 413 before the service can say anything.
+//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a request
+//! without a body keeps the cell that its client named; and a body above Envoy's buffer limit is answered 413 before the
+//! service can say anything.
 
 use std::process::Command;
 

@@ -1,9 +1,10 @@
 //! HAProxy, with the whole body in its buffer and `json_query` on it: a proxy of its own, in Envoy's place.
 //!
-//! What it gets wrong: `json_query` takes the first of two keys of the same name and does not look at the rest of the
-//! document, so that a body that is cut off, or is no JSON after the key, is routed like a good one. HAProxy's own
-//! manual says that it is no means of sanitization. Of a body above `tune.bufsize` it sees the beginning. Every
-//! connection costs two such buffers, which is why they are 16 KB by default.
+//! What it gets wrong: `json_query` takes the first of two keys of the same name, does not find a key that is written
+//! with an escape, and does not look at the rest of the document, so that a body that is cut off after the key is routed
+//! like a good one. HAProxy's own manual says that it is no means of sanitization. Of a body above `tune.bufsize` it sees
+//! the beginning; over HTTP/2 such a request is reset when the key is not in there. Every connection costs two such
+//! buffers, which is why they are 16 KB by default.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

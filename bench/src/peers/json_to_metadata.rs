@@ -1,8 +1,9 @@
 //! Envoy's own json_to_metadata filter, and routes that go by the metadata: no code at all.
 //!
-//! It parses the document, so that escapes, nesting and the order of members are right. But it makes a tree of all of
-//! it, wherever the key stands; of a key that is written twice it takes the last, whatever the cell behind it takes; and
-//! each tenant needs a route of its own, which Envoy tries in turn: three here, which cost nothing.
+//! It parses the document, so that escapes, nesting and the order of members are right, and what is no JSON is refused.
+//! But it makes a tree of all of it, wherever the key stands; of a key that is written twice it takes the last, whatever
+//! the cell behind it takes; it looks at `application/json` only, unless other types are listed; and each tenant needs a
+//! route of its own, which Envoy tries in turn: three here, which cost nothing.
 
 use serde_json::{Value, json};
 

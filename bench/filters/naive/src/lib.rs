@@ -1,9 +1,12 @@
 //! The proxy-wasm filter that everybody writes first: it holds a request until its body is complete, copies the body
 //! into the VM, lets `serde_json` make a `Value` of all of it, and looks what stands at `/tenant/id` up in a map.
 //!
-//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a body above
-//! Envoy's buffer limit is answered 413; the VM's memory grows to several times the largest body ever seen, and stays
-//! there. Cells come from `placement.exact` of the plugin's configuration, which is Cellgate's.
+//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a request
+//! with trailers keeps the cell that its client named, as the body's last callback does not say that it is the last; a
+//! body above Envoy's buffer limit is answered 413; the VM's memory grows to several times the largest body ever seen,
+//! and stays there.
+//!
+//! The cells come from `placement.exact` of the plugin's configuration, which is Cellgate's.
 #![expect(missing_docs, reason = "the SDK's macro exports undocumented symbols")]
 
 use std::collections::HashMap;
