@@ -62,6 +62,14 @@ impl Hold {
         self.bytes
     }
 
+    /// Takes at most this many of its bytes out, as a share of their own. None if it holds none.
+    #[must_use]
+    pub fn split(&mut self, bytes: u64) -> Option<Self> {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        (bytes > 0).then(|| Self { total: Arc::clone(&self.total), bytes })
+    }
+
     /// Gives bytes back, at most those it holds.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
@@ -96,8 +104,12 @@ mod tests {
         assert!(!one.grow(u64::MAX));
         one.shrink(100);
         assert_eq!(budget.used(), 4);
+        assert!(one.split(1).is_none());
         assert!(one.grow(6));
-        drop((one, two));
+        let (part, rest) = (one.split(2), one.split(100));
+        assert_eq!((part.as_ref().map(Hold::bytes), rest.map(|rest| rest.bytes())), (Some(2), Some(4)));
+        assert_eq!((budget.used(), one.bytes()), (6, 0));
+        drop((one, two, part));
         assert_eq!(budget.used(), 0);
     }
 }

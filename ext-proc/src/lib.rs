@@ -1,7 +1,7 @@
 //! The library behind the `cellgate` binary: Cellgate's second tier and its command line.
 //!
-//! [`server`] runs everything: the ext_proc service ([`process`]), gRPC health, the [`admin`] port, and the
-//! configuration file that is watched while it runs ([`config_file`]). [`decide`] replays one request offline.
+//! [`server`] runs everything: the ext_proc service ([`process`]) and gRPC health on the [`connections`] that
+//! [`workers`] serve, the [`admin`] port, and the configuration file that is watched while it runs ([`config_file`]). [`decide`] replays one request offline.
 //! All decisions are made by `cellgate_routing`; this crate moves bytes and speaks protocols.
 #![forbid(unsafe_code)]
 
@@ -10,6 +10,7 @@ pub mod budget;
 pub mod build;
 pub mod cli;
 pub mod config_file;
+pub mod connections;
 pub mod decide;
 pub mod fields;
 pub mod incoming;
@@ -18,3 +19,4 @@ pub mod metrics;
 pub mod process;
 pub mod server;
 pub mod units;
+pub mod workers;

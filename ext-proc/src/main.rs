@@ -27,7 +27,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(match command {
         Command::Serve(args) => {
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            // For what is beside the requests: those have threads of their own.
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.context("cannot start the runtime")?;
             let exit = runtime.block_on(cli::serve(args));
             // What outlasted the drain must not hold the process.

@@ -10,31 +10,16 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
-use tonic::server::NamedService;
 use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin::{self, Admin, Ready};
 use crate::budget::Budget;
 use crate::config_file::{LoadError, Store};
-use crate::incoming::Incoming;
+use crate::connections::{self, Services};
 use crate::metrics::Metrics;
-use crate::process::service::Processor;
-
-/// A peer that does not answer a ping this often, within this long, is gone: Envoy's host died, or the network did.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Requests that a peer may cancel before we have accepted them. Envoy carries the requests of many clients on one
-/// connection, so h2's default (20) would let one client's cancellations end it, and every request on it.
-const MAX_RESETS: usize = 100_000;
-
-/// What a stream may send unread, in bytes: a read of Envoy's at its usual buffer limit, with room.
-const STREAM_WINDOW: u32 = 256 * 1024;
-
-/// What a connection may send unread. Streams that are not read must not starve those that are, so that this is no
-/// limit in practice; the bound is [`STREAM_WINDOW`] times the streams.
-const CONNECTION_WINDOW: u32 = 1 << 30;
+use crate::process::service::{self, Processor};
 
 /// After its last stream a connection has this long to hand over what is written and to close. One on which nobody
 /// ever spoke HTTP/2 would not close at all.
@@ -44,10 +29,7 @@ const QUIET: Duration = Duration::from_millis(500);
 const COUNT: Duration = Duration::from_millis(20);
 
 /// The names under which health is reported: the whole server, and the one service Envoy calls.
-const HEALTH_NAMES: [&str; 2] = ["", <Service as NamedService>::NAME];
-
-type Service =
-    envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::ExternalProcessorServer<Processor>;
+const HEALTH_NAMES: [&str; 2] = ["", service::NAME];
 
 /// How to run.
 #[derive(Clone, Debug)]
@@ -79,7 +61,7 @@ pub enum ServeError {
     Metrics(#[from] prometheus::Error),
     /// The gRPC port failed.
     #[error("gRPC port: {0}")]
-    Grpc(#[source] tonic::transport::Error),
+    Grpc(#[source] io::Error),
     /// A task ended in a panic, or was cancelled.
     #[error("a task failed: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -109,23 +91,18 @@ pub async fn serve(
     let addresses = (address(&grpc)?, address(&admin)?);
     let (stop_grpc, grpc_stopped) = watch::channel(false);
     let (cut, when_cut) = watch::channel(false);
-    let processor =
-        Processor::new(Arc::clone(&store), budget.clone(), metrics.clone(), settings.decision_timeout, when_cut);
-    let mut grpc = tokio::spawn(
-        tonic::transport::Server::builder()
-            .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
-            .http2_max_local_error_reset_streams(Some(MAX_RESETS))
-            .initial_stream_window_size(STREAM_WINDOW)
-            .initial_connection_window_size(CONNECTION_WINDOW)
-            .max_concurrent_streams(settings.max_streams)
-            .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-            .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT))
-            .add_service(processor.into_server(settings.max_message_bytes))
-            .add_service(tonic_health::pb::health_server::HealthServer::new(HealthService::from_health_reporter(
-                health.clone(),
-            )))
-            .serve_with_incoming_shutdown(Incoming::new(grpc), told(grpc_stopped)),
+    let processor = Processor::new(
+        Arc::clone(&store),
+        budget.clone(),
+        metrics.clone(),
+        settings.decision_timeout,
+        settings.max_message_bytes,
+        when_cut,
     );
+    let supervising = tokio::spawn(processor.clone().supervise());
+    let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+    let services = Services { processor, health: health_service };
+    let mut grpc = tokio::spawn(connections::serve(grpc, services, settings.max_streams, grpc_stopped));
     let routes =
         admin::routes(Admin { store: Arc::clone(&store), metrics: metrics.clone(), budget, ready: ready.clone() });
     let admin = tokio::spawn(axum::serve(admin, routes).into_future());
@@ -157,16 +134,19 @@ pub async fn serve(
         }
     };
     watching.abort();
+    supervising.abort();
+    // Closes the connections that are left.
+    grpc.abort();
     // To the end it has told how the drain goes.
     admin.abort();
     served?.map_err(ServeError::Grpc)
 }
 
-type Served = Result<Result<(), tonic::transport::Error>, tokio::task::JoinError>;
+type Served = Result<io::Result<()>, tokio::task::JoinError>;
 
 /// Waits for the last stream, but no longer than this, and not beyond another signal. Then the others are cut off.
 async fn drain(
-    grpc: &mut JoinHandle<Result<(), tonic::transport::Error>>,
+    grpc: &mut JoinHandle<io::Result<()>>,
     metrics: &Metrics,
     timeout: Duration,
     signals: &mut mpsc::Receiver<()>,
@@ -188,7 +168,7 @@ async fn drain(
 }
 
 /// Waits until the server has closed all connections, or has had no stream for a while.
-async fn closed(grpc: &mut JoinHandle<Result<(), tonic::transport::Error>>, metrics: &Metrics) -> Served {
+async fn closed(grpc: &mut JoinHandle<io::Result<()>>, metrics: &Metrics) -> Served {
     let mut count = tokio::time::interval(COUNT);
     count.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut since = None;
@@ -210,11 +190,6 @@ async fn again(signals: &mut mpsc::Receiver<()>) {
     if signals.recv().await.is_none() {
         std::future::pending().await
     }
-}
-
-async fn told(mut stop: watch::Receiver<bool>) {
-    // An error means that the sender is gone, and with it any reason to go on.
-    let _stopped = stop.wait_for(|stop| *stop).await;
 }
 
 async fn report(health: &HealthReporter, status: ServingStatus) {

@@ -60,7 +60,7 @@ pub(super) fn read(fields: &Fields, rest: &[u8]) -> Result<(Vec<u8>, bool), BadF
 }
 
 fn announced(fields: &Fields) -> Result<Announced, BadFraming> {
-    let values = |name: &'static str| fields.iter().filter(move |(field, _)| field == name).map(|(_, value)| value);
+    let values = |name: &'static str| fields.iter().filter(move |(field, _)| *field == *name).map(|(_, value)| value);
     let (mut lengths, mut encodings) = (values("content-length"), values("transfer-encoding"));
     match (lengths.next(), encodings.next()) {
         (Some(_), Some(_)) => Err(BadFraming::Both),
@@ -105,7 +105,7 @@ mod tests {
     use super::*;
 
     fn fields(all: &[(&str, &str)]) -> Fields {
-        all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
+        all.iter().map(|(name, value)| ((*name).to_owned().into(), value.as_bytes().to_vec().into())).collect()
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
 
+use bytes::Bytes;
+
 use super::framing::{self, BadFraming};
 use crate::fields::{self, Fields};
 
@@ -69,9 +71,9 @@ impl Request {
             && !announced("transfer-encoding")
         {
             fields.push(if parts.chunked {
-                ("transfer-encoding".to_owned(), b"chunked".to_vec())
+                ("transfer-encoding".into(), "chunked".into())
             } else {
-                ("content-length".to_owned(), body.len().to_string().into_bytes())
+                ("content-length".into(), body.len().to_string().into())
             });
         }
         let (body, end_of_stream) = framing::given(&fields, parts.body.unwrap_or_default())?;
@@ -102,7 +104,7 @@ impl Request {
             }
             fields.push(field(line).ok_or(BadRequest::HeaderLine(number))?);
         }
-        let hosts = fields.iter().filter(|(name, _)| name == ":authority").count();
+        let hosts = fields.iter().filter(|(name, _)| *name == ":authority").count();
         if hosts != 1 {
             return Err(BadRequest::Host(hosts));
         }
@@ -139,11 +141,11 @@ fn pseudo(method: &str, path: &str) -> Result<Fields, BadRequest> {
     if !(path.starts_with('/') || other) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(BadRequest::Target(path.to_owned(), "path"));
     }
-    Ok(vec![(":method".to_owned(), method.into()), (":path".to_owned(), path.into())])
+    Ok(vec![(":method".into(), method.to_owned().into()), (":path".into(), path.to_owned().into())])
 }
 
 /// `Name: value`, as Envoy shows it: `Host` is `:authority`.
-fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
+fn field(line: &[u8]) -> Option<(Bytes, Bytes)> {
     let colon = line.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0)?;
     let (name, value) = line.split_at(colon);
     let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
@@ -151,7 +153,7 @@ fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
         return None;
     }
     let name = if name == "host" { ":authority".to_owned() } else { name };
-    Some((name, value.get(1..)?.trim_ascii().to_vec()))
+    Some((name.into(), Bytes::copy_from_slice(value.get(1..)?.trim_ascii())))
 }
 
 /// Takes a line off, without its end.
@@ -168,7 +170,7 @@ mod tests {
     use super::*;
 
     fn header<'a>(request: &'a Request, name: &str) -> Option<&'a [u8]> {
-        request.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_slice())
+        request.fields.iter().find(|(field, _)| *field == *name).map(|(_, value)| value.as_ref())
     }
 
     #[test]

@@ -2,8 +2,9 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// Chunks below this many bytes are copied together: each one kept as it came would cost more to keep than it holds.
-const SMALL: usize = 4 * 1024;
+/// Chunks below this many bytes are copied together. Others are kept as they came: parts of what was read from the
+/// connection, which is a frame of at most 16 KiB and what came with it, kept whole by any part of it.
+const SMALL: usize = 8 * 1024;
 
 /// Copies grow up to this, so that none is copied often.
 const FULL: usize = 64 * 1024;

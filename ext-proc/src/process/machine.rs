@@ -13,17 +13,21 @@
 //! Envoy's rules that shape this: BUFFERED wants an answer to the headers before it sends the body, and applies the
 //! header mutation of the body's answer; FULL_DUPLEX_STREAMED wants none until we know, and then every byte back, in
 //! order, in pieces of at most 64 KiB.
+//!
+//! A large body message is looked at as it arrives, part by part, so that none has to be put together. What it says is
+//! decided at its end, as if it had come at once; only a body that is already bad is refused before.
 
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
-use cellgate_routing::{Decision, Guard, Opening, Outcome, Reading, Reason, Router};
+use cellgate_routing::{Decision, Guard, Opening, Outcome, Reason, Router};
 
 use crate::budget::Hold;
 use crate::fields::{self, Fields};
 use crate::process::held::Held;
 use crate::process::message::{Change, Event, Mode, PIECE, Reply, Violation};
+use crate::process::search::{Found, Search};
 
 /// One request.
 #[derive(Debug)]
@@ -43,9 +47,9 @@ enum State {
     /// The head has not come.
     Start,
     /// The head is answered, the whole body is awaited.
-    Awaiting(Reading),
+    Awaiting(Search),
     /// Nothing is answered, the key is looked for.
-    Holding { reading: Reading, remove: Vec<String>, held: Held },
+    Holding { search: Search, remove: Vec<String>, held: Held },
     /// Answered; the rest of the body is watched.
     Guarded(Guard),
     /// Answered; the rest passes.
@@ -54,14 +58,6 @@ enum State {
     Complete,
     /// The client has its answer.
     Ended,
-}
-
-/// What a chunk did to a reading.
-enum Step {
-    /// Not decided yet.
-    More(Reading),
-    /// Decided; what follows is watched, if it can matter.
-    Decided(Decision, Option<Guard>),
 }
 
 impl Machine {
@@ -84,6 +80,7 @@ impl Machine {
         let mut replies = Vec::new();
         match event {
             Event::RequestHeaders { fields, end_of_stream } => self.headers(fields, end_of_stream, &mut replies)?,
+            Event::BodyPart(part) => self.part(part, &mut replies)?,
             Event::RequestBody { chunk, end_of_stream } => self.body(chunk, end_of_stream, &mut replies)?,
             Event::RequestTrailers(fields) => self.trailers(fields, &mut replies)?,
             Event::Deadline => self.deadline(&mut replies)?,
@@ -137,9 +134,9 @@ impl Machine {
         self.inspected
     }
 
-    /// Pieces of this many bytes have been sent: their share of the budget is free again.
-    pub fn sent(&mut self, bytes: usize) {
-        self.hold.shrink(bytes as u64);
+    /// The share of the budget that these bytes of a piece have: they are held until it is dropped.
+    pub fn share(&mut self, bytes: usize) -> Option<Hold> {
+        self.hold.split(bytes as u64)
     }
 
     /// What it holds of the process's byte budget.
@@ -160,9 +157,9 @@ impl Machine {
             remove.push(self.router.config().routing_header.to_string());
         }
         self.grpc = is_grpc(fields::first(&fields, "content-type"));
-        let reading = match self.router.open(fields.as_slice(), end) {
+        let search = match self.router.open(fields.as_slice(), end) {
             Opening::Decided(decision) => return self.answer_head(decision, remove, end, replies),
-            Opening::Read(reading) => reading,
+            Opening::Read(reading) => Search::Reading(reading),
         };
         self.state = match self.mode {
             Mode::HeadersOnly => {
@@ -171,9 +168,9 @@ impl Machine {
             }
             Mode::Buffered => {
                 replies.push(Reply::Headers(Change { remove, decision: None }));
-                State::Awaiting(reading)
+                State::Awaiting(search)
             }
-            Mode::Duplex => State::Holding { reading, remove, held: Held::default() },
+            Mode::Duplex => State::Holding { search, remove, held: Held::default() },
         };
         Ok(())
     }
@@ -192,33 +189,64 @@ impl Machine {
         Ok(())
     }
 
+    /// Some bytes of a body message, whose end is to come.
+    fn part(&mut self, part: Bytes, replies: &mut Vec<Reply>) -> Result<(), Violation> {
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Ended => {}
+            State::Start => return Err(Violation::HeadersNotFirst),
+            State::Complete => return Err(Violation::AfterEnd),
+            // The answer waits for the end of the message, however bad the body is: it is all Envoy sends.
+            State::Awaiting(mut search) => {
+                self.inspected += search.push(&self.router, &part);
+                self.state = State::Awaiting(search);
+            }
+            State::Holding { mut search, remove, held } => {
+                self.inspected += search.push(&self.router, &part);
+                match search {
+                    Search::Reading(_) => self.keep(search, remove, held, part, replies),
+                    Search::Settled(decision, guard) => {
+                        self.let_go(decision, Some(guard), remove, held, part, false, replies);
+                    }
+                    Search::Decided(decision) => self.let_go(decision, None, remove, held, part, false, replies),
+                }
+            }
+            State::Guarded(guard) => self.watch(guard, part, false, replies),
+            State::Open => match self.mode {
+                Mode::HeadersOnly => return Err(Violation::BodyUnexpected),
+                Mode::Buffered => self.state = State::Open,
+                Mode::Duplex => {
+                    echo(part, false, replies);
+                    self.state = State::Open;
+                }
+            },
+        }
+        Ok(())
+    }
+
+    /// The last bytes of a body message, or all of them.
     fn body(&mut self, chunk: Bytes, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => {}
             State::Start => return Err(Violation::HeadersNotFirst),
             State::Complete => return Err(Violation::AfterEnd),
-            State::Awaiting(reading) => {
-                let decision = match self.scan(reading, &chunk, true) {
-                    Step::Decided(decision, _) => decision,
-                    Step::More(mut reading) => reading.finish(),
-                };
+            State::Awaiting(mut search) => {
+                self.inspected += search.push(&self.router, &chunk);
+                let decision = search.finish();
                 if self.decide(decision, replies) {
                     replies.push(Reply::Body(Change { remove: Vec::new(), decision: Some(decision) }));
                     self.state = State::Complete;
                 }
             }
-            State::Holding { reading, remove, held } => self.hold(reading, remove, held, chunk, end, replies),
-            State::Guarded(mut guard) => {
-                self.inspected += chunk.len() as u64;
-                let watched = guard.push(&chunk).and_then(|()| if end { guard.finish() } else { Ok(()) });
-                match watched {
-                    Ok(()) => {
-                        echo(chunk, end, replies);
-                        self.state = if end { State::Complete } else { State::Guarded(guard) };
+            State::Holding { mut search, remove, held } => {
+                self.inspected += search.push(&self.router, &chunk);
+                match search.message_ends(end) {
+                    Found::Nothing(search) => self.keep(search, remove, held, chunk, replies),
+                    Found::Decision(decision, guard) => {
+                        self.let_go(decision, guard, remove, held, chunk, end, replies);
                     }
-                    Err(decision) => self.end(decision, replies),
                 }
             }
+            State::Guarded(guard) => self.watch(guard, chunk, end, replies),
             State::Open => match self.mode {
                 Mode::HeadersOnly => return Err(Violation::BodyUnexpected),
                 Mode::Buffered => {
@@ -234,34 +262,47 @@ impl Machine {
         Ok(())
     }
 
-    /// The next chunk of a body whose key is looked for.
-    fn hold(
+    /// Holds the next bytes of a body whose key is looked for, if there is room for them.
+    fn keep(&mut self, search: Search, remove: Vec<String>, mut held: Held, bytes: Bytes, replies: &mut Vec<Reply>) {
+        if self.hold.grow(held.cost(&bytes)) {
+            held.push(bytes);
+            self.state = State::Holding { search, remove, held };
+        } else {
+            self.let_go(self.router.answer(Reason::Overloaded), None, remove, held, bytes, false, replies);
+        }
+    }
+
+    /// Decided: what was held goes back, and the newest bytes behind it, unless the client is answered instead.
+    #[expect(clippy::too_many_arguments, reason = "all that the state held, taken apart")]
+    fn let_go(
         &mut self,
-        reading: Reading,
+        decision: Decision,
+        guard: Option<Guard>,
         remove: Vec<String>,
-        mut held: Held,
-        chunk: Bytes,
+        held: Held,
+        bytes: Bytes,
         end: bool,
         replies: &mut Vec<Reply>,
     ) {
-        let step = match self.scan(reading, &chunk, end) {
-            Step::More(reading) if self.hold.grow(held.cost(&chunk)) => {
-                held.push(chunk);
-                self.state = State::Holding { reading, remove, held };
-                return;
-            }
-            Step::More(_) => Step::Decided(self.router.answer(Reason::Overloaded), None),
-            decided @ Step::Decided(..) => decided,
-        };
-        if let Step::Decided(decision, guard) = step
-            && self.release(decision, remove, held, replies)
-        {
-            echo(chunk, end, replies);
+        if self.release(decision, remove, held, replies) {
+            echo(bytes, end, replies);
             self.state = match (end, guard) {
                 (true, _) => State::Complete,
                 (false, Some(guard)) => State::Guarded(guard),
                 (false, None) => State::Open,
             };
+        }
+    }
+
+    /// Looks at bytes behind the decision before it sends them back.
+    fn watch(&mut self, mut guard: Guard, bytes: Bytes, end: bool, replies: &mut Vec<Reply>) {
+        self.inspected += bytes.len() as u64;
+        match guard.push(&bytes).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
+            Ok(()) => {
+                echo(bytes, end, replies);
+                self.state = if end { State::Complete } else { State::Guarded(guard) };
+            }
+            Err(decision) => self.end(decision, replies),
         }
     }
 
@@ -273,9 +314,9 @@ impl Machine {
             // In BUFFERED mode the trailers follow the answered body.
             State::Complete if self.mode != Mode::Buffered => return Err(Violation::AfterEnd),
             State::Complete | State::Open => {}
-            State::Awaiting(mut reading) => {
+            State::Awaiting(search) => {
                 // A request of headers and trailers: what would set the routing header is past.
-                let decision = match reading.finish() {
+                let decision = match search.finish() {
                     Decision { outcome: Outcome::Cell(_), .. } => self.router.answer(Reason::BodyUnread),
                     decision => decision,
                 };
@@ -283,8 +324,8 @@ impl Machine {
                     return Ok(());
                 }
             }
-            State::Holding { mut reading, remove, held } => {
-                let decision = reading.finish();
+            State::Holding { search, remove, held } => {
+                let decision = search.finish();
                 if !self.release(decision, remove, held, replies) {
                     return Ok(());
                 }
@@ -306,8 +347,8 @@ impl Machine {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Start => return Err(Violation::Silence),
             // Only a body's answer can name a cell now, and when there is a body to answer, all of it is there.
-            State::Awaiting(reading) if !matches!(decision.outcome, Outcome::Reject(_)) => {
-                self.state = State::Awaiting(reading);
+            State::Awaiting(search) if !matches!(decision.outcome, Outcome::Reject(_)) => {
+                self.state = State::Awaiting(search);
             }
             State::Awaiting(_) => {
                 self.decide(decision, replies);
@@ -320,36 +361,6 @@ impl Machine {
             decided => self.state = decided,
         }
         Ok(())
-    }
-
-    /// Scans a chunk, at most up to `limits.stream_bytes` of the body, so that the decision does not depend on how
-    /// the body was cut into chunks.
-    fn scan(&mut self, mut reading: Reading, chunk: &[u8], end: bool) -> Step {
-        let room = self.router.config().limits.stream_bytes.saturating_sub(reading.received());
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(chunk.len());
-        let (now, later) = chunk.split_at(room);
-        self.inspected += now.len() as u64;
-        if let Err(decision) = reading.push(now) {
-            return Step::Decided(decision, None);
-        }
-        let too_large = !later.is_empty();
-        if end && !too_large {
-            // All of it is here: the policy answers what is wrong with it, as where the filter holds a body. A guard could
-            // only refuse.
-            return Step::Decided(reading.finish(), None);
-        }
-        match reading.settle() {
-            Ok((decision, mut guard)) => {
-                self.inspected += later.len() as u64;
-                let watched = guard.push(later).and_then(|()| if end { guard.finish() } else { Ok(()) });
-                match watched {
-                    Ok(()) => Step::Decided(decision, Some(guard)),
-                    Err(conflict) => Step::Decided(conflict, None),
-                }
-            }
-            Err(_) if too_large => Step::Decided(self.router.answer(Reason::BodyTooLarge), None),
-            Err(reading) => Step::More(reading),
-        }
     }
 
     /// Answers the head, then sends back what was held. False if the client was answered instead.

@@ -29,9 +29,11 @@ pub enum Event {
         /// Whether no body follows.
         end_of_stream: bool,
     },
+    /// Some bytes of a body message that is too large to have come at once. Its end follows, as `RequestBody`.
+    BodyPart(Bytes),
     /// Its body, or the next chunk of it.
     RequestBody {
-        /// The bytes.
+        /// The bytes, or those that the parts before have left.
         chunk: Bytes,
         /// Whether this is the last, and no trailers follow.
         end_of_stream: bool,

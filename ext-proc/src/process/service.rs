@@ -2,30 +2,40 @@
 
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use cellgate_routing::{Decision, Outcome, Router};
-use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::{
-    ExternalProcessor, ExternalProcessorServer,
-};
-use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
-use tokio::sync::{mpsc, watch};
+use hyper::body::Body;
+use hyper::header::CONTENT_TYPE;
+use hyper::http::HeaderValue;
+use hyper::{Request, Response};
+use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Status};
 
 use crate::budget::Budget;
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
+use crate::process::inbox::{Inbox, Said};
 use crate::process::machine::Machine;
 use crate::process::message::{Event, Reply, Violation};
-use crate::process::replies::{self, Replies};
+use crate::process::outbox::{Outbox, Stalled};
+use crate::process::replies::Replies;
 use crate::process::wire;
+
+/// The name of the service.
+pub const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
+
+/// The path of its one method.
+pub const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
 /// The most of an `x-request-id` that is logged.
 const REQUEST_ID: usize = 128;
 
-/// The ext_proc service.
+/// The ext_proc service. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Processor(Arc<Shared>);
 
@@ -35,6 +45,8 @@ struct Shared {
     budget: Budget,
     metrics: Metrics,
     decision_timeout: Duration,
+    max_message: usize,
+    stalled: Stalled,
     cut: watch::Receiver<bool>,
 }
 
@@ -42,9 +54,9 @@ struct Shared {
 struct Exchange<'a> {
     machine: Machine,
     router: Router,
-    metrics: Metrics,
+    metrics: &'a Metrics,
     started: Instant,
-    request_id: &'a mut String,
+    request_id: &'a mut Bytes,
     decided: bool,
     inspected: u64,
 }
@@ -52,45 +64,86 @@ struct Exchange<'a> {
 impl Processor {
     /// A service that decides by the configuration in `store` within `decision_timeout`. When `cut` turns true, every
     /// stream ends with an error.
+    ///
+    /// `max_message_bytes` must exceed every buffer limit of Envoy: a BUFFERED body is one message.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
         budget: Budget,
         metrics: Metrics,
         decision_timeout: Duration,
+        max_message: usize,
         cut: watch::Receiver<bool>,
     ) -> Self {
-        Self(Arc::new(Shared { store, budget, metrics, decision_timeout, cut }))
+        let stalled = Stalled::default();
+        Self(Arc::new(Shared { store, budget, metrics, decision_timeout, max_message, stalled, cut }))
     }
 
-    /// As a tonic service.
-    ///
-    /// `max_message_bytes` must exceed every buffer limit of Envoy: a BUFFERED body is one message.
-    #[must_use]
-    pub fn into_server(self, max_message_bytes: usize) -> ExternalProcessorServer<Self> {
-        ExternalProcessorServer::new(self).max_decoding_message_size(max_message_bytes)
-    }
-
-    async fn run(
-        &self,
-        mut inbound: Streaming<ProcessingRequest>,
-        outbound: &mpsc::Sender<ProcessingResponse>,
-        request_id: &mut String,
-    ) -> Result<(), Status> {
+    /// Takes the budget's bytes from peers that do not take them, for as long as it is polled.
+    pub async fn supervise(self) {
         let shared = &self.0;
-        let deadline = tokio::time::sleep(shared.decision_timeout);
-        let mut deadline = pin!(deadline);
+        shared
+            .stalled
+            .clone()
+            .run(shared.decision_timeout, |status, request_id| shared.failed(status, request_id))
+            .await;
+    }
+
+    /// Answers a call of [`PATH`]: at once, and then as its messages come.
+    pub fn process<B>(&self, request: Request<B>) -> Response<Replies>
+    where
+        B: Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let outbox = Arc::new(Outbox::default());
+        let inbox = Inbox::new(request.into_body(), self.0.max_message);
+        let run = Box::pin(run(Arc::clone(&self.0), inbox, Arc::clone(&outbox)));
+        let mut response = Response::new(Replies::new(outbox, run, self.0.metrics.stream()));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        response
+    }
+}
+
+/// Answers one stream.
+async fn run<B>(shared: Arc<Shared>, inbox: Inbox<B>, outbox: Arc<Outbox>) -> Result<(), Status>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut request_id = Bytes::new();
+    let mut cut = shared.cut.clone();
+    // Every end that is not the request's own is an error: after an OK, Envoy lets the rest of the request pass.
+    let ended = tokio::select! {
+        biased;
+        ended = shared.answer(inbox, &outbox, &mut request_id) => ended,
+        Ok(_) = cut.wait_for(|cut| *cut) => Err(Status::unavailable("the service ends")),
+    };
+    if let Err(status) = &ended {
+        shared.failed(status, &request_id);
+    }
+    ended
+}
+
+impl Shared {
+    async fn answer<B>(&self, mut inbox: Inbox<B>, outbox: &Arc<Outbox>, request_id: &mut Bytes) -> Result<(), Status>
+    where
+        B: Body<Data = Bytes> + Unpin,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut deadline = pin!(tokio::time::sleep(self.decision_timeout));
         let first = tokio::select! {
-            message = inbound.message() => message?,
+            biased;
+            said = inbox.next() => said?,
             () = &mut deadline => return Err(Status::deadline_exceeded(Violation::Silence.to_string())),
         };
-        let Some(first) = first else { return Ok(()) };
+        let Some(Said::Message(first)) = first else { return Ok(()) };
         let mode = wire::mode(&first).map_err(refused)?;
-        let router = shared.store.router();
+        inbox.in_parts();
+        let router = self.store.router();
         let mut exchange = Exchange {
-            machine: Machine::new(router.clone(), mode, shared.budget.hold()),
+            machine: Machine::new(router.clone(), mode, self.budget.hold()),
             router,
-            metrics: shared.metrics.clone(),
+            metrics: &self.metrics,
             started: Instant::now(),
             request_id,
             decided: false,
@@ -99,32 +152,29 @@ impl Processor {
         let mut event = wire::event(first).map_err(refused)?;
         let mut expired = false;
         loop {
+            let held = exchange.machine.held() > 0;
             for reply in exchange.on(event)? {
-                let size = if let Reply::Piece { bytes, .. } = &reply { bytes.len() } else { 0 };
-                let message = wire::response(reply, exchange.router.config());
-                let sent = outbound.send(message);
-                // Whoever does not read must not keep its share of the budget. Without one it may take its time.
-                let sent = if exchange.machine.held() > 0 {
-                    tokio::time::timeout(shared.decision_timeout, sent).await
-                } else {
-                    Ok(sent.await)
+                let share = match &reply {
+                    Reply::Piece { bytes, .. } if held => exchange.machine.share(bytes.len()),
+                    _ => None,
                 };
-                match sent {
-                    Ok(Ok(())) => {}
-                    // A closed queue means that the peer is gone: nobody is left to tell.
-                    Ok(Err(_)) => return Ok(()),
-                    Err(_elapsed) => return Err(Status::deadline_exceeded("the held body was not taken back in time")),
-                }
-                exchange.machine.sent(size);
+                outbox.push(reply, share, exchange.router.config());
             }
             if exchange.machine.is_ended() {
                 return Ok(());
             }
+            if held {
+                self.stalled.watch(outbox, exchange.request_id);
+            }
+            if outbox.is_full() {
+                emptied().await;
+            }
             event = tokio::select! {
-                message = inbound.message() => match message? {
-                    Some(message) => wire::event(message).map_err(refused)?,
+                biased;
+                said = inbox.next() => match said? {
+                    Some(said) => wire::said(said).map_err(refused)?,
                     None if exchange.machine.may_end() => return Ok(()),
-                    // Never OK: Envoy would let the rest of the request pass unread.
+                    // Never OK: Envoy would let the rest of the request pass.
                     None => return Err(Status::cancelled("the stream ended before its request")),
                 },
                 () = &mut deadline, if exchange.machine.is_deciding() && !expired => {
@@ -137,43 +187,16 @@ impl Processor {
 
     /// Counts and logs a stream that ended with an error, unless it is the peer that ended it: by a reset, as Envoy
     /// does when it needs us no more, or with its connection.
-    fn failed(&self, status: &Status, request_id: &str) {
+    fn failed(&self, status: &Status, request_id: &[u8]) {
         let transport = std::error::Error::source(status).is_some();
-        let (code, message) = (status.code(), status.message());
+        let (code, message, request_id) = (status.code(), status.message(), loggable(request_id));
         if transport || matches!(code, Code::Cancelled | Code::Unavailable) {
             tracing::debug!(request_id, ?code, message, "stream ended with an error");
             return;
         }
-        self.0.metrics.violation();
+        self.metrics.violation();
         let hint = if code == Code::OutOfRange { "--max-message-bytes must exceed Envoy's buffer limits" } else { "" };
         tracing::warn!(request_id, ?code, message, hint, "stream refused");
-    }
-}
-
-#[tonic::async_trait]
-impl ExternalProcessor for Processor {
-    type ProcessStream = Replies;
-
-    async fn process(
-        &self,
-        request: Request<Streaming<ProcessingRequest>>,
-    ) -> Result<Response<Self::ProcessStream>, Status> {
-        let (outbound, end, replies) = replies::channel(self.0.metrics.stream());
-        let processor = self.clone();
-        tokio::spawn(async move {
-            let mut request_id = String::new();
-            let mut cut = processor.0.cut.clone();
-            // Every end that is not the request's own is an error: after an OK, Envoy lets the rest of the request pass.
-            let ended = tokio::select! {
-                ended = processor.run(request.into_inner(), &outbound, &mut request_id) => ended,
-                Ok(_) = cut.wait_for(|cut| *cut) => Err(Status::unavailable("the service ends")),
-            };
-            if let Err(status) = &ended {
-                processor.failed(status, &request_id);
-            }
-            let _gone = end.send(ended);
-        });
-        Ok(Response::new(replies))
     }
 }
 
@@ -181,14 +204,17 @@ impl Exchange<'_> {
     /// Steps the machine, and counts and logs what came of it.
     fn on(&mut self, event: Event) -> Result<Vec<Reply>, Status> {
         if let Event::RequestHeaders { fields, .. } = &event {
-            *self.request_id = request_id(fields.as_slice());
+            *self.request_id = request_id(fields);
         }
         let replies = self.machine.on(event).map_err(|violation| match violation {
             Violation::Silence => Status::deadline_exceeded(violation.to_string()),
             _ => Status::failed_precondition(violation.to_string()),
         })?;
-        self.metrics.inspected(self.machine.inspected() - self.inspected);
-        self.inspected = self.machine.inspected();
+        let inspected = self.machine.inspected();
+        if inspected > self.inspected {
+            self.metrics.inspected(inspected - self.inspected);
+            self.inspected = inspected;
+        }
         if !self.decided
             && let Some(decision) = self.machine.decision()
         {
@@ -204,28 +230,40 @@ impl Exchange<'_> {
     }
 
     fn log(&self, what: &'static str, decision: Decision) {
-        let cell = match decision.outcome {
+        let cell = || match decision.outcome {
             Outcome::Cell(cell) => self.router.config().cell_name(cell),
             Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => "",
         };
         tracing::debug!(
-            request_id = %self.request_id,
+            request_id = loggable(self.request_id),
             outcome = decision.outcome.label(),
             reason = decision.reason.label(),
-            cell,
+            cell = cell(),
             inspected = self.inspected,
             "{what}"
         );
     }
 }
 
+/// Waits until the outbox has been emptied: nobody polls before.
+async fn emptied() {
+    let mut asked = false;
+    std::future::poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+}
+
 fn refused(error: wire::Unusable) -> Status {
     Status::failed_precondition(error.to_string())
 }
 
+/// What a client, or Envoy, calls the request.
+fn request_id(head: &fields::Fields) -> Bytes {
+    Bytes::copy_from_slice({
+        let id = fields::first(head, "x-request-id");
+        id.get(..REQUEST_ID).unwrap_or(id)
+    })
+}
+
 /// A client's text, made harmless for a log line.
-fn request_id(head: &[(String, Vec<u8>)]) -> String {
-    let id = fields::first(head, "x-request-id");
-    let id = id.get(..REQUEST_ID).unwrap_or(id);
-    String::from_utf8_lossy(id).chars().filter(|character| !character.is_control()).collect()
+fn loggable(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().filter(|character| !character.is_control()).collect()
 }

@@ -1,21 +1,13 @@
-//! Envoy's messages: [`Event`]s out of requests, responses out of [`Reply`]s.
+//! Envoy's messages: [`Event`]s out of requests, bytes out of [`Reply`]s.
 
-use cellgate_routing::{Config, Decision, PROBLEM_CONTENT_TYPE, Reason, problem};
-use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
-use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
-use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingRequest,
-    ProcessingResponse, ProtocolConfiguration, StreamedBodyResponse, TrailersResponse,
-};
-use envoy_types::pb::envoy::r#type::v3::HttpStatus;
-use envoy_types::pb::google::protobuf::{Struct, Value, value::Kind};
+use bytes::Bytes;
+use cellgate_routing::{CellId, Config, PROBLEM_CONTENT_TYPE, Reason, problem};
 
-use crate::fields;
+use crate::fields::Fields;
+use crate::process::inbox::Said;
 use crate::process::message::{Change, Event, Mode, Reply};
+use crate::process::proto::{BodySendMode, Content, HeaderMap, ProcessingRequest, ProtocolConfiguration};
+use crate::process::writer::{Writer, field_size};
 
 /// The namespace of the dynamic metadata: `%DYNAMIC_METADATA(cellgate:reason)%` in an access log.
 const METADATA: &str = "cellgate";
@@ -38,6 +30,9 @@ pub(super) enum Unusable {
     /// A message without content.
     #[error("a message that is neither headers, body nor trailers")]
     Empty,
+    /// Protobuf's text is UTF-8.
+    #[error("a header name that is not UTF-8")]
+    HeaderName,
 }
 
 /// The body mode that the first message of a stream announces.
@@ -45,7 +40,7 @@ pub(super) fn mode(first: &ProcessingRequest) -> Result<Mode, Unusable> {
     if first.observability_mode {
         return Err(Unusable::Observability);
     }
-    let Some(ProtocolConfiguration { request_body_mode, response_body_mode, .. }) = first.protocol_config else {
+    let Some(ProtocolConfiguration { request_body_mode, response_body_mode }) = first.protocol_config else {
         return Err(Unusable::NoProtocolConfig);
     };
     if response_body_mode != BodySendMode::None as i32 {
@@ -55,100 +50,175 @@ pub(super) fn mode(first: &ProcessingRequest) -> Result<Mode, Unusable> {
         Ok(BodySendMode::None) => Ok(Mode::HeadersOnly),
         Ok(BodySendMode::Buffered) => Ok(Mode::Buffered),
         Ok(BodySendMode::FullDuplexStreamed) => Ok(Mode::Duplex),
-        Ok(other) => Err(Unusable::BodyMode(other.as_str_name())),
+        Ok(BodySendMode::Streamed) => Err(Unusable::BodyMode("STREAMED")),
+        Ok(BodySendMode::BufferedPartial) => Err(Unusable::BodyMode("BUFFERED_PARTIAL")),
+        Ok(BodySendMode::Grpc) => Err(Unusable::BodyMode("GRPC")),
         Err(_) => Err(Unusable::BodyMode("(unknown)")),
     }
+}
+
+/// What was said.
+pub(super) fn said(said: Said) -> Result<Event, Unusable> {
+    Ok(match said {
+        Said::Message(message) => event(message)?,
+        Said::Part(part) => Event::BodyPart(part),
+        Said::End { end_of_stream } => Event::RequestBody { chunk: Bytes::new(), end_of_stream },
+    })
 }
 
 /// What a message says.
 pub(super) fn event(message: ProcessingRequest) -> Result<Event, Unusable> {
     Ok(match message.request.ok_or(Unusable::Empty)? {
-        Request::RequestHeaders(head) => {
-            Event::RequestHeaders { fields: fields::from_envoy(head.headers), end_of_stream: head.end_of_stream }
+        Content::RequestHeaders(head) => {
+            Event::RequestHeaders { fields: fields(head.headers)?, end_of_stream: head.end_of_stream }
         }
-        Request::RequestBody(body) => Event::RequestBody { chunk: body.body.into(), end_of_stream: body.end_of_stream },
-        Request::RequestTrailers(trailers) => Event::RequestTrailers(fields::from_envoy(trailers.trailers)),
-        Request::ResponseHeaders(_) => Event::ResponseHeaders,
-        Request::ResponseTrailers(_) => Event::ResponseTrailers,
-        Request::ResponseBody(_) => return Err(Unusable::ResponseBody),
+        Content::RequestBody(body) => Event::RequestBody { chunk: body.body, end_of_stream: body.end_of_stream },
+        Content::RequestTrailers(trailers) => Event::RequestTrailers(fields(trailers.trailers)?),
+        Content::ResponseHeaders(_) => Event::ResponseHeaders,
+        Content::ResponseTrailers(_) => Event::ResponseTrailers,
+        Content::ResponseBody(_) => return Err(Unusable::ResponseBody),
     })
 }
 
-/// The message for a reply. `config` is the one the request was decided with.
-pub(super) fn response(reply: Reply, config: &Config) -> ProcessingResponse {
-    let (response, metadata) = match reply {
+/// Values are bytes (`raw_value`); `value` is for peers that only know text.
+fn fields(map: Option<HeaderMap>) -> Result<Fields, Unusable> {
+    let headers = map.unwrap_or_default().headers.into_iter();
+    headers
+        .map(|header| {
+            std::str::from_utf8(&header.key).map_err(|_| Unusable::HeaderName)?;
+            Ok((header.key, if header.raw_value.is_empty() { header.value } else { header.raw_value }))
+        })
+        .collect()
+}
+
+/// The message for a reply, but for a piece of body. `config` is the one the request was decided with.
+pub(super) fn response(reply: &Reply, config: &Config) -> Vec<u8> {
+    let mut message = Writer::with_capacity(256);
+    match reply {
         Reply::Headers(change) => {
-            let metadata = change.decision.map(|decision| metadata(decision.reason, Some(decision), config));
-            (Response::RequestHeaders(HeadersResponse { response: Some(common(change, config)) }), metadata)
+            message.message(1, |headers| common(headers, change, config));
+            metadata(&mut message, change.decision.map(|decision| decision.reason), change.cell(), config);
         }
         Reply::Body(change) => {
-            let metadata = change.decision.map(|decision| metadata(decision.reason, Some(decision), config));
-            (Response::RequestBody(BodyResponse { response: Some(common(change, config)) }), metadata)
+            message.message(3, |body| common(body, change, config));
+            metadata(&mut message, change.decision.map(|decision| decision.reason), change.cell(), config);
         }
         Reply::Piece { bytes, end_of_stream } => {
-            let piece = StreamedBodyResponse { body: bytes.into(), end_of_stream, ..Default::default() };
-            let body_mutation = Some(BodyMutation { mutation: Some(Mutation::StreamedResponse(piece)) });
-            let common = CommonResponse { body_mutation, ..Default::default() };
-            (Response::RequestBody(BodyResponse { response: Some(common) }), None)
+            piece_head(&mut message, bytes.len(), *end_of_stream);
+            message.raw(bytes);
         }
         Reply::Trailers { remove } => {
-            let header_mutation = Some(HeaderMutation { remove_headers: remove, ..Default::default() });
-            (Response::RequestTrailers(TrailersResponse { header_mutation }), None)
+            message.message(5, |trailers| trailers.message(1, |mutation| remove_headers(mutation, remove)));
         }
-        Reply::ResponseHeaders => (Response::ResponseHeaders(HeadersResponse::default()), None),
-        Reply::ResponseTrailers => (Response::ResponseTrailers(TrailersResponse::default()), None),
+        Reply::ResponseHeaders => message.message(2, |_| {}),
+        Reply::ResponseTrailers => message.message(6, |_| {}),
         Reply::Immediate { status, reason, grpc } => {
-            (Response::ImmediateResponse(immediate(status, reason, grpc)), Some(metadata(reason, None, config)))
+            message.message(7, |answer| immediate(answer, *status, *reason, *grpc));
+            metadata(&mut message, Some(*reason), None, config);
         }
-    };
-    ProcessingResponse { response: Some(response), dynamic_metadata: metadata, ..Default::default() }
+    }
+    message.into_bytes()
 }
 
-fn common(change: Change, config: &Config) -> CommonResponse {
-    let cell = change.cell();
-    let mut mutation = HeaderMutation { remove_headers: change.remove, ..Default::default() };
-    if let Some(cell) = cell {
-        // Overwriting removes every value by itself, in whatever order Envoy takes the two lists.
-        mutation.remove_headers.retain(|name| **name != *config.routing_header);
-        mutation.set_headers.push(set(&config.routing_header, config.cell_name(cell)));
+/// What stands before `bytes` bytes of a piece of the body: with them it is the whole message. They are the last field
+/// of all the messages within each other, so that they need not be copied.
+pub(super) fn piece_head(message: &mut Writer, bytes: usize, end_of_stream: bool) {
+    let streamed = field_size(bytes) + if end_of_stream { 2 } else { 0 };
+    let mutation = field_size(streamed);
+    let common = field_size(mutation);
+    let body = field_size(common);
+    message.length(3, body);
+    message.length(1, common);
+    message.length(3, mutation);
+    message.length(3, streamed);
+    if end_of_stream {
+        message.number(2, 1);
     }
-    // Also without a cell: the stripped headers may have picked the route.
-    CommonResponse { header_mutation: Some(mutation), clear_route_cache: true, ..Default::default() }
+    message.length(1, bytes);
 }
 
-fn immediate(status: u16, reason: Reason, grpc: bool) -> ImmediateResponse {
-    let mut headers = HeaderMutation::default();
-    if !grpc {
-        headers.set_headers.push(set("content-type", PROBLEM_CONTENT_TYPE));
+/// `CommonResponse` within `HeadersResponse` or `BodyResponse`.
+fn common(response: &mut Writer, change: &Change, config: &Config) {
+    response.message(1, |common| {
+        common.message(2, |mutation| {
+            if let Some(cell) = change.cell() {
+                set(mutation, &config.routing_header, config.cell_name(cell));
+                // Overwriting removes every value by itself, in whatever order Envoy takes the two lists.
+                let others = change.remove.iter().filter(|name| ***name != *config.routing_header);
+                remove_headers(mutation, others);
+            } else {
+                remove_headers(mutation, &change.remove);
+            }
+        });
+        // Also without a cell: the stripped headers may have picked the route.
+        common.number(5, 1);
+    });
+}
+
+fn immediate(answer: &mut Writer, status: u16, reason: Reason, grpc: bool) {
+    answer.message(1, |http| http.number(1, u64::from(status)));
+    answer.message(2, |headers| {
+        if !grpc {
+            set(headers, "content-type", PROBLEM_CONTENT_TYPE);
+        }
+        if reason == Reason::Overloaded {
+            set(headers, "retry-after", "1");
+        }
+    });
+    if grpc {
+        answer.bytes(3, grpc_message(reason).as_bytes());
+    } else {
+        let body = problem(status, reason);
+        answer.bytes(3, body.as_ref());
     }
-    if reason == Reason::Overloaded {
-        headers.set_headers.push(set("retry-after", "1"));
-    }
-    ImmediateResponse {
-        status: Some(HttpStatus { code: i32::from(status) }),
-        headers: Some(headers),
-        body: if grpc { reason.text().into() } else { problem(status, reason).into() },
-        details: format!("cellgate_{}", reason.label()),
-        ..Default::default()
+    answer.bytes(5, format!("cellgate_{}", reason.label()).as_bytes());
+}
+
+/// What Envoy makes the `grpc-message`: `code: sentence`, so that a program finds the code as in a problem's `code`.
+fn grpc_message(reason: Reason) -> String {
+    format!("{}: {}", reason.label(), reason.text())
+}
+
+fn remove_headers<'a>(mutation: &mut Writer, names: impl IntoIterator<Item = &'a String>) {
+    for name in names {
+        mutation.bytes(2, name.as_bytes());
     }
 }
 
 /// One value in place of all there are. The default action would append a second one.
-fn set(name: &str, value: &str) -> HeaderValueOption {
-    HeaderValueOption {
-        header: Some(HeaderValue { key: name.into(), raw_value: value.into(), ..Default::default() }),
-        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd as i32,
-        ..Default::default()
-    }
+fn set(mutation: &mut Writer, name: &str, value: &str) {
+    const OVERWRITE_IF_EXISTS_OR_ADD: u64 = 2;
+    mutation.message(1, |option| {
+        option.message(1, |header| {
+            header.bytes(1, name.as_bytes());
+            header.bytes(3, value.as_bytes());
+        });
+        option.number(3, OVERWRITE_IF_EXISTS_OR_ADD);
+    });
 }
 
-fn metadata(reason: Reason, decision: Option<Decision>, config: &Config) -> Struct {
-    let text = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
-    let mut fields = vec![("reason".to_owned(), text(reason.label()))];
-    let change = Change { decision, ..Default::default() };
-    if let Some(cell) = change.cell() {
-        fields.push(("cell".to_owned(), text(config.cell_name(cell))));
-    }
-    let inner = Value { kind: Some(Kind::StructValue(Struct { fields: fields.into_iter().collect() })) };
-    Struct { fields: std::iter::once((METADATA.to_owned(), inner)).collect() }
+/// `dynamic_metadata`: `{"cellgate": {"reason": ..., "cell": ...}}`, if there is a reason to tell.
+fn metadata(message: &mut Writer, reason: Option<Reason>, cell: Option<CellId>, config: &Config) {
+    let Some(reason) = reason else { return };
+    message.message(8, |namespaces| {
+        entry(namespaces, METADATA, |value| {
+            value.message(5, |values| {
+                entry(values, "reason", |text| text.bytes(3, reason.label().as_bytes()));
+                if let Some(cell) = cell {
+                    entry(values, "cell", |text| text.bytes(3, config.cell_name(cell).as_bytes()));
+                }
+            });
+        });
+    });
 }
+
+/// An entry of `google.protobuf.Struct`.
+fn entry(fields: &mut Writer, name: &str, value: impl FnOnce(&mut Writer)) {
+    fields.message(1, |entry| {
+        entry.bytes(1, name.as_bytes());
+        entry.message(2, value);
+    });
+}
+
+#[cfg(test)]
+mod tests;

@@ -25,8 +25,7 @@ async fn a_request_in_flight_finishes() {
 
     peer.body(br#""tenant":{"id":"acme"}}"#, true).await;
     assert_eq!(cell(&peer.change().await), "cell-b");
-    assert!(!peer.piece().await.1);
-    assert!(peer.piece().await.1);
+    assert_eq!(peer.piece().await, (br#"{"x":1,"tenant":{"id":"acme"}}"#.to_vec(), true));
     drop(peer);
     service.ended().await.unwrap();
 }

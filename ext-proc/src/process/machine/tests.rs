@@ -33,7 +33,8 @@ fn head(extra: &[(&str, &str)], end_of_stream: bool) -> Event {
     let mut all = vec![(":method", "POST"), (":path", "/"), ("content-type", "application/json"), ("x-cell", "evil")];
     all.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
     all.extend_from_slice(extra);
-    let fields = all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
+    let fields =
+        all.iter().map(|(name, value)| ((*name).to_owned().into(), value.as_bytes().to_vec().into())).collect();
     Event::RequestHeaders { fields, end_of_stream }
 }
 
@@ -41,8 +42,12 @@ fn body(chunk: &str, end_of_stream: bool) -> Event {
     Event::RequestBody { chunk: Bytes::copy_from_slice(chunk.as_bytes()), end_of_stream }
 }
 
+fn part(bytes: &str) -> Event {
+    Event::BodyPart(Bytes::copy_from_slice(bytes.as_bytes()))
+}
+
 fn trailers() -> Event {
-    Event::RequestTrailers(vec![("x_cell".into(), b"evil".to_vec()), ("sum".into(), b"1".to_vec())])
+    Event::RequestTrailers(vec![("x_cell".into(), "evil".into()), ("sum".into(), "1".into())])
 }
 
 fn change(decision: Option<Decision>) -> Change {
@@ -77,7 +82,7 @@ fn every_reserved_name_is_removed_and_the_routing_header_always() {
     assert_eq!(change.decision.unwrap().outcome, Outcome::Pass);
 
     let mut machine = machine_of(CONFIG, Mode::HeadersOnly, &Budget::new(0));
-    let clean = Event::RequestHeaders { fields: vec![(":method".into(), b"GET".to_vec())], end_of_stream: true };
+    let clean = Event::RequestHeaders { fields: vec![(":method".into(), "GET".into())], end_of_stream: true };
     let replies = machine.on(clean).unwrap();
     assert!(matches!(replies.first(), Some(Reply::Headers(change)) if change.remove == ["x-cell"]));
 }
@@ -99,6 +104,43 @@ fn buffered_answers_the_head_and_then_the_whole_body() {
     assert_eq!(machine.on(body(r#"{"t":"a"}"#, false)).unwrap(), [Reply::Body(answered)]);
     assert!(machine.may_end());
     assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
+}
+
+#[test]
+fn a_message_in_parts_is_answered_at_its_end() {
+    let mut machine = machine(Mode::Buffered);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(part(r#"{"t":"#)).unwrap(), []);
+    assert_eq!(machine.on(part(r#""a"}"#)).unwrap(), []);
+    let answered = Change { remove: vec![], decision: Some(ON_A) };
+    assert_eq!(machine.on(body("", true)).unwrap(), [Reply::Body(answered)]);
+    // However bad: it is all that Envoy sends.
+    let mut machine = self::machine(Mode::Buffered);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(part("bad")).unwrap(), []);
+    assert_eq!(machine.on(part("worse")).unwrap(), []);
+    assert_eq!(machine.on(body("", true)).unwrap(), immediate(400, Reason::BodyMalformed));
+}
+
+#[test]
+fn a_chunk_in_parts_is_held_until_its_end_and_refused_before() {
+    let budget = Budget::new(1000);
+    let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(part(r#"{"t":"a","#)).unwrap(), []);
+    assert_eq!(budget.used(), 9 + COST);
+    let replies = machine.on(body(r#""x":"#, false)).unwrap();
+    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece(r#"{"t":"a","#, false), piece(r#""x":"#, false)]);
+    assert_eq!(machine.on(part("1")).unwrap(), [piece("1", false)]);
+    assert_eq!(machine.on(part("}}")).unwrap(), immediate(400, Reason::BodyMalformed));
+    assert_eq!(machine.on(body("", true)).unwrap(), []);
+
+    let mut machine = self::machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    assert_eq!(machine.on(part("bad")).unwrap(), immediate(400, Reason::BodyMalformed));
+    for mode in [Mode::Duplex, Mode::Buffered] {
+        assert_eq!(self::machine(mode).on(part("x")), Err(Violation::HeadersNotFirst));
+    }
 }
 
 #[test]
@@ -166,8 +208,8 @@ fn duplex_holds_until_the_key_is_known_and_echoes_in_order() {
     assert_eq!(budget.used(), 7 + COST, "an empty chunk is nothing");
     let replies = machine.on(body(r#""t":"a","#, false)).unwrap();
     assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece(r#"{"x":1,"#, false), piece(r#""t":"a","#, false)]);
-    machine.sent(7);
-    machine.sent(8);
+    assert_eq!(machine.share(7).map(|share| share.bytes()), Some(7));
+    assert!(machine.share(8).is_none(), "what never waited has no share");
     assert_eq!(budget.used(), 0);
     assert!(!machine.may_end());
     assert_eq!(machine.on(body(r#""y":2}"#, true)).unwrap(), [piece(r#""y":2}"#, true)]);
@@ -316,7 +358,8 @@ fn what_has_no_place_is_a_violation() {
 
 #[test]
 fn fields_are_counted() {
-    let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
+    let fields =
+        |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}").into(), Bytes::new())).collect::<Vec<_>>();
     let head = |count| Event::RequestHeaders { fields: fields(count), end_of_stream: true };
     assert!(machine(Mode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
     assert_eq!(machine(Mode::Duplex).on(head(fields::MAX_FIELDS + 1)), Err(Violation::TooManyFields));
