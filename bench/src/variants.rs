@@ -16,7 +16,7 @@ use anyhow::Result;
 use cellgate_tests::options::Chain;
 use serde_json::{Map, Value, json};
 
-use crate::cases::{BUFFER_LIMIT, Case, Delivery, NamedBy, Protocol};
+use crate::cases::{BUFFER_LIMIT, Case, NamedBy, Protocol};
 use crate::peers;
 use crate::stage::{Running, Scene};
 
@@ -156,11 +156,6 @@ pub(crate) fn insert_filter(bootstrap: &mut Value, filter: Value) {
     if let Some(filters) = filters {
         filters.insert(0, filter);
     }
-}
-
-/// Whether a body comes without a Content-Length.
-pub(crate) fn of_unknown_length(case: &Case) -> bool {
-    case.delivery == Delivery::Chunked
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use cellgate_tests::options::{BodyMode, Chain, sample_config};
 use serde_json::{Value, json};
 
-use super::{Cannot, Service, Variant, insert_filter, of_unknown_length, own_service, whole_body};
-use crate::cases::{BUFFER_LIMIT, Case, NamedBy};
+use super::{Cannot, Service, Variant, insert_filter, own_service, whole_body};
+use crate::cases::{BUFFER_LIMIT, Case, NamedBy, Protocol};
 use crate::documents::KeyAt;
 
 /// How many streams Envoy has opened to the ext-proc service.
@@ -15,6 +15,9 @@ const PEEK: u32 = 16 * 1024;
 
 /// `limits.inspect_bytes` where the filter shall hold next to nothing, and defer: the smallest there is.
 const DEFER: u32 = 1024;
+
+/// The largest HTTP/2 frame where nobody asks for larger ones.
+const FRAME: usize = 16 * 1024;
 
 /// The table. The baseline is first.
 pub(crate) const ALL: &[Variant] = &[
@@ -165,7 +168,7 @@ fn a_stream_each(_: &Case, requests: u64) -> Option<(&'static str, u64)> {
 
 /// Whether a filter that may hold all that Envoy can buffer still has to ask the service.
 fn is_deferred(case: &Case) -> bool {
-    case.key == KeyAt::Last && (of_unknown_length(case) || case.bytes() > BUFFER_LIMIT as usize)
+    case.key == KeyAt::Last && case.bytes() > BUFFER_LIMIT as usize
 }
 
 /// Nobody takes what is deferred, and a route without a cell answers 421.
@@ -174,15 +177,23 @@ fn filter_alone(case: &Case) -> Result<(), Cannot> {
 }
 
 fn released_early(case: &Case) -> Result<(), Cannot> {
-    if case.bytes() <= PEEK as usize && !of_unknown_length(case) {
-        return Err(Cannot::Pointless("it is held"));
+    match case.key {
+        _ if case.bytes() <= PEEK as usize => Err(Cannot::Pointless("it is held")),
+        KeyAt::First => Ok(()),
+        KeyAt::Last if is_deferred(case) => Err(Cannot::Status(421)),
+        KeyAt::Last => Err(Cannot::Pointless("whether the key is in the first read is up to the machine")),
     }
-    if case.key == KeyAt::First { Ok(()) } else { Err(Cannot::Status(421)) }
 }
 
+/// Where the filter defers for certain. Over HTTP/1.1 all that Envoy can buffer may be there at the first look, and the
+/// filter decides what is; over HTTP/2 it is a frame or two.
 fn deferred(case: &Case) -> Result<(), Cannot> {
-    let is_deferred = case.key == KeyAt::Last && (case.bytes() > DEFER as usize || of_unknown_length(case));
-    if is_deferred { Ok(()) } else { Err(Cannot::Pointless("the filter decides it")) }
+    let seen_at_first = match case.protocol {
+        Protocol::Http1 => BUFFER_LIMIT as usize,
+        Protocol::Http2 => 2 * FRAME,
+    };
+    let deferred = case.key == KeyAt::Last && case.bytes() > seen_at_first;
+    if deferred { Ok(()) } else { Err(Cannot::Pointless("the filter may decide it")) }
 }
 
 /// The ext_proc filter without a body: whoever looks at heads alone.
