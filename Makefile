@@ -15,7 +15,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 	CELLGATE_BIN=target/release/cellgate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys bench soak scale fuzz ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
+.PHONY: help demo test test-envoys bench soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -23,8 +23,9 @@ help: ## this list
 	@echo "Variables:"
 	@echo "  ENVOY=PATH       an Envoy binary of your own, instead of $(ENVOY_VERSION) in .tools/"
 	@echo "  KEEP=1           demo: leave everything running, and say how to reach it"
-	@echo "  QUICK=1          bench: fewer requests, rougher figures"
+	@echo "  QUICK=1          bench: only what the goals need, in under five minutes"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
+	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 demo: wasm build ## start Envoy, the service and three cells, and send requests through them
@@ -36,8 +37,9 @@ test: need ## every test, with the end-to-end tests against real Envoy
 test-envoys: need ## the end-to-end tests against each supported Envoy
 	@python3 scripts/test.py --envoys $(OLDER_ENVOYS) $(ENVOY_VERSION)
 
-bench: wasm build ## CPU time per request, without Cellgate and with it
-	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy
+bench: wasm build ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold
+	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy -p cellgate-bench-timed
+	@scripts/cargo-wasm.sh build --locked --profile wasm-bench -p cellgate-bench-scan
 	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
 
@@ -50,7 +52,11 @@ scale: wasm build ## how cost grows with tenants, cells, rules, bodies, connecti
 fuzz: need ## every fuzz target for FUZZ_SECONDS each
 	@scripts/fuzz.sh $(FUZZ_SECONDS)
 
-ci: fmt-check lint doc deny check-generated ## all that continuous integration runs; the last line is the count of tests
+# UPDATE=1 writes the budget anew.
+instructions: need ## count the hot paths' instructions; fail where one takes over 3 % more than its budget
+	@python3 scripts/instructions.py
+
+ci: fmt-check lint doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
 	@python3 scripts/test.py --workspace --envoys $(OLDER_ENVOYS)
 
 fmt: need ## format the Rust sources
@@ -62,6 +68,7 @@ fmt-check: need ## fail if a Rust source is not formatted
 lint: need ## clippy, natively and for the filter's target, without a warning
 	@cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
 	@scripts/cargo-wasm.sh clippy --locked -p cellgate-filter -- -D warnings
+	@scripts/cargo-wasm.sh clippy --locked -p cellgate-bench-scan -p cellgate-bench-timed -- -D warnings
 
 # Private items are documented, so links to them are right.
 doc: need ## the code's documentation, private items too, without a warning

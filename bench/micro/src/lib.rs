@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod contender;
+mod histogram;
 mod timing;
 
 pub use cellgate_bench_documents as documents;
 pub use contender::{Contender, Cut, contenders};
+pub use histogram::Histogram;
 pub use timing::{Figure, bout};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::contender::Contender;
 
 /// A bout's batches are cut into as many slices.
-const SLICES: u32 = 4;
+const SLICES: u32 = 16;
 
 /// What one contender took in a bout.
 #[derive(Clone, Copy, Debug, PartialEq)]

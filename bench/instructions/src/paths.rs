@@ -1,0 +1,132 @@
+//! The hot paths: what every request goes through, and what every start or change of the configuration does.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use cellgate_bench_documents::{KeyAt, Kind, document};
+use cellgate_routing::body::{BodyScanner, Candidate};
+use cellgate_routing::form::{FormQuery, FormScanner};
+use cellgate_routing::json::{JsonQuery, JsonScanner};
+use cellgate_routing::placement::{Placement, Rules};
+use cellgate_routing::{CellId, Config, Duplicates, Opening, Outcome, Router, Tier};
+
+/// The piece in which bodies arrive where they do not arrive whole.
+const PIECE: usize = 1024;
+
+/// A path.
+pub(crate) struct Path {
+    /// In the budget.
+    pub(crate) name: &'static str,
+    /// Makes what it needs, and gives what runs it once: `false` if it did not do what its name says.
+    pub(crate) prepare: fn() -> Box<dyn FnMut() -> bool>,
+}
+
+/// All of them.
+pub(crate) fn all() -> Vec<Path> {
+    let path = |name, prepare| Path { name, prepare };
+    vec![
+        path("scan objects 256 B", || json(Kind::Objects, 256, usize::MAX)),
+        path("scan objects 64 KB", || json(Kind::Objects, 64 << 10, usize::MAX)),
+        path("scan objects 64 KB in pieces of 1 KB", || json(Kind::Objects, 64 << 10, PIECE)),
+        path("scan text 64 KB", || json(Kind::Text, 64 << 10, usize::MAX)),
+        path("scan escaped 64 KB", || json(Kind::Escaped, 64 << 10, usize::MAX)),
+        path("scan form 4 KB", form),
+        path("decide from head and body 256 B", || decide(256)),
+        path("decide from head and body 4 KB", || decide(4 << 10)),
+        path("decide from the head alone", decide_from_head),
+        path("look up 1 key of 100 000", look_up),
+        path("build placement of 10 000 keys", build),
+        path("read a configuration", configure),
+    ]
+}
+
+fn json(kind: Kind, size: usize, piece: usize) -> Box<dyn FnMut() -> bool> {
+    let document = document(kind, size, KeyAt::Last, "acme");
+    let pointer = "/tenant/id".parse().into_iter().collect();
+    let query = Arc::new(JsonQuery::new(pointer, Duplicates::Reject, 64, 256));
+    Box::new(move || {
+        let mut scanner = JsonScanner::new(Arc::clone(&query));
+        let bytes = black_box(document.as_bytes());
+        let scanned = bytes.chunks(piece.min(bytes.len())).try_for_each(|piece| scanner.push(piece));
+        scanned.is_ok() && scanner.finish().is_ok() && matches!(scanner.candidate(0), Candidate::Found("acme"))
+    })
+}
+
+fn form() -> Box<dyn FnMut() -> bool> {
+    let mut body = String::new();
+    for number in 0..4096 / 26 {
+        body += &format!("field-{number:03}=a%20value+{number:03}&");
+    }
+    body += "tenant_id=acme";
+    let query = Arc::new(FormQuery::new(vec!["tenant_id".into()], Duplicates::Reject, 256));
+    Box::new(move || {
+        let mut scanner = FormScanner::new(Arc::clone(&query));
+        let scanned = scanner.push(black_box(body.as_bytes()));
+        scanned.is_ok() && scanner.finish().is_ok() && matches!(scanner.candidate(0), Candidate::Found("acme"))
+    })
+}
+
+/// A configuration of ordinary size.
+const CONFIG: &str = r#"{
+    "version": "7", "routing_header": "x-cell", "cells": ["cell-a", "cell-b", "cell-c"],
+    "key": [{"json": "/tenant/id"}, {"form": "tenant_id"}, {"header": "x-tenant-id"}],
+    "placement": {"exact": {"acme": "cell-b", "globex": "cell-c"}, "default": "cell-a"}
+}"#;
+
+/// The head that most requests have.
+const HEAD: [(&str, &str); 9] = [
+    (":authority", "api.example.com"),
+    (":path", "/api/orders?expand=lines"),
+    (":method", "POST"),
+    (":scheme", "https"),
+    ("user-agent", "a-client/1.0"),
+    ("accept", "*/*"),
+    ("content-type", "application/json"),
+    ("x-request-id", "0d9a4a2e-7f0e-4a5c-8c1e-5a1c1a3f9b11"),
+    ("x-forwarded-proto", "https"),
+];
+
+fn router() -> Option<Router> {
+    Some(Router::new(Config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
+}
+
+fn decide(size: usize) -> Box<dyn FnMut() -> bool> {
+    let Some(router) = router() else { return Box::new(|| false) };
+    let body = document(Kind::Objects, size, KeyAt::Last, "acme");
+    Box::new(move || {
+        let Opening::Read(mut reading) = router.open(black_box(HEAD.as_slice()), false) else { return false };
+        reading.push(black_box(body.as_bytes())).is_ok() && reading.finish().outcome == Outcome::Cell(CellId(1))
+    })
+}
+
+fn decide_from_head() -> Box<dyn FnMut() -> bool> {
+    let Some(router) = router() else { return Box::new(|| false) };
+    let head: Vec<_> = HEAD.into_iter().chain([("x-tenant-id", "globex")]).collect();
+    Box::new(move || {
+        let opening = router.open(black_box(head.as_slice()), true);
+        matches!(opening, Opening::Decided(decision) if decision.outcome == Outcome::Cell(CellId(2)))
+    })
+}
+
+fn keys(count: usize) -> Vec<String> {
+    (0..count).map(|number| format!("tenant-{number:08}")).collect()
+}
+
+fn placement(keys: &[String]) -> Placement {
+    let exact = keys.iter().map(|key| (key.as_str(), CellId(1))).collect();
+    Placement::new(Rules { exact, ..Rules::default() })
+}
+
+fn look_up() -> Box<dyn FnMut() -> bool> {
+    let placement = placement(&keys(100_000));
+    Box::new(move || placement.place(black_box("tenant-00061803")).is_some())
+}
+
+fn build() -> Box<dyn FnMut() -> bool> {
+    let keys = keys(10_000);
+    Box::new(move || placement(black_box(&keys)).place("tenant-00009999").is_some())
+}
+
+fn configure() -> Box<dyn FnMut() -> bool> {
+    Box::new(|| Config::from_json(black_box(CONFIG), "budget.json").is_ok())
+}

@@ -1,0 +1,98 @@
+//! An Envoy with a module of `bench/filters`, and nothing behind it: whatever a request's cell is, Envoy answers 200 and
+//! the cell's name by itself.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use cellgate_tests::artifacts;
+use cellgate_tests::cell::Cell;
+use cellgate_tests::client::{Http1, Request};
+use cellgate_tests::envoy::Envoy;
+use cellgate_tests::options::{Chain, Options};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const ROUTES: &str =
+    "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
+
+/// The parts. Dropping it ends them.
+#[derive(Debug)]
+pub(crate) struct Vm {
+    envoy: Envoy,
+    _cells: Vec<Cell>,
+    _directory: TempDir,
+}
+
+impl Vm {
+    /// Starts it with a module that is a file below `target/wasm32-unknown-unknown`.
+    ///
+    /// # Errors
+    /// When the module or Envoy is missing or does not start.
+    pub(crate) async fn start(module: &str) -> Result<Self> {
+        let path = artifacts::checkout().join("target/wasm32-unknown-unknown").join(module);
+        if !path.is_file() {
+            bail!("{} is not there: run `make bench`, which builds it", path.display());
+        }
+        let directory = tempfile::Builder::new().prefix("cellgate-micro-").tempdir()?;
+        let mut cells = Vec::new();
+        for name in ["cell-a", "cell-b", "cell-c"] {
+            cells.push(Cell::start(name).await?);
+        }
+        let mut options = Options::default().chain(Chain::Filter).module(path).adjust(answer_at_once);
+        let envoy = start(&mut options, &cells, directory.path()).await.with_context(|| module.to_owned())?;
+        Ok(Self { envoy, _cells: cells, _directory: directory })
+    }
+
+    /// Where clients connect.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.envoy.address()
+    }
+
+    /// What the module itself answers to a GET.
+    ///
+    /// # Errors
+    /// When that is not JSON with status 200.
+    pub(crate) async fn ask(&self, path: &str) -> Result<Value> {
+        let response = Http1::connect(self.address()).await?.send(&Request::get(path)).await?;
+        if !response.status.is_success() {
+            bail!("the module answered {} to {path}", response.status);
+        }
+        Ok(response.json())
+    }
+}
+
+async fn start(options: &mut Options, cells: &[Cell], directory: &Path) -> Result<Envoy> {
+    Envoy::start(options, cells, None, directory).await
+}
+
+fn answer_at_once(bootstrap: &mut Value) {
+    let routes = bootstrap.pointer_mut(ROUTES).and_then(Value::as_array_mut);
+    for route in routes.into_iter().flatten() {
+        let cell = route.pointer("/match/headers/0/string_match/exact").cloned();
+        if let (Some(cell), Some(route)) = (cell, route.as_object_mut()) {
+            route.remove("route");
+            route.insert("direct_response".to_owned(), json!({"status": 200, "body": {"inline_string": cell}}));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_routes_to_cells_are_answered() {
+        let to_cell = json!({"match": {"headers": [{"string_match": {"exact": "cell-b"}}]}, "route": {}});
+        let refusal = json!({"match": {"prefix": "/"}, "direct_response": {"status": 421}});
+        let host = json!({"routes": [to_cell, refusal]});
+        let manager = json!({"route_config": {"virtual_hosts": [host]}});
+        let listener = json!({"filter_chains": [{"filters": [{"typed_config": manager}]}]});
+        let mut bootstrap = json!({"static_resources": {"listeners": [listener]}});
+        answer_at_once(&mut bootstrap);
+        let routes = bootstrap.pointer(ROUTES).unwrap();
+        assert_eq!(routes[0]["direct_response"], json!({"status": 200, "body": {"inline_string": "cell-b"}}));
+        assert_eq!(routes[0].get("route"), None);
+        assert_eq!(routes[1]["direct_response"]["status"], 421);
+    }
+}
