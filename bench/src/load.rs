@@ -155,12 +155,6 @@ impl Answer {
         self.status
     }
 
-    /// The cell that says it received the request; `None` if it was no cell that answered.
-    pub(crate) fn cell(&self) -> Option<String> {
-        let seen: Value = serde_json::from_slice(&self.body).ok()?;
-        Some(seen.get("cell")?.as_str()?.to_owned())
-    }
-
     /// Status and body, in one line.
     pub(crate) fn summary(&self) -> String {
         let text: String = String::from_utf8_lossy(&self.body).chars().take(300).collect();

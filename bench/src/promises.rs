@@ -4,6 +4,8 @@
 //! on which side of the goal the ratio's median lies. So what noise must not exceed is the distance from the goal, and
 //! not the distance from 1: that two things cost the same can be measured as well as that they do not.
 
+use std::fmt;
+
 use crate::cases::{Case, SIZES};
 use crate::documents::{self, KeyAt};
 use crate::goals::Goal;
@@ -34,6 +36,21 @@ pub(crate) struct Unclear {
     pub(crate) goal: Goal,
     /// How many rounds more will probably tell, if they are like those before.
     pub(crate) more: usize,
+}
+
+impl Unclear {
+    /// What the measurements do not answer: `A over B is at most 1.05`, with what they say.
+    pub(crate) fn question(&self) -> String {
+        let Goal { name, value, goal, at_most } = &self.goal;
+        let side = if *at_most { "at most" } else { "at least" };
+        format!("{name}: {:.3} ({:.3} to {:.3}) is {side} {goal}", value.median, value.min, value.max)
+    }
+}
+
+impl fmt::Display for Unclear {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}; about {} more rounds would tell", self.question(), self.more)
+    }
 }
 
 /// All promises.

@@ -82,8 +82,6 @@ pub(crate) enum Service {
 pub(crate) enum Cannot {
     /// The client gets this status instead. The benchmark sends one request and checks it.
     Status(u16),
-    /// The request reaches a cell that is not the tenant's. The benchmark sends one for each tenant and checks it.
-    WrongCell,
     /// The comparison would say nothing, for this reason. Nothing is sent, and the tables have no figure.
     Pointless(&'static str),
 }
@@ -116,7 +114,6 @@ impl Cannot {
     pub(crate) fn label(self) -> String {
         match self {
             Self::Status(status) => status.to_string(),
-            Self::WrongCell => "wrong cell".to_owned(),
             Self::Pointless(_) => String::new(),
         }
     }
