@@ -13,10 +13,12 @@ mod goals;
 mod load;
 mod machine;
 mod measure;
+mod micro;
 mod naive_service;
 mod noop_service;
 mod peers;
 mod plan;
+mod plot;
 mod procfs;
 mod promises;
 mod regression;
@@ -46,6 +48,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Mode {
+    /// Measures Cellgate's pieces alone: scans, decisions, placement.
+    Micro(run::Options),
     /// Sends mixed traffic for a long time, while the configuration changes: does anything go wrong, or grow?
     Soak {
         /// For how long. Memory is judged from 20 on.
@@ -65,6 +69,7 @@ async fn main() -> ExitCode {
         Some(Mode::Soak { minutes }) => unless_interrupted(soak::run(minutes)).await,
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
+        Some(Mode::Micro(options)) => unless_interrupted(run::pieces(&options)).await,
         None => unless_interrupted(run::bench(&arguments.options)).await,
     };
     outcome.unwrap_or_else(|error| {

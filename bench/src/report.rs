@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::goals::Goal;
 use crate::machine::Facts;
 use crate::measure::{Effort, Outcome, Row};
+use crate::micro::Part;
 use crate::stats::Spread;
 use crate::summary::Summary;
 use crate::variants::Variant;
@@ -22,6 +23,8 @@ pub(crate) struct Report<'a> {
     pub(crate) rows: &'a [Row],
     /// What was promised, and what came of it.
     pub(crate) goals: Vec<Goal>,
+    /// What is not about requests.
+    pub(crate) parts: &'a [Part],
 }
 
 impl Report<'_> {
@@ -44,7 +47,12 @@ impl Report<'_> {
         for of_case in self.cases() {
             details(&mut text, of_case);
         }
-        text
+        text + &self.parts_markdown()
+    }
+
+    /// The tables that are not about requests.
+    pub(crate) fn parts_markdown(&self) -> String {
+        self.parts.iter().map(|part| part.markdown.as_str()).collect()
     }
 
     /// The goals alone.
@@ -77,6 +85,7 @@ impl Report<'_> {
             "batch_ms": self.effort.batch.as_millis() as u64,
             "goals": self.goals.iter().map(goal_json).collect::<Vec<_>>(),
             "rows": rows.collect::<Vec<_>>(),
+            "parts": self.parts.iter().map(|part| (part.name.to_owned(), part.json.clone())).collect::<serde_json::Map<_, _>>(),
         })
     }
 
@@ -90,7 +99,10 @@ impl Report<'_> {
         for variant in variants_of(&cases) {
             let figures = cases.iter().map(|rows| rows.iter().find(|row| row.variant.name == variant.name));
             let figures = figures.zip(&cases).map(|(row, rows)| overview_cell(row, rows.first()));
-            line(text, &format!("| {} | {} |", variant.heading(), figures.collect::<Vec<_>>().join(" | ")));
+            let figures: Vec<String> = figures.collect();
+            if figures.iter().any(|figure| !figure.is_empty()) {
+                line(text, &format!("| {} | {} |", variant.heading(), figures.join(" | ")));
+            }
         }
     }
 

@@ -12,7 +12,9 @@ use clap::builder::FalseyValueParser;
 use crate::goals::Goal;
 use crate::machine;
 use crate::measure::{Effort, Row, Session};
+use crate::micro::{self, Part};
 use crate::plan::Plan;
+use crate::plot;
 use crate::promises::{self, Promise, Unclear};
 use crate::report::Report;
 use crate::stage::Stage;
@@ -29,6 +31,13 @@ pub(crate) struct Options {
     /// Only these variants, beside Envoy alone. May be given more than once.
     #[arg(long)]
     variant: Vec<String>,
+}
+
+impl Options {
+    /// Whether only a part of the comparison is asked for.
+    fn picks(&self) -> bool {
+        !self.case.is_empty() || !self.variant.is_empty()
+    }
 }
 
 /// Measures, and writes the report if there is something to report.
@@ -49,22 +58,37 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     };
     drop(stage);
     facts.push(("load average after", machine::load_average()));
-    let unclear: Vec<String> = promises::unclear(&rows).iter().map(|(_, unclear)| say(unclear)).collect();
+    let unclear = promises::unclear(&rows);
     if !unclear.is_empty() {
-        return Ok(refuse(&unclear));
+        let hidden = |(_, unclear): &(Promise, Unclear)| format!("noise hides whether {unclear}");
+        return Ok(refuse(&unclear.iter().map(hidden).collect::<Vec<_>>()));
     }
-    let report = Report { facts, effort, rows: &rows, goals: goals(&rows, options).await? };
+    let parts = if options.picks() { Vec::new() } else { micro::measure(options.quick).await? };
+    let report = Report { facts, effort, rows: &rows, goals: goals(&rows, &parts), parts: &parts };
     std::fs::write(directory.join("report.md"), report.markdown())?;
     std::fs::write(directory.join("report.json"), serde_json::to_string_pretty(&report.json())?)?;
+    plot::write(&rows, &directory)?;
     println!("{}\n{}", report.markdown(), report.verdict());
     Ok(ExitCode::SUCCESS)
 }
 
 /// The goals of every part. A part that has goals adds them here.
-#[expect(clippy::unused_async, reason = "other parts measure first")]
-async fn goals(rows: &[Row], _options: &Options) -> Result<Vec<Goal>> {
-    let goals = promises::goals(rows);
-    Ok(goals)
+fn goals(rows: &[Row], parts: &[Part]) -> Vec<Goal> {
+    let mut goals = promises::goals(rows);
+    goals.extend(parts.iter().flat_map(|part| part.goals.clone()));
+    goals
+}
+
+/// Measures Cellgate's pieces alone, and prints what a whole run would say about them.
+///
+/// # Errors
+/// When a module is missing, or something did not do what its name says.
+pub(crate) async fn pieces(options: &Options) -> Result<ExitCode> {
+    let parts = micro::measure(options.quick).await?;
+    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
+    let report = Report { facts: machine::facts()?, effort, rows: &[], goals: goals(&[], &parts), parts: &parts };
+    println!("{}{}\n{}", report.goals_table(), report.parts_markdown(), report.verdict());
+    Ok(ExitCode::SUCCESS)
 }
 
 /// All rounds, and more of those that noise has left open, while there is patience.
@@ -73,12 +97,15 @@ async fn measure(stage: &mut Stage, plan: &Plan, effort: Effort) -> Result<Vec<R
     session.rounds().await?;
     let start = Instant::now();
     loop {
-        let unclear: Vec<Promise> = promises::unclear(session.rows()).into_iter().map(|(promise, _)| promise).collect();
+        let unclear = promises::unclear(session.rows());
         if unclear.is_empty() || start.elapsed() > effort.patience {
             return Ok(session.into_rows());
         }
-        eprintln!("{} comparisons are not clear yet", unclear.len());
-        session.one_more(&|row| unclear.iter().any(|promise| promise.needs(&row.case, row.variant))).await?;
+        eprintln!("one more round, because noise still hides whether");
+        for (_, unclear) in &unclear {
+            eprintln!("  {}", unclear.question());
+        }
+        session.one_more(&|row| unclear.iter().any(|(promise, _)| promise.needs(&row.case, row.variant))).await?;
     }
 }
 
@@ -97,13 +124,4 @@ fn refuse(reasons: &[String]) -> ExitCode {
         eprintln!("  {reason}");
     }
     ExitCode::FAILURE
-}
-
-fn say(Unclear { goal, more }: &Unclear) -> String {
-    let value = goal.value;
-    let sign = if goal.at_most { "at most" } else { "at least" };
-    format!(
-        "noise hides whether it is {sign} {}: {}, {:.3} ({:.3} to {:.3}); about {more} more rounds would tell",
-        goal.goal, goal.name, value.median, value.min, value.max
-    )
 }

@@ -27,7 +27,7 @@ fn report(rows: &[Row]) -> Report<'_> {
         Goal::at_most("cost", Spread { median: 1.2, min: 1.1, max: 1.3 }, 1.25),
         Goal::at_least("gain, MB", Spread::one(12.0), 20.0),
     ];
-    Report { facts: vec![("CPU", "fast".to_owned())], effort: Effort::QUICK, rows, goals }
+    Report { facts: vec![("CPU", "fast".to_owned())], effort: Effort::QUICK, rows, goals, parts: &[] }
 }
 
 #[test]
