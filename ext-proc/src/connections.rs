@@ -31,8 +31,11 @@ use crate::workers::Workers;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A connection on which nothing is said for this long after it was opened is none of Envoy's.
-const SILENCE: Duration = Duration::from_secs(10);
+/// What an HTTP/2 client says first, of itself (RFC 9113, section 3.4): so many bytes.
+const PREFACE: usize = 24;
+
+/// How often it is looked whether the rest of a preface has come. They come together but for a client that plays.
+const DRIBBLE: Duration = Duration::from_millis(100);
 
 /// Requests that a peer may cancel before we have accepted them. Envoy carries the requests of many clients on one
 /// connection, so h2's default (20) would let one client's cancellations end it, and every request on it.
@@ -54,6 +57,15 @@ pub struct Services {
     pub health: HealthServer<HealthService>,
 }
 
+/// What a peer may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Streams on one connection at a time.
+    pub max_streams: u32,
+    /// A connection on which nobody has begun to speak HTTP/2 for this long is closed.
+    pub silence: Duration,
+}
+
 /// Accepts connections and has them served, until `stop` turns true; then until the last one is closed.
 ///
 /// # Errors
@@ -61,13 +73,13 @@ pub struct Services {
 pub async fn serve(
     listener: TcpListener,
     services: Services,
-    max_streams: u32,
+    limits: Limits,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut stopped = pin!(told(stop.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let workers =
-        Workers::start(threads, move |connection| connected(connection, services.clone(), max_streams, stop.clone()))?;
+        Workers::start(threads, move |connection| connected(connection, services.clone(), limits, stop.clone()))?;
     let mut incoming = Incoming::new(listener);
     loop {
         let connection = tokio::select! {
@@ -87,11 +99,11 @@ pub async fn serve(
 }
 
 /// Serves one connection to its end.
-async fn connected(connection: TcpStream, services: Services, max_streams: u32, stop: watch::Receiver<bool>) {
+async fn connected(connection: TcpStream, services: Services, limits: Limits, stop: watch::Receiver<bool>) {
     let mut stopped = pin!(told(stop));
     tokio::select! {
-        spoken = tokio::time::timeout(SILENCE, connection.readable()) => {
-            if !matches!(spoken, Ok(Ok(()))) {
+        spoken = tokio::time::timeout(limits.silence, speaks(&connection)) => {
+            if !spoken.unwrap_or(false) {
                 return;
             }
         }
@@ -105,7 +117,7 @@ async fn connected(connection: TcpStream, services: Services, max_streams: u32, 
         .max_local_error_reset_streams(MAX_RESETS)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(max_streams)
+        .max_concurrent_streams(limits.max_streams)
         .keep_alive_interval(KEEPALIVE_INTERVAL)
         .keep_alive_timeout(KEEPALIVE_TIMEOUT);
     let mut served = pin!(builder.serve_connection(TokioIo::new(connection), services));
@@ -122,6 +134,18 @@ async fn connected(connection: TcpStream, services: Services, max_streams: u32, 
                 stopping = true;
                 served.as_mut().graceful_shutdown();
             }
+        }
+    }
+}
+
+/// Waits for a whole preface, of whatever bytes. False if none can come any more.
+async fn speaks(connection: &TcpStream) -> bool {
+    let mut preface = [0; PREFACE];
+    loop {
+        match connection.peek(&mut preface).await {
+            Ok(PREFACE) => return true,
+            Ok(0) | Err(_) => return false,
+            Ok(_) => tokio::time::sleep(DRIBBLE).await,
         }
     }
 }

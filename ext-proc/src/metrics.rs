@@ -1,8 +1,9 @@
 //! Prometheus metrics. Every label has a small, closed set of values.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use cellgate_routing::Decision;
+use cellgate_routing::{Decision, Outcome, Reason};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
@@ -12,11 +13,16 @@ use crate::build;
 /// Content-Type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
+/// Kinds of [`Outcome`].
+const OUTCOMES: usize = 4;
+
 /// Everything that is counted. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
+    /// The counters of `decisions` that have been needed, so that none is looked up twice.
+    decided: Arc<[OnceLock<IntCounter>]>,
     conflicts: IntCounterVec,
     violations: IntCounter,
     decision_seconds: Histogram,
@@ -44,6 +50,7 @@ impl Metrics {
         );
         let metrics = Self {
             registry: Registry::new(),
+            decided: std::iter::repeat_with(OnceLock::new).take(OUTCOMES * Reason::ALL.len()).collect(),
             decisions: counters("cellgate_decisions_total", "Requests decided.", &["tier", "outcome", "reason"])?,
             conflicts: counters(
                 "cellgate_conflicts_total",
@@ -87,8 +94,14 @@ impl Metrics {
 
     /// A request was decided, so long after its first message.
     pub fn decided(&self, decision: Decision, after: Duration) {
-        let labels = ["service", decision.outcome.label(), decision.reason.label()];
-        self.decisions.with_label_values(&labels).inc();
+        let counter = || {
+            let labels = ["service", decision.outcome.label(), decision.reason.label()];
+            self.decisions.with_label_values(&labels)
+        };
+        match self.decided.get(place(decision)) {
+            Some(known) => known.get_or_init(counter).inc(),
+            None => counter().inc(),
+        }
         self.decision_seconds.observe(after.as_secs_f64());
     }
 
@@ -151,6 +164,45 @@ impl Drop for OpenStream {
     }
 }
 
+/// A number of its own for each outcome and reason.
+fn place(decision: Decision) -> usize {
+    let outcome = match decision.outcome {
+        Outcome::Cell(_) => 0,
+        Outcome::Reject(_) => 1,
+        Outcome::Defer => 2,
+        Outcome::Pass => 3,
+    };
+    decision.reason as usize * OUTCOMES + outcome
+}
+
 fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
     IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use cellgate_routing::CellId;
+
+    use super::*;
+
+    #[test]
+    fn every_outcome_and_reason_has_a_counter_of_its_own() {
+        let metrics = Metrics::new().unwrap();
+        let outcomes = [Outcome::Cell(CellId(0)), Outcome::Reject(400), Outcome::Defer, Outcome::Pass];
+        let mut places = BTreeSet::new();
+        for reason in Reason::ALL {
+            for outcome in outcomes {
+                let decision = Decision { outcome, reason: *reason };
+                assert!(places.insert(place(decision)) && place(decision) < metrics.decided.len());
+                metrics.decided(decision, Duration::ZERO);
+                metrics.decided(decision, Duration::ZERO);
+            }
+        }
+        let text = String::from_utf8(metrics.render(0).unwrap()).unwrap();
+        let counted = text.lines().filter(|line| line.starts_with("cellgate_decisions_total{")).collect::<Vec<_>>();
+        assert_eq!(counted.len(), places.len());
+        assert!(counted.iter().all(|line| line.ends_with(" 2")), "{counted:?}");
+    }
 }

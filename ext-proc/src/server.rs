@@ -17,7 +17,7 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::admin::{self, Admin, Ready};
 use crate::budget::Budget;
 use crate::config_file::{LoadError, Store};
-use crate::connections::{self, Services};
+use crate::connections::{self, Limits, Services};
 use crate::metrics::Metrics;
 use crate::process::service::{self, Processor};
 
@@ -48,6 +48,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Streams, that is requests, on one connection at a time.
     pub max_streams: u32,
+    /// A connection on which nobody has begun to speak HTTP/2 for this long is closed.
+    pub silence: Duration,
 }
 
 /// Why it does not run, or not any longer.
@@ -102,7 +104,8 @@ pub async fn serve(
     let supervising = tokio::spawn(processor.clone().supervise());
     let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()));
     let services = Services { processor, health: health_service };
-    let mut grpc = tokio::spawn(connections::serve(grpc, services, settings.max_streams, grpc_stopped));
+    let limits = Limits { max_streams: settings.max_streams, silence: settings.silence };
+    let mut grpc = tokio::spawn(connections::serve(grpc, services, limits, grpc_stopped));
     let routes =
         admin::routes(Admin { store: Arc::clone(&store), metrics: metrics.clone(), budget, ready: ready.clone() });
     let admin = tokio::spawn(axum::serve(admin, routes).into_future());

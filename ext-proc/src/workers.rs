@@ -134,3 +134,55 @@ async fn counting(open: Open, served: impl Future<Output = ()>) {
     served.await;
     drop(open);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Opens a connection to threads that say who they are and then wait for the end. Gives what was said.
+    async fn open(listener: &TcpListener, workers: &Workers) -> (TcpStream, String) {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        workers.give(listener.accept().await.unwrap().0).unwrap();
+        let mut name = [0; 8];
+        client.read_exact(&mut name).await.unwrap();
+        (client, String::from_utf8(name.to_vec()).unwrap())
+    }
+
+    async fn name_itself(mut connection: TcpStream) {
+        let name = thread::current().name().unwrap_or_default().to_owned();
+        connection.write_all(name.as_bytes()).await.unwrap();
+        let _ended = connection.read(&mut [0]).await;
+    }
+
+    #[tokio::test]
+    async fn connections_are_spread_and_waited_for() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let workers = Workers::start(3, name_itself).unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(open(&listener, &workers).await);
+        }
+        let names: BTreeSet<_> = clients.iter().map(|(_, name)| name.as_str()).collect();
+        assert_eq!(names, ["worker-0", "worker-1", "worker-2"].into());
+        let mut finished = std::pin::pin!(workers.finish());
+        let waits = tokio::select! { biased; () = &mut finished => false, () = std::future::ready(()) => true };
+        assert!(waits);
+        drop(clients);
+        finished.await;
+    }
+
+    #[tokio::test]
+    async fn what_is_left_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let workers = Workers::start(1, name_itself).unwrap();
+        let (mut client, _) = open(&listener, &workers).await;
+        drop(workers);
+        // An end or an error: closed.
+        let _end = client.read_to_end(&mut Vec::new()).await;
+    }
+}

@@ -1,6 +1,7 @@
 //! `cellgate serve`: from options to a running server, and from signals to its end.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,6 +11,9 @@ use super::{Exit, Failure, ServeArgs};
 use crate::config_file::LoadError;
 use crate::logging;
 use crate::server::{self, ServeError, Settings};
+
+/// Envoy speaks as soon as it is connected. Who does not holds a file descriptor for nothing.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Runs the service until SIGTERM or SIGINT, and drains it. A second one ends the drain.
 ///
@@ -42,6 +46,7 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         max_held_bytes: args.max_held_bytes,
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
+        silence: SILENCE,
     };
     server::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {

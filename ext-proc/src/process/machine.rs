@@ -203,11 +203,8 @@ impl Machine {
             State::Holding { mut search, remove, held } => {
                 self.inspected += search.push(&self.router, &part);
                 match search {
-                    Search::Reading(_) => self.keep(search, remove, held, part, replies),
-                    Search::Settled(decision, guard) => {
-                        self.let_go(decision, Some(guard), remove, held, part, false, replies);
-                    }
                     Search::Decided(decision) => self.let_go(decision, None, remove, held, part, false, replies),
+                    search => self.keep(search, remove, held, part, replies),
                 }
             }
             State::Guarded(guard) => self.watch(guard, part, false, replies),
@@ -267,9 +264,14 @@ impl Machine {
         if self.hold.grow(held.cost(&bytes)) {
             held.push(bytes);
             self.state = State::Holding { search, remove, held };
-        } else {
-            self.let_go(self.router.answer(Reason::Overloaded), None, remove, held, bytes, false, replies);
+            return;
         }
+        let (decision, guard) = match search {
+            // What has its key needs no room.
+            Search::Settled(decision, guard) => (decision, Some(guard)),
+            Search::Reading(_) | Search::Decided(_) => (self.router.answer(Reason::Overloaded), None),
+        };
+        self.let_go(decision, guard, remove, held, bytes, false, replies);
     }
 
     /// Decided: what was held goes back, and the newest bytes behind it, unless the client is answered instead.

@@ -17,6 +17,9 @@ use crate::process::writer::Writer;
 /// Pieces of body below this many bytes are copied into one frame with what stands before them.
 const SMALL: usize = 2 * 1024;
 
+/// Pieces that wait for more, at most: each costs more than it holds if it holds little.
+const MANY: usize = 64;
+
 /// How often in a deadline it is looked for streams that do not move.
 const LOOKS: u32 = 8;
 
@@ -83,7 +86,7 @@ impl Outbox {
     /// Whether so much waits that nothing more should be read.
     pub(super) fn is_full(&self) -> bool {
         let queue = self.queue();
-        !queue.frames.is_empty() || queue.small.len() + queue.open_bytes >= PIECE
+        !queue.frames.is_empty() || queue.small.len() + queue.open_bytes >= PIECE || queue.open.len() >= MANY
     }
 
     /// The next frame. With `all`, nothing is kept back in the hope of more.

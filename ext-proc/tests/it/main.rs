@@ -17,4 +17,5 @@ mod reload;
 mod render;
 mod resets;
 mod serve;
+mod silence;
 mod support;

@@ -55,6 +55,7 @@ impl Service {
             max_held_bytes: 64 << 20,
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
+            silence: PATIENCE,
         };
         change(&mut settings);
         let (grpc, admin) =
