@@ -6,6 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 use cellgate_tests::artifacts;
 
+use crate::peers;
 use crate::stage::bench_module;
 
 /// Names and values, for people.
@@ -27,7 +28,7 @@ pub(crate) fn basics() -> Result<Facts> {
     ])
 }
 
-/// [`basics`], and the sizes of the modules that the benchmark compares it with.
+/// [`basics`], and the modules and programs that the benchmark compares it with.
 ///
 /// # Errors
 /// When a part that the benchmark needs is not there.
@@ -36,7 +37,9 @@ pub(crate) fn facts() -> Result<Facts> {
     facts.extend([
         ("no-op module", size(&bench_module("cellgate_bench_noop.wasm")?)?),
         ("copying module", size(&bench_module("cellgate_bench_copy.wasm")?)?),
+        ("naive module", size(&bench_module("cellgate_bench_naive.wasm")?)?),
     ]);
+    facts.extend(peers::programs().into_iter().map(|(name, program, option)| (name, run(&program, &[option]))));
     Ok(facts)
 }
 

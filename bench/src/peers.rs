@@ -3,6 +3,8 @@
 //! Each is as good as we could make it, and each file says what it gets wrong all the same. The filter and the service
 //! that everybody writes first are in `bench/filters/naive` and [`crate::naive_service`].
 
+use std::path::PathBuf;
+
 use cellgate_tests::options::{BodyMode, Chain, sample_config};
 
 use crate::cases::{Case, NamedBy};
@@ -66,6 +68,13 @@ pub(crate) const ALL: &[Variant] = &[
         ..SERVICE
     },
 ];
+
+/// What of others is installed here: its name, the program, and the option that makes it tell its version.
+pub(crate) fn programs() -> Vec<(&'static str, PathBuf, &'static str)> {
+    let haproxy = haproxy::installed().map(|program| ("HAProxy", program, "-v"));
+    let go = go_router::command().map(|_| ("Go", PathBuf::from("go"), "version"));
+    haproxy.into_iter().chain(go).collect()
+}
 
 /// All peers decide by the body.
 const PEER: Variant = Variant { named_by: NamedBy::Body, ..Variant::PLAIN };

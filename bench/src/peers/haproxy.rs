@@ -56,7 +56,8 @@ pub(crate) fn can(case: &Case) -> Result<(), Cannot> {
     if is_seen { Ok(()) } else { Err(Cannot::Status(421)) }
 }
 
-fn installed() -> Option<PathBuf> {
+/// The program on `PATH`, if there is one.
+pub(crate) fn installed() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join("haproxy")).find(|program| program.is_file())
 }
