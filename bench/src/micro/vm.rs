@@ -2,7 +2,6 @@
 //! the cell's name by itself.
 
 use std::net::SocketAddr;
-use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use cellgate_tests::artifacts;
@@ -12,6 +11,8 @@ use cellgate_tests::envoy::Envoy;
 use cellgate_tests::options::{Chain, Options};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::cases::BUFFER_LIMIT;
 
 const ROUTES: &str =
     "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
@@ -39,8 +40,10 @@ impl Vm {
         for name in ["cell-a", "cell-b", "cell-c"] {
             cells.push(Cell::start(name).await?);
         }
-        let mut options = Options::default().chain(Chain::Filter).module(path).adjust(answer_at_once);
-        let envoy = start(&mut options, &cells, directory.path()).await.with_context(|| module.to_owned())?;
+        let mut options = Options::default().chain(Chain::Filter).module(path).buffer_limit(BUFFER_LIMIT);
+        options = options.adjust(answer_at_once);
+        let started = Envoy::start(&mut options, &cells, None, directory.path()).await;
+        let envoy = started.with_context(|| module.to_owned())?;
         Ok(Self { envoy, _cells: cells, _directory: directory })
     }
 
@@ -60,10 +63,6 @@ impl Vm {
         }
         Ok(response.json())
     }
-}
-
-async fn start(options: &mut Options, cells: &[Cell], directory: &Path) -> Result<Envoy> {
-    Envoy::start(options, cells, None, directory).await
 }
 
 fn answer_at_once(bootstrap: &mut Value) {
