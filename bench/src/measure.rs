@@ -22,11 +22,19 @@ use crate::variants::{Cannot, Variant};
 pub(crate) struct Effort {
     /// Batches of each case and variant.
     pub(crate) rounds: usize,
+    /// How long they may take. A busy machine gets fewer of them, but never fewer than [`LEAST_ROUNDS`].
+    pub(crate) limit: Duration,
     /// The CPU time of the proxy and its service in each batch.
     pub(crate) batch: Duration,
     /// How long further rounds may go on for comparisons that noise leaves open.
     pub(crate) patience: Duration,
 }
+
+/// Eight are the fewest of which [`crate::stats::interval`] ignores one at each end.
+const LEAST_ROUNDS: usize = 8;
+
+/// A batch's CPU time: much more than a process switch costs, and short enough for many rounds.
+const BATCH: Duration = Duration::from_millis(60);
 
 /// One case through one variant.
 #[derive(Debug)]
@@ -72,10 +80,10 @@ pub(crate) struct Session<'a> {
 impl Effort {
     /// For the goals alone.
     pub(crate) const QUICK: Self =
-        Self { rounds: 16, batch: Duration::from_millis(60), patience: Duration::from_secs(45) };
+        Self { rounds: 16, limit: Duration::from_secs(150), batch: BATCH, patience: Duration::from_secs(45) };
     /// For figures to quote.
     pub(crate) const FULL: Self =
-        Self { rounds: 11, batch: Duration::from_millis(60), patience: Duration::from_secs(240) };
+        Self { rounds: 11, limit: Duration::from_secs(16 * 60), batch: BATCH, patience: Duration::from_secs(4 * 60) };
 }
 
 impl Batch {
@@ -142,8 +150,13 @@ impl<'a> Session<'a> {
     /// # Errors
     /// At the first request that comes to another end than it should.
     pub(crate) async fn rounds(&mut self) -> Result<()> {
-        let rounds = self.effort.rounds;
+        let Effort { rounds, limit, .. } = self.effort;
+        let start = Instant::now();
         for round in 0..rounds {
+            if round >= LEAST_ROUNDS && start.elapsed() > limit {
+                eprintln!("the machine is busy: no more than {round} rounds");
+                return Ok(());
+            }
             eprintln!("round {} of {rounds}, about {} left", round + 1, minutes(left(&self.rows, rounds - round)));
             self.round(round, &|_| true).await?;
         }

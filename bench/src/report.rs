@@ -34,8 +34,8 @@ impl Report<'_> {
         for (name, value) in &self.facts {
             line(&mut text, &format!("- {name}: {value}"));
         }
-        let Effort { rounds, batch, .. } = self.effort;
-        line(&mut text, &format!("- {rounds} rounds, batches of {} ms of CPU time", batch.as_millis()));
+        let batch = self.effort.batch.as_millis();
+        line(&mut text, &format!("- {} rounds or more, batches of {batch} ms of CPU time", self.rounds()));
         text.push_str("\n## Goals\n\n");
         text.push_str(&self.goals_table());
         text.push_str(
@@ -81,7 +81,7 @@ impl Report<'_> {
         json!({
             "unit": "microseconds of CPU time per request",
             "facts": facts,
-            "rounds": self.effort.rounds,
+            "rounds": self.rounds(),
             "batch_ms": self.effort.batch.as_millis() as u64,
             "goals": self.goals.iter().map(goal_json).collect::<Vec<_>>(),
             "rows": rows.collect::<Vec<_>>(),
@@ -104,6 +104,11 @@ impl Report<'_> {
                 line(text, &format!("| {} | {} |", variant.heading(), figures.join(" | ")));
             }
         }
+    }
+
+    /// How many every measured row has.
+    fn rounds(&self) -> usize {
+        self.rows.iter().map(|row| row.batches().len()).filter(|batches| *batches > 0).min().unwrap_or(0)
     }
 
     fn cases(&self) -> impl Iterator<Item = &[Row]> {
