@@ -13,6 +13,7 @@ mod goals;
 mod load;
 mod machine;
 mod measure;
+mod memory;
 mod micro;
 mod naive_service;
 mod noop_service;
@@ -24,6 +25,7 @@ mod promises;
 mod regression;
 mod report;
 mod run;
+mod scale;
 mod soak;
 mod stage;
 mod stats;
@@ -56,6 +58,8 @@ enum Mode {
         #[arg(long, env = "MINUTES", default_value = "30")]
         minutes: f64,
     },
+    /// Measures how cost grows with tenants, cells, rules, bodies, connections, workers and replicas.
+    Scale,
     /// Serves an ext-proc service that does nothing. The benchmark starts this by itself.
     NoopService,
     /// Serves the ext-proc service that everybody writes first. The benchmark starts this by itself.
@@ -67,6 +71,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mode {
         Some(Mode::Soak { minutes }) => unless_interrupted(soak::run(minutes)).await,
+        Some(Mode::Scale) => unless_interrupted(scale::run()).await,
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::Micro(options)) => unless_interrupted(run::pieces(&options)).await,

@@ -12,6 +12,7 @@ use clap::builder::FalseyValueParser;
 use crate::goals::Goal;
 use crate::machine;
 use crate::measure::{Effort, Row, Session};
+use crate::memory;
 use crate::micro::{self, Part};
 use crate::plan::Plan;
 use crate::plot;
@@ -63,7 +64,11 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
         let hidden = |(_, unclear): &(Promise, Unclear)| format!("noise hides whether {unclear}");
         return Ok(refuse(&unclear.iter().map(hidden).collect::<Vec<_>>()));
     }
-    let parts = if options.picks() { Vec::new() } else { micro::measure(options.quick).await? };
+    let mut parts = Vec::new();
+    if !options.picks() {
+        parts = micro::measure(options.quick).await?;
+        parts.push(memory::part(options.quick).await?);
+    }
     let report = Report { facts, effort, rows: &rows, goals: goals(&rows, &parts), parts: &parts };
     std::fs::write(directory.join("report.md"), report.markdown())?;
     std::fs::write(directory.join("report.json"), serde_json::to_string_pretty(&report.json())?)?;
