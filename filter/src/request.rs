@@ -21,7 +21,10 @@ mod watch;
 use std::ops::Range;
 use std::rc::Rc;
 
-use cellgate_routing::{CellId, Decision, Opening, Outcome, PROBLEM_CONTENT_TYPE, Reading, Reason, headers, problem};
+use cellgate_routing::{
+    CellId, Decision, Opening, Outcome, PROBLEM_CONTENT_TYPE, Reading, Reason, grpc_message, headers, is_grpc_call,
+    problem,
+};
 
 use crate::defer::Mode;
 use crate::host::{Host, Unreleased};
@@ -51,6 +54,8 @@ pub struct Request<H: Host> {
     plugin: Rc<Plugin<H>>,
     state: State,
     inspected: u64,
+    /// A refusal is told in gRPC's form.
+    is_grpc: bool,
 }
 
 #[derive(Debug)]
@@ -75,7 +80,7 @@ impl<H: Host> Request<H> {
     /// A request whose headers Envoy is about to show.
     #[must_use]
     pub fn new(plugin: Rc<Plugin<H>>) -> Self {
-        Self { plugin, state: State::New(Unreleased::at_headers()), inspected: 0 }
+        Self { plugin, state: State::New(Unreleased::at_headers()), inspected: 0, is_grpc: false }
     }
 
     /// The headers are complete. `end_of_stream`: nothing follows.
@@ -89,6 +94,7 @@ impl<H: Host> Request<H> {
             return self.unforeseen();
         };
         metrics.stripped(host, stripped);
+        self.is_grpc = is_grpc_call(&head);
         let inspect_bytes = router.config().limits.inspect_bytes;
         match router.open(&head, end_of_stream) {
             Opening::Decided(decision) => {
@@ -292,7 +298,13 @@ impl<H: Host> Request<H> {
     }
 
     fn refuse(&mut self, status: u16, reason: Reason) -> Action {
-        self.plugin.host.respond(status, PROBLEM_CONTENT_TYPE, &problem(status, reason));
+        let host = &self.plugin.host;
+        if self.is_grpc {
+            // Envoy makes the `grpc-status` of the status, and the `grpc-message` of the body.
+            host.respond(status, "text/plain", &grpc_message(reason));
+        } else {
+            host.respond(status, PROBLEM_CONTENT_TYPE, &problem(status, reason));
+        }
         self.state = State::Refused;
         Action::Pause
     }

@@ -155,6 +155,13 @@ fn is_grpc(essence: &[u8]) -> bool {
     essence.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
+/// Whether Envoy answers such a request with a gRPC status: `application/grpc`, or `application/grpc+` and a format.
+#[must_use]
+pub fn is_grpc_call<H: Head + ?Sized>(head: &H) -> bool {
+    let format = head.first("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));
+    format.is_some_and(|format| format.is_empty() || format.starts_with(b"+"))
+}
+
 /// RFC 9110, 5.6.2.
 pub(crate) fn is_token(text: &[u8]) -> bool {
     !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
@@ -223,6 +230,19 @@ mod tests {
         ] {
             assert_eq!(format(joined), Err(Reason::ContentTypeUnsupported), "{joined}");
         }
+    }
+
+    #[test]
+    fn grpc_calls_are_what_envoy_takes_for_them() {
+        for (value, is_call) in [
+            ("application/grpc", true),
+            ("application/grpc+proto", true),
+            ("application/grpc-web", false),
+            ("application/json", false),
+        ] {
+            assert_eq!(is_grpc_call(&[("content-type", value)][..]), is_call, "{value}");
+        }
+        assert!(!is_grpc_call::<[(&str, &str)]>(&[]));
     }
 
     #[test]

@@ -16,6 +16,13 @@ pub fn problem(status: u16, reason: Reason) -> String {
     )
 }
 
+/// What a rejected gRPC call gets as its `grpc-message`: `code: sentence`, so that a program finds the code as in a
+/// problem's `code`. Envoy makes the message of the answer's body.
+#[must_use]
+pub fn grpc_message(reason: Reason) -> String {
+    [reason.label(), ": ", reason.text()].concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

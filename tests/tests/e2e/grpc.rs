@@ -80,6 +80,20 @@ async fn a_call_with_json_messages_is_no_json_body() {
     assert_eq!(arrived(&stack), 0);
 }
 
+/// Both tiers say it the same way: `code: sentence`.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_call_gets_a_message_for_people_and_programs() {
+    for chain in [Chain::TwoTier, Chain::Service(BodyMode::Buffered)] {
+        let stack = Stack::start(Options::default().chain(chain)).await;
+        let client = stack.connect_h2().await;
+        let stream = client.open(&call()).await.unwrap();
+        let answer = stream.response().await.unwrap();
+        let message = answer.header("grpc-message").unwrap_or_default();
+        assert!(message.starts_with("content_type_unsupported: "), "{chain:?}: {message}");
+        assert!(!message.contains(['{', '"']), "{chain:?}: {message}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unary_call_passes() {
     let stack = Stack::start(header_first()).await;

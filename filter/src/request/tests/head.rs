@@ -51,9 +51,18 @@ fn a_tunnel_without_a_key_is_refused_at_once() {
 
 #[test]
 fn grpc_is_not_read() {
-    let mut exchange = Exchange::new(&[("content-type", "application/grpc")]);
+    let mut exchange = Exchange::new(&[("content-type", "application/grpc-web")]);
     assert_eq!(exchange.headers(false), Action::Pause);
     assert_refused(&exchange, 415, "content_type_unsupported");
+}
+
+#[test]
+fn a_refused_grpc_call_gets_a_sentence_for_its_status() {
+    let mut exchange = Exchange::new(&[("content-type", "application/grpc+proto")]);
+    assert_eq!(exchange.headers(false), Action::Pause);
+    let (status, body) = exchange.host.world().answer.clone().unwrap();
+    assert_eq!(status, 415);
+    assert!(body.starts_with("content_type_unsupported: ") && !body.contains(['{', '"', '\n']), "{body}");
 }
 
 #[test]
@@ -153,6 +162,17 @@ fn a_decision_at_the_headers_is_four_hostcalls() {
     exchange.end();
     // Headers, decision counter (defined once per worker, then added to), routing header, access log.
     assert_eq!(exchange.host.world().calls, 4 + 1);
+}
+
+#[test]
+fn a_decision_by_a_held_body_is_six_hostcalls() {
+    let mut exchange = Exchange::json(ACME.len());
+    exchange.headers(false);
+    exchange.body(ACME, false);
+    exchange.body(b"", true);
+    exchange.end();
+    // Headers, body, two counters (each defined once per worker, then added to), routing header, access log.
+    assert_eq!(exchange.host.world().calls, 6 + 2);
 }
 
 #[test]
