@@ -51,7 +51,7 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
     let mut rows = Vec::new();
     let counted = if quick { 2_000 } else { 10_000 };
     for (label, size) in SIZES {
-        send(&vm, size, WARM_UP, 1).await?;
+        send(&vm, size, WARM_UP, 1).await.with_context(|| label.to_owned())?;
         ask(&vm).await?;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
@@ -62,7 +62,7 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
     }
     let requests = if quick { 100_000 } else { 1_000_000 };
     let before = ask(&vm).await?.memory;
-    send(&vm, 256, requests, 32).await?;
+    send(&vm, 256, requests, 8).await?;
     let after = ask(&vm).await?;
     let growth = after.memory.saturating_sub(before);
     let module = std::fs::metadata(artifacts::wasm()?)?.len();
@@ -95,12 +95,12 @@ async fn ask(vm: &Vm) -> Result<Report> {
 }
 
 /// Sends requests of `acme`, which is in `cell-b`.
-async fn send(vm: &Vm, size: usize, count: usize, depth: usize) -> Result<()> {
+async fn send(vm: &Vm, size: usize, count: usize, connections: usize) -> Result<()> {
     let body = document(Kind::Objects, size, KeyAt::Last, "acme");
     let request =
         Request::post("/api/orders").header("user-agent", "cellgate-bench").header("accept", "*/*").json(body);
     let (address, wire) = (vm.address(), request.to_http1());
-    tokio::task::spawn_blocking(move || drive(address, &wire, count, depth, "cell-b")).await?
+    tokio::task::spawn_blocking(move || drive(address, &wire, count, connections, "cell-b")).await?
 }
 
 impl Report {

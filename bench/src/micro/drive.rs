@@ -1,4 +1,4 @@
-//! A client that costs next to nothing: one connection, one request over and over, several of them in one write.
+//! A client that costs next to nothing: the same request over and over.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -9,39 +9,52 @@ use anyhow::{Context, Result, bail, ensure};
 /// Longer than anything takes that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Sends `request` `count` times, `depth` at once, and checks that each answer is 200 with the body `wanted`.
+/// Sends `request` `count` times, over `connections` at once, and checks that each answer is 200 with the body `wanted`.
+/// (Not several at once over one connection: Envoy takes that for a flood.)
 ///
 /// # Errors
 /// At the first other answer.
-pub(super) fn drive(address: SocketAddr, request: &[u8], count: usize, depth: usize, wanted: &str) -> Result<()> {
-    let mut socket = TcpStream::connect(address)?;
-    socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
-    let burst = request.repeat(depth);
-    let mut received = Vec::with_capacity(depth * 512);
-    let mut piece = vec![0; 64 * 1024];
+pub(super) fn drive(address: SocketAddr, request: &[u8], count: usize, connections: usize, wanted: &str) -> Result<()> {
+    let mut open = Vec::with_capacity(connections);
+    for _ in 0..connections {
+        open.push(connect(address)?);
+    }
     let mut left = count;
     while left > 0 {
-        let now = left.min(depth);
-        socket.write_all(burst.get(..now * request.len()).context("a burst")?)?;
-        let mut missing = now;
-        while missing > 0 {
-            match answer(&received, wanted)? {
-                Some(length) => {
-                    received.drain(..length);
-                    missing -= 1;
-                }
-                None => {
-                    let read = socket.read(&mut piece)?;
-                    ensure!(read > 0, "the connection ended");
-                    received.extend_from_slice(piece.get(..read).context("a piece")?);
-                }
-            }
+        let now = left.min(open.len());
+        for socket in open.iter_mut().take(now) {
+            socket.write_all(request)?;
+        }
+        for socket in open.iter_mut().take(now) {
+            read(socket, wanted)?;
         }
         left -= now;
     }
     Ok(())
+}
+
+fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let socket = TcpStream::connect(address)?;
+    socket.set_nodelay(true)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_write_timeout(Some(PATIENCE))?;
+    Ok(socket)
+}
+
+/// Reads one answer, which is all that comes.
+fn read(socket: &mut TcpStream, wanted: &str) -> Result<()> {
+    let mut buffer = [0; 4096];
+    let mut filled = 0;
+    loop {
+        let (received, room) = buffer.split_at_mut(filled);
+        if let Some(length) = answer(received, wanted)? {
+            ensure!(length == filled, "more than one answer");
+            return Ok(());
+        }
+        let read = socket.read(room)?;
+        ensure!(read > 0, "the connection ended after {filled} bytes of an answer");
+        filled += read;
+    }
 }
 
 /// The length of the answer at the beginning of `received`, if it is there as a whole.
