@@ -34,10 +34,11 @@ impl<H: Host + Clone> Contexts<H> {
         }
     }
 
-    /// Opens a root (`parent` is 0), or a request under the configuration that the root has now.
+    /// Opens a root (`parent` is 0), or a request under the configuration that the root has now. Envoy may start a root
+    /// again that it has: its configuration stays in force until the next one is accepted.
     pub fn create(&mut self, id: u32, parent: u32) {
         if parent == 0 {
-            self.roots.insert(id, Root::new(self.host.clone()));
+            self.roots.entry(id).or_insert_with(|| Root::new(self.host.clone()));
         } else if let Some(plugin) = self.roots.get(&parent).and_then(Root::plugin) {
             self.requests.insert(id, Request::new(plugin));
         }

@@ -3,12 +3,12 @@
 //! Envoy calls what a module exports and skips the rest. So nothing is exported that has nothing to do: a callback for
 //! a response costs each request about half a microsecond. That, and the SDK's panics on what a host may answer, is why
 //! these few lines stand in place of the SDK's.
-#![expect(unsafe_code, reason = "exported names; no function here takes a pointer")]
+#![expect(unsafe_code, reason = "exported names; no function here reads a pointer")]
 
 use std::cell::RefCell;
 
 use crate::contexts::Contexts;
-use crate::host::{Envoy, Host, Level};
+use crate::host::{self, Envoy, Host, Level};
 use crate::request::Action;
 
 thread_local! {
@@ -33,10 +33,9 @@ extern "C" fn _initialize() {
     std::panic::set_hook(Box::new(|panic| Envoy.log(Level::Critical, &panic.to_string())));
 }
 
-/// Where the host puts what it hands over. See `host/raw.rs`.
 #[unsafe(no_mangle)]
-extern "C" fn malloc(size: usize) -> *mut u8 {
-    Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
+extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
+    host::allocate(size)
 }
 
 #[unsafe(no_mangle)]

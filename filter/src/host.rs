@@ -10,6 +10,8 @@ mod raw;
 
 pub use envoy::Envoy;
 pub use fields::Fields;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use raw::allocate;
 
 /// The right to change a request's headers. Envoy ends the VM when they are changed after the request was let go, so
 /// this is handed out once per request and used up by [`Host::release`].

@@ -9,7 +9,7 @@
 
 mod contexts;
 mod defer;
-// Its names belong to a module for Envoy; natively one of them, `malloc`, would replace the C library's.
+// Its names belong to a module for Envoy.
 #[cfg(all(feature = "entry", target_arch = "wasm32"))]
 mod entry;
 #[cfg(test)]

@@ -69,6 +69,41 @@ fn a_request_keeps_the_configuration_it_started_with() {
 }
 
 #[test]
+fn a_root_started_again_keeps_its_configuration() {
+    let host = Fake::default();
+    let mut contexts = configured(&host);
+    contexts.create(1, 0);
+    host.world().configuration = Some(b"{}".into());
+    assert!(!contexts.configure(1));
+    contexts.create(2, 1);
+    bodiless(&host);
+    assert_eq!(contexts.on_headers(2, true), Action::Continue);
+}
+
+#[test]
+fn a_request_of_a_root_that_is_gone_is_refused() {
+    let host = Fake::default();
+    let mut contexts = configured(&host);
+    contexts.create(2, 1);
+    contexts.delete(1);
+    // The root may be named, or none: then it looks like a root of its own.
+    for (id, parent) in [(3, 1), (4, 0)] {
+        contexts.create(id, parent);
+        bodiless(&host);
+        host.world().answer = None;
+        assert_eq!(contexts.on_headers(id, true), Action::Pause);
+        assert_eq!(host.world().answer.as_ref().map(|(status, _)| *status), Some(503));
+        contexts.delete(id);
+    }
+    // The one that was there before goes on.
+    bodiless(&host);
+    host.world().answer = None;
+    assert_eq!(contexts.on_headers(2, true), Action::Continue);
+    contexts.delete(2);
+    assert!(contexts.requests.is_empty() && contexts.roots.is_empty());
+}
+
+#[test]
 fn roots_come_and_go() {
     let host = Fake::default();
     let mut contexts = configured(&host);

@@ -30,7 +30,9 @@ impl Fields {
         let (count, sizes) = block.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;
         let sizes = sizes.get(..count.checked_mul(8)?)?;
-        let mut places = Vec::with_capacity(count);
+        let mut places = Vec::new();
+        // No room is an answer to one request, not the end of the VM.
+        places.try_reserve_exact(count).ok()?;
         let mut name = 4 + sizes.len();
         for pair in sizes.chunks_exact(8) {
             let (name_size, value_size) = pair.split_first_chunk()?;

@@ -1,10 +1,11 @@
 //! The proxy-wasm ABI 0.2.1, as far as Cellgate uses it: the hostcalls, and the only pointers.
 //!
 //! Every status is checked, and none is a panic: what the host refuses is `None` or `false`. What the host hands over it
-//! has allocated with this module's `malloc` (`entry.rs`), so it is a `Vec` of ours and freed like one.
+//! has put where [`allocate`] said, so it is a `Vec` of ours and freed like one.
 #![expect(unsafe_code, reason = "hostcalls take and give pointers; each block says why they are good")]
 
-use std::ptr::{null, null_mut};
+use std::alloc::{Layout, alloc};
+use std::ptr::{NonNull, null, null_mut};
 
 /// `Ok` in the ABI; every other number is a refusal.
 const OK: u32 = 0;
@@ -71,6 +72,19 @@ unsafe extern "C" {
         version: *mut u32,
     ) -> u32;
     fn proxy_set_shared_data(key: *const u8, key_size: usize, data: *const u8, size: usize, version: u32) -> u32;
+}
+
+/// Room for `size` bytes that the host hands over next. Null where there is none: the host then refuses the call it wanted
+/// the room for, and one request is refused instead of the VM lost.
+// Natively only tests call it.
+#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
+pub(crate) fn allocate(size: usize) -> *mut u8 {
+    match Layout::array::<u8>(size) {
+        Ok(layout) if layout.size() == 0 => NonNull::dangling().as_ptr(),
+        // SAFETY: the layout has a size.
+        Ok(layout) => unsafe { alloc(layout) },
+        Err(_) => null_mut(),
+    }
 }
 
 pub(super) fn log(level: LogLevel, line: &str) -> bool {
@@ -153,7 +167,54 @@ fn owned(call: impl FnOnce(*mut *mut u8, *mut usize) -> u32) -> Option<Vec<u8>> 
         // An empty map has no block.
         return Some(Vec::new());
     }
-    // SAFETY: the host asked `malloc` for `size` bytes, filled all of them, and leaves them to us. `malloc` allocates
-    // exactly as many, as bytes, with the allocator of `Vec`.
+    // SAFETY: the host asked `allocate` for `size` bytes, filled all of them, and leaves them to us. `allocate` takes
+    // exactly as many from the allocator of `Vec`, as bytes; for no bytes it gives the pointer of an empty `Vec`.
     Some(unsafe { Vec::from_raw_parts(data, size, size) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the host does: asks for room, fills it, and tells where it is.
+    fn hand_over(bytes: &[u8], status: u32) -> Option<Vec<u8>> {
+        owned(|data, size| {
+            let room = allocate(bytes.len());
+            assert!(!room.is_null());
+            // SAFETY: `room` has as many bytes as are copied, and both results may be written.
+            unsafe {
+                room.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+                (*data, *size) = (room, bytes.len());
+            }
+            status
+        })
+    }
+
+    #[test]
+    fn what_is_handed_over_arrives_whatever_its_size() {
+        for size in [0, 1, 7, 8, 65_536, 1_000_003] {
+            let bytes: Vec<u8> = (0..size).map(|at| at as u8).collect();
+            assert_eq!(hand_over(&bytes, OK).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn nothing_handed_over_is_nothing() {
+        assert_eq!(owned(|_, _| OK), Some(Vec::new()));
+    }
+
+    #[test]
+    fn a_refusal_hands_nothing_over() {
+        for status in [1, 2, 10, u32::MAX] {
+            assert_eq!(owned(|_, _| status), None);
+        }
+    }
+
+    #[test]
+    fn room_that_is_not_there_is_null() {
+        for size in [usize::MAX, isize::MAX as usize + 1, isize::MAX as usize] {
+            // Hidden from the optimiser, which may leave out an allocation that nobody uses.
+            assert!(std::hint::black_box(allocate(size)).is_null(), "{size}");
+        }
+    }
 }
