@@ -9,6 +9,7 @@ use std::cell::RefCell;
 
 use crate::contexts::Contexts;
 use crate::host::{self, Envoy, Host, Level};
+use crate::panic;
 use crate::request::Action;
 
 thread_local! {
@@ -29,8 +30,8 @@ extern "C" fn proxy_abi_version_0_2_1() {}
 
 #[unsafe(no_mangle)]
 extern "C" fn _initialize() {
-    // A panic, though none is known, is logged before the VM stops.
-    std::panic::set_hook(Box::new(|panic| Envoy.log(Level::Critical, &panic.to_string())));
+    // None is known.
+    std::panic::set_hook(Box::new(|info| Envoy.log(Level::Critical, &panic::line(info.payload(), info.location()))));
 }
 
 #[unsafe(no_mangle)]

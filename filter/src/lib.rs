@@ -16,6 +16,9 @@ mod entry;
 mod fake;
 mod host;
 mod metrics;
+// Only `entry` uses it.
+#[cfg(any(test, all(feature = "entry", target_arch = "wasm32")))]
+mod panic;
 mod plugin;
 mod request;
 mod root;

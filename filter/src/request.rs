@@ -39,6 +39,9 @@ const PROPERTY: &str = "cellgate";
 /// much as Envoy's whole buffer.
 const WINDOW: usize = 64 * 1024;
 
+/// The status of a request whose headers or trailers cannot be seen, or not be changed.
+const UNREADABLE: u16 = 500;
+
 /// What Envoy does after a callback, by the ABI's numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -139,6 +142,8 @@ impl<H: Host> Request<H> {
         metrics.stripped(host, stripped.unwrap_or_default());
         match self.take() {
             State::Refused => self.stay(State::Refused),
+            State::Guarding(watch) if stripped.is_none() => self.conflict(unreadable(), watch.cell),
+            State::Released if stripped.is_none() => self.conflict(unreadable(), None),
             _ if stripped.is_none() => self.unforeseen(),
             State::New(_) => self.unforeseen(),
             State::Holding { unreleased, mut reading, .. } => self.conclude(unreleased, reading.finish(), Mode::Buffer),
@@ -250,7 +255,6 @@ impl<H: Host> Request<H> {
     fn conclude(&mut self, unreleased: Unreleased, decision: Decision, mode: Mode) -> Action {
         let Plugin { host, router, metrics } = &*self.plugin;
         let Decision { outcome, reason } = decision;
-        metrics.decided(host, decision);
         metrics.inspected(host, std::mem::take(&mut self.inspected));
         let released = match outcome {
             Outcome::Cell(cell) => {
@@ -268,6 +272,7 @@ impl<H: Host> Request<H> {
                 host.release(unreleased, None)
             }
             Outcome::Reject(status) => {
+                metrics.decided(host, decision);
                 note(host, ["reject=", &status.to_string()], reason);
                 return self.refuse(status, reason);
             }
@@ -275,6 +280,7 @@ impl<H: Host> Request<H> {
         if !released {
             return self.unforeseen();
         }
+        metrics.decided(host, decision);
         self.state = State::Released;
         Action::Continue
     }
@@ -291,10 +297,13 @@ impl<H: Host> Request<H> {
         self.refuse(status, reason)
     }
 
-    /// Headers that Envoy does not show or change, or a body before them. None of it happens; if it did, what a client sent
-    /// might still be there, so nothing may pass.
+    /// Headers that Envoy does not show or change, or a body before them. What a client sent might still be there, so
+    /// nothing may pass. The one known way to it is a VM without memory.
     fn unforeseen(&mut self) -> Action {
-        self.refuse(500, Reason::BodyUnread)
+        let Plugin { host, metrics, .. } = &*self.plugin;
+        metrics.decided(host, unreadable());
+        note(host, ["reject=", &UNREADABLE.to_string()], Reason::BodyUnread);
+        self.refuse(UNREADABLE, Reason::BodyUnread)
     }
 
     fn refuse(&mut self, status: u16, reason: Reason) -> Action {
@@ -321,6 +330,11 @@ impl<H: Host> Request<H> {
         self.state = state;
         action
     }
+}
+
+/// The answer to what cannot be seen.
+fn unreadable() -> Decision {
+    Decision { outcome: Outcome::Reject(UNREADABLE), reason: Reason::BodyUnread }
 }
 
 /// Tells access logs what was decided. Every request has a note, so it is put together in one piece.

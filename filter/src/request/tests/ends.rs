@@ -1,6 +1,6 @@
 //! The ways a request ends: with its last frame, after it, with trailers, or not at all.
 
-use super::{ACME, assert_delivered, assert_refused};
+use super::{ACME, assert_delivered, assert_refused, early};
 use crate::fake::Exchange;
 use crate::request::Action;
 
@@ -62,7 +62,29 @@ fn trailers_that_envoy_does_not_show_are_never_passed_on() {
     exchange.host.world().blind = true;
     assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
     assert_eq!(exchange.answered(), Some(500));
+    assert_eq!(exchange.host.counter("cellgate.decisions.reject.body_unread"), 1);
     assert_eq!(exchange.trailers(&[]), Action::Pause);
+}
+
+#[test]
+fn trailers_that_envoy_does_not_show_end_a_released_request() {
+    let body = early("acme", 2000);
+    for ended in [false, true] {
+        let mut exchange = Exchange::chunked();
+        exchange.headers(false);
+        exchange.body(&body[..1500], false);
+        if ended {
+            // Its end is seen, and trailers follow all the same.
+            exchange.body(&body[1500..], true);
+        }
+        exchange.host.world().blind = true;
+        assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
+        assert_eq!(exchange.answered(), Some(500));
+        // It was counted when it was decided.
+        assert_eq!(exchange.host.counter("cellgate.decisions.reject.body_unread"), 0);
+        assert_eq!(exchange.host.counter("cellgate.guard_conflicts"), 1);
+        assert!(exchange.note().starts_with("reject=500;reason=body_unread;after="), "{}", exchange.note());
+    }
 }
 
 #[test]

@@ -184,6 +184,10 @@ fn headers_that_envoy_does_not_show_or_change_are_never_passed_on() {
             exchange.host.world().rigid = rigid;
             assert_eq!(exchange.headers(true), Action::Pause);
             assert_eq!(exchange.answered(), Some(500));
+            assert_eq!(exchange.note(), "reject=500;reason=body_unread");
+            exchange.end();
+            let decisions = exchange.host.counters().into_iter().filter(|(name, _)| name.contains("decisions"));
+            assert_eq!(decisions.collect::<Vec<_>>(), [("cellgate.decisions.reject.body_unread".to_owned(), 1)]);
         }
     }
 }
