@@ -54,6 +54,8 @@ enum State {
     Guarded(Guard),
     /// Answered; the rest passes.
     Open,
+    /// Envoy itself answered the client, in the middle of the request: nothing of it is wanted any more.
+    GivenUp,
     /// The request is complete.
     Complete,
     /// The client has its answer.
@@ -84,10 +86,8 @@ impl Machine {
             Event::RequestBody { chunk, end_of_stream } => self.body(chunk, end_of_stream, &mut replies)?,
             Event::RequestTrailers(fields) => self.trailers(fields, &mut replies)?,
             Event::Deadline => self.deadline(&mut replies)?,
-            // A local reply of an earlier filter comes without a request, so these are answered in every state.
-            Event::ResponseHeaders if !self.is_ended() => replies.push(Reply::ResponseHeaders),
-            Event::ResponseTrailers if !self.is_ended() => replies.push(Reply::ResponseTrailers),
-            Event::ResponseHeaders | Event::ResponseTrailers => {}
+            Event::ResponseHeaders => self.response(Reply::ResponseHeaders, &mut replies),
+            Event::ResponseTrailers => self.response(Reply::ResponseTrailers, &mut replies),
         }
         Ok(replies)
     }
@@ -108,7 +108,7 @@ impl Machine {
     #[must_use]
     pub fn may_end(&self) -> bool {
         match self.state {
-            State::Complete | State::Ended => true,
+            State::Complete | State::GivenUp | State::Ended => true,
             // An answered request whose body does not come here; or no request at all.
             State::Open => self.mode != Mode::Duplex,
             State::Start => true,
@@ -193,6 +193,7 @@ impl Machine {
     fn part(&mut self, part: Bytes, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => {}
+            State::GivenUp => self.state = State::GivenUp,
             State::Start => return Err(Violation::HeadersNotFirst),
             State::Complete => return Err(Violation::AfterEnd),
             // The answer waits for the end of the message, however bad the body is: it is all Envoy sends.
@@ -224,6 +225,7 @@ impl Machine {
     fn body(&mut self, chunk: Bytes, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => {}
+            State::GivenUp => self.state = State::GivenUp,
             State::Start => return Err(Violation::HeadersNotFirst),
             State::Complete => return Err(Violation::AfterEnd),
             State::Awaiting(mut search) => {
@@ -316,6 +318,10 @@ impl Machine {
             // In BUFFERED mode the trailers follow the answered body.
             State::Complete if self.mode != Mode::Buffered => return Err(Violation::AfterEnd),
             State::Complete | State::Open => {}
+            State::GivenUp => {
+                self.state = State::GivenUp;
+                return Ok(());
+            }
             State::Awaiting(search) => {
                 // A request of headers and trailers: what would set the routing header is past.
                 let decision = match search.finish() {
@@ -342,6 +348,20 @@ impl Machine {
         self.state = State::Complete;
         replies.push(Reply::Trailers { remove });
         Ok(())
+    }
+
+    /// A local reply of an earlier filter comes without a request, so this is answered in every state. While a request is
+    /// held, only Envoy itself can have answered the client: what is held goes, so that no peer that takes nothing
+    /// more, and then is not asked for a decision either, can make us keep it.
+    fn response(&mut self, reply: Reply, replies: &mut Vec<Reply>) {
+        if self.is_ended() {
+            return;
+        }
+        if matches!(self.state, State::Holding { .. }) {
+            self.hold.clear();
+            self.state = State::GivenUp;
+        }
+        replies.push(reply);
     }
 
     fn deadline(&mut self, replies: &mut Vec<Reply>) -> Result<(), Violation> {

@@ -339,12 +339,32 @@ fn a_deadline_that_names_a_cell_releases_what_is_held() {
 
 #[test]
 fn responses_are_answered_in_every_state() {
-    let mut machine = machine(Mode::Duplex);
+    let mut machine = machine(Mode::Buffered);
     assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), [Reply::ResponseHeaders]);
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);
     machine.on(body("x", true)).unwrap();
     assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), []);
+}
+
+/// While a request is held, nobody but Envoy can have answered it.
+#[test]
+fn a_request_that_envoy_answered_itself_is_given_up() {
+    for response in [Event::ResponseHeaders, Event::ResponseTrailers] {
+        let budget = Budget::new(1000);
+        let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
+        machine.on(head(&[], false)).unwrap();
+        machine.on(body("{", false)).unwrap();
+        assert!(budget.used() > 0);
+        assert_eq!(machine.on(response).unwrap().len(), 1);
+        assert_eq!(budget.used(), 0);
+        assert!(machine.may_end() && !machine.is_deciding() && machine.decision().is_none());
+        // What was on its way goes nowhere.
+        for late in [part("x"), body("x", true), trailers(), Event::Deadline] {
+            assert_eq!(machine.on(late).unwrap(), []);
+        }
+        assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);
+    }
 }
 
 #[test]
