@@ -158,6 +158,9 @@ impl Service<Request<RequestBody>> for Services {
     fn call(&self, request: Request<RequestBody>) -> Answering {
         let path = request.uri().path();
         if path == service::PATH {
+            if let Some(refused) = service::misses(&request) {
+                return Answering::Now(ready(Ok(refused.map(|()| Answer::Nothing))));
+            }
             return Answering::Now(ready(Ok(self.processor.process(request).map(Answer::Ours))));
         }
         let of_health = path.strip_prefix('/').and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME));
@@ -178,6 +181,8 @@ pub enum Answer {
     Ours(Replies),
     /// From tonic's.
     Other(tonic::body::Body),
+    /// None.
+    Nothing,
 }
 
 /// A response that is there, or comes.
@@ -196,6 +201,7 @@ impl Body for Answer {
         match &mut *self {
             Self::Ours(replies) => Pin::new(replies).poll_frame(context).map_err(|never| match never {}),
             Self::Other(body) => Pin::new(body).poll_frame(context),
+            Self::Nothing => Poll::Ready(None),
         }
     }
 
@@ -203,6 +209,7 @@ impl Body for Answer {
         match self {
             Self::Ours(replies) => replies.is_end_stream(),
             Self::Other(body) => body.is_end_stream(),
+            Self::Nothing => true,
         }
     }
 }

@@ -12,13 +12,18 @@ use hyper::body::Body;
 use prost::Message;
 use tonic::{Code, Status};
 
-use crate::process::proto::{HttpBody, ProcessingRequest};
+use crate::budget::Hold;
+use crate::process::proto::{Content, HttpBody, ProcessingRequest};
 
 /// What stands before each message: a flag for compression, and its length in four bytes.
 const PREFIX: usize = 5;
 
 /// More than the tags and lengths that stand before the bytes of a body.
 const LOOK: usize = 24;
+
+/// What is put together is counted beyond this many bytes: a request's head has fewer, and is not to fail for want of
+/// room that other requests' bodies take.
+const UNCOUNTED: usize = 16 * 1024;
 
 /// What came.
 #[derive(Debug)]
@@ -42,6 +47,8 @@ pub(super) struct Inbox<B> {
     frame: Bytes,
     /// The beginning of what did not come in one frame.
     begun: BytesMut,
+    /// What that takes of the process's byte budget.
+    hold: Hold,
     state: State,
     max_message: usize,
     in_parts: bool,
@@ -63,10 +70,10 @@ impl<B: Body<Data = Bytes> + Unpin> Inbox<B>
 where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Reads messages of at most `max_message` bytes, every one whole.
-    pub(super) fn new(body: B, max_message: usize) -> Self {
+    /// Reads messages of at most `max_message` bytes, every one whole. `hold` is a share of the process's byte budget.
+    pub(super) fn new(body: B, max_message: usize, hold: Hold) -> Self {
         let (frame, begun) = (Bytes::new(), BytesMut::new());
-        Self { body, frame, begun, state: State::Prefix, max_message, in_parts: false }
+        Self { body, frame, begun, hold, state: State::Prefix, max_message, in_parts: false }
     }
 
     /// From now on large bodies come in parts.
@@ -78,7 +85,7 @@ where
     /// any time without losing anything.
     ///
     /// # Errors
-    /// The connection failed, or what came is no message.
+    /// The connection failed, what came is no message, or there is no room to put one together.
     pub(super) async fn next(&mut self) -> Result<Option<Said>, Status> {
         loop {
             if let Some(said) = self.step()? {
@@ -96,12 +103,19 @@ where
         }
     }
 
+    /// Reads to the end, and thinks nothing of it.
+    pub(super) async fn drop_rest(&mut self) {
+        (self.frame, self.begun) = (Bytes::new(), BytesMut::new());
+        self.hold.clear();
+        while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await {}
+    }
+
     /// What can be said from the bytes at hand. When there is nothing, all of them are taken in.
     fn step(&mut self) -> Result<Option<Said>, Status> {
         loop {
             match self.state {
                 State::Prefix => {
-                    let Some(prefix) = self.take(PREFIX) else { return Ok(None) };
+                    let Some(prefix) = self.take(PREFIX)? else { return Ok(None) };
                     self.state = State::Message(self.length(prefix)?);
                 }
                 State::Message(length) => {
@@ -109,9 +123,9 @@ where
                         self.state = parts;
                         continue;
                     }
-                    let Some(message) = self.take(length) else { return Ok(None) };
+                    let Some(message) = self.take(length)? else { return Ok(None) };
                     self.state = State::Prefix;
-                    return decode(message).map(|message| Some(Said::Message(message)));
+                    return whole(message).map(|message| Some(Said::Message(message)));
                 }
                 State::Body { left: 0, http_body, request } => self.state = State::Tail { http_body, request },
                 State::Body { left, http_body, request } => {
@@ -127,12 +141,12 @@ where
                     return Ok(Some(Said::Part(part)));
                 }
                 State::Tail { http_body, request } => {
-                    let Some(mut tail) = self.take(http_body + request) else { return Ok(None) };
+                    let Some(mut tail) = self.take(http_body + request)? else { return Ok(None) };
                     self.state = State::Prefix;
                     let body: HttpBody = decode(tail.split_to(http_body))?;
                     let around: ProcessingRequest = decode(tail)?;
-                    if !body.body.is_empty() || around.request.is_some() {
-                        return Err(Status::internal("a message with two contents"));
+                    if body.bodies > 0 || around.contents > 0 {
+                        return Err(twice());
                     }
                     return Ok(Some(Said::End { end_of_stream: body.end_of_stream }));
                 }
@@ -141,12 +155,24 @@ where
     }
 
     /// The next bytes in one piece, copied only if they came in several.
-    fn take(&mut self, length: usize) -> Option<Bytes> {
+    fn take(&mut self, length: usize) -> Result<Option<Bytes>, Status> {
         if self.begun.is_empty() && self.frame.len() >= length {
-            return Some(self.frame.split_to(length));
+            return Ok(Some(self.frame.split_to(length)));
         }
         self.begin(length);
-        (self.begun.len() >= length).then(|| self.begun.split_to(length).freeze())
+        if self.begun.len() >= length {
+            self.hold.clear();
+            let taken = self.begun.split_to(length).freeze();
+            // What `split_to` leaves shares the buffer, and would keep it whole.
+            self.begun = self.begun.as_ref().into();
+            return Ok(Some(taken));
+        }
+        // What it takes grows by doubling.
+        let taken = self.begun.capacity() as u64;
+        if self.begun.len() > UNCOUNTED && taken > self.hold.bytes() && !self.hold.grow(taken - self.hold.bytes()) {
+            return Err(Status::resource_exhausted("no room to put a large message together: --max-held-bytes"));
+        }
+        Ok(None)
     }
 
     /// Moves bytes of the frame to what was begun, until that has so many.
@@ -207,6 +233,17 @@ fn layout(mut start: &[u8], length: usize) -> Option<(State, usize)> {
     debug_assert!(left <= http_body);
     // Bytes that are all there are no reason to cut a message.
     (left > 0).then_some((State::Body { left, http_body: around, request }, head))
+}
+
+/// A message that came at once. It is read no other way than one that came in parts: what is said twice is refused.
+fn whole(message: Bytes) -> Result<ProcessingRequest, Status> {
+    let message: ProcessingRequest = decode(message)?;
+    let bodies = if let Some(Content::RequestBody(body)) = &message.request { body.bodies } else { 0 };
+    if message.contents > 1 || bodies > 1 { Err(twice()) } else { Ok(message) }
+}
+
+fn twice() -> Status {
+    Status::internal("a message with two contents")
 }
 
 fn decode<M: Message + Default>(bytes: Bytes) -> Result<M, Status> {

@@ -1,16 +1,19 @@
 //! What we read of Envoy's messages, as `envoy.service.ext_proc.v3` numbers it. All other fields are skipped, and bytes
 //! are slices of the message they came in.
 
-use bytes::Bytes;
+use bytes::{Buf, BufMut, Bytes};
+use prost::encoding::{self, DecodeContext, WireType, skip_field};
+use prost::{DecodeError, Message};
+
+use crate::fields::MAX_FIELDS;
 
 /// `ProcessingRequest`.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct ProcessingRequest {
-    #[prost(oneof = "Content", tags = "2, 3, 4, 5, 6, 7")]
     pub(super) request: Option<Content>,
-    #[prost(bool, tag = "10")]
+    /// How many contents it has. Protobuf lets the last one win; we take none but the only one.
+    pub(super) contents: u32,
     pub(super) observability_mode: bool,
-    #[prost(message, optional, tag = "11")]
     pub(super) protocol_config: Option<ProtocolConfiguration>,
 }
 
@@ -45,11 +48,11 @@ pub(super) struct HttpHeaders {
 }
 
 /// `HttpBody`.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct HttpBody {
-    #[prost(bytes = "bytes", tag = "1")]
     pub(super) body: Bytes,
-    #[prost(bool, tag = "2")]
+    /// How often it has one, an empty one too.
+    pub(super) bodies: u32,
     pub(super) end_of_stream: bool,
 }
 
@@ -60,10 +63,10 @@ pub(super) struct HttpTrailers {
     pub(super) trailers: Option<HeaderMap>,
 }
 
-/// `envoy.config.core.v3.HeaderMap`.
-#[derive(Clone, PartialEq, prost::Message)]
+/// `envoy.config.core.v3.HeaderMap`. Of more fields than are allowed it has one more than that: each takes fifty times
+/// the two bytes that an empty one has on the wire.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct HeaderMap {
-    #[prost(message, repeated, tag = "1")]
     pub(super) headers: Vec<HeaderValue>,
 }
 
@@ -98,3 +101,57 @@ pub(super) enum BodySendMode {
     FullDuplexStreamed = 4,
     Grpc = 5,
 }
+
+/// Messages that are only ever read, and differ from what protobuf would make of them.
+macro_rules! read_only {
+    ($message:ty, |$self:ident, $tag:ident, $wire:ident, $from:ident, $context:ident| $merge:expr) => {
+        impl Message for $message {
+            fn encode_raw(&self, _: &mut impl BufMut) {}
+
+            fn merge_field(
+                &mut self,
+                $tag: u32,
+                $wire: WireType,
+                $from: &mut impl Buf,
+                $context: DecodeContext,
+            ) -> Result<(), DecodeError> {
+                let $self = self;
+                $merge
+            }
+
+            fn encoded_len(&self) -> usize {
+                0
+            }
+
+            fn clear(&mut self) {
+                *self = Self::default();
+            }
+        }
+    };
+}
+
+read_only!(ProcessingRequest, |message, tag, wire, from, context| match tag {
+    2..=7 => {
+        message.contents = message.contents.saturating_add(1);
+        Content::merge(&mut message.request, tag, wire, from, context)
+    }
+    10 => encoding::bool::merge(wire, &mut message.observability_mode, from, context),
+    11 => encoding::message::merge(wire, message.protocol_config.get_or_insert_default(), from, context),
+    _ => skip_field(wire, tag, from, context),
+});
+
+read_only!(HttpBody, |message, tag, wire, from, context| match tag {
+    1 => {
+        message.bodies = message.bodies.saturating_add(1);
+        encoding::bytes::merge(wire, &mut message.body, from, context)
+    }
+    2 => encoding::bool::merge(wire, &mut message.end_of_stream, from, context),
+    _ => skip_field(wire, tag, from, context),
+});
+
+read_only!(HeaderMap, |message, tag, wire, from, context| match tag {
+    1 if message.headers.len() <= MAX_FIELDS => {
+        encoding::message::merge_repeated(wire, &mut message.headers, from, context)
+    }
+    _ => skip_field(wire, tag, from, context),
+});

@@ -10,7 +10,7 @@ use cellgate_routing::{Decision, Outcome, Router};
 use hyper::body::Body;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tonic::{Code, Status};
@@ -32,6 +32,9 @@ pub const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
 /// The path of its one method.
 pub const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
+/// How long a peer that has its answer may take to end its half of the stream.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// The most of an `x-request-id` that is logged.
 const REQUEST_ID: usize = 128;
 
@@ -48,6 +51,22 @@ struct Shared {
     max_message: usize,
     stalled: Stalled,
     cut: watch::Receiver<bool>,
+}
+
+/// What HTTP says to a request that is none of gRPC's.
+pub fn misses<B>(request: &Request<B>) -> Option<Response<()>> {
+    let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    let grpc = content_type.strip_prefix(b"application/grpc");
+    let status = if request.method() != Method::POST {
+        StatusCode::METHOD_NOT_ALLOWED
+    } else if !grpc.is_some_and(|rest| matches!(rest, [] | [b';', ..] | b"+proto") || rest.starts_with(b"+proto;")) {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        return None;
+    };
+    let mut response = Response::new(());
+    *response.status_mut() = status;
+    Some(response)
 }
 
 /// One stream, and what is said about it in logs and metrics.
@@ -96,7 +115,7 @@ impl Processor {
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let outbox = Arc::new(Outbox::default());
-        let inbox = Inbox::new(request.into_body(), self.0.max_message);
+        let inbox = Inbox::new(request.into_body(), self.0.max_message, self.0.budget.hold());
         let run = Box::pin(run(Arc::clone(&self.0), inbox, Arc::clone(&outbox)));
         let mut response = Response::new(Replies::new(outbox, run, self.0.metrics.stream()));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
@@ -161,6 +180,8 @@ impl Shared {
                 outbox.push(reply, share, exchange.router.config());
             }
             if exchange.machine.is_ended() {
+                drop(exchange);
+                farewell(inbox).await;
                 return Ok(());
             }
             if held {
@@ -243,6 +264,15 @@ impl Exchange<'_> {
             "{what}"
         );
     }
+}
+
+/// Takes what the peer sends until it has heard that nothing more is needed, but for a moment only. Ending the stream
+/// under it would have HTTP/2 answer what is on its way with errors, and too many of those end a connection.
+async fn farewell<B: Body<Data = Bytes> + Unpin>(mut inbox: Inbox<B>)
+where
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let _silence = tokio::time::timeout(FAREWELL, inbox.drop_rest()).await;
 }
 
 /// Waits until the outbox has been emptied: nobody polls before.
