@@ -14,6 +14,7 @@ mod hold_and_peek;
 mod large_bodies;
 mod live_config;
 mod methods;
+mod module;
 mod observability;
 mod paused_at_once;
 mod retries;
