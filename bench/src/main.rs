@@ -7,6 +7,7 @@
 //! To add a variant, see [`variants`]; a goal, see [`goals`] and [`promises`].
 #![forbid(unsafe_code)]
 
+mod affinity;
 mod cases;
 mod documents;
 mod goals;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use cellgate_tests::cell::Cell;
 
-use crate::cases::Case;
+use crate::cases::{Case, Protocol, SIZES};
 use crate::load::Exchange;
 use crate::plan::Plan;
 use crate::stage::{CONNECTIONS, Contender, Stage, Used};
@@ -35,6 +35,13 @@ const LEAST_ROUNDS: usize = 8;
 
 /// A batch's CPU time: much more than a process switch costs, and short enough for many rounds.
 const BATCH: Duration = Duration::from_millis(60);
+
+/// Small requests through each variant before anything is counted. V8 compiles a module quickly at first, and its
+/// functions well only when they have been called often: with 2 500 requests, filters looked alike that are not.
+const WARM_UP: usize = 10_000;
+
+/// The same where there is no module. LuaJIT compiles after some tens.
+const WARM_UP_NATIVE: usize = 2_000;
 
 /// One case through one variant.
 #[derive(Debug)]
@@ -123,16 +130,19 @@ impl Row {
 }
 
 impl<'a> Session<'a> {
-    /// Proves what cannot be done, and finds out how many requests make a batch.
+    /// Warms everything up, proves what cannot be done, and finds out how many requests make a batch.
     ///
     /// # Errors
     /// At the first request that comes to another end than it should.
     pub(crate) async fn open(stage: &'a mut Stage, plan: &Plan, effort: Effort) -> Result<Self> {
         let rows = plan.rows(stage.contenders.iter().map(|contender| contender.variant));
         let mut session = Self { stage, effort, rows };
+        for contender in &mut session.stage.contenders {
+            warm_up(contender).await.with_context(|| contender.variant.name)?;
+        }
         let cases = session.rows.chunk_by(same_case).count();
         for (number, of_case) in session.rows.chunk_by_mut(same_case).enumerate() {
-            eprintln!("warm-up {} of {cases}: {}", number + 1, title(of_case));
+            eprintln!("trying {} of {cases}: {}", number + 1, title(of_case));
             for row in of_case {
                 let contender = contender(&mut session.stage.contenders, row.variant)?;
                 let outcome = match row.outcome {
@@ -208,6 +218,16 @@ impl<'a> Session<'a> {
     }
 }
 
+/// Requests of the smallest kind, which no variant finds too large.
+async fn warm_up(contender: &mut Contender) -> Result<()> {
+    let [tiny, ..] = SIZES;
+    let case = Case::plain(tiny);
+    let requests = if contender.variant.chain.has_filter() { WARM_UP } else { WARM_UP_NATIVE };
+    eprintln!("warm-up of {}: {requests} requests", contender.variant.name);
+    let exchanges = case.exchanges(&case.bodies(), contender.variant.named_by);
+    contender.client(Protocol::Http1).run(&exchanges, requests).await
+}
+
 /// One batch: its CPU time, if every answer was right and Envoy counted what it should have. Chooses the size of the
 /// next one.
 async fn batch(row: &mut Row, contender: &mut Contender, cells: &[Cell], effort: Effort) -> Result<Batch> {
@@ -257,7 +277,7 @@ fn arrived(cells: &[Cell]) -> u64 {
     cells.iter().map(Cell::complete).sum()
 }
 
-/// For the warm-up: some hundredths of a second.
+/// For the first batch, which is not counted: some hundredths of a second.
 fn first_guess(case: &Case) -> usize {
     (20_000_000 / (case.bytes() + 40_000)).max(CONNECTIONS)
 }

@@ -29,6 +29,9 @@ pub(crate) struct Options {
     /// Only the cases whose names begin so. May be given more than once.
     #[arg(long)]
     case: Vec<String>,
+    /// Lets the proxies share all processors with the client, instead of having one to themselves.
+    #[arg(long)]
+    unpinned: bool,
     /// Only these variants, beside Envoy alone. May be given more than once.
     #[arg(long)]
     variant: Vec<String>,
@@ -52,7 +55,8 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     forget(&directory)?;
     let mut facts = machine::facts()?;
     eprintln!("starting {} variants", plan.variants().len());
-    let mut stage = Stage::start(plan.variants()).await?;
+    let mut stage = Stage::start(plan.variants(), !options.unpinned).await?;
+    facts.push(("processors", stage.processors()));
     let rows = match measure(&mut stage, &plan, effort).await {
         Ok(rows) => rows,
         Err(error) => return Ok(refuse(&[format!("a request came to a wrong end: {error:#}")])),

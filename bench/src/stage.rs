@@ -16,6 +16,7 @@ use cellgate_tests::process::Process;
 use cellgate_tests::wait;
 use tempfile::TempDir;
 
+use crate::affinity::Split;
 use crate::cases::{BUFFER_LIMIT, Protocol};
 use crate::load::Client;
 use crate::noop_service;
@@ -32,6 +33,7 @@ pub(crate) struct Stage {
     pub(crate) contenders: Vec<Contender>,
     /// What all proxies route to.
     pub(crate) cells: Vec<Cell>,
+    split: Option<Split>,
     _directory: TempDir,
 }
 
@@ -89,11 +91,12 @@ enum RunningService {
 
 impl Stage {
     /// Starts the variants' parts and waits until they are ready. A variant that needs a program that is not installed
-    /// is left out, and said.
+    /// is left out, and said. Where there is more than one processor, and they shall be split, the proxies and their
+    /// services get one of them, and this process, with its client and its cells, the others.
     ///
     /// # Errors
     /// When a part is missing, is not a release build, or does not come up.
-    pub(crate) async fn start(variants: &[&'static Variant]) -> Result<Self> {
+    pub(crate) async fn start(variants: &[&'static Variant], split: bool) -> Result<Self> {
         ensure_release_build(&artifacts::cellgate()?)?;
         let directory = tempfile::Builder::new().prefix("cellgate-bench-").tempdir()?;
         let mut cells = Vec::new();
@@ -110,7 +113,23 @@ impl Stage {
                 None => eprintln!("not installed, so left out: {}", variant.title),
             }
         }
-        Ok(Self { contenders, cells, _directory: directory })
+        let split = if split { Split::new()? } else { None };
+        if let Some(split) = &split {
+            for contender in &contenders {
+                contender.move_to(split)?;
+            }
+        }
+        Ok(Self { contenders, cells, split, _directory: directory })
+    }
+
+    /// Who runs where, for people.
+    pub(crate) fn processors(&self) -> String {
+        match &self.split {
+            Some(split) => {
+                format!("proxies and services on number {}, client and cells on the others", split.processor())
+            }
+            None => "proxies, services, client and cells share them".to_owned(),
+        }
     }
 }
 
@@ -134,6 +153,11 @@ impl Contender {
         let http1 = Client::connect(proxy.address(), Protocol::Http1, CONNECTIONS).await?;
         let http2 = Client::connect(proxy.address(), Protocol::Http2, CONNECTIONS).await?;
         Ok(Some(Self { variant, http1, http2, proxy, service }))
+    }
+
+    fn move_to(&self, split: &Split) -> Result<()> {
+        split.measure(self.proxy.pid())?;
+        self.service.as_ref().map_or(Ok(()), |service| split.measure(service.pid()))
     }
 
     /// The connections that speak `protocol`.

@@ -24,7 +24,9 @@ pub enum Chain {
 }
 
 impl Chain {
-    pub(crate) fn has_filter(self) -> bool {
+    /// Whether a proxy-wasm filter is in it.
+    #[must_use]
+    pub fn has_filter(self) -> bool {
         matches!(self, Self::TwoTier | Self::Filter)
     }
 

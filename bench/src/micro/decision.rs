@@ -24,7 +24,7 @@ const SIZES: [(&str, usize); 3] = [("256 B", 256), ("4 KB", 4096), ("64 KB", 65_
 const PROMISED: &str = "4 KB";
 
 /// Requests before any is counted: the VM's compiler optimises what is used.
-const WARM_UP: usize = 2_000;
+const WARM_UP: usize = 10_000;
 
 /// What the module tells.
 struct Report {
