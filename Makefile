@@ -15,7 +15,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 	CELLGATE_BIN=target/release/cellgate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys bench soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
+.PHONY: help demo test test-envoys bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -42,6 +42,9 @@ bench: wasm build ## CPU time per request: Cellgate, its peers and Envoy alone; 
 	@scripts/cargo-wasm.sh build --locked --profile wasm-bench -p cellgate-bench-scan
 	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
+
+bench-docs: need ## the last report of `make bench`, into docs/performance.md and README.md
+	@python3 scripts/performance.py
 
 soak: wasm build ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth
 	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/cellgate-bench soak
