@@ -1,7 +1,7 @@
 //! The JSON scanner against serde_json: any document, any query, any chunks.
 //!
 //! The input's first line chooses the query and the cuts; the rest is the document. After a line that starts with `!`,
-//! the rest is a row of choices that the property tests' generator makes a document from.
+//! the rest is a row of choices that the property tests' generator makes a document from; after `?`, a list of records.
 #![no_main]
 
 #[path = "../../routing/tests/support/document.rs"]
@@ -17,8 +17,12 @@ fuzz_target!(|input: &[u8]| {
     let line = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
     let (line, rest) = input.split_at(line);
     let rest = rest.get(1..).unwrap_or_default();
-    let document = if line.starts_with(b"!") { Choices(rest).document() } else { rest.to_vec() };
-    let mut choices = Choices(line.strip_prefix(b"!").unwrap_or(line));
+    let (document, choices) = match line {
+        [b'!', choices @ ..] => (Choices(rest).document(), choices),
+        [b'?', choices @ ..] => (Choices(rest).records(), choices),
+        choices => (rest.to_vec(), choices),
+    };
+    let mut choices = Choices(choices);
     let query = choices.query();
     let cuts = choices.cuts(document.len());
 

@@ -6,19 +6,21 @@
 //!
 //! - [`scanner`]: the grammar between tokens, and nothing else.
 //! - [`string`], [`number`], [`word`]: one token each, resumable at every byte.
-//! - [`window`]: 64 bytes at a time, the only place that knows vector instructions.
+//! - [`repeat`]: the fast way through what has been there before; [`plain`]: the values in between.
+//! - [`window`], [`lanes`]: many bytes at a time; the latter is the only place that knows vector instructions.
 //! - [`query`]: the pointers, compiled; [`path`]: where in the document the scanner is, in their terms.
 
 mod lanes;
 mod number;
 mod path;
+mod plain;
 mod pointer;
 mod query;
+mod repeat;
 mod scanner;
 mod stack;
 mod state;
 mod string;
-mod sweep;
 mod text;
 mod window;
 mod word;

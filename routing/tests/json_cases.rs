@@ -393,7 +393,7 @@ fn a_key_is_settled_with_its_last_byte_and_never_where_the_last_one_counts() {
     }
 }
 
-/// The sweep works on 64 bytes and stretches of them: every error must be found wherever it lies in them.
+/// What repeats is read from memory, many bytes at a time: every error must be found wherever it lies.
 #[test]
 fn errors_are_found_wherever_they_lie() {
     let valid = r#"{"id":1,"b":[true,"x",{}],"c":-1.5e3,"d":{"e":null}}"#;
@@ -451,4 +451,16 @@ fn errors_are_found_wherever_they_lie() {
             assert_eq!(scanned(&query, document.as_bytes(), &[]), expected, "{document}");
         }
     }
+}
+
+/// The same bytes in the same containers mean something else where a pointer goes through one of them.
+#[test]
+fn what_is_learnt_off_a_path_is_not_used_on_one() {
+    let record = r#"{"p":[1,2]}"#;
+    let others = [record; 9].join(",");
+    let rest = "x".repeat(300);
+    let document = format!(r#"{{"x":[{others}],"a":[{record},{{"p":[1,2],"id":"acme"}},{others}],"rest":"{rest}"}}"#);
+    assert_eq!(key(Duplicates::Reject, "/a/1/id", &document), found("acme"));
+    let document = format!(r#"[{others},[{record}],{others},{{"p":[1,2],"id":"acme"}},"{rest}"]"#);
+    assert_eq!(key(Duplicates::Reject, "/19/id", &document), found("acme"));
 }

@@ -8,6 +8,7 @@ mod oracle;
 use document::Choices;
 use oracle::{Query, expected, scanned};
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
 
 /// Checks a document whole, byte by byte, and cut in two at every place.
@@ -50,6 +51,30 @@ proptest! {
         }
     }
 
+    /// Lists of records, which the scanner reads from memory, with one byte of them changed or not.
+    #[test]
+    fn records_that_repeat(
+        choices in vec(any::<u8>(), 50..1500),
+        change in option::of((any::<prop::sample::Index>(), prop::sample::select(CHANGES))),
+        cuts in vec(vec(any::<u8>(), 20), 4),
+    ) {
+        let mut choices = Choices(&choices);
+        let query = choices.query();
+        let mut document = choices.records();
+        if let Some((place, byte)) = change {
+            let place = place.index(document.len());
+            document[place] = byte;
+        }
+        let expected = expected(&query, &document);
+        let bytes: Vec<usize> = (0..document.len()).collect();
+        prop_assert_eq!(&scanned(&query, &document, &[]), &expected, "whole: {}", document.escape_ascii());
+        prop_assert_eq!(&scanned(&query, &document, &bytes), &expected, "byte by byte: {}", document.escape_ascii());
+        for cuts in cuts {
+            let cuts = Choices(&cuts).cuts(document.len());
+            prop_assert_eq!(&scanned(&query, &document, &cuts), &expected, "cut at {:?}: {}", cuts, document.escape_ascii());
+        }
+    }
+
     #[test]
     fn any_bytes(document in vec(any::<u8>(), 0..64)) {
         check_every_cut(&Choices(&[]).query(), &document)?;
@@ -60,6 +85,9 @@ proptest! {
         check_every_cut(&Choices(&[]).query(), tokens.concat().as_bytes())?;
     }
 }
+
+/// What a byte may become: all that means something in JSON, and some that never may be there.
+const CHANGES: &[u8] = b"{}[]:,\"\\ \n\t0127.-+eEtfnu\x00\x1f\x7f\x80\xc3\xff/x";
 
 const TOKENS: &[&str] = &[
     "{",

@@ -1,9 +1,9 @@
-//! Sixty-four bytes as one value: tests on all of them at once, answered by one bit for each.
+//! Sixty-four bytes, or sixteen, as one value: tests on all of them at once, answered by one bit for each.
 //!
 //! Vectors of 16 bytes are what every x86-64, every 64-bit ARM and WebAssembly's `simd128` have. `wide` maps them, and
 //! is plain arithmetic elsewhere, so there is one code path to prove.
 
-use wide::u8x16;
+use wide::i8x16;
 
 /// How many bytes there are.
 pub(super) const WIDTH: usize = 64;
@@ -15,59 +15,43 @@ pub(super) const HAVE_VECTORS: bool =
     cfg!(any(target_arch = "x86_64", target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")));
 
 /// Sixty-four bytes. In masks, the first byte is the lowest bit.
+///
+/// As signed numbers, which are what vectors compare at no extra cost: bytes beyond ASCII are below all others.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes([u8x16; LANES]);
+pub(super) struct Lanes([i8x16; LANES]);
 
 impl Lanes {
     #[inline(always)]
     pub(super) fn load(bytes: &[u8; WIDTH]) -> Self {
-        let mut lanes = [u8x16::splat(0); LANES];
+        let mut lanes = [i8x16::splat(0); LANES];
         for (lane, bytes) in lanes.iter_mut().zip(bytes.as_chunks::<LANE>().0) {
-            *lane = u8x16::new(*bytes);
+            *lane = i8x16::new(bytes.map(|byte| byte as i8));
         }
         Self(lanes)
     }
 
-    /// Bytes that are `byte`.
+    /// Bytes that are one of the two.
     #[inline(always)]
-    pub(super) fn equal(self, byte: u8) -> u64 {
-        self.mask(|lane| lane.simd_eq(u8x16::splat(byte)))
-    }
-
-    /// Bytes that are one of the two that differ in bit 5 only, such as `[` and `{`; `byte` has the bit.
-    #[inline(always)]
-    pub(super) fn either(self, byte: u8) -> u64 {
-        self.mask(|lane| (lane | u8x16::splat(0x20)).simd_eq(u8x16::splat(byte)))
-    }
-
-    /// Bytes that no plain run has but a quote: `\`, controls and what is beyond ASCII.
-    #[inline(always)]
-    pub(super) fn foreign(self) -> u64 {
-        self.mask(|lane| lane | lane.simd_eq(u8x16::splat(b'\\')) | controls(lane))
-    }
-
-    /// ASCII digits.
-    #[inline(always)]
-    pub(super) fn digits(self) -> u64 {
-        self.mask(|lane| {
-            let value = lane - u8x16::splat(b'0');
-            value.min(u8x16::splat(9)).simd_eq(value)
-        })
+    fn one_of(self, this: u8, that: u8) -> u64 {
+        self.mask(|lane| is(lane, this) | is(lane, that))
     }
 
     /// Bytes that stop a plain run of a string: `"`, `\` and controls.
     #[inline(always)]
     pub(super) fn stops(self) -> u64 {
-        self.mask(|lane| lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | controls(lane))
+        self.one_of(b'"', b'\\') | self.controls()
     }
 
     /// Whether there are neither stops nor high bytes.
     #[inline(always)]
     pub(super) fn is_plain(self) -> bool {
-        let [a, b, c, d] = self
-            .0
-            .map(|lane| lane | lane.simd_eq(u8x16::splat(b'"')) | lane.simd_eq(u8x16::splat(b'\\')) | controls(lane));
-        ((a | b) | (c | d)).to_bitmask() == 0
+        !self.any(|lane| is(lane, b'"') | is(lane, b'\\') | is_below_space(lane))
+    }
+
+    /// Control characters.
+    #[inline(always)]
+    fn controls(self) -> u64 {
+        self.mask(is_below_space) & !self.high()
     }
 
     /// Bytes beyond ASCII.
@@ -79,31 +63,102 @@ impl Lanes {
     /// JSON white space: space, tab, line feed, carriage return.
     #[inline(always)]
     pub(super) fn spaces(self) -> u64 {
-        self.mask(|lane| {
-            let is = |byte| lane.simd_eq(u8x16::splat(byte));
-            (is(b' ') | is(b'\t')) | (is(b'\n') | is(b'\r'))
-        })
+        self.mask(|lane| (is(lane, b' ') | is(lane, b'\t')) | (is(lane, b'\n') | is(lane, b'\r')))
     }
 
     /// The top bit of every byte that `test` makes.
     #[inline(always)]
-    fn mask(self, test: impl Fn(u8x16) -> u8x16) -> u64 {
-        let [a, b, c, d] = self.0.map(|lane| u64::from(test(lane).to_bitmask()));
-        a | b << 16 | c << 32 | d << 48
+    fn mask(self, test: impl Fn(i8x16) -> i8x16) -> u64 {
+        let [a, b, c, d] = self.0.map(|lane| test(lane).to_bitmask());
+        u64::from(a | b << 16) | u64::from(c | d << 16) << 32
+    }
+
+    /// Whether `test` makes a top bit.
+    #[inline(always)]
+    fn any(self, test: impl Fn(i8x16) -> i8x16) -> bool {
+        let [a, b, c, d] = self.0.map(test);
+        ((a | b) | (c | d)).to_bitmask() != 0
     }
 }
 
 #[inline(always)]
-fn controls(lane: u8x16) -> u8x16 {
-    lane.min(u8x16::splat(0x1f)).simd_eq(lane)
+fn is(lane: i8x16, byte: u8) -> i8x16 {
+    lane.simd_eq(i8x16::splat(byte as i8))
+}
+
+/// Controls, and bytes beyond ASCII.
+#[inline(always)]
+fn is_below_space(lane: i8x16) -> i8x16 {
+    lane.simd_lt(i8x16::splat(b' ' as i8))
+}
+
+/// Sixteen bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Vector(i8x16);
+
+impl Vector {
+    /// How many bytes there are.
+    pub(super) const BYTES: usize = LANE;
+
+    #[inline(always)]
+    pub(super) fn of(bytes: &[u8; LANE]) -> Self {
+        Self(i8x16::new(bytes.map(|byte| byte as i8)))
+    }
+
+    /// The bytes at `at`, if there are enough.
+    #[inline(always)]
+    pub(super) fn load(chunk: &[u8], at: usize) -> Option<Self> {
+        chunk.get(at..)?.first_chunk().map(Self::of)
+    }
+
+    /// Bytes that no plain string has, and its quote.
+    #[inline(always)]
+    pub(super) fn stops(self) -> u32 {
+        (is(self.0, b'"') | is(self.0, b'\\') | is_below_space(self.0)).to_bitmask()
+    }
+
+    /// Bytes that stop a string of any characters: `"`, `\` and controls.
+    #[inline(always)]
+    pub(super) fn ends(self) -> u32 {
+        (is(self.0, b'"') | is(self.0, b'\\')).to_bitmask() | is_below_space(self.0).to_bitmask() & !self.high()
+    }
+
+    /// Bytes beyond ASCII.
+    #[inline(always)]
+    pub(super) fn high(self) -> u32 {
+        self.0.to_bitmask()
+    }
+
+    /// ASCII digits.
+    #[inline(always)]
+    pub(super) fn digits(self) -> u32 {
+        is_digit(self.0).to_bitmask()
+    }
+
+    /// Bytes that are not the same.
+    #[inline(always)]
+    pub(super) fn differ(self, other: Self) -> u32 {
+        self.0.simd_eq(other.0).to_bitmask() ^ 0xffff
+    }
+}
+
+/// ASCII digits.
+#[inline(always)]
+fn is_digit(lane: i8x16) -> i8x16 {
+    // Moved to the least values that there are.
+    (lane + i8x16::splat(0x50)).simd_lt(i8x16::splat(-0x80 + 10))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn naive(bytes: &[u8; WIDTH], test: impl Fn(u8) -> bool) -> u64 {
+    fn naive(bytes: &[u8], test: impl Fn(u8) -> bool) -> u64 {
         bytes.iter().enumerate().map(|(index, byte)| u64::from(test(*byte)) << index).sum()
+    }
+
+    fn is_stop(byte: u8) -> bool {
+        byte == b'"' || byte == b'\\' || byte < b' '
     }
 
     #[test]
@@ -114,16 +169,29 @@ mod tests {
                     let mut bytes = [around; WIDTH];
                     bytes[place] = byte;
                     let lanes = Lanes::load(&bytes);
-                    assert_eq!(lanes.equal(b'"'), naive(&bytes, |byte| byte == b'"'));
-                    assert_eq!(lanes.either(b'{'), naive(&bytes, |byte| byte == b'{' || byte == b'['));
-                    let is_foreign = |byte| byte == b'\\' || !(b' '..0x80).contains(&byte);
-                    assert_eq!(lanes.foreign(), naive(&bytes, is_foreign));
-                    assert_eq!(lanes.digits(), naive(&bytes, |byte| byte.is_ascii_digit()));
-                    let is_stop = |byte| byte == b'"' || byte == b'\\' || byte < b' ';
                     assert_eq!(lanes.stops(), naive(&bytes, is_stop));
                     assert_eq!(lanes.is_plain(), lanes.stops() | lanes.high() == 0);
                     assert_eq!(lanes.high(), naive(&bytes, |byte| byte >= 0x80));
                     assert_eq!(lanes.spaces(), naive(&bytes, |byte| b" \t\n\r".contains(&byte)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn sixteen_bytes_are_tested_alike() {
+        for byte in 0..=u8::MAX {
+            for place in 0..LANE {
+                for around in [0, b' ', b'"', b'5', b'x', 0x80, 0xff] {
+                    let mut bytes = [around; LANE];
+                    bytes[place] = byte;
+                    let vector = Vector::of(&bytes);
+                    assert_eq!(u64::from(vector.stops()), naive(&bytes, |byte| is_stop(byte) || byte >= 0x80));
+                    assert_eq!(u64::from(vector.ends()), naive(&bytes, is_stop));
+                    assert_eq!(u64::from(vector.high()), naive(&bytes, |byte| byte >= 0x80));
+                    assert_eq!(u64::from(vector.digits()), naive(&bytes, |byte| byte.is_ascii_digit()));
+                    let differ = u64::from(byte != around) << place;
+                    assert_eq!(u64::from(vector.differ(Vector::of(&[around; LANE]))), differ);
                 }
             }
         }

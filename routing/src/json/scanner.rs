@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::lanes::HAVE_VECTORS;
 use super::number::{INTEGER_BYTES, Number};
 use super::path::Path;
 use super::query::JsonQuery;
+use super::repeat::{Repeats, Stop};
 use super::stack::{Container, Stack};
 use super::state::State;
 use super::string::StringScan;
-use super::sweep::sweep;
 use super::text::Text;
 use super::window::{Window, skip_space};
 use super::word::Word;
@@ -22,14 +21,17 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One pass over a JSON document.
 ///
-/// Memory: a few words for each pointer, and room for the longest key, asked for once and only if a chunk cuts
-/// something that matters. A key that is found is copied once. Scanning allocates nothing else, whatever the body is.
+/// Memory: a few words for each pointer; room for the longest key, asked for once and only if a chunk cuts something
+/// that matters; 4.5 KB to remember what repeats, for bodies of which more than 192 bytes come at once. A key that is
+/// found is copied once. Scanning allocates nothing else, whatever the body is.
 #[derive(Debug)]
 pub struct JsonScanner {
     state: State,
     stack: Stack,
     path: Path,
     string: StringScan,
+    /// What repeats in a body that is long enough for it.
+    repeats: Option<Box<Repeats>>,
     /// A name, string or number that may matter and does not lie plain in one chunk.
     text: Text,
     /// How many bytes came before the current chunk.
@@ -45,8 +47,6 @@ struct Cursor<'a> {
     at: usize,
     base: u64,
     window: Window,
-    /// Where sweeping may be worth another try.
-    sweep_from: usize,
 }
 
 impl JsonScanner {
@@ -59,6 +59,7 @@ impl JsonScanner {
             stack: Stack::new(),
             path: Path::new(query),
             string: StringScan::default(),
+            repeats: None,
             text: Text::default(),
             base: 0,
             broken: None,
@@ -66,8 +67,11 @@ impl JsonScanner {
     }
 
     fn scan(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new(), sweep_from: 0 };
+        let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new() };
         let mut state = self.state;
+        if let Some(repeats) = &mut self.repeats {
+            repeats.next_chunk();
+        }
         while cursor.at < chunk.len() {
             state = match state {
                 State::NameText => self.name_text(&mut cursor)?,
@@ -75,12 +79,6 @@ impl JsonScanner {
                 State::Number(number) => self.number(number, &mut cursor)?,
                 State::Word(word, read) => self.word(word, read, &mut cursor)?,
                 State::Start(read) => start(read, &mut cursor)?,
-                between if HAVE_VECTORS && !self.is_live() && cursor.at >= cursor.sweep_from => {
-                    let swept = sweep(chunk, cursor.at, between, &mut self.stack, self.path.depth(), self.limit);
-                    cursor.at = swept.at;
-                    cursor.sweep_from = swept.next;
-                    swept.state
-                }
                 between => {
                     let Some(byte) = cursor.next_ink() else {
                         state = between;
@@ -115,13 +113,53 @@ impl JsonScanner {
         }
     }
 
-    /// A value begins.
+    /// A value begins, or the array ends.
     #[inline(always)]
     fn value(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
         match byte {
-            b'"' => self.string(cursor),
             b'{' => self.open(Container::Object, cursor),
             b'[' => self.open(Container::Array, cursor),
+            _ if self.is_live() => self.scalar(state, byte, cursor),
+            _ => self.scalar_off_paths(state, byte, cursor),
+        }
+    }
+
+    /// A scalar value begins that no pointer can reach: whatever has been there before is read from memory.
+    #[inline(always)]
+    fn scalar_off_paths(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        let floor = self.path.depth();
+        let Some(repeats) = Repeats::worth(&mut self.repeats, cursor.chunk.len() - cursor.at) else {
+            return self.scalar(state, byte, cursor);
+        };
+        let (state, byte) = match repeats.read(cursor.chunk, cursor.at, &mut self.stack, floor) {
+            None => (state, byte),
+            Some(Stop::Scalar(at) | Stop::Other(at)) if at == cursor.at => (state, byte),
+            Some(Stop::Stretch(at)) => {
+                cursor.at = at;
+                return Ok(self.after_value());
+            }
+            Some(Stop::Other(at)) => {
+                let read = cursor.chunk.get(..at).unwrap_or_default().trim_ascii_end();
+                cursor.at = at;
+                return Ok(if read.last() == Some(&b'[') { State::FirstElement } else { State::Value });
+            }
+            Some(Stop::Scalar(at)) => {
+                cursor.at = at;
+                (State::Value, cursor.chunk.get(at).copied().unwrap_or_default())
+            }
+        };
+        let state = self.scalar(state, byte, cursor)?;
+        if let (State::ElementEnd | State::MemberEnd, Some(repeats)) = (state, &mut self.repeats) {
+            repeats.leave(&self.stack, cursor.at);
+        }
+        Ok(state)
+    }
+
+    /// A scalar value begins.
+    #[inline(always)]
+    fn scalar(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+        match byte {
+            b'"' => self.string(cursor),
             _ => {
                 if let Some(number) = Number::starting(byte) {
                     if self.path.is_here() {
@@ -160,6 +198,11 @@ impl JsonScanner {
             self.path.close();
         }
         self.stack.pop();
+        if self.is_live()
+            && let Some(repeats) = &mut self.repeats
+        {
+            repeats.lose();
+        }
         cursor.take(self.after_value())
     }
 

@@ -23,16 +23,6 @@ pub(super) struct Stack {
     away: [u64; MAX_DEPTH / SIGHT],
 }
 
-/// The containers in sight, to work on: `depth` is the only one of the numbers that may change, within the others.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sight {
-    /// The lowest bit is set if the innermost container is an object.
-    pub(super) objects: u64,
-    pub(super) depth: usize,
-    pub(super) least: usize,
-    pub(super) most: usize,
-}
-
 impl Stack {
     pub(super) fn new() -> Self {
         Self { depth: 0, sight: 0, away: [0; MAX_DEPTH / SIGHT] }
@@ -79,16 +69,17 @@ impl Stack {
         }
     }
 
-    /// The containers in sight, when at least one is open.
-    pub(super) fn sight(&self) -> Sight {
-        let least = self.depth.saturating_sub(1) / SIGHT * SIGHT + 1;
-        Sight { objects: self.sight, depth: self.depth, least, most: least + SIGHT - 1 }
+    /// The kinds of the innermost containers, up to 64: the lowest bit is set if the innermost is an object.
+    #[inline]
+    pub(super) fn sight(&self) -> u64 {
+        self.sight
     }
 
-    /// Takes back what [`Stack::sight`] has given, changed.
-    pub(super) fn set_sight(&mut self, sight: Sight) {
-        self.depth = sight.depth;
-        self.sight = sight.objects;
+    /// Opens or closes containers, all within sight.
+    #[inline]
+    pub(super) fn set_sight(&mut self, depth: usize, sight: u64) {
+        self.depth = depth;
+        self.sight = sight;
     }
 }
 

@@ -176,6 +176,63 @@ impl Choices<'_> {
         out
     }
 
+    /// A list of records that have nearly the same shape, somewhere in a document: what API answers look like.
+    pub(crate) fn records(&mut self) -> Vec<u8> {
+        let shape: Vec<usize> = (0..1 + self.next() % 6).map(|_| self.next()).collect();
+        let gap = [b"".as_slice(), b"", b"\n  ", b"\n                     ", b" "][self.next() % 5];
+        let names: Vec<&str> = shape.iter().map(|_| self.of(NAMES)).collect();
+        let (before, after) =
+            [("{\"items\":[", "],\"tenant\":{\"id\":\"last\"}}"), ("[", "]"), ("{\"a\":{\"a\":[", "]}}")]
+                [self.next() % 3];
+        let mut out = before.as_bytes().to_vec();
+        for record in 0..2 + self.next() % 20 {
+            if record > 0 {
+                out.push(b',');
+            }
+            out.extend(gap);
+            out.push(b'{');
+            for (field, (kind, name)) in shape.iter().zip(&names).enumerate() {
+                if field > 0 {
+                    out.push(b',');
+                }
+                out.extend(gap);
+                out.extend(format!("\"{name}\":").bytes());
+                self.field(&mut out, *kind, gap);
+            }
+            out.extend(gap);
+            out.push(b'}');
+        }
+        out.extend(after.bytes());
+        out
+    }
+
+    fn field(&mut self, out: &mut Vec<u8>, kind: usize, gap: &[u8]) {
+        if self.rarely(16) {
+            return self.value(out, 4);
+        }
+        match kind % 9 {
+            0 => out.extend(self.of(&["true", "false", "null"]).bytes()),
+            1 => out.extend(self.of(NUMBERS).bytes()),
+            2 => out.extend((self.next() * self.next()).to_string().bytes()),
+            3 => self.string(out),
+            4 => out.extend(format!("\"{}\"", "y".repeat(self.next() % 70)).bytes()),
+            5 => out.extend(self.of(&["{}", "[]", "[[]]", "[{}]", "[1]", "{\"id\":7}"]).bytes()),
+            6 => self.value(out, 4),
+            _ => {
+                out.push(b'[');
+                for element in 0..self.next() % 5 {
+                    if element > 0 {
+                        out.push(b',');
+                    }
+                    out.extend(gap);
+                    let kind = self.next() % 6;
+                    self.field(out, kind, gap);
+                }
+                out.push(b']');
+            }
+        }
+    }
+
     fn mutate(&mut self, out: &mut Vec<u8>) {
         let at = (self.next() << 8 | self.next()) % (out.len() + 1);
         match self.next() % 5 {
