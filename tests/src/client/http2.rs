@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -166,15 +167,29 @@ async fn send_data(sink: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<()>
 }
 
 async fn receive(response: ResponseFuture) -> Result<Response> {
-    let (head, mut incoming) = response.await?.into_parts();
+    let (head, mut incoming) = response.await.context("before the head")?.into_parts();
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut body = BytesMut::new();
-    while let Some(data) = incoming.data().await {
-        let data = data?;
-        incoming.flow_control().release_capacity(data.len())?;
-        body.extend_from_slice(&data);
-    }
-    let trailers = incoming.trailers().await?.unwrap_or_default();
+    let trailers = loop {
+        match incoming.data().await {
+            Some(Ok(data)) => {
+                incoming.flow_control().release_capacity(data.len())?;
+                body.extend_from_slice(&data);
+            }
+            Some(Err(error)) if length == Some(body.len()) && gives_up_the_request(&error) => break HeaderMap::new(),
+            Some(Err(error)) => {
+                return Err(error).with_context(|| format!("{} after {} bytes of the body", head.status, body.len()));
+            }
+            None => break incoming.trailers().await?.unwrap_or_default(),
+        }
+    };
     Ok(Response { status: head.status, headers: text(&head.headers), body: body.freeze(), trailers: text(&trailers) })
+}
+
+/// Whether the other side has only said that it reads no more of the request, as it may after an answer that it gave
+/// before the request's end: with NO_ERROR (RFC 9113, section 8.1), as Envoy does, or with INTERNAL_ERROR.
+fn gives_up_the_request(error: &h2::Error) -> bool {
+    error.is_reset() && error.is_remote() && matches!(error.reason(), Some(Reason::NO_ERROR | Reason::INTERNAL_ERROR))
 }
 
 fn text(fields: &HeaderMap) -> Vec<(String, String)> {
@@ -184,3 +199,6 @@ fn text(fields: &HeaderMap) -> Vec<(String, String)> {
 fn fields(trailers: &[(String, String)]) -> Result<HeaderMap> {
     trailers.iter().map(|(name, value)| Ok((HeaderName::try_from(name)?, HeaderValue::from_str(value)?))).collect()
 }
+
+#[cfg(test)]
+mod tests;
