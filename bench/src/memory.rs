@@ -1,7 +1,8 @@
 //! The memory of the service: idle, and while large bodies with late keys go through it.
 //!
 //! A body whose key comes last is held until then, whole, by whoever decides: the header must go before the body. What
-//! 64 of them cost is therefore a question of how many are under way at a time, and this says which.
+//! 64 of them cost is therefore a question of how many are under way at a time. The promise is read as 64 that flow
+//! through one after the other. 64 at once are 640 MB to hold: they are reported beside it, as a goal that cannot be met.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,14 +48,13 @@ struct Usage {
     held: f64,
 }
 
-/// The service's memory, with the promises about it. The promise about bodies is held against the hardest way to send
-/// them, all at once.
+/// The service's memory, with the promises about it.
 ///
 /// # Errors
 /// When a part does not come up, or a body does not arrive whole.
 pub(crate) async fn part(quick: bool) -> Result<Part> {
     eprintln!("memory of the service");
-    let (mut idle, mut together, mut table) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut idle, mut flowing, mut together, mut table) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for at_once in AT_ONCE {
         let mut usages = Vec::new();
         for _ in 0..if quick { 1 } else { ROUNDS } {
@@ -62,8 +62,11 @@ pub(crate) async fn part(quick: bool) -> Result<Part> {
         }
         let spread = |figure: fn(&Usage) -> f64| Spread::of(usages.iter().map(figure)).context("no rounds");
         idle.extend(usages.iter().map(|usage| usage.idle));
-        if at_once == BODIES {
-            together.extend(usages.iter().map(|usage| usage.peak));
+        let peaks = usages.iter().map(|usage| usage.peak);
+        match at_once {
+            1 => flowing.extend(peaks),
+            BODIES => together.extend(peaks),
+            _ => {}
         }
         table.push((at_once, spread(|usage| usage.peak)?, spread(|usage| usage.held)?));
     }
@@ -84,7 +87,16 @@ pub(crate) async fn part(quick: bool) -> Result<Part> {
             .collect(),
         goals: vec![
             Goal::at_most("memory of the service, idle, MB", of(idle)?, 10.0),
-            Goal::at_most("memory of the service, 64 bodies of 10 MB at once, key last, MB", of(together)?, 32.0),
+            Goal::at_most(
+                "memory of the service, 64 bodies of 10 MB one after the other, key last, MB",
+                of(flowing)?,
+                32.0,
+            ),
+            Goal::at_most(
+                "memory of the service, 64 bodies of 10 MB at once, key last, MB (all must be held)",
+                of(together)?,
+                32.0,
+            ),
         ],
     })
 }
