@@ -216,17 +216,23 @@ impl Stalled {
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = looks.tick().await;
+            let mut stuck = Vec::new();
             let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             watched.retain(|watched| match watched.outbox.upgrade().map(|outbox| outbox.check(now, patience)) {
                 Some(Moves::On) => true,
                 Some(Moves::Not(status)) => {
-                    failed(&status, &watched.request_id);
+                    stuck.push((status, watched.request_id.clone()));
                     false
                 }
                 Some(Moves::Through) | None => false,
             });
             // As many as there were at the busiest moment are not kept for ever.
             watched.shrink_to(1024);
+            drop(watched);
+            // Telling takes longer than looking, and every stream that begins to send may wait for the lock.
+            for (status, request_id) in stuck {
+                failed(&status, &request_id);
+            }
         }
     }
 }
