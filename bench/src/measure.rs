@@ -87,7 +87,7 @@ pub(crate) struct Session<'a> {
 impl Effort {
     /// For the goals alone.
     pub(crate) const QUICK: Self =
-        Self { rounds: 16, limit: Duration::from_secs(150), batch: BATCH, patience: Duration::from_secs(45) };
+        Self { rounds: 16, limit: Duration::from_secs(110), batch: BATCH, patience: Duration::from_secs(30) };
     /// For figures to quote.
     pub(crate) const FULL: Self =
         Self { rounds: 11, limit: Duration::from_secs(16 * 60), batch: BATCH, patience: Duration::from_secs(4 * 60) };

@@ -60,7 +60,7 @@ impl Report<'_> {
         let mut text = String::from("| measure | value (min to max) | goal | holds |\n|---|--:|--:|---|\n");
         for goal in &self.goals {
             let sign = if goal.at_most { "≤" } else { "≥" };
-            let (value, promised) = (range(goal.value, figure), figure(goal.goal));
+            let (value, promised) = (range(goal.value, figure), goal.goal);
             let holds = if goal.holds() { "yes" } else { "**no**" };
             line(&mut text, &format!("| {} | {value} | {sign} {promised} | {holds} |", goal.name));
         }
@@ -188,10 +188,10 @@ fn micros(value: f64) -> String {
     if value.abs() < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
-/// A goal's value, in whatever unit: a ratio to the hundredth, what is large to the whole.
+/// A goal's value, in whatever unit: a ratio to the thousandth, since some are kept or missed by less than a hundredth.
 fn figure(value: f64) -> String {
     if value.abs() < 10.0 {
-        format!("{value:.2}")
+        format!("{value:.3}")
     } else if value.abs() < 100.0 {
         format!("{value:.1}")
     } else {

@@ -48,8 +48,8 @@ fn every_variant_has_a_figure_for_every_size_or_says_why_not() {
 fn goals_are_shown_with_what_they_ask_for() {
     let rows = rows();
     let report = report(&rows);
-    assert!(report.goals_table().contains("| cost | 1.20 (1.10 to 1.30) | ≤ 1.25 | yes |"));
-    assert!(report.goals_table().contains("| gain, MB | 12.0 | ≥ 20.0 | **no** |"));
+    assert!(report.goals_table().contains("| cost | 1.200 (1.100 to 1.300) | ≤ 1.25 | yes |"));
+    assert!(report.goals_table().contains("| gain, MB | 12.0 | ≥ 20 | **no** |"));
     assert_eq!(report.verdict(), "goals: 1 of 2 hold");
 }
 
