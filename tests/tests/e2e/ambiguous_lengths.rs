@@ -45,7 +45,7 @@ async fn http1_framing_that_can_be_read_in_two_ways_is_refused() {
 
 /// Envoy resets the stream.
 async fn assert_protocol_error(stream: Http2Stream) {
-    let error = stream.response().await.unwrap_err().to_string();
+    let error = format!("{:#}", stream.response().await.unwrap_err());
     assert!(error.contains("protocol error"), "{error}");
 }
 
