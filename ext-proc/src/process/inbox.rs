@@ -10,6 +10,7 @@ use std::pin::Pin;
 use bytes::{Buf, Bytes, BytesMut};
 use hyper::body::Body;
 use prost::Message;
+use tokio::task::coop::consume_budget;
 use tonic::{Code, Status};
 
 use crate::budget::Hold;
@@ -91,6 +92,8 @@ where
             if let Some(said) = self.step()? {
                 return Ok(Some(said));
             }
+            // A window full of tiny frames is read in turns with the other streams and connections of the thread.
+            consume_budget().await;
             let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await;
             match frame.map(|frame| frame.map_err(|error| Status::from_error(error.into()))) {
                 // Trailers mean nothing in a request; the end follows.
@@ -107,7 +110,12 @@ where
     pub(super) async fn drop_rest(&mut self) {
         (self.frame, self.begun) = (Bytes::new(), BytesMut::new());
         self.hold.clear();
-        while let Some(Ok(_)) = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await {}
+        let mut more = true;
+        while more {
+            consume_budget().await;
+            let frame = poll_fn(|context| Pin::new(&mut self.body).poll_frame(context)).await;
+            more = frame.is_some_and(|frame| frame.is_ok());
+        }
     }
 
     /// What can be said from the bytes at hand. When there is nothing, all of them are taken in.

@@ -379,3 +379,17 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn tiny_frames_are_read_in_turns_with_others() {
+    let message = prefixed(&[0x22, 0]);
+    let mut inbox = inbox(message.repeat(1000), &[1]);
+    let turn = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let others = std::sync::Arc::clone(&turn);
+    let reading = tokio::spawn(async move {
+        while inbox.next().await.unwrap().is_some() {}
+        turn.load(std::sync::atomic::Ordering::Relaxed)
+    });
+    tokio::spawn(async move { others.store(true, std::sync::atomic::Ordering::Relaxed) });
+    assert!(reading.await.unwrap(), "all was read before anybody else had a turn");
+}
