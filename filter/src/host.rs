@@ -10,7 +10,7 @@ mod raw;
 
 pub use envoy::Envoy;
 pub use fields::Fields;
-#[cfg(target_arch = "wasm32")]
+#[cfg(all(feature = "entry", target_arch = "wasm32"))]
 pub(crate) use raw::allocate;
 
 /// The right to change a request's headers. Envoy ends the VM when they are changed after the request was let go, so

@@ -76,8 +76,8 @@ unsafe extern "C" {
 
 /// Room for `size` bytes that the host hands over next. Null where there is none: the host then refuses the call it wanted
 /// the room for, and one request is refused instead of the VM lost.
-// Natively only tests call it.
-#[cfg_attr(not(target_arch = "wasm32"), allow(dead_code))]
+// Only `entry` calls it, and tests.
+#[cfg_attr(not(all(feature = "entry", target_arch = "wasm32")), allow(dead_code))]
 pub(crate) fn allocate(size: usize) -> *mut u8 {
     match Layout::array::<u8>(size) {
         Ok(layout) if layout.size() == 0 => NonNull::dangling().as_ptr(),
