@@ -458,7 +458,7 @@ fn errors_are_found_wherever_they_lie() {
 fn what_is_learnt_off_a_path_is_not_used_on_one() {
     let record = r#"{"p":[1,2]}"#;
     let others = [record; 9].join(",");
-    let rest = "x".repeat(300);
+    let rest = "x".repeat(1100);
     let document = format!(r#"{{"x":[{others}],"a":[{record},{{"p":[1,2],"id":"acme"}},{others}],"rest":"{rest}"}}"#);
     assert_eq!(key(Duplicates::Reject, "/a/1/id", &document), found("acme"));
     let document = format!(r#"[{others},[{record}],{others},{{"p":[1,2],"id":"acme"}},"{rest}"]"#);

@@ -29,8 +29,11 @@ const TEXT: usize = 2048;
 /// The longest stretch that is remembered.
 const LONGEST: usize = 255;
 
+/// Only chunks that go on for so many bytes are worth the making of a memory.
+const WORTH_MAKING: usize = 768;
+
 /// Shorter rests of a chunk are read sooner by the scanner.
-const WORTH: usize = 192;
+const WORTH_USING: usize = 64;
 
 /// What a try costs, in bytes that the scanner reads in the same time.
 const COST: usize = 32;
@@ -102,10 +105,13 @@ pub(super) enum Stop {
 }
 
 impl Repeats {
-    /// A memory, if the rest of the chunk is long enough to use one and vectors make that worthwhile.
+    /// The memory, made when there is enough to remember, if there is enough left to use it.
     #[inline]
     pub(super) fn worth(memory: &mut Option<Box<Self>>, rest: usize) -> Option<&mut Self> {
-        (HAVE_VECTORS && rest >= WORTH).then(|| &mut **memory.get_or_insert_with(|| Box::new(Self::new())))
+        if HAVE_VECTORS && rest >= WORTH_MAKING && memory.is_none() {
+            *memory = Some(Box::new(Self::new()));
+        }
+        memory.as_deref_mut().filter(|_| rest >= WORTH_USING)
     }
 
     fn new() -> Self {

@@ -22,7 +22,7 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// One pass over a JSON document.
 ///
 /// Memory: a few words for each pointer; room for the longest key, asked for once and only if a chunk cuts something
-/// that matters; 4.5 KB to remember what repeats, for bodies of which more than 192 bytes come at once. A key that is
+/// that matters; 4.5 KB to remember what repeats, for bodies of which 768 bytes come at once. A key that is
 /// found is copied once. Scanning allocates nothing else, whatever the body is.
 #[derive(Debug)]
 pub struct JsonScanner {
