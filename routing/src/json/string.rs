@@ -81,7 +81,15 @@ impl StringScan {
             at = run.end + 1;
             match stop {
                 b'"' => return Ok(Some(at)),
-                b'\\' => self.escape = Escape::Backslash,
+                b'\\' => match whole_escape(chunk, at) {
+                    Some((character, length)) => {
+                        if let Some(text) = text.as_deref_mut() {
+                            text.push(character);
+                        }
+                        at += length;
+                    }
+                    None => self.escape = Escape::Backslash,
+                },
                 _ => return Err(malformed(offset, "expected control characters to be escaped")),
             }
         }
@@ -112,6 +120,18 @@ impl Escape {
         *self = next;
         Ok(character)
     }
+}
+
+/// The escape sequence behind a backslash, if it is right, whole in the chunk and no surrogate: its character and length.
+#[inline(always)]
+fn whole_escape(chunk: &[u8], at: usize) -> Option<(char, usize)> {
+    let letter = *chunk.get(at)?;
+    if letter != b'u' {
+        return Some((short(letter).ok()?, 1));
+    }
+    let digits = chunk.get(at + 1..)?.first_chunk::<4>()?;
+    let code = digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))?;
+    Some((char::from_u32(code)?, 5))
 }
 
 /// The character of a one-letter escape.

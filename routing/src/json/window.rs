@@ -3,7 +3,7 @@
 //! A window is loaded once and serves every string that starts in it, so a run of short strings costs a shift and a
 //! count each.
 
-use super::lanes::{Lanes, WIDTH};
+use super::lanes::{Lanes, Vector, WIDTH};
 
 /// Two bits for each byte of a part of the chunk.
 #[derive(Clone, Copy, Debug)]
@@ -80,6 +80,14 @@ pub(super) struct Run {
 /// The run that starts at `at`.
 pub(super) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
     let mut any_high = 0;
+    if let Some(bytes) = Vector::load(chunk, at) {
+        // Between escapes, runs are short.
+        let ends = bytes.ends();
+        if ends != 0 {
+            let before_end = (ends & ends.wrapping_neg()) - 1;
+            return Run { end: at + ends.trailing_zeros() as usize, has_high: bytes.high() & before_end != 0 };
+        }
+    }
     loop {
         while let Some(bytes) = chunk.get(at..).and_then(<[u8]>::first_chunk)
             && Lanes::load(bytes).is_plain()
