@@ -178,8 +178,9 @@ where
     B::ErrorType: 'static,
 {
     let column = px(SIZE.0.cast_signed() - LABELS + 25);
+    let top = px(15);
     let bottom = px(SIZE.1.cast_signed() - 65);
-    let heights = spread_out(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), px(LABEL_HEIGHT), bottom);
+    let heights = spread_out(&ends.iter().map(|end| end.1).collect::<Vec<_>>(), px(LABEL_HEIGHT), top, bottom);
     for ((line, end), height) in lines.iter().zip(ends).zip(heights) {
         let thin = line.color.mix(0.35).stroke_width(px(1).unsigned_abs());
         area.draw(&PathElement::new(vec![*end, (column - px(4), height)], thin))?;
@@ -189,9 +190,9 @@ where
     Ok(())
 }
 
-/// Moves heights apart so that neighbours are at least `gap` from each other and none is below `bottom`, keeping their
-/// order.
-fn spread_out(heights: &[i32], gap: i32, bottom: i32) -> Vec<i32> {
+/// Moves heights apart so that neighbours are at least `gap` from each other and none is above `top` or, while there is
+/// room for them, below `bottom`, keeping their order.
+fn spread_out(heights: &[i32], gap: i32, top: i32, bottom: i32) -> Vec<i32> {
     let mut order: Vec<(usize, i32)> = heights.iter().copied().enumerate().collect();
     order.sort_by_key(|(_, height)| *height);
     let mut floor = bottom;
@@ -199,7 +200,7 @@ fn spread_out(heights: &[i32], gap: i32, bottom: i32) -> Vec<i32> {
         *height = (*height).min(floor);
         floor = *height - gap;
     }
-    let mut ceiling = i32::MIN;
+    let mut ceiling = top;
     for (_, height) in &mut order {
         *height = (*height).max(ceiling);
         ceiling = *height + gap;
@@ -259,8 +260,9 @@ mod tests {
 
     #[test]
     fn labels_do_not_cover_each_other() {
-        assert_eq!(spread_out(&[100, 50, 105, 300], 20, 1000), [85, 50, 105, 300]);
-        assert_eq!(spread_out(&[290, 295, 300], 20, 300), [260, 280, 300]);
-        assert_eq!(spread_out(&[], 20, 300), Vec::<i32>::new());
+        assert_eq!(spread_out(&[100, 50, 105, 300], 20, 0, 1000), [85, 50, 105, 300]);
+        assert_eq!(spread_out(&[290, 295, 300], 20, 0, 300), [260, 280, 300]);
+        assert_eq!(spread_out(&[5, 6, 30], 20, 10, 300), [10, 30, 50]);
+        assert_eq!(spread_out(&[], 20, 0, 300), Vec::<i32>::new());
     }
 }
