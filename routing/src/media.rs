@@ -155,7 +155,8 @@ fn is_grpc(essence: &[u8]) -> bool {
     essence.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
-/// Whether Envoy answers such a request with a gRPC status: `application/grpc`, or `application/grpc+` and a format.
+/// Whether Envoy answers such a request with a gRPC status: `application/grpc`, or `application/grpc+` and a format. gRPC-Web
+/// it does not.
 #[must_use]
 pub fn is_grpc_call<H: Head + ?Sized>(head: &H) -> bool {
     let format = head.first("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));

@@ -21,7 +21,7 @@
 mod tests;
 
 use bytes::Bytes;
-use cellgate_routing::{Decision, Guard, Opening, Outcome, Reason, Router};
+use cellgate_routing::{Decision, Guard, Opening, Outcome, Reason, Router, is_grpc_call};
 
 use crate::budget::Hold;
 use crate::fields::{self, Fields};
@@ -156,7 +156,7 @@ impl Machine {
         if !remove.iter().any(|name| **name == *self.router.config().routing_header) {
             remove.push(self.router.config().routing_header.to_string());
         }
-        self.grpc = is_grpc(fields::first(&fields, "content-type"));
+        self.grpc = is_grpc_call(fields.as_slice());
         let search = match self.router.open(fields.as_slice(), end) {
             Opening::Decided(decision) => return self.answer_head(decision, remove, end, replies),
             Opening::Read(reading) => Search::Reading(reading),
@@ -427,11 +427,6 @@ impl Machine {
         self.state = State::Ended;
         replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
     }
-}
-
-/// Whether Envoy takes a request for gRPC, and so makes a gRPC status of our answer. gRPC-Web it does not.
-fn is_grpc(content_type: &[u8]) -> bool {
-    content_type.strip_prefix(b"application/grpc").is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+"))
 }
 
 /// Sends a chunk back in pieces. An empty one matters only if it ends the body.

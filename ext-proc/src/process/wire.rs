@@ -1,7 +1,7 @@
 //! Envoy's messages: [`Event`]s out of requests, bytes out of [`Reply`]s.
 
 use bytes::Bytes;
-use cellgate_routing::{CellId, Config, PROBLEM_CONTENT_TYPE, Reason, problem};
+use cellgate_routing::{CellId, Config, PROBLEM_CONTENT_TYPE, Reason, grpc_message, problem};
 
 use crate::fields::Fields;
 use crate::process::inbox::Said;
@@ -172,11 +172,6 @@ fn immediate(answer: &mut Writer, status: u16, reason: Reason, grpc: bool) {
         answer.bytes(3, body.as_ref());
     }
     answer.bytes(5, format!("cellgate_{}", reason.label()).as_bytes());
-}
-
-/// What Envoy makes the `grpc-message`: `code: sentence`, so that a program finds the code as in a problem's `code`.
-fn grpc_message(reason: Reason) -> String {
-    format!("{}: {}", reason.label(), reason.text())
 }
 
 fn remove_headers<'a>(mutation: &mut Writer, names: impl IntoIterator<Item = &'a String>) {

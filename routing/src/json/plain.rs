@@ -4,6 +4,7 @@
 
 use super::lanes::Vector;
 use super::number::Number;
+use super::string::whole_escape;
 
 const TRUE: u32 = u32::from_le_bytes(*b"true");
 const NULL: u32 = u32::from_le_bytes(*b"null");
@@ -88,26 +89,10 @@ pub(super) fn string_end(chunk: &[u8], mut at: usize) -> Option<usize> {
         if high != 0 && std::str::from_utf8(chunk.get(start..at)?).is_err() {
             return None;
         }
-        match (chunk.get(at)?, chunk.get(at + 1)?) {
-            (b'"', _) => return Some(at + 1),
-            (b'\\', b'u') => at += escape_length(chunk.get(at..)?)?,
-            (b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => at += 2,
+        match chunk.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => at += 1 + whole_escape(chunk, at + 1)?.1,
             _ => return None,
         }
     }
-}
-
-/// How long the escape of a character by its code units is.
-fn escape_length(bytes: &[u8]) -> Option<usize> {
-    match unit(bytes)? {
-        0xd800..=0xdbff => matches!(unit(bytes.get(6..)?)?, 0xdc00..=0xdfff).then_some(12),
-        0xdc00..=0xdfff => None,
-        _ => Some(6),
-    }
-}
-
-/// The code unit of a `\uXXXX`.
-fn unit(bytes: &[u8]) -> Option<u32> {
-    let digits = bytes.strip_prefix(b"\\u")?.first_chunk::<4>()?;
-    digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))
 }

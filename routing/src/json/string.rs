@@ -122,16 +122,28 @@ impl Escape {
     }
 }
 
-/// The escape sequence behind a backslash, if it is right, whole in the chunk and no surrogate: its character and length.
+/// The escape sequence behind a backslash, if it is right and whole in the chunk: its character and length.
 #[inline(always)]
-fn whole_escape(chunk: &[u8], at: usize) -> Option<(char, usize)> {
+pub(super) fn whole_escape(chunk: &[u8], at: usize) -> Option<(char, usize)> {
     let letter = *chunk.get(at)?;
     if letter != b'u' {
         return Some((short(letter).ok()?, 1));
     }
-    let digits = chunk.get(at + 1..)?.first_chunk::<4>()?;
-    let code = digits.iter().try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)?))?;
-    Some((char::from_u32(code)?, 5))
+    match unit(0, code_unit(chunk.get(at + 1..)?)?).ok()? {
+        (Escape::Pair { high }, _) => {
+            let low = code_unit(chunk.get(at + 5..)?.strip_prefix(b"\\u")?)?;
+            Some((unit(high, low).ok()?.1?, 11))
+        }
+        (_, character) => Some((character?, 5)),
+    }
+}
+
+/// The UTF-16 code unit of the first four digits.
+fn code_unit(digits: &[u8]) -> Option<u16> {
+    digits
+        .first_chunk::<4>()?
+        .iter()
+        .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)? as u16))
 }
 
 /// The character of a one-letter escape.
