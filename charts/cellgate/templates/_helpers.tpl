@@ -1,0 +1,121 @@
+{{/* Names, labels and identities that more than one template needs. Lists and maps are printed as JSON, because an
+`include` returns text: read them with `fromJsonArray` and `fromJson`. */}}
+
+{{/* The prefix of all object names. */}}
+{{- define "cellgate.fullname" -}}
+{{ default .Release.Name .Values.fullnameOverride }}
+{{- end -}}
+
+{{- define "cellgate.extProcName" -}}
+{{ include "cellgate.fullname" . }}-ext-proc
+{{- end -}}
+
+{{/* The ext-proc service as Istio knows it: Envoy's cluster is named after it. */}}
+{{- define "cellgate.extProcHost" -}}
+{{ include "cellgate.extProcName" . }}.{{ .Release.Namespace }}.svc.cluster.local
+{{- end -}}
+
+{{/* Labels of every object. */}}
+{{- define "cellgate.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+app.kubernetes.io/name: cellgate
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{/* What selects the pods of the ext-proc service, and nothing else of the release. It may never change: a Deployment's
+selector is immutable. */}}
+{{- define "cellgate.selectorLabels" -}}
+app.kubernetes.io/name: cellgate
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: ext-proc
+{{- end -}}
+
+{{- define "cellgate.image" -}}
+{{- with .Values.image -}}
+{{- if .digest -}}
+{{ .repository }}@{{ .digest }}
+{{- else -}}
+{{ .repository }}:{{ default $.Chart.AppVersion .tag }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The cells' names in a stable order, as JSON. */}}
+{{- define "cellgate.cellNames" -}}
+{{ keys .Values.cells | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* The namespace of one cell's objects, from `namespace` or from a host of the form SERVICE.NAMESPACE.svc.…;
+empty if neither says it. Takes the cell's values. */}}
+{{- define "cellgate.cellNamespace" -}}
+{{- $host := default "" .host | toString -}}
+{{- if .namespace -}}
+{{ .namespace }}
+{{- else if regexMatch "^[^.]+[.][^.]+[.]svc[.].+" $host -}}
+{{ index (splitList "." $host) 1 }}
+{{- end -}}
+{{- end -}}
+
+{{/* How requests travel to one cell, as JSON: `traffic` with the cell's own values over it.
+Takes a dict of `root` and `cell` (the cell's name). */}}
+{{- define "cellgate.traffic" -}}
+{{- $own := index .root.Values.cells .cell -}}
+{{- $traffic := deepCopy .root.Values.traffic -}}
+{{- $merged := mergeOverwrite $traffic (deepCopy (omit $own "host" "port" "namespace" "workload" "drain" "versions" "mirror")) -}}
+{{- /* Both are alternatives, not settings that add up. */ -}}
+{{- if dig "loadBalancer" "consistentHash" "" $merged -}}
+{{- $_ := set $merged "loadBalancer" (omit $merged.loadBalancer "simple") -}}
+{{- end -}}
+{{- with $own.tls -}}
+{{- $_ := set $merged "tls" . -}}
+{{- end -}}
+{{ toJson $merged }}
+{{- end -}}
+
+{{/* The identities of all attached proxies that send requests on, as JSON, in the form `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`
+of AuthorizationPolicies. A workload behind `sidecar-inbound` receives requests only, but its filter asks the service too:
+it is in `cellgate.proxyPrincipals`. */}}
+{{- define "cellgate.gatewayPrincipals" -}}
+{{- $principals := list -}}
+{{- range .Values.filter.attach -}}
+{{- if and .serviceAccount (ne .type "sidecar-inbound") -}}
+{{- $principals = append $principals (printf "%s/ns/%s/sa/%s" $.Values.mtls.trustDomain .namespace .serviceAccount) -}}
+{{- end -}}
+{{- end -}}
+{{ $principals | uniq | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* The identities of all attached proxies: who may call the ext-proc service. */}}
+{{- define "cellgate.proxyPrincipals" -}}
+{{- $principals := list -}}
+{{- range .Values.filter.attach -}}
+{{- if .serviceAccount -}}
+{{- $principals = append $principals (printf "%s/ns/%s/sa/%s" $.Values.mtls.trustDomain .namespace .serviceAccount) -}}
+{{- end -}}
+{{- end -}}
+{{ $principals | uniq | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* The identities of `namespace/serviceaccount` entries. Takes a dict of `root` and `accounts`. */}}
+{{- define "cellgate.principals" -}}
+{{- $principals := list -}}
+{{- range .accounts -}}
+{{- $parts := splitList "/" . -}}
+{{- $principals = append $principals (printf "%s/ns/%s/sa/%s" $.root.Values.mtls.trustDomain (first $parts) (last $parts)) -}}
+{{- end -}}
+{{ $principals | uniq | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* The namespaces of all attached proxies, as JSON. */}}
+{{- define "cellgate.attachNamespaces" -}}
+{{- $namespaces := list -}}
+{{- range .Values.filter.attach -}}
+{{- $namespaces = append $namespaces .namespace -}}
+{{- end -}}
+{{ $namespaces | uniq | sortAlpha | toJson }}
+{{- end -}}
