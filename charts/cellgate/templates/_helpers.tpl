@@ -68,7 +68,7 @@ Takes a dict of `root` and `cell` (the cell's name). */}}
 {{- $traffic := deepCopy .root.Values.traffic -}}
 {{- $merged := mergeOverwrite $traffic (deepCopy (omit $own "host" "port" "namespace" "workload" "drain" "versions" "mirror")) -}}
 {{- /* Both are alternatives, not settings that add up. */ -}}
-{{- if dig "loadBalancer" "consistentHash" "" $merged -}}
+{{- if hasKey (default dict $merged.loadBalancer) "consistentHash" -}}
 {{- $_ := set $merged "loadBalancer" (omit $merged.loadBalancer "simple") -}}
 {{- end -}}
 {{- with $own.tls -}}
@@ -111,6 +111,12 @@ it is in `cellgate.proxyPrincipals`. */}}
 {{ $principals | uniq | sortAlpha | toJson }}
 {{- end -}}
 
+{{/* The identities whose routing header counts: the gateways, and the named callers. */}}
+{{- define "cellgate.callerPrincipals" -}}
+{{- $callers := include "cellgate.principals" (dict "root" . "accounts" .Values.mtls.callers) | fromJsonArray -}}
+{{ concat (include "cellgate.gatewayPrincipals" . | fromJsonArray) $callers | uniq | sortAlpha | toJson }}
+{{- end -}}
+
 {{/* The namespaces of all attached proxies, as JSON. */}}
 {{- define "cellgate.attachNamespaces" -}}
 {{- $namespaces := list -}}
@@ -118,4 +124,25 @@ it is in `cellgate.proxyPrincipals`. */}}
 {{- $namespaces = append $namespaces .namespace -}}
 {{- end -}}
 {{ $namespaces | uniq | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* `true` if a cell's workload is in the mesh, by what its clients are told to speak. Only there do policies mean something.
+Takes a dict of `root` and `cell`. */}}
+{{- define "cellgate.isMeshCell" -}}
+{{- $traffic := include "cellgate.traffic" . | fromJson -}}
+{{ eq "ISTIO_MUTUAL" (default dict $traffic.tls).mode }}
+{{- end -}}
+
+{{/* `true` if a cell's own sidecar runs the filter. It stands before the authorization filter: it has removed a header that
+came from anybody else, and set its own, which a policy on the header would take for the caller's.
+Takes a dict of `root` and `cell`. */}}
+{{- define "cellgate.isGuarded" -}}
+{{- $namespace := include "cellgate.cellNamespace" (index .root.Values.cells .cell) -}}
+{{- $guarded := false -}}
+{{- range .root.Values.filter.attach -}}
+{{- if and $.root.Values.filter.enabled (eq .type "sidecar-inbound") -}}
+{{- $guarded = or $guarded (ternary (eq (toString .cell) $.cell) (eq .namespace $namespace) (hasKey . "cell")) -}}
+{{- end -}}
+{{- end -}}
+{{ $guarded }}
 {{- end -}}

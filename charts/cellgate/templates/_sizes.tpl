@@ -37,3 +37,13 @@
 {{- int64 $sum -}}
 {{- end -}}
 {{- end -}}
+
+{{/* A duration as protobuf writes it: seconds only. Istio's own objects take 1m30s, what an EnvoyFilter carries does not. */}}
+{{- define "cellgate.protoDuration" -}}
+{{- $ms := include "cellgate.milliseconds" . | int64 -}}
+{{- if mod $ms 1000 -}}
+{{ printf "%d.%03ds" (div $ms 1000) (mod $ms 1000) }}
+{{- else -}}
+{{ div $ms 1000 }}s
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,66 @@
+{{/* Cellgate's configuration. Both tiers get what is printed here, so they cannot differ. */}}
+
+{{- define "cellgate.config" -}}
+{{- $config := deepCopy .Values.config -}}
+{{- $_ := set $config "cells" (keys .Values.cells | sortAlpha) -}}
+{{- $weights := include "cellgate.slotWeights" . | fromJson -}}
+{{- if $weights -}}
+{{- $slots := merge (dict "weights" $weights) $config.placement.slots -}}
+{{- $_ := set $config "placement" (merge (dict "slots" $slots) $config.placement) -}}
+{{- end -}}
+{{- if not .Values.extProc.enabled -}}
+{{- $_ := set $config "policy" (merge (default dict $config.policy) (include "cellgate.lastAnswers" . | fromJson)) -}}
+{{- end -}}
+{{ toJson $config }}
+{{- end -}}
+
+{{/* Slot weights as JSON: the configured ones, with 0 for drained cells. Empty while no cell is drained, because Cellgate's
+own default says the same. */}}
+{{- define "cellgate.slotWeights" -}}
+{{- $weights := dict -}}
+{{- $drained := false -}}
+{{- $placement := default dict .Values.config.placement -}}
+{{- if hasKey $placement "slots" -}}
+{{- $configured := default dict (default dict $placement.slots).weights -}}
+{{- range $name, $cell := .Values.cells -}}
+{{- $_ := set $weights $name (ternary (index $configured $name) 1 (hasKey $configured $name)) -}}
+{{- if $cell.drain -}}
+{{- $drained = true -}}
+{{- $_ := set $weights $name 0 -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ ternary $weights dict $drained | toJson }}
+{{- end -}}
+
+{{/* What the service would answer at last. Without the service the filter must: nobody answers its `defer`. */}}
+{{- define "cellgate.lastAnswers" -}}
+{{ dict "body_encoded" (dict "reject" 415) "body_too_large" (dict "reject" 413) "body_length_unknown" (dict "reject" 411) | toJson }}
+{{- end -}}
+
+{{/* The configuration of one attached filter. Takes a dict of `root` and `attach`.
+
+Behind a gateway the request has been decided already. A sidecar takes the decision over from the identities that make one,
+instead of reading the body once more, and checks that it is the cell that was meant. Without mTLS nobody has an identity. */}}
+{{- define "cellgate.filterConfig" -}}
+{{- $config := include "cellgate.config" .root | fromJson -}}
+{{- if and .root.Values.mtls.enabled (eq .attach.type "sidecar-inbound") -}}
+{{- $peers := list -}}
+{{- range include "cellgate.callerPrincipals" .root | fromJsonArray -}}
+{{- $peers = append $peers (printf "spiffe://%s" .) -}}
+{{- end -}}
+{{- $guard := dict "peers" $peers -}}
+{{- with .attach.cell -}}
+{{- $_ := set $guard "cell" . -}}
+{{- end -}}
+{{- if $peers -}}
+{{- $_ := set $config "decided_by" $guard -}}
+{{- end -}}
+{{- end -}}
+{{ toJson $config }}
+{{- end -}}
+
+{{/* `limits.inspect_bytes` in bytes; 32KiB is Cellgate's own default. */}}
+{{- define "cellgate.inspectBytes" -}}
+{{ include "cellgate.bytes" (default "32KiB" (default dict .Values.config.limits).inspect_bytes) }}
+{{- end -}}

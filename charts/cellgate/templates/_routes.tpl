@@ -1,0 +1,67 @@
+{{/* What the two kinds of routes share. */}}
+
+{{/* A VirtualService's destinations of one cell: one, or one for each of its versions.
+Takes a dict of `root` and `cell` (the cell's name). */}}
+{{- define "cellgate.destinations" -}}
+{{- $cell := index .root.Values.cells .cell -}}
+{{- range default (list dict) $cell.versions }}
+- destination:
+    host: {{ $cell.host }}
+    port: { number: {{ int64 $cell.port }} }
+    {{- with .name }}
+    subset: {{ . }}
+    {{- end }}
+  {{- if hasKey . "weight" }}
+  weight: {{ int64 .weight }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Everything of a VirtualService's route but its name and match. Takes a dict of `root` and `cell`. */}}
+{{- define "cellgate.route" -}}
+{{- $cell := index .root.Values.cells .cell -}}
+{{- $traffic := include "cellgate.traffic" . | fromJson -}}
+route:
+  {{- include "cellgate.destinations" . | nindent 2 }}
+headers: { request: { remove: [x-cellgate-defer] } }
+timeout: {{ $traffic.timeout }}
+retries:
+  {{- if int64 $traffic.retries.attempts }}
+  {{- omit $traffic.retries "budget" | toYaml | nindent 2 }}
+  {{- else }}
+  # Said, because Istio retries twice by default.
+  attempts: 0
+  {{- end }}
+{{- with $traffic.fault }}
+fault:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $cell.mirror }}
+{{- $copy := index $.root.Values.cells .cell }}
+mirrors:
+  - destination: { host: {{ $copy.host }}, port: { number: {{ int64 $copy.port }} } }
+    percentage: { value: {{ default 100 .percent }} }
+{{- end }}
+{{- end -}}
+
+{{/* A Gateway API backend of one cell. Takes the cell's values. */}}
+{{- define "cellgate.backendRef" -}}
+{{- $parts := splitList "." .host -}}
+{ kind: Service, name: {{ index $parts 0 }}, namespace: {{ index $parts 1 }}, port: {{ int64 .port }} }
+{{- end -}}
+
+{{/* Everything of an HTTPRoute's rule but its match. Takes a dict of `root` and `cell`. */}}
+{{- define "cellgate.rule" -}}
+{{- $cell := index .root.Values.cells .cell -}}
+{{- $traffic := include "cellgate.traffic" . | fromJson -}}
+filters:
+  - type: RequestHeaderModifier
+    requestHeaderModifier: { remove: [x-cellgate-defer] }
+  {{- with $cell.mirror }}
+  - type: RequestMirror
+    requestMirror: { backendRef: {{ include "cellgate.backendRef" (index $.root.Values.cells .cell) }} }
+  {{- end }}
+timeouts: { request: {{ $traffic.timeout }} }
+backendRefs:
+  - {{ include "cellgate.backendRef" $cell }}
+{{- end -}}
