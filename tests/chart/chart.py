@@ -1,0 +1,217 @@
+"""Renders the chart with Helm, and finds things in what comes out."""
+
+import copy
+import functools
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+
+import yaml
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+CHART = ROOT / "charts" / "cellgate"
+HELM = os.environ["HELM"]
+# Neither is the chart's name, so that a template with a name of its own is found out.
+RELEASE = "edge"
+NAMESPACE = "routing"
+# What the mesh that the chart asks for knows: the custom resources of Istio and of everything behind a switch.
+API_VERSIONS = [
+    "networking.istio.io/v1",
+    "networking.istio.io/v1alpha3",
+    "security.istio.io/v1",
+    "gateway.networking.k8s.io/v1",
+    "keda.sh/v1alpha1",
+    "monitoring.coreos.com/v1",
+    "external-secrets.io/v1",
+]
+
+# The smallest values that render everything that is on by default.
+VALUES = {
+    "image": {"repository": "registry.example/cellgate"},
+    "config": {
+        "key": [{"json": "/tenant/id"}],
+        "placement": {"overrides": {"acme": "cell-b"}, "slots": {}},
+    },
+    "cells": {
+        "cell-c": {"host": "api.cell-c.svc.cluster.local", "port": 8080},
+        "cell-a": {"host": "api.cell-a.svc.cluster.local", "port": 8080},
+        "cell-b": {"host": "api.cell-b.svc.cluster.local", "port": 8080},
+    },
+    "routes": {"hosts": ["api.example.com"], "gateways": ["istio-ingress/public"]},
+    "filter": {
+        "module": {"url": "oci://registry.example/cellgate-filter:0.1.0", "sha256": "5e" * 32},
+        "attach": [
+            {
+                "name": "ingress",
+                "type": "gateway",
+                "namespace": "istio-ingress",
+                "selector": {"istio": "ingressgateway"},
+                "serviceAccount": "istio-ingressgateway",
+            }
+        ],
+    },
+}
+
+SIDECAR = {
+    "name": "orders",
+    "type": "sidecar-inbound",
+    "namespace": "cell-a",
+    "selector": {"app": "api"},
+    "serviceAccount": "api",
+    "cell": "cell-a",
+}
+OUTBOUND = {
+    "name": "clients",
+    "type": "sidecar-outbound",
+    "namespace": "apps",
+    "selector": {"app": "shop"},
+    "serviceAccount": "shop",
+}
+WAYPOINT = {
+    "name": "waypoint",
+    "type": "waypoint",
+    "namespace": "ambient",
+    "targetRefs": [{"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "waypoint"}],
+    "serviceAccount": "waypoint",
+}
+
+
+class Refused(Exception):
+    """Helm did not render the chart; the message is what it printed."""
+
+
+class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
+    """Refuses a key that stands twice in a map: YAML parsers differ on which one counts."""
+
+    def construct_mapping(self, node, deep=False):
+        keys = [key.value for key, _ in node.value]
+        if twice := sorted({key for key in keys if keys.count(key) > 1}):
+            raise yaml.constructor.ConstructorError(None, None, f"{twice} stand twice", node.start_mark)
+        return super().construct_mapping(node, deep)
+
+
+def merge(base, change):
+    """`change` over `base`, as Helm merges values: maps are merged, lists replaced; None removes."""
+    if not isinstance(base, dict) or not isinstance(change, dict):
+        return copy.deepcopy(change)
+    merged = copy.deepcopy(base)
+    for key, value in change.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = merge(merged.get(key), value)
+    return merged
+
+
+def load(text):
+    """The objects of a stream of YAML documents."""
+    return [document for document in yaml.load_all(text, Loader=StrictLoader) if document]
+
+
+def helm(*arguments):
+    """What a Helm command prints. Refused if it fails."""
+    command = [HELM, *map(str, arguments)]
+    # Nothing of a real cluster or of a person's settings may have a part in a test.
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": "/dev/null"}
+    done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Refused(done.stderr + done.stdout)
+    return done.stdout
+
+
+@functools.lru_cache(maxsize=None)
+def _template(values, files):
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        file.write(values)
+        file.flush()
+        sources = [argument for path in (*files, file.name) for argument in ("--values", path)]
+        kinds = [argument for version in API_VERSIONS for argument in ("--api-versions", version)]
+        return helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *kinds, *sources)
+
+
+def render(change=None, base=VALUES, files=()):
+    """The objects of the chart with `base`, changed by `change`, over the values of `files`."""
+    values = merge(base, change or {})
+    return Objects(load(_template(json.dumps(values, sort_keys=True), tuple(map(str, files)))))
+
+
+def refusal(change, base=VALUES):
+    """What Helm says of values that it must refuse."""
+    try:
+        render(change, base)
+    except Refused as refused:
+        return str(refused)
+    raise AssertionError(f"not refused: {json.dumps(change)}")
+
+
+class Objects(list):
+    """Rendered objects."""
+
+    @property
+    def installed(self):
+        """Without the hooks, which `helm test` makes."""
+        return Objects(item for item in self if not is_hook(item))
+
+    def of(self, *kinds):
+        return Objects(item for item in self if item["kind"] in kinds)
+
+    def one(self, kind, name=None):
+        found = [item for item in self.of(kind) if name is None or item["metadata"]["name"] == name]
+        if len(found) != 1:
+            names = [item["metadata"]["name"] for item in self.of(kind)]
+            raise AssertionError(f"not one {kind} {name or ''}: {names}")
+        return found[0]
+
+    def pods(self):
+        """Every pod template, with the object that has it."""
+        for item in self:
+            if item["kind"] == "Pod":
+                yield item, item
+            elif "template" in item.get("spec", {}):
+                yield item, item["spec"]["template"]
+
+
+def is_hook(item):
+    return "helm.sh/hook" in (item["metadata"].get("annotations") or {})
+
+
+def label(item):
+    """How messages name an object."""
+    return f"{item['kind']} {item['metadata'].get('namespace')}/{item['metadata']['name']}"
+
+
+def walk(node):
+    """Every map inside, outermost first."""
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from walk(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from walk(value)
+
+
+def typed(node, name):
+    """Every map inside whose protobuf type ends in this name."""
+    return [found for found in walk(node) if str(found.get("@type", "")).rsplit(".", 1)[-1] == name]
+
+
+def settings(node, name):
+    """Every value of this field, anywhere inside."""
+    return [found[name] for found in walk(node) if name in found]
+
+
+def filter_config(envoy_filter):
+    """The configuration that an EnvoyFilter gives to the filter: its text."""
+    (wasm,) = typed(envoy_filter, "Wasm")
+    configuration = wasm["config"]["configuration"]
+    assert configuration["@type"] == "type.googleapis.com/google.protobuf.StringValue", configuration
+    return configuration["value"]
+
+
+def service_config(objects):
+    """The configuration of the service: the ConfigMap's text."""
+    (config,) = [item for item in objects.installed.of("ConfigMap") if "cellgate.json" in item.get("data", {})]
+    return config["data"]["cellgate.json"]

@@ -1,0 +1,101 @@
+"""Renderings with each switch turned, for tests that hold for whatever the chart makes."""
+
+import functools
+
+import chart
+
+GATEWAY = chart.VALUES["filter"]["attach"][0]
+HTTP_ROUTE = {
+    "api": "gateway-api",
+    "parentRefs": [{"name": "public", "namespace": "istio-ingress"}],
+}
+CANARY = [
+    {"name": "stable", "labels": {"version": "v1"}, "weight": 90},
+    {"name": "canary", "labels": {"version": "v2"}, "weight": 10},
+]
+SECRET = {"name": "cellgate-credentials", "mountPath": "/etc/cellgate/credentials"}
+EXTERNAL_SECRET = {
+    "name": "cellgate-credentials",
+    "store": {"kind": "ClusterSecretStore", "name": "vault"},
+    "data": [{"secretKey": "token", "remoteRef": {"key": "cellgate/token"}}],
+}
+
+# Name to what is changed of chart.VALUES.
+CHANGES = {
+    "defaults": {},
+    "one cell": {"cells": {"cell-a": None, "cell-c": None}},
+    "pinned image": {"image": {"digest": "sha256:" + "a1" * 32, "pullSecrets": ["registry"], "pullPolicy": "Always"}},
+    "common labels": {"commonLabels": {"team": "platform"}, "fullnameOverride": "gate"},
+    "undecided to a cell": {"routes": {"undecided": {"reject": None, "cell": "cell-a"}}},
+    "no routes": {"routes": {"enabled": False}},
+    "gateway api": {"routes": HTTP_ROUTE},
+    "canary": {"cells": {"cell-a": {"versions": CANARY}}},
+    "canary by gateway api": {"routes": HTTP_ROUTE, "cells": {"cell-a": {"drain": True}}},
+    "mirror": {"cells": {"cell-a": {"mirror": {"cell": "cell-b", "percent": 10}}}},
+    "drain": {"cells": {"cell-b": {"drain": True}}},
+    "own traffic": {
+        "cells": {
+            "cell-b": {
+                "timeout": "5s",
+                "retries": {"attempts": 0},
+                "connectionPool": {"tcp": {"maxConnections": 7}},
+                "tls": {"mode": "SIMPLE", "sni": "b.example.com"},
+                "loadBalancer": {"consistentHash": {"httpHeaderName": "x-user"}},
+                "workload": {"app": "api"},
+            }
+        }
+    },
+    "no retries": {"traffic": {"retries": {"attempts": 0}, "timeout": "0s"}},
+    "no filter": {"filter": {"enabled": False}},
+    "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
+    "http module with a secret": {
+        "filter": {"module": {"url": "https://registry.example/cellgate.wasm", "pullSecret": "registry"}}
+    },
+    "everywhere": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},
+    "larger buffer": {"filter": {"bufferBytes": "1MiB"}},
+    "no service": {"extProc": {"enabled": False}},
+    "hpa": {"extProc": {"autoscaling": {"type": "hpa"}}},
+    "keda": {"extProc": {"autoscaling": {"type": "keda", "prometheusAddress": "http://prometheus.monitoring:9090"}}},
+    "no disruption budget": {"extProc": {"podDisruptionBudget": {"enabled": False}}},
+    "one replica": {"extProc": {"replicas": 1}},
+    "placed pods": {
+        "extProc": {
+            "podLabels": {"team": "platform"},
+            "podAnnotations": {"example.com/owner": "platform"},
+            "nodeSelector": {"pool": "edge"},
+            "tolerations": [{"key": "edge", "operator": "Exists"}],
+            "priorityClassName": "edge",
+            "spread": "DoNotSchedule",
+        }
+    },
+    "secret": {"extProc": {"secrets": [SECRET]}},
+    "external secret": {"extProc": {"secrets": [SECRET], "externalSecrets": [EXTERNAL_SECRET]}},
+    "no network policy": {"extProc": {"networkPolicy": {"enabled": False}}},
+    "permissive": {"mtls": {"mode": "PERMISSIVE"}},
+    "no mtls": {"mtls": {"enabled": False}},
+    "callers": {"mtls": {"callers": ["apps/shop"], "trustDomain": "example.org"}},
+    "monitoring": {
+        "monitoring": {
+            "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
+            "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            "scrapers": ["monitoring/prometheus"],
+        }
+    },
+    "revision": {"istio": {"revision": "canary", "namespace": "istio-control"}},
+    "no test": {"test": {"enabled": False}},
+}
+
+ENVIRONMENTS = ["dev", "staging", "prod"]
+
+
+@functools.lru_cache(maxsize=None)
+def renderings():
+    """Pairs of a name and the objects rendered for it."""
+    changed = [(name, chart.render(change)) for name, change in CHANGES.items()]
+    environments = [(f"values-{name}", environment(name)) for name in ENVIRONMENTS]
+    return changed + environments
+
+
+def environment(name):
+    """The example in istio/ with an environment's values."""
+    return chart.render(base={}, files=[chart.ROOT / "istio" / "values.yaml", chart.CHART / f"values-{name}.yaml"])

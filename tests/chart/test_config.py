@@ -1,0 +1,94 @@
+"""One configuration, for both tiers, that Cellgate itself accepts."""
+
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import chart
+import matrix
+
+# Where the tests are not run by `make test`, there may be no program yet.
+CELLGATE = os.environ.get("CELLGATE_BIN")
+
+
+def parsed(objects):
+    return json.loads(chart.service_config(objects))
+
+
+class Config(unittest.TestCase):
+    def test_the_filter_has_the_services_configuration_to_the_letter(self):
+        objects = chart.render()
+        texts = {chart.filter_config(item) for item in objects.of("EnvoyFilter") if chart.typed(item, "Wasm")}
+        self.assertEqual(texts, {chart.service_config(objects)})
+
+    def test_the_cells_are_the_chart_s_in_order(self):
+        self.assertEqual(parsed(chart.render())["cells"], ["cell-a", "cell-b", "cell-c"])
+
+    def test_what_is_configured_is_passed_on(self):
+        config = {"version": "7", "policy": {"key_missing": {"use": "cell-a"}}, "limits": {"key_bytes": 64}}
+        found = parsed(chart.render({"config": config}))
+        self.assertEqual(found["version"], "7")
+        self.assertEqual(found["policy"], config["policy"])
+        self.assertEqual(found["limits"], {"inspect_bytes": "64KiB", "key_bytes": 64})
+        self.assertEqual(found["routing_header"], "x-cell")
+        self.assertEqual(found["key"], [{"json": "/tenant/id"}])
+
+    def test_large_numbers_stay_integers(self):
+        seed = 2**53 - 1
+        slots = {"count": 65536, "seed": seed}
+        found = chart.service_config(chart.render({"config": {"placement": {"slots": slots}}}))
+        self.assertIn(f'"seed":{seed}', found)
+        self.assertIn('"count":65536', found)
+
+    def test_texts_that_look_like_other_things_stay_texts(self):
+        exact = {"007": "cell-a", "true": "cell-a", "<&>": "cell-a", "{{ .Release.Name }}": "cell-a", "ü": "cell-a"}
+        found = parsed(chart.render({"config": {"placement": {"exact": exact}}}))
+        self.assertEqual(found["placement"]["exact"], exact)
+
+    def test_a_drained_cell_gets_no_slot(self):
+        weights = parsed(chart.render({"cells": {"cell-b": {"drain": True}}}))["placement"]["slots"]["weights"]
+        self.assertEqual(weights, {"cell-a": 1, "cell-b": 0, "cell-c": 1})
+
+    def test_a_drained_cell_leaves_the_other_weights(self):
+        slots = {"weights": {"cell-a": 3, "cell-b": 5, "cell-c": 7}}
+        change = {"config": {"placement": {"slots": slots}}, "cells": {"cell-b": {"drain": True}}}
+        weights = parsed(chart.render(change))["placement"]["slots"]["weights"]
+        self.assertEqual(weights, {"cell-a": 3, "cell-b": 0, "cell-c": 7})
+
+    def test_a_drained_cell_keeps_the_keys_placed_by_name(self):
+        placement = parsed(chart.render({"cells": {"cell-b": {"drain": True}}}))["placement"]
+        self.assertEqual(placement["overrides"], {"acme": "cell-b"})
+
+    def test_only_an_inbound_sidecar_takes_over_decisions(self):
+        attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR]
+        objects = chart.render({"filter": {"attach": attach}})
+        decided_by = {}
+        for item in objects.of("EnvoyFilter"):
+            if chart.typed(item, "Wasm"):
+                config = json.loads(chart.filter_config(item))
+                decided_by[item["metadata"]["namespace"]] = config.pop("decided_by", None)
+                service = parsed(objects)
+                service.pop("decided_by", None)
+                self.assertEqual(config, service)
+        gateway = "spiffe://cluster.local/ns/istio-ingress/sa/istio-ingressgateway"
+        self.assertEqual(decided_by, {"istio-ingress": None, "cell-a": {"peers": [gateway], "cell": "cell-a"}})
+
+    @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
+    def test_cellgate_accepts_every_configuration(self):
+        with tempfile.TemporaryDirectory() as folder:
+            for name, objects in matrix.renderings():
+                texts = {chart.service_config(objects)} if objects.of("Deployment") else set()
+                texts |= {chart.filter_config(item) for item in objects.of("EnvoyFilter") if chart.typed(item, "Wasm")}
+                for text in sorted(texts):
+                    with self.subTest(name):
+                        file = pathlib.Path(folder) / "cellgate.json"
+                        file.write_text(text)
+                        checked = subprocess.run([CELLGATE, "check", file], capture_output=True, text=True)
+                        self.assertEqual(checked.returncode, 0, checked.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,215 @@
+"""The EnvoyFilters: what is put into which proxy."""
+
+import unittest
+
+import chart
+import matrix
+
+HOST = f"{chart.RELEASE}-ext-proc.{chart.NAMESPACE}.svc.cluster.local"
+CONTEXTS = {
+    "ingress": "GATEWAY",
+    "orders": "SIDECAR_INBOUND",
+    "clients": "SIDECAR_OUTBOUND",
+}
+
+
+def attached(change=None):
+    """The EnvoyFilter that puts the filter into the gateway."""
+    (found,) = [item for item in chart.render(change).of("EnvoyFilter") if chart.typed(item, "Wasm")]
+    return found
+
+
+def everywhere():
+    return dict(matrix.renderings())["everywhere"].of("EnvoyFilter")
+
+
+class Scope(unittest.TestCase):
+    def test_an_envoy_filter_always_names_its_proxies(self):
+        for name, objects in matrix.renderings():
+            for item in objects.of("EnvoyFilter"):
+                with self.subTest(name, item=chart.label(item)):
+                    labels = item["spec"].get("workloadSelector", {}).get("labels")
+                    self.assertTrue(labels or item["spec"].get("targetRefs"), "this one is for every proxy")
+
+    def test_none_lives_in_the_mesh_s_own_namespace(self):
+        for name, objects in matrix.renderings():
+            for item in objects.of("EnvoyFilter"):
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertNotIn(item["metadata"]["namespace"], ["istio-system", "istio-control"])
+
+    def test_the_selector_is_the_attachment_s(self):
+        for item in everywhere():
+            attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]
+            (entry,) = [entry for entry in attach if entry["namespace"] == item["metadata"]["namespace"]]
+            with self.subTest(chart.label(item)):
+                if "selector" in entry:
+                    self.assertEqual(item["spec"]["workloadSelector"]["labels"], entry["selector"])
+                else:
+                    self.assertEqual(item["spec"]["targetRefs"], entry["targetRefs"])
+                self.assertIn(entry["name"], item["metadata"]["name"])
+
+    def test_each_kind_of_proxy_has_its_context(self):
+        for item in everywhere():
+            patches = item["spec"]["configPatches"]
+            found = {patch.get("match", {}).get("context") for patch in patches if patch["applyTo"] == "HTTP_FILTER"}
+            (expected,) = [context for name, context in CONTEXTS.items() if name in item["metadata"]["name"]] or [None]
+            with self.subTest(chart.label(item)):
+                if expected:
+                    self.assertEqual(found, {expected})
+                else:
+                    self.assertIn("waypoint", item["metadata"]["name"])
+
+    def test_the_order_among_envoy_filters_is_said(self):
+        self.assertEqual({item["spec"]["priority"] for item in everywhere()}, {10})
+        self.assertEqual(attached({"filter": {"priority": -5}})["spec"]["priority"], -5)
+
+    def test_switched_off_there_is_none(self):
+        self.assertEqual(chart.render({"filter": {"enabled": False}}).of("EnvoyFilter"), [])
+
+
+class Wasm(unittest.TestCase):
+    def test_the_filter_may_pause_and_comes_back_after_a_crash(self):
+        for item in everywhere():
+            (wasm,) = chart.typed(item, "Wasm")
+            with self.subTest(chart.label(item)):
+                self.assertIs(wasm["config"]["allow_on_headers_stop_iteration"], True)
+                self.assertEqual(wasm["config"]["failure_policy"], "FAIL_RELOAD")
+                self.assertRegex(wasm["config"]["reload_config"]["backoff"]["base_interval"], r"^0\.0[0-9]+s$")
+
+    def test_it_is_delivered_apart_from_the_listener(self):
+        patches = attached()["spec"]["configPatches"]
+        (added,) = [patch for patch in patches if patch["applyTo"] == "EXTENSION_CONFIG"]
+        self.assertEqual(added["patch"]["operation"], "ADD")
+        name = added["patch"]["value"]["name"]
+        (discovered,) = [patch for patch in patches if "config_discovery" in patch["patch"]["value"]]
+        self.assertEqual(discovered["patch"]["value"]["name"], name)
+        self.assertEqual(discovered["patch"]["operation"], "INSERT_FIRST")
+        (types,) = chart.settings(discovered, "type_urls")
+        self.assertEqual(types, ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"])
+
+    def test_it_ends_up_before_the_service_s_filter(self):
+        """Patches apply in order, and each one that is inserted first pushes the others back."""
+        for item in everywhere():
+            inserted = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "HTTP_FILTER"]
+            with self.subTest(chart.label(item)):
+                self.assertTrue(chart.typed(inserted[0], "ExtensionWithMatcher"))
+                self.assertIn("config_discovery", inserted[-1]["patch"]["value"])
+                self.assertEqual({patch["patch"]["operation"] for patch in inserted}, {"INSERT_FIRST"})
+
+    def test_a_module_that_is_fetched_is_pinned(self):
+        (wasm,) = chart.typed(attached(), "Wasm")
+        code = wasm["config"]["vm_config"]["code"]
+        self.assertEqual(code["remote"]["http_uri"]["uri"], chart.VALUES["filter"]["module"]["url"])
+        self.assertEqual(code["remote"]["sha256"], chart.VALUES["filter"]["module"]["sha256"])
+        self.assertNotIn("local", code)
+
+    def test_a_module_can_be_a_file(self):
+        (wasm,) = chart.typed(attached(matrix.CHANGES["local module"]), "Wasm")
+        self.assertEqual(wasm["config"]["vm_config"]["code"], {"local": {"filename": "/etc/cellgate/cellgate.wasm"}})
+
+
+class Limits(unittest.TestCase):
+    def limits(self, change):
+        item = attached(change)
+        (connection,) = set(chart.settings(item, "per_connection_buffer_limit_bytes"))
+        (stream,) = set(chart.settings(item, "initial_stream_window_size"))
+        return connection, stream
+
+    def test_envoy_may_buffer_what_the_filter_may_hold(self):
+        for size, count in [("64KiB", 65536), ("1MiB", 1048576), (100000, 100000), ("131072", 131072)]:
+            with self.subTest(size):
+                connection, stream = self.limits({"config": {"limits": {"inspect_bytes": size}}})
+                self.assertEqual(connection, count)
+                # RFC 9113: a window below 65,535 needs the peer's acknowledgement first.
+                self.assertEqual(stream, max(count, 65535))
+
+    def test_the_default_of_cellgate_holds_where_none_is_said(self):
+        connection, _ = self.limits({"config": {"limits": None}})
+        self.assertEqual(connection, 65536)
+
+    def test_envoy_may_buffer_more(self):
+        self.assertEqual(self.limits({"filter": {"bufferBytes": "1MiB"}}), (1048576, 1048576))
+
+    def test_a_small_limit_does_not_become_a_small_window(self):
+        """Envoy refuses a stream window below 65,535 bytes."""
+        connection, stream = self.limits({"config": {"limits": {"inspect_bytes": "16KiB"}}})
+        self.assertGreaterEqual(connection, 16384)
+        self.assertGreaterEqual(stream, 65535)
+
+    def test_requests_that_stand_still_end(self):
+        change = {"filter": {"streamIdleTimeout": "7s", "requestTimeout": "9s"}}
+        managers = chart.typed(attached(change), "HttpConnectionManager")
+        self.assertEqual(chart.settings(managers, "stream_idle_timeout"), ["7s"])
+        self.assertEqual(chart.settings(managers, "request_timeout"), ["9s"])
+
+    def test_header_names_with_underscores_are_refused(self):
+        for item in everywhere():
+            with self.subTest(chart.label(item)):
+                found = chart.settings(chart.typed(item, "HttpConnectionManager"), "headers_with_underscores_action")
+                self.assertEqual(set(found), {"REJECT_REQUEST"})
+
+
+class Service(unittest.TestCase):
+    def test_it_is_asked_only_for_what_the_filter_defers(self):
+        (matched,) = chart.typed(attached(), "ExtensionWithMatcher")
+        header = {found["header_name"] for found in chart.typed(matched, "HttpRequestHeaderMatchInput")}
+        self.assertEqual(header, {"x-cellgate-defer"})
+        self.assertEqual(set(chart.settings(matched, "prefix")), {"buffer;", "stream;", "headers;"})
+
+    def test_each_deferral_has_its_body_mode(self):
+        (matched,) = chart.typed(attached(), "ExtensionWithMatcher")
+        modes = {}
+        for rule in matched["xds_matcher"]["matcher_list"]["matchers"]:
+            (prefix,) = chart.settings(rule["predicate"], "prefix")
+            (processor,) = chart.typed(rule, "ExternalProcessor")
+            modes[prefix] = processor["processing_mode"]
+        bodies = {prefix: mode["request_body_mode"] for prefix, mode in modes.items()}
+        self.assertEqual(bodies, {"buffer;": "BUFFERED", "stream;": "FULL_DUPLEX_STREAMED", "headers;": "NONE"})
+        for prefix, mode in modes.items():
+            with self.subTest(prefix):
+                self.assertEqual(mode["response_header_mode"], "SKIP")
+                self.assertEqual(mode["request_header_mode"], "SEND")
+        self.assertEqual(modes["stream;"]["request_trailer_mode"], "SEND")
+        self.assertEqual(modes["buffer;"]["request_trailer_mode"], "SEND")
+
+    def test_it_is_called_by_a_name_that_http2_servers_take(self):
+        for item in everywhere():
+            for processor in chart.typed(item, "ExternalProcessor"):
+                with self.subTest(chart.label(item)):
+                    call = processor["grpc_service"]["envoy_grpc"]
+                    self.assertEqual(call["cluster_name"], f"outbound|50051||{HOST}")
+                    self.assertEqual(call["authority"], HOST)
+
+    def test_it_never_fails_open(self):
+        for item in everywhere():
+            with self.subTest(chart.label(item)):
+                self.assertNotIn(True, chart.settings(item, "failure_mode_allow"))
+
+    def test_it_answers_before_envoy_gives_up(self):
+        for processor in chart.typed(attached({"extProc": {"messageTimeout": "13s"}}), "ExternalProcessor"):
+            if processor["processing_mode"]["request_body_mode"] == "BUFFERED":
+                self.assertEqual(processor["message_timeout"], "13s")
+
+    def test_its_reason_reaches_the_access_log(self):
+        for processor in chart.typed(attached(), "ExternalProcessor"):
+            receiving = processor["metadata_options"]["receiving_namespaces"]["untyped"]
+            self.assertEqual(receiving, ["cellgate"])
+
+    def test_a_frozen_service_is_noticed(self):
+        clusters = [patch for patch in attached()["spec"]["configPatches"] if patch["applyTo"] == "CLUSTER"]
+        self.assertEqual({patch["match"]["cluster"]["service"] for patch in clusters}, {HOST})
+        (keepalive,) = chart.settings(clusters, "connection_keepalive")
+        self.assertIn("interval", keepalive)
+        self.assertIn("timeout", keepalive)
+
+    def test_switched_off_nothing_of_it_is_left(self):
+        objects = chart.render({"extProc": {"enabled": False}})
+        self.assertEqual(objects.of("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget").installed, [])
+        for item in objects.of("EnvoyFilter"):
+            self.assertEqual(chart.typed(item, "ExternalProcessor"), [])
+            self.assertNotIn(HOST, str(item))
+        self.assertTrue(any(chart.typed(item, "Wasm") for item in objects.of("EnvoyFilter")))
+
+
+if __name__ == "__main__":
+    unittest.main()

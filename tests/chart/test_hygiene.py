@@ -1,0 +1,129 @@
+"""What no rendered object may do, whatever the values."""
+
+import json
+import re
+import unittest
+
+import chart
+import matrix
+
+# Kinds of volumes that a pod of `restricted` Pod Security may have.
+VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
+
+
+def pods():
+    for name, objects in matrix.renderings():
+        for item, template in objects.pods():
+            yield f"{name}: {chart.label(item)}", template["spec"]
+
+
+def containers():
+    for name, pod in pods():
+        for found in pod["containers"] + pod.get("initContainers", []):
+            yield f"{name}: {found['name']}", pod, found
+
+
+class Pods(unittest.TestCase):
+    def test_there_are_some(self):
+        self.assertGreater(len(list(containers())), len(matrix.CHANGES) / 2)
+
+    def test_images_are_pinned(self):
+        for name, _, found in containers():
+            with self.subTest(name):
+                self.assertRegex(found["image"], r"^[^:@]+(:[0-9]+/[^:@]+)?(:[^:@]+|@sha256:[0-9a-f]{64})$")
+                self.assertNotRegex(found["image"], r":latest$")
+
+    def test_memory_is_limited_and_requested(self):
+        for name, _, found in containers():
+            with self.subTest(name):
+                self.assertTrue(found["resources"]["limits"]["memory"])
+                self.assertTrue(found["resources"]["requests"]["memory"])
+                self.assertTrue(found["resources"]["requests"]["cpu"])
+
+    def test_they_pass_restricted_pod_security(self):
+        for name, pod, found in containers():
+            with self.subTest(name):
+                security = {**pod.get("securityContext", {}), **found["securityContext"]}
+                self.assertIs(security["runAsNonRoot"], True)
+                self.assertIs(security["readOnlyRootFilesystem"], True)
+                self.assertIs(security["allowPrivilegeEscalation"], False)
+                self.assertEqual(security["capabilities"], {"drop": ["ALL"]})
+                self.assertEqual(security["seccompProfile"], {"type": "RuntimeDefault"})
+                self.assertNotEqual(security.get("runAsUser"), 0)
+                self.assertFalse(security.get("privileged", False))
+                self.assertFalse(any("hostPort" in port for port in found.get("ports", [])))
+
+    def test_they_share_nothing_with_the_node(self):
+        for name, pod in pods():
+            with self.subTest(name):
+                for shared in ["hostNetwork", "hostPID", "hostIPC"]:
+                    self.assertFalse(pod.get(shared, False))
+                for volume in pod.get("volumes", []):
+                    self.assertLessEqual(set(volume) - {"name"}, VOLUMES)
+
+    def test_no_token_is_mounted_where_none_is_needed(self):
+        """The service asks no API server. A hook's pod that does has to say so, and has a Role."""
+        for name, objects in matrix.renderings():
+            for item, template in objects.pods():
+                with self.subTest(name, item=chart.label(item)):
+                    mounted = template["spec"].get("automountServiceAccountToken")
+                    if item["kind"] == "Deployment":
+                        self.assertIs(mounted, False)
+                    elif mounted is not False:
+                        accounts = {subject["name"] for binding in objects.of("RoleBinding") for subject in binding["subjects"]}
+                        self.assertIn(template["spec"].get("serviceAccountName"), accounts)
+
+    def test_no_pod_runs_as_the_default_account(self):
+        for name, objects in matrix.renderings():
+            accounts = {item["metadata"]["name"] for item in objects.of("ServiceAccount")}
+            for item, template in objects.pods():
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertIn(template["spec"].get("serviceAccountName"), accounts)
+
+
+class Rights(unittest.TestCase):
+    def test_no_right_is_for_everything(self):
+        for name, objects in matrix.renderings():
+            for item in objects.of("Role"):
+                for rule in item["rules"]:
+                    with self.subTest(name, rule=rule):
+                        words = rule.get("apiGroups", []) + rule["resources"] + rule["verbs"]
+                        self.assertNotIn("*", words)
+                        self.assertFalse({"escalate", "bind", "impersonate"} & set(rule["verbs"]))
+                        self.assertNotIn("secrets", rule["resources"])
+
+    def test_accounts_mount_no_token(self):
+        for name, objects in matrix.renderings():
+            bound = {subject["name"] for item in objects.of("RoleBinding") for subject in item["subjects"]}
+            for item in objects.of("ServiceAccount"):
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertTrue(item.get("automountServiceAccountToken") is False or item["metadata"]["name"] in bound)
+
+
+class Texts(unittest.TestCase):
+    def test_nothing_is_left_of_a_template(self):
+        for name, objects in matrix.renderings():
+            for item in objects.of("EnvoyFilter", "VirtualService", "Deployment", "DestinationRule"):
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertNotRegex(json.dumps(item), r"<no value>|<nil>|%!|\bmap\[")
+
+    def test_whole_numbers_are_not_written_as_floats(self):
+        """Helm reads numbers of values as floats: 1000000 becomes 1e+06 where a template prints it as it is."""
+        change = {"extProc": {"autoscaling": {"type": "keda", "prometheusAddress": "http://p", "requestsPerReplica": 2000000}}}
+        pool = {"traffic": {"connectionPool": {"tcp": {"maxConnections": 3000000}, "http": {"http2MaxRequests": 4000000}}}}
+        for item in chart.render(chart.merge(change, pool)):
+            with self.subTest(chart.label(item)):
+                self.assertIsNone(re.search(r"\de\+\d", json.dumps(item)))
+
+    def test_durations_are_what_each_reader_takes(self):
+        """Istio and Envoy refuse a duration such as `1m30s` in places where protobuf's JSON form is read."""
+        change = {"filter": {"streamIdleTimeout": "1m30s", "requestTimeout": "2m"}, "extProc": {"messageTimeout": "1m"}}
+        for item in chart.render(change).of("EnvoyFilter"):
+            for field in ["stream_idle_timeout", "request_timeout", "message_timeout"]:
+                for value in chart.settings(item, field):
+                    with self.subTest(field):
+                        self.assertRegex(value, r"^[0-9]+(\.[0-9]+)?s$")
+
+
+if __name__ == "__main__":
+    unittest.main()

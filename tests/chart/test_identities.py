@@ -1,0 +1,116 @@
+"""Encryption, and who may call what."""
+
+import unittest
+
+import chart
+import matrix
+
+GATEWAY = "cluster.local/ns/istio-ingress/sa/istio-ingressgateway"
+CELLS = ["cell-a", "cell-b", "cell-c"]
+
+
+def policies(objects, namespace):
+    return [item for item in objects.of("AuthorizationPolicy") if item["metadata"]["namespace"] == namespace]
+
+
+def principals(item):
+    """Every identity that a policy names, allowed or not."""
+    return {name for names in chart.settings(item, "principals") + chart.settings(item, "notPrincipals") for name in names}
+
+
+class Encryption(unittest.TestCase):
+    def test_the_cells_and_the_service_take_nothing_in_plain_text(self):
+        modes = {}
+        for item in chart.render().of("PeerAuthentication"):
+            modes[item["metadata"]["namespace"]] = item["spec"]["mtls"]["mode"]
+        self.assertEqual(modes, {namespace: "STRICT" for namespace in [*CELLS, chart.NAMESPACE]})
+
+    def test_the_mode_can_be_said(self):
+        items = chart.render({"mtls": {"mode": "PERMISSIVE"}}).of("PeerAuthentication")
+        self.assertEqual({item["spec"]["mtls"]["mode"] for item in items}, {"PERMISSIVE"})
+
+    def test_plain_text_at_the_service_is_for_prometheus_only(self):
+        for name, objects in matrix.renderings():
+            for item in objects.of("PeerAuthentication"):
+                for port in item["spec"].get("portLevelMtls", {}):
+                    with self.subTest(name, item=chart.label(item)):
+                        self.assertEqual((item["metadata"]["namespace"], str(port)), (item["metadata"]["namespace"], "9902"))
+
+    def test_with_scrapers_nothing_is_in_plain_text(self):
+        objects = chart.render({"monitoring": {"scrapers": ["monitoring/prometheus"]}})
+        for item in objects.of("PeerAuthentication"):
+            with self.subTest(chart.label(item)):
+                self.assertNotIn("portLevelMtls", item["spec"])
+
+    def test_a_policy_selects_the_cell_s_workload(self):
+        objects = chart.render({"cells": {"cell-a": {"workload": {"app": "api"}}}})
+        for item in objects.of("PeerAuthentication", "AuthorizationPolicy"):
+            if item["metadata"]["namespace"] == "cell-a":
+                with self.subTest(chart.label(item)):
+                    self.assertEqual(item["spec"]["selector"]["matchLabels"], {"app": "api"})
+
+    def test_switched_off_there_is_none(self):
+        objects = chart.render({"mtls": {"enabled": False}})
+        self.assertEqual(objects.of("PeerAuthentication", "AuthorizationPolicy"), [])
+
+
+class Callers(unittest.TestCase):
+    def test_only_the_gateways_may_call_the_service(self):
+        items = policies(chart.render(), chart.NAMESPACE)
+        self.assertTrue(items)
+        self.assertEqual({name for item in items for name in principals(item)}, {GATEWAY})
+        for item in items:
+            self.assertEqual(item["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"], "ext-proc")
+
+    def test_every_attached_proxy_may_call_the_service(self):
+        named = {name for item in policies(dict(matrix.renderings())["everywhere"], chart.NAMESPACE) for name in principals(item)}
+        expected = {
+            GATEWAY,
+            "cluster.local/ns/cell-a/sa/api",
+            "cluster.local/ns/apps/sa/shop",
+            "cluster.local/ns/ambient/sa/waypoint",
+        }
+        self.assertEqual(named, expected)
+
+    def test_only_the_gateways_may_name_a_cell(self):
+        for cell in CELLS:
+            with self.subTest(cell):
+                items = policies(chart.render(), cell)
+                self.assertEqual({name for item in items for name in principals(item)}, {GATEWAY})
+                self.assertIn("request.headers[x-cell]", str(items))
+
+    def test_the_header_is_the_configured_one(self):
+        items = policies(chart.render({"config": {"routing_header": "x-shard"}}), "cell-a")
+        self.assertIn("request.headers[x-shard]", str(items))
+        self.assertNotIn("x-cell]", str(items))
+
+    def test_other_callers_are_named(self):
+        objects = chart.render({"mtls": {"callers": ["apps/shop"]}})
+        for cell in CELLS:
+            with self.subTest(cell):
+                named = {name for item in policies(objects, cell) for name in principals(item)}
+                self.assertEqual(named, {GATEWAY, "cluster.local/ns/apps/sa/shop"})
+        service = {name for item in policies(objects, chart.NAMESPACE) for name in principals(item)}
+        self.assertEqual(service, {GATEWAY}, "a caller of cells is none of the service")
+
+    def test_a_workload_is_no_caller_of_other_cells(self):
+        objects = dict(matrix.renderings())["everywhere"]
+        named = {name for item in policies(objects, "cell-b") for name in principals(item)}
+        self.assertNotIn("cluster.local/ns/cell-a/sa/api", named)
+
+    def test_the_trust_domain_is_the_mesh_s(self):
+        objects = chart.render({"mtls": {"trustDomain": "example.org"}})
+        for item in objects.of("AuthorizationPolicy"):
+            for name in principals(item):
+                with self.subTest(chart.label(item)):
+                    self.assertTrue(name.startswith("example.org/ns/"), name)
+
+    def test_no_policy_is_for_a_whole_mesh(self):
+        for name, objects in matrix.renderings():
+            for item in objects.of("PeerAuthentication", "AuthorizationPolicy"):
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertNotIn(item["metadata"]["namespace"], ["istio-system", "istio-control"])
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,70 @@
+"""`helm lint --strict`, and the files that come with the chart."""
+
+import json
+import pathlib
+import tempfile
+import unittest
+
+import chart
+import matrix
+
+EXAMPLE = chart.ROOT / "istio" / "values.yaml"
+
+
+def lint(*files):
+    arguments = [argument for file in files for argument in ("--values", file)]
+    return chart.helm("lint", "--strict", chart.CHART, *arguments)
+
+
+class Lint(unittest.TestCase):
+    def test_the_smallest_values(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "values.json"
+            file.write_text(json.dumps(chart.VALUES))
+            self.assertIn("0 chart(s) failed", lint(file))
+
+    def test_the_example(self):
+        self.assertIn("0 chart(s) failed", lint(EXAMPLE))
+
+    def test_every_environment(self):
+        for name in matrix.ENVIRONMENTS:
+            with self.subTest(name):
+                self.assertIn("0 chart(s) failed", lint(EXAMPLE, chart.CHART / f"values-{name}.yaml"))
+
+
+class Package(unittest.TestCase):
+    def test_it_holds_what_a_user_needs_and_no_more(self):
+        with tempfile.TemporaryDirectory() as folder:
+            chart.helm("package", chart.CHART, "--destination", folder)
+            (file,) = pathlib.Path(folder).iterdir()
+            self.assertLess(file.stat().st_size, 256 * 1024)
+
+    def test_values_yaml_has_no_key_twice(self):
+        for file in [chart.CHART / "values.yaml", *chart.CHART.glob("values-*.yaml"), EXAMPLE]:
+            with self.subTest(file.name):
+                self.assertTrue(chart.load(file.read_text()))
+
+    def test_the_schema_knows_every_value(self):
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+        (values,) = chart.load((chart.CHART / "values.yaml").read_text())
+        self.assertEqual(sorted(schema["properties"]), sorted([*values, "global"]) if "global" in schema["properties"] else sorted(values))
+        self.assertIs(schema["additionalProperties"], False)
+
+
+class Environments(unittest.TestCase):
+    def test_production_survives_a_zone(self):
+        objects = matrix.environment("prod")
+        scaled = objects.of("HorizontalPodAutoscaler", "ScaledObject")
+        least = [item["spec"].get("minReplicas") or item["spec"].get("minReplicaCount") for item in scaled]
+        replicas = least[0] if least else objects.one("Deployment")["spec"]["replicas"]
+        self.assertGreaterEqual(replicas, 3)
+        self.assertTrue(objects.of("PodDisruptionBudget"))
+        self.assertEqual({item["spec"]["mtls"]["mode"] for item in objects.of("PeerAuthentication")}, {"STRICT"})
+
+    def test_they_differ(self):
+        texts = {json.dumps(matrix.environment(name), sort_keys=True) for name in matrix.ENVIRONMENTS}
+        self.assertEqual(len(texts), len(matrix.ENVIRONMENTS))
+
+
+if __name__ == "__main__":
+    unittest.main()

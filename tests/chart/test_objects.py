@@ -1,0 +1,108 @@
+"""Names, labels and namespaces of everything the chart makes."""
+
+import unittest
+
+import chart
+import matrix
+
+# What may be made outside the release's namespace, and where.
+CLUSTER_SCOPED = {
+    "Namespace",
+    "ClusterRole",
+    "ClusterRoleBinding",
+    "CustomResourceDefinition",
+    "ValidatingWebhookConfiguration",
+    "MutatingWebhookConfiguration",
+    "PriorityClass",
+    "ClusterSecretStore",
+}
+
+
+class Objects(unittest.TestCase):
+    def test_every_object_says_its_namespace(self):
+        for name, objects in matrix.renderings():
+            for item in objects:
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertTrue(item["metadata"].get("namespace"))
+
+    def test_nothing_is_cluster_scoped(self):
+        for name, objects in matrix.renderings():
+            for item in objects:
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertNotIn(item["kind"], CLUSTER_SCOPED)
+
+    def test_no_object_is_made_twice(self):
+        for name, objects in matrix.renderings():
+            with self.subTest(name):
+                seen = [(item["apiVersion"], chart.label(item)) for item in objects]
+                self.assertEqual(len(seen), len(set(seen)), seen)
+
+    def test_names_begin_with_the_release(self):
+        for item in chart.render():
+            with self.subTest(chart.label(item)):
+                self.assertRegex(item["metadata"]["name"], rf"^{chart.RELEASE}(-|$)")
+
+    def test_fullname_override_replaces_the_release(self):
+        for item in chart.render({"fullnameOverride": "other"}):
+            with self.subTest(chart.label(item)):
+                self.assertRegex(item["metadata"]["name"], r"^other(-|$)")
+
+    def test_names_are_short_enough_for_labels_and_hosts(self):
+        for name, objects in matrix.renderings():
+            for item in objects:
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertRegex(item["metadata"]["name"], r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$")
+
+    def test_every_object_has_the_recommended_labels(self):
+        for name, objects in matrix.renderings():
+            for item in objects:
+                with self.subTest(name, item=chart.label(item)):
+                    labels = item["metadata"].get("labels", {})
+                    self.assertEqual(labels.get("app.kubernetes.io/name"), "cellgate")
+                    self.assertEqual(labels.get("app.kubernetes.io/instance"), chart.RELEASE)
+                    self.assertEqual(labels.get("app.kubernetes.io/managed-by"), "Helm")
+                    self.assertTrue(labels.get("app.kubernetes.io/version"))
+
+    def test_common_labels_are_on_every_object(self):
+        for item in chart.render({"commonLabels": {"team": "platform"}}):
+            with self.subTest(chart.label(item)):
+                self.assertEqual(item["metadata"]["labels"].get("team"), "platform")
+
+    def test_label_values_are_texts(self):
+        for name, objects in matrix.renderings():
+            for item in objects:
+                maps = chart.settings(item, "labels") + chart.settings(item, "matchLabels")
+                for text in [value for found in maps if isinstance(found, dict) for value in found.values()]:
+                    with self.subTest(name, item=chart.label(item)):
+                        self.assertIsInstance(text, str)
+
+    def test_objects_live_where_istio_reads_them(self):
+        objects = chart.render({"filter": {"attach": [*chart.VALUES["filter"]["attach"], chart.SIDECAR]}})
+        cells = {"cell-a", "cell-b", "cell-c"}
+        self.assertEqual({item["metadata"]["namespace"] for item in objects.of("EnvoyFilter")}, {"istio-ingress", "cell-a"})
+        cell_rules = [item for item in objects.of("DestinationRule") if item["spec"]["host"].startswith("api.")]
+        self.assertEqual({item["metadata"]["namespace"] for item in cell_rules}, cells)
+        for kind in ["PeerAuthentication", "AuthorizationPolicy"]:
+            with self.subTest(kind):
+                found = {item["metadata"]["namespace"] for item in objects.of(kind)}
+                self.assertEqual(found, cells | {chart.NAMESPACE})
+        for item in objects.of("VirtualService", "Deployment", "Service", "ServiceAccount", "ConfigMap", "NetworkPolicy"):
+            with self.subTest(chart.label(item)):
+                self.assertEqual(item["metadata"]["namespace"], chart.NAMESPACE)
+
+    def test_a_cells_namespace_can_be_said(self):
+        cells = {"cell-a": {"host": "a.example.com", "port": 443, "namespace": "elsewhere"}}
+        objects = chart.render({"cells": cells})
+        rule = [item for item in objects.of("DestinationRule") if item["spec"]["host"] == "a.example.com"]
+        self.assertEqual([item["metadata"]["namespace"] for item in rule], ["elsewhere"])
+
+    def test_argo_cd_applies_the_service_then_the_filter_then_the_routes(self):
+        waves = {"EnvoyFilter": 1, "VirtualService": 2}
+        for item in chart.render().installed:
+            with self.subTest(chart.label(item)):
+                wave = item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
+                self.assertEqual(wave, str(waves.get(item["kind"], 0)))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,147 @@
+"""Wrong values: each is refused before anything is installed, by a sentence that names the value."""
+
+import unittest
+
+import chart
+import matrix
+
+GATEWAY = chart.VALUES["filter"]["attach"][0]
+HTTP_ROUTE = matrix.HTTP_ROUTE
+
+
+def attach(**change):
+    """The gateway's entry in another form."""
+    return {"filter": {"attach": [chart.merge(GATEWAY, change)]}}
+
+
+def cell(**change):
+    return {"cells": {"cell-a": change}}
+
+
+# What is wrong, the values that say it, and the value that the sentence has to name.
+WRONG = [
+    # What has no default.
+    ("no image", {"image": None}, "image.repository"),
+    ("no cells", {"cells": None}, "cells"),
+    ("no key", {"config": {"key": None}}, "config.key"),
+    ("no placement", {"config": {"placement": None}}, "config.placement"),
+    ("no hosts", {"routes": {"hosts": None}}, "routes.hosts"),
+    ("no gateways", {"routes": {"gateways": None}}, "routes.gateways"),
+    ("no parents", {"routes": {"api": "gateway-api"}}, "routes.parentRefs"),
+    ("no attachment", {"filter": {"attach": []}}, "filter.attach"),
+    ("no module", {"filter": {"module": None}}, "filter.module"),
+    # Images and modules that are not pinned.
+    ("latest tag", {"image": {"tag": "latest"}}, "image.tag"),
+    ("tag in the repository", {"image": {"repository": "registry.example/cellgate:1"}}, "image.repository"),
+    ("wrong digest", {"image": {"digest": "sha256:abc"}}, "image.digest"),
+    ("module without sha256", {"filter": {"module": {"sha256": None}}}, "filter.module.sha256"),
+    ("module with a short sha256", {"filter": {"module": {"sha256": "5e5e"}}}, "filter.module.sha256"),
+    ("module of another scheme", {"filter": {"module": {"url": "ftp://registry.example/x.wasm"}}}, "filter.module.url"),
+    ("module by url and path", {"filter": {"module": {"path": "/cellgate.wasm"}}}, "filter.module"),
+    ("latest module", {"filter": {"module": {"url": "oci://registry.example/cellgate-filter:latest"}}}, "filter.module.url"),
+    # Cells.
+    ("cell without a host", {"cells": {"cell-d": {"port": 80}}}, "cells.cell-d.host"),
+    ("cell without a port", {"cells": {"cell-d": {"host": "api.cell-d.svc.cluster.local"}}}, "cells.cell-d.port"),
+    ("port out of range", cell(port=70000), "cells.cell-a.port"),
+    ("cell by a name that is none", {"cells": {"cell d": {"host": "d.d.svc.cluster.local", "port": 80}}}, "cells"),
+    ("cell called default", {"cells": {"default": {"host": "d.d.svc.cluster.local", "port": 80}}}, "cells"),
+    ("cell outside without a namespace", {"cells": {"cell-d": {"host": "d.example.com", "port": 80}}}, "cells.cell-d.namespace"),
+    ("two cells of one host", cell(host="api.cell-b.svc.cluster.local"), "cells.cell-"),
+    ("every cell drained", {"cells": {name: {"drain": True} for name in ["cell-a", "cell-b", "cell-c"]}}, "drain"),
+    ("mirror to nowhere", cell(mirror={"cell": "cell-z", "percent": 5}), "cells.cell-a.mirror.cell"),
+    ("mirror to itself", cell(mirror={"cell": "cell-a", "percent": 5}), "cells.cell-a.mirror.cell"),
+    ("mirror of more than all", cell(mirror={"cell": "cell-b", "percent": 101}), "cells.cell-a.mirror.percent"),
+    ("weights that are not 100", cell(versions=[{"name": "v1", "labels": {"v": "1"}, "weight": 90}]), "cells.cell-a.versions"),
+    (
+        "versions of one name",
+        cell(versions=[{"name": "v1", "labels": {"v": "1"}, "weight": 50}] * 2),
+        "cells.cell-a.versions",
+    ),
+    ("misspelt setting of a cell", cell(conectionPool={}), "cells.cell-a"),
+    # Placement and policies that name a cell.
+    ("unknown cell in an override", {"config": {"placement": {"overrides": {"acme": "cell-z"}}}}, "config.placement.overrides.acme"),
+    ("unknown cell in a name", {"config": {"placement": {"exact": {"acme": "cell-z"}}}}, "config.placement.exact.acme"),
+    ("unknown cell in a prefix", {"config": {"placement": {"prefixes": {"eu-": "cell-z"}}}}, "config.placement.prefixes.eu-"),
+    ("unknown default", {"config": {"placement": {"default": "cell-z"}}}, "config.placement.default"),
+    ("weight of no cell", {"config": {"placement": {"slots": {"weights": {"cell-z": 1}}}}}, "config.placement.slots.weights"),
+    ("unknown cell in a policy", {"config": {"policy": {"key_missing": {"use": "cell-z"}}}}, "config.policy.key_missing"),
+    ("cells of the configuration", {"config": {"cells": ["cell-a"]}}, "config.cells"),
+    ("misspelt field", {"config": {"polycy": {}}}, "config.polycy"),
+    ("peers of the configuration", {"config": {"decided_by": {"peers": ["spiffe://a/ns/b/sa/c"]}}}, "config.decided_by"),
+    # Routes.
+    ("unknown api", {"routes": {"api": "ingress"}}, "routes.api"),
+    ("status of a success", {"routes": {"undecided": {"reject": 200}}}, "routes.undecided.reject"),
+    ("undecided to nowhere", {"routes": {"undecided": {"reject": None, "cell": "cell-z"}}}, "routes.undecided.cell"),
+    ("undecided without an answer", {"routes": {"undecided": {"reject": None}}}, "routes.undecided"),
+    ("undecided with two answers", {"routes": {"undecided": {"reject": 421, "cell": "cell-a"}}}, "routes.undecided"),
+    ("routes without the filter", {"filter": {"enabled": False}}, "filter.enabled"),
+    ("mirror by gateway api", {"routes": HTTP_ROUTE, **cell(mirror={"cell": "cell-b", "percent": 5})}, "cells.cell-a.mirror"),
+    ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "traffic.retries.perTryTimeout"),
+    ("negative tries", {"traffic": {"retries": {"attempts": -1}}}, "traffic.retries.attempts"),
+    ("a time that is none", {"traffic": {"timeout": "30"}}, "traffic.timeout"),
+    # Where the filter runs.
+    ("unknown type", attach(type="pod"), "filter.attach"),
+    ("empty selector", attach(selector={}), "filter.attach"),
+    ("no selector", attach(selector=None), "filter.attach"),
+    ("selector and targets", attach(targetRefs=chart.WAYPOINT["targetRefs"]), "filter.attach"),
+    ("no namespace", attach(namespace=None), "filter.attach"),
+    ("the mesh's own namespace", attach(namespace="istio-system", selector=None), "filter.attach"),
+    ("no account while mtls is on", attach(serviceAccount=None), "filter.attach"),
+    ("two of one name", {"filter": {"attach": [GATEWAY, GATEWAY]}}, "filter.attach"),
+    ("workload of no cell", {"filter": {"attach": [GATEWAY, {**chart.SIDECAR, "cell": "cell-z"}]}}, "filter.attach"),
+    ("gateway of a cell", attach(cell="cell-a"), "filter.attach"),
+    ("waypoint by labels", {"filter": {"attach": [{**GATEWAY, "type": "waypoint"}]}}, "filter.attach"),
+    # Limits that contradict.
+    ("buffer below what the filter holds", {"filter": {"bufferBytes": "32KiB"}}, "filter.bufferBytes"),
+    ("a size that is none", {"config": {"limits": {"inspect_bytes": "64k"}}}, "config.limits.inspect_bytes"),
+    ("a size out of range", {"config": {"limits": {"inspect_bytes": "32MiB"}}}, "config.limits.inspect_bytes"),
+    ("memory below what is held", {"extProc": {"maxHeldBytes": "1GiB"}}, "extProc.resources.limits.memory"),
+    ("no memory limit", {"extProc": {"resources": {"limits": {"memory": ""}}}}, "extProc.resources.limits.memory"),
+    ("service slower than envoy", {"extProc": {"messageTimeout": "10s"}}, "extProc.messageTimeout"),
+    ("held bytes below one request's", {"extProc": {"maxHeldBytes": "1MiB"}}, "extProc.maxHeldBytes"),
+    # The service.
+    ("unknown autoscaler", {"extProc": {"autoscaling": {"type": "vpa"}}}, "extProc.autoscaling.type"),
+    ("keda without prometheus", {"extProc": {"autoscaling": {"type": "keda"}}}, "extProc.autoscaling.prometheusAddress"),
+    (
+        "more at least than at most",
+        {"extProc": {"autoscaling": {"type": "hpa", "minReplicas": 11}}},
+        "extProc.autoscaling.m",
+    ),
+    ("no replicas", {"extProc": {"replicas": 0}}, "extProc.replicas"),
+    ("secret without a name", {"extProc": {"secrets": [{"mountPath": "/x"}]}}, "extProc.secrets"),
+    ("unknown spread", {"extProc": {"spread": "Always"}}, "extProc.spread"),
+    # Identities.
+    ("unknown mode", {"mtls": {"mode": "DISABLE"}}, "mtls.mode"),
+    ("caller without a namespace", {"mtls": {"callers": ["shop"]}}, "mtls.callers"),
+    ("scraper without a namespace", {"monitoring": {"scrapers": ["prometheus"]}}, "monitoring.scrapers"),
+    # Shape.
+    ("misspelt value", {"extproc": {"enabled": False}}, "extproc"),
+    ("misspelt value inside", {"filter": {"atach": []}}, "atach"),
+    ("text for a number", {"extProc": {"replicas": "two"}}, "extProc.replicas"),
+]
+
+
+class Refusals(unittest.TestCase):
+    def test_the_values_that_these_change_are_accepted(self):
+        self.assertTrue(chart.render())
+
+
+def refused(change, path):
+    def test(self):
+        # Helm's errors of the schema have slashes in some versions, and dots in others.
+        said = chart.refusal(change).replace("/", ".")
+        self.assertIn(path, said)
+        self.assertNotIn("nil pointer", said)
+        self.assertNotIn("wrong type for value", said)
+
+    return test
+
+
+for title, change, path in WRONG:
+    name = "test_" + "".join(letter if letter.isalnum() else "_" for letter in title)
+    assert not hasattr(Refusals, name), title
+    setattr(Refusals, name, refused(change, path))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,265 @@
+"""The ext-proc service: its pods, and what keeps them running."""
+
+import hashlib
+import unittest
+
+import chart
+import matrix
+
+NAME = f"{chart.RELEASE}-ext-proc"
+
+
+def deployment(change=None):
+    return chart.render(change).one("Deployment")
+
+
+def container(change=None):
+    return deployment(change)["spec"]["template"]["spec"]["containers"][0]
+
+
+def options(found):
+    """The options of `cellgate serve`, by name."""
+    arguments = " ".join(map(str, found["args"])).replace("=", " ").split()
+    return {name: value for name, value in zip(arguments, arguments[1:]) if name.startswith("--")}
+
+
+class Pods(unittest.TestCase):
+    def test_the_selectors_find_the_pods(self):
+        objects = chart.render()
+        labels = objects.one("Deployment")["spec"]["template"]["metadata"]["labels"].items()
+        selectors = {
+            "Deployment": objects.one("Deployment")["spec"]["selector"]["matchLabels"],
+            "Service": objects.one("Service")["spec"]["selector"],
+            "PodDisruptionBudget": objects.one("PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+            "NetworkPolicy": objects.one("NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        }
+        expected = {
+            "app.kubernetes.io/name": "cellgate",
+            "app.kubernetes.io/instance": chart.RELEASE,
+            "app.kubernetes.io/component": "ext-proc",
+        }
+        for kind, selector in selectors.items():
+            with self.subTest(kind):
+                self.assertEqual(selector, expected)
+                self.assertLessEqual(selector.items(), labels)
+
+    def test_the_service_s_ports_are_the_container_s(self):
+        ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
+        self.assertEqual(ports, {"grpc": 50051, "http-admin": 9902})
+        service = chart.render().one("Service")
+        found = {port["name"]: (port["port"], port["targetPort"]) for port in service["spec"]["ports"]}
+        self.assertEqual(found, {"grpc": (50051, "grpc"), "http-admin": (9902, "http-admin")})
+        self.assertEqual(service["metadata"]["name"], NAME)
+
+    def test_the_options_are_the_values(self):
+        change = {
+            "maxHeldBytes": "256MiB",
+            "decisionTimeout": "4s",
+            "drainDelay": "3s",
+            "drainTimeout": "21s",
+            "logLevel": "debug",
+            "messageTimeout": "5s",
+        }
+        found = options(container({"extProc": change}))
+        self.assertEqual(found["--max-held-bytes"], "256MiB")
+        self.assertEqual(found["--decision-timeout"], "4s")
+        self.assertEqual(found["--drain-delay"], "3s")
+        self.assertEqual(found["--drain-timeout"], "21s")
+        self.assertEqual(found["--log-level"], "debug")
+        self.assertEqual(found["--admin"], "0.0.0.0:9902")
+
+    def test_kubernetes_waits_for_the_drain(self):
+        pod = deployment({"extProc": {"drainDelay": "15s", "drainTimeout": "2m"}})["spec"]["template"]["spec"]
+        self.assertGreater(pod["terminationGracePeriodSeconds"], 135)
+
+    def test_it_reads_the_mounted_configuration(self):
+        pod = deployment()["spec"]["template"]["spec"]
+        volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        file = options(pod["containers"][0])["--config"]
+        (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if file.startswith(mount["mountPath"] + "/")]
+        self.assertNotIn("subPath", mount, "a file mounted by subPath never changes")
+        self.assertTrue(mount["readOnly"])
+        name = volumes[mount["name"]]["configMap"]["name"]
+        self.assertIn(file.rsplit("/", 1)[-1], chart.render().one("ConfigMap", name)["data"])
+
+    def test_probes_ask_the_program(self):
+        found = container()
+        self.assertEqual(found["livenessProbe"]["httpGet"], {"path": "/livez", "port": "http-admin"})
+        self.assertEqual(found["readinessProbe"]["httpGet"], {"path": "/readyz", "port": "http-admin"})
+
+    def test_the_pods_are_spread(self):
+        pod = deployment({"extProc": {"spread": "DoNotSchedule"}})["spec"]["template"]["spec"]
+        keys = {item["topologyKey"]: item["whenUnsatisfiable"] for item in pod["topologySpreadConstraints"]}
+        self.assertLessEqual({"topology.kubernetes.io/zone", "kubernetes.io/hostname"}, set(keys))
+        self.assertEqual(set(keys.values()), {"DoNotSchedule"})
+
+    def test_where_the_pods_run_can_be_said(self):
+        template = deployment(matrix.CHANGES["placed pods"])["spec"]["template"]
+        self.assertEqual(template["metadata"]["labels"]["team"], "platform")
+        self.assertEqual(template["metadata"]["annotations"]["example.com/owner"], "platform")
+        self.assertEqual(template["spec"]["nodeSelector"], {"pool": "edge"})
+        self.assertEqual(template["spec"]["tolerations"], [{"key": "edge", "operator": "Exists"}])
+        self.assertEqual(template["spec"]["priorityClassName"], "edge")
+
+    def test_secrets_are_mounted_read_only(self):
+        pod = deployment({"extProc": {"secrets": [matrix.SECRET]}})["spec"]["template"]["spec"]
+        (volume,) = [item for item in pod["volumes"] if item.get("secret", {}).get("secretName") == matrix.SECRET["name"]]
+        (mount,) = [item for item in pod["containers"][0]["volumeMounts"] if item["name"] == volume["name"]]
+        self.assertEqual((mount["mountPath"], mount["readOnly"]), (matrix.SECRET["mountPath"], True))
+        self.assertFalse(volume["secret"].get("optional", False))
+
+    def test_the_chart_makes_no_secret_itself(self):
+        for name, objects in matrix.renderings():
+            with self.subTest(name):
+                self.assertEqual(objects.of("Secret"), [])
+
+
+class Image(unittest.TestCase):
+    def test_the_tag_is_the_chart_s_version(self):
+        version = chart.load((chart.CHART / "Chart.yaml").read_text())[0]["appVersion"]
+        self.assertEqual(container()["image"], f"registry.example/cellgate:{version}")
+
+    def test_a_digest_wins(self):
+        digest = "sha256:" + "a1" * 32
+        self.assertEqual(container({"image": {"tag": "1", "digest": digest}})["image"], f"registry.example/cellgate@{digest}")
+
+    def test_pull_secrets_are_references(self):
+        pod = deployment({"image": {"pullSecrets": ["registry"]}})["spec"]["template"]["spec"]
+        self.assertEqual(pod["imagePullSecrets"], [{"name": "registry"}])
+
+
+class Rolling(unittest.TestCase):
+    def checksum(self, change=None):
+        annotations = deployment(change)["spec"]["template"]["metadata"]["annotations"]
+        (value,) = [value for key, value in annotations.items() if key.startswith("checksum/")]
+        return value
+
+    def test_a_change_of_the_configuration_rolls_the_pods(self):
+        self.assertNotEqual(self.checksum(), self.checksum({"config": {"version": "2"}}))
+        self.assertEqual(len(self.checksum()), len(hashlib.sha256().hexdigest()))
+
+    def test_another_change_does_not(self):
+        self.assertEqual(self.checksum(), self.checksum({"commonLabels": {"team": "platform"}, "extProc": {"replicas": 4}}))
+
+    def test_no_pod_is_taken_before_another_is_there(self):
+        strategy = deployment()["spec"]["strategy"]
+        self.assertEqual(strategy["rollingUpdate"]["maxUnavailable"], 0)
+
+
+class Scaling(unittest.TestCase):
+    def test_replicas_are_the_deployment_s(self):
+        self.assertEqual(deployment({"extProc": {"replicas": 5}})["spec"]["replicas"], 5)
+
+    def test_with_autoscaling_the_deployment_says_no_number(self):
+        """It would be set back at every upgrade."""
+        for kind in ["hpa", "keda"]:
+            with self.subTest(kind):
+                self.assertNotIn("replicas", deployment(matrix.CHANGES[kind])["spec"])
+
+    def test_hpa(self):
+        change = {"type": "hpa", "minReplicas": 3, "maxReplicas": 9, "cpuUtilization": 55}
+        objects = chart.render({"extProc": {"autoscaling": change}})
+        spec = objects.one("HorizontalPodAutoscaler")["spec"]
+        self.assertEqual(spec["scaleTargetRef"], {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME})
+        self.assertEqual((spec["minReplicas"], spec["maxReplicas"]), (3, 9))
+        self.assertEqual(chart.settings(spec, "averageUtilization"), [55])
+        self.assertEqual(objects.of("ScaledObject"), [])
+
+    def test_keda(self):
+        objects = chart.render(matrix.CHANGES["keda"])
+        spec = objects.one("ScaledObject")["spec"]
+        self.assertEqual(spec["scaleTargetRef"]["name"], NAME)
+        (trigger,) = [trigger for trigger in spec["triggers"] if trigger["type"] == "prometheus"]
+        self.assertEqual(trigger["metadata"]["serverAddress"], "http://prometheus.monitoring:9090")
+        self.assertEqual(trigger["metadata"]["threshold"], "1000")
+        self.assertIn("cellgate_", trigger["metadata"]["query"])
+        self.assertEqual(objects.of("HorizontalPodAutoscaler"), [])
+
+    def test_keda_asks_for_a_metric_that_the_service_has(self):
+        query = chart.settings(chart.render(matrix.CHANGES["keda"]).one("ScaledObject"), "query")[0]
+        documented = (chart.ROOT / "docs" / "observe.md").read_text()
+        for metric in metrics(query):
+            self.assertIn(metric, documented)
+
+    def test_a_budget_limits_disruptions(self):
+        self.assertEqual(chart.render().one("PodDisruptionBudget")["spec"]["maxUnavailable"], 1)
+        self.assertEqual(chart.render(matrix.CHANGES["no disruption budget"]).of("PodDisruptionBudget"), [])
+
+
+class Monitoring(unittest.TestCase):
+    def setUp(self):
+        self.objects = chart.render(matrix.CHANGES["monitoring"])
+
+    def test_off_by_default(self):
+        self.assertEqual(chart.render().of("ServiceMonitor", "PrometheusRule"), [])
+
+    def test_the_monitor_finds_the_service(self):
+        monitor = self.objects.one("ServiceMonitor")
+        service = self.objects.one("Service")
+        self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), service["metadata"]["labels"].items())
+        self.assertEqual([endpoint["port"] for endpoint in monitor["spec"]["endpoints"]], ["http-admin"])
+        self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
+
+    def test_alerts_are_about_metrics_that_exist(self):
+        rules = chart.settings(self.objects.one("PrometheusRule"), "expr")
+        self.assertTrue(rules)
+        documented = (chart.ROOT / "docs" / "observe.md").read_text()
+        for expression in rules:
+            for metric in metrics(expression):
+                with self.subTest(metric):
+                    self.assertIn(metric, documented)
+
+    def test_every_alert_says_what_to_do(self):
+        for rule in chart.settings(self.objects.one("PrometheusRule"), "rules")[0]:
+            if "alert" in rule:
+                with self.subTest(rule["alert"]):
+                    self.assertTrue(rule["annotations"]["summary"])
+                    self.assertTrue(rule["annotations"]["description"])
+                    self.assertTrue(rule["labels"]["severity"])
+
+
+class Network(unittest.TestCase):
+    def setUp(self):
+        self.spec = chart.render().one("NetworkPolicy")["spec"]
+
+    def test_what_is_not_allowed_is_refused(self):
+        self.assertEqual(sorted(self.spec["policyTypes"]), ["Egress", "Ingress"])
+
+    def test_dns_is_allowed(self):
+        ports = {(port["protocol"], port["port"]) for rule in self.spec["egress"] for port in rule.get("ports", [])}
+        self.assertLessEqual({("UDP", 53), ("TCP", 53)}, ports)
+
+    def test_istiod_is_allowed(self):
+        rules = [rule for rule in self.spec["egress"] if "istio-system" in str(rule)]
+        self.assertIn(15012, {port["port"] for rule in rules for port in rule["ports"]})
+
+    def test_the_gateways_reach_the_service(self):
+        rules = [rule for rule in self.spec["ingress"] if "istio-ingress" in str(rule)]
+        self.assertTrue(rules)
+        ports = {port["port"] for rule in rules for port in rule["ports"]}
+        self.assertTrue(ports & {"grpc", 50051})
+
+    def test_no_rule_is_open_by_its_shape(self):
+        """A rule without `from` or `to` is open for everyone, and one without `ports` for every port."""
+        for name, objects in matrix.renderings():
+            for item in objects.of("NetworkPolicy"):
+                for rule in item["spec"].get("ingress", []) + item["spec"].get("egress", []):
+                    with self.subTest(name, rule=rule):
+                        self.assertTrue(rule.get("ports"))
+                        self.assertNotIn({}, rule.get("from", []) + rule.get("to", []))
+
+    def test_more_can_be_allowed(self):
+        rule = {"from": [{"namespaceSelector": {"matchLabels": {"a": "b"}}}], "ports": [{"port": 50051}]}
+        spec = chart.render({"extProc": {"networkPolicy": {"extraIngress": [rule]}}}).one("NetworkPolicy")["spec"]
+        self.assertIn("{'a': 'b'}", str(spec["ingress"]))
+
+
+def metrics(expression):
+    """Names of Cellgate's metrics in an expression, as observe.md has them: without a histogram's suffix."""
+    words = "".join(letter if letter.isalnum() or letter == "_" else " " for letter in expression).split()
+    names = {word for word in words if word.startswith("cellgate_")}
+    return {name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") for name in names}
+
+
+if __name__ == "__main__":
+    unittest.main()
