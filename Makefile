@@ -15,7 +15,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 	CELLGATE_BIN=target/release/cellgate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm clean need
+.PHONY: help demo test test-envoys bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -26,6 +26,8 @@ help: ## this list
 	@echo "  QUICK=1          bench: only what the goals need, in under five minutes"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
 	@echo "  UPDATE=1         instructions: write the budget anew"
+	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
+	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 demo: wasm build ## start Envoy, the service and three cells, and send requests through them
@@ -96,6 +98,16 @@ build: need ## the programs, optimised: target/release/cellgate, demo and cellga
 
 wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
 	@scripts/build-wasm.sh
+
+image: need ## the images, with docker, podman or buildah: IMAGE:VERSION and IMAGE-filter:VERSION
+	@IMAGE="$(IMAGE)" PLATFORM="$(PLATFORM)" scripts/image.sh
+
+artifact: wasm ## the filter as an OCI artefact that Istio pulls: target/cellgate-filter.oci; prints what the chart needs
+	@python3 scripts/oci_artifact.py target/cellgate.wasm target/cellgate-filter.oci \
+		--version "$$(scripts/version.sh)" --revision "$$(scripts/stamp.sh)"
+
+test-image: wasm ## the Dockerfile, the images (where buildah is on PATH) and the artefact; prints their sizes
+	@python3 scripts/image_test.py
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf target fuzz/target .run

@@ -8,7 +8,7 @@ set -eu
 
 cd "$(dirname "$0")/.."
 image=${IMAGE:-cellgate}
-version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+version=$(scripts/version.sh)
 revision=$(scripts/stamp.sh)
 case $(uname -m) in
 aarch64 | arm64) platform=${PLATFORM:-linux/arm64} ;;
