@@ -1,0 +1,76 @@
+{{/* Checks of the cluster. `helm template` and a dry run without a server find nothing, and so check nothing. */}}
+
+{{- define "cellgate.check.preflight" -}}
+{{- if and .Values.preflight (lookup "v1" "Namespace" "" "default") -}}
+{{- include "cellgate.preflight.kinds" . -}}
+{{- include "cellgate.preflight.istio" . -}}
+{{- include "cellgate.preflight.secrets" . -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "cellgate.preflight.kinds" -}}
+{{- $kinds := dict -}}
+{{- $_ := set $kinds "networking.istio.io/v1/DestinationRule" "install Istio first" -}}
+{{- if eq .Values.routes.api "gateway-api" -}}
+{{- $_ := set $kinds "gateway.networking.k8s.io/v1/HTTPRoute" "install the Gateway API's CRDs, or set routes.api to istio" -}}
+{{- end -}}
+{{- if eq .Values.extProc.autoscaling.type "keda" -}}
+{{- $_ := set $kinds "keda.sh/v1alpha1/ScaledObject" "install KEDA, or set extProc.autoscaling.type to hpa" -}}
+{{- end -}}
+{{- if .Values.extProc.externalSecrets -}}
+{{- $_ := set $kinds "external-secrets.io/v1/ExternalSecret" "install External Secrets, or make the Secrets yourself" -}}
+{{- end -}}
+{{- if .Values.monitoring.serviceMonitor.enabled -}}
+{{- $_ := set $kinds "monitoring.coreos.com/v1/ServiceMonitor" "install the Prometheus operator, or switch monitoring.serviceMonitor off" -}}
+{{- end -}}
+{{- if .Values.monitoring.prometheusRule.enabled -}}
+{{- $_ := set $kinds "monitoring.coreos.com/v1/PrometheusRule" "install the Prometheus operator, or switch monitoring.prometheusRule off" -}}
+{{- end -}}
+{{- range $kind, $remedy := $kinds -}}
+{{- if not ($.Capabilities.APIVersions.Has $kind) -}}
+{{- printf "the cluster does not know %s: %s" $kind $remedy | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Istio's version by the label of istiod's Deployment, or the tag of its image. An istiod elsewhere is not found, and not
+checked. */}}
+{{- define "cellgate.preflight.istio" -}}
+{{- with .Values.istio -}}
+{{- $name := ternary (printf "istiod-%s" .revision) "istiod" (ne .revision "") -}}
+{{- with lookup "apps/v1" "Deployment" .namespace $name -}}
+{{- $version := index (default dict .metadata.labels) "app.kubernetes.io/version" -}}
+{{- range .spec.template.spec.containers -}}
+{{- if and (not $version) (eq .name "discovery") -}}
+{{- $version = regexFind "[^:/]+$" .image -}}
+{{- end -}}
+{{- end -}}
+{{- $minor := regexFind "^[0-9]+[.][0-9]+" (default "" $version) -}}
+{{- if and $minor (semverCompare "<1.28.0" (printf "%s.0" $minor)) -}}
+{{- printf "istio: %s is version %s; update Istio to 1.28 or newer, because Cellgate needs its Envoy, 1.36" $name $version | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Secrets that the pods mount or pull by. Those that the chart's ExternalSecrets make come later. */}}
+{{- define "cellgate.preflight.secrets" -}}
+{{- if .Values.extProc.enabled -}}
+{{- $made := list -}}
+{{- range .Values.extProc.externalSecrets -}}
+{{- $made = append $made .name -}}
+{{- end -}}
+{{- $wanted := dict -}}
+{{- range .Values.extProc.secrets -}}
+{{- $_ := set $wanted .name "extProc.secrets" -}}
+{{- end -}}
+{{- range .Values.image.pullSecrets -}}
+{{- $_ := set $wanted . "image.pullSecrets" -}}
+{{- end -}}
+{{- range $name, $path := $wanted -}}
+{{- if not (or (has $name $made) (lookup "v1" "Secret" $.Release.Namespace $name)) -}}
+{{- printf "%s: there is no Secret %s in the namespace %s; make it before you install" $path $name $.Release.Namespace | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
