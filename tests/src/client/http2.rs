@@ -14,6 +14,9 @@ use tokio::task::JoinHandle;
 use super::{Body, Request, Response, latin1};
 use crate::wait;
 
+/// How many bytes of answers may be under way on one connection.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
 /// One connection. Dropping it closes it.
 #[derive(Debug)]
 pub struct Http2 {
@@ -36,7 +39,10 @@ impl Http2 {
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(address).await.with_context(|| format!("{address}"))?;
         socket.set_nodelay(true)?;
-        let (requests, connection) = h2::client::handshake(socket).await?;
+        // All answers of a connection share this window. Envoy cuts the body off a refusal for which it has no room
+        // (docs/envoy.md), and many answers at once, on a machine that is short of CPU time, fill the usual 64 KiB.
+        let (requests, connection) =
+            h2::client::Builder::new().initial_connection_window_size(CONNECTION_WINDOW).handshake(socket).await?;
         let driver = tokio::spawn(async move {
             // Its error reaches every stream, where the test sees it.
             let _ = connection.await;
