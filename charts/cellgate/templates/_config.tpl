@@ -5,8 +5,8 @@
 {{- $_ := set $config "cells" (keys .Values.cells | sortAlpha) -}}
 {{- $weights := include "cellgate.slotWeights" . | fromJson -}}
 {{- if $weights -}}
-{{- $slots := merge (dict "weights" $weights) $config.placement.slots -}}
-{{- $_ := set $config "placement" (merge (dict "slots" $slots) $config.placement) -}}
+{{- /* `set`, not `merge`, which takes a weight of 0 for a missing one. */}}
+{{- $_ := set $config.placement "slots" (set (default dict $config.placement.slots) "weights" $weights) -}}
 {{- end -}}
 {{- if not .Values.extProc.enabled -}}
 {{- $_ := set $config "policy" (merge (default dict $config.policy) (include "cellgate.lastAnswers" . | fromJson)) -}}

@@ -117,6 +117,9 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- printf "routes.undecided.reject: say a status from 400 to 599, not %v" .undecided.reject | println -}}
 {{- end -}}
 {{- if eq .api "gateway-api" -}}
+{{- if .extra -}}
+{{- println "routes.extra: these are entries of a VirtualService; use routes.api istio, or an HTTPRoute of your own" -}}
+{{- end -}}
 {{- range $name, $values := $.Values.cells -}}
 {{- $cell := default dict $values -}}
 {{- if not (regexMatch "^[^.]+[.][^.]+[.]svc[.]" (toString $cell.host)) -}}
@@ -124,6 +127,9 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- if $cell.versions -}}
 {{- printf "cells.%s.versions: an HTTPRoute has no subsets; use routes.api istio" $name | println -}}
+{{- end -}}
+{{- if $cell.fault -}}
+{{- printf "cells.%s.fault: an HTTPRoute injects no faults; use routes.api istio" $name | println -}}
 {{- end -}}
 {{- if lt (float64 (default 100 (default dict $cell.mirror).percent)) 100.0 -}}
 {{- printf "cells.%s.mirror.percent: an HTTPRoute mirrors all requests; use routes.api istio" $name | println -}}

@@ -5,6 +5,9 @@
 {{- if and .enabled (not .attach) -}}
 {{- println "filter.attach: say which proxies get the filter, at least one entry; or set filter.enabled to false" -}}
 {{- end -}}
+{{- if and $.Values.routes.enabled (not .enabled) -}}
+{{- printf "filter.enabled: without the filter a client's own %s is believed; set routes.enabled to false too, and write the routes yourself" $.Values.config.routing_header | println -}}
+{{- end -}}
 {{- $names := dict -}}
 {{- range $i, $attach := .attach -}}
 {{- $path := printf "filter.attach[%d]" $i -}}
@@ -36,6 +39,9 @@
 {{- if ne (toString $attach.type) "sidecar-inbound" -}}
 {{- printf "%s.cell: leave it out; only a workload behind sidecar-inbound is a cell" $path | println -}}
 {{- end -}}
+{{- end -}}
+{{- if and .ports (eq (toString .type) "waypoint") -}}
+{{- printf "%s.ports: leave it out; a waypoint has one listener for all ports" $path | println -}}
 {{- end -}}
 {{- range .ports -}}
 {{- if not (include "cellgate.isPort" .) -}}
