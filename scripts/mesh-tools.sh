@@ -86,33 +86,33 @@ module() {
     echo "$download" | sed -n 's/.*"Dir": "\(.*\)".*/\1/p'
 }
 
-# Writes the files after "$1" to $crds/"$1".yaml: one stream of documents.
+# collect NAME MODULE FOLDER FILE...   writes the files of the module's folder to NAME.yaml, one stream of documents.
 collect() {
     name=$1
-    shift
+    from=$(module "$2")/$3
+    shift 3
     for file; do
-        [ -f "$file" ] || { say "$file, a part of $name's CRDs, is not in its module"; exit 1; }
+        [ -f "$from/$file.yaml" ] || { say "$from has no $file.yaml any more, a part of $name's CRDs"; exit 1; }
         echo ---
-        cat "$file"
+        cat "$from/$file.yaml"
     done >"$draft/crds/$name.yaml"
 }
 
 # Only the kinds that the chart can render and those that go with them: every CRD costs the API server time and memory.
 write_crds() {
     mkdir "$draft/crds"
-    from=$(module istio.io/api)
-    collect istio "$from/kubernetes/customresourcedefinitions.gen.yaml"
-    from=$(module sigs.k8s.io/gateway-api)
-    collect gateway-api "$from"/config/crd/standard/gateway.networking.k8s.io_*s.yaml
-    from=$(module github.com/prometheus-operator/prometheus-operator)/example/prometheus-operator-crd
-    collect prometheus-operator "$from"/monitoring.coreos.com_prometheusrules.yaml \
-        "$from"/monitoring.coreos.com_servicemonitors.yaml "$from"/monitoring.coreos.com_podmonitors.yaml
-    from=$(module github.com/kedacore/keda/v2)/config/crd/bases
-    collect keda "$from"/keda.sh_scaledobjects.yaml "$from"/keda.sh_triggerauthentications.yaml
-    from=$(module github.com/external-secrets/external-secrets)/config/crds/bases
-    collect external-secrets "$from"/external-secrets.io_externalsecrets.yaml
-    from=$(module github.com/argoproj/argo-cd/v3)/manifests/crds
-    collect argo-cd "$from"/application-crd.yaml "$from"/applicationset-crd.yaml "$from"/appproject-crd.yaml
+    collect istio istio.io/api kubernetes customresourcedefinitions.gen
+    group=gateway.networking.k8s.io
+    collect gateway-api sigs.k8s.io/gateway-api config/crd/standard "${group}_gatewayclasses" "${group}_gateways" \
+        "${group}_httproutes" "${group}_grpcroutes" "${group}_tlsroutes" "${group}_listenersets" \
+        "${group}_backendtlspolicies" "${group}_referencegrants"
+    group=monitoring.coreos.com
+    collect prometheus-operator github.com/prometheus-operator/prometheus-operator example/prometheus-operator-crd \
+        "${group}_prometheusrules" "${group}_servicemonitors" "${group}_podmonitors"
+    collect keda github.com/kedacore/keda/v2 config/crd/bases keda.sh_scaledobjects keda.sh_triggerauthentications
+    collect external-secrets github.com/external-secrets/external-secrets config/crds/bases \
+        external-secrets.io_externalsecrets
+    collect argo-cd github.com/argoproj/argo-cd/v3 manifests/crds application-crd applicationset-crd appproject-crd
 }
 
 # Prints the lines of $programs that are asked for and not current.
