@@ -16,7 +16,8 @@ say() { echo "chart tools: $*" >&2; }
 
 # The list is put there last, so it tells that everything in it is.
 is_current() {
-    cmp -s "$wanted" "$tools/chart-tools.txt" && "$tools/bin/helm" version >/dev/null 2>&1 && "$tools/bin/python" -c "import yaml"
+    cmp -s "$wanted" "$tools/chart-tools.txt" &&
+        "$tools/bin/helm" version >/dev/null 2>&1 && "$tools/bin/python" -c "import yaml" 2>/dev/null
 }
 
 # Prints a helm for a machine that has no wheel of it.

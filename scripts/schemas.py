@@ -66,9 +66,9 @@ class Schemas:
 
     def errors(self, manifest):
         """What is wrong with one object, a sentence each."""
-        if not isinstance(manifest, dict) or not all(isinstance(manifest.get(key), str) for key in ("apiVersion", "kind")):
+        key = (manifest.get("apiVersion"), manifest.get("kind")) if isinstance(manifest, dict) else (None, None)
+        if not all(isinstance(part, str) for part in key):
             return ["is no Kubernetes object: it needs apiVersion and kind"]
-        key = manifest["apiVersion"], manifest["kind"]
         validator = self._validators.get(key)
         if validator is None and not self._complete and is_custom(key[0]):
             self.passed_over[key] = self.passed_over.get(key, 0) + 1
@@ -109,14 +109,20 @@ def sentence(error):
     return f"{place.lstrip('.') or 'the object'}: {error.message}"
 
 
+def called(manifest):
+    """What an object is called in messages, whatever it lacks."""
+    if not isinstance(manifest, dict):
+        return "a document"
+    metadata = manifest.get("metadata")
+    return f"{manifest.get('kind')}/{metadata.get('name') if isinstance(metadata, dict) else None}"
+
+
 def check(schemas, name, text):
     """The errors of all objects of one file, and how many objects it has."""
     errors = []
     manifests = [manifest for manifest in yaml.load_all(text, Loader=Loader) if manifest is not None]
     for manifest in manifests:
-        metadata = manifest.get("metadata") if isinstance(manifest, dict) else None
-        who = f"{manifest.get('kind')}/{(metadata or {}).get('name')}" if isinstance(manifest, dict) else "a document"
-        errors += [f"{name}: {who}: {error}" for error in schemas.errors(manifest)]
+        errors += [f"{name}: {called(manifest)}: {error}" for error in schemas.errors(manifest)]
     return errors, len(manifests)
 
 
