@@ -54,6 +54,9 @@ link_flags() {
 # What tells whether something that folder "$1" pins was made from just these versions: theirs, and "$2".
 stamp_of() { echo "$2 $(cat "$modules/$1/go.mod" "$modules/$1/go.sum" | cksum)"; }
 
+# The stamp of the program "$1" of folder "$2" in version "$3".
+program_stamp() { stamp_of "$2" "$3 $(link_flags "$1" "$3")"; }
+
 # Whether "$1" is there, and its stamp says "$2".
 is_current() { [ -e "$1" ] && [ "$(cat "$1.stamp" 2>/dev/null)" = "$2" ]; }
 
@@ -121,7 +124,7 @@ missing() {
         case " $asked " in *" $name "* | "  ") ;; *) continue ;; esac
         [ -n "$name" ] || continue
         version=$(version_of "$folder" "$package")
-        is_current "$bin/$name" "$(stamp_of "$folder" "$(link_flags "$name" "$version")")" && continue
+        is_current "$bin/$name" "$(program_stamp "$name" "$folder" "$version")" && continue
         echo "$name $folder $package $version $minutes"
     done
 }
@@ -158,6 +161,7 @@ mkdir -p "$bin"
 if command -v flock >/dev/null 2>&1; then
     exec 9>"$mesh/lock"
     flock -n 9 || { say "waiting for another run of this script"; flock 9; }
+    rm -rf "$mesh"/draft.* # of runs that were killed
 fi
 draft=$(mktemp -d "$mesh/draft.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
@@ -176,7 +180,7 @@ while read -r name folder package version minutes; do
     say "$number of $count: $name $version (up to $minutes min of CPU time)"
     start=$(date +%s)
     build "$name" "$folder" "$package" "$version"
-    place "$draft/$name" "$bin/$name" "$(stamp_of "$folder" "$(link_flags "$name" "$version")")"
+    place "$draft/$name" "$bin/$name" "$(program_stamp "$name" "$folder" "$version")"
     say "$number of $count: $name took $(($(date +%s) - start)) s"
 done <"$draft/missing"
 echo "$bin"
