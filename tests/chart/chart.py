@@ -93,7 +93,8 @@ class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 
 def merge(base, change):
-    """`change` over `base`, as Helm merges values: maps are merged, lists replaced; None removes."""
+    """`change` over `base`, as Helm merges values: maps are merged, lists replaced. None removes what `base` has, and is
+    passed on otherwise: to Helm it means that the chart's default is removed."""
     if not isinstance(base, dict) or not isinstance(change, dict):
         return copy.deepcopy(change)
     merged = copy.deepcopy(base)

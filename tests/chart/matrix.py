@@ -26,7 +26,7 @@ CHANGES = {
     "one cell": {"cells": {"cell-a": None, "cell-c": None}},
     "pinned image": {"image": {"digest": "sha256:" + "a1" * 32, "pullSecrets": ["registry"], "pullPolicy": "Always"}},
     "common labels": {"commonLabels": {"team": "platform"}, "fullnameOverride": "gate"},
-    "undecided to a cell": {"routes": {"undecided": {"reject": None, "cell": "cell-a"}}},
+    "undecided to a cell": {"routes": {"undecided": {"cell": "cell-a"}}},
     "no routes": {"routes": {"enabled": False}},
     "gateway api": {"routes": HTTP_ROUTE},
     "canary": {"cells": {"cell-a": {"versions": CANARY}}},
@@ -46,7 +46,7 @@ CHANGES = {
         }
     },
     "no retries": {"traffic": {"retries": {"attempts": 0}, "timeout": "0s"}},
-    "no filter": {"filter": {"enabled": False}},
+    "no filter": {"filter": {"enabled": False}, "routes": {"enabled": False}},
     "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
     "http module with a secret": {
         "filter": {"module": {"url": "https://registry.example/cellgate.wasm", "pullSecret": "registry"}}

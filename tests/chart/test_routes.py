@@ -61,7 +61,7 @@ class Routes(unittest.TestCase):
         self.assertEqual(routes({"routes": {"undecided": {"reject": 404}}})[-1]["directResponse"]["status"], 404)
 
     def test_the_last_route_may_be_a_cell(self):
-        last = routes({"routes": {"undecided": {"reject": None, "cell": "cell-a"}}})[-1]
+        last = routes(matrix.CHANGES["undecided to a cell"])[-1]
         self.assertNotIn("match", last)
         self.assertNotIn("directResponse", last)
         self.assertEqual(last["route"][0]["destination"]["host"], host("cell-a"))
@@ -112,9 +112,9 @@ class Retries(unittest.TestCase):
             self.assertEqual(route["retries"], {"attempts": 0})
 
     def test_a_cell_may_differ(self):
-        own = {"timeout": "5s", "retries": {"attempts": 4, "retryOn": "5xx"}}
+        own = {"timeout": "20s", "retries": {"attempts": 4, "retryOn": "5xx"}}
         cells = by_cell(routes({"cells": {"cell-b": own}}))
-        self.assertEqual(cells["cell-b"]["timeout"], "5s")
+        self.assertEqual(cells["cell-b"]["timeout"], "20s")
         self.assertEqual(cells["cell-b"]["retries"], {"attempts": 4, "perTryTimeout": "10s", "retryOn": "5xx"})
         self.assertEqual(cells["cell-a"]["retries"]["attempts"], 2)
 
@@ -181,9 +181,10 @@ class Canary(unittest.TestCase):
 class Mirror(unittest.TestCase):
     def test_a_share_of_a_cell_s_requests_is_copied(self):
         cells = by_cell(routes(matrix.CHANGES["mirror"]))
-        self.assertEqual(cells["cell-a"]["mirror"]["host"], host("cell-b"))
-        self.assertEqual(cells["cell-a"]["mirrorPercentage"], {"value": 10})
-        self.assertNotIn("mirror", cells["cell-b"])
+        (copied,) = cells["cell-a"]["mirrors"]
+        self.assertEqual(copied["destination"]["host"], host("cell-b"))
+        self.assertEqual(copied["percentage"], {"value": 10})
+        self.assertNotIn("mirrors", cells["cell-b"])
 
 
 class GatewayApi(unittest.TestCase):
