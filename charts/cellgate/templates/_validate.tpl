@@ -57,8 +57,13 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- with $cell.versions -}}
 {{- $sum := 0 -}}
+{{- $names := list -}}
 {{- range . -}}
 {{- $sum = add $sum (int64 .weight) -}}
+{{- if has .name $names -}}
+{{- printf "%s.versions: %s is there twice; give each version a name of its own" $path .name | println -}}
+{{- end -}}
+{{- $names = append $names .name -}}
 {{- if not (and .name .labels) -}}
 {{- printf "%s.versions: give each version a name and the labels of its pods" $path | println -}}
 {{- end -}}
@@ -78,23 +83,30 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- end -}}
 
+{{/* `traffic`, and each cell where it differs: what is wrong for all cells is said once. */}}
 {{- define "cellgate.check.traffic" -}}
+{{- include "cellgate.check.times" (dict "path" "traffic" "traffic" .Values.traffic) -}}
 {{- range $name, $values := .Values.cells -}}
-{{- if kindIs "map" $values -}}
+{{- if pick (default dict $values) "timeout" "retries" -}}
 {{- $traffic := include "cellgate.traffic" (dict "root" $ "cell" $name) | fromJson -}}
-{{- $path := printf "cells.%s" $name -}}
-{{- $timeout := include "cellgate.milliseconds" $traffic.timeout -}}
-{{- $perTry := include "cellgate.milliseconds" $traffic.retries.perTryTimeout -}}
+{{- include "cellgate.check.times" (dict "path" (printf "cells.%s" $name) "traffic" $traffic) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Takes a dict of `path` and `traffic`. */}}
+{{- define "cellgate.check.times" -}}
+{{- $retries := default dict .traffic.retries -}}
+{{- $timeout := include "cellgate.milliseconds" .traffic.timeout -}}
+{{- $perTry := include "cellgate.milliseconds" $retries.perTryTimeout -}}
 {{- if not $timeout -}}
-{{- printf "%s.timeout: %v is no duration; write 30s, 500ms or 1m30s, or 0s for none" $path $traffic.timeout | println -}}
+{{- printf "%s.timeout: %v is no duration; write 30s, 500ms or 1m30s, or 0s for none" .path .traffic.timeout | println -}}
 {{- end -}}
-{{- if int64 $traffic.retries.attempts -}}
+{{- if int64 $retries.attempts -}}
 {{- if not $perTry -}}
-{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s" $path $traffic.retries.perTryTimeout | println -}}
+{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s" .path $retries.perTryTimeout | println -}}
 {{- else if and $timeout (int64 $timeout) (gt (int64 $perTry) (int64 $timeout)) -}}
-{{- printf "%s.retries.perTryTimeout: make %s shorter than the timeout of %s, or no try ever ends early enough for another" $path $traffic.retries.perTryTimeout $traffic.timeout | println -}}
-{{- end -}}
-{{- end -}}
+{{- printf "%s.retries.perTryTimeout: make %s shorter than the timeout of %s, or no try ends early enough for another" .path $retries.perTryTimeout .traffic.timeout | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -66,6 +66,9 @@
 {{- if not (regexMatch "^(oci|https?)://[^/]+/" .url) -}}
 {{- printf "filter.module.url: %s should start with oci:// or https://, and name a file or an image" .url | println -}}
 {{- end -}}
+{{- if hasSuffix ":latest" .url -}}
+{{- printf "filter.module.url: say a version instead of %s; what latest means changes under you" .url | println -}}
+{{- end -}}
 {{- if not .sha256 -}}
 {{- println "filter.module.sha256: pin the module; what a registry serves tomorrow runs in your gateways" -}}
 {{- else if not (regexMatch "^[0-9a-f]{64}$" (toString .sha256)) -}}
@@ -84,6 +87,9 @@
 {{- if not .repository -}}
 {{- println "image.repository: say where the image is, for example registry.example/cellgate; or set extProc.enabled to false" -}}
 {{- end -}}
+{{- if regexMatch ":[^/]*$" (default "" .repository) -}}
+{{- printf "image.repository: %s has a tag or digest in it; say that in image.tag or image.digest" .repository | println -}}
+{{- end -}}
 {{- if eq (toString .tag) "latest" -}}
 {{- println "image.tag: say a version; what latest means changes under you" -}}
 {{- end -}}
@@ -93,14 +99,25 @@
 {{- end -}}
 {{- with .Values.extProc -}}
 {{- $held := include "cellgate.bytes" .maxHeldBytes -}}
+{{- $streamed := include "cellgate.bytes" (default "16MiB" (default dict $.Values.config.limits).stream_bytes) -}}
 {{- $memory := include "cellgate.quantityBytes" (default dict .resources.limits).memory -}}
 {{- if not $held -}}
 {{- printf "extProc.maxHeldBytes: %v is no size; write 512MiB or 1GiB" .maxHeldBytes | println -}}
+{{- else if and $streamed (lt (int64 $held) (int64 $streamed)) -}}
+{{- printf "extProc.maxHeldBytes: raise %v to at least config.limits.stream_bytes (%s), what one request may need" .maxHeldBytes $streamed | println -}}
 {{- end -}}
 {{- if or (not $memory) (not (int64 $memory)) -}}
 {{- println "extProc.resources.limits.memory: say a limit such as 768Mi, more than extProc.maxHeldBytes" -}}
 {{- else if and $held (le (int64 $memory) (int64 $held)) -}}
 {{- printf "extProc.resources.limits.memory: raise %v above extProc.maxHeldBytes (%v), or the pod is killed before it can refuse" .resources.limits.memory .maxHeldBytes | println -}}
+{{- end -}}
+{{- with .autoscaling -}}
+{{- if and (ne .type "none") (gt (int64 .minReplicas) (int64 .maxReplicas)) -}}
+{{- printf "extProc.autoscaling.minReplicas: %v is more than maxReplicas (%v); swap them" .minReplicas .maxReplicas | println -}}
+{{- end -}}
+{{- if and (eq .type "keda") (not .prometheusAddress) -}}
+{{- println "extProc.autoscaling.prometheusAddress: say where Prometheus is, for example http://prometheus.monitoring.svc:9090; keda asks it" -}}
+{{- end -}}
 {{- end -}}
 {{- $decision := include "cellgate.milliseconds" .decisionTimeout -}}
 {{- $message := include "cellgate.milliseconds" .messageTimeout -}}
