@@ -15,7 +15,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 	CELLGATE_BIN=target/release/cellgate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm image artifact test-image clean need
+.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -38,6 +38,10 @@ test: need ## every test, with the end-to-end tests against real Envoy
 
 test-envoys: need ## the end-to-end tests against each supported Envoy
 	@python3 scripts/test.py --envoys $(OLDER_ENVOYS) $(ENVOY_VERSION)
+
+test-mesh: need ## the chart in a mesh: Istio's control plane on an API server, Envoy, and the service
+	@scripts/mesh-tools.sh >/dev/null
+	@python3 scripts/test.py --mesh
 
 bench: wasm build ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold
 	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy -p cellgate-bench-timed

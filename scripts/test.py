@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Builds what the tests need and runs them; the last line is the sum of all their counts.
 
-    test.py [--workspace] [--envoys VERSION ...]
+    test.py [--workspace] [--mesh] [--envoys VERSION ...]
 
 --workspace runs every test of the workspace, the end-to-end tests against the default Envoy among them.
+--mesh runs the chart's tests in a mesh: `make test-mesh` installs the programs that they need.
 --envoys runs the end-to-end tests once against each version named.
 """
 
@@ -107,6 +108,7 @@ def end_to_end(title, command, version, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", action="store_true")
+    parser.add_argument("--mesh", action="store_true")
     parser.add_argument("--envoys", nargs="+", default=[], metavar="VERSION")
     options = parser.parse_args()
 
@@ -119,6 +121,9 @@ def main():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
+        if options.mesh:
+            command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
+            end_to_end("testing the chart in a mesh", command, None, count)
         for version in options.envoys:
             command = ["cargo", "test", *EVERYTHING, "--test", "e2e"]
             end_to_end(f"end-to-end tests with Envoy {version}", command, version, count)

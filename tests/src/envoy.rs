@@ -1,6 +1,6 @@
 //! A running Envoy in front of the cells.
 
-mod access_log;
+pub(crate) mod access_log;
 mod admin;
 mod bootstrap;
 mod discovery;
@@ -158,7 +158,7 @@ struct FilterUpdates {
     refused: u64,
 }
 
-async fn read_admin_address(process: &Process, file: &Path) -> Result<SocketAddr> {
+pub(crate) async fn read_admin_address(process: &Process, file: &Path) -> Result<SocketAddr> {
     let read = wait::until("Envoy's administration port", || async {
         process.must_run()?;
         Ok(std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()))

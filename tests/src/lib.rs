@@ -32,6 +32,7 @@
 //! - [`cell`]: what arrived, complete or not; failing, slow and silent cells; tunnels and gRPC.
 //! - [`envoy`]: statistics, access log, live change of the filter's configuration.
 //! - [`ext_proc`]: kill, freeze, drain, restart, metrics.
+//! - `mesh`, with the feature of that name: Istio's control plane and a release of the chart.
 //! - [`wait`]: conditions with a deadline. No test sleeps.
 //!
 //! Every test has a stack of its own, so tests run in parallel. Logs are shown only when a test fails. A trap in the
@@ -43,6 +44,8 @@ pub mod client;
 pub mod corpus;
 pub mod envoy;
 pub mod ext_proc;
+#[cfg(feature = "mesh")]
+pub mod mesh;
 pub mod options;
 pub mod ports;
 pub mod process;

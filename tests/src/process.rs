@@ -100,6 +100,11 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Shows its log's last lines, as a failed test does.
+    pub fn show_log(&self) {
+        eprintln!("---- log of {} ----\n{}\n---- end ----", self.name, self.last_lines(SHOWN_LINES));
+    }
+
     fn last_lines(&self, count: usize) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
@@ -117,7 +122,7 @@ impl Drop for Process {
         let log = self.log();
         let crash = CRASHES.iter().find_map(|sign| log.lines().find(|line| line.contains(sign)));
         if std::thread::panicking() || crash.is_some() {
-            eprintln!("---- log of {} ----\n{}\n---- end ----", self.name, self.last_lines(SHOWN_LINES));
+            self.show_log();
         }
         if let (Some(line), false) = (crash, std::thread::panicking()) {
             panic!("{} crashed: {line}", self.name);

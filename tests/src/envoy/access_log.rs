@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 /// The fields, as Envoy's `json_format`.
-pub(super) fn format(routing_header: &str) -> Value {
+pub(crate) fn format(routing_header: &str) -> Value {
     json!({
         "method": "%REQ(:METHOD)%",
         "path": "%REQ(:PATH)%",
@@ -63,5 +63,10 @@ pub(super) fn read(file: &Path) -> Result<Vec<AccessLine>> {
         Err(error) => return Err(error.into()),
     };
     let complete = text.rsplit_once('\n').map_or("", |(lines, _)| lines);
-    complete.lines().map(|line| Ok(AccessLine(serde_json::from_str(line).context(line.to_owned())?))).collect()
+    parse(complete.lines())
+}
+
+/// Reads lines of which each is complete.
+pub(crate) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<AccessLine>> {
+    lines.map(|line| Ok(AccessLine(serde_json::from_str(line).context(line.to_owned())?))).collect()
 }

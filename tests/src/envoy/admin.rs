@@ -15,7 +15,7 @@ pub struct Admin {
 }
 
 impl Admin {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self { address }
     }
 

@@ -1,0 +1,134 @@
+//! A mesh for tests: Istio's control plane on a real API server, stock Envoy as its proxies, helm, and a chart's pods as
+//! processes. `make test-mesh` runs what is built on it.
+//!
+//! A test installs a release of its own. Everything it needs has its own names and addresses, so tests run side by side:
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//!
+//! use cellgate_tests::mesh::Mesh;
+//! use cellgate_tests::mesh::release::Setup;
+//! use serde_json::json;
+//!
+//! # async fn test(mesh: &Arc<Mesh>) -> anyhow::Result<()> {
+//! // Three cells, each in a namespace of its own, a gateway, and the chart with these values over the sample's.
+//! let release = Setup::new(mesh).with(json!({"extProc": {"replicas": 1}})).install().await?;
+//!
+//! let answer = release.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
+//! assert_eq!(answer.cell(), "cell-b");
+//! assert_eq!(release.cell("cell-b").complete(), 1);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! - [`control_plane`], [`istiod`]: started once for all tests.
+//! - [`kube`]: objects of the API server, as JSON.
+//! - [`helm`]: install, upgrade, rollback, test, uninstall.
+//! - [`node`]: the ext-proc service's pods, and those of `helm test`.
+//! - [`gateway`], [`workload`], [`proxy`]: what stands in the mesh, with [`identity`] and [`sds`] for its certificates.
+//! - [`release`]: all of it for one test.
+
+pub mod address;
+pub mod control_plane;
+pub mod gateway;
+pub mod helm;
+pub mod identity;
+pub mod istiod;
+pub mod kube;
+pub mod node;
+pub mod proxy;
+pub mod release;
+pub mod sds;
+pub mod tools;
+pub mod workload;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use address::Addresses;
+use control_plane::ControlPlane;
+use identity::{Authority, TRUST_DOMAIN};
+use istiod::Istiod;
+use kube::Kube;
+
+/// A running mesh without workloads. Dropping it ends it.
+#[derive(Debug)]
+pub struct Mesh {
+    istiod: Istiod,
+    control_plane: ControlPlane,
+    authority: Authority,
+    addresses: Addresses,
+    names: AtomicU32,
+    directory: TempDir,
+}
+
+impl Mesh {
+    /// Starts the control plane.
+    ///
+    /// # Errors
+    /// When a part is missing or does not come up; the message has its log.
+    pub async fn start() -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("cellgate-mesh-").tempdir()?;
+        let control_plane = ControlPlane::start(directory.path()).await?;
+        let istiod = Istiod::start(control_plane.kube(), directory.path()).await?;
+        let (authority, addresses) = (Authority::new(TRUST_DOMAIN)?, Addresses::take()?);
+        Ok(Self { istiod, control_plane, authority, addresses, names: AtomicU32::new(0), directory })
+    }
+
+    /// The API server.
+    #[must_use]
+    pub fn kube(&self) -> &Kube {
+        self.control_plane.kube()
+    }
+
+    /// istiod.
+    #[must_use]
+    pub fn istiod(&self) -> &Istiod {
+        &self.istiod
+    }
+
+    /// etcd, the API server and its proxy.
+    #[must_use]
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
+    /// Who signs the workloads' certificates.
+    #[must_use]
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Addresses for workloads.
+    #[must_use]
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// A directory of its own for one test, and a name that is unique in this mesh.
+    ///
+    /// # Errors
+    /// When the disk is full.
+    pub fn place(&self) -> Result<(String, std::path::PathBuf)> {
+        let name = format!("t{}", self.names.fetch_add(1, Ordering::Relaxed) + 1);
+        let directory = self.directory.path().join(&name);
+        std::fs::create_dir(&directory)?;
+        Ok((name, directory))
+    }
+
+    /// Makes a namespace in which only restricted pods are admitted, with its default service account.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn create_namespace(&self, name: &str) -> Result<()> {
+        let labels = serde_json::json!({"pod-security.kubernetes.io/enforce": "restricted"});
+        self.kube()
+            .apply_all(&[
+                serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}),
+                kube::object("v1", "ServiceAccount", name, "default"),
+            ])
+            .await
+    }
+}

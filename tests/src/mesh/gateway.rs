@@ -1,0 +1,136 @@
+//! A gateway of one test: an Envoy with an address and a label of its own, and the `Gateway` object for it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Mesh;
+use super::kube::object;
+use super::proxy::{Kind, Proxy, Role, visit};
+use crate::client::{Http1, Http2, Request, Response};
+
+/// Where gateways listen.
+const PORT: u16 = 8080;
+
+/// A running gateway. Dropping it ends it.
+#[derive(Debug)]
+pub struct Gateway {
+    proxy: Proxy,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// Makes the `Gateway` object `name` for all hosts, starts a proxy for it, and waits until it listens. Its service
+    /// account has its name.
+    ///
+    /// # Errors
+    /// When it does not come up, or refuses what istiod sends.
+    pub async fn start(mesh: &Arc<Mesh>, namespace: &str, name: &str, directory: &Path) -> Result<Self> {
+        let address = mesh.addresses().next();
+        let mut gateway = object("networking.istio.io/v1", "Gateway", namespace, name);
+        gateway["spec"] = json!({
+            "selector": labels(namespace, name),
+            "servers": [{
+                "port": {"number": PORT, "name": "http", "protocol": "HTTP"},
+                "bind": address,
+                "hosts": ["*"],
+            }],
+        });
+        let account = object("v1", "ServiceAccount", namespace, name);
+        mesh.kube().apply_all(&[account, gateway]).await?;
+        let role = Role {
+            kind: Kind::Gateway,
+            name: name.to_owned(),
+            namespace: namespace.to_owned(),
+            service_account: name.to_owned(),
+            labels: labels(namespace, name),
+            address,
+        };
+        let proxy = Proxy::start(mesh, role, directory).await?;
+        let address = proxy.listening(PORT).await?;
+        Ok(Self { proxy, address })
+    }
+
+    /// The proxy: its statistics, logs and configuration.
+    #[must_use]
+    pub fn proxy(&self) -> &Proxy {
+        &self.proxy
+    }
+
+    /// The proxy, to allow it to refuse configuration.
+    pub fn proxy_mut(&mut self) -> &mut Proxy {
+        &mut self.proxy
+    }
+
+    /// Where clients connect, HTTP/1.1 and HTTP/2 alike.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Sends one request over HTTP/1.1 on a connection of its own.
+    ///
+    /// # Errors
+    /// When there is no complete response.
+    pub async fn send(&self, request: &Request) -> Result<Response> {
+        Http1::connect(self.address).await?.send(request).await
+    }
+
+    /// Sends one request over HTTP/2 on a connection of its own.
+    ///
+    /// # Errors
+    /// When there is no complete response.
+    pub async fn send_h2(&self, request: &Request) -> Result<Response> {
+        Http2::connect(self.address).await?.send(request).await
+    }
+
+    /// Waits until the filter of a release is in force: Envoy has its module and its configuration.
+    ///
+    /// # Errors
+    /// When it is not in time, or Envoy has refused it.
+    pub async fn has_filter(&self, name: &str, configuration: &str) -> Result<()> {
+        self.proxy
+            .configured(&format!("the filter {name}"), |dump| {
+                filter_configuration(dump, name).is_some_and(|text| text == configuration)
+            })
+            .await
+    }
+
+    /// Waits until the routes of a host, by their names and in their order, are the gateway's routes for it.
+    ///
+    /// # Errors
+    /// When they are not in time, or Envoy has refused them.
+    pub async fn has_routes(&self, host: &str, names: &[String]) -> Result<()> {
+        self.proxy.configured(&format!("the routes of {host}"), |dump| route_names(dump, host) == names).await
+    }
+}
+
+/// The labels of a gateway's pods.
+#[must_use]
+pub fn labels(namespace: &str, name: &str) -> Value {
+    json!({"istio": format!("{namespace}-{name}")})
+}
+
+/// The configuration of a filter as Envoy has it from extension discovery.
+fn filter_configuration<'a>(dump: &'a Value, name: &str) -> Option<&'a str> {
+    let sections = dump["configs"].as_array()?.iter();
+    let mut filters = sections.flat_map(|section| section["ecds_filters"].as_array().into_iter().flatten());
+    let filter = filters.find(|filter| filter["ecds_filter"]["name"] == name)?;
+    filter["ecds_filter"]["typed_config"]["config"]["configuration"]["value"].as_str()
+}
+
+/// The names of the routes of a host, in their order.
+fn route_names(dump: &Value, host: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    visit(dump, "virtual_hosts", &mut |hosts| {
+        let all = hosts.as_array().into_iter().flatten();
+        let serves = |known: &&Value| known["domains"].as_array().is_some_and(|all| all.contains(&json!(host)));
+        for routes in all.filter(serves).filter_map(|found| found["routes"].as_array()) {
+            names.extend(routes.iter().filter_map(|route| route["name"].as_str()).map(str::to_owned));
+        }
+    });
+    names
+}

@@ -1,0 +1,219 @@
+//! The API server's interface: objects as JSON, by the plain HTTP of `kubectl proxy`.
+
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+use tokio::process::Command;
+
+pub use watch::{Change, Watch};
+
+use crate::client::{Http1, Request, Response};
+
+/// Who the API server thinks changes the tests' own objects.
+const MANAGER: &str = "cellgate-tests";
+
+/// A client of the API server.
+#[derive(Clone, Debug)]
+pub struct Kube {
+    proxy: SocketAddr,
+    kubectl: PathBuf,
+    kubeconfig: PathBuf,
+}
+
+impl Kube {
+    pub(super) fn new(proxy: SocketAddr, kubectl: PathBuf, kubeconfig: PathBuf) -> Self {
+        Self { proxy, kubectl, kubeconfig }
+    }
+
+    /// The administrator's configuration, for programs.
+    #[must_use]
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// What a GET of a path of the API answers, such as `/api/v1/namespaces/x/services`; `None` when nothing is there.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn get(&self, path: &str) -> Result<Option<Value>> {
+        let answer = self.send(Request::get(path)).await?;
+        if answer.status.as_u16() == 404 {
+            return Ok(None);
+        }
+        accepted("GET", path, &answer).map(Some)
+    }
+
+    /// The objects of a list, such as `/api/v1/namespaces/x/services`.
+    ///
+    /// # Errors
+    /// When the API server does not know it.
+    pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
+        let list = self.get(path).await?.with_context(|| format!("the API server has no {path}"))?;
+        Ok(list["items"].as_array().cloned().unwrap_or_default())
+    }
+
+    /// Makes an object, or changes it to be as told (server-side apply).
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn apply(&self, object: &Value) -> Result<Value> {
+        let path = format!("{}?fieldManager={MANAGER}&force=true", path_of(object)?);
+        self.patch(&path, "application/apply-patch+yaml", object).await
+    }
+
+    /// [`Kube::apply`] for each of them, in their order.
+    ///
+    /// # Errors
+    /// When the API server refuses one.
+    pub async fn apply_all(&self, objects: &[Value]) -> Result<()> {
+        for object in objects {
+            self.apply(object).await?;
+        }
+        Ok(())
+    }
+
+    /// Changes fields of the object at `path` (JSON merge patch).
+    ///
+    /// # Errors
+    /// When the API server refuses it.
+    pub async fn merge(&self, path: &str, change: &Value) -> Result<Value> {
+        self.patch(path, "application/merge-patch+json", change).await
+    }
+
+    /// What the API server would answer to a new object, admission included; nothing is stored.
+    ///
+    /// # Errors
+    /// When it would refuse it, with its reason.
+    pub async fn admit(&self, object: &Value) -> Result<Value> {
+        let path = format!("{}?dryRun=All", collection_of(object)?);
+        let answer = self.send(Request::post(&path).json(object.to_string())).await?;
+        accepted("POST", &path, &answer)
+    }
+
+    /// Deletes an object, given as it is stored or as it was applied. One that is already gone is no error.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn delete(&self, object: &Value) -> Result<()> {
+        let path = path_of(object)?;
+        let answer = self.send(Request::new("DELETE", &path)).await?;
+        if answer.status.as_u16() == 404 {
+            return Ok(());
+        }
+        accepted("DELETE", &path, &answer).map(drop)
+    }
+
+    /// Everything that happens to the objects of a list from now on, what is there already first.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn watch(&self, path: &str) -> Result<Watch> {
+        Watch::open(self.proxy, path).await
+    }
+
+    /// Runs `kubectl` with `input` as its standard input, and gives what it printed.
+    ///
+    /// # Errors
+    /// When it fails, with what it said.
+    pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(&self.kubectl);
+        command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
+        let mut child =
+            command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true).spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            stdin.write_all(input.as_bytes()).await?;
+        }
+        let output = child.wait_with_output().await?;
+        let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+        ensure!(
+            output.status.success(),
+            "kubectl {}: {}{}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim(),
+            printed.trim()
+        );
+        Ok(printed)
+    }
+
+    async fn patch(&self, path: &str, media_type: &str, body: &Value) -> Result<Value> {
+        let request = Request::new("PATCH", path).header("content-type", media_type).body(body.to_string());
+        accepted("PATCH", path, &self.send(request).await?)
+    }
+
+    async fn send(&self, request: Request) -> Result<Response> {
+        let request = request.header("host", self.proxy.to_string()).header("connection", "close");
+        Http1::connect(self.proxy).await?.send(&request).await
+    }
+}
+
+/// An object without a specification, for [`Kube::apply`]: the rest is the caller's to set.
+#[must_use]
+pub fn object(api_version: &str, kind: &str, namespace: &str, name: &str) -> Value {
+    json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": namespace, "name": name}})
+}
+
+/// The path of an object.
+///
+/// # Errors
+/// When it has no name.
+pub fn path_of(object: &Value) -> Result<String> {
+    let name = object["metadata"]["name"].as_str().context("the object has no metadata.name")?;
+    Ok(format!("{}/{name}", collection_of(object)?))
+}
+
+/// The path of the list that an object is in.
+fn collection_of(object: &Value) -> Result<String> {
+    let version = object["apiVersion"].as_str().context("the object has no apiVersion")?;
+    let kind = object["kind"].as_str().context("the object has no kind")?;
+    let group = if version.contains('/') { format!("/apis/{version}") } else { format!("/api/{version}") };
+    let namespace = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => format!("/namespaces/{namespace}"),
+        None => String::new(),
+    };
+    Ok(format!("{group}{namespace}/{}", plural(kind)))
+}
+
+/// The plural by which the API server has a kind: English, as all of Kubernetes' and Istio's are.
+fn plural(kind: &str) -> String {
+    let kind = kind.to_ascii_lowercase();
+    if let Some(stem) = kind.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
+        format!("{stem}ies")
+    } else if kind.ends_with('s') {
+        format!("{kind}es")
+    } else {
+        format!("{kind}s")
+    }
+}
+
+fn accepted(method: &str, path: &str, answer: &Response) -> Result<Value> {
+    if answer.status.is_success() {
+        return Ok(answer.json());
+    }
+    let status: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    let text = answer.text();
+    bail!("{method} {path}: {} {}", answer.status, status["message"].as_str().unwrap_or(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_is_the_kinds_plural() {
+        let paths = [
+            ("v1", "Service", "/api/v1/namespaces/n/services/o"),
+            ("networking.istio.io/v1", "WorkloadEntry", "/apis/networking.istio.io/v1/namespaces/n/workloadentries/o"),
+            ("networking.istio.io/v1", "Gateway", "/apis/networking.istio.io/v1/namespaces/n/gateways/o"),
+            ("networking.k8s.io/v1", "Ingress", "/apis/networking.k8s.io/v1/namespaces/n/ingresses/o"),
+        ];
+        for (version, kind, path) in paths {
+            assert_eq!(path_of(&object(version, kind, "n", "o")).unwrap(), path);
+        }
+    }
+}

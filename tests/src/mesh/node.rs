@@ -1,0 +1,248 @@
+//! What a kubelet and the controllers do for one namespace: its Deployment's pods and its test pods run as processes of
+//! this machine, by what the API server has about them.
+//!
+//! - A pod has a loopback address of its own. `0.0.0.0` in its arguments becomes that address, because there is no network
+//!   namespace; a mounted directory's path becomes the directory's, because there is no mount namespace.
+//! - A pod that is ready becomes a WorkloadEntry with its labels and its service account, which Istio lets services select.
+//! - The API server admits each pod (dry run), so that pod security and service accounts are checked.
+//! - A changed template is rolled out: a new pod is ready before an old one ends. An ending pod leaves its services, gets
+//!   SIGTERM, and has its grace period.
+//! - A changed ConfigMap is swapped in the running pods' directories, at once.
+
+mod container;
+mod pod;
+mod rollout;
+mod volumes;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Result, bail};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::Mesh;
+use super::kube::{Change, path_of};
+use crate::wait;
+use container::Container;
+pub use pod::Pod;
+use volumes::Volumes;
+
+/// A node for one namespace. Dropping it kills its pods.
+#[derive(Debug)]
+pub struct Node {
+    inner: Arc<Inner>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// What the node's tasks share.
+#[derive(Debug)]
+struct Inner {
+    mesh: Arc<Mesh>,
+    namespace: String,
+    with_sidecars: bool,
+    directory: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    pods: Vec<Arc<Pod>>,
+    config_maps: BTreeMap<String, BTreeMap<String, String>>,
+    /// Pods in their grace period.
+    leaving: usize,
+    /// How pods ended that were asked to.
+    ended: Vec<Option<i32>>,
+    /// Why the Deployment as it is now cannot be rolled out.
+    stuck: Option<String>,
+    /// What ended one of the node's tasks.
+    broken: Option<String>,
+    /// The Deployment's generation that is rolled out.
+    settled: Option<i64>,
+}
+
+impl Node {
+    /// Starts a node for a namespace; `with_sidecars` puts a sidecar before each pod of the Deployment.
+    pub fn start(mesh: &Arc<Mesh>, namespace: &str, with_sidecars: bool, directory: PathBuf) -> Self {
+        let inner = Arc::new(Inner {
+            mesh: Arc::clone(mesh),
+            namespace: namespace.to_owned(),
+            with_sidecars,
+            directory,
+            state: Mutex::default(),
+        });
+        let (desired, deployments) = watch::channel(None);
+        let tasks = vec![
+            inner.run(Arc::clone(&inner).follow_config_maps()),
+            inner.run(Arc::clone(&inner).follow_deployments(desired)),
+            inner.run(Arc::clone(&inner).follow_test_pods()),
+            inner.run(rollout::follow(Arc::clone(&inner), deployments)),
+        ];
+        Self { inner, tasks }
+    }
+
+    /// Waits until the namespace's Deployment, as the API server has it now, is rolled out, and no pod of before is left.
+    ///
+    /// # Errors
+    /// When it cannot be rolled out, or not in time.
+    pub async fn settled(&self) -> Result<()> {
+        let list = format!("/apis/apps/v1/namespaces/{}/deployments", self.inner.namespace);
+        let deployments = self.inner.mesh.kube().list(&list).await?;
+        let generation = deployments.first().and_then(|deployment| deployment["metadata"]["generation"].as_i64());
+        wait::until("the rollout", || async {
+            self.must_work()?;
+            let state = self.inner.state();
+            if let Some(reason) = &state.stuck {
+                bail!("the Deployment cannot be rolled out: {reason}");
+            }
+            Ok((state.settled == generation && state.leaving == 0).then_some(()))
+        })
+        .await
+    }
+
+    /// The Deployment's pods that are ready, oldest first.
+    #[must_use]
+    pub fn pods(&self) -> Vec<Arc<Pod>> {
+        self.inner.state().pods.clone()
+    }
+
+    /// The exit codes of all pods that have been ended, `None` for one that had to be killed.
+    #[must_use]
+    pub fn exit_codes(&self) -> Vec<Option<i32>> {
+        self.inner.state().ended.clone()
+    }
+
+    /// Fails if the node itself has failed.
+    ///
+    /// # Errors
+    /// See above.
+    pub fn must_work(&self) -> Result<()> {
+        match &self.inner.state().broken {
+            Some(reason) => bail!("the node of {} has failed: {reason}", self.inner.namespace),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        // Not under the lock: a pod that has crashed panics in its drop.
+        let pods = std::mem::take(&mut self.inner.state().pods);
+        drop(pods);
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs a task of the node. Its error is the node's.
+    fn run(self: &Arc<Self>, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
+        let inner = Arc::clone(self);
+        tokio::spawn(async move {
+            if let Err(error) = task.await {
+                inner.state().broken.get_or_insert(format!("{error:#}"));
+            }
+        })
+    }
+
+    fn list(&self, group: &str, kind: &str) -> String {
+        format!("{group}/namespaces/{}/{kind}", self.namespace)
+    }
+
+    async fn follow_config_maps(self: Arc<Self>) -> Result<()> {
+        let mut watch = self.mesh.kube().watch(&self.list("/api/v1", "configmaps")).await?;
+        loop {
+            // A mounted ConfigMap that is deleted stays where it is mounted.
+            let Change::Is(map) = watch.next().await? else { continue };
+            let name = map["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let data = map["data"].as_object().into_iter().flatten();
+            let data = data.map(|(key, text)| (key.clone(), text.as_str().unwrap_or_default().to_owned())).collect();
+            let pods = {
+                let mut state = self.state();
+                state.config_maps.insert(name.clone(), data);
+                state.pods.clone()
+            };
+            for pod in pods {
+                pod.volumes().update(&name, &self.state().config_maps)?;
+            }
+        }
+    }
+
+    async fn follow_deployments(self: Arc<Self>, desired: watch::Sender<Option<Value>>) -> Result<()> {
+        let mut watch = self.mesh.kube().watch(&self.list("/apis/apps/v1", "deployments")).await?;
+        loop {
+            let deployment = match watch.next().await? {
+                Change::Is(deployment) => Some(deployment),
+                Change::Gone(_) => None,
+            };
+            // The status is the node's own.
+            desired.send_if_modified(|known| {
+                let changed = generation(known.as_ref()) != generation(deployment.as_ref());
+                if changed {
+                    *known = deployment;
+                }
+                changed
+            });
+        }
+    }
+
+    /// Runs `helm test`'s pods to their end.
+    async fn follow_test_pods(self: Arc<Self>) -> Result<()> {
+        let mut watch = self.mesh.kube().watch(&self.list("/api/v1", "pods")).await?;
+        let mut running = JoinSet::new();
+        loop {
+            let pod = match watch.next().await? {
+                Change::Is(pod)
+                    if pod["status"]["phase"] == "Pending" && pod["metadata"]["deletionTimestamp"].is_null() =>
+                {
+                    pod
+                }
+                _ => continue,
+            };
+            let is_test =
+                pod["metadata"]["annotations"]["helm.sh/hook"].as_str().is_some_and(|hook| hook.contains("test"));
+            if is_test {
+                running.spawn(Arc::clone(&self).run_test_pod(pod));
+            }
+            while running.try_join_next().is_some() {}
+        }
+    }
+
+    async fn run_test_pod(self: Arc<Self>, pod: Value) {
+        let outcome = match self.complete(&pod).await {
+            Ok((0, log)) => json!({"phase": "Succeeded", "message": log}),
+            Ok((code, log)) => json!({"phase": "Failed", "message": format!("exit code {code}: {log}")}),
+            Err(error) => json!({"phase": "Failed", "message": format!("{error:#}")}),
+        };
+        let patched =
+            async { self.mesh.kube().merge(&format!("{}/status", path_of(&pod)?), &json!({"status": outcome})).await };
+        if let Err(error) = patched.await {
+            self.state().broken.get_or_insert(format!("the test pod's status: {error:#}"));
+        }
+    }
+
+    /// Runs a pod's one container to its end, and gives its exit code and its log.
+    async fn complete(&self, pod: &Value) -> Result<(i32, String)> {
+        let container = Container::of(pod)?;
+        let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+        let directory = self.directory.join(format!("{name}-{}", pod["metadata"]["uid"].as_str().unwrap_or_default()));
+        let volumes = Volumes::mount(pod, &container, &directory, &self.state().config_maps)?;
+        let address = self.mesh.addresses().next();
+        let place = container::Place { pod, volumes: &volumes, address, ports: &[] };
+        let process = container.start(&place, &directory.join("log"))?;
+        let status = process.ended().await?;
+        Ok((status.code().unwrap_or(-1), process.log()))
+    }
+}
+
+fn generation(deployment: Option<&Value>) -> Option<(i64, &str)> {
+    let metadata = &deployment?["metadata"];
+    Some((metadata["generation"].as_i64()?, metadata["uid"].as_str()?))
+}

@@ -1,0 +1,112 @@
+//! A pod's one container as a process.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use super::volumes::Volumes;
+use crate::artifacts;
+use crate::mesh::workload::Port;
+use crate::process::Process;
+
+/// A container's specification.
+#[derive(Debug)]
+pub(super) struct Container(Value);
+
+/// Where a container runs.
+pub(super) struct Place<'a> {
+    pub(super) pod: &'a Value,
+    pub(super) volumes: &'a Volumes,
+    pub(super) address: Ipv4Addr,
+    pub(super) ports: &'a [Port],
+}
+
+impl Container {
+    /// The container of a pod or of a pod template.
+    pub(super) fn of(pod: &Value) -> Result<Self> {
+        let containers = pod["spec"]["containers"].as_array().map_or(&[][..], Vec::as_slice);
+        ensure!(containers.len() == 1, "this node runs pods of one container; this one has {}", containers.len());
+        ensure!(pod["spec"]["initContainers"].is_null(), "this node runs no init containers");
+        Ok(Self(containers[0].clone()))
+    }
+
+    /// What it mounts: a volume's name and the path.
+    pub(super) fn mounts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let mounts = self.0["volumeMounts"].as_array().into_iter().flatten();
+        mounts.filter_map(|mount| Some((mount["name"].as_str()?, mount["mountPath"].as_str()?)))
+    }
+
+    /// Its named ports.
+    pub(super) fn ports(&self) -> Vec<Port> {
+        let ports = self.0["ports"].as_array().into_iter().flatten();
+        let named = ports.filter_map(|port| {
+            let name = port["name"].as_str()?.to_owned();
+            let protocol = if name.starts_with("grpc") { "GRPC" } else { "HTTP" };
+            let number = u16::try_from(port["containerPort"].as_u64()?).ok()?;
+            Some(Port { name, number, protocol, program: None })
+        });
+        named.collect()
+    }
+
+    /// The path and the port of its readiness probe.
+    pub(super) fn readiness(&self) -> Result<(String, String)> {
+        let probe = &self.0["readinessProbe"]["httpGet"];
+        let path =
+            probe["path"].as_str().context("this node knows readiness by httpGet, which this container has not")?;
+        let port = match &probe["port"] {
+            Value::String(name) => name.clone(),
+            number => number.to_string(),
+        };
+        Ok((path.to_owned(), port))
+    }
+
+    /// Starts it.
+    pub(super) fn start(&self, place: &Place<'_>, log: &Path) -> Result<Process> {
+        // The image's entry point is the program under test; a command names it in the image.
+        let mut command = Command::new(artifacts::cellgate()?);
+        command.env_clear();
+        for variable in self.0["env"].as_array().into_iter().flatten() {
+            command.env(variable["name"].as_str().unwrap_or_default(), self.variable(variable, place)?);
+        }
+        let words = |field: &str| self.0[field].as_array().cloned().unwrap_or_default();
+        let arguments = words("command").into_iter().skip(1).chain(words("args"));
+        command.args(arguments.map(|word| place.localise(word.as_str().unwrap_or_default())));
+        Process::spawn("cellgate", &mut command, log)
+    }
+
+    fn variable(&self, variable: &Value, place: &Place<'_>) -> Result<String> {
+        if let Some(text) = variable["value"].as_str() {
+            return Ok(place.localise(text));
+        }
+        let metadata = &place.pod["metadata"];
+        let field = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("metadata.name") => &metadata["name"],
+            Some("metadata.namespace") => &metadata["namespace"],
+            Some("status.podIP") => return Ok(place.address.to_string()),
+            _ => bail!("this node does not know the value of {variable}"),
+        };
+        Ok(field.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+impl Place<'_> {
+    /// An argument with paths and addresses as they are on this machine.
+    fn localise(&self, text: &str) -> String {
+        let text = self.volumes.localise(text);
+        let with_ports = self.ports.iter().fold(text, |text, port| match port.program {
+            Some(program) => text.replace(&format!("0.0.0.0:{}", port.number), &program.to_string()),
+            None => text,
+        });
+        with_ports.replace("0.0.0.0", &self.address.to_string())
+    }
+}
+
+impl Port {
+    /// Where the program itself listens.
+    pub(super) fn listener(&self, address: Ipv4Addr) -> SocketAddr {
+        self.program.unwrap_or(SocketAddr::from((address, self.number)))
+    }
+}

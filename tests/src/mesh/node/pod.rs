@@ -1,0 +1,150 @@
+//! One pod of the Deployment.
+
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Inner;
+use super::container::{Container, Place};
+use super::volumes::Volumes;
+use crate::client::{self, Response};
+use crate::mesh::proxy::Proxy;
+use crate::mesh::workload::{Plan, Port, Workload};
+use crate::ports::KeptPort;
+use crate::process::{Process, Signal};
+use crate::wait;
+
+/// A pod that is ready, or was.
+#[derive(Debug)]
+pub struct Pod {
+    name: String,
+    revision: String,
+    address: Ipv4Addr,
+    ports: Vec<Port>,
+    // Dropped in this order: the sidecar first.
+    workload: Workload,
+    process: Process,
+    volumes: Volumes,
+    grace: Duration,
+    _kept: Vec<KeptPort>,
+}
+
+impl Pod {
+    /// Starts a pod of a template, and waits until it is ready and its services have it.
+    pub(super) async fn start(inner: &Arc<Inner>, name: String, revision: &str, template: &Value) -> Result<Self> {
+        let pod = admitted(inner, &name, revision, template).await?;
+        let container = Container::of(&pod)?;
+        let address = inner.mesh.addresses().next();
+        let directory = inner.directory.join(&name);
+        let volumes = Volumes::mount(&pod, &container, &directory, &inner.state().config_maps)?;
+        let (mut ports, mut kept) = (container.ports(), Vec::new());
+        if inner.with_sidecars {
+            // The sidecar has the pod's ports, the program others.
+            for port in &mut ports {
+                let taken = KeptPort::take()?;
+                port.program = Some(taken.address()?);
+                kept.push(taken);
+            }
+        }
+        let place = Place { pod: &pod, volumes: &volumes, address, ports: &ports };
+        let process = container.start(&place, &directory.join("log"))?;
+        let (path, port) = container.readiness()?;
+        let probed = ports.iter().find(|known| known.name == port || known.number.to_string() == port);
+        let probed = probed.with_context(|| format!("the readiness probe's port {port} is none of the container's"))?;
+        let probed = probed.listener(address);
+        wait::until(&format!("the pod {name} to be ready"), || async {
+            process.must_run()?;
+            Ok(client::get(probed, &path).await.is_ok_and(|answer| answer.status.is_success()).then_some(()))
+        })
+        .await?;
+        let plan = Plan {
+            name: name.clone(),
+            namespace: inner.namespace.clone(),
+            service_account: pod["spec"]["serviceAccountName"].as_str().unwrap_or("default").to_owned(),
+            labels: pod["metadata"]["labels"].clone(),
+            address,
+            ports: ports.clone(),
+        };
+        let workload = Workload::join(&inner.mesh, plan, inner.with_sidecars, &directory).await?;
+        let grace = Duration::from_secs(pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30));
+        Ok(Self { name, revision: revision.to_owned(), address, ports, workload, process, volumes, grace, _kept: kept })
+    }
+
+    /// Takes the pod out of its services and ends it: SIGTERM, and SIGKILL after its grace period. Gives its exit code,
+    /// if it ended by itself.
+    pub(super) async fn end(&self, inner: &Inner) -> Result<Option<i32>> {
+        self.workload.leave(&inner.mesh).await?;
+        self.process.signal(Signal::TERM)?;
+        match tokio::time::timeout(self.grace, self.exited()).await {
+            Ok(code) => code,
+            Err(_) => {
+                self.process.kill();
+                Ok(None)
+            }
+        }
+    }
+
+    async fn exited(&self) -> Result<Option<i32>> {
+        loop {
+            if let Some(status) = self.process.exit_status()? {
+                return Ok(status.code());
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.address
+    }
+
+    /// The program, for signals and its log.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// Its sidecar, where it has one.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<&Proxy> {
+        self.workload.sidecar()
+    }
+
+    /// What the program itself answers to a GET at one of its ports, such as `/metrics` at `http-admin`.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn get(&self, port: &str, path: &str) -> Result<Response> {
+        let port = self.ports.iter().find(|known| known.name == port).with_context(|| format!("no port {port:?}"))?;
+        client::get(port.listener(self.address), path).await
+    }
+
+    pub(super) fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    pub(super) fn volumes(&self) -> &Volumes {
+        &self.volumes
+    }
+}
+
+/// The pod of a template as the API server admits it, with the defaults it fills in.
+async fn admitted(inner: &Inner, name: &str, revision: &str, template: &Value) -> Result<Value> {
+    let mut pod = template.clone();
+    pod["apiVersion"] = json!("v1");
+    pod["kind"] = json!("Pod");
+    pod["metadata"]["name"] = json!(name);
+    pod["metadata"]["namespace"] = json!(inner.namespace);
+    pod["metadata"]["labels"]["pod-template-hash"] = json!(revision);
+    inner.mesh.kube().admit(&pod).await.with_context(|| format!("the pod {name} is not admitted"))
+}

@@ -1,0 +1,207 @@
+//! Stock Envoy as a gateway or a sidecar: it gets everything from istiod, and its certificates from an [`Sds`] of its own.
+
+mod bootstrap;
+
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use tokio::net::TcpStream;
+
+pub use bootstrap::Kind;
+
+use super::Mesh;
+use super::sds::Sds;
+use crate::envoy::{AccessLine, Admin, access_log, read_admin_address};
+use crate::process::Process;
+use crate::{artifacts, wait};
+
+/// Who a proxy is to istiod.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// Gateway or sidecar.
+    pub kind: Kind,
+    /// Its pod's name.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its service account: its identity.
+    pub service_account: String,
+    /// Its pod's labels.
+    pub labels: Value,
+    /// Its pod's address.
+    pub address: Ipv4Addr,
+}
+
+/// A running proxy. Dropping it ends it, and fails the test if Envoy has refused anything that istiod sent, unless
+/// [`Proxy::may_refuse`] has been called.
+#[derive(Debug)]
+pub struct Proxy {
+    process: Process,
+    admin: Admin,
+    role: Role,
+    may_refuse: bool,
+    _sds: Sds,
+}
+
+impl Proxy {
+    /// Starts Envoy and waits until it has istiod's first answers. `directory` must exist.
+    ///
+    /// # Errors
+    /// When it is missing, ends, or gets no answer in time; its log is in the message.
+    pub async fn start(mesh: &Mesh, role: Role, directory: &Path) -> Result<Self> {
+        let leaf = mesh.authority().workload(&role.namespace, &role.service_account)?;
+        let sds = Sds::start(leaf, mesh.authority().certificate()).await?;
+        let file = |suffix: &str| directory.join(format!("{}.{suffix}", role.name));
+        let config = bootstrap::build(&role, mesh.istiod().discovery(), sds.address());
+        std::fs::write(file("json"), serde_json::to_string_pretty(&config)?)?;
+        let mut command = Command::new(artifacts::envoy()?);
+        command.arg("--config-path").arg(file("json"));
+        command.arg("--admin-address-path").arg(file("admin"));
+        command.args(["--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "50"]);
+        command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]);
+        let process = Process::spawn(role.kind.name(), &mut command, &file("log"))?;
+        let admin = Admin::new(read_admin_address(&process, &file("admin")).await?);
+        let proxy = Self { process, admin, role, may_refuse: false, _sds: sds };
+        wait::until("istiod's first answer", || async {
+            proxy.process.must_run()?;
+            let answered = proxy.admin.stat("listener_manager.lds.update_attempt").await.unwrap_or(0) > 0;
+            Ok(answered.then_some(()))
+        })
+        .await?;
+        Ok(proxy)
+    }
+
+    /// Waits until it takes connections on a port of its address.
+    ///
+    /// # Errors
+    /// When it does not in time, or has refused something.
+    pub async fn listening(&self, port: u16) -> Result<SocketAddr> {
+        let address = SocketAddr::V4(SocketAddrV4::new(self.role.address, port));
+        wait::until(&format!("{} to listen on {address}", self.role.name), || async {
+            self.process.must_run()?;
+            self.must_accept().await?;
+            Ok(TcpStream::connect(address).await.ok())
+        })
+        .await?;
+        Ok(address)
+    }
+
+    /// Waits until what Envoy says about its configuration satisfies a condition.
+    ///
+    /// # Errors
+    /// When it does not in time, or Envoy has refused something; `what` says what was waited for.
+    pub async fn configured(&self, what: &str, is_met: impl Fn(&Value) -> bool) -> Result<()> {
+        wait::until(&format!("{what} at {}", self.role.name), || async {
+            self.process.must_run()?;
+            self.must_accept().await?;
+            Ok(is_met(&self.admin.config_dump().await?).then_some(()))
+        })
+        .await
+    }
+
+    /// Fails if Envoy has refused any of istiod's updates.
+    ///
+    /// # Errors
+    /// See above; the message has Envoy's reason.
+    pub async fn must_accept(&self) -> Result<()> {
+        let refused = self.admin.stats("update_rejected").await?;
+        if let Some((name, _)) = refused.into_iter().find(|(_, count)| *count > 0)
+            && !self.may_refuse
+        {
+            bail!("{} refused an update ({name}):\n{}", self.role.name, self.process.log());
+        }
+        Ok(())
+    }
+
+    /// Allows Envoy to refuse what istiod sends, for tests about that.
+    pub fn may_refuse(&mut self) {
+        self.may_refuse = true;
+    }
+
+    /// The names of the HTTP filters of each listener, in their order, as Envoy has them.
+    ///
+    /// # Errors
+    /// When Envoy does not answer.
+    pub async fn http_filters(&self) -> Result<Vec<String>> {
+        let dump = self.admin.config_dump().await?;
+        let mut names = Vec::new();
+        visit(&dump, "http_filters", &mut |filters| {
+            names.extend(
+                filters
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|filter| filter["name"].as_str())
+                    .map(str::to_owned),
+            );
+        });
+        Ok(names)
+    }
+
+    /// The access log's lines so far.
+    ///
+    /// # Errors
+    /// When a line is not what Envoy should have written.
+    pub fn access_log(&self) -> Result<Vec<AccessLine>> {
+        let log = self.process.log();
+        let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
+        access_log::parse(complete.lines().filter(|line| line.starts_with('{')))
+    }
+
+    /// Waits for the access log line of a request, found by its path and query.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn access_line(&self, path: &str) -> Result<AccessLine> {
+        let what = format!("the access log line of {path}");
+        wait::until(&what, || async { Ok(self.access_log()?.into_iter().find(|line| line.text("path") == path)) }).await
+    }
+
+    /// Envoy's administration port: statistics and dumps.
+    #[must_use]
+    pub fn admin(&self) -> &Admin {
+        &self.admin
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn role(&self) -> &Role {
+        &self.role
+    }
+
+    /// The program, for signals and its log.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        // Envoy says so at the log level at which it runs here, whether or not anybody has looked at the statistics.
+        let log = self.process.log();
+        let refusal = log.lines().find(|line| line.contains("rejected: "));
+        if let (Some(line), false, false) = (refusal, self.may_refuse, std::thread::panicking()) {
+            panic!("{} refused an update: {line}", self.role.name);
+        }
+    }
+}
+
+/// Calls `found` with every value of a key, at any depth.
+pub fn visit(value: &Value, key: &str, found: &mut impl FnMut(&Value)) {
+    match value {
+        Value::Array(list) => list.iter().for_each(|value| visit(value, key, found)),
+        Value::Object(map) => {
+            for (name, value) in map {
+                if name == key {
+                    found(value);
+                }
+                visit(value, key, found);
+            }
+        }
+        _ => (),
+    }
+}

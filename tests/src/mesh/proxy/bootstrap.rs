@@ -1,0 +1,96 @@
+//! What a proxy knows before istiod tells it anything.
+
+use std::net::SocketAddr;
+
+use serde_json::{Value, json};
+
+use super::Role;
+use crate::mesh::identity::TRUST_DOMAIN;
+
+/// What a proxy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Stands alone, and serves Istio's or Kubernetes' Gateways.
+    Gateway,
+    /// Stands before one workload. Nothing redirects connections to it: a `Sidecar` object tells where it listens.
+    Sidecar,
+}
+
+impl Kind {
+    /// For people.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Gateway => "gateway",
+            Self::Sidecar => "sidecar",
+        }
+    }
+
+    /// Istio's name of it.
+    fn node_type(self) -> &'static str {
+        match self {
+            Self::Gateway => "router",
+            Self::Sidecar => "sidecar",
+        }
+    }
+}
+
+/// The whole bootstrap configuration.
+pub(super) fn build(role: &Role, discovery: SocketAddr, secrets: SocketAddr) -> Value {
+    let Role { kind, name, namespace, service_account, labels, address } = role;
+    json!({
+        "node": {
+            "id": format!("{}~{address}~{name}.{namespace}~{namespace}.svc.{TRUST_DOMAIN}", kind.node_type()),
+            "cluster": format!("{name}.{namespace}"),
+            "metadata": {
+                "NAME": name,
+                "NAMESPACE": namespace,
+                "CLUSTER_ID": "Kubernetes",
+                "MESH_ID": TRUST_DOMAIN,
+                "ISTIO_VERSION": "1.31.0",
+                "SERVICE_ACCOUNT": service_account,
+                "WORKLOAD_NAME": name,
+                "INSTANCE_IPS": address.to_string(),
+                "INTERCEPTION_MODE": "NONE",
+                "LABELS": labels,
+                "PROXY_CONFIG": {},
+            },
+        },
+        "admin": {"address": socket(SocketAddr::from(([127, 0, 0, 1], 0)))},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": "DELTA_GRPC",
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": true,
+                "grpc_services": [{"envoy_grpc": {"cluster_name": "xds-grpc"}}],
+            },
+            "cds_config": ads(),
+            "lds_config": ads(),
+        },
+        // Istio's names: its configuration refers to the second one.
+        "static_resources": {"clusters": [cluster("xds-grpc", discovery), cluster("sds-grpc", secrets)]},
+    })
+}
+
+fn ads() -> Value {
+    json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"})
+}
+
+fn cluster(name: &str, address: SocketAddr) -> Value {
+    let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
+    json!({
+        "name": name,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {options: {
+            "@type": format!("type.googleapis.com/{options}"),
+            "explicit_http_config": {"http2_protocol_options": {}},
+        }},
+        "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": socket(address)}},
+        ]}]},
+    })
+}
+
+fn socket(address: SocketAddr) -> Value {
+    json!({"socket_address": {"address": address.ip(), "port_value": address.port()}})
+}

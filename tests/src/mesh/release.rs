@@ -1,0 +1,329 @@
+//! A release of the chart for one test, with everything around it: namespaces, cells, a gateway, and a node for its pods.
+
+mod cells;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::Mesh;
+use super::gateway::Gateway;
+use super::helm::Helm;
+use super::node::Node;
+use crate::cell::Cell;
+use crate::client::{Request, Response};
+use cells::MeshCell;
+pub use values::merge;
+
+/// The gateway's name, and its service account's.
+pub const GATEWAY: &str = "gateway";
+
+/// What a test chooses about its release. The names are known before it is installed.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    mesh: Arc<Mesh>,
+    name: String,
+    directory: PathBuf,
+    cells: Vec<String>,
+    values: Value,
+    options: Vec<String>,
+}
+
+impl Setup {
+    /// Three cells behind one gateway, both tiers, no mTLS.
+    ///
+    /// # Panics
+    /// When the disk is full.
+    #[must_use]
+    pub fn new(mesh: &Arc<Mesh>) -> Self {
+        let (name, directory) = mesh.place().unwrap_or_else(|error| panic!("{error:#}"));
+        let cells: Vec<String> = ["cell-a", "cell-b", "cell-c"].map(str::to_owned).into();
+        let mut setup =
+            Self { mesh: Arc::clone(mesh), name, directory, cells, values: Value::Null, options: Vec::new() };
+        setup.values = values::sample(&setup);
+        setup
+    }
+
+    /// Values over those chosen so far: objects are merged, `null` removes, anything else replaces.
+    #[must_use]
+    pub fn with(mut self, values: Value) -> Self {
+        merge(&mut self.values, values);
+        self
+    }
+
+    /// More options for `helm install`, such as `--wait`.
+    #[must_use]
+    pub fn options(mut self, options: &[&str]) -> Self {
+        self.options = options.iter().map(ToString::to_string).collect();
+        self
+    }
+
+    /// The release's name, and its namespace's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The gateway's namespace.
+    #[must_use]
+    pub fn gateway_namespace(&self) -> String {
+        format!("{}-ingress", self.name)
+    }
+
+    /// A cell's namespace.
+    #[must_use]
+    pub fn cell_namespace(&self, cell: &str) -> String {
+        format!("{}-{cell}", self.name)
+    }
+
+    /// The values as they are now.
+    #[must_use]
+    pub fn values(&self) -> &Value {
+        &self.values
+    }
+
+    /// Makes the namespaces and the cells, installs the chart, starts the gateway, and waits until requests are routed.
+    ///
+    /// # Errors
+    /// When a part does not come up.
+    pub async fn install(self) -> Result<Release> {
+        let release = self.prepare().await?;
+        release.install().await?;
+        Ok(release)
+    }
+
+    /// All of [`Setup::install`] but the chart.
+    ///
+    /// # Errors
+    /// When a part does not come up.
+    pub async fn prepare(self) -> Result<Release> {
+        let mesh = &self.mesh;
+        let gateway_namespace = self.gateway_namespace();
+        mesh.create_namespace(&self.name).await?;
+        mesh.create_namespace(&gateway_namespace).await?;
+        let encrypted = self.values["mtls"]["enabled"] == true;
+        let mut cells = Vec::new();
+        for name in &self.cells {
+            let namespace = self.cell_namespace(name);
+            cells.push(MeshCell::start(mesh, name, &namespace, encrypted, &self.directory).await?);
+        }
+        let node = Node::start(mesh, &self.name, encrypted, self.directory.join("node"));
+        let gateway = Gateway::start(mesh, &gateway_namespace, GATEWAY, &self.directory).await?;
+        let mut values = self.values;
+        let url = json!({"test": {"url": format!("http://{}", gateway.address())}});
+        if values["test"]["url"].is_null() {
+            merge(&mut values, url);
+        }
+        let helm = Helm::new(mesh.kube(), &self.directory, &self.name, &self.name)?;
+        Ok(Release {
+            gateway,
+            node,
+            cells,
+            helm,
+            values,
+            options: self.options,
+            name: self.name,
+            gateway_namespace,
+            directory: self.directory,
+            mesh: self.mesh,
+        })
+    }
+}
+
+/// An installed release. Dropping it ends its processes; its objects stay until the API server ends.
+#[derive(Debug)]
+pub struct Release {
+    // Dropped in this order: the gateway first, so that it does not complain about the others' end.
+    gateway: Gateway,
+    node: Node,
+    cells: Vec<MeshCell>,
+    helm: Helm,
+    values: Value,
+    options: Vec<String>,
+    name: String,
+    gateway_namespace: String,
+    directory: PathBuf,
+    mesh: Arc<Mesh>,
+}
+
+impl Release {
+    /// `helm install`, and waits until requests are routed.
+    ///
+    /// # Errors
+    /// When helm refuses, or the release does not come up.
+    pub async fn install(&self) -> Result<()> {
+        let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
+        self.helm.install(&self.values, &options).await?;
+        self.settled().await
+    }
+
+    /// `helm upgrade` with values over those of before, and waits until they are in force.
+    ///
+    /// # Errors
+    /// When helm refuses, or the release does not come up.
+    pub async fn upgrade(&mut self, values: Value) -> Result<()> {
+        merge(&mut self.values, values);
+        self.helm.upgrade(&self.values, &[]).await?;
+        self.settled().await
+    }
+
+    /// Waits until what the API server has of the release is in force: the Deployment is rolled out, and the gateway has
+    /// the filter with the configuration of the EnvoyFilter and the routes of the VirtualService.
+    ///
+    /// # Errors
+    /// When it is not in time.
+    pub async fn settled(&self) -> Result<()> {
+        self.node.settled().await?;
+        for filter in self.envoy_filters().await? {
+            let (name, configuration) = extension(&filter).context("an EnvoyFilter without the filter")?;
+            self.gateway.has_filter(&name, &configuration).await?;
+        }
+        for (host, routes) in self.virtual_services().await? {
+            self.gateway.has_routes(&host, &routes).await?;
+        }
+        Ok(())
+    }
+
+    /// The chart's EnvoyFilters in the gateway's namespace.
+    async fn envoy_filters(&self) -> Result<Vec<Value>> {
+        let path = format!("/apis/networking.istio.io/v1alpha3/namespaces/{}/envoyfilters", self.gateway_namespace);
+        self.mesh.kube().list(&path).await
+    }
+
+    /// Hosts of the chart's VirtualServices, each with its routes' names.
+    async fn virtual_services(&self) -> Result<Vec<(String, Vec<String>)>> {
+        let path = format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices", self.name);
+        let services = self.mesh.kube().list(&path).await?;
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let hosts = services.iter().filter_map(|service| {
+            let routes = service["spec"]["http"].as_array()?.iter().filter_map(|route| text(&route["name"])).collect();
+            Some((text(&service["spec"]["hosts"][0])?, routes))
+        });
+        Ok(hosts.collect())
+    }
+
+    /// Sends one request to the gateway over HTTP/1.1, on a connection of its own.
+    ///
+    /// # Panics
+    /// When there is no complete response.
+    pub async fn send(&self, request: &Request) -> Response {
+        self.gateway.send(request).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// Sends one request to the gateway over HTTP/2, on a connection of its own.
+    ///
+    /// # Panics
+    /// When there is no complete response.
+    pub async fn send_h2(&self, request: &Request) -> Response {
+        self.gateway.send_h2(request).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// `POST path` with a JSON body.
+    ///
+    /// # Panics
+    /// When there is no complete response.
+    pub async fn post_json(&self, path: &str, body: impl Into<bytes::Bytes>) -> Response {
+        self.send(&Request::post(path).json(body)).await
+    }
+
+    /// A cell by its name.
+    ///
+    /// # Panics
+    /// When the release has no such cell.
+    #[must_use]
+    #[track_caller]
+    pub fn cell(&self, name: &str) -> &Cell {
+        self.mesh_cell(name).cell()
+    }
+
+    /// A cell and its sidecar by its name.
+    ///
+    /// # Panics
+    /// When the release has no such cell.
+    #[must_use]
+    #[track_caller]
+    pub fn mesh_cell(&self, name: &str) -> &MeshCell {
+        let found = self.cells.iter().find(|cell| cell.cell().name() == name);
+        found.unwrap_or_else(|| panic!("there is no cell {name:?}"))
+    }
+
+    /// How many ext-proc streams the gateway has opened, by its own count: 0 while the filter decides everything.
+    ///
+    /// # Panics
+    /// When the gateway does not answer.
+    pub async fn ext_proc_streams(&self) -> u64 {
+        let cluster = format!("cluster.outbound|50051||{}-ext-proc.{}.svc.cluster.local", self.name, self.name);
+        let statistic = format!("{cluster}.upstream_rq_total");
+        self.gateway.proxy().admin().stat(&statistic).await.unwrap_or_else(|error| panic!("{error:#}"))
+    }
+
+    /// The gateway.
+    #[must_use]
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The gateway, to allow it to refuse configuration.
+    pub fn gateway_mut(&mut self) -> &mut Gateway {
+        &mut self.gateway
+    }
+
+    /// The node: the ext-proc service's pods.
+    #[must_use]
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Helm, for this release.
+    #[must_use]
+    pub fn helm(&self) -> &Helm {
+        &self.helm
+    }
+
+    /// The values as they were last given to helm by [`Release::install`] or [`Release::upgrade`].
+    #[must_use]
+    pub fn values(&self) -> &Value {
+        &self.values
+    }
+
+    /// The release's name, and its namespace's.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The gateway's namespace.
+    #[must_use]
+    pub fn gateway_namespace(&self) -> &str {
+        &self.gateway_namespace
+    }
+
+    /// The filter's name at the gateway.
+    #[must_use]
+    pub fn filter_name(&self) -> String {
+        format!("{}-ingress", self.name)
+    }
+
+    /// The test's own directory: values and logs.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// The mesh.
+    #[must_use]
+    pub fn mesh(&self) -> &Arc<Mesh> {
+        &self.mesh
+    }
+}
+
+/// The name and the configuration of the filter that an EnvoyFilter adds.
+fn extension(envoy_filter: &Value) -> Option<(String, String)> {
+    let patches = envoy_filter["spec"]["configPatches"].as_array()?;
+    let extension = &patches.iter().find(|patch| patch["applyTo"] == "EXTENSION_CONFIG")?["patch"]["value"];
+    let configuration = &extension["typed_config"]["config"]["configuration"]["value"];
+    Some((extension["name"].as_str()?.to_owned(), configuration.as_str()?.to_owned()))
+}

@@ -1,0 +1,43 @@
+//! Where the programs of the control plane are. `make test-mesh` installs them.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::artifacts;
+
+/// A program by its name: of `$CELLGATE_MESH_TOOLS`, or as `scripts/mesh-tools.sh` installed it.
+///
+/// # Errors
+/// When it is missing, with what to do about it.
+pub fn program(name: &str) -> Result<PathBuf> {
+    let file = directory().join("bin").join(name);
+    ensure!(file.is_file(), "{} is missing: run `make test-mesh`, which installs it", file.display());
+    Ok(file)
+}
+
+/// The custom resource definitions of Istio and of the operators that the chart has objects for.
+///
+/// # Errors
+/// When there are none.
+pub fn resource_definitions() -> Result<Vec<PathBuf>> {
+    let directory = directory().join("crds");
+    let advice = || format!("{}: run `make test-mesh`, which installs the definitions there", directory.display());
+    let entries = std::fs::read_dir(&directory).with_context(advice)?;
+    let mut files: Vec<PathBuf> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|file| file.extension().is_some_and(|extension| extension == "yaml"));
+    files.sort();
+    ensure!(!files.is_empty(), advice());
+    Ok(files)
+}
+
+/// The chart under test.
+#[must_use]
+pub fn chart() -> PathBuf {
+    artifacts::checkout().join("charts/cellgate")
+}
+
+fn directory() -> PathBuf {
+    let named = std::env::var_os("CELLGATE_MESH_TOOLS").filter(|value| !value.is_empty());
+    artifacts::checkout().join(named.as_deref().map_or(Path::new(".tools/mesh"), Path::new))
+}

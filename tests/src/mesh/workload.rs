@@ -1,0 +1,129 @@
+//! A workload that services select: a program at an address of its own, with or without a sidecar before it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use super::Mesh;
+use super::kube::object;
+use super::proxy::{Kind, Proxy, Role};
+
+/// The label by which a workload's own `Sidecar` finds it.
+const OWN_LABEL: &str = "test.cellgate/workload";
+
+/// What a workload is to the mesh.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Unique in its namespace.
+    pub name: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// Its service account.
+    pub service_account: String,
+    /// Its labels, which services select it by.
+    pub labels: Value,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its named ports.
+    pub ports: Vec<Port>,
+}
+
+/// A named port of a workload.
+#[derive(Clone, Debug)]
+pub struct Port {
+    /// A service's `targetPort` names it.
+    pub name: String,
+    /// The number.
+    pub number: u16,
+    /// Istio's name of what is spoken there: `HTTP`, `GRPC`.
+    pub protocol: &'static str,
+    /// Where the program listens, if not at this port of the workload's address.
+    pub program: Option<SocketAddr>,
+}
+
+/// A workload that the mesh knows. [`Workload::leave`] takes it out of its services; dropping it ends its sidecar.
+#[derive(Debug)]
+pub struct Workload {
+    entry: Value,
+    sidecar: Option<Proxy>,
+}
+
+impl Workload {
+    /// Makes the workload an endpoint of the services that select it. With a sidecar, the sidecar listens at its ports
+    /// and passes on what it lets through to each port's `program`.
+    ///
+    /// # Errors
+    /// When the API server refuses it or the sidecar does not come up.
+    pub async fn join(mesh: &Mesh, plan: Plan, with_sidecar: bool, directory: &Path) -> Result<Self> {
+        let mut plan = plan;
+        plan.labels[OWN_LABEL] = json!(plan.name);
+        let sidecar = if with_sidecar {
+            // Tells callers to encrypt, as the injector does.
+            plan.labels["security.istio.io/tlsMode"] = json!("istio");
+            Some(start_sidecar(mesh, &plan, directory).await?)
+        } else {
+            None
+        };
+        let Plan { name, namespace, service_account, labels, address, ports } = plan;
+        let mut entry = object("networking.istio.io/v1", "WorkloadEntry", &namespace, &name);
+        let ports: Value = ports.iter().map(|port| (port.name.clone(), json!(port.number))).collect();
+        entry["spec"] = json!({
+            "address": address, "ports": ports, "labels": labels, "serviceAccount": service_account,
+        });
+        mesh.kube().apply(&entry).await?;
+        Ok(Self { entry, sidecar })
+    }
+
+    /// Its sidecar, where it has one.
+    #[must_use]
+    pub fn sidecar(&self) -> Option<&Proxy> {
+        self.sidecar.as_ref()
+    }
+
+    /// No service selects it any more; its sidecar still serves.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn leave(&self, mesh: &Mesh) -> Result<()> {
+        mesh.kube().delete(&self.entry).await
+    }
+}
+
+async fn start_sidecar(mesh: &Mesh, plan: &Plan, directory: &Path) -> Result<Proxy> {
+    let mut sidecar = object("networking.istio.io/v1", "Sidecar", &plan.namespace, &plan.name);
+    let ingress: Vec<Value> = plan.ports.iter().map(|port| ingress(plan.address, port)).collect();
+    sidecar["spec"] = json!({
+        "workloadSelector": {"labels": {OWN_LABEL: plan.name}},
+        "ingress": ingress,
+        // Nothing here calls others.
+        "egress": [{"hosts": ["~/*"]}],
+    });
+    mesh.kube().apply(&sidecar).await?;
+    let role = Role {
+        kind: Kind::Sidecar,
+        name: plan.name.clone(),
+        namespace: plan.namespace.clone(),
+        service_account: plan.service_account.clone(),
+        labels: plan.labels.clone(),
+        address: plan.address,
+    };
+    let proxy = Proxy::start(mesh, role, directory).await?;
+    for port in &plan.ports {
+        proxy.listening(port.number).await?;
+    }
+    Ok(proxy)
+}
+
+/// One port of the sidecar.
+fn ingress(address: Ipv4Addr, port: &Port) -> Value {
+    // 0.0.0.0 is Istio's word for the workload's address.
+    let program = port.program.unwrap_or(SocketAddr::from(([0, 0, 0, 0], port.number)));
+    json!({
+        "port": {"number": port.number, "name": port.name, "protocol": port.protocol},
+        "bind": address,
+        "captureMode": "NONE",
+        "defaultEndpoint": program,
+    })
+}

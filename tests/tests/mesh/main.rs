@@ -1,0 +1,84 @@
+//! The suite in the mesh: `make test-mesh`. One control plane for all tests, and a release of the chart for each.
+
+mod routing;
+mod support;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Result;
+use cellgate_tests::mesh::Mesh;
+use libtest_mimic::{Arguments, Failed, Trial};
+use tokio::runtime::Runtime;
+
+/// What each test is given.
+type Shared = Arc<Mesh>;
+
+/// How many tests run at a time, unless the command line says otherwise: each has half a dozen programs of its own.
+const AT_A_TIME: usize = 2;
+
+/// Trials of tests that are named by their paths.
+macro_rules! tests {
+    ($suite:expr; $($module:ident :: $name:ident),* $(,)?) => {
+        vec![$($suite.test(concat!(stringify!($module), "::", stringify!($name)), $module::$name)),*]
+    };
+}
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(AT_A_TIME);
+    let suite = match Suite::new(&arguments) {
+        Ok(suite) => suite,
+        Err(error) => {
+            eprintln!("the mesh did not start: {error:#}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let tests = tests![suite;
+        routing::a_body_chooses_its_cell,
+        routing::a_client_does_not_choose_its_cell,
+        routing::the_service_decides_what_the_filter_defers,
+        routing::without_a_decision_there_is_no_cell,
+        routing::only_the_attached_gateway_has_the_filter,
+    ];
+    let conclusion = libtest_mimic::run(&arguments, tests);
+    if conclusion.has_failed() {
+        suite.show_logs();
+    }
+    conclusion.exit_code()
+}
+
+/// What the tests share.
+struct Suite {
+    mesh: Option<Shared>,
+    runtime: Arc<Runtime>,
+}
+
+impl Suite {
+    /// Starts the control plane, unless the tests are only to be listed.
+    fn new(arguments: &Arguments) -> Result<Self> {
+        let runtime = Arc::new(Runtime::new()?);
+        let mesh = if arguments.list { None } else { Some(Arc::new(runtime.block_on(Mesh::start())?)) };
+        Ok(Self { mesh, runtime })
+    }
+
+    fn test<Body, Running>(&self, name: &str, body: Body) -> Trial
+    where
+        Body: FnOnce(Shared) -> Running + Send + 'static,
+        Running: Future<Output = Result<()>>,
+    {
+        let (mesh, runtime) = (self.mesh.clone(), Arc::clone(&self.runtime));
+        Trial::test(name, move || {
+            let mesh = mesh.ok_or("listed, not run")?;
+            runtime.block_on(body(mesh)).map_err(|error| Failed::from(format!("{error:#}")))
+        })
+    }
+
+    fn show_logs(&self) {
+        let Some(mesh) = &self.mesh else { return };
+        for process in mesh.control_plane().processes().iter().chain([mesh.istiod().process()]) {
+            process.show_log();
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! The chart's routes and its two tiers: a request reaches the cell that its body names, and no other.
+
+use anyhow::Result;
+use cellgate_tests::client::Request;
+use cellgate_tests::mesh::gateway::Gateway;
+use cellgate_tests::mesh::release::Setup;
+use cellgate_tests::sha256;
+use serde_json::json;
+
+use crate::Shared;
+use crate::support::{key_first, key_last, pieces};
+
+pub(crate) async fn a_body_chooses_its_cell(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    for (tenant, cell) in [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")] {
+        let answer = release.post_json("/", format!(r#"{{"tenant":{{"id":"{tenant}"}}}}"#)).await;
+        assert_eq!(answer.cell(), cell);
+        assert_eq!(answer.received("x-cell"), [cell]);
+    }
+
+    // Beyond the 32 KiB that Istio's gateways hold by themselves: the chart has raised the limit with `inspect_bytes`.
+    let late = key_last("acme", 60 * 1024);
+    for answer in [
+        release.post_json("/late", late.clone()).await,
+        release.send_h2(&Request::post("/late").json(late.clone())).await,
+    ] {
+        assert_eq!(answer.cell(), "cell-b");
+        assert_eq!(answer.sha256(), sha256(late.as_bytes()));
+    }
+    assert_eq!(release.ext_proc_streams().await, 0, "the filter decides all of these");
+    release.gateway().proxy().must_accept().await
+}
+
+pub(crate) async fn a_client_does_not_choose_its_cell(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let spoofed = Request::post("/").header("x-cell", "cell-c").header("x-cellgate-defer", "stream;body_too_large");
+    let answer = release.send(&spoofed.json(r#"{"tenant":{"id":"acme"}}"#)).await;
+    assert_eq!(answer.cell(), "cell-b");
+    assert_eq!(answer.received("x-cell"), ["cell-b"]);
+    assert!(answer.received("x-cellgate-defer").is_empty());
+
+    // To many servers x_cell is the same name.
+    let underscored = Request::post("/").header("x_cell", "cell-c").json(r#"{"tenant":{"id":"acme"}}"#);
+    assert_eq!(release.send(&underscored).await.status, 400);
+    assert_eq!(release.cell("cell-c").arrived(), 0);
+    assert_eq!(release.ext_proc_streams().await, 0);
+    Ok(())
+}
+
+pub(crate) async fn the_service_decides_what_the_filter_defers(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let large = key_first("acme", 1024 * 1024);
+    let unknown = Request::post("/chunked").header("content-type", "application/json").pieces(pieces(&large));
+    let known = Request::post("/sized").json(key_last("globex", 300 * 1024));
+    for (request, cell, streams) in [(&unknown, "cell-b", 1), (&known, "cell-c", 2)] {
+        let answer = release.send(request).await;
+        assert_eq!(answer.cell(), cell, "{}", answer.text());
+        assert_eq!(answer.received("x-cell"), [cell]);
+        assert!(answer.received("x-cellgate-defer").is_empty(), "the marker is for the gateway alone");
+        assert_eq!(release.ext_proc_streams().await, streams);
+    }
+    assert_eq!(release.cell("cell-b").seen()[0].sha256, sha256(large.as_bytes()));
+
+    // The service's reason reaches the access log.
+    let line = release.gateway().proxy().access_line("/chunked").await?;
+    assert_eq!((line.code(), line.text("cell"), line.text("service")), (200, "cell-b", "exact"));
+    Ok(())
+}
+
+pub(crate) async fn without_a_decision_there_is_no_cell(mesh: Shared) -> Result<()> {
+    let undecided = json!({"config": {"policy": {"body_absent": "pass"}}});
+    let release = Setup::new(&mesh).with(undecided).install().await?;
+    let answer = release.send(&Request::get("/")).await;
+    assert_eq!((answer.status.as_u16(), answer.text().as_str()), (421, "no cell\n"));
+    // Nor does the client's own.
+    let answer = release.send(&Request::get("/").header("x-cell", "cell-c")).await;
+    assert_eq!(answer.status, 421);
+    assert_eq!(release.cell("cell-c").arrived(), 0);
+    Ok(())
+}
+
+pub(crate) async fn only_the_attached_gateway_has_the_filter(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let other = Gateway::start(&mesh, release.gateway_namespace(), "other", release.directory()).await?;
+    let attached = release.gateway().proxy().http_filters().await?;
+    let filters = [release.filter_name(), format!("{}-ext-proc", release.filter_name())];
+    assert_eq!(attached.iter().take(2).collect::<Vec<_>>(), filters.iter().collect::<Vec<_>>(), "first in the chain");
+    let elsewhere = other.proxy().http_filters().await?;
+    assert!(elsewhere.iter().any(|name| name == "envoy.filters.http.router"), "{elsewhere:?}");
+    assert!(!elsewhere.iter().any(|name| name.starts_with(&release.filter_name())), "{elsewhere:?}");
+
+    // Its routes are not there either.
+    let answer = other.send(&Request::post("/").json(r#"{"tenant":{"id":"acme"}}"#)).await?;
+    assert_eq!(answer.status, 404);
+    release.gateway().proxy().must_accept().await?;
+    other.proxy().must_accept().await
+}
