@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""Writes charts/cellgate/README.md and values.schema.json from values.yaml and Cellgate's own schema.
+
+    chart-docs.py [--check]     --check only tells whether both are current
+
+A comment above a value is its description in both. What a comment and a default cannot say, such as what the entries of
+an empty list look like, is in SHAPES.
+"""
+
+import json
+import pathlib
+import re
+import sys
+
+import chart_tools
+
+CHART = chart_tools.ROOT / "charts" / "cellgate"
+CONFIG_SCHEMA = chart_tools.ROOT / "schema" / "cellgate.schema.json"
+
+# Go's durations, for Istio and Envoy, and those of `cellgate serve`, which have one unit.
+DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+SERVE_DURATION = "^[0-9]+(ms|s|m|h)$"
+SIZE = "^[0-9]+(KiB|MiB|GiB)?$"
+ACCOUNT = "^[^/]+/[^/]+$"
+
+
+def text(pattern=None):
+    return {"type": "string", **({"pattern": pattern} if pattern else {})}
+
+
+def one_of(*values):
+    return {"type": "string", "enum": list(values)}
+
+
+def entries(items, **more):
+    return {"type": "array", "items": items, **more}
+
+
+def closed(required=(), **properties):
+    """An object with these fields and no other."""
+    found = {"type": "object", "additionalProperties": False, "properties": properties}
+    return {**found, **({"required": list(required)} if required else {})}
+
+
+# Labels, annotations and the like.
+TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
+# Somebody else's object, passed on as it is: Istio and Kubernetes have schemas of their own for them.
+VERBATIM = {"type": "object"}
+POSITIVE = {"type": "integer", "minimum": 1}
+PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
+SIZE_OR_BYTES = {"anyOf": [{"type": "integer", "minimum": 1}, text(SIZE)]}
+
+# By the path of a value. `traffic` is also what a cell may say of its own.
+SHAPES = {
+    "commonLabels": TEXTS,
+    "image.pullPolicy": one_of("Always", "IfNotPresent", "Never"),
+    "image.pullSecrets": entries(text()),
+    "routes.api": one_of("istio", "gateway-api"),
+    "routes.hosts": entries(text()),
+    "routes.gateways": entries(text("^(mesh|[^/]+/[^/]+)$")),
+    "routes.parentRefs": entries(VERBATIM),
+    "routes.extra": entries(VERBATIM),
+    "routes.undecided": closed(
+        reject={"type": ["integer", "null"], "minimum": 400, "maximum": 599}, cell={"type": ["string", "null"]}
+    ),
+    "traffic.retries.budget.percent": PERCENT,
+    "traffic.connectionPool": VERBATIM,
+    "traffic.outlierDetection": VERBATIM,
+    "traffic.loadBalancer": VERBATIM,
+    "traffic.tls": VERBATIM,
+    "traffic.fault": VERBATIM,
+    "filter.attach": entries(
+        closed(
+            name=text(),
+            type=one_of("gateway", "sidecar-inbound", "sidecar-outbound", "waypoint"),
+            namespace=text(),
+            selector=TEXTS,
+            targetRefs=entries(VERBATIM),
+            serviceAccount=text(),
+            cell=text(),
+            ports=entries(PORT),
+        )
+    ),
+    "filter.bufferBytes": {"anyOf": [{"const": ""}, *SIZE_OR_BYTES["anyOf"]]},
+    "filter.priority": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
+    "extProc.replicas": POSITIVE,
+    "extProc.autoscaling.minReplicas": POSITIVE,
+    "extProc.autoscaling.maxReplicas": POSITIVE,
+    "extProc.autoscaling.cpuUtilization": POSITIVE,
+    "extProc.autoscaling.requestsPerReplica": POSITIVE,
+    "extProc.autoscaling.type": one_of("none", "hpa", "keda"),
+    "extProc.podDisruptionBudget.maxUnavailable": {"anyOf": [{"type": "integer", "minimum": 0}, text("^[0-9]+%$")]},
+    "extProc.resources.requests": VERBATIM,
+    "extProc.resources.limits": VERBATIM,
+    "extProc.decisionTimeout": text(SERVE_DURATION),
+    "extProc.drainDelay": text(SERVE_DURATION),
+    "extProc.drainTimeout": text(SERVE_DURATION),
+    "extProc.podLabels": TEXTS,
+    "extProc.podAnnotations": TEXTS,
+    "extProc.nodeSelector": TEXTS,
+    "extProc.tolerations": entries(VERBATIM),
+    "extProc.spread": one_of("ScheduleAnyway", "DoNotSchedule"),
+    "extProc.secrets": entries(closed(["name", "mountPath"], name=text(), mountPath=text("^/"))),
+    "extProc.externalSecrets": entries(closed(["name", "store", "data"], name=text(), store=VERBATIM, data=entries(VERBATIM))),
+    "extProc.networkPolicy.extraIngress": entries(
+        closed(namespaceSelector=VERBATIM, podSelector=VERBATIM, ipBlock=VERBATIM)
+    ),
+    "extProc.networkPolicy.extraEgress": entries(closed(["ports"], to=entries(VERBATIM), ports=entries(VERBATIM))),
+    "mtls.mode": one_of("STRICT", "PERMISSIVE"),
+    "mtls.callers": entries(text(ACCOUNT)),
+    "monitoring.serviceMonitor.labels": TEXTS,
+    "monitoring.prometheusRule.labels": TEXTS,
+    "monitoring.scrapers": entries(text(ACCOUNT)),
+    "test.keys": TEXTS,
+}
+# What a value may have besides what it has by default.
+MORE = {
+    "traffic": {"fault": VERBATIM},
+    # The rest of Istio's HTTPRetry.
+    "traffic.retries": {
+        "retryRemoteLocalities": {"type": "boolean"},
+        "retryIgnorePreviousHosts": {"type": "boolean"},
+        "backoff": text(DURATION),
+    },
+}
+CELL = {
+    "host": text(),
+    "port": PORT,
+    "namespace": text(),
+    "workload": TEXTS,
+    "drain": {"type": "boolean"},
+    "versions": entries(
+        closed(["name", "labels", "weight"], name=text(), labels=TEXTS, weight={"type": "integer", "minimum": 0, "maximum": 100})
+    ),
+    "mirror": closed(["cell"], cell=text(), percent=PERCENT),
+}
+
+
+class Value:
+    """A key of values.yaml: its path, its default as it is written, its comment, and the example under it."""
+
+    def __init__(self, path, default, comment):
+        self.path, self.default, self.comment, self.example = path, default, comment, []
+        self.children = []
+
+    def described(self):
+        return bool(self.comment) or any(child.described() for child in self.children)
+
+
+def read(lines):
+    """The values, as a tree under one without a name. Knows what values.yaml is written in: block maps, flow values."""
+    root = Value("", "", "")
+    parents, comment, last = [(-1, root)], [], root
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            comment = []
+        elif re.match(r"# {2,}", line):
+            last.example.append(line[1:])
+        elif line.lstrip().startswith("# "):
+            comment.append(line.strip()[2:])
+        else:
+            found = re.fullmatch(r"( *)(\w+):(?: ([^#]*))?", line)
+            if not found:
+                raise SystemExit(f"values.yaml:{number}: expected `key: value`, in one line, or a comment above one")
+            indent = len(found[1])
+            while parents[-1][0] >= indent:
+                parents.pop()
+            above = parents[-1][1]
+            last = Value(f"{above.path}.{found[2]}".lstrip("."), found[3] or "", " ".join(comment))
+            above.children.append(last)
+            parents.append((indent, last))
+            comment = []
+    return root
+
+
+def schema(values, defaults):
+    """The schema of values.yaml, draft 7: the newest that every Helm 3 reads."""
+    comments = {}
+
+    def collect(value):
+        comments[value.path] = value.comment
+        for child in value.children:
+            collect(child)
+
+    collect(values)
+    config, definitions = config_schema()
+
+    shapes = {**SHAPES, "config": config, "cells": {"type": "object", "additionalProperties": {"$ref": "#/definitions/Cell"}}}
+
+    def shape(path, default):
+        found = shapes.get(path) or inferred(path, default)
+        return {**({"description": comments[path]} if comments.get(path) else {}), **found}
+
+    def inferred(path, default):
+        if isinstance(default, bool):
+            return {"type": "boolean"}
+        if isinstance(default, int):
+            return {"type": "integer", "minimum": 0}
+        if isinstance(default, str):
+            if re.match(DURATION, default):
+                return text(DURATION)
+            return SIZE_OR_BYTES if re.match(r"^[0-9]+[KMG]iB$", default) else text()
+        if isinstance(default, dict) and default:
+            fields = {key: shape(f"{path}.{key}".lstrip("."), value) for key, value in default.items()}
+            return closed(**{**fields, **MORE.get(path, {})})
+        raise SystemExit(f"values.yaml: {path}: a default of {default!r} does not say what may be in it; add it to SHAPES")
+
+    whole = inferred("", defaults)
+    definitions["Cell"] = closed(**CELL, **strip(whole["properties"]["traffic"])["properties"])
+    # Helm puts it there when the chart is another one's dependency.
+    whole["properties"]["global"] = {"type": "object"}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Values of the Cellgate chart",
+        "description": "Generated by scripts/chart-docs.py. Sentences about what contradicts what are in templates/_validate.tpl.",
+        **whole,
+        "definitions": definitions,
+    }
+
+
+def strip(found):
+    """Without descriptions: those of `traffic` need not be there twice."""
+    if isinstance(found, dict):
+        return {key: strip(value) for key, value in found.items() if key != "description" or not isinstance(value, str)}
+    return [strip(item) for item in found] if isinstance(found, list) else found
+
+
+def config_schema():
+    """Cellgate's own schema, which is of draft 2020-12 and for a whole configuration, as a part of this one.
+
+    What is missing, and what the chart fills in, is for _validate.tpl: a sentence says more than a schema."""
+    # JSON Schema's regular expressions know \u0000, Helm's only \x00.
+    written = re.sub(r"\\\\u00([0-9a-f]{2})", r"\\\\x\1", CONFIG_SCHEMA.read_text())
+    found = json.loads(written.replace("#/$defs/", "#/definitions/"))
+    properties = {key: value for key, value in found["properties"].items() if key != "$schema"}
+    for filled_in in ["cells", "decided_by"]:
+        properties[filled_in] = {"description": "The chart fills this in."}
+    config = {"type": "object", "additionalProperties": False, "properties": properties}
+    return config, {name: value for name, value in found["$defs"].items() if name != "DecidedBy"}
+
+
+def readme(values):
+    sections = [value for value in values.children if value.children or value.example]
+    plain = [value for value in values.children if value not in sections]
+    parts = [(CHART / "README.head.md").read_text().rstrip(), "## Values", table(plain)]
+    for section in sections:
+        parts += [f"### `{section.path}`", section.comment]
+        if section.children:
+            parts.append(table(rows(section)))
+        parts += [example(value) for value in [section, *rows(section)] if value.example]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def rows(section):
+    """The lines of a section's table: every value, but a map whose parts nobody describes is one line."""
+    found = []
+    for value in section.children:
+        if value.children and any(child.described() for child in value.children):
+            found += ([value] if value.comment else []) + rows(value)
+        else:
+            found.append(value)
+    return found
+
+
+def table(values):
+    lines = ["| value | default | meaning |", "|---|---|---|"]
+    for value in values:
+        default = flow(value) if not value.children or not any(child.described() for child in value.children) else ""
+        cells = [f"`{value.path}`", f"`{default}`" if default else "", value.comment]
+        lines.append(" | ".join(["", *(cell.replace("|", "\\|") for cell in cells), ""]).strip())
+    return "\n".join(lines)
+
+
+def flow(value):
+    """The default in one line."""
+    if not value.children:
+        return value.default
+    return "{ " + ", ".join(f"{child.path.rsplit('.', 1)[-1]}: {flow(child)}" for child in value.children) + " }"
+
+
+def example(value):
+    keys = value.path.split(".")
+    above = [f"{'  ' * depth}{key}:" for depth, key in enumerate(keys)]
+    return "\n".join(["```yaml", *above, *value.example, "```"])
+
+
+def main():
+    chart_tools.enter()
+    import yaml  # is there since `enter`
+
+    if sys.argv[1:] not in ([], ["--check"]):
+        sys.exit(__doc__)
+    written = (CHART / "values.yaml").read_text()
+    values = read(written.splitlines())
+    wanted = {
+        CHART / "README.md": readme(values),
+        CHART / "values.schema.json": json.dumps(schema(values, yaml.safe_load(written)), indent=2, ensure_ascii=False) + "\n",
+    }
+    stale = [file for file, content in wanted.items() if not file.exists() or file.read_text() != content]
+    for file in stale:
+        name = file.relative_to(chart_tools.ROOT)
+        if sys.argv[1:]:
+            print(f"{name}: not what values.yaml says; run `make manifests`", file=sys.stderr)
+        else:
+            file.write_text(wanted[file])
+            print(f"{name}: written")
+    return 1 if stale and sys.argv[1:] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
