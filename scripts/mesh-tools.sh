@@ -1,6 +1,6 @@
 #!/bin/sh
 # mesh-tools.sh [TOOL...]   prints the folder with the programs that `make test-mesh` runs: Istio's and Kubernetes'
-# control plane, helm, kubectl and checkers. Builds those that are missing, or only the ones named, which takes
+# control plane, helm, kubectl, istioctl and actionlint. Builds those that are missing, or only the ones named, which takes
 # 10 to 30 minutes once; `mesh-tools.sh crds` writes only the CRDs beside them, in .tools/mesh/crds.
 #
 # All of it comes from the Go module proxy, built from source. Versions are in mesh-tools/*/go.mod, checksums beside
@@ -11,15 +11,14 @@ set -eu
 # The programs in the order in which they are built: name, folder of mesh-tools, package, minutes of CPU time when
 # nothing of it is in Go's build cache.
 programs='
-etcd             etcd         go.etcd.io/etcd/server/v3                     1
-kube-apiserver   kubernetes   k8s.io/kubernetes/cmd/kube-apiserver         12
-kubectl          kubernetes   k8s.io/kubernetes/cmd/kubectl                 1
-pilot-discovery  istio        istio.io/istio/pilot/cmd/pilot-discovery      8
-helm             helm         helm.sh/helm/v4/cmd/helm                      2
-kubeconform      kubeconform  github.com/yannh/kubeconform/cmd/kubeconform  1
-actionlint       actionlint   github.com/rhysd/actionlint/cmd/actionlint    1
-istioctl         istio        istio.io/istio/istioctl/cmd/istioctl          3
-pilot-agent      istio        istio.io/istio/pilot/cmd/pilot-agent          1
+etcd             etcd        go.etcd.io/etcd/server/v3                    1
+kube-apiserver   kubernetes  k8s.io/kubernetes/cmd/kube-apiserver        12
+kubectl          kubernetes  k8s.io/kubernetes/cmd/kubectl                1
+pilot-discovery  istio       istio.io/istio/pilot/cmd/pilot-discovery     8
+helm             helm        helm.sh/helm/v4/cmd/helm                     2
+actionlint       actionlint  github.com/rhysd/actionlint/cmd/actionlint   1
+istioctl         istio       istio.io/istio/istioctl/cmd/istioctl         3
+pilot-agent      istio       istio.io/istio/pilot/cmd/pilot-agent         1
 '
 root=$(cd "$(dirname "$0")/.." && pwd)
 modules=$root/scripts/mesh-tools

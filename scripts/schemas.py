@@ -2,14 +2,14 @@
 """schemas.py [--crds DIR] [FILE...]   checks rendered manifests against the schemas of their kinds, without a network.
 
 Reads standard input where no file is named. An unknown field, a missing one or a wrong type is an error, for each a
-line that names the file, the object and the place in it. Run it with the python of .tools/chart/bin.
+line that names the file, the object and the place in it.
 
 Why in two steps:
 - Kubernetes' own kinds are checked by every `make test`. Their schemas are one file that chart-tools.sh took from PyPI.
 - The kinds of Istio, KEDA and others have no schemas there: they are in the CRDs, which come as Go modules, and
   `make test` must do without Go. `make test-mesh` has them in .tools/mesh/crds and names that folder with --crds; then
   a kind without a schema is an error. Without --crds the kinds that were passed over are named on standard error.
-The API server of `make test-mesh` then has the last word: what it checks beyond a schema is not repeated here.
+The API server of `make test-mesh` has the last word: what it checks beyond a schema is not repeated here.
 """
 
 import argparse
@@ -17,11 +17,15 @@ import json
 import pathlib
 import sys
 
-import jsonschema
-import yaml
+import chart_tools
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-KUBERNETES = ROOT / ".tools/chart/kubernetes.json"
+if __name__ == "__main__":
+    chart_tools.enter()
+
+import jsonschema  # noqa: E402
+import yaml  # noqa: E402
+
+KUBERNETES = chart_tools.ROOT / ".tools/chart/kubernetes.json"
 Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 

@@ -1,3 +1,4 @@
+// Istio's own go.mod names versions of some modules that the module proxy does not serve. Later ones are required here.
 module cellgate.test/istio
 
 go 1.26.0

@@ -1,3 +1,4 @@
+// Kubernetes keeps the modules below in its own tree. Here they are replaced by the same code as it was published.
 module cellgate.test/kubernetes
 
 go 1.26.0
