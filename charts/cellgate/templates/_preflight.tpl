@@ -4,6 +4,7 @@
 {{- if and .Values.preflight (lookup "v1" "Namespace" "" "default") -}}
 {{- include "cellgate.preflight.kinds" . -}}
 {{- include "cellgate.preflight.istio" . -}}
+{{- include "cellgate.preflight.namespaces" . -}}
 {{- include "cellgate.preflight.secrets" . -}}
 {{- end -}}
 {{- end -}}
@@ -49,6 +50,24 @@ checked. */}}
 {{- if and $minor (semverCompare "<1.28.0" (printf "%s.0" $minor)) -}}
 {{- printf "istio: %s is version %s; update Istio to 1.28 or newer, because Cellgate needs its Envoy, 1.36" $name $version | println -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Namespaces of objects. The release's own is not asked for: helm may make it. */}}
+{{- define "cellgate.preflight.namespaces" -}}
+{{- $wanted := dict -}}
+{{- range $name, $cell := .Values.cells -}}
+{{- $_ := set $wanted (include "cellgate.cellNamespace" (default dict $cell)) (printf "cells.%s.namespace" $name) -}}
+{{- end -}}
+{{- if .Values.filter.enabled -}}
+{{- range $i, $attach := .Values.filter.attach -}}
+{{- $_ := set $wanted (toString .namespace) (printf "filter.attach[%d].namespace" $i) -}}
+{{- end -}}
+{{- end -}}
+{{- range $namespace, $path := omit $wanted "" .Release.Namespace -}}
+{{- if not (lookup "v1" "Namespace" "" $namespace) -}}
+{{- printf "%s: there is no namespace %s; make it before you install" $path $namespace | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
