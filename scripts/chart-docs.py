@@ -21,7 +21,6 @@ CONFIG_SCHEMA = chart_tools.ROOT / "schema" / "cellgate.schema.json"
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
 SERVE_DURATION = "^[0-9]+(ms|s|m|h)$"
 SIZE = "^[0-9]+(KiB|MiB|GiB)?$"
-ACCOUNT = "^[^/]+/[^/]+$"
 
 
 def text(pattern=None):
@@ -108,10 +107,10 @@ SHAPES = {
     ),
     "extProc.networkPolicy.extraEgress": entries(closed(["ports"], to=entries(VERBATIM), ports=entries(VERBATIM))),
     "mtls.mode": one_of("STRICT", "PERMISSIVE"),
-    "mtls.callers": entries(text(ACCOUNT)),
+    "mtls.callers": entries(text()),
     "monitoring.serviceMonitor.labels": TEXTS,
     "monitoring.prometheusRule.labels": TEXTS,
-    "monitoring.scrapers": entries(text(ACCOUNT)),
+    "monitoring.scrapers": entries(text()),
     "test.keys": TEXTS,
 }
 # What a value may have besides what it has by default.
@@ -237,7 +236,7 @@ def config_schema():
     for filled_in in ["cells", "decided_by"]:
         properties[filled_in] = {"description": "The chart fills this in."}
     config = {"type": "object", "additionalProperties": False, "properties": properties}
-    return config, {name: value for name, value in found["$defs"].items() if name != "DecidedBy"}
+    return config, found["$defs"]
 
 
 def readme(values):
