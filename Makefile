@@ -15,7 +15,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 	CELLGATE_BIN=target/release/cellgate
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate check-generated build wasm image artifact test-image clean need
+.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate manifests check-generated build wasm image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -89,8 +89,12 @@ deny: need ## licences and sources of the dependencies
 advisories: need ## known vulnerabilities of the dependencies; needs a network beyond crates.io
 	@scripts/cargo-deny.sh advisories
 
-generate: need ## write anew what is generated from the code: schema, reference, test vectors
+generate: need ## write anew everything that is generated: schema, reference, test vectors and `make manifests`
 	@scripts/generate.sh
+
+manifests: need ## write anew what is made of the chart: its README, the schema of its values, istio/base, istio/overlays
+	@python3 scripts/chart-docs.py
+	@python3 scripts/manifests.py
 
 check-generated: need ## fail if something generated is not current
 	@scripts/generate.sh --check

@@ -22,11 +22,15 @@ class Result(unittest.TextTestResult):
         return len({getattr(test, "test_case", test).id() for test in failures}) + len(self.unexpectedSuccesses)
 
 
-def main():
-    chart_tools.enter()
-    loader = unittest.TestLoader()
-    loader.testNamePatterns = [f"*{word}*" for word in sys.argv[1:]] or None
-    suite = loader.discover(str(TESTS))
+def loader():
+    """Loads the tests that the command line asks for."""
+    made = unittest.TestLoader()
+    made.testNamePatterns = [f"*{word}*" for word in sys.argv[1:]] or None
+    return made
+
+
+def run(suite):
+    """Runs tests, and counts them in the form that test.py reads. The exit code."""
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=1).run(suite)
     failed, skipped = result.failed(), len(result.skipped)
     passed = result.testsRun - failed - skipped
@@ -36,4 +40,5 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    chart_tools.enter()
+    sys.exit(run(loader().discover(str(TESTS))))

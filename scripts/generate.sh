@@ -1,7 +1,8 @@
 #!/bin/sh
-# generate.sh [--check]   writes anew what is generated from the code, or only tells whether it is current.
+# generate.sh [--check]   writes anew what is generated, or only tells whether it is current.
 #
-# Each generator is a test that compares the file with the code, and writes the file instead when UPDATE is set.
+# Of what comes from the code, each generator is a test that compares the file with the code, and writes the file instead
+# when UPDATE is set.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -11,5 +12,8 @@ else
     export UPDATE=1
 fi
 # The schema of the configuration, the reference of the reasons, and the test vectors of placement.
-exec cargo test --locked --workspace --all-features --quiet \
+cargo test --locked --workspace --all-features --quiet \
     --test config_schema --test reasons_doc --test placement_vectors
+# The chart's README and the schema of its values, which has the one above in it; then what the chart renders.
+python3 scripts/chart-docs.py "$@"
+python3 scripts/manifests.py "$@"

@@ -121,7 +121,9 @@ def main():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
+            run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
         if options.mesh:
+            run("checking the manifests", [sys.executable, "scripts/manifests_test.py"], count)
             command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
             end_to_end("testing the chart in a mesh", command, None, count)
         for version in options.envoys:

@@ -123,7 +123,7 @@ def helm(*arguments):
 
 
 @functools.lru_cache(maxsize=None)
-def _template(values, files):
+def template_text(values, files):
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(values)
         file.flush()
@@ -135,7 +135,7 @@ def _template(values, files):
 def render(change=None, base=VALUES, files=()):
     """The objects of the chart with `base`, changed by `change`, over the values of `files`."""
     values = merge(base, change or {})
-    return Objects(load(_template(json.dumps(values, sort_keys=True), tuple(map(str, files)))))
+    return Objects(load(template_text(json.dumps(values, sort_keys=True), tuple(map(str, files)))))
 
 
 def refusal(change, base=VALUES):

@@ -48,9 +48,7 @@ CHANGES = {
     "no retries": {"traffic": {"retries": {"attempts": 0}, "timeout": "0s"}},
     "no filter": {"filter": {"enabled": False}, "routes": {"enabled": False}},
     "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
-    "http module with a secret": {
-        "filter": {"module": {"url": "https://registry.example/cellgate.wasm", "pullSecret": "registry"}}
-    },
+    "http module": {"filter": {"module": {"url": "https://registry.example/cellgate.wasm"}}},
     "everywhere": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},
     "larger buffer": {"filter": {"bufferBytes": "1MiB"}},
     "no service": {"extProc": {"enabled": False}},

@@ -18,7 +18,8 @@ def cell(**change):
     return {"cells": {"cell-a": change}}
 
 
-# What is wrong, the values that say it, and the value that the sentence has to name.
+# What is wrong, the values that say it, and the value that the sentence has to name: helm says what does not belong apart
+# from where it stands.
 WRONG = [
     # What has no default.
     ("no image", {"image": None}, "image.repository"),
@@ -56,7 +57,7 @@ WRONG = [
         cell(versions=[{"name": "v1", "labels": {"v": "1"}, "weight": 50}] * 2),
         "cells.cell-a.versions",
     ),
-    ("misspelt setting of a cell", cell(conectionPool={}), "cells.cell-a"),
+    ("misspelt setting of a cell", cell(conectionPool={}), "cells.cell-a conectionPool"),
     # Placement and policies that name a cell.
     ("unknown cell in an override", {"config": {"placement": {"overrides": {"acme": "cell-z"}}}}, "config.placement.overrides.acme"),
     ("unknown cell in a name", {"config": {"placement": {"exact": {"acme": "cell-z"}}}}, "config.placement.exact.acme"),
@@ -65,7 +66,7 @@ WRONG = [
     ("weight of no cell", {"config": {"placement": {"slots": {"weights": {"cell-z": 1}}}}}, "config.placement.slots.weights"),
     ("unknown cell in a policy", {"config": {"policy": {"key_missing": {"use": "cell-z"}}}}, "config.policy.key_missing"),
     ("cells of the configuration", {"config": {"cells": ["cell-a"]}}, "config.cells"),
-    ("misspelt field", {"config": {"polycy": {}}}, "config.polycy"),
+    ("misspelt field", {"config": {"polycy": {}}}, "config polycy"),
     ("peers of the configuration", {"config": {"decided_by": {"peers": ["spiffe://a/ns/b/sa/c"]}}}, "config.decided_by"),
     # Routes.
     ("unknown api", {"routes": {"api": "ingress"}}, "routes.api"),
@@ -74,9 +75,9 @@ WRONG = [
     ("undecided without an answer", {"routes": {"undecided": {"reject": None}}}, "routes.undecided"),
     ("routes without the filter", {"filter": {"enabled": False}}, "filter.enabled"),
     ("mirror by gateway api", {"routes": HTTP_ROUTE, **cell(mirror={"cell": "cell-b", "percent": 5})}, "cells.cell-a.mirror"),
-    ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "cells.cell-a.retries.perTryTimeout"),
+    ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "traffic.retries.perTryTimeout"),
     ("negative tries", {"traffic": {"retries": {"attempts": -1}}}, "traffic.retries.attempts"),
-    ("a time that is none", {"traffic": {"timeout": "30"}}, "cells.cell-a.timeout"),
+    ("a time that is none", {"traffic": {"timeout": "30"}}, "traffic.timeout"),
     # Where the filter runs.
     ("unknown type", attach(type="pod"), "filter.attach"),
     ("empty selector", {"filter": {"attach": [{**GATEWAY, "selector": {}}]}}, "filter.attach"),
@@ -114,7 +115,7 @@ WRONG = [
     ("scraper without a namespace", {"monitoring": {"scrapers": ["prometheus"]}}, "monitoring.scrapers"),
     # Shape.
     ("misspelt value", {"extproc": {"enabled": False}}, "extproc"),
-    ("misspelt value inside", {"filter": {"atach": []}}, "atach"),
+    ("misspelt value inside", {"filter": {"atach": []}}, "filter atach"),
     ("text for a number", {"extProc": {"replicas": "two"}}, "extProc.replicas"),
 ]
 
@@ -128,7 +129,8 @@ def refused(change, path):
     def test(self):
         # Helm's errors of the schema have slashes in some versions, and dots in others.
         said = chart.refusal(change).replace("/", ".")
-        self.assertIn(path, said)
+        for word in path.split():
+            self.assertIn(word, said)
         self.assertNotIn("nil pointer", said)
         self.assertNotIn("wrong type for value", said)
 

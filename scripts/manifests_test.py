@@ -1,0 +1,171 @@
+#!/usr/bin/env python3
+"""Checks the manifests with the mesh's own tools, which scripts/mesh-tools.sh builds. The last line counts the tests.
+
+    manifests_test.py [WORD ...]     only tests whose name has one of the words in it
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import chart_test
+import chart_tools
+
+chart_tools.enter()
+sys.path.append(str(chart_test.TESTS))
+
+import yaml  # noqa: E402
+
+import chart  # noqa: E402
+import manifests  # noqa: E402
+import matrix  # noqa: E402
+import schemas  # noqa: E402
+
+ROOT = chart_tools.ROOT
+MESH = ROOT / ".tools" / "mesh"
+OVERLAYS = ROOT / "istio" / "overlays"
+# A mesh for the manifests to be in: the gateway, the cells and the namespaces that are a user's own.
+SURROUNDINGS = chart_test.TESTS / "surroundings.yaml"
+# IST0133 is about every EnvoyFilter, whatever is in it: that Istio does not look inside. The tests in a mesh do.
+SUPPRESSED = ["IST0133=EnvoyFilter *"]
+
+
+def tool(name, *arguments):
+    """Runs one of the mesh's tools: exit code and everything that it printed."""
+    program = MESH / "bin" / name
+    if not program.exists():
+        raise AssertionError(f"{program} is missing: run scripts/mesh-tools.sh {name}")
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": "/dev/null"}
+    command = [program, *map(str, arguments)]
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    return done.returncode, done.stdout
+
+
+def kustomized(folder):
+    """What `kubectl apply -k` would apply: its text."""
+    code, text = tool("kubectl", "kustomize", folder)
+    if code != 0:
+        raise AssertionError(text)
+    return text
+
+
+class Kustomize(unittest.TestCase):
+    def expect(self, folder, *values):
+        found = {manifests.identity(item): item for item in chart.load(kustomized(folder))}
+        found.pop(("Namespace", "", manifests.NAMESPACE))
+        wanted = manifests.render(*values)
+        self.assertEqual(found.keys(), wanted.keys())
+        for key, item in wanted.items():
+            with self.subTest(key):
+                self.assertEqual(found[key], item)
+
+    def test_the_base_is_what_the_chart_renders(self):
+        self.expect(ROOT / "istio" / "base")
+
+    def test_each_overlay_is_what_the_chart_renders_for_its_environment(self):
+        for name in matrix.ENVIRONMENTS:
+            with self.subTest(name):
+                self.expect(OVERLAYS / name, chart.CHART / f"values-{name}.yaml")
+
+    def test_helm_4_renders_the_same(self):
+        """The same manifests, to the byte, and the same objects for every switch of the chart."""
+        helm, others = os.environ["HELM"], str(MESH / "bin" / "helm")
+        before = manifests.files()
+        renderings = {name: chart.render(change) for name, change in matrix.CHANGES.items()}
+        try:
+            os.environ["HELM"] = chart.HELM = others
+            chart.template_text.cache_clear()
+            self.assertEqual(manifests.files(), before)
+            for name, change in matrix.CHANGES.items():
+                with self.subTest(name):
+                    self.assertEqual(chart.render(change).installed, renderings[name].installed)
+        finally:
+            os.environ["HELM"] = chart.HELM = helm
+            chart.template_text.cache_clear()
+
+
+class Schemas(unittest.TestCase):
+    def setUp(self):
+        self.known = schemas.Schemas(MESH / "crds")
+
+    def expect(self, name, items):
+        self.assertTrue(items)
+        for item in items:
+            with self.subTest(name, item=chart.label(item)):
+                self.assertEqual(self.known.errors(item), [])
+
+    def test_every_rendering(self):
+        for name, objects in matrix.renderings():
+            self.expect(name, objects)
+
+    def test_the_overlays(self):
+        for name in matrix.ENVIRONMENTS:
+            self.expect(name, chart.load(kustomized(OVERLAYS / name)))
+
+    def test_what_argo_cd_is_given(self):
+        folder = ROOT / "istio" / "gitops"
+        for path in [folder / "root.yaml", *sorted((folder / "apps").glob("*.yaml"))]:
+            self.expect(path.name, chart.load(path.read_text()))
+
+    def test_the_surroundings(self):
+        self.expect(SURROUNDINGS.name, chart.load(SURROUNDINGS.read_text()))
+
+    def test_a_misspelt_field_is_found(self):
+        (rule,) = [item for item in chart.render().of("DestinationRule") if item["metadata"]["namespace"] == "cell-a"]
+        rule["spec"]["trafficPolicy"]["conectionPool"] = rule["spec"]["trafficPolicy"].pop("connectionPool")
+        self.assertTrue(any("conectionPool" in error for error in self.known.errors(rule)))
+
+
+class Istioctl(unittest.TestCase):
+    def analyze(self, objects):
+        """What istioctl says of these objects in a user's mesh."""
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "objects.yaml"
+            file.write_text(yaml.safe_dump_all([*chart.load(SURROUNDINGS.read_text()), *objects]))
+            suppressed = [f"--suppress={code}" for code in SUPPRESSED]
+            # Without --all-namespaces it shows only what is found in `default`.
+            options = ["--all-namespaces", "--use-kube=false", "--output=json", *suppressed]
+            _, said = tool("istioctl", "analyze", *options, file)
+        return [f"{item['code']} {item['origin']}: {item['message']}" for item in json.loads(said[said.index("[") :])]
+
+    def test_analysis_of_the_overlays_finds_nothing(self):
+        for name in matrix.ENVIRONMENTS:
+            with self.subTest(name):
+                self.assertEqual(self.analyze(chart.load(kustomized(OVERLAYS / name))), [])
+
+    def test_analysis_finds_what_is_wrong(self):
+        objects = chart.load(kustomized(OVERLAYS / "dev"))
+        for item in objects:
+            if item["kind"] == "VirtualService":
+                item["spec"]["gateways"] = ["istio-ingress/nowhere"]
+        found = self.analyze(objects)
+        self.assertTrue(any("nowhere" in line for line in found), found)
+
+    def test_istio_accepts_every_rendering(self):
+        """Schema and meaning, as istiod's webhook checks them."""
+        kinds = {"DestinationRule", "EnvoyFilter", "VirtualService", "AuthorizationPolicy", "PeerAuthentication"}
+        renderings = [*matrix.renderings(), *((name, chart.load(kustomized(OVERLAYS / name))) for name in matrix.ENVIRONMENTS)]
+        distinct = {json.dumps(item, sort_keys=True): item for _, objects in renderings for item in objects}
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "objects.yaml"
+            file.write_text(yaml.safe_dump_all([item for item in distinct.values() if item["kind"] in kinds]))
+            code, said = tool("istioctl", "validate", "--filename", file)
+        self.assertEqual(code, 0, said)
+
+
+class Workflows(unittest.TestCase):
+    def test_actionlint_finds_nothing(self):
+        workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+        self.assertTrue(workflows)
+        code, said = tool("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *workflows)
+        self.assertEqual((code, said), (0, ""))
+
+
+if __name__ == "__main__":
+    sys.exit(chart_test.run(chart_test.loader().loadTestsFromModule(sys.modules[__name__])))
