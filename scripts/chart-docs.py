@@ -92,6 +92,8 @@ SHAPES = {
     "extProc.podDisruptionBudget.maxUnavailable": {"anyOf": [{"type": "integer", "minimum": 0}, text("^[0-9]+%$")]},
     "extProc.resources.requests": VERBATIM,
     "extProc.resources.limits": VERBATIM,
+    # A text, because Helm prints large numbers as 5.36870912e+08.
+    "extProc.maxHeldBytes": text(SIZE),
     "extProc.decisionTimeout": text(SERVE_DURATION),
     "extProc.drainDelay": text(SERVE_DURATION),
     "extProc.drainTimeout": text(SERVE_DURATION),
