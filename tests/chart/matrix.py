@@ -27,10 +27,14 @@ CHANGES = {
     "pinned image": {"image": {"digest": "sha256:" + "a1" * 32, "pullSecrets": ["registry"], "pullPolicy": "Always"}},
     "common labels": {"commonLabels": {"team": "platform"}, "fullnameOverride": "gate"},
     "undecided to a cell": {"routes": {"undecided": {"cell": "cell-a"}}},
+    "own routes and a fault": {
+        "routes": {"extra": [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]},
+        "cells": {"cell-a": {"fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 50}}}}},
+    },
     "no routes": {"routes": {"enabled": False}},
     "gateway api": {"routes": HTTP_ROUTE},
     "canary": {"cells": {"cell-a": {"versions": CANARY}}},
-    "canary by gateway api": {"routes": HTTP_ROUTE, "cells": {"cell-a": {"drain": True}}},
+    "gateway api to a cell": {"routes": {**HTTP_ROUTE, "undecided": {"cell": "cell-a"}}, "cells": {"cell-a": {"drain": True}}},
     "mirror": {"cells": {"cell-a": {"mirror": {"cell": "cell-b", "percent": 10}}}},
     "drain": {"cells": {"cell-b": {"drain": True}}},
     "own traffic": {
@@ -50,6 +54,7 @@ CHANGES = {
     "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
     "http module": {"filter": {"module": {"url": "https://registry.example/cellgate.wasm"}}},
     "everywhere": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},
+    "two ports": {"filter": {"attach": [{**GATEWAY, "ports": [8080, 8443]}]}},
     "larger buffer": {"filter": {"bufferBytes": "1MiB"}},
     "no service": {"extProc": {"enabled": False}},
     "hpa": {"extProc": {"autoscaling": {"type": "hpa"}}},

@@ -59,6 +59,15 @@ class Scope(unittest.TestCase):
                 else:
                     self.assertIn("waypoint", item["metadata"]["name"])
 
+    def test_it_can_be_kept_to_some_ports(self):
+        """One set of patches for each port, and no patch of a listener that is for all of them."""
+        entry = {**chart.VALUES["filter"]["attach"][0], "ports": [8080, 8443]}
+        patches = attached({"filter": {"attach": [entry]}})["spec"]["configPatches"]
+        for kind in ["HTTP_FILTER", "NETWORK_FILTER", "LISTENER"]:
+            listeners = [patch["match"].get("listener", {}) for patch in patches if patch["applyTo"] == kind]
+            with self.subTest(kind):
+                self.assertEqual({listener.get("portNumber") for listener in listeners}, {8080, 8443})
+
     def test_the_order_among_envoy_filters_is_said(self):
         self.assertEqual({item["spec"]["priority"] for item in everywhere()}, {10})
         self.assertEqual(attached({"filter": {"priority": -5}})["spec"]["priority"], -5)
@@ -203,8 +212,9 @@ class Service(unittest.TestCase):
         self.assertIn("timeout", keepalive)
 
     def test_switched_off_nothing_of_it_is_left(self):
-        objects = chart.render({"extProc": {"enabled": False}})
-        self.assertEqual(objects.of("Deployment", "Service", "ServiceAccount", "PodDisruptionBudget").installed, [])
+        # `helm test` has its pod's account and configuration, with the service or without.
+        objects = chart.render({"extProc": {"enabled": False}, "test": {"enabled": False}})
+        self.assertEqual({item["kind"] for item in objects if HOST.split(".")[0] in item["metadata"]["name"]}, set())
         for item in objects.of("EnvoyFilter"):
             self.assertEqual(chart.typed(item, "ExternalProcessor"), [])
             self.assertNotIn(HOST, str(item))

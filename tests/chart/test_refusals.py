@@ -75,6 +75,9 @@ WRONG = [
     ("undecided without an answer", {"routes": {"undecided": {"reject": None}}}, "routes.undecided"),
     ("routes without the filter", {"filter": {"enabled": False}}, "filter.enabled"),
     ("mirror by gateway api", {"routes": HTTP_ROUTE, **cell(mirror={"cell": "cell-b", "percent": 5})}, "cells.cell-a.mirror"),
+    ("routes of istio's by gateway api", {"routes": {**HTTP_ROUTE, "extra": [{"name": "x"}]}}, "routes.extra"),
+    ("fault by gateway api", {"routes": HTTP_ROUTE, **cell(fault={"abort": {"httpStatus": 503}})}, "cells.cell-a.fault"),
+    ("versions by gateway api", {"routes": HTTP_ROUTE, **cell(versions=matrix.CANARY)}, "cells.cell-a.versions"),
     ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "traffic.retries.perTryTimeout"),
     ("negative tries", {"traffic": {"retries": {"attempts": -1}}}, "traffic.retries.attempts"),
     ("a time that is none", {"traffic": {"timeout": "30"}}, "traffic.timeout"),
@@ -123,6 +126,15 @@ WRONG = [
 class Refusals(unittest.TestCase):
     def test_the_values_that_these_change_are_accepted(self):
         self.assertTrue(chart.render())
+
+    def test_a_kubernetes_that_is_too_old(self):
+        with self.assertRaisesRegex(chart.Refused, "kubeVersion"):
+            chart.helm("template", chart.RELEASE, chart.CHART, "--kube-version", "1.27.0")
+
+    def test_all_mistakes_are_told_at_once(self):
+        said = chart.refusal({"image": {"tag": "latest"}, "filter": {"bufferBytes": "1KiB", "module": {"sha256": None}}})
+        for path in ["image.tag", "filter.bufferBytes", "filter.module.sha256"]:
+            self.assertIn(path, said)
 
 
 def refused(change, path):

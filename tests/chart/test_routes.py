@@ -81,6 +81,18 @@ class Routes(unittest.TestCase):
                         removed = route.get("headers", {}).get("request", {}).get("remove", [])
                         self.assertTrue("directResponse" in route or "x-cellgate-defer" in removed)
 
+    def test_routes_of_your_own_stand_before_them(self):
+        extra = [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]
+        found = routes({"routes": {"extra": extra}})
+        self.assertEqual(found[:1], extra)
+        self.assertEqual(sorted(by_cell(found[1:])), CELLS)
+
+    def test_a_cell_can_be_broken_on_purpose(self):
+        fault = {"abort": {"httpStatus": 503, "percentage": {"value": 5}}}
+        cells = by_cell(routes({"cells": {"cell-b": {"fault": fault}}}))
+        self.assertEqual(cells["cell-b"]["fault"], fault)
+        self.assertNotIn("fault", cells["cell-a"])
+
     def test_routes_have_names_of_their_own(self):
         names = [route["name"] for route in routes()]
         self.assertEqual(len(names), len(set(names)))
