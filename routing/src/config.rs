@@ -18,6 +18,7 @@ pub use error::{ConfigError, Problem};
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
+use crate::decided_by::DecidedBy;
 use crate::key::Duplicates;
 use crate::media::ContentTypes;
 use crate::placement::Placement;
@@ -51,6 +52,8 @@ pub struct Config {
     pub placement: Placement,
     /// Reason to answer.
     pub policy: Policy,
+    /// Whose decisions are taken over, if anyone's.
+    pub decided_by: Option<DecidedBy>,
     /// Bounds.
     pub limits: Limits,
 }
@@ -101,6 +104,13 @@ impl Config {
     #[must_use]
     pub fn cell_name(&self, cell: crate::CellId) -> &str {
         self.cells.get(usize::from(cell.0)).map_or("", |name| name)
+    }
+
+    /// The cell of a name, as a header has it.
+    #[must_use]
+    pub fn cell_named(&self, name: &[u8]) -> Option<crate::CellId> {
+        let index = self.cells.iter().position(|cell| cell.as_bytes() == name)?;
+        u16::try_from(index).ok().map(crate::CellId)
     }
 }
 

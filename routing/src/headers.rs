@@ -16,6 +16,18 @@ pub fn is_reserved(name: &[u8], routing_header: &str) -> bool {
         || name.get(..INTERNAL_PREFIX.len()).is_some_and(|start| same_spelling(start, INTERNAL_PREFIX.as_bytes()))
 }
 
+/// The routing header's value, if it is there once and in its own spelling: anything else says two things.
+pub(crate) fn routing_value<'a>(
+    fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    routing_header: &str,
+) -> Option<&'a [u8]> {
+    let mut fields = fields.filter(|(name, _)| same_spelling(name, routing_header.as_bytes()));
+    match (fields.next(), fields.next()) {
+        (Some((name, value)), None) if name == routing_header.as_bytes() => Some(value),
+        _ => None,
+    }
+}
+
 fn same_spelling(name: &[u8], reserved: &[u8]) -> bool {
     let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
     name.len() == reserved.len() && name.iter().map(fold).eq(reserved.iter().map(fold))

@@ -14,6 +14,7 @@
 mod answer;
 pub mod body;
 pub mod config;
+mod decided_by;
 mod decision;
 pub mod form;
 mod head;
@@ -31,6 +32,7 @@ pub mod source;
 
 pub use answer::{Answer, CellId};
 pub use config::Config;
+pub use decided_by::DecidedBy;
 pub use decision::{Decision, Outcome, Tier};
 pub use head::Head;
 pub use key::Duplicates;

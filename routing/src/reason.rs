@@ -63,7 +63,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// Whether the key was found and placed: such reasons have no policy.
+            /// Whether the request has its cell: such reasons have no policy.
             #[must_use]
             pub const fn is_placed(self) -> bool {
                 match self {
@@ -109,6 +109,7 @@ reasons! {
         Prefix = "prefix", "The longest matching prefix names the cell.";
         Slot = "slot", "The key's slot belongs to the cell.";
         Default = "default", "No rule matched the key; the default cell takes it.";
+        DecidedBefore = "decided_before", "A peer in `decided_by.peers` sent the request with its decision, which is taken over.";
     }
     failed {
         MethodExcluded = "method_excluded", Answer::Reject(421), 421, PASS,
@@ -171,6 +172,8 @@ reasons! {
             "The key is written in a way that servers read differently: broken percent-encoding, path parameters, a quoted cookie.";
         KeyUnplaced = "key_unplaced", Answer::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
+        CellMismatch = "cell_mismatch", Answer::Reject(421), 421, NOTHING,
+            "The request belongs to another cell than `decided_by.cell`.";
         DeadlineExceeded = "deadline_exceeded", Answer::Reject(408), 408, NOTHING,
             "The body did not arrive within the service's deadline.";
         Overloaded = "overloaded", Answer::Reject(503), 503, NOTHING,

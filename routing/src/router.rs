@@ -11,11 +11,12 @@ pub use reading::{Guard, Reading};
 use std::sync::Arc;
 
 use self::reading::Scan;
-use crate::answer::Answer;
+use crate::answer::{Answer, CellId};
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
 use crate::form::{FormQuery, FormScanner};
 use crate::head::Head;
+use crate::headers::routing_value;
 use crate::json::{JsonQuery, JsonScanner};
 use crate::media;
 use crate::reason::Reason;
@@ -74,6 +75,23 @@ impl Router {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The decision that a request came with, if `decided_by` lists the peer that sent it: the routing header, once and in
+    /// one spelling, with a cell's name. Such a request is decided, and its body need not be looked at.
+    ///
+    /// `fields` are the request's own, before anything was removed. `peer` is asked only if the rest is in order, and
+    /// gives the URI of the certificate that the peer has proved to own.
+    #[must_use]
+    pub fn decided_before<'a, P: AsRef<[u8]>>(
+        &self,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        peer: impl FnOnce() -> Option<P>,
+    ) -> Option<Decision> {
+        let config = self.config();
+        let decided_by = config.decided_by.as_ref()?;
+        let cell = config.cell_named(routing_value(fields, &config.routing_header)?)?;
+        peer().filter(|uri| decided_by.lists(uri.as_ref())).map(|_| self.send(cell, Reason::DecidedBefore))
     }
 
     /// Decides from the head, or says that the body must be read.
@@ -196,7 +214,7 @@ impl Router {
     fn conclude(&self, found: Result<&str, Reason>) -> Decision {
         match found {
             Ok(key) => match self.config().placement.place(key) {
-                Some((cell, reason)) => Decision { outcome: Outcome::Cell(cell), reason },
+                Some((cell, reason)) => self.send(cell, reason),
                 None => self.answer_with(Reason::KeyUnplaced, Some(key)),
             },
             Err(reason) => self.answer(reason),
@@ -215,14 +233,23 @@ impl Router {
         };
         let outcome = match (answer, key) {
             (Answer::Reject(status), _) => Outcome::Reject(status),
-            (Answer::Use(cell), _) => Outcome::Cell(cell),
+            (Answer::Use(cell), _) => return self.send(cell, reason),
             (Answer::Pass, _) => Outcome::Pass,
             (Answer::Defer, _) => Outcome::Defer,
-            (Answer::Hash, Some(key)) => Outcome::Cell(self.config().placement.slots().place(key)),
+            (Answer::Hash, Some(key)) => return self.send(self.config().placement.slots().place(key), reason),
             // The configuration refuses both; refusing the request is the answer that cannot misroute.
             (Answer::Hash, None) | (Answer::Next, _) => Outcome::Reject(421),
         };
         Decision { outcome, reason }
+    }
+
+    /// Sends a request to its cell, unless this proxy belongs to another one. That one's policy is the last word.
+    fn send(&self, cell: CellId, reason: Reason) -> Decision {
+        let here = self.config().decided_by.as_ref().and_then(|decided_by| decided_by.cell);
+        match here {
+            Some(here) if here != cell && reason != Reason::CellMismatch => self.answer(Reason::CellMismatch),
+            _ => Decision { outcome: Outcome::Cell(cell), reason },
+        }
     }
 
     fn is_next(&self, reason: Reason) -> bool {

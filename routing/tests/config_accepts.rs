@@ -29,6 +29,7 @@ policy:
   body_too_large: defer
   key_null: next
   key_unplaced: hash
+decided_by: { peers: ["spiffe://cluster.local/ns/edge/sa/gateway", "spiffe://d-1.example_x/..a/b.c"], cell: cell-b }
 limits: { inspect_bytes: 32KiB, stream_bytes: 8MiB, key_bytes: 128, depth: 32 }
 "#;
 
@@ -56,6 +57,11 @@ fn every_field_arrives() {
         ]
     );
     assert_eq!(config.duplicates, Duplicates::Last);
+    let decided_by = config.decided_by.as_ref().unwrap();
+    assert_eq!(decided_by.peers.len(), 2);
+    assert!(decided_by.lists(b"spiffe://cluster.local/ns/edge/sa/gateway"));
+    assert!(!decided_by.lists(b"spiffe://cluster.local/ns/edge/sa/gatewa"));
+    assert_eq!(decided_by.cell, Some(CellId(1)));
     let limits = config.limits;
     assert_eq!(
         (limits.inspect_bytes, limits.stream_bytes, limits.key_bytes, limits.depth),
@@ -99,6 +105,7 @@ fn defaults() {
         (32 << 10, 16 << 20, 256, 64)
     );
     assert_eq!(config.duplicates, Duplicates::Reject);
+    assert_eq!(config.decided_by, None);
     assert!(config.scope.methods.is_empty() && config.scope.paths.is_empty());
     assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (2, 1));
     for reason in Reason::ALL {

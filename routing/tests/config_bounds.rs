@@ -24,6 +24,51 @@ fn lists_that_every_request_goes_through_are_short() {
 }
 
 #[test]
+fn peers_are_few_and_are_spiffe_ids() {
+    let accepted = |peers: &[String]| {
+        let peers = peers.join(", ");
+        let text = format!(
+            "routing_header: x\ncells: [a]\nkey: [{{ json: /t }}]\nplacement: {{ default: a }}\ndecided_by: {{ peers: [{peers}] }}"
+        );
+        Config::from_yaml(&text, "peers.yaml").map(|_| ()).map_err(|error| error.to_string())
+    };
+    let many: Vec<_> = (0..65).map(|number| format!("spiffe://a/{number}")).collect();
+    assert_eq!(accepted(&many[..64]), Ok(()));
+    assert!(accepted(&many).unwrap_err().ends_with(": decided_by.peers: expected at most 64 items, found 65"));
+
+    let long = |size: usize| format!("spiffe://a/{}", "b".repeat(size - "spiffe://a/".len()));
+    assert_eq!(accepted(&[long(2048)]), Ok(()));
+    assert!(accepted(&[long(2049)]).unwrap_err().ends_with("[0]: expected at most 2048 bytes, found 2049"));
+
+    for good in ["spiffe://a/b", "spiffe://a-b_c.1/B/..b/.b/b..", &format!("spiffe://{}/b", "a".repeat(255))] {
+        assert_eq!(accepted(&[good.to_owned()]), Ok(()), "{good}");
+    }
+    for bad in [
+        "SPIFFE://a/b",
+        "spiffe:/a/b",
+        "https://a/b",
+        "spiffe:///b",
+        "spiffe://a",
+        "spiffe://a/",
+        "spiffe://a/b/",
+        "spiffe://a//b",
+        "spiffe://a/./b",
+        "spiffe://a/..",
+        "spiffe://A/b",
+        "spiffe://a:80/b",
+        "spiffe://u@a/b",
+        "'spiffe://a/b?c'",
+        "'spiffe://a/b#c'",
+        "'spiffe://a/%62'",
+        "spiffe://a/é",
+        "'spiffe://a/b '",
+        &format!("spiffe://{}/b", "a".repeat(256)),
+    ] {
+        assert!(accepted(&[bad.to_owned()]).unwrap_err().contains("expected a SPIFFE ID"), "{bad}");
+    }
+}
+
+#[test]
 fn a_slot_table_that_takes_too_long_to_make_is_refused() {
     let check = |cells: usize, drained: usize, placement: &str| {
         let names: Vec<_> = (0..cells).map(|number| format!("c{number}")).collect();

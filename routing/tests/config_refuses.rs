@@ -149,7 +149,7 @@ const YAML_CASES: &[(&str, &str)] = &[
     ("cels: []", r#"bad.yaml:5:1: cels: unknown field "cels"; did you mean `cells`?"#),
     (
         "colour: red",
-        r#"bad.yaml:5:1: colour: unknown field "colour", expected one of `version`, `routing_header`, `cells`, `applies_to`, `content_types`, `key`, `duplicates`, `placement`, `policy`, `limits`"#,
+        r#"bad.yaml:5:1: colour: unknown field "colour", expected one of `version`, `routing_header`, `cells`, `applies_to`, `content_types`, `key`, `duplicates`, `placement`, `policy`, `decided_by`, `limits`"#,
     ),
     ("version: 1.10", "bad.yaml:5:10: version: expected a string, found 1.1 (write it in quotes)"),
     (
@@ -380,7 +380,7 @@ const YAML_CASES: &[(&str, &str)] = &[
     ),
     (
         "policy: { slot: { reject: 400 } }",
-        "bad.yaml:5:11: policy.slot: `slot` means that the key was placed: it has no policy",
+        "bad.yaml:5:11: policy.slot: `slot` means that the request has its cell: it has no policy",
     ),
     (
         "policy: { key_missing: defer }",
@@ -410,6 +410,32 @@ const YAML_CASES: &[(&str, &str)] = &[
     (
         "policy: { key_missing: 400 }",
         "bad.yaml:5:24: policy.key_missing: expected an answer such as `defer`, `reject: 400` or `use: default`, found 400",
+    ),
+    // Decided by.
+    ("decided_by: {}", "bad.yaml:5:13: decided_by.peers: this field is missing and has no default"),
+    (
+        "decided_by: { peers: [] }",
+        "bad.yaml:5:22: decided_by.peers: expected at least one item (leave the field out for its default)",
+    ),
+    (
+        "decided_by: { peers: [spiffe://a/b], cel: cell-a }",
+        r#"bad.yaml:5:38: decided_by.cel: unknown field "cel"; did you mean `cell`?"#,
+    ),
+    (
+        "decided_by: { peers: [spiffe://a/b], cell: cell-c }",
+        r#"bad.yaml:5:44: decided_by.cell: "cell-c" is not one of the cells [cell-a, cell-b] (did you mean `cell-a`?)"#,
+    ),
+    (
+        "decided_by: { peers: [spiffe://a/b, spiffe://a/c, spiffe://a/b] }",
+        r#"bad.yaml:5:51: decided_by.peers[2]: "spiffe://a/b" is in the list already"#,
+    ),
+    (
+        "decided_by: { peers: ['spiffe://cluster.local/ns/*/sa/gateway'] }",
+        r#"bad.yaml:5:23: decided_by.peers[0]: peers are compared exactly: write out each one instead of "spiffe://cluster.local/ns/*/sa/gateway""#,
+    ),
+    (
+        "decided_by: { peers: [cluster.local/ns/edge/sa/gateway] }",
+        r#"bad.yaml:5:23: decided_by.peers[0]: expected a SPIFFE ID such as `spiffe://cluster.local/ns/NAMESPACE/sa/ACCOUNT`, found "cluster.local/ns/edge/sa/gateway""#,
     ),
     // Limits.
     ("limits: { depth: 0 }", "bad.yaml:5:18: limits.depth: expected an integer from 1 to 1024, found 0"),

@@ -84,6 +84,11 @@ fn the_schema_refuses_what_the_parser_refuses() {
     });
     let accepts = |text: &Value| (validator.is_valid(text), Config::from_json(&text.to_string(), "x.json").is_ok());
     assert_eq!(accepts(&good), (true, true));
+    for peer in ["spiffe://cluster.local/ns/edge/sa/gateway", "spiffe://a/..b/.c", "spiffe://a/..."] {
+        let mut text = good.clone();
+        text["decided_by"] = json!({ "peers": [peer], "cell": "cell-a" });
+        assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    }
     for (field, bad) in [
         ("colour", json!("red")),
         ("version", json!(null)),
@@ -122,6 +127,18 @@ fn the_schema_refuses_what_the_parser_refuses() {
         ("policy", json!({ "key_missing": "defer" })),
         ("policy", json!({ "key_missing": { "reject": 200 } })),
         ("policy", json!({ "key_missing": { "reject": 400, "use": "cell-a" } })),
+        ("decided_by", json!(null)),
+        ("decided_by", json!({ "cell": "cell-a" })),
+        ("decided_by", json!({ "peers": [] })),
+        ("decided_by", json!({ "peers": ["spiffe://a/b", "spiffe://a/b"] })),
+        ("decided_by", json!({ "peers": ["spiffe://a/b"], "cell": null })),
+        ("decided_by", json!({ "peers": ["spiffe://a"] })),
+        ("decided_by", json!({ "peers": ["spiffe://a/"] })),
+        ("decided_by", json!({ "peers": ["spiffe://a/b/../c"] })),
+        ("decided_by", json!({ "peers": ["spiffe://A/b"] })),
+        ("decided_by", json!({ "peers": ["spiffe://a/*"] })),
+        ("decided_by", json!({ "peers": [format!("spiffe://a/{}", "b".repeat(2038))] })),
+        ("decided_by", json!({ "peers": (0..65).map(|n| format!("spiffe://a/{n}")).collect::<Vec<_>>() })),
         ("limits", json!({ "depth": 0 })),
         ("limits", json!({ "inspect_bytes": "64k" })),
         ("limits", json!({ "inspect_bytes": 1 })),

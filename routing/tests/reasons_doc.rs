@@ -13,7 +13,7 @@ Every decision has exactly one reason. It is the same word everywhere: a label i
 `code` of the problem document that a rejected client gets, and a field of `policy` in the
 [configuration](configuration.md). This page is generated from `routing/src/reason.rs`.
 
-## The key was placed
+## The request has its cell
 
 These have no policy: the request goes to the cell.
 
@@ -22,7 +22,7 @@ These have no policy: the request goes to the cell.
 ";
 
 const FAILED: &str = "
-## There is no key or no cell
+## There is no key, or no cell that may have the request
 
 Every reason may be answered by `{ reject: STATUS }` (400 to 599), `{ use: CELL }` or `{ use: default }`, and by the
 words in the last column: `defer` hands the request from the filter to the ext-proc service, `next` tries the next

@@ -3,6 +3,7 @@
 //! Every check notes its problem and goes on, so that one run reports them all; the [`Config`] that comes out is used
 //! only if there were none.
 
+mod decided_by;
 mod headers;
 mod placement;
 mod policy;
@@ -17,6 +18,9 @@ use crate::media::{ContentTypes, MediaType, is_token};
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::scope::Scope;
 use crate::source::Format;
+
+#[cfg(feature = "schema")]
+pub(super) use decided_by::MAX_SPIFFE_ID;
 
 /// The word that means `placement.default` in a policy.
 const DEFAULT: &str = "default";
@@ -53,6 +57,7 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report<'_>) -> Config {
         duplicates: raw.duplicates,
         placement,
         policy,
+        decided_by: raw.decided_by.as_ref().map(|raw| decided_by::decided_by(raw, &cells, report)),
         limits,
     }
 }

@@ -10,11 +10,16 @@ use super::bounded::{Int, MAX_SAFE, Size};
 use crate::key::Duplicates;
 
 #[cfg(feature = "schema")]
-use super::check::MAX_ITEMS;
+use super::check::{MAX_ITEMS, MAX_SPIFFE_ID};
 
 /// RFC 9110, 5.6.2.
 #[cfg(feature = "schema")]
 const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// SPIFFE-ID, 2, with a path.
+#[cfg(feature = "schema")]
+const SPIFFE_ID: &str =
+    r"^spiffe://[a-z0-9._-]{1,255}(/([A-Za-z0-9_-]|[.][A-Za-z0-9_-]|[.]{2}[A-Za-z0-9._-])[A-Za-z0-9._-]*)+$";
 
 /// A field's or parameter's name, decoded.
 #[cfg(feature = "schema")]
@@ -56,6 +61,8 @@ pub(super) struct RawConfig {
     /// What to do where there is no key or no cell, by reason. Each reason has a safe default.
     #[serde(default)]
     pub(super) policy: RawPolicy,
+    /// Peers whose decision is taken over, and the cell that this proxy belongs to. The default is none.
+    pub(super) decided_by: Option<RawDecidedBy>,
     /// Bounds on what is read and held.
     #[serde(default)]
     pub(super) limits: RawLimits,
@@ -164,6 +171,25 @@ pub(super) enum RawAnswer {
     Hash,
     /// Let the request go on without a cell.
     Pass,
+}
+
+/// Peers whose decision is taken over, and the cell that this proxy belongs to.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DecidedBy"))]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDecidedBy {
+    /// SPIFFE IDs, such as those of the gateways. A peer with one of them in its certificate sets the routing header.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            length(min = 1, max = MAX_ITEMS),
+            inner(regex(pattern = SPIFFE_ID), length(max = MAX_SPIFFE_ID)),
+            extend("uniqueItems" = true)
+        )
+    )]
+    pub(super) peers: Vec<Box<str>>,
+    /// The cell of this proxy: a request for another one is refused. The default is to let requests for any cell pass.
+    pub(super) cell: Option<Box<str>>,
 }
 
 /// Bounds on what is read and held.

@@ -284,6 +284,93 @@ fn last_wins_never_settles() {
     assert_eq!(show(&router, reading.finish()), "b exact");
 }
 
+const PEER: &[u8] = b"spiffe://d/gateway";
+
+fn with_peers(cell: &str, policy: &str, tier: Tier) -> Router {
+    let fields = format!(r#", "decided_by": {{"peers": ["spiffe://d/gateway"]{cell}}}, "policy": {policy}"#);
+    Router::new(Config::from_json(&CONFIG.replace("POLICY", &fields), "test.json").unwrap(), tier)
+}
+
+fn before(router: &Router, head: Fields<'_>, peer: Option<&[u8]>) -> Option<String> {
+    let fields = head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+    router.decided_before(fields, || peer).map(|decision| show(router, decision))
+}
+
+#[test]
+fn a_decision_counts_by_one_header_of_one_cell_and_a_listed_peer() {
+    let router = with_peers("", "{}", Tier::Filter);
+    let taken_over = Some("b decided_before".to_owned());
+    assert_eq!(before(&router, &[JSON, ("x-cell", "b"), ("x-cells", "a")], Some(PEER)), taken_over);
+    for peer in [None, Some(&b""[..]), Some(b"spiffe://d/gatewa"), Some(b"spiffe://d/gateway ")] {
+        assert_eq!(before(&router, &[("x-cell", "b")], peer), None, "{peer:?}");
+    }
+    for head in [
+        &[][..],
+        &[("x-cell", "c")],
+        &[("x-cell", "b"), ("x-cell", "b")],
+        &[("x-cell", "b"), ("x_cell", "b")],
+        &[("x_cell", "b")],
+    ] {
+        assert_eq!(before(&router, head, Some(PEER)), None, "{head:?}");
+    }
+    assert_eq!(before(&self::router(), &[("x-cell", "b")], Some(PEER)), None, "nobody is listed");
+}
+
+#[test]
+fn the_peer_is_not_asked_for_without_need() {
+    let head: Fields<'_> = &[("x-cell", "b")];
+    let asked = |router: &Router, head: Fields<'_>| {
+        let mut asked = false;
+        let fields = head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        let decision = router.decided_before(fields, || {
+            asked = true;
+            None::<&[u8]>
+        });
+        assert_eq!(decision, None);
+        asked
+    };
+    assert!(asked(&with_peers("", "{}", Tier::Filter), head));
+    assert!(!asked(&with_peers("", "{}", Tier::Filter), &[("x-cell", "z")]));
+    assert!(!asked(&router(), head));
+}
+
+#[test]
+fn whatever_sends_a_request_to_another_cell_is_a_mismatch() {
+    let policy = r#"{"key_missing": {"use": "b"}, "key_unplaced": "hash", "body_malformed": {"use": "a"}}"#;
+    for tier in [Tier::Filter, Tier::Service] {
+        let here = with_peers(r#", "cell": "a""#, policy, tier);
+        let mismatch = "reject 421 cell_mismatch";
+        assert_eq!(before(&here, &[("x-cell", "b")], Some(PEER)).unwrap(), mismatch);
+        assert_eq!(before(&here, &[("x-cell", "a")], Some(PEER)).unwrap(), "a decided_before");
+        assert_eq!(whole(&here, &[JSON], r#"{"t":"one"}"#), "a exact");
+        assert_eq!(whole(&here, &[JSON], r#"{"t":"two"}"#), mismatch);
+        assert_eq!(bodiless(&here, &[("x-t", "two")]), mismatch);
+        assert_eq!(whole(&here, &[JSON], "{}"), mismatch);
+        assert_eq!(whole(&here, &[JSON], "}"), "a body_malformed");
+        let everywhere = with_peers("", policy, tier);
+        for key in ["k1", "k2", "k3", "k4", "k5", "k6"] {
+            let body = format!(r#"{{"t":"{key}"}}"#);
+            let expected = match whole(&everywhere, &[JSON], &body).as_str() {
+                "a key_unplaced" => "a key_unplaced",
+                _ => mismatch,
+            };
+            assert_eq!(whole(&here, &[JSON], &body), expected);
+        }
+    }
+}
+
+#[test]
+fn a_mismatch_is_never_released_and_has_a_policy() {
+    let here = with_peers(r#", "cell": "a""#, r#"{"cell_mismatch": {"reject": 403}}"#, Tier::Filter);
+    let mut reading = open(&here, &[JSON]);
+    reading.push(br#"{"t":"two","x":"#).unwrap();
+    let (decision, _) = reading.settle().unwrap();
+    assert_eq!(show(&here, decision), "reject 403 cell_mismatch");
+    // Its answer is the last word, also where that is another cell.
+    let open_house = with_peers(r#", "cell": "a""#, r#"{"cell_mismatch": {"use": "b"}}"#, Tier::Filter);
+    assert_eq!(bodiless(&open_house, &[("x-t", "two")]), "b cell_mismatch");
+}
+
 #[test]
 fn explains_what_each_source_held() {
     let router = router();

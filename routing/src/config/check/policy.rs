@@ -25,7 +25,7 @@ pub(super) fn policy(
                 });
             }
             Ok(reason) if reason.is_placed() => {
-                report.problem(&name, || format!("`{label}` means that the key was placed: it has no policy"));
+                report.problem(&name, || format!("`{label}` means that the request has its cell: it has no policy"));
             }
             Ok(reason) => {
                 let path = [Step::Of("policy"), Step::Entry(index)];

@@ -1,0 +1,59 @@
+//! Peers whose decisions are taken over: each a SPIFFE ID that a certificate can have.
+
+use super::super::error::{Report, Step, quote};
+use super::super::raw::RawDecidedBy;
+use super::{Cells, list};
+use crate::decided_by::DecidedBy;
+
+/// The longest SPIFFE ID, in bytes (SPIFFE-ID, 2.3).
+pub(in super::super) const MAX_SPIFFE_ID: usize = 2048;
+
+/// The longest trust domain, in bytes (SPIFFE-ID, 2.1).
+const MAX_TRUST_DOMAIN: usize = 255;
+
+const SECTION: &str = "decided_by";
+
+pub(super) fn decided_by(raw: &RawDecidedBy, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
+    let peers = list(Some(&raw.peers), SECTION, "peers", report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
+    for (index, peer) in raw.peers.iter().enumerate().take(super::MAX_ITEMS) {
+        if raw.peers.iter().take(index).any(|other| other == peer) {
+            let path = [Step::Of(SECTION), Step::Of("peers"), Step::Item(index)];
+            report.problem(&path, || format!("{} is in the list already", quote(peer)));
+        }
+    }
+    let cell = raw.cell.as_deref().and_then(|name| cells.find(name, &[Step::Of(SECTION), Step::Of("cell")], report));
+    DecidedBy { peers: peers.unwrap_or_default(), cell }
+}
+
+/// Whether a text is the SPIFFE ID of a workload. One that no certificate can have would never match, and nobody would
+/// notice.
+fn spiffe_id(text: &str) -> Result<(), String> {
+    if text.len() > MAX_SPIFFE_ID {
+        return Err(format!("expected at most {MAX_SPIFFE_ID} bytes, found {}", text.len()));
+    }
+    if text.contains('*') {
+        return Err(format!("peers are compared exactly: write out each one instead of {}", quote(text)));
+    }
+    let parts = text.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/'));
+    let is_id = parts.is_some_and(|(domain, path)| is_trust_domain(domain) && path.split('/').all(is_segment));
+    if is_id {
+        Ok(())
+    } else {
+        Err(format!(
+            "expected a SPIFFE ID such as `spiffe://cluster.local/ns/NAMESPACE/sa/ACCOUNT`, found {}",
+            quote(text)
+        ))
+    }
+}
+
+/// SPIFFE-ID, 2.1.
+fn is_trust_domain(text: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-_".contains(&byte);
+    (1..=MAX_TRUST_DOMAIN).contains(&text.len()) && text.bytes().all(is_legal)
+}
+
+/// SPIFFE-ID, 2.2.
+fn is_segment(text: &str) -> bool {
+    let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    !matches!(text, "" | "." | "..") && text.bytes().all(is_legal)
+}
