@@ -32,6 +32,8 @@ pub(crate) struct World {
     pub(crate) shared: BTreeMap<String, Vec<u8>>,
     pub(crate) log: Vec<(Level, String)>,
     pub(crate) configuration: Option<Vec<u8>>,
+    /// The URI in the client's certificate.
+    pub(crate) peer_uri: Option<Vec<u8>>,
     /// Hostcalls made, all but `log`.
     pub(crate) calls: usize,
     /// Show a byte less of the body than asked for. Envoy does not; the filter must not decide by it.
@@ -95,6 +97,10 @@ impl Host for Fake {
         let world = self.call();
         assert_eq!(world.phase, Phase::Headers, "headers are fetched in their callback");
         (!world.blind).then(|| fields(&world.headers))
+    }
+
+    fn peer_uri(&self) -> Option<Vec<u8>> {
+        self.call().peer_uri.clone()
     }
 
     fn remove_request_header(&self, _: &Unreleased, name: &[u8]) {

@@ -44,6 +44,10 @@ pub trait Host {
     /// All request headers. Only in the headers callback. `None`: they cannot be seen, so nothing can be removed.
     fn request_headers(&self) -> Option<Fields>;
 
+    /// The URI that the client's certificate names: the first one, and a SPIFFE certificate has no other. `None`: there is
+    /// no TLS, no certificate or no URI in it.
+    fn peer_uri(&self) -> Option<Vec<u8>>;
+
     /// Removes every value of a request header.
     fn remove_request_header(&self, unreleased: &Unreleased, name: &[u8]);
 

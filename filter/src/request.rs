@@ -29,7 +29,7 @@ use cellgate_routing::{
 use crate::defer::Mode;
 use crate::host::{Host, Unreleased};
 use crate::plugin::Plugin;
-use crate::strip;
+use crate::strip::{self, Stripped};
 use watch::Watch;
 
 /// The filter state for access logs: `%FILTER_STATE(wasm.cellgate:PLAIN)%`.
@@ -93,13 +93,13 @@ impl<H: Host> Request<H> {
             later => return self.stay(later),
         };
         let Plugin { host, router, metrics } = &*self.plugin;
-        let Some((head, stripped)) = strip::headers(host, &unreleased, &router.config().routing_header) else {
+        let Some(Stripped { head, count, before }) = strip::headers(host, &unreleased, router) else {
             return self.unforeseen();
         };
-        metrics.stripped(host, stripped);
+        metrics.stripped(host, count);
         self.is_grpc = is_grpc_call(&head);
         let inspect_bytes = router.config().limits.inspect_bytes;
-        match router.open(&head, end_of_stream) {
+        match before.map_or_else(|| router.open(&head, end_of_stream), Opening::Decided) {
             Opening::Decided(decision) => {
                 let length = cellgate_routing::content_length(&head);
                 self.conclude(unreleased, decision, Mode::choose(end_of_stream, length, inspect_bytes))

@@ -1,23 +1,34 @@
 //! Removing what a client must not send: the routing header and Cellgate's own.
 
-use cellgate_routing::headers;
+use cellgate_routing::{Decision, Router, headers};
 
 use crate::host::{Fields, Host, Unreleased};
 
-/// Removes reserved headers from the request, every value and every spelling. What is left, and how many went; `None`:
-/// they cannot be seen, or would not go.
-pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, routing_header: &str) -> Option<(Fields, u64)> {
+/// A request's head without reserved headers.
+pub(crate) struct Stripped {
+    pub(crate) head: Fields,
+    /// How many headers went that nobody was to send.
+    pub(crate) count: u64,
+    /// What the routing header of a peer that may send it said. It went too: every decision sets its own.
+    pub(crate) before: Option<Decision>,
+}
+
+/// Removes reserved headers from the request, every value and every spelling. `None`: they cannot be seen, or would not
+/// go.
+pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, router: &Router) -> Option<Stripped> {
+    let routing_header = &router.config().routing_header;
     let fields = host.request_headers()?;
     let count = reserved(&fields, routing_header).count();
     if count == 0 {
-        return Some((fields, 0));
+        return Some(Stripped { head: fields, count: 0, before: None });
     }
+    let before = router.decided_before(fields.iter(), || host.peer_uri());
     for name in reserved(&fields, routing_header) {
         host.remove_request_header(unreleased, name);
     }
-    let left = host.request_headers()?;
-    let is_clean = reserved(&left, routing_header).next().is_none();
-    is_clean.then_some((left, count as u64))
+    let head = host.request_headers()?;
+    let is_clean = reserved(&head, routing_header).next().is_none();
+    is_clean.then_some(Stripped { head, count: count as u64 - u64::from(before.is_some()), before })
 }
 
 /// Removes reserved trailers: an upstream may merge trailers into the headers (RFC 9110, 6.5.1). How many went; `None`:

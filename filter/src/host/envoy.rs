@@ -17,6 +17,10 @@ impl Host for Envoy {
         raw::fields(Map::RequestHeaders).and_then(Fields::from_block)
     }
 
+    fn peer_uri(&self) -> Option<Vec<u8>> {
+        raw::property(b"connection\0uri_san_peer_certificate")
+    }
+
     fn remove_request_header(&self, _unreleased: &Unreleased, name: &[u8]) {
         raw::remove(Map::RequestHeaders, name);
     }

@@ -61,6 +61,7 @@ unsafe extern "C" {
         headers_size: usize,
         grpc_status: i32,
     ) -> u32;
+    fn proxy_get_property(path: *const u8, path_size: usize, data: *mut *mut u8, size: *mut usize) -> u32;
     fn proxy_set_property(path: *const u8, path_size: usize, value: *const u8, value_size: usize) -> u32;
     fn proxy_define_metric(kind: u32, name: *const u8, name_size: usize, id: *mut u32) -> u32;
     fn proxy_increment_metric(id: u32, by: i64) -> u32;
@@ -124,6 +125,12 @@ pub(super) fn respond(status: u32, headers: &[u8], body: &[u8]) -> bool {
     unsafe {
         proxy_send_local_response(status, null(), 0, body, body_size, headers, headers_size, NO_GRPC_STATUS) == OK
     }
+}
+
+/// A property. The parts of its path have a zero byte between them.
+pub(super) fn property(path: &[u8]) -> Option<Vec<u8>> {
+    // SAFETY: the host reads the slice during the call and writes both results before it returns.
+    owned(|data, size| unsafe { proxy_get_property(path.as_ptr(), path.len(), data, size) })
 }
 
 /// Sets a property whose path has one part.

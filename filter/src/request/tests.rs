@@ -1,6 +1,7 @@
 //! The state machine, driven by scripted callbacks against [`crate::fake`].
 
 mod any_order;
+mod decided_before;
 mod ends;
 mod guarding;
 mod head;
