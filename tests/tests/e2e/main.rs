@@ -4,6 +4,7 @@ mod ambiguous_lengths;
 mod bodies;
 mod client_aborts;
 mod corpus;
+mod decided_by;
 mod envoy_routes;
 mod examples;
 mod expect_continue;

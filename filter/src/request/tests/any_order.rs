@@ -8,6 +8,9 @@ use crate::fake::{CONFIG, Exchange, Fake, Phase};
 use crate::plugin::Plugin;
 use crate::request::Request;
 
+/// Whose decisions are taken over.
+const PEER: &str = "spiffe://a/gateway";
+
 #[derive(Clone, Debug)]
 enum Call {
     Headers(bool),
@@ -43,6 +46,7 @@ fn fields() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
         Just(b"application/json".to_vec()),
         Just(b"application/x-www-form-urlencoded".to_vec()),
         Just(b"/api/x".to_vec()),
+        Just(b"cell-a".to_vec()),
         (0..3000_usize).prop_map(|length| length.to_string().into_bytes()),
         proptest::collection::vec(any::<u8>(), 0..8),
     ];
@@ -65,9 +69,12 @@ proptest! {
         fields in fields(),
         mut body in body(),
         calls in proptest::collection::vec(call(), 0..12),
+        peer in any::<bool>(),
     ) {
         let host = Fake::default();
-        let mut request = Request::new(Rc::new(Plugin::new(host.clone(), CONFIG.as_bytes()).unwrap()));
+        host.world().peer_uri = peer.then(|| PEER.into());
+        let config = CONFIG.replace(r#""limits""#, &format!(r#""decided_by": {{ "peers": ["{PEER}"] }}, "limits""#));
+        let mut request = Request::new(Rc::new(Plugin::new(host.clone(), config.as_bytes()).unwrap()));
         body.resize(3000, b' ');
         {
             let mut world = host.world();

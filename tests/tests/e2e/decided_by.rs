@@ -1,0 +1,153 @@
+//! A request is decided once: a proxy takes the decision of a peer over that has proved to be a gateway, and of nobody else.
+
+mod mtls;
+
+use cellgate_tests::client::Request;
+use cellgate_tests::options::{Chain, Options, Underscores};
+use cellgate_tests::stack::Stack;
+use serde_json::json;
+
+use crate::support::{arrived, code};
+use mtls::{Authority, Peer};
+
+const GATEWAY: &str = "spiffe://mesh/ns/edge/sa/gateway";
+const CLIENT: &str = "spiffe://mesh/ns/apps/sa/client";
+
+/// Belongs to `cell-b`.
+const ACME: &str = r#"{"tenant":{"id":"acme"}}"#;
+
+/// A proxy that takes the gateway's decisions over, and belongs to this cell, if to one.
+fn inner(cell: Option<&str>) -> Options {
+    let mut decided_by = json!({"peers": [GATEWAY]});
+    if let Some(cell) = cell {
+        decided_by["cell"] = json!(cell);
+    }
+    Options::default()
+        .chain(Chain::Filter)
+        .underscores(Underscores::Allow)
+        .configure(|config| config["decided_by"] = decided_by)
+}
+
+async fn stripped(stack: &Stack) -> u64 {
+    stack.admin().stat("wasmcustom.cellgate.stripped_headers").await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateways_decision_is_taken_over_and_the_body_is_not_read() {
+    let authority = Authority::new();
+    let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
+    let gateway = Stack::start(authority.wire(inner.address(), Peer::Named(&[GATEWAY]))).await;
+    let malformed = "{]".repeat(100_000);
+    for request in [
+        Request::get("/get"),
+        Request::post("/held").json(ACME),
+        Request::post("/large").json(malformed.clone()),
+        Request::post("/chunked").header("content-type", "application/json").pieces([malformed, "}".to_owned()]),
+    ] {
+        let request = request.header("x-cell", "cell-c").header("x-cellgate-defer", "stream;x");
+        for answer in [gateway.send(&request).await, gateway.send_h2(&request).await] {
+            assert_eq!(answer.cell(), "cell-c", "{request:?}");
+            assert_eq!(answer.received("x-cell"), ["cell-c"]);
+            assert_eq!(answer.received("x-cellgate-defer"), [""; 0]);
+        }
+    }
+    assert_eq!(inner.envoy().access_line("/get").await.decision(), "cell=cell-c;reason=decided_before");
+    assert_eq!(inner.admin().stat("wasmcustom.cellgate.inspected_bytes").await.unwrap(), 0);
+    assert_eq!(stripped(&inner).await, 8, "the deferral headers alone");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gateway_must_say_one_thing() {
+    let authority = Authority::new();
+    let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
+    let gateway = Stack::start(authority.wire(inner.address(), Peer::Named(&[GATEWAY]))).await;
+    for headers in [
+        &[][..],
+        &[("x-cell", "cell-c"), ("x-cell", "cell-c")],
+        &[("x-cell", "cell-c"), ("X_Cell", "cell-c")],
+        &[("x_cell", "cell-c")],
+        &[("x-cell", "cell-c,cell-c")],
+        &[("x-cell", "cell-z")],
+        &[("x-cell", "")],
+    ] {
+        let request =
+            headers.iter().fold(Request::post("/").json(ACME), |request, (name, value)| request.header(name, value));
+        for answer in [gateway.send(&request).await, gateway.send_h2(&request).await] {
+            assert_eq!(answer.cell(), "cell-b", "{headers:?}");
+            assert_eq!(answer.received("x-cell"), ["cell-b"], "{headers:?}");
+            assert_eq!(answer.received("x_cell"), [""; 0], "{headers:?}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_decides() {
+    let authority = Authority::new();
+    let request = Request::post("/").json(ACME).header("x-cell", "cell-c");
+    let tls = Stack::start(inner(None).adjust(authority.at_listener())).await;
+    // Of several URIs the first counts. No certificate of a mesh has more than one.
+    let peers = [Peer::Named(&[CLIENT]), Peer::Named(&[CLIENT, GATEWAY]), Peer::Named(&[]), Peer::Anonymous];
+    for (before, peer) in (0..).zip(peers) {
+        let wire = Stack::start(authority.wire(tls.address(), peer)).await;
+        let answer = wire.send(&request).await;
+        assert_eq!(answer.cell(), "cell-b");
+        assert_eq!(answer.received("x-cell"), ["cell-b"]);
+        assert_eq!(stripped(&tls).await, before + 1);
+    }
+
+    let plain = Stack::start(inner(None)).await;
+    let wire = Stack::start(authority.wire(plain.address(), Peer::Plain)).await;
+    assert_eq!(wire.send(&request).await.cell(), "cell-b");
+    assert_eq!(stripped(&plain).await, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_another_authority_signed_gets_no_answer() {
+    let authority = Authority::new();
+    let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
+    let wire = Stack::start(authority.wire(inner.address(), Peer::Forged(&[GATEWAY]))).await;
+    let request = Request::post("/").json(ACME).header("x-cell", "cell-c");
+    assert!(wire.connect().await.send(&request).await.is_err());
+    let refused = inner.admin().stats("ssl.fail_verify_error").await.unwrap();
+    assert_eq!(refused.into_iter().map(|(_, count)| count).sum::<u64>(), 1);
+    assert_eq!(arrived(&inner), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_of_one_cell_refuses_what_belongs_to_another() {
+    let authority = Authority::new();
+    let inner = Stack::start(inner(Some("cell-a")).adjust(authority.at_listener())).await;
+    let gateway = Stack::start(authority.wire(inner.address(), Peer::Named(&[GATEWAY]))).await;
+    let client = Stack::start(authority.wire(inner.address(), Peer::Named(&[CLIENT]))).await;
+    let (acme, initech) = (Request::post("/").json(ACME), Request::post("/").json(r#"{"tenant":{"id":"initech"}}"#));
+    for (peer, request) in [
+        (&gateway, acme.clone().header("x-cell", "cell-b")),
+        (&gateway, initech.clone().header("x-cell", "cell-b")),
+        (&gateway, acme.clone()),
+        (&client, acme.clone()),
+        (&client, acme.clone().header("x-cell", "cell-a")),
+    ] {
+        let answer = peer.send(&request).await;
+        assert_eq!(answer.status, 421, "{request:?}");
+        assert_eq!(code(&answer), "cell_mismatch", "{request:?}");
+    }
+    assert_eq!(arrived(&inner), 0);
+    assert_eq!(gateway.send(&acme.header("x-cell", "cell-a")).await.cell(), "cell-a");
+    assert_eq!(client.send(&initech).await.cell(), "cell-a");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_cannot_choose_its_cell_through_the_gateway() {
+    let authority = Authority::new();
+    let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
+    let to_inner = authority.to(inner.address(), Peer::Named(&[GATEWAY]));
+    let gateway = Stack::start(Options::default().chain(Chain::Filter).adjust(to_inner)).await;
+    let request = Request::post("/spoofed").json(ACME).header("x-cell", "cell-c").header("x-cell", "cell-a");
+    for answer in [gateway.send(&request).await, gateway.send_h2(&request).await] {
+        assert_eq!(answer.cell(), "cell-b");
+        assert_eq!(answer.received("x-cell"), ["cell-b"]);
+    }
+    assert_eq!((stripped(&gateway).await, stripped(&inner).await), (4, 0));
+    assert_eq!(gateway.envoy().access_line("/spoofed").await.decision(), "cell=cell-b;reason=exact");
+    assert_eq!(inner.envoy().access_line("/spoofed").await.decision(), "cell=cell-b;reason=decided_before");
+}
