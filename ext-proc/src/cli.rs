@@ -124,6 +124,9 @@ pub struct DecideArgs {
     /// Do not announce the body's length
     #[arg(long)]
     pub chunked: bool,
+    /// The URI that the client's certificate names, for `decided_by`
+    #[arg(long, value_name = "URI")]
+    pub peer: Option<String>,
     /// How much of the body arrives at a time
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = units::bytes)]
     pub first_chunk: u64,

@@ -64,15 +64,19 @@ impl Verdict {
     }
 }
 
-/// Decides a request. `first_chunk` is how much of a body the filter sees first when it may not hold it.
+/// Decides a request. `peer` is the URI that the client's certificate names, and `first_chunk` is how much of a body the
+/// filter sees first when it may not hold it.
 #[must_use]
-pub fn run(config: &Config, request: &Request, first_chunk: usize) -> Report {
+pub fn run(config: &Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report {
     let router = Router::new(config.clone(), Tier::Filter);
+    let fields = request.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
+    let before = router.decided_before(fields, || peer);
     let mut head = request.fields.clone();
     let stripped = fields::strip(&mut head, &config.routing_header);
     let excluded = config.scope.check(head.as_slice()).err();
 
-    let mut reading = match router.open(head.as_slice(), request.end_of_stream) {
+    let open = || router.open(head.as_slice(), request.end_of_stream);
+    let mut reading = match before.map_or_else(open, Opening::Decided) {
         Opening::Read(reading) => Some(reading),
         Opening::Decided(_) => None,
     };
@@ -81,9 +85,9 @@ pub fn run(config: &Config, request: &Request, first_chunk: usize) -> Report {
     {
         reading.finish();
     }
-    let findings = match excluded {
-        Some(_) => Vec::new(),
-        None => router.explain(head.as_slice(), reading.as_ref()),
+    let findings = match (before, excluded) {
+        (Some(_), _) | (_, Some(_)) => Vec::new(),
+        (None, None) => router.explain(head.as_slice(), reading.as_ref()),
     };
     Report {
         line: request.line(),
@@ -92,7 +96,10 @@ pub fn run(config: &Config, request: &Request, first_chunk: usize) -> Report {
         excluded,
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
         broken: reading.and_then(|reading| reading.broken()),
-        filter: filter::run(&router, head.as_slice(), request, first_chunk),
+        filter: match before {
+            Some(decision) => Verdict { how: "takes the peer's decision over".to_owned(), decision, conflict: None },
+            None => filter::run(&router, head.as_slice(), request, first_chunk),
+        },
         service: service::run(config, request, first_chunk),
         cells: config.cells.clone(),
     }

@@ -73,7 +73,8 @@ pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
                 .map_err(|error| Failure::new(Exit::BadInput, error))?
         }
     };
-    let report = decide::run(&config, &request, usize::try_from(args.first_chunk).unwrap_or(usize::MAX));
+    let first_chunk = usize::try_from(args.first_chunk).unwrap_or(usize::MAX);
+    let report = decide::run(&config, &request, args.peer.as_deref(), first_chunk);
     match args.output {
         Output::Text => print(&decide::text(&report))?,
         Output::Json => print(&format!("{:#}\n", decide::json(&report)))?,

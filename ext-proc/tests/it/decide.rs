@@ -94,6 +94,22 @@ fn what_is_out_of_scope_may_pass() {
 }
 
 #[test]
+fn a_peers_decision_is_taken_over() {
+    let config = format!("{CONFIG}decided_by: {{ peers: [spiffe://a/gateway], cell: cell-a }}\n");
+    let message = |cell: &str| format!("GET / HTTP/1.1\r\nHost: h\r\nX-Cell: {cell}\r\n\r\n").into_bytes();
+    let peer = ["--peer", "spiffe://a/gateway"];
+    let (code, taken_over) = report(&config, &message("cell-a"), &peer);
+    assert_eq!(code, 0);
+    assert_eq!(taken_over["decision"]["reason"], "decided_before");
+    assert_eq!(taken_over["decision"]["cell"], "cell-a");
+    assert_eq!(taken_over["sources"].as_array().unwrap().len(), 0);
+    let (code, refused) = report(&config, &message("cell-b"), &peer);
+    assert_eq!((code, &refused["decision"]["reason"]), (1, &Value::from("cell_mismatch")));
+    let (code, undecided) = report(&config, &message("cell-a"), &["--peer", "spiffe://a/client"]);
+    assert_eq!((code, &undecided["decision"]["reason"]), (1, &Value::from("body_absent")));
+}
+
+#[test]
 fn unreadable_input_has_its_exit_codes() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
