@@ -53,6 +53,12 @@ pub enum LoadError {
         /// Where the first byte is that is wrong, from 0.
         offset: usize,
     },
+    /// It is one for filters only.
+    #[error("{path}: shadow: a filter that changes nothing defers nothing, so the service has nothing to do", path = .path.display())]
+    Shadow {
+        /// Its path.
+        path: PathBuf,
+    },
     /// It can, but not used: one line for each error.
     #[error(transparent)]
     Invalid(#[from] ConfigError),
@@ -73,7 +79,7 @@ impl Store {
     /// It cannot be read, or is not a valid configuration: there is no last good one yet.
     pub fn open(path: &Path, metrics: Metrics) -> Result<Self, LoadError> {
         let text = read(path)?;
-        let router = Router::new(parse(&text, path)?, Tier::Service);
+        let router = Router::new(for_service(&text, path)?, Tier::Service);
         metrics.config_in_force(&router.config().version);
         Ok(Self { path: path.to_owned(), router: ArcSwap::from_pointee(router), seen: Mutex::new(Ok(text)), metrics })
     }
@@ -100,7 +106,7 @@ impl Store {
             }
             *seen = outcome;
         }
-        match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| parse(&text, &self.path)) {
+        match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| for_service(&text, &self.path)) {
             Ok(config) => {
                 let version = config.version.clone();
                 self.router.store(Arc::new(Router::new(config, Tier::Service)));
@@ -151,6 +157,12 @@ fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
 
 fn unreadable(path: &Path, source: io::Error) -> LoadError {
     LoadError::Read { path: path.to_owned(), source }
+}
+
+/// A configuration that the service can carry out.
+fn for_service(text: &[u8], path: &Path) -> Result<Config, LoadError> {
+    let config = parse(text, path)?;
+    if config.shadow { Err(LoadError::Shadow { path: path.to_owned() }) } else { Ok(config) }
 }
 
 /// The text of a configuration, which errors name by its path.

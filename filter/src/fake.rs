@@ -41,6 +41,8 @@ pub(crate) struct World {
     /// Refuse to show headers and trailers, or to change headers. Envoy does neither; the filter must not rely on it.
     pub(crate) blind: bool,
     pub(crate) rigid: bool,
+    /// Passing on what was never released is what is wanted.
+    pub(crate) shadow: bool,
     /// Bytes copied into the VM.
     pub(crate) copied: usize,
     counters: Vec<(String, u64)>,

@@ -11,11 +11,13 @@
 //! - **Peeking**: nothing may be held, because Envoy answers 413 by itself when it holds one byte and more than its
 //!   buffer takes follows. So the first bytes are scanned, and the request goes on either way: decided or deferred.
 //!   (If they are all the bytes there are, they decide like a held body.)
+//! - **Shadowing**: from `New` on where the configuration says `shadow`: decided, and not acted upon.
 //! - **Guarding**: the request is on its way. Each later chunk is scanned before Envoy passes it on, and a conflict
 //!   ends the request before the upstream has a complete body.
 //!
 //! Each callback takes the state out and puts the next one in; what it leaves behind on an unforeseen path is
 //! `Refused`.
+mod shadow;
 mod watch;
 
 use std::ops::Range;
@@ -75,6 +77,7 @@ enum State {
         reading: Box<Reading>,
     },
     Guarding(Box<Watch>),
+    Shadowing(Box<Reading>),
     Released,
     Refused,
 }
@@ -92,6 +95,9 @@ impl<H: Host> Request<H> {
             State::New(unreleased) => unreleased,
             later => return self.stay(later),
         };
+        if self.plugin.router.config().shadow {
+            return self.shadow_headers(end_of_stream);
+        }
         let Plugin { host, router, metrics } = &*self.plugin;
         let Some(Stripped { head, count, before }) = strip::headers(host, &unreleased, router) else {
             return self.unforeseen();
@@ -118,6 +124,7 @@ impl<H: Host> Request<H> {
     /// Envoy holds `size` bytes: all so far while paused, the new ones only after a release.
     pub fn on_body(&mut self, size: usize, end_of_stream: bool) -> Action {
         match self.take() {
+            State::New(_) if self.plugin.router.config().shadow => self.stay(State::Released),
             State::New(_) => self.unforeseen(),
             State::Holding { unreleased, reading, seen } => self.hold(unreleased, reading, seen..size, end_of_stream),
             State::Peeking { unreleased, reading } => self.peek(unreleased, reading, size, end_of_stream),
@@ -131,12 +138,16 @@ impl<H: Host> Request<H> {
                     }
                 }
             }
+            State::Shadowing(reading) => self.shadow_body(reading, size, end_of_stream),
             last @ (State::Released | State::Refused) => self.stay(last),
         }
     }
 
     /// The trailers are complete, and with them the request. The body callback has not said `end_of_stream` then.
     pub fn on_trailers(&mut self) -> Action {
+        if self.plugin.router.config().shadow {
+            return self.shadow_trailers();
+        }
         let Plugin { host, router, metrics } = &*self.plugin;
         let stripped = strip::trailers(host, &router.config().routing_header);
         metrics.stripped(host, stripped.unwrap_or_default());
@@ -155,7 +166,8 @@ impl<H: Host> Request<H> {
                     Action::Continue
                 }
             },
-            State::Released => self.stay(State::Released),
+            // `Shadowing` belongs to `shadow_trailers`.
+            State::Shadowing(_) | State::Released => self.stay(State::Released),
         }
     }
 
@@ -163,7 +175,7 @@ impl<H: Host> Request<H> {
     pub fn on_end(&mut self) {
         let Plugin { host, metrics, .. } = &*self.plugin;
         metrics.inspected(host, std::mem::take(&mut self.inspected));
-        if matches!(self.state, State::Holding { .. } | State::Peeking { .. }) {
+        if matches!(self.state, State::Holding { .. } | State::Peeking { .. } | State::Shadowing(_)) {
             metrics.abandoned(host);
             self.state = State::Refused;
         }
@@ -324,7 +336,7 @@ impl<H: Host> Request<H> {
 
     fn stay(&mut self, state: State) -> Action {
         let action = match &state {
-            State::Guarding(_) | State::Released => Action::Continue,
+            State::Guarding(_) | State::Shadowing(_) | State::Released => Action::Continue,
             State::New(_) | State::Holding { .. } | State::Peeking { .. } | State::Refused => Action::Pause,
         };
         self.state = state;

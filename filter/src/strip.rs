@@ -47,6 +47,6 @@ pub(crate) fn trailers<H: Host>(host: &H, routing_header: &str) -> Option<u64> {
 }
 
 /// The names of the reserved fields. One that is there twice is named twice; removing it again changes nothing.
-fn reserved<'a>(fields: &'a Fields, routing_header: &str) -> impl Iterator<Item = &'a [u8]> {
+pub(crate) fn reserved<'a>(fields: &'a Fields, routing_header: &str) -> impl Iterator<Item = &'a [u8]> {
     fields.iter().map(|(name, _)| name).filter(move |name| headers::is_reserved(name, routing_header))
 }

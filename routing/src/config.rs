@@ -54,6 +54,8 @@ pub struct Config {
     pub policy: Policy,
     /// Whose decisions are taken over, if anyone's.
     pub decided_by: Option<DecidedBy>,
+    /// Decisions are counted and logged, and not carried out.
+    pub shadow: bool,
     /// Bounds.
     pub limits: Limits,
 }

@@ -29,6 +29,7 @@ policy:
   body_too_large: defer
   key_null: next
   key_unplaced: hash
+shadow: true
 decided_by: { peers: ["spiffe://cluster.local/ns/edge/sa/gateway", "spiffe://d-1.example_x/..a/b.c"], cell: cell-b }
 limits: { inspect_bytes: 32KiB, stream_bytes: 8MiB, key_bytes: 128, depth: 32 }
 "#;
@@ -57,6 +58,7 @@ fn every_field_arrives() {
         ]
     );
     assert_eq!(config.duplicates, Duplicates::Last);
+    assert!(config.shadow);
     let decided_by = config.decided_by.as_ref().unwrap();
     assert_eq!(decided_by.peers.len(), 2);
     assert!(decided_by.lists(b"spiffe://cluster.local/ns/edge/sa/gateway"));
@@ -105,6 +107,7 @@ fn defaults() {
         (32 << 10, 16 << 20, 256, 64)
     );
     assert_eq!(config.duplicates, Duplicates::Reject);
+    assert!(!config.shadow);
     assert_eq!(config.decided_by, None);
     assert!(config.scope.methods.is_empty() && config.scope.paths.is_empty());
     assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (2, 1));

@@ -149,7 +149,7 @@ const YAML_CASES: &[(&str, &str)] = &[
     ("cels: []", r#"bad.yaml:5:1: cels: unknown field "cels"; did you mean `cells`?"#),
     (
         "colour: red",
-        r#"bad.yaml:5:1: colour: unknown field "colour", expected one of `version`, `routing_header`, `cells`, `applies_to`, `content_types`, `key`, `duplicates`, `placement`, `policy`, `decided_by`, `limits`"#,
+        r#"bad.yaml:5:1: colour: unknown field "colour", expected one of `version`, `routing_header`, `cells`, `applies_to`, `content_types`, `key`, `duplicates`, `placement`, `policy`, `decided_by`, `shadow`, `limits`"#,
     ),
     ("version: 1.10", "bad.yaml:5:10: version: expected a string, found 1.1 (write it in quotes)"),
     (
@@ -412,6 +412,7 @@ const YAML_CASES: &[(&str, &str)] = &[
         "bad.yaml:5:24: policy.key_missing: expected an answer such as `defer`, `reject: 400` or `use: default`, found 400",
     ),
     // Decided by.
+    ("shadow: 1", "bad.yaml:5:9: shadow: expected a boolean, found 1"),
     ("decided_by: {}", "bad.yaml:5:13: decided_by.peers: this field is missing and has no default"),
     (
         "decided_by: { peers: [] }",

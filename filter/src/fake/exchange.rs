@@ -148,7 +148,7 @@ impl Exchange {
         match action {
             Action::Continue => {
                 assert!(world.answer.is_none(), "answered and passed on");
-                assert!(world.released, "passed on undecided");
+                assert!(world.released != world.shadow, "passed on undecided, or changed in the shadow");
                 self.upstream.append(&mut self.held);
                 self.complete |= end_of_stream || self.length == Some(self.upstream.len());
             }

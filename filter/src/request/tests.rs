@@ -7,6 +7,7 @@ mod guarding;
 mod head;
 mod holding;
 mod peeking;
+mod shadowing;
 mod telemetry;
 
 use crate::fake::Exchange;

@@ -57,6 +57,7 @@ pub(super) fn check(raw: &RawConfig, report: &mut Report<'_>) -> Config {
         duplicates: raw.duplicates,
         placement,
         policy,
+        shadow: raw.shadow,
         decided_by: raw.decided_by.as_ref().map(|raw| decided_by::decided_by(raw, &cells, report)),
         limits,
     }

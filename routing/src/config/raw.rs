@@ -63,6 +63,9 @@ pub(super) struct RawConfig {
     pub(super) policy: RawPolicy,
     /// Peers whose decision is taken over, and the cell that this proxy belongs to. The default is none.
     pub(super) decided_by: Option<RawDecidedBy>,
+    /// Decide, count and log, and change nothing.
+    #[serde(default)]
+    pub(super) shadow: bool,
     /// Bounds on what is read and held.
     #[serde(default)]
     pub(super) limits: RawLimits,

@@ -20,6 +20,7 @@ mod observability;
 mod paused_at_once;
 mod retries;
 mod service_failures;
+mod shadow;
 mod spoofing;
 mod standalone;
 mod support;

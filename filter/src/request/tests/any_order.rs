@@ -70,10 +70,12 @@ proptest! {
         mut body in body(),
         calls in proptest::collection::vec(call(), 0..12),
         peer in any::<bool>(),
+        shadow in any::<bool>(),
     ) {
         let host = Fake::default();
         host.world().peer_uri = peer.then(|| PEER.into());
-        let config = CONFIG.replace(r#""limits""#, &format!(r#""decided_by": {{ "peers": ["{PEER}"] }}, "limits""#));
+        let more = format!(r#""decided_by": {{ "peers": ["{PEER}"] }}, "shadow": {shadow}, "limits""#);
+        let config = CONFIG.replace(r#""limits""#, &more);
         let mut request = Request::new(Rc::new(Plugin::new(host.clone(), config.as_bytes()).unwrap()));
         body.resize(3000, b' ');
         {

@@ -1,0 +1,75 @@
+//! A filter in the shadow says what it would do, and does nothing.
+
+use cellgate_tests::client::Request;
+use cellgate_tests::options::{Chain, Options, Underscores};
+use cellgate_tests::sha256;
+use cellgate_tests::stack::Stack;
+use serde_json::json;
+
+use crate::support::{arrived, key_last, undecided_to};
+
+/// Every request goes to `cell-c`, unless its own header says otherwise: routes that knew nothing of Cellgate.
+async fn shadow() -> Stack {
+    let options = Options::default().chain(Chain::Filter).underscores(Underscores::Allow);
+    let options = options.configure(|config| config["shadow"] = json!(true));
+    Stack::start(options.adjust(undecided_to("cell-c"))).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_request_passes_as_it_came_and_its_decision_is_told() {
+    let stack = shadow().await;
+    let large = key_last("acme", 5_000_000);
+    for (path, body, decision) in [
+        ("/good", r#"{"tenant":{"id":"acme"}}"#, "shadow;cell=cell-b;reason=exact"),
+        ("/malformed", r#"{"tenant":]"#, "shadow;reject=400;reason=body_malformed"),
+        ("/cut", r#"{"tenant":{"id":"acme"}"#, "shadow;reject=400;reason=body_truncated"),
+        ("/nobody", "{}", "shadow;reject=421;reason=key_missing"),
+        ("/large", large.as_str(), "shadow;cell=cell-b;reason=exact"),
+    ] {
+        let request =
+            Request::post(path).json(body.to_owned()).header("x_cell", "spoof").header("x-cellgate-defer", "a");
+        for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
+            assert_eq!(answer.cell(), "cell-c", "{path}");
+            assert_eq!(answer.sha256(), sha256(body.as_bytes()), "{path}");
+            assert_eq!(answer.received("x-cell"), [""; 0], "{path}");
+            assert_eq!(answer.received("x_cell"), ["spoof"], "{path}");
+        }
+        assert_eq!(stack.envoy().access_line(path).await.decision(), decision);
+    }
+    let counter = |name: &str| format!("wasmcustom.cellgate.{name}");
+    assert_eq!(stack.admin().stat(&counter("decisions.cell.exact")).await.unwrap(), 4);
+    assert_eq!(stack.admin().stat(&counter("decisions.reject.body_malformed")).await.unwrap(), 2);
+    assert_eq!(stack.admin().stat(&counter("stripped_headers")).await.unwrap(), 20);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_own_header_still_routes() {
+    let stack = shadow().await;
+    let request = Request::post("/own").json(r#"{"tenant":{"id":"acme"}}"#).header("x-cell", "cell-a");
+    let answer = stack.send(&request).await;
+    assert_eq!(answer.cell(), "cell-a");
+    assert_eq!(answer.received("x-cell"), ["cell-a"]);
+    assert_eq!(stack.envoy().access_line("/own").await.decision(), "shadow;cell=cell-b;reason=exact");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_goes_on_before_its_body_has_come() {
+    let stack = shadow().await;
+    let body = r#"{"tenant":{"id":"acme"}}"#;
+    let request = Request::post("/slow").header("content-type", "application/json").header("content-length", "24");
+    let mut client = stack.connect().await;
+    client.write(request.http1_head()).await.unwrap();
+    // Held, it would be in no cell yet.
+    stack.cell("cell-c").wait_for_arrivals(1).await;
+    client.write(body).await.unwrap();
+    assert_eq!(stack.envoy().access_line("/slow").await.decision(), "shadow;cell=cell-b;reason=exact");
+    assert_eq!(arrived(&stack), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_service_does_not_start_in_the_shadow() {
+    let options = Options::default().chain(Chain::TwoTier).configure(|config| config["shadow"] = json!(true));
+    let refused = Stack::try_start(options).await.unwrap_err().to_string();
+    assert!(refused.contains("exit status: 78"), "{refused}");
+    assert!(refused.contains("shadow: a filter that changes nothing defers nothing"), "{refused}");
+}
