@@ -11,9 +11,10 @@ image=${IMAGE:-cellgate}
 version=$(scripts/version.sh)
 revision=$(scripts/stamp.sh)
 case $(uname -m) in
-aarch64 | arm64) platform=${PLATFORM:-linux/arm64} ;;
-*) platform=${PLATFORM:-linux/amd64} ;;
+aarch64 | arm64) here=linux/arm64 ;;
+*) here=linux/amd64 ;;
 esac
+platform=${PLATFORM:-$here}
 # The time of the commit: the same sources make the same image, whenever they do.
 epoch=$(git log -1 --format=%ct 2>/dev/null || echo 0)
 
@@ -30,11 +31,18 @@ if [ -z "$builder" ]; then
 fi
 case $builder in
 docker) set -- docker build ;;
-podman | buildah) set -- "$builder" build --timestamp "$epoch" ;;
-*)
-    echo "no image builder is here: docker, podman or buildah (Debian, Ubuntu: apt-get install buildah)" >&2
-    echo "Where docker is installed, its service does not answer: see what \`docker version\` says." >&2
+# Older ones do not know the Dockerfile's BUILDPLATFORM by themselves, and would take a compiler for $platform.
+podman | buildah) set -- "$builder" build --timestamp "$epoch" --build-arg "BUILDPLATFORM=$here" ;;
+none)
+    echo "no image builder works here: install docker, podman or buildah (Debian, Ubuntu: apt-get install buildah)" >&2
+    if command -v docker >/dev/null 2>&1; then
+        echo "docker is here, but its service does not answer: start it, or see what \`docker version\` says" >&2
+    fi
     exit 1
+    ;;
+*)
+    echo "BUILDER is $builder: it can be docker, podman or buildah" >&2
+    exit 64
     ;;
 esac
 
