@@ -41,7 +41,8 @@ own default says the same. */}}
 {{/* The configuration of one attached filter. Takes a dict of `root` and `attach`.
 
 Behind a gateway the request has been decided already. A sidecar takes the decision over from the identities that make one,
-instead of reading the body once more, and checks that it is the cell that was meant. Without mTLS nobody has an identity. */}}
+instead of reading the body once more, and checks that it is the cell that was meant. Without mTLS nobody has an identity.
+A waypoint does not see one where the filter is, because the tunnel ends before it: it decides once more, and equally. */}}
 {{- define "cellgate.filterConfig" -}}
 {{- $config := include "cellgate.config" .root | fromJson -}}
 {{- if and .root.Values.mtls.enabled (eq .attach.type "sidecar-inbound") -}}

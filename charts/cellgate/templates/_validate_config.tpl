@@ -33,8 +33,13 @@
 {{- end -}}
 {{- with get (default dict (get $placement "slots")) "weights" -}}
 {{- $weights := . -}}
+{{- $sum := 0 -}}
 {{- range $cell, $weight := $weights -}}
+{{- $sum = add $sum (int64 $weight) -}}
 {{- include "cellgate.checkCell" (dict "root" $ "path" "config.placement.slots.weights" "cell" $cell) -}}
+{{- end -}}
+{{- if not $sum -}}
+{{- println "config.placement.slots.weights: give at least one cell a weight above 0, or the slots have nowhere to go" -}}
 {{- end -}}
 {{- range $cell := keys $.Values.cells | sortAlpha -}}
 {{- if not (hasKey $weights $cell) -}}
@@ -67,6 +72,10 @@
 {{- printf "config.limits.inspect_bytes: %v is no size; write 65536, 64KiB or 1MiB" .Values.config.limits.inspect_bytes | println -}}
 {{- else if or (lt (int64 $inspect) 1024) (gt (int64 $inspect) 16777216) -}}
 {{- printf "config.limits.inspect_bytes: choose from 1KiB to 16MiB, not %v" .Values.config.limits.inspect_bytes | println -}}
+{{- end -}}
+{{- $stream := include "cellgate.bytes" (default "16MiB" (default dict .Values.config.limits).stream_bytes) -}}
+{{- if and $inspect $stream (lt (int64 $stream) (int64 $inspect)) -}}
+{{- printf "config.limits.stream_bytes: raise %s to at least inspect_bytes (%s)" $stream $inspect | println -}}
 {{- end -}}
 {{- if not $buffer -}}
 {{- printf "filter.bufferBytes: %v is no size; write 65536, 64KiB or 1MiB" .Values.filter.bufferBytes | println -}}
