@@ -127,6 +127,11 @@ impl Cell {
         self.shared.switches.delay(delay);
     }
 
+    /// Ends it as a crash does: its port is closed, and so are its connections.
+    pub fn kill(&self) {
+        self.accepting.abort();
+    }
+
     /// Chooses how bodies are read from now on.
     pub fn reading(&self, reading: Reading) {
         self.shared.switches.reading(reading);

@@ -35,6 +35,7 @@ pub mod helm;
 pub mod identity;
 pub mod istiod;
 pub mod kube;
+pub mod load;
 pub mod node;
 pub mod proxy;
 pub mod release;

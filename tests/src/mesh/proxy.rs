@@ -61,7 +61,7 @@ impl Proxy {
         command.arg("--config-path").arg(file("json"));
         command.arg("--admin-address-path").arg(file("admin"));
         command.args(["--concurrency", "1", "--disable-hot-restart", "--file-flush-interval-msec", "50"]);
-        command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]);
+        command.args(["--log-level", "warning", "--component-log-level", "wasm:info,misc:error"]);
         let process = Process::spawn(role.kind.name(), &mut command, &file("log"))?;
         let admin = Admin::new(read_admin_address(&process, &file("admin")).await?);
         let proxy = Self { process, admin, role, may_refuse: false, _sds: sds };

@@ -3,6 +3,7 @@
 mod cells;
 mod values;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use super::helm::Helm;
 use super::node::Node;
 use crate::cell::Cell;
 use crate::client::{Request, Response};
-use cells::MeshCell;
+pub use cells::{Endpoint, MeshCell};
 pub use values::merge;
 
 /// The gateway's name, and its service account's.
@@ -28,6 +29,7 @@ pub struct Setup {
     name: String,
     directory: PathBuf,
     cells: Vec<String>,
+    endpoints: BTreeMap<String, Vec<Endpoint>>,
     values: Value,
     options: Vec<String>,
 }
@@ -42,7 +44,7 @@ impl Setup {
         let (name, directory) = mesh.place().unwrap_or_else(|error| panic!("{error:#}"));
         let cells: Vec<String> = ["cell-a", "cell-b", "cell-c"].map(str::to_owned).into();
         let mut setup =
-            Self { mesh: Arc::clone(mesh), name, directory, cells, values: Value::Null, options: Vec::new() };
+            Self { mesh: Arc::clone(mesh), name, directory, cells, endpoints: BTreeMap::new(), values: Value::Null, options: Vec::new() };
         setup.values = values::sample(&setup);
         setup
     }
@@ -51,6 +53,13 @@ impl Setup {
     #[must_use]
     pub fn with(mut self, values: Value) -> Self {
         merge(&mut self.values, values);
+        self
+    }
+
+    /// The endpoints of a cell, instead of one that has the cell's name.
+    #[must_use]
+    pub fn endpoints(mut self, cell: &str, endpoints: impl Into<Vec<Endpoint>>) -> Self {
+        self.endpoints.insert(cell.to_owned(), endpoints.into());
         self
     }
 
@@ -108,7 +117,11 @@ impl Setup {
         let mut cells = Vec::new();
         for name in &self.cells {
             let namespace = self.cell_namespace(name);
-            cells.push(MeshCell::start(mesh, name, &namespace, encrypted, &self.directory).await?);
+            cells::create_service(mesh, &namespace).await?;
+            let alone = [Endpoint::new(name, json!({}))];
+            for endpoint in self.endpoints.get(name).map_or(&alone[..], Vec::as_slice) {
+                cells.push(MeshCell::start(mesh, endpoint, &namespace, encrypted, &self.directory).await?);
+            }
         }
         let node = Node::start(mesh, &self.name, encrypted, self.directory.join("node"));
         let gateway = Gateway::start(mesh, &gateway_namespace, GATEWAY, &self.directory).await?;
@@ -229,7 +242,7 @@ impl Release {
         self.send(&Request::post(path).json(body)).await
     }
 
-    /// A cell by its name.
+    /// A cell by its name, or one of its endpoints by the endpoint's.
     ///
     /// # Panics
     /// When the release has no such cell.
@@ -248,6 +261,18 @@ impl Release {
     pub fn mesh_cell(&self, name: &str) -> &MeshCell {
         let found = self.cells.iter().find(|cell| cell.cell().name() == name);
         found.unwrap_or_else(|| panic!("there is no cell {name:?}"))
+    }
+
+    /// The gateway's name of a cell's cluster, which its statistics begin with.
+    #[must_use]
+    pub fn cluster(&self, cell: &str) -> String {
+        format!("outbound|{}||{}", cells::PORT, self.cell_host(cell))
+    }
+
+    /// The host of a cell's service.
+    #[must_use]
+    pub fn cell_host(&self, cell: &str) -> String {
+        format!("{}.{}-{cell}.svc.cluster.local", cells::SERVICE, self.name)
     }
 
     /// How many ext-proc streams the gateway has opened, by its own count: 0 while the filter decides everything.

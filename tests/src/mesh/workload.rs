@@ -59,13 +59,9 @@ impl Workload {
     pub async fn join(mesh: &Mesh, plan: Plan, with_sidecar: bool, directory: &Path) -> Result<Self> {
         let mut plan = plan;
         plan.labels[OWN_LABEL] = json!(plan.name);
-        let sidecar = if with_sidecar {
-            // Tells callers to encrypt, as the injector does.
-            plan.labels["security.istio.io/tlsMode"] = json!("istio");
-            Some(start_sidecar(mesh, &plan, directory).await?)
-        } else {
-            None
-        };
+        // Callers encrypt where this says so, as the injector does; left out, they would for every service account.
+        plan.labels["security.istio.io/tlsMode"] = json!(if with_sidecar { "istio" } else { "disabled" });
+        let sidecar = if with_sidecar { Some(start_sidecar(mesh, &plan, directory).await?) } else { None };
         let Plan { name, namespace, service_account, labels, address, ports } = plan;
         let mut entry = object("networking.istio.io/v1", "WorkloadEntry", &namespace, &name);
         let ports: Value = ports.iter().map(|port| (port.name.clone(), json!(port.number))).collect();

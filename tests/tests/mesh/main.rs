@@ -1,5 +1,7 @@
 //! The suite in the mesh: `make test-mesh`. One control plane for all tests, and a release of the chart for each.
 
+mod lifecycle;
+mod mtls;
 mod routing;
 mod support;
 
@@ -36,6 +38,13 @@ fn main() -> ExitCode {
         }
     };
     let tests = tests![suite;
+        lifecycle::an_upgrade_and_a_rollback_lose_no_request,
+        lifecycle::an_uninstalled_release_leaves_nothing,
+        lifecycle::a_refused_configuration_stops_at_the_first_pod,
+        lifecycle::helm_test_finds_a_gateway_without_the_filter,
+        mtls::both_tiers_and_the_cells_are_reached_with_identities,
+        mtls::plain_text_is_refused,
+        mtls::another_identity_sets_no_routing_header,
         routing::a_body_chooses_its_cell,
         routing::a_client_does_not_choose_its_cell,
         routing::the_service_decides_what_the_filter_defers,

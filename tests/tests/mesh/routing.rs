@@ -8,7 +8,7 @@ use cellgate_tests::sha256;
 use serde_json::json;
 
 use crate::Shared;
-use crate::support::{key_first, key_last, pieces};
+use crate::support::{key_last, pieces};
 
 pub(crate) async fn a_body_chooses_its_cell(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
@@ -49,7 +49,7 @@ pub(crate) async fn a_client_does_not_choose_its_cell(mesh: Shared) -> Result<()
 
 pub(crate) async fn the_service_decides_what_the_filter_defers(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
-    let large = key_first("acme", 1024 * 1024);
+    let large = key_last("acme", 1024 * 1024);
     let unknown = Request::post("/chunked").header("content-type", "application/json").pieces(pieces(&large));
     let known = Request::post("/sized").json(key_last("globex", 300 * 1024));
     for (request, cell, streams) in [(&unknown, "cell-b", 1), (&known, "cell-c", 2)] {

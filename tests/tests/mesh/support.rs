@@ -2,20 +2,12 @@
 
 /// `{"x":"ppp…","tenant":{"id":TENANT}}` of exactly `size` bytes: the key is the last thing in it.
 pub(crate) fn key_last(tenant: &str, size: usize) -> String {
-    padded(r#"{"x":""#, &format!(r#"","tenant":{{"id":"{tenant}"}}}}"#), size)
-}
-
-/// `{"tenant":{"id":TENANT},"x":"ppp…"}` of exactly `size` bytes.
-pub(crate) fn key_first(tenant: &str, size: usize) -> String {
-    padded(&format!(r#"{{"tenant":{{"id":"{tenant}"}},"x":""#), r#""}"#, size)
+    let (start, end) = (r#"{"x":""#, format!(r#"","tenant":{{"id":"{tenant}"}}}}"#));
+    let padding = size.checked_sub(start.len() + end.len()).expect("the size has room for the key");
+    format!("{start}{}{end}", "p".repeat(padding))
 }
 
 /// A body in pieces of 16 KiB, for requests of unknown length.
 pub(crate) fn pieces(body: &str) -> Vec<Vec<u8>> {
     body.as_bytes().chunks(16 * 1024).map(<[u8]>::to_vec).collect()
-}
-
-fn padded(start: &str, end: &str, size: usize) -> String {
-    let padding = size.checked_sub(start.len() + end.len()).expect("the size has room for the key");
-    format!("{start}{}{end}", "p".repeat(padding))
 }

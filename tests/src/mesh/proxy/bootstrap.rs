@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use super::Role;
 use crate::mesh::identity::TRUST_DOMAIN;
 
+/// Where all proxies are.
+const REGION: &str = "region-1";
+
 /// What a proxy is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -41,6 +44,7 @@ pub(super) fn build(role: &Role, discovery: SocketAddr, secrets: SocketAddr) -> 
         "node": {
             "id": format!("{}~{address}~{name}.{namespace}~{namespace}.svc.{TRUST_DOMAIN}", kind.node_type()),
             "cluster": format!("{name}.{namespace}"),
+            "locality": {"region": REGION},
             "metadata": {
                 "NAME": name,
                 "NAMESPACE": namespace,

@@ -1,11 +1,12 @@
-//! A cell of the mesh: a namespace with one service and one workload.
+//! A cell of the mesh: a namespace with one service, and the workloads that are its endpoints.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Result;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::values::merge;
 use crate::cell::Cell;
 use crate::mesh::Mesh;
 use crate::mesh::kube::object;
@@ -18,7 +19,35 @@ pub(super) const SERVICE: &str = "api";
 /// The service's port.
 pub(super) const PORT: u16 = 8080;
 
-/// A cell with its place in the mesh.
+/// One of a cell's endpoints.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// The name by which it answers, and by which [`super::Release::cell`] finds it.
+    pub name: String,
+    /// Labels besides those that the service selects by. Istio reads `istio-locality` as where it is.
+    pub labels: Value,
+}
+
+impl Endpoint {
+    /// An endpoint with these labels.
+    #[must_use]
+    pub fn new(name: &str, labels: Value) -> Self {
+        Self { name: name.to_owned(), labels }
+    }
+}
+
+/// Makes a cell's namespace and its service.
+pub(super) async fn create_service(mesh: &Mesh, namespace: &str) -> Result<()> {
+    mesh.create_namespace(namespace).await?;
+    let mut service = object("v1", "Service", namespace, SERVICE);
+    service["spec"] = json!({
+        "selector": {"app": SERVICE},
+        "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
+    });
+    mesh.kube().apply_all(&[object("v1", "ServiceAccount", namespace, SERVICE), service]).await
+}
+
+/// An endpoint of a cell with its place in the mesh.
 #[derive(Debug)]
 pub struct MeshCell {
     workload: Workload,
@@ -26,33 +55,28 @@ pub struct MeshCell {
 }
 
 impl MeshCell {
-    /// Starts a cell and makes it the endpoint of a service of its namespace, which is made for it.
+    /// Starts a cell and makes it an endpoint of the service of its namespace.
     pub(super) async fn start(
         mesh: &Arc<Mesh>,
-        name: &str,
+        endpoint: &Endpoint,
         namespace: &str,
         with_sidecar: bool,
         directory: &Path,
     ) -> Result<Self> {
-        mesh.create_namespace(namespace).await?;
-        let mut service = object("v1", "Service", namespace, SERVICE);
-        service["spec"] = json!({
-            "selector": {"app": SERVICE},
-            "ports": [{"name": "http", "port": PORT, "targetPort": "http"}],
-        });
-        mesh.kube().apply_all(&[object("v1", "ServiceAccount", namespace, SERVICE), service]).await?;
-        let cell = Cell::start(name).await?;
+        let cell = Cell::start(&endpoint.name).await?;
         let (address, number) = if with_sidecar {
             (mesh.addresses().next(), PORT)
         } else {
             (std::net::Ipv4Addr::LOCALHOST, cell.address().port())
         };
         let program = with_sidecar.then(|| cell.address());
+        let mut labels = json!({"app": SERVICE});
+        merge(&mut labels, endpoint.labels.clone());
         let plan = Plan {
-            name: name.to_owned(),
+            name: endpoint.name.clone(),
             namespace: namespace.to_owned(),
             service_account: SERVICE.to_owned(),
-            labels: json!({"app": SERVICE}),
+            labels,
             address,
             ports: vec![Port { name: "http".to_owned(), number, protocol: "HTTP", program }],
         };

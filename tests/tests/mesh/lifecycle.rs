@@ -1,0 +1,121 @@
+//! A release's life: installed, upgraded, rolled back, tested and uninstalled, with requests going on.
+
+use anyhow::{Context, Result};
+use cellgate_tests::client::Request;
+use cellgate_tests::mesh::load::{Expected, Load};
+use cellgate_tests::mesh::release::{Release, Setup};
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::support::{key_last, pieces};
+
+/// Answers to see of a state before the next change.
+const ENOUGH: u64 = 100;
+
+/// What the filter decides, and what the service does.
+fn kinds() -> [Expected; 2] {
+    let large = key_last("globex", 128 * 1024);
+    let deferred = Request::post("/deferred").header("content-type", "application/json").pieces(pieces(&large));
+    [
+        Expected { request: Request::post("/").json(r#"{"tenant":{"id":"acme"}}"#), cell: "cell-b" },
+        Expected { request: deferred, cell: "cell-c" },
+    ]
+}
+
+/// A tenant that an upgrade moves, to see that it is in force in both tiers.
+async fn cell_of_umbrella(release: &Release) -> [String; 2] {
+    let small = release.post_json("/umbrella", r#"{"tenant":{"id":"umbrella"}}"#).await;
+    let large = release.post_json("/umbrella", key_last("umbrella", 128 * 1024)).await;
+    [small.cell().to_owned(), large.cell().to_owned()]
+}
+
+pub(crate) async fn an_upgrade_and_a_rollback_lose_no_request(mesh: Shared) -> Result<()> {
+    let mut release = Setup::new(&mesh).options(&["--wait", "--timeout=60s"]).install().await?;
+    assert_eq!(cell_of_umbrella(&release).await, ["cell-a"; 2]);
+    let load = Load::start(release.gateway(), &kinds());
+    load.more(ENOUGH).await?;
+
+    // Another configuration: the filters are updated, and the service's pods are replaced one by one.
+    let before: Vec<String> = release.node().pods().iter().map(|pod| pod.name().to_owned()).collect();
+    release.upgrade(json!({"config": {"placement": {"exact": {"umbrella": "cell-c"}}}})).await?;
+    assert_eq!(cell_of_umbrella(&release).await, ["cell-c"; 2]);
+    assert!(release.node().pods().iter().all(|pod| !before.contains(&pod.name().to_owned())));
+    load.more(ENOUGH).await?;
+
+    release.helm().rollback(1, &["--wait", "--timeout=60s"]).await?;
+    release.settled().await?;
+    assert_eq!(cell_of_umbrella(&release).await, ["cell-a"; 2]);
+    load.more(ENOUGH).await?;
+
+    load.finish().await.must_be_right()?;
+    assert_eq!(release.node().exit_codes(), [Some(0); 4], "each replaced pod has drained and ended by itself");
+    release.gateway().proxy().must_accept().await
+}
+
+pub(crate) async fn an_uninstalled_release_leaves_nothing(mesh: Shared) -> Result<()> {
+    let everything = json!({
+        "monitoring": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}},
+        "extProc": {"autoscaling": {"type": "hpa"}},
+    });
+    let release = Setup::new(&mesh).with(everything).install().await?;
+    let installed = objects_of(&release).await?;
+    for kind in ["Deployment", "EnvoyFilter", "VirtualService", "DestinationRule", "ConfigMap", "PodDisruptionBudget"] {
+        assert!(installed.iter().any(|object| object.starts_with(kind)), "no {kind} in {installed:#?}");
+    }
+    release.helm().uninstall(&[]).await?;
+    assert_eq!(objects_of(&release).await?, Vec::<String>::new());
+    release.node().settled().await?;
+    assert!(release.node().pods().is_empty());
+
+    // The gateway is as it was before: no filter, no routes.
+    let name = release.filter_name();
+    let gone = |dump: &Value| !dump.to_string().contains(&name);
+    release.gateway().proxy().configured("a chain without the filter", gone).await?;
+    let answer = release.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
+    assert_eq!((answer.status.as_u16(), answer.served_by()), (404, None));
+    Ok(())
+}
+
+/// Everything of any kind in any namespace that has the release's label, or is helm's record of it.
+async fn objects_of(release: &Release) -> Result<Vec<String>> {
+    let kube = release.mesh().kube();
+    let kinds = kube.kubectl(&["api-resources", "--verbs=list", "--output=name"], "").await?;
+    let kinds = kinds.lines().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
+    let labelled = format!("app.kubernetes.io/instance={}", release.name());
+    let mut found = Vec::new();
+    for selector in [labelled, format!("owner=helm,name={}", release.name())] {
+        let arguments = ["get", &kinds, "--all-namespaces", "--output=json", "--selector", &selector];
+        let list: Value = serde_json::from_str(&kube.kubectl(&arguments, "").await?)?;
+        let items = list["items"].as_array().context("no items")?;
+        found.extend(items.iter().map(|object| {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            format!("{} {}/{}", object["kind"].as_str().unwrap_or_default(), text("namespace"), text("name"))
+        }));
+    }
+    Ok(found)
+}
+
+pub(crate) async fn a_refused_configuration_stops_at_the_first_pod(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let before: Vec<String> = release.node().pods().iter().map(|pod| pod.name().to_owned()).collect();
+    let load = Load::start(release.gateway(), &kinds()[1..]);
+    load.more(ENOUGH).await?;
+
+    // Of a size that cellgate refuses at its start.
+    let mut values = release.values().clone();
+    values["extProc"]["decisionTimeout"] = json!("0s");
+    let refused = release.helm().upgrade(&values, &["--wait", "--timeout=60s", "--rollback-on-failure"]).await;
+    assert!(refused.is_err(), "{refused:?}");
+    release.settled().await?;
+    let after: Vec<String> = release.node().pods().iter().map(|pod| pod.name().to_owned()).collect();
+    assert_eq!(after, before, "the pods of before go on");
+    load.more(ENOUGH).await?;
+    load.finish().await.must_be_right()
+}
+
+pub(crate) async fn helm_test_finds_a_gateway_without_the_filter(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    release.helm().test(&["--timeout=60s"]).await?;
+    assert!(["cell-a", "cell-b", "cell-c"].iter().all(|cell| release.cell(cell).arrived() == 0), "it reaches no cell");
+    Ok(())
+}
