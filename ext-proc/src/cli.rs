@@ -8,23 +8,25 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-pub use commands::{check, decide, render, schema};
+pub use commands::{check, decide, doctor, probe, render, schema};
 pub use serve::serve;
 
+use crate::http_client::Server;
 use crate::logging::Format;
 use crate::units;
 
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `decide`: the request gets a cell, or passes
-  1   the answer is no: `check` found errors, `decide` ends in a rejection
+  1   the answer is no: `check` or `doctor` found errors, `decide` ends in a rejection, `probe` got a wrong answer
   64  wrong usage
-  65  `decide`: the request cannot be read as one
+  65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump
   66  a file cannot be read
+  69  `doctor`: the gateway or istiod cannot be reached
   70  an internal error
   71  a port cannot be bound
   74  the output cannot be written
@@ -60,6 +62,10 @@ pub enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Say whether a gateway has the filter, its limits, routes and mTLS, and what to fix
+    Doctor(DoctorArgs),
+    /// Send requests through a gateway and say whether each cell is reached
+    Probe(ProbeArgs),
 }
 
 /// Options of `cellgate serve`. Each has an environment variable; options win.
@@ -135,6 +141,57 @@ pub struct DecideArgs {
     pub output: Output,
 }
 
+/// Options of `cellgate doctor`: one of the three sources.
+#[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = ArgGroup::new("source").required(true))]
+pub struct DoctorArgs {
+    /// Envoy's admin port, such as `http://127.0.0.1:15000` by kubectl port-forward
+    #[arg(long, value_name = "URL", value_parser = server, group = "source")]
+    pub admin: Option<Server>,
+    /// istiod's debug port, such as `http://127.0.0.1:15014`; needs --proxy
+    #[arg(long, value_name = "URL", value_parser = server, requires = "proxy", group = "source")]
+    pub istiod: Option<Server>,
+    /// A file with what `/config_dump?include_eds` or istiod's `/debug/config_dump` answered
+    #[arg(long, value_name = "FILE", group = "source")]
+    pub config_dump: Option<PathBuf>,
+    /// The proxy that istiod is asked about
+    #[arg(long, value_name = "POD.NAMESPACE", value_parser = proxy, requires = "istiod")]
+    pub proxy: Option<String>,
+    /// A file with a service account's token, where istiod asks for one
+    #[arg(long, value_name = "FILE", requires = "istiod")]
+    pub token: Option<PathBuf>,
+    /// The form of the report
+    #[arg(long, visible_alias = "format", default_value = "text", value_enum)]
+    pub output: Output,
+}
+
+/// Options of `cellgate probe`.
+#[derive(Debug, Args)]
+pub struct ProbeArgs {
+    /// The configuration file that both tiers have
+    #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
+    pub config: PathBuf,
+    /// The gateway, such as `http://gateway.istio-ingress:80`
+    #[arg(long, value_name = "URL", value_parser = gateway)]
+    pub url: Server,
+    /// The Host header: that of the routes that answer with the cell's name
+    #[arg(long)]
+    pub host: String,
+    /// A header for every request, such as `x-probe: 1`; may be repeated
+    #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
+    pub header: Vec<String>,
+    /// A key to use for a cell, instead of one that is found; may be repeated
+    #[arg(long, value_name = "CELL=KEY", value_parser = cell_key)]
+    pub key: Vec<(String, String)>,
+    /// How long the first right answers may take: routes reach a gateway seconds after they were applied
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::positive_duration)]
+    pub deadline: Duration,
+    /// Do not send what the filter must hand to the service
+    #[arg(long)]
+    pub no_deferral: bool,
+}
+
 /// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -161,6 +218,8 @@ pub enum Exit {
     BadInput = 65,
     /// A file cannot be read.
     NoInput = 66,
+    /// A server cannot be reached, or refuses.
+    Unavailable = 69,
     /// An internal error.
     Internal = 70,
     /// A port cannot be bound.
@@ -211,4 +270,41 @@ fn log_filter(text: &str) -> Result<LogFilter, String> {
     }
     EnvFilter::try_new(text).map_err(|error| error.to_string())?;
     Ok(LogFilter(text.to_owned()))
+}
+
+fn server(text: &str) -> Result<Server, String> {
+    Server::parse(text).map_err(|error| error.to_string())
+}
+
+/// A server without a path: the probe's own paths must be what the configuration's rules are compared with.
+fn gateway(text: &str) -> Result<Server, String> {
+    server(text).and_then(|server| {
+        if server.target("").is_empty() { Ok(server) } else { Err(format!("`{text}`: expected no path")) }
+    })
+}
+
+/// A pod's name and namespace: nothing that would have to be encoded in a query.
+fn proxy(text: &str) -> Result<String, String> {
+    let is_name = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+    };
+    match text.rsplit_once('.') {
+        Some((name, namespace)) if is_name(name) && is_name(namespace) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}`: expected POD.NAMESPACE, as `istioctl proxy-status` shows it")),
+    }
+}
+
+fn header(text: &str) -> Result<String, String> {
+    let is_token = |name: &str| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    };
+    match text.split_once(':') {
+        Some((name, value)) if is_token(name.trim()) && !value.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err(format!("`{text}`: expected `NAME: VALUE`")),
+    }
+}
+
+fn cell_key(text: &str) -> Result<(String, String), String> {
+    let halves = text.split_once('=').filter(|(cell, key)| !cell.is_empty() && !key.is_empty());
+    halves.map(|(cell, key)| (cell.to_owned(), key.to_owned())).ok_or_else(|| format!("`{text}`: expected CELL=KEY"))
 }

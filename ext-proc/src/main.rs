@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use cellgate_ext_proc::cli::{self, Cli, Command, Exit, Failure};
 use clap::Parser;
+use tokio::runtime::Runtime;
 
 fn main() -> ExitCode {
     let command = match Cli::try_parse() {
@@ -28,8 +29,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     Ok(match command {
         Command::Serve(args) => {
             // For what is beside the requests: those have threads of their own.
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let runtime = runtime.context("cannot start the runtime")?;
+            let runtime = runtime()?;
             let exit = runtime.block_on(cli::serve(args));
             // What outlasted the drain must not hold the process.
             runtime.shutdown_background();
@@ -39,5 +39,11 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Decide(args) => cli::decide(args)?,
         Command::Schema => cli::schema()?,
         Command::Render { file } => cli::render(&file)?,
+        Command::Doctor(args) => runtime()?.block_on(cli::doctor(args))?,
+        Command::Probe(args) => runtime()?.block_on(cli::probe(args))?,
     })
+}
+
+fn runtime() -> anyhow::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
 }

@@ -3,11 +3,13 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use cellgate_routing::{Outcome, config};
+use cellgate_routing::{Config, Outcome, config};
 
-use super::{DecideArgs, Exit, Failure, Output};
+use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
 use crate::config_file::{self, LoadError};
 use crate::decide::{self, Parts, Request};
+use crate::doctor::{self, FetchError, Level, Source};
+use crate::probe;
 
 /// `cellgate check FILE…`: a line for each good file, and all errors of the others.
 ///
@@ -44,10 +46,7 @@ pub fn schema() -> Result<Exit, Failure> {
 /// # Errors
 /// The file cannot be read, or is not a valid configuration.
 pub fn render(file: &Path) -> Result<Exit, Failure> {
-    let bytes = read(file)?;
-    let text = config_file::decode(&bytes, file).map_err(|error| Failure::new(Exit::BadConfig, error))?;
-    let json = config::to_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))?;
-    print(&format!("{json}\n"))?;
+    print(&format!("{}\n", rendered(file)?))?;
     Ok(Exit::Ok)
 }
 
@@ -59,7 +58,7 @@ pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     let config = config_file::load(&args.config).map_err(|error| {
         let exit = match error {
             LoadError::Read { .. } => Exit::NoInput,
-            LoadError::NotText { .. } | LoadError::Invalid(_) => Exit::BadConfig,
+            LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_) => Exit::BadConfig,
         };
         Failure::new(exit, error)
     })?;
@@ -83,6 +82,72 @@ pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
         Outcome::Cell(_) | Outcome::Pass => Exit::Ok,
         Outcome::Reject(_) | Outcome::Defer => Exit::No,
     })
+}
+
+/// `cellgate doctor`.
+///
+/// # Errors
+/// There is no dump to examine.
+pub async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
+    let source = match (args.admin, args.istiod.zip(args.proxy), args.config_dump) {
+        (Some(server), _, _) => Source::Admin(server),
+        (None, Some((server, proxy)), _) => Source::Istiod { server, proxy, token: args.token },
+        (None, None, Some(file)) => Source::File(file),
+        (None, None, None) => return Err(Failure::new(Exit::Usage, "give one of --admin, --istiod and --config-dump")),
+    };
+    let fetched = doctor::fetch(&source).await.map_err(|error| {
+        let exit = match error {
+            FetchError::File { .. } => Exit::NoInput,
+            FetchError::Unavailable { .. } => Exit::Unavailable,
+            FetchError::Unreadable { .. } => Exit::BadInput,
+        };
+        Failure::new(exit, error)
+    })?;
+    let findings = doctor::examine(&fetched.dump, fetched.stats.as_ref());
+    match args.output {
+        Output::Text => print(&doctor::text(&fetched.subject, &findings))?,
+        Output::Json => print(&format!("{:#}\n", doctor::json(&fetched.subject, &findings)))?,
+    }
+    Ok(if findings.iter().any(|finding| finding.level == Level::Error) { Exit::No } else { Exit::Ok })
+}
+
+/// `cellgate probe`: a line for each check, as soon as it is done.
+///
+/// # Errors
+/// The configuration cannot be read, or a given key is not placed where it should be.
+pub async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
+    let text = rendered(&args.config)?;
+    let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::BadConfig, error);
+    let json = serde_json::from_str(&text).map_err(|error| bad(&error))?;
+    let config = Config::from_json(&text, &args.config.to_string_lossy()).map_err(|error| bad(&error))?;
+    if config.shadow {
+        let why = format!("{}: shadow: such a filter changes nothing, so nothing can be probed", args.config.display());
+        return Err(Failure::new(Exit::BadConfig, why));
+    }
+    let keys = args.key.into_iter().collect();
+    let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let settings =
+        probe::Settings { server: args.url, host: args.host, deadline: args.deadline, deferral: !args.no_deferral };
+    let mut exit = Exit::Ok;
+    let mut printed = Ok(());
+    probe::run(&plan, &settings, |outcome| {
+        if matches!(outcome, probe::Outcome::Failed(_)) {
+            exit = Exit::No;
+        }
+        if printed.is_ok() {
+            printed = print(&format!("{}\n", outcome.line()));
+        }
+    })
+    .await;
+    printed?;
+    Ok(exit)
+}
+
+/// A checked configuration as compact JSON.
+fn rendered(file: &Path) -> Result<String, Failure> {
+    let bytes = read(file)?;
+    let text = config_file::decode(&bytes, file).map_err(|error| Failure::new(Exit::BadConfig, error))?;
+    config::to_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {

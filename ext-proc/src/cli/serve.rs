@@ -51,7 +51,9 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     server::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {
             ServeError::Config(LoadError::Read { .. }) => Exit::NoInput,
-            ServeError::Config(LoadError::NotText { .. } | LoadError::Invalid(_)) => Exit::BadConfig,
+            ServeError::Config(LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_)) => {
+                Exit::BadConfig
+            }
             ServeError::Metrics(_) | ServeError::Grpc(_) | ServeError::Task(_) | ServeError::Listener(_) => {
                 Exit::Internal
             }

@@ -1,0 +1,125 @@
+//! `cellgate doctor`: reads what a gateway has been given, and says in words what is right, what is wrong and what to do.
+//!
+//! [`fetch`] gets a configuration dump from Envoy's admin port, from istiod or from a file; [`examine`] judges it without
+//! doing anything else; [`text`] and [`json`] write what it found.
+
+mod clusters;
+mod dump;
+mod fetch;
+mod filter;
+mod finding;
+mod limits;
+mod message;
+mod report;
+mod routes;
+mod service;
+#[cfg(test)]
+mod tests;
+mod updates;
+
+use std::collections::BTreeMap;
+
+use cellgate_routing::Config;
+
+pub use dump::{Dump, NoDump};
+pub use fetch::{FetchError, Fetched, Source, fetch};
+pub use finding::{Finding, Level, Section};
+pub use report::{json, text};
+pub use updates::Stats;
+
+use dump::{Chain, HttpFilter};
+use finding::{Notes, enumerate, merge};
+use routes::{Destinations, Judge};
+
+/// Judges a gateway by its dump and, where there are any, its statistics.
+#[must_use]
+pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
+    let chains = dump.chains();
+    let (with, without): (Vec<_>, Vec<_>) = chains
+        .iter()
+        .map(|chain| (chain, dump.http_filters(chain.manager).into_iter().find(filter::is_cellgate)))
+        .partition(|(_, filter)| filter.is_some());
+    let mut findings = Vec::new();
+    let mut configs: BTreeMap<&str, Config> = BTreeMap::new();
+    let mut destinations = Destinations::new();
+    for (chain, filter) in with.iter().filter_map(|(chain, filter)| Some((chain, filter.as_ref()?))) {
+        let config = in_chain(dump, chain, filter, &mut findings);
+        if let Some(config) = config {
+            // What is only counted needs no service and no routes.
+            if config.shadow {
+                continue;
+            }
+            let judge = Judge { filter: filter.name, config: &config };
+            findings.extend(routes::examine(chain, dump.routes_of(chain.manager), judge, &mut destinations));
+            configs.insert(filter.name, config);
+        }
+    }
+    findings.extend(elsewhere(dump, &without, with.is_empty(), &configs));
+    for (cell, clusters) in &destinations {
+        for cluster in clusters {
+            findings.extend(clusters::examine(dump, cell, cluster).into_findings());
+        }
+    }
+    findings.extend(updates::examine(dump, stats));
+    merge(findings)
+}
+
+/// The filter, the limits and the service of one chain.
+fn in_chain(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, findings: &mut Vec<Finding>) -> Option<Config> {
+    let [mut of_filter, mut of_limits] =
+        [Section::Filter, Section::Limits].map(|section| Notes::new(section, &chain.place));
+    let config = filter::examine(dump, chain, filter, &mut of_filter);
+    limits::examine(chain, config.as_ref(), &mut of_limits);
+    findings.extend([of_filter, of_limits].into_iter().flat_map(Notes::into_findings));
+    if !config.as_ref().is_some_and(|config| config.shadow) {
+        findings.extend(service::examine(dump, chain, filter.name, config.as_ref()));
+    }
+    config
+}
+
+/// Chains without the filter: wrong where it is nowhere else, or where their routes look at the routing header.
+fn elsewhere(
+    dump: &Dump,
+    chains: &[(&Chain<'_>, Option<HttpFilter<'_>>)],
+    nowhere: bool,
+    configs: &BTreeMap<&str, Config>,
+) -> Vec<Finding> {
+    let mut notes = Notes::new(Section::Filter, "");
+    let names: Vec<&str> = chains.iter().map(|(chain, _)| &*chain.place).collect();
+    if nowhere {
+        let (where_, fix) = if names.is_empty() {
+            (
+                "there is no HTTP listener".to_owned(),
+                "look at the Gateway: does its selector find this proxy, and does a route use it?",
+            )
+        } else {
+            (
+                format!("the filter is in none of the chains: {}", enumerate(&names)),
+                "look at the EnvoyFilter: its namespace, selector or targetRefs, and istiod's log (chart: filter.attach)",
+            )
+        };
+        notes.error(where_, fix);
+        return notes.into_findings();
+    }
+    let mut findings = Vec::new();
+    for (chain, _) in chains {
+        let routes = dump.routes_of(chain.manager);
+        let header = configs
+            .values()
+            .map(|config| &*config.routing_header)
+            .find(|header| routes.is_some_and(|routes| routes.to_string().contains(&format!("\"{header}\""))));
+        if let Some(header) = header {
+            let mut notes = Notes::new(Section::Filter, &chain.place);
+            notes.error(
+                format!("routes match on {header}, and the filter is not in the chain: clients choose their cell"),
+                "attach the filter to this listener too (chart: filter.attach)",
+            );
+            findings.extend(notes.into_findings());
+        }
+    }
+    if findings.is_empty() && !names.is_empty() {
+        notes.ok(format!("not in {}, whose routes do not look at the routing header", enumerate(&names)));
+    }
+    findings.extend(notes.into_findings());
+    findings
+}

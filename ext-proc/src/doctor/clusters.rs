@@ -1,0 +1,141 @@
+//! Clusters: are they there, is anybody there, who is spoken to in the clear, and what stops a slow one.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::dump::Dump;
+use super::finding::{Notes, Section};
+use super::message::{at, has, is_a, list, number, text};
+
+/// What Istio writes where a connection pool has no limit, and more than any proxy holds.
+const UNLIMITED: u64 = u32::MAX as u64;
+
+/// Looks at a cluster to which a cell's routes lead.
+pub(super) fn examine(dump: &Dump, cell: &str, name: &str) -> Notes {
+    let Some(cluster) = dump.clusters.get(name) else {
+        let mut notes = Notes::new(Section::Cells, cell);
+        notes.error(
+            format!("the cluster {name} is not there: its requests are answered 503"),
+            "look whether the cell's host and port exist where the gateway sees them (exportTo, Sidecar, subsets)",
+        );
+        return notes;
+    };
+    let mut notes = Notes::new(Section::Cells, name);
+    endpoints(dump, cluster, &mut notes);
+    encryption(cluster, &mut notes);
+    ejection(cluster, &mut notes);
+    breakers(cluster, &mut notes);
+    notes
+}
+
+/// Whether anybody would answer.
+pub(super) fn endpoints(dump: &Dump, cluster: &Value, notes: &mut Notes) {
+    match dump.endpoints_of(cluster) {
+        None if text(cluster, "type") == "ORIGINAL_DST" => {}
+        None => notes.unknown("the dump does not tell its endpoints", "ask for them: /config_dump?include_eds"),
+        Some(endpoints) if endpoints.healthy == 0 => notes.error(
+            format!("none of {} endpoints is healthy", endpoints.total),
+            "look at the pods behind the service, and at their readiness",
+        ),
+        Some(endpoints) if endpoints.healthy < endpoints.total => notes.warning(
+            format!("{} of {} endpoints are healthy", endpoints.healthy, endpoints.total),
+            "look at those that are ejected or not ready",
+        ),
+        Some(endpoints) => notes.ok(format!("{0} of {0} endpoints are healthy", endpoints.total)),
+    }
+}
+
+/// Whether it is spoken to in the clear.
+pub(super) fn encryption(cluster: &Value, notes: &mut Notes) {
+    let matched = list(cluster, "transport_socket_matches").iter().map(|entry| at(entry, "transport_socket"));
+    let sockets: Vec<&Value> = matched.chain([at(cluster, "transport_socket")]).collect();
+    let contexts: Vec<&Value> = sockets
+        .iter()
+        .map(|socket| at(socket, "typed_config"))
+        .filter(|context| is_a(context, "UpstreamTlsContext"))
+        .collect();
+    let identified = contexts.iter().any(|context| {
+        let common = at(context, "common_tls_context");
+        !list(common, "tls_certificate_sds_secret_configs").is_empty() || !list(common, "tls_certificates").is_empty()
+    });
+    let chosen = has(cluster, "transport_socket_matches");
+    match (contexts.is_empty(), identified) {
+        (true, _) => notes.warning(
+            "plain text, without mTLS",
+            "in a mesh: a DestinationRule with tls.mode ISTIO_MUTUAL, and endpoints with sidecars",
+        ),
+        (false, false) => notes.warning(
+            "TLS without a client certificate: the other side cannot tell who calls",
+            "in a mesh: a DestinationRule with tls.mode ISTIO_MUTUAL",
+        ),
+        (false, true) => {
+            let names = contexts.iter().flat_map(|context| identities(context)).collect::<BTreeSet<_>>();
+            let when = if chosen { ", to endpoints that offer it" } else { "" };
+            let who = match names.into_iter().collect::<Vec<_>>().as_slice() {
+                [] => String::new(),
+                names => format!(" with {}", super::finding::enumerate(names)),
+            };
+            notes.ok(format!("mTLS{who}{when}"));
+        }
+    }
+}
+
+/// The names that a server's certificate must have.
+fn identities(context: &Value) -> impl Iterator<Item = &str> {
+    let common = at(context, "common_tls_context");
+    let contexts =
+        [at(common, "combined_validation_context.default_validation_context"), at(common, "validation_context")];
+    contexts.into_iter().flat_map(|context| {
+        let typed = list(context, "match_typed_subject_alt_names").iter().map(|name| text(name, "matcher.exact"));
+        let plain = list(context, "match_subject_alt_names").iter().map(|name| text(name, "exact"));
+        typed.chain(plain).filter(|name| !name.is_empty())
+    })
+}
+
+/// Whether a failing endpoint is left alone for a while.
+fn ejection(cluster: &Value, notes: &mut Notes) {
+    if has(cluster, "outlier_detection") {
+        let failures = number(cluster, "outlier_detection.consecutive_5xx").unwrap_or(5);
+        notes.ok(format!("an endpoint is ejected after {failures} answers of 5xx in a row"));
+    } else {
+        notes.warning(
+            "an endpoint that fails keeps its share of the requests",
+            "set outlierDetection in the cell's DestinationRule (chart: traffic.outlierDetection)",
+        );
+    }
+}
+
+/// Whether a slow cell can take all of the gateway's memory and connections.
+fn breakers(cluster: &Value, notes: &mut Notes) {
+    let thresholds = list(cluster, "circuit_breakers.thresholds");
+    let Some(threshold) = thresholds.iter().find(|one| !matches!(text(one, "priority"), "HIGH")) else {
+        notes.warning(
+            "circuit breakers are Envoy's defaults: 1024 connections, pending requests and requests",
+            "set connectionPool in the cell's DestinationRule (chart: traffic.connectionPool)",
+        );
+        return;
+    };
+    let fields = ["max_connections", "max_pending_requests", "max_requests"];
+    let limits = fields.map(|field| number(threshold, field).unwrap_or(1024));
+    if limits.iter().all(|limit| *limit >= UNLIMITED) {
+        notes.warning(
+            "no circuit breaker: a slow cell can take all of the gateway",
+            "set connectionPool in the cell's DestinationRule (chart: traffic.connectionPool)",
+        );
+    } else {
+        let [connections, pending, requests] =
+            limits.map(|limit| if limit >= UNLIMITED { "any number of".to_owned() } else { limit.to_string() });
+        let budget = if has(threshold, "retry_budget") { ", with a retry budget" } else { "" };
+        notes.ok(format!(
+            "at most {connections} connections, {pending} pending requests and {requests} requests{budget}"
+        ));
+    }
+}
+
+/// Names of clusters to which a route action leads.
+pub(super) fn of_action(action: &Value) -> BTreeSet<&str> {
+    let weighted = list(action, "weighted_clusters.clusters").iter();
+    let weighted = weighted.filter(|entry| number(entry, "weight") != Some(0)).map(|entry| text(entry, "name"));
+    weighted.chain([text(action, "cluster")]).filter(|name| !name.is_empty()).collect()
+}

@@ -1,0 +1,145 @@
+//! The filter: is it there, is it first, does it survive a crash, and what was it given.
+
+use cellgate_routing::Config;
+use serde_json::Value;
+
+use super::dump::{Chain, Dump, HttpFilter};
+use super::finding::{Notes, enumerate};
+use super::message::{at, duration, flag, has, is_a, text, texts};
+
+/// Half of it would be answered 503 for longer than a client retries.
+const LONGEST_BACK_OFF: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// Whether an HTTP filter is Cellgate's: proxy-wasm, and called so or configured so.
+pub(super) fn is_cellgate(filter: &HttpFilter<'_>) -> bool {
+    let is_wasm = is_a(filter.config, "Wasm")
+        || texts(filter.entry, "config_discovery.type_urls").any(|kind| kind.ends_with(".Wasm"));
+    is_wasm && (filter.name.contains("cellgate") || plugin(filter.config).contains("\"routing_header\""))
+}
+
+/// Looks at the filter of a chain, and gives its configuration where that can be read.
+pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, notes: &mut Notes) -> Option<Config> {
+    let filters = dump.http_filters(chain.manager);
+    let before: Vec<&str> = filters.iter().map(|other| other.name).take_while(|name| *name != filter.name).collect();
+    if before.is_empty() {
+        notes.ok(format!("`{}` is the first HTTP filter", filter.name));
+    } else {
+        notes.warning(
+            format!(
+                "`{}` stands behind {}: these see the client's own routing header",
+                filter.name,
+                enumerate(&before)
+            ),
+            "insert the filter first (EnvoyFilter: INSERT_FIRST with the highest priority value)",
+        );
+    }
+    if flag(filter.entry, "disabled") {
+        notes.error(
+            "the filter is switched off (`disabled: true`): no request is decided, and no header is stripped",
+            "remove `disabled` from the filter's entry",
+        );
+    }
+    if filter.config.is_null() {
+        notes.error(
+            format!("the configuration of `{}` has not come: Envoy answers 500, or refuses the listener", filter.name),
+            "look at istiod's log and at the EnvoyFilter with EXTENSION_CONFIG: its name must be the filter's",
+        );
+        return None;
+    }
+    let config = at(filter.config, "config");
+    survives(config, notes);
+    module(config, filter.version, notes);
+    configuration(config, notes)
+}
+
+/// What lets a paused request get its body, and what happens after a crash.
+fn survives(config: &Value, notes: &mut Notes) {
+    if !flag(config, "allow_on_headers_stop_iteration") {
+        notes.error(
+            "`allow_on_headers_stop_iteration` is not set: a paused request never gets its body and hangs",
+            "set `allow_on_headers_stop_iteration: true`",
+        );
+    }
+    let policy = text(config, "failure_policy");
+    if policy == "FAIL_OPEN" || flag(config, "fail_open") {
+        notes.error(
+            "the filter fails open: after a crash a client's own routing header chooses the cell",
+            "set `failure_policy: FAIL_RELOAD`",
+        );
+    } else if policy != "FAIL_RELOAD" {
+        notes.warning(
+            "after one crash of the filter its worker answers 503 until Envoy is restarted",
+            "set `failure_policy: FAIL_RELOAD`",
+        );
+    } else if duration(config, "reload_config.backoff.base_interval").is_none_or(|time| time > LONGEST_BACK_OFF) {
+        notes.warning(
+            "after a crash of the filter its worker answers 503 for about a second",
+            "set `reload_config: { backoff: { base_interval: 0.05s } }`",
+        );
+    }
+}
+
+/// Which code runs.
+fn module(config: &Value, version: Option<&str>, notes: &mut Notes) {
+    let code = at(config, "vm_config.code");
+    let discovered = version.map(|version| format!(", version {version} of its configuration")).unwrap_or_default();
+    if has(code, "remote") {
+        let (uri, hash) = (text(code, "remote.http_uri.uri"), text(code, "remote.sha256"));
+        // istiod writes the hash of an image into the environment of Istio's agent, which then checks it.
+        let pinned = !hash.is_empty() && hash != "nil";
+        if pinned {
+            notes.ok(format!("module {uri}, sha256 {hash}{discovered}"));
+        } else {
+            notes.warning(
+                format!("module {uri} is not pinned: whoever can write there runs code in the gateway"),
+                "give the module's sha256 (chart: `filter.module.sha256`)",
+            );
+        }
+    } else {
+        let file = text(code, "local.filename");
+        notes.ok(format!("module {}{discovered}", if file.is_empty() { "given inline" } else { file }));
+    }
+}
+
+fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {
+    let json = text(config, "configuration.value");
+    if json.is_empty() {
+        notes.error(
+            "the filter has no configuration",
+            "give `configuration` as a google.protobuf.StringValue with what `cellgate render FILE` prints",
+        );
+        return None;
+    }
+    match Config::from_json(json, "configuration") {
+        Ok(config) => {
+            let version = if config.version.is_empty() { "without a version" } else { &config.version };
+            let (cells, sources) = (enumerate(&config.cells), config.sources.len());
+            notes.ok(format!(
+                "configuration {version}: header {}, cells {cells}, {sources} sources",
+                config.routing_header
+            ));
+            if config.shadow {
+                notes.warning(
+                    "the filter only counts and logs what it would do (`shadow`): no request gets a cell from it",
+                    "once the access log and the counters say what you expect, take `shadow: true` out of the configuration",
+                );
+            }
+            if let Some(decided_by) = &config.decided_by {
+                notes.ok(format!("takes over the decisions of {}", enumerate(&decided_by.peers)));
+            }
+            Some(config)
+        }
+        Err(error) => {
+            notes.error(
+                format!("this program refuses the filter's configuration: {error}"),
+                "correct it (`cellgate check`), or use the program of the filter's own version",
+            );
+            None
+        }
+    }
+}
+
+/// The plugin configuration, as text.
+fn plugin(filter: &Value) -> &str {
+    text(filter, "config.configuration.value")
+}

@@ -1,0 +1,76 @@
+//! Envoy's limits against Cellgate's, and the settings that end what stands still.
+
+use std::time::Duration;
+
+use cellgate_routing::Config;
+
+use super::dump::Chain;
+use super::finding::Notes;
+use super::message::{duration, has, number, text};
+
+/// Envoy's default for `per_connection_buffer_limit_bytes`.
+const DEFAULT_BUFFER: u64 = 1 << 20;
+
+/// Envoy's default for `initial_stream_window_size`.
+const DEFAULT_WINDOW: u64 = 16 << 20;
+
+/// Looks at a listener and its connection manager.
+pub(super) fn examine(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
+    if let Some(config) = config {
+        bodies(chain, config.limits.inspect_bytes, notes);
+    }
+    underscores(chain, config, notes);
+    idle(chain, notes);
+}
+
+/// Beyond the smaller limit Envoy answers 413 by itself, without asking the filter.
+fn bodies(chain: &Chain<'_>, inspect: u64, notes: &mut Notes) {
+    let buffer = number(chain.listener, "per_connection_buffer_limit_bytes").unwrap_or(DEFAULT_BUFFER);
+    let window = number(chain.manager, "http2_protocol_options.initial_stream_window_size").unwrap_or(DEFAULT_WINDOW);
+    let mut fits = true;
+    for (limit, protocol, field) in [
+        (buffer, "HTTP/1.1", "the listener's per_connection_buffer_limit_bytes"),
+        (window, "HTTP/2", "the connection manager's initial_stream_window_size"),
+    ] {
+        if limit < inspect {
+            fits = false;
+            notes.error(
+                format!("{field} is {limit}, below inspect_bytes {inspect}: over {protocol} Envoy answers 413 to bodies between the two"),
+                format!("raise it to {inspect}, or lower limits.inspect_bytes to {limit} in both tiers"),
+            );
+        }
+    }
+    if fits {
+        notes.ok(format!("the filter holds bodies of at most {inspect} bytes; Envoy's limits are {buffer} (HTTP/1.1) and {window} (HTTP/2)"));
+    }
+}
+
+fn underscores(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
+    let spelling = config.map_or("x_cell".to_owned(), |config| config.routing_header.replace('-', "_"));
+    match text(chain.manager, "common_http_protocol_options.headers_with_underscores_action") {
+        action @ ("REJECT_REQUEST" | "DROP_HEADER") => {
+            notes.ok(format!("headers with underscores: {action}"));
+        }
+        _ => notes.warning(
+            format!("headers with underscores are let in: whatever stands before the filter sees {spelling}"),
+            "set common_http_protocol_options: { headers_with_underscores_action: REJECT_REQUEST }",
+        ),
+    }
+}
+
+fn idle(chain: &Chain<'_>, notes: &mut Notes) {
+    match duration(chain.manager, "stream_idle_timeout") {
+        Some(Duration::ZERO) => notes.error(
+            "stream_idle_timeout is off: a request whose service falls silent never ends",
+            "set stream_idle_timeout, 30s for example",
+        ),
+        Some(time) => notes.ok(format!("a request that stands still ends after {} s", time.as_secs_f64())),
+        None if has(chain.manager, "stream_idle_timeout") => {
+            notes.unknown("stream_idle_timeout cannot be read", "look at the connection manager in the dump")
+        }
+        None => notes.warning(
+            "a request that stands still ends after 5 minutes, Envoy's default",
+            "set stream_idle_timeout, 30s for example",
+        ),
+    }
+}

@@ -1,0 +1,49 @@
+//! Findings for a person, and for a program.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json as object};
+
+use super::finding::{Finding, Level, Section, enumerate};
+
+/// The findings by section, with a mark each, and a last line that counts.
+#[must_use]
+pub fn text(subject: &str, findings: &[Finding]) -> String {
+    let mut text = format!("{subject}\n");
+    let mut section: Option<Section> = None;
+    for finding in findings {
+        if section != Some(finding.section) {
+            section = Some(finding.section);
+            // Writing into a string cannot fail.
+            let _ok = writeln!(text, "\n{}", finding.section.title());
+        }
+        let place = if finding.places.is_empty() { String::new() } else { format!("{}: ", enumerate(&finding.places)) };
+        let what = finding.what.replace('\n', "\n        ");
+        let _ok = writeln!(text, "  {:<2}  {place}{what}", finding.level.mark());
+        if let Some(fix) = &finding.fix {
+            let _ok = writeln!(text, "      to do: {fix}");
+        }
+    }
+    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
+    let (errors, warnings, unknown) = (count(Level::Error), count(Level::Warning), count(Level::Unknown));
+    let _ok = writeln!(text, "\n{errors} errors (!!), {warnings} warnings (!), {unknown} unknown (??)");
+    text
+}
+
+/// The findings as a document.
+#[must_use]
+pub fn json(subject: &str, findings: &[Finding]) -> Value {
+    let all: Vec<Value> = findings
+        .iter()
+        .map(|finding| {
+            object!({
+                "section": finding.section.title().to_ascii_lowercase(),
+                "level": finding.level.label(),
+                "places": finding.places,
+                "what": finding.what,
+                "fix": finding.fix,
+            })
+        })
+        .collect();
+    object!({"source": subject, "findings": all})
+}

@@ -1,0 +1,76 @@
+//! Routes: does each cell have one, does anything stand in its way, and what becomes of a request without a decision.
+
+mod host;
+mod route;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cellgate_routing::Config;
+use serde_json::Value;
+
+use super::dump::Chain;
+use super::finding::{Finding, Notes, Section, enumerate};
+use super::message::{list, text};
+use host::Host;
+
+/// Each cell and the clusters to which its routes lead.
+pub(super) type Destinations<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
+
+/// What the routes of a chain are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Judge<'a> {
+    /// The filter's name in the chain.
+    pub(super) filter: &'a str,
+    /// Its configuration.
+    pub(super) config: &'a Config,
+}
+
+impl Judge<'_> {
+    fn is_cell(&self, name: &str) -> bool {
+        self.config.cells.iter().any(|cell| **cell == *name)
+    }
+}
+
+/// Looks at the routes of a chain with the filter, and adds to where the cells are.
+pub(super) fn examine<'a>(
+    chain: &Chain<'_>,
+    routes: Option<&'a Value>,
+    judge: Judge<'_>,
+    destinations: &mut Destinations<'a>,
+) -> Vec<Finding> {
+    let mut notes = Notes::new(Section::Routes, &chain.place);
+    let Some(routes) = routes else {
+        let name = text(chain.manager, "rds.route_config_name");
+        notes.error(
+            format!("the routes `{name}` have not come: every request is answered 404"),
+            "look at istiod's log, and whether a VirtualService or HTTPRoute names this gateway",
+        );
+        return notes.into_findings();
+    };
+    if text(chain.listener, "traffic_direction") == "INBOUND" {
+        notes.ok("inbound to the workload: it takes what the filter lets in, without routes by cell");
+        return notes.into_findings();
+    }
+    let hosts: Vec<Host<'a>> = list(routes, "virtual_hosts").iter().map(|host| Host::new(routes, host)).collect();
+    let header = &judge.config.routing_header;
+    let (by_cell, others): (Vec<&Host<'_>>, Vec<&Host<'_>>) = hosts.iter().partition(|host| host.mentions(header));
+    if by_cell.is_empty() {
+        notes.error(
+            format!("no route matches on {header}: what the filter decides has no effect"),
+            "add a route for each cell on the exact value of the header (chart: routes.enabled)",
+        );
+    }
+    let mut findings = Vec::new();
+    for host in &hosts {
+        findings.extend(host.opt_outs(judge));
+    }
+    for host in by_cell {
+        findings.extend(host.examine(judge, destinations));
+    }
+    if !others.is_empty() && findings.iter().any(|finding| finding.section == Section::Routes) {
+        let names: Vec<&str> = others.iter().map(|host| host.name()).collect();
+        notes.ok(format!("not routed by cell: {}", enumerate(&names)));
+    }
+    findings.extend(notes.into_findings());
+    findings
+}

@@ -1,0 +1,192 @@
+//! The way to the ext-proc service: a filter for each mode in which the filter defers, and its cluster.
+
+use cellgate_routing::headers::DEFER;
+use cellgate_routing::{Answer, Config, Reason};
+use serde_json::Value;
+
+use super::clusters;
+use super::dump::{Chain, Dump};
+use super::finding::{Finding, Notes, Section};
+use super::message::{at, duration, flag, has, is_a, list, text, texts};
+
+/// Looks at what stands behind the filter in a chain.
+pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
+    let mut notes = Notes::new(Section::Service, &chain.place);
+    let mut services = Vec::new();
+    let filters = dump.http_filters(chain.manager);
+    let behind = || filters.iter().skip_while(|other| other.name != filter).skip(1);
+    let matcher = behind().find(|other| names_deferral(other.config));
+    let direct = behind().find(|other| is_a(other.config, "ExternalProcessor") && other.name.contains("cellgate"));
+    match (matcher, direct) {
+        (Some(matcher), _) => {
+            for mode in ["buffer", "stream"] {
+                match processor(at(matcher.config, "xds_matcher"), mode) {
+                    Some(processor) => {
+                        settings(processor, mode, &mut notes);
+                        services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
+                    }
+                    None => notes.error(
+                        format!("nothing takes what is deferred as `{mode}`: such requests have no cell"),
+                        format!("match the prefix `{mode};` of {DEFER} in `{}`", matcher.name),
+                    ),
+                }
+            }
+        }
+        (None, Some(direct)) => notes.warning(
+            format!(
+                "`{}` asks the service about every request, not only about those that the filter defers",
+                direct.name
+            ),
+            format!("put it behind a matcher on {DEFER}: docs/envoy.md"),
+        ),
+        (None, None) => missing(config, &mut notes),
+    }
+    services.dedup();
+    let mut findings = notes.into_findings();
+    findings.extend(services.into_iter().flat_map(|service| cluster(dump, service).into_findings()));
+    findings
+}
+
+/// Without a service the policy must not defer.
+fn missing(config: Option<&Config>, notes: &mut Notes) {
+    let defers = |reason: &&Reason| config.is_none_or(|config| config.policy.answer(**reason) == Answer::Defer);
+    let deferred: Vec<&str> = Reason::ALL
+        .iter()
+        .filter(|reason| reason.allowed().defer)
+        .filter(defers)
+        .map(|reason| reason.label())
+        .collect();
+    if deferred.is_empty() {
+        notes.ok("there is none, and the policy defers nothing");
+    } else {
+        notes.warning(
+            format!(
+                "there is none behind the filter, which defers {}: such requests have no cell",
+                deferred.join(", ")
+            ),
+            "add the service's filter (docs/envoy.md), or give these reasons another answer in `policy`",
+        );
+    }
+}
+
+/// Whether a filter's configuration matches on the deferral header.
+fn names_deferral(config: &Value) -> bool {
+    has(config, "xds_matcher") && config.to_string().contains(DEFER)
+}
+
+/// The processor that takes a mode.
+fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value> {
+    let wanted = format!("{mode};");
+    let in_list = list(matcher, "matcher_list.matchers").iter().find_map(|entry| {
+        let predicate = at(entry, "predicate.single_predicate");
+        let matched = text(predicate, "value_match.prefix");
+        (!matched.is_empty() && wanted.starts_with(matched)).then(|| at(entry, "on_match"))
+    });
+    let in_tree = || {
+        let prefixes = at(matcher, "matcher_tree.prefix_match_map.map").as_object()?;
+        let longest = prefixes.iter().filter(|(prefix, _)| wanted.starts_with(prefix.as_str()));
+        longest.max_by_key(|(prefix, _)| prefix.len()).map(|(_, on_match)| on_match)
+    };
+    let action = at(in_list.or_else(in_tree)?, "action.typed_config");
+    Some(at(action, "typed_config.typed_config")).filter(|config| is_a(config, "ExternalProcessor"))
+}
+
+fn settings(processor: &Value, mode: &str, notes: &mut Notes) {
+    let place = |what: &str| format!("`{mode}`: {what}");
+    let body = if mode == "buffer" { "BUFFERED" } else { "FULL_DUPLEX_STREAMED" };
+    let processing = at(processor, "processing_mode");
+    let mut wrong = Vec::new();
+    for (field, expected) in [("request_body_mode", body), ("request_trailer_mode", "SEND")] {
+        let actual = text(processing, field);
+        if actual != expected {
+            let actual = if actual.is_empty() { "its default" } else { actual };
+            wrong.push((format!("{field} is {actual}"), format!("set {field}: {expected}")));
+        }
+    }
+    if text(processing, "request_header_mode") == "SKIP" {
+        wrong.push(("the service does not see the head".into(), "set request_header_mode: SEND".into()));
+    }
+    if flag(processor, "failure_mode_allow") {
+        let open = "failure_mode_allow lets requests go on when the service fails";
+        wrong.push((open.into(), "set failure_mode_allow: false".into()));
+    }
+    if flag(processor, "observability_mode") {
+        wrong.push(("observability_mode ignores the service's answers".into(), "remove observability_mode".into()));
+    }
+    if flag(processor, "disable_clear_route_cache") || text(processor, "route_cache_action") == "RETAIN" {
+        wrong.push((
+            "the route is not picked again after the service's answer".into(),
+            "set route_cache_action: DEFAULT".into(),
+        ));
+    }
+    let (cluster, authority) =
+        (text(processor, "grpc_service.envoy_grpc.cluster_name"), text(processor, "grpc_service.envoy_grpc.authority"));
+    let sent = if authority.is_empty() { cluster } else { authority };
+    if sent.contains('|') {
+        wrong.push((
+            format!("the authority is `{sent}`, which HTTP/2 servers refuse"),
+            "set envoy_grpc.authority to the service's host name".into(),
+        ));
+    }
+    for (what, fix) in &wrong {
+        notes.error(place(what), fix.clone());
+    }
+    if !texts(processor, "metadata_options.receiving_namespaces.untyped").any(|name| name == "cellgate") {
+        notes.warning(
+            place("the access log does not get the service's reason"),
+            "set metadata_options: { receiving_namespaces: { untyped: [cellgate] } }",
+        );
+    }
+    let timeout = duration(processor, "message_timeout");
+    if mode == "buffer" && timeout.is_none() {
+        notes.warning(
+            place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
+            "set message_timeout above the service's --decision-timeout",
+        );
+    }
+    if wrong.is_empty() {
+        notes.ok(place(&format!("{body}, by cluster {cluster}")));
+    }
+}
+
+/// The service's own cluster.
+fn cluster(dump: &Dump, name: &str) -> Notes {
+    let mut notes = Notes::new(Section::Service, name);
+    let Some(cluster) = dump.clusters.get(name) else {
+        notes.error(
+            "the cluster is not there: what is deferred is answered 500",
+            "look whether the service exists where the gateway sees it (exportTo, Sidecar), and its port is named grpc",
+        );
+        return notes;
+    };
+    let http2 = http2(cluster);
+    if http2.is_none_or(Value::is_null) {
+        notes.error(
+            "it does not speak HTTP/2, which gRPC needs",
+            "name the service's port grpc, or set its appProtocol to grpc",
+        );
+    } else if !http2.is_some_and(|options| has(options, "connection_keepalive.interval")) {
+        notes.warning(
+            "it has no connection_keepalive: a frozen service is noticed by stream_idle_timeout only",
+            "set http2_protocol_options: { connection_keepalive: { interval: 5s, timeout: 2s } }",
+        );
+    }
+    clusters::endpoints(dump, cluster, &mut notes);
+    clusters::encryption(cluster, &mut notes);
+    notes
+}
+
+/// A cluster's HTTP/2 options: null where it has none.
+fn http2(cluster: &Value) -> Option<&Value> {
+    let options = at(cluster, "typed_extension_protocol_options").as_object();
+    let by_extension =
+        options.and_then(|options| options.values().find(|options| is_a(options, "HttpProtocolOptions")));
+    match by_extension {
+        Some(options) if has(options, "explicit_http_config") => {
+            Some(at(options, "explicit_http_config.http2_protocol_options"))
+        }
+        Some(options) if has(options, "auto_config") => Some(at(options, "auto_config.http2_protocol_options")),
+        Some(options) => Some(at(options, "use_downstream_protocol_config.http2_protocol_options")),
+        None => cluster.get("http2_protocol_options").or_else(|| cluster.get("http2ProtocolOptions")),
+    }
+}

@@ -1,0 +1,367 @@
+//! What is found in Envoy's own dump of `examples/envoy/two-tier.yaml`, and in the same with one thing wrong.
+
+use serde_json::{Value, json};
+
+use super::{Dump, Finding, Level, Section, Stats, examine};
+
+const ENVOY: &str = include_str!("../../tests/fixtures/envoy-dump.json");
+
+const MANAGER: &str = "/configs/2/static_listeners/0/listener/filter_chains/0/filters/0/typed_config";
+
+fn dump() -> Value {
+    serde_json::from_str(ENVOY).unwrap()
+}
+
+/// What is found once `change` has been made at a place in the connection manager.
+fn changed(at: &str, change: impl FnOnce(&mut Value)) -> Vec<Finding> {
+    let mut dump = dump();
+    change(dump.pointer_mut(&format!("{MANAGER}{at}")).unwrap());
+    examine(&Dump::read(&dump).unwrap(), None)
+}
+
+fn worst(findings: &[Finding]) -> Vec<&Finding> {
+    findings.iter().filter(|finding| finding.level == Level::Error).collect()
+}
+
+/// The only error among the findings.
+#[track_caller]
+fn only_error(findings: &[Finding]) -> (Section, String) {
+    match worst(findings).as_slice() {
+        [one] => {
+            assert!(one.fix.is_some(), "{one:?}");
+            (one.section, format!("{}: {}", one.places.join(", "), one.what))
+        }
+        other => panic!("{other:#?}"),
+    }
+}
+
+#[track_caller]
+fn has(findings: &[Finding], level: Level, part: &str) {
+    assert!(
+        findings.iter().any(|finding| finding.level == level && finding.what.contains(part)),
+        "{part}: {findings:#?}"
+    );
+}
+
+#[test]
+fn the_documented_chain_has_no_error() {
+    let findings = examine(&Dump::read(&dump()).unwrap(), Some(&Stats::default()));
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+    for part in [
+        "`cellgate` is the first HTTP filter",
+        "configuration example: header x-cell, cells cell-a, cell-b, cell-c, 2 sources",
+        "bodies of at most 32768 bytes",
+        "REJECT_REQUEST",
+        "ends after 30 s",
+        "`buffer`: BUFFERED, by cluster cellgate",
+        "`stream`: FULL_DUPLEX_STREAMED, by cluster cellgate",
+        "x-cell: cell-b goes to cell-b, no retries",
+        "requests without a decision are answered 421",
+        "1 of 1 endpoints are healthy",
+    ] {
+        has(&findings, Level::Ok, part);
+    }
+    // The example has none of it.
+    for part in ["plain text, without mTLS", "keeps its share of the requests", "circuit breakers are Envoy's defaults"]
+    {
+        has(&findings, Level::Warning, part);
+    }
+}
+
+#[test]
+fn a_chain_without_the_filter_is_an_error() {
+    let findings = changed("/http_filters", |filters| drop(filters.as_array_mut().unwrap().remove(0)));
+    assert_eq!(only_error(&findings), (Section::Filter, ": the filter is in none of the chains: ingress".into()));
+}
+
+#[test]
+fn a_filter_behind_others_is_a_warning() {
+    let findings = changed("/http_filters", |filters| {
+        filters.as_array_mut().unwrap().insert(0, json!({"name": "envoy.filters.http.cors"}));
+    });
+    has(&findings, Level::Warning, "`cellgate` stands behind envoy.filters.http.cors");
+}
+
+#[test]
+fn settings_of_the_filter_that_hang_or_open_are_errors() {
+    for (field, value, expected) in [
+        ("allow_on_headers_stop_iteration", json!(false), "never gets its body"),
+        ("failure_policy", json!("FAIL_OPEN"), "fails open"),
+    ] {
+        let findings = changed("/http_filters/0/typed_config/config", |config| config[field] = value);
+        assert!(only_error(&findings).1.contains(expected), "{expected}");
+    }
+    let findings = changed("/http_filters/0/typed_config/config", |config| config["failure_policy"] = Value::Null);
+    has(&findings, Level::Warning, "answers 503 until Envoy is restarted");
+    let findings = changed("/http_filters/0/typed_config/config", |config| config["reload_config"] = Value::Null);
+    has(&findings, Level::Warning, "for about a second");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_an_error() {
+    let findings = changed("/http_filters/0/typed_config/config/configuration/value", |value| *value = json!("{}"));
+    assert!(only_error(&findings).1.contains("refuses the filter's configuration: configuration:1:1"), "{findings:#?}");
+}
+
+#[test]
+fn a_filter_in_shadow_needs_no_routes_and_is_said() {
+    let mut dump = dump();
+    dump.pointer_mut(&format!("{MANAGER}{ROUTES}")).unwrap().take();
+    let value = dump.pointer_mut(&format!("{MANAGER}/http_filters/0/typed_config/config/configuration/value")).unwrap();
+    *value = json!(value.as_str().unwrap().replacen('{', "{\"shadow\":true,", 1));
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+    has(&findings, Level::Warning, "only counts and logs");
+}
+
+#[test]
+fn whose_decisions_are_taken_over_is_said() {
+    let findings = changed("/http_filters/0/typed_config/config/configuration/value", |value| {
+        let peers = "{\"decided_by\":{\"peers\":[\"spiffe://cluster.local/ns/istio-ingress/sa/gateway\"]},";
+        *value = json!(value.as_str().unwrap().replacen('{', peers, 1));
+    });
+    has(&findings, Level::Ok, "takes over the decisions of spiffe://cluster.local/ns/istio-ingress/sa/gateway");
+}
+
+#[test]
+fn limits_below_inspect_bytes_are_errors() {
+    let findings = changed("", |manager| {
+        manager["http2_protocol_options"] = json!({"initial_stream_window_size": 32767});
+    });
+    let (section, what) = only_error(&findings);
+    assert_eq!(section, Section::Limits);
+    assert!(what.contains("initial_stream_window_size is 32767, below inspect_bytes 32768"), "{what}");
+
+    let mut dump = dump();
+    let listener = dump.pointer_mut("/configs/2/static_listeners/0/listener").unwrap();
+    listener["per_connection_buffer_limit_bytes"] = json!(16384);
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert!(only_error(&findings).1.contains("per_connection_buffer_limit_bytes is 16384"));
+}
+
+#[test]
+fn settings_of_the_connection_manager_are_looked_at() {
+    let findings = changed("", |manager| manager["common_http_protocol_options"] = Value::Null);
+    has(&findings, Level::Warning, "sees x_cell");
+    let findings = changed("", |manager| manager["stream_idle_timeout"] = Value::Null);
+    has(&findings, Level::Warning, "after 5 minutes");
+    let findings = changed("", |manager| manager["stream_idle_timeout"] = json!("0s"));
+    assert!(only_error(&findings).1.contains("stream_idle_timeout is off"));
+}
+
+const MATCHERS: &str = "/http_filters/1/typed_config/xds_matcher/matcher_list/matchers";
+const PROCESSOR: &str = "/on_match/action/typed_config/typed_config/typed_config";
+
+#[test]
+fn the_way_to_the_service_is_looked_at() {
+    let findings = changed(MATCHERS, |matchers| drop(matchers.as_array_mut().unwrap().remove(1)));
+    assert!(only_error(&findings).1.contains("deferred as `stream`"));
+
+    let stream = format!("{MATCHERS}/1{PROCESSOR}");
+    let buffer = format!("{MATCHERS}/0{PROCESSOR}");
+    for (processor, field, value, expected) in [
+        (&stream, "failure_mode_allow", json!(true), "`stream`: failure_mode_allow lets requests go on"),
+        (
+            &stream,
+            "processing_mode",
+            json!({"request_body_mode": "STREAMED", "request_trailer_mode": "SEND"}),
+            "`stream`: request_body_mode is STREAMED",
+        ),
+        (
+            &buffer,
+            "processing_mode",
+            json!({"request_body_mode": "BUFFERED"}),
+            "`buffer`: request_trailer_mode is its default",
+        ),
+        (
+            &buffer,
+            "grpc_service",
+            json!({"envoy_grpc": {"cluster_name": "cellgate", "authority": "a|b"}}),
+            "the authority is `a|b`",
+        ),
+        (
+            &stream,
+            "grpc_service",
+            json!({"envoy_grpc": {"cluster_name": "elsewhere"}}),
+            "elsewhere: the cluster is not there",
+        ),
+    ] {
+        let findings = changed(processor, |config| config[field] = value);
+        assert!(only_error(&findings).1.contains(expected), "{expected}: {findings:#?}");
+    }
+    let findings = changed(&buffer, |config| config["message_timeout"] = Value::Null);
+    has(&findings, Level::Warning, "`buffer`: message_timeout is 200 ms");
+    let findings = changed(&stream, |config| config["metadata_options"] = Value::Null);
+    has(&findings, Level::Warning, "`stream`: the access log does not get");
+}
+
+#[test]
+fn without_the_service_deferrals_have_no_cell() {
+    let findings = changed("/http_filters", |filters| drop(filters.as_array_mut().unwrap().remove(1)));
+    has(&findings, Level::Warning, "defers body_encoded, body_too_large, body_length_unknown");
+}
+
+#[test]
+fn the_matcher_may_be_a_tree() {
+    let findings = changed("/http_filters/1/typed_config/xds_matcher", |matcher| {
+        let action = |index: usize| matcher["matcher_list"]["matchers"][index]["on_match"].clone();
+        let map = json!({"buffer;": action(0), "stream;": action(1)});
+        let input = json!({"typed_config": {"header_name": "x-cellgate-defer"}});
+        *matcher = json!({"matcher_tree": {"input": input, "prefix_match_map": {"map": map}}});
+    });
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+}
+
+const ROUTES: &str = "/route_config/virtual_hosts/0/routes";
+
+#[test]
+fn each_cell_needs_a_route_that_nothing_hides() {
+    let findings = changed(ROUTES, |routes| drop(routes.as_array_mut().unwrap().remove(1)));
+    assert_eq!(only_error(&findings), (Section::Routes, "cells: no route matches x-cell: cell-b".into()));
+
+    let findings = changed(ROUTES, |routes| {
+        let last = routes.as_array_mut().unwrap().pop().unwrap();
+        routes.as_array_mut().unwrap().insert(1, last);
+    });
+    assert!(only_error(&findings).1.contains("the route on / stands before the routes of cell-b, cell-c"));
+
+    let findings = changed(ROUTES, |routes| routes[0]["match"]["prefix"] = json!("/api"));
+    has(&findings, Level::Warning, "cell-a have routes on some paths only");
+
+    let findings =
+        changed(ROUTES, |routes| routes[0]["match"]["headers"][0]["string_match"] = json!({"prefix": "cell-"}));
+    has(&findings, Level::Unknown, "no route matches x-cell exactly for cell-a");
+
+    let findings =
+        changed(ROUTES, |routes| routes[0]["match"]["headers"][0]["string_match"] = json!({"exact": "cell-z"}));
+    has(&findings, Level::Warning, "routes match x-cell: cell-z");
+
+    let findings = changed(ROUTES, |routes| *routes = json!([]));
+    assert!(only_error(&findings).1.contains("no route matches on x-cell"));
+}
+
+#[test]
+fn requests_without_a_decision_need_an_answer() {
+    let findings = changed(ROUTES, |routes| drop(routes.as_array_mut().unwrap().pop()));
+    has(&findings, Level::Warning, "answered 404");
+    let findings =
+        changed(ROUTES, |routes| routes[3] = json!({"match": {"prefix": "/"}, "route": {"cluster": "cell-a"}}));
+    has(&findings, Level::Warning, "requests without a decision go to cell-a");
+}
+
+#[test]
+fn the_deferral_header_is_for_no_cell() {
+    let findings = changed("/route_config/virtual_hosts/0", |host| host["request_headers_to_remove"] = json!([]));
+    has(&findings, Level::Warning, "do not remove x-cellgate-defer");
+}
+
+#[test]
+fn a_route_without_the_filter_must_remove_the_headers() {
+    let opt_out = |remove: Value| {
+        json!({
+            "name": "open",
+            "match": {"path": "/open"},
+            "route": {"cluster": "cell-a"},
+            "typed_per_filter_config": {"cellgate": {"@type": "x.FilterConfig", "disabled": true}},
+            "request_headers_to_remove": remove,
+        })
+    };
+    let with = |remove| changed(ROUTES, |routes| routes.as_array_mut().unwrap().insert(0, opt_out(remove)));
+    let findings = with(json!([]));
+    // The virtual host removes the other one.
+    assert!(only_error(&findings).1.contains("the route open switches the filter off and keeps a client's own x-cell"));
+    has(&with(json!(["X-Cell"])), Level::Ok, "switches the filter off, and removes");
+}
+
+#[test]
+fn clusters_are_looked_at() {
+    let with = |change: &dyn Fn(&mut Value)| {
+        let mut dump = dump();
+        let clusters = dump.pointer_mut("/configs/0/static_clusters").unwrap().as_array_mut().unwrap();
+        change(&mut clusters.iter_mut().find(|entry| entry["cluster"]["name"] == "cell-a").unwrap()["cluster"]);
+        examine(&Dump::read(&dump).unwrap(), None)
+    };
+    let findings = with(&|cluster| cluster["name"] = json!("renamed"));
+    assert_eq!(only_error(&findings).1, "cell-a: the cluster cell-a is not there: its requests are answered 503");
+
+    let tls = json!({"name": "tls", "typed_config": {
+        "@type": "x.UpstreamTlsContext",
+        "common_tls_context": {
+            "tls_certificate_sds_secret_configs": [{"name": "default"}],
+            "combined_validation_context": {"default_validation_context": {
+                "match_subject_alt_names": [{"exact": "spiffe://cluster.local/ns/cell-a/sa/api"}],
+            }},
+        },
+    }});
+    let findings = with(&|cluster| cluster["transport_socket"] = tls.clone());
+    has(&findings, Level::Ok, "mTLS with spiffe://cluster.local/ns/cell-a/sa/api");
+    let findings = with(&|cluster| {
+        cluster["transport_socket_matches"] = json!([{"name": "tlsMode-istio", "transport_socket": tls}]);
+    });
+    has(&findings, Level::Ok, "to endpoints that offer it");
+    let findings = with(&|cluster| {
+        cluster["circuit_breakers"] = json!({"thresholds": [{"max_requests": 7, "retry_budget": {}}]});
+        cluster["outlier_detection"] = json!({"consecutive_5xx": 3});
+    });
+    has(&findings, Level::Ok, "at most 1024 connections, 1024 pending requests and 7 requests, with a retry budget");
+    has(&findings, Level::Ok, "an endpoint is ejected after 3 answers");
+    let unlimited = u32::MAX;
+    let findings = with(&|cluster| {
+        cluster["circuit_breakers"] = json!({"thresholds": [{
+            "max_connections": unlimited, "max_pending_requests": unlimited, "max_requests": unlimited,
+        }]});
+    });
+    has(&findings, Level::Warning, "no circuit breaker");
+}
+
+#[test]
+fn endpoints_are_counted() {
+    let mut dump = dump();
+    let endpoint =
+        dump.pointer_mut("/configs/1/static_endpoint_configs/0/endpoint_config/endpoints/0/lb_endpoints/0").unwrap();
+    endpoint["health_status"] = json!("UNHEALTHY");
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert_eq!(only_error(&findings).1, "cell-a: none of 1 endpoints is healthy");
+}
+
+/// The filter as a control plane delivers it.
+#[test]
+fn a_discovered_filter_is_found_or_missed() {
+    let mut dump = dump();
+    let entry = dump.pointer_mut(&format!("{MANAGER}/http_filters/0")).unwrap();
+    let config = entry["typed_config"].take();
+    *entry = json!({"name": "cellgate", "config_discovery": {
+        "type_urls": ["type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"],
+    }});
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert!(only_error(&findings).1.contains("the configuration of `cellgate` has not come"));
+
+    let filter = json!({"version_info": "7", "ecds_filter": {"name": "cellgate", "typed_config": config}});
+    let extensions = json!({"@type": "x.EcdsConfigDump", "ecds_filters": [filter]});
+    dump["configs"].as_array_mut().unwrap().push(extensions);
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+    has(&findings, Level::Ok, "version 7 of its configuration");
+
+    let entry = dump["configs"].as_array_mut().unwrap().last_mut().unwrap();
+    entry["ecds_filters"][0]["error_state"] = json!({"details": "no such cell"});
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert!(only_error(&findings).1.contains("refuses its new extension cellgate"));
+}
+
+#[test]
+fn a_second_chain_with_the_same_routes_needs_the_filter() {
+    let mut dump = dump();
+    let chains = dump.pointer_mut("/configs/2/static_listeners/0/listener/filter_chains").unwrap();
+    let mut second = chains[0].clone();
+    second["name"] = json!("other");
+    second["filters"][0]["typed_config"]["http_filters"].as_array_mut().unwrap().remove(0);
+    chains.as_array_mut().unwrap().push(second);
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    let (section, what) = only_error(&findings);
+    assert_eq!(section, Section::Filter);
+    assert!(
+        what.starts_with("ingress chain other: routes match on x-cell, and the filter is not in the chain"),
+        "{what}"
+    );
+}

@@ -1,0 +1,138 @@
+//! What Envoy's statistics tell: updates it has refused, crashes of the filter, and what has gone through.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::dump::Dump;
+use super::finding::{Finding, Notes, Section};
+use super::message::{list, number, text};
+
+/// Counters and gauges by name.
+#[derive(Debug, Default)]
+pub struct Stats(BTreeMap<String, u64>);
+
+impl Stats {
+    /// Reads `/stats?format=json`. Histograms are left out.
+    #[must_use]
+    pub fn read(document: &Value) -> Self {
+        let all = list(document, "stats").iter();
+        Self(all.filter_map(|stat| Some((text(stat, "name").to_owned(), number(stat, "value")?))).collect())
+    }
+
+    fn matching(&self, matches: impl Fn(&str) -> bool) -> impl Iterator<Item = (&str, u64)> {
+        self.0.iter().filter(move |(name, value)| **value > 0 && matches(name)).map(|(name, value)| (&**name, *value))
+    }
+
+    fn sum(&self, prefix: &str) -> u64 {
+        self.matching(|name| name.starts_with(prefix)).map(|(_, value)| value).sum()
+    }
+}
+
+/// What has been refused, by the dump and by the statistics.
+pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
+    let mut notes = Notes::new(Section::Updates, "");
+    for (what, details) in &dump.refused {
+        notes.error(
+            format!("Envoy refuses its new {what}, and keeps the old one if it has one: {details}"),
+            "correct what the message names; Envoy's log has all of it",
+        );
+    }
+    for what in &dump.warming {
+        notes.warning(
+            format!("{what} waits for something: a certificate, routes or the filter's configuration"),
+            "look at Envoy's log and, in a mesh, at the proxy's agent, which serves its certificates",
+        );
+    }
+    let Some(stats) = stats else {
+        notes.unknown(
+            "whether Envoy took what it was sent cannot be told from here",
+            "ask the gateway's own admin port with --admin",
+        );
+        return notes.into_findings();
+    };
+    let refused = stats.matching(|name| name.ends_with(".update_rejected") || name.ends_with(".config_conflict"));
+    for (name, count) in refused {
+        notes.warning(
+            format!("{name} is {count}: Envoy has refused updates since it started"),
+            "if it rises, look for `rejected` in Envoy's log: it keeps what it had before",
+        );
+    }
+    for (name, count) in stats.matching(|name| name.starts_with("wasm.") && name.contains("cellgate.vm_reload_")) {
+        notes.warning(
+            format!("{name} is {count}: the filter has crashed"),
+            "report it with the line of Envoy's log that says `panicked at`",
+        );
+    }
+    let fetches = stats.sum("wasm.remote_load_fetch_failures");
+    if fetches > 0 {
+        notes.warning(
+            format!("Envoy could not fetch a wasm module {fetches} times"),
+            "look whether the module's URL can be reached from the gateway, and its sha256 is right",
+        );
+    }
+    let mut findings = notes.into_findings();
+    if findings.is_empty() {
+        let mut notes = Notes::new(Section::Updates, "");
+        notes.ok("Envoy has refused nothing since it started");
+        findings = notes.into_findings();
+    }
+    findings.extend(traffic(stats));
+    findings
+}
+
+/// One line on what the filter has counted.
+fn traffic(stats: &Stats) -> Vec<Finding> {
+    let mut notes = Notes::new(Section::Traffic, "");
+    let decisions = |outcome: &str| stats.sum(&format!("wasmcustom.cellgate.decisions.{outcome}."));
+    let [cell, reject, defer, pass] = ["cell", "reject", "defer", "pass"].map(decisions);
+    notes.ok(format!(
+        "the filter has sent {cell} requests to cells, refused {reject}, deferred {defer}, let {pass} pass"
+    ));
+    let stripped = stats.sum("wasmcustom.cellgate.stripped_headers");
+    if stripped > 0 {
+        notes.ok(format!("{stripped} headers that would choose a cell were removed from clients' requests"));
+    }
+    let abandoned = stats.sum("wasmcustom.cellgate.abandoned");
+    if abandoned > 0 {
+        notes.ok(format!("{abandoned} requests ended undecided: clients left, or Envoy answered by itself"));
+    }
+    notes.into_findings()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::doctor::finding::Level;
+    use serde_json::json;
+
+    fn findings(stats: Value) -> Vec<Finding> {
+        examine(&Dump::default(), Some(&Stats::read(&stats)))
+    }
+
+    #[test]
+    fn refused_updates_and_crashes_are_warnings() {
+        let findings = findings(json!({"stats": [
+            {"name": "listener_manager.lds.update_rejected", "value": 2},
+            {"name": "cluster_manager.cds.update_rejected", "value": 0},
+            {"name": "wasm.cellgate.vm_reload_success", "value": 1},
+            {"histograms": {}},
+        ]}));
+        let warnings: Vec<&str> =
+            findings.iter().filter(|finding| finding.level == Level::Warning).map(|finding| &*finding.what).collect();
+        assert_eq!(warnings.len(), 2, "{warnings:?}");
+        assert!(warnings[0].starts_with("listener_manager.lds.update_rejected is 2"));
+        assert!(warnings[1].contains("crashed"));
+    }
+
+    #[test]
+    fn decisions_are_summed_by_outcome() {
+        let findings = findings(json!({"stats": [
+            {"name": "wasmcustom.cellgate.decisions.cell.slot", "value": 3},
+            {"name": "wasmcustom.cellgate.decisions.cell.exact", "value": 4},
+            {"name": "wasmcustom.cellgate.decisions.reject.key_missing", "value": 1},
+        ]}));
+        assert_eq!(findings[0].what, "Envoy has refused nothing since it started");
+        assert_eq!(findings[1].what, "the filter has sent 7 requests to cells, refused 1, deferred 0, let 0 pass");
+    }
+}

@@ -1,0 +1,236 @@
+//! Requests that name a key, or none, in a way that the configuration reads.
+
+use cellgate_routing::source::{Source, Template};
+use cellgate_routing::{Config, Opening, Outcome, Router};
+use serde_json::Value;
+
+use crate::decide::{Parts, Request};
+
+/// What stands where anything may.
+const FILLER: &str = "cellgate-probe";
+
+/// Makes requests, and asks the core about them.
+pub(super) struct Maker<'a> {
+    router: &'a Router,
+    headers: &'a [String],
+    content_types: [Vec<String>; 2],
+}
+
+impl<'a> Maker<'a> {
+    /// `headers` go with every request; `json` is the configuration as it was written.
+    pub(super) fn new(router: &'a Router, headers: &'a [String], json: &Value) -> Self {
+        let configured = |format: &str, defaults: &[&str]| {
+            let written = json
+                .get("content_types")
+                .and_then(|types| types.get(format)?.as_array())
+                .map(|list| list.iter().filter_map(Value::as_str).map(|kind| kind.replace('*', FILLER)).collect());
+            written.unwrap_or_else(|| defaults.iter().map(|kind| (*kind).to_owned()).collect())
+        };
+        let content_types =
+            [configured("json", &["application/json"]), configured("form", &["application/x-www-form-urlencoded"])];
+        Self { router, headers, content_types }
+    }
+
+    fn config(&self) -> &Config {
+        self.router.config()
+    }
+
+    /// A request that holds a key in a source.
+    pub(super) fn with_key(&self, source: &Source, key: &str) -> Option<Parts> {
+        let field = |name: &str| format!("{}={}", percent(name), percent(key));
+        match source {
+            Source::Json(_) | Source::Form(_) => self.with_body(source, &body(source, key, 0)?),
+            Source::Header(name) => self.without_body(&self.path()?, Some(format!("{name}: {key}"))),
+            Source::Cookie(name) => self.without_body(&self.path()?, Some(format!("cookie: {name}={key}"))),
+            Source::Query(name) => self.without_body(&format!("{}?{}", self.path()?, field(name)), None),
+            Source::Path(template) => self.without_body(&self.filled(template, key)?, None),
+        }
+    }
+
+    /// As [`Maker::with_key`], in a body of about this many bytes that ends with the key.
+    pub(super) fn with_late_key(&self, source: &Source, key: &str, size: usize) -> Option<Parts> {
+        self.with_body(source, &body(source, key, size)?)
+    }
+
+    /// A request of the same kind that holds none.
+    pub(super) fn without_key(&self, source: &Source) -> Option<Parts> {
+        match source {
+            Source::Json(_) => self.with_body(source, "{}"),
+            Source::Form(_) => self.with_body(source, FILLER),
+            _ => self.without_body(&self.path()?, None),
+        }
+    }
+
+    /// What the core says of a request: where it must end.
+    pub(super) fn outcome(&self, parts: &Parts) -> Option<Outcome> {
+        let request = Request::from_parts(parts.clone()).ok()?;
+        let decision = match self.router.open(request.fields.as_slice(), request.end_of_stream) {
+            Opening::Decided(decision) => decision,
+            Opening::Read(mut reading) => match reading.push(&request.body) {
+                Ok(()) => reading.finish(),
+                Err(decision) => decision,
+            },
+        };
+        Some(decision.outcome)
+    }
+
+    fn with_body(&self, source: &Source, body: &str) -> Option<Parts> {
+        let [json, form] = &self.content_types;
+        let types = if matches!(source, Source::Json(_)) { json } else { form };
+        let mut headers = self.headers.to_vec();
+        headers.push(format!("content-type: {}", types.first()?));
+        Some(Parts {
+            method: Some(self.method(&["POST", "PUT", "PATCH"])?),
+            path: Some(self.path()?),
+            headers,
+            body: Some(body.as_bytes().to_vec()),
+            chunked: false,
+        })
+    }
+
+    fn without_body(&self, path: &str, header: Option<String>) -> Option<Parts> {
+        let headers = self.headers.iter().cloned().chain(header).collect();
+        let method = Some(self.method(&["GET", "POST", "PUT", "PATCH", "DELETE"])?);
+        Some(Parts { method, path: Some(path.to_owned()), headers, body: None, chunked: false })
+    }
+
+    /// The first of these methods that is in scope, or any that is and has an answer with a body.
+    fn method(&self, preferred: &[&str]) -> Option<String> {
+        let scope = &self.config().scope.methods;
+        let in_scope = |method: &&&str| scope.is_empty() || scope.iter().any(|wanted| **wanted == ***method);
+        let other = || scope.iter().map(|method| &**method).find(|method| !matches!(*method, "HEAD" | "CONNECT"));
+        preferred.iter().find(in_scope).copied().or_else(other).map(str::to_owned)
+    }
+
+    /// A path in scope.
+    fn path(&self) -> Option<String> {
+        Some(match self.config().scope.paths.first() {
+            None => format!("/{FILLER}"),
+            Some(prefix) if prefix.ends_with('/') => format!("{prefix}{FILLER}"),
+            Some(prefix) => prefix.to_string(),
+        })
+    }
+
+    /// A template with the key, in scope where that can be.
+    fn filled(&self, template: &Template, key: &str) -> Option<String> {
+        let text = template.to_string();
+        let scope = &self.config().scope.paths;
+        let prefixes = scope.iter().map(|prefix| &**prefix).chain([""]);
+        let mut paths = prefixes.map(|prefix| {
+            let mut given = prefix.split('/');
+            let segments = text.split('/').map(|segment| {
+                let given = given.next().filter(|given| !given.is_empty());
+                match segment {
+                    "{key}" => percent(key),
+                    "*" => given.unwrap_or(FILLER).to_owned(),
+                    literal => literal.to_owned(),
+                }
+            });
+            segments.collect::<Vec<_>>().join("/")
+        });
+        paths.find(|path| scope.is_empty() || scope.iter().any(|prefix| path.starts_with(&**prefix)))
+    }
+}
+
+/// A body that holds a key, after this many bytes of something else.
+fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
+    match source {
+        Source::Json(pointer) => {
+            let mut value = Value::from(key);
+            for token in pointer.tokens().iter().rev() {
+                value = Value::Object([(token.to_string(), value)].into_iter().collect());
+            }
+            let text = value.to_string();
+            match (padding, text.strip_prefix('{')) {
+                (0, _) => Some(text),
+                // Only an object has room for something else.
+                (_, rest) => Some(format!("{{\"{FILLER}\":\"{}\",{}", "p".repeat(padding), rest?)),
+            }
+        }
+        Source::Form(name) => {
+            let field = format!("{}={}", percent(name), percent(key));
+            Some(if padding == 0 { field } else { format!("{FILLER}={}&{field}", "p".repeat(padding)) })
+        }
+        _ => None,
+    }
+}
+
+/// Percent-encoded, all but what never needs it (RFC 3986, 2.3).
+fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cellgate_routing::{CellId, Tier};
+
+    /// The line, the body and the outcome of the request that each source's key makes.
+    fn made(key: &str, more: &str) -> Vec<(String, String, Option<Outcome>)> {
+        let text =
+            format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
+        let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+        let router = Router::new(config, Tier::Service);
+        let maker = Maker::new(&router, &[], &serde_json::from_str(&text).unwrap());
+        let sources = router.config().sources.clone();
+        let requests = sources.iter().filter_map(|source| maker.with_key(source, "k 1"));
+        requests
+            .map(|parts| {
+                let line = format!("{} {}", parts.method.clone().unwrap(), parts.path.clone().unwrap());
+                let body = String::from_utf8(parts.body.clone().unwrap_or_default()).unwrap();
+                (line, body, maker.outcome(&parts))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn every_source_is_written_so_that_the_core_reads_it() {
+        let key = r#"[{"json":"/t/0/a~1b"},{"form":"t d"},{"header":"x-t"},{"query":"t d"},{"path":"/o/*/{key}/x"}]"#;
+        let found = made(key, "");
+        let lines: Vec<&str> = found.iter().map(|(line, _, _)| &**line).collect();
+        assert_eq!(
+            lines,
+            [
+                "POST /cellgate-probe",
+                "POST /cellgate-probe",
+                "GET /cellgate-probe",
+                "GET /cellgate-probe?t%20d=k%201",
+                "GET /o/cellgate-probe/k%201/x",
+            ]
+        );
+        assert_eq!(found[0].1, r#"{"t":{"0":{"a/b":"k 1"}}}"#);
+        assert_eq!(found[1].1, "t%20d=k%201");
+        for (line, _, outcome) in &found {
+            assert_eq!(*outcome, Some(Outcome::Cell(CellId(0))), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_scope_is_kept() {
+        let more = r#","applies_to":{"methods":["DELETE","PUT"],"paths":["/api/v2/","/x"]}"#;
+        let found = made(r#"[{"json":"/t"},{"path":"/*/*/{key}"}]"#, more);
+        assert_eq!(found[0].0, "PUT /api/v2/cellgate-probe");
+        assert_eq!(found[1].0, "PUT /api/v2/k%201");
+        assert!(found.iter().all(|(_, _, outcome)| *outcome == Some(Outcome::Cell(CellId(0)))), "{found:?}");
+    }
+
+    #[test]
+    fn configured_media_types_are_sent() {
+        let more = r#","content_types":{"json":["application/*+json"]}"#;
+        assert_eq!(made(r#"[{"json":"/t"}]"#, more)[0].2, Some(Outcome::Cell(CellId(0))));
+    }
+
+    #[test]
+    fn a_late_key_ends_its_body() {
+        let pointer = "/t/id".parse().unwrap();
+        let text = body(&Source::Json(pointer), "k", 1000).unwrap();
+        assert!(text.len() > 1000 && text.ends_with(r#"p","t":{"id":"k"}}"#), "{text}");
+        assert_eq!(body(&Source::Form("t".into()), "k", 3).unwrap(), "cellgate-probe=ppp&t=k");
+        assert_eq!(body(&Source::Json("".parse().unwrap()), "k", 3), None);
+    }
+}
