@@ -1,0 +1,118 @@
+//! `cellgate doctor` asks a real Envoy: nothing is wrong with the harness's chain, and what is broken is found.
+
+use cellgate_tests::artifacts;
+use cellgate_tests::options::{Chain, Options, Underscores};
+use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::connection_manager;
+
+/// The exit code and the findings.
+async fn doctor(stack: &Stack) -> (i32, Vec<Value>) {
+    let mut command = Command::new(artifacts::cellgate().unwrap());
+    command.args(["doctor", "--output", "json", "--admin", &format!("http://{}", stack.admin().address())]);
+    let output = command.output().await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(report["source"].as_str().unwrap().starts_with("Envoy 1."), "{report}");
+    (output.status.code().unwrap(), report["findings"].as_array().unwrap().clone())
+}
+
+fn of_level(findings: &[Value], level: &str) -> Vec<String> {
+    let found = findings.iter().filter(|finding| finding["level"] == level);
+    found.map(|finding| finding["what"].as_str().unwrap().to_owned()).collect()
+}
+
+#[track_caller]
+fn says(findings: &[Value], level: &str, part: &str) {
+    let said = of_level(findings, level);
+    assert!(said.iter().any(|what| what.contains(part)), "{level} {part:?}: {findings:#?}");
+}
+
+/// The only error of a stack that is broken in one way.
+async fn only_error(options: Options) -> String {
+    let (code, findings) = doctor(&Stack::start(options).await).await;
+    let errors = of_level(&findings, "error");
+    assert_eq!((code, errors.len()), (1, 1), "{findings:#?}");
+    errors.into_iter().next().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_wrong_with_a_good_chain() {
+    let stack = Stack::start(Options::default()).await;
+    stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
+    let (code, findings) = doctor(&stack).await;
+    assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
+    for part in [
+        "`cellgate` is the first HTTP filter",
+        "version 1 of its configuration",
+        "configuration sample: header x-cell, cells cell-a, cell-b, cell-c, 3 sources",
+        "the filter holds bodies of at most 32768 bytes; Envoy's limits are 1048576 (HTTP/1.1) and 16777216 (HTTP/2)",
+        "headers with underscores: REJECT_REQUEST",
+        "`buffer`: BUFFERED, by cluster ext-proc",
+        "`stream`: FULL_DUPLEX_STREAMED, by cluster ext-proc",
+        "cell-b goes to cell-b, no retries, time-out 60s",
+        "requests without a decision are answered 421",
+        "1 of 1 endpoints are healthy",
+        "at most 100000 connections",
+        "Envoy has refused nothing since it started",
+        "the filter has sent 1 requests to cells, refused 0, deferred 0, let 0 pass",
+    ] {
+        says(&findings, "ok", part);
+    }
+    says(&findings, "warning", "plain text, without mTLS");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_filter_is_found() {
+    let error = only_error(Options::default().chain(Chain::Plain)).await;
+    assert_eq!(error, "the filter is in none of the chains: main");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_limit_that_is_too_small_is_found() {
+    let options = Options::default().buffer_limit(16 * 1024).configure(|config| {
+        config["limits"] = json!({"inspect_bytes": "32KiB"});
+    });
+    let error = only_error(options).await;
+    assert!(error.contains("per_connection_buffer_limit_bytes is 16384, below inspect_bytes 32768"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_without_a_route_is_found() {
+    let error = only_error(Options::default().adjust(|bootstrap| {
+        let routes = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+        let of_cell_b = |route: &Value| route["match"]["headers"][0]["string_match"]["exact"] == "cell-b";
+        routes.as_array_mut().unwrap().retain(|route| !of_cell_b(route));
+    }));
+    assert_eq!(error.await, "no route matches x-cell: cell-b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cell_whose_cluster_is_not_there_is_found() {
+    let error = only_error(Options::default().adjust(|bootstrap| {
+        // Envoy checks routes against its clusters only where it is asked to.
+        connection_manager(bootstrap)["route_config"]["validate_clusters"] = json!(false);
+        let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
+        clusters.retain(|cluster| cluster["name"] != "cell-c");
+    }));
+    assert_eq!(error.await, "the cluster cell-c is not there: its requests are answered 503");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_underscore_action_and_a_missing_service_are_warnings() {
+    let options = Options::default().chain(Chain::Filter).underscores(Underscores::Allow);
+    let (code, findings) = doctor(&Stack::start(options).await).await;
+    assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
+    says(&findings, "warning", "headers with underscores are let in: whatever stands before the filter sees x_cell");
+    says(&findings, "warning", "there is none behind the filter, which defers body_encoded");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_configuration_is_found() {
+    let stack = Stack::start(Options::default()).await;
+    stack.envoy().update_filter_text("{}").await.unwrap_err();
+    let (_, findings) = doctor(&stack).await;
+    says(&findings, "warning", "extension_config_discovery.http_filter.cellgate.update_rejected is 1");
+}

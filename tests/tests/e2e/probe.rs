@@ -1,0 +1,108 @@
+//! `cellgate probe` finds a chain right that is, and names what is wrong with one that is not.
+
+use std::process::Output;
+
+use cellgate_tests::artifacts;
+use cellgate_tests::options::{Chain, Options, Underscores, sample_config};
+use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+use crate::support::connection_manager;
+
+/// For `Options::adjust`: each cell's routes answer with its name, as the probe's own routes do.
+fn answers_by_name(bootstrap: &mut Value) {
+    let routes = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
+    for route in routes.as_array_mut().unwrap() {
+        let cell = route["match"]["headers"][0]["string_match"]["exact"].clone();
+        if !cell.is_null() {
+            route.as_object_mut().unwrap().remove("route");
+            route["direct_response"] = json!({"status": 200, "body": {"inline_string": cell}});
+        }
+    }
+}
+
+/// Runs the probe with the stack's configuration, whose `version` only tells it from others.
+async fn probe(stack: &Stack, config: &Value, deadline: &str, more: &[&str]) -> (i32, Vec<String>) {
+    let file = stack.directory().join("probe.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let mut command = Command::new(artifacts::cellgate().unwrap());
+    command.arg("probe").arg("--config").arg(&file).arg("--url").arg(format!("http://{}", stack.address()));
+    command.args(["--host", "probe.test", "--deadline", deadline]).args(more);
+    let Output { status, stdout, stderr } = command.output().await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&stderr), "");
+    let lines = String::from_utf8(stdout).unwrap().lines().map(str::to_owned).collect();
+    (status.code().unwrap(), lines)
+}
+
+fn failed(lines: &[String]) -> Vec<&String> {
+    lines.iter().filter(|line| line.starts_with("FAIL")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_chain_passes_every_check() {
+    let stack = Stack::start(Options::default().adjust(answers_by_name)).await;
+    let (code, lines) = probe(&stack, &sample_config(), "20s", &[]).await;
+    assert_eq!((code, failed(&lines)), (0, Vec::new()), "{lines:#?}");
+    let ok: Vec<&String> = lines.iter().filter(|line| line.starts_with("ok")).collect();
+    // Three cells, each with and without a client's own header; an underscore; no key; a large body.
+    assert_eq!(ok.len(), 9, "{lines:#?}");
+    assert!(lines[1].contains(r#"cell-b: reached by "acme" in json /tenant/id"#), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("without a key") && line.contains("refused with 421")), "{lines:#?}");
+    assert_eq!(stack.ext_proc_streams().await, 1, "only the large body is the service's");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_source_and_scope_is_probed_by_its_own_requests() {
+    for (key, scope) in [
+        (json!([{"form": "t"}]), json!({"methods": ["PUT"]})),
+        (json!([{"header": "x-tenant"}]), json!({"paths": ["/api/"]})),
+        (json!([{"query": "t"}, {"json": "/t"}]), json!({})),
+        (json!([{"cookie": "t"}]), json!({})),
+        (json!([{"path": "/*/{key}"}]), json!({"methods": ["GET"], "paths": ["/orgs/"]})),
+    ] {
+        let mut config = sample_config();
+        config["key"] = key.clone();
+        if scope != json!({}) {
+            config["applies_to"] = scope;
+        }
+        let stack = Stack::start(Options::default().config(config.clone()).adjust(answers_by_name)).await;
+        let (code, lines) = probe(&stack, &config, "20s", &[]).await;
+        assert_eq!((code, failed(&lines)), (0, Vec::new()), "{key}: {lines:#?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_the_filter_the_clients_header_is_seen_to_decide() {
+    let options = Options::default().chain(Chain::Plain).underscores(Underscores::Allow).adjust(answers_by_name);
+    let stack = Stack::start(options).await;
+    let (code, lines) = probe(&stack, &sample_config(), "500ms", &["--no-deferral"]).await;
+    assert_eq!(code, 1);
+    let failed = failed(&lines);
+    assert!(failed[0].contains("expected 200 from cell-a, for 500ms; got 421"), "{lines:#?}");
+    let spoofed = "still reached with a client's own x-cell: cell-b: expected 200 from cell-a; got 200 \"cell-b\"";
+    assert!(failed.iter().any(|line| line.contains(spoofed)), "{lines:#?}");
+    assert!(lines.iter().any(|line| line == "skip  a large body: --no-deferral"), "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_filter_that_is_configured_otherwise_is_found_out() {
+    let stack = Stack::start(Options::default().adjust(answers_by_name)).await;
+    let mut config = sample_config();
+    config["placement"]["exact"]["acme"] = json!("cell-c");
+    config["placement"]["exact"]["globex"] = json!("cell-b");
+    let (code, lines) = probe(&stack, &config, "500ms", &["--key", "cell-c=acme"]).await;
+    assert_eq!(code, 1);
+    let wrong =
+        "cell-c: reached by \"acme\" in json /tenant/id: expected 200 from cell-c, for 500ms; got 200 \"cell-b\"";
+    assert!(failed(&lines).iter().any(|line| line.contains(wrong)), "{lines:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_without_the_service_fails_the_large_body_only() {
+    let stack = Stack::start(Options::default().chain(Chain::Filter).adjust(answers_by_name)).await;
+    let (code, lines) = probe(&stack, &sample_config(), "2s", &[]).await;
+    let failed = failed(&lines);
+    assert_eq!((code, failed.len()), (1, 1), "{lines:#?}");
+    assert!(failed[0].contains("through the service: expected 200 from cell-a"), "{lines:#?}");
+}
