@@ -56,6 +56,8 @@ def kustomized(folder):
 
 
 class Kustomize(unittest.TestCase):
+    maxDiff = None
+
     def expect(self, folder, *values):
         found = {manifests.identity(item): item for item in chart.load(kustomized(folder))}
         found.pop(("Namespace", "", manifests.NAMESPACE))

@@ -22,6 +22,8 @@ CELLGATE = ROOT / "target" / "debug" / "cellgate"
 MODULE = ROOT / "target" / "cellgate.wasm"
 # One choice of packages and features for every command, so that nothing is compiled twice.
 EVERYTHING = ["--locked", "--workspace", "--all-features"]
+# Built by mesh-tools.sh.
+MESH = ROOT / ".tools" / "mesh" / "bin"
 PLACEMENT_REFERENCE = ROOT / "scripts" / "placement_reference.py"
 START = time.monotonic()
 
@@ -123,6 +125,8 @@ def main():
                     count.passed += 1
             run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
         if options.mesh:
+            chart = [sys.executable, "scripts/chart_test.py"]
+            run("testing the chart with Helm 4", chart, count, CELLGATE_BIN=CELLGATE, HELM=MESH / "helm")
             run("checking the manifests", [sys.executable, "scripts/manifests_test.py"], count)
             command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
             end_to_end("testing the chart in a mesh", command, None, count)
