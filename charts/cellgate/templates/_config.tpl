@@ -9,7 +9,7 @@
 {{- $_ := set $config.placement "slots" (set (default dict $config.placement.slots) "weights" $weights) -}}
 {{- end -}}
 {{- if not .Values.extProc.enabled -}}
-{{- $_ := set $config "policy" (merge (default dict $config.policy) (include "cellgate.lastAnswers" . | fromJson)) -}}
+{{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
 {{- end -}}
 {{ toJson $config }}
 {{- end -}}
@@ -33,9 +33,22 @@ own default says the same. */}}
 {{ ternary $weights dict $drained | toJson }}
 {{- end -}}
 
-{{/* What the service would answer at last. Without the service the filter must: nobody answers its `defer`. */}}
+{{/* A policy that defers nothing, as JSON: what the service would answer at last, the filter answers at once. Without the
+service nobody would answer its `defer`. Takes the configured policy. */}}
 {{- define "cellgate.lastAnswers" -}}
-{{ dict "body_encoded" (dict "reject" 415) "body_too_large" (dict "reject" 413) "body_length_unknown" (dict "reject" 411) | toJson }}
+{{- $policy := default dict . | deepCopy -}}
+{{- range $reason, $status := dict "body_encoded" 415 "body_too_large" 413 "body_length_unknown" 411 -}}
+{{- if has (get $policy $reason) (list "" "defer") -}}
+{{- $_ := set $policy $reason (dict "reject" $status) -}}
+{{- end -}}
+{{- end -}}
+{{ toJson $policy }}
+{{- end -}}
+
+{{/* `true` if an attached filter defers to the service. The sidecar of a cell does not: the service is shared, knows nothing of
+that sidecar's cell, and could name another one, which the sidecar would then serve. Takes a dict of `root` and `attach`. */}}
+{{- define "cellgate.defers" -}}
+{{ and .root.Values.extProc.enabled (not .attach.cell) }}
 {{- end -}}
 
 {{/* The configuration of one attached filter. Takes a dict of `root` and `attach`.
@@ -45,6 +58,9 @@ instead of reading the body once more, and checks that it is the cell that was m
 A waypoint does not see one where the filter is, because the tunnel ends before it: it decides once more, and equally. */}}
 {{- define "cellgate.filterConfig" -}}
 {{- $config := include "cellgate.config" .root | fromJson -}}
+{{- if ne "true" (include "cellgate.defers" .) -}}
+{{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
+{{- end -}}
 {{- if and .root.Values.mtls.enabled (eq .attach.type "sidecar-inbound") -}}
 {{- $peers := list -}}
 {{- range include "cellgate.callerPrincipals" .root | fromJsonArray -}}

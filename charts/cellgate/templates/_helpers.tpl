@@ -90,11 +90,11 @@ it is in `cellgate.proxyPrincipals`. */}}
 {{ $principals | uniq | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* The identities of all attached proxies: who may call the ext-proc service. */}}
+{{/* The identities of all attached proxies whose filter defers: who may call the ext-proc service. */}}
 {{- define "cellgate.proxyPrincipals" -}}
 {{- $principals := list -}}
 {{- range .Values.filter.attach -}}
-{{- if .serviceAccount -}}
+{{- if and .serviceAccount (eq "true" (include "cellgate.defers" (dict "root" $ "attach" .))) -}}
 {{- $principals = append $principals (printf "%s/ns/%s/sa/%s" $.Values.mtls.trustDomain .namespace .serviceAccount) -}}
 {{- end -}}
 {{- end -}}
