@@ -1,6 +1,6 @@
 //! `cellgate doctor`: reads what a gateway has been given, and says in words what is right, what is wrong and what to do.
 //!
-//! [`fetch`] gets a configuration dump from Envoy's admin port, from istiod or from a file; [`examine`] judges it without
+//! [`fetch()`] gets a configuration dump from Envoy's admin port, from istiod or from a file; [`examine`] judges it without
 //! doing anything else; [`text`] and [`json`] write what it found.
 
 mod clusters;
@@ -35,10 +35,8 @@ use routes::{Destinations, Judge};
 #[must_use]
 pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     let chains = dump.chains();
-    let (with, without): (Vec<_>, Vec<_>) = chains
-        .iter()
-        .map(|chain| (chain, dump.http_filters(chain.manager).into_iter().find(filter::is_cellgate)))
-        .partition(|(_, filter)| filter.is_some());
+    let (with, without): (Vec<_>, Vec<_>) =
+        chains.iter().map(|chain| (chain, filter::find(dump, chain.manager))).partition(|(_, filter)| filter.is_some());
     let mut findings = Vec::new();
     let mut configs: BTreeMap<&str, Config> = BTreeMap::new();
     let mut destinations = Destinations::new();

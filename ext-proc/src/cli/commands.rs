@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use cellgate_routing::headers::is_reserved;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
@@ -123,6 +124,11 @@ pub async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     if config.shadow {
         let why = format!("{}: shadow: such a filter changes nothing, so nothing can be probed", args.config.display());
         return Err(Failure::new(Exit::BadConfig, why));
+    }
+    let mut names = args.header.iter().filter_map(|header| header.split(':').next()).map(str::trim);
+    if let Some(name) = names.find(|name| is_reserved(name.as_bytes(), &config.routing_header)) {
+        let why = format!("--header {name}: the filter removes this header from every request; use another name");
+        return Err(Failure::new(Exit::Usage, why));
     }
     let keys = args.key.into_iter().collect();
     let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;

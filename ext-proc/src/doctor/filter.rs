@@ -6,15 +6,36 @@ use serde_json::Value;
 use super::dump::{Chain, Dump, HttpFilter};
 use super::finding::{Notes, enumerate};
 use super::message::{at, duration, flag, has, is_a, text, texts};
+use super::service;
 
 /// Half of it would be answered 503 for longer than a client retries.
 const LONGEST_BACK_OFF: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// Whether an HTTP filter is Cellgate's: proxy-wasm, and called so or configured so.
-pub(super) fn is_cellgate(filter: &HttpFilter<'_>) -> bool {
-    let is_wasm = is_a(filter.config, "Wasm")
-        || texts(filter.entry, "config_discovery.type_urls").any(|kind| kind.ends_with(".Wasm"));
-    is_wasm && (filter.name.contains("cellgate") || plugin(filter.config).contains("\"routing_header\""))
+/// Cellgate's filter in a chain: the proxy-wasm filter that is configured or called so. One whose configuration has not come
+/// is known by the service's filter behind it, too.
+pub(super) fn find<'a>(dump: &'a Dump, manager: &'a Value) -> Option<HttpFilter<'a>> {
+    let filters = dump.http_filters(manager);
+    let named = |filter: &HttpFilter<'_>| filter.name.contains("cellgate");
+    let configured = |filter: &HttpFilter<'_>| {
+        let config = at(filter.config, "config");
+        text(config, "name") == "cellgate" || text(config, "configuration.value").contains("\"routing_header\"")
+    };
+    let found = filters.iter().position(|filter| is_wasm(filter) && (named(filter) || configured(filter)));
+    let before_service = || {
+        let service = filters.iter().position(|filter| service::is_behind_matcher(filter.config))?;
+        filters.get(..service)?.iter().rposition(|filter| awaits_wasm(filter) && !is_wasm(filter))
+    };
+    let discovered = || filters.iter().position(|filter| awaits_wasm(filter) && !is_wasm(filter) && named(filter));
+    filters.get(found.or_else(discovered).or_else(before_service)?).copied()
+}
+
+fn is_wasm(filter: &HttpFilter<'_>) -> bool {
+    is_a(filter.config, "Wasm")
+}
+
+/// Whether a proxy-wasm filter is to be discovered.
+fn awaits_wasm(filter: &HttpFilter<'_>) -> bool {
+    texts(filter.entry, "config_discovery.type_urls").any(|kind| kind.ends_with(".Wasm"))
 }
 
 /// Looks at the filter of a chain, and gives its configuration where that can be read.
@@ -43,6 +64,13 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, n
         notes.error(
             format!("the configuration of `{}` has not come: Envoy answers 500, or refuses the listener", filter.name),
             "look at istiod's log and at the EnvoyFilter with EXTENSION_CONFIG: its name must be the filter's",
+        );
+        return None;
+    }
+    if !is_wasm(filter) {
+        notes.error(
+            "the module could not be fetched: Istio's agent has put a filter in its place that refuses every request with 403",
+            "look at the agent's log (the proxy's container), the module's URL and its sha256",
         );
         return None;
     }
@@ -137,9 +165,4 @@ fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {
             None
         }
     }
-}
-
-/// The plugin configuration, as text.
-fn plugin(filter: &Value) -> &str {
-    text(filter, "config.configuration.value")
 }

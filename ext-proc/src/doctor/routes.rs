@@ -47,13 +47,13 @@ pub(super) fn examine<'a>(
         );
         return notes.into_findings();
     };
-    if text(chain.listener, "traffic_direction") == "INBOUND" {
-        notes.ok("inbound to the workload: it takes what the filter lets in, without routes by cell");
-        return notes.into_findings();
-    }
     let hosts: Vec<Host<'a>> = list(routes, "virtual_hosts").iter().map(|host| Host::new(routes, host)).collect();
     let header = &judge.config.routing_header;
     let (by_cell, others): (Vec<&Host<'_>>, Vec<&Host<'_>>) = hosts.iter().partition(|host| host.mentions(header));
+    if by_cell.is_empty() && text(chain.listener, "traffic_direction") == "INBOUND" {
+        notes.ok("inbound to the workload: it takes what the filter lets in, without routes by cell");
+        return notes.into_findings();
+    }
     if by_cell.is_empty() {
         notes.error(
             format!("no route matches on {header}: what the filter decides has no effect"),

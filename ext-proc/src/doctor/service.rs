@@ -15,7 +15,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     let mut services = Vec::new();
     let filters = dump.http_filters(chain.manager);
     let behind = || filters.iter().skip_while(|other| other.name != filter).skip(1);
-    let matcher = behind().find(|other| names_deferral(other.config));
+    let matcher = behind().find(|other| is_behind_matcher(other.config));
     let direct = behind().find(|other| is_a(other.config, "ExternalProcessor") && other.name.contains("cellgate"));
     match (matcher, direct) {
         (Some(matcher), _) => {
@@ -70,7 +70,7 @@ fn missing(config: Option<&Config>, notes: &mut Notes) {
 }
 
 /// Whether a filter's configuration matches on the deferral header.
-fn names_deferral(config: &Value) -> bool {
+pub(super) fn is_behind_matcher(config: &Value) -> bool {
     has(config, "xds_matcher") && config.to_string().contains(DEFER)
 }
 

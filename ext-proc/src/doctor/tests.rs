@@ -226,7 +226,7 @@ fn each_cell_needs_a_route_that_nothing_hides() {
     assert!(only_error(&findings).1.contains("the route on / stands before the routes of cell-b, cell-c"));
 
     let findings = changed(ROUTES, |routes| routes[0]["match"]["prefix"] = json!("/api"));
-    has(&findings, Level::Warning, "cell-a have routes on some paths only");
+    has(&findings, Level::Warning, "cell-a have routes for some requests only");
 
     let findings =
         changed(ROUTES, |routes| routes[0]["match"]["headers"][0]["string_match"] = json!({"prefix": "cell-"}));
@@ -347,6 +347,44 @@ fn a_discovered_filter_is_found_or_missed() {
     entry["ecds_filters"][0]["error_state"] = json!({"details": "no such cell"});
     let findings = examine(&Dump::read(&dump).unwrap(), None);
     assert!(only_error(&findings).1.contains("refuses its new extension cellgate"));
+}
+
+/// A release's name need not say what it is.
+#[test]
+fn a_discovered_filter_of_any_name_is_found() {
+    const ENTRY: &str = "/http_filters/0";
+    let wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+    let discovered = json!({"name": "edge", "config_discovery": {"type_urls": [wasm]}});
+    let findings = changed(ENTRY, |entry| *entry = discovered.clone());
+    assert!(only_error(&findings).1.contains("the configuration of `edge` has not come"));
+
+    let mut dump = dump();
+    *dump.pointer_mut(&format!("{MANAGER}{ENTRY}")).unwrap() = discovered;
+    let denial = json!({"ecds_filter": {"name": "edge", "typed_config": {"@type": "x.rbac.v3.RBAC", "rules": {}}}});
+    dump["configs"].as_array_mut().unwrap().push(json!({"@type": "x.EcdsConfigDump", "ecds_filters": [denial]}));
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert!(only_error(&findings).1.contains("the module could not be fetched"));
+}
+
+#[test]
+fn inbound_listeners_need_no_routes_by_cell() {
+    let mut dump = dump();
+    dump.pointer_mut("/configs/2/static_listeners/0/listener").unwrap()["traffic_direction"] = json!("INBOUND");
+    let routes = dump.pointer_mut(&format!("{MANAGER}{ROUTES}")).unwrap();
+    *routes = json!([{"match": {"prefix": "/"}, "route": {"cluster": "cell-a"}}]);
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+    has(&findings, Level::Ok, "inbound to the workload");
+}
+
+#[test]
+fn a_host_that_answers_by_itself_needs_no_more() {
+    let findings = changed(ROUTES, |routes| {
+        let answer = json!({"status": 200, "body": {"inline_string": "cell-a"}});
+        *routes = json!([{"match": routes[0]["match"], "direct_response": answer}]);
+    });
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+    has(&findings, Level::Ok, "answers requests with x-cell by itself");
 }
 
 #[test]

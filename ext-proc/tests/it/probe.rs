@@ -33,6 +33,11 @@ fn what_cannot_be_sent_has_its_exit_code() {
         (&["--config", &config, "--url", url], 64, "--host"),
         (&["--config", &config, "--url", "http://h/path", "--host", "h"], 64, "expected no path"),
         (&["--config", &config, "--url", url, "--host", "h", "--header", "no colon"], 64, "expected `NAME: VALUE`"),
+        (
+            &["--config", &config, "--url", url, "--host", "h", "--header", "X-Cellgate-Probe:1"],
+            64,
+            "removes this header",
+        ),
         (&["--config", &config, "--url", url, "--host", "h", "--key", "cell-a"], 64, "expected CELL=KEY"),
         (&["--config", &config, "--url", url, "--host", "h", "--key", "cell-a=acme"], 64, "is not placed in cell-a"),
     ] {

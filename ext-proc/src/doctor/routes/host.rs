@@ -52,6 +52,11 @@ impl<'a> Host<'a> {
     pub(super) fn examine(&self, judge: Judge<'_>, destinations: &mut Destinations<'a>) -> Vec<Finding> {
         let mut notes = Notes::new(Section::Routes, self.name);
         let header = &judge.config.routing_header;
+        let forwards = |route: &Route<'_>| route.forwards() && route.wants(header) != Wanted::Anything;
+        if !self.routes.iter().any(forwards) {
+            notes.ok(format!("answers requests with {header} by itself, as a probe's routes do"));
+            return notes.into_findings();
+        }
         let cells = self.cells(judge);
         for (cell, route) in &cells.whole {
             match route.status() {
@@ -151,8 +156,8 @@ fn absent(cells: &Cells<'_>, judge: Judge<'_>, notes: &mut Notes) {
     let partly: Vec<&str> = names().filter(|cell| cells.partly.contains(cell)).collect();
     if !partly.is_empty() {
         notes.warning(
-            format!("{} have routes on some paths only", enumerate(&partly)),
-            "add a route on the prefix / for each of them, if other paths should reach them too",
+            format!("{} have routes for some requests only, by path or by other headers", enumerate(&partly)),
+            "add a route on the prefix / and nothing but the routing header for each of them, if others should reach them too",
         );
     }
     let known = |cell: &&str| cells.partly.contains(*cell) || cells.shadowed.contains(*cell);
