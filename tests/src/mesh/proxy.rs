@@ -121,24 +121,12 @@ impl Proxy {
         self.may_refuse = true;
     }
 
-    /// The names of the HTTP filters of each listener, in their order, as Envoy has them.
+    /// [`http_filters`] as they are now.
     ///
     /// # Errors
     /// When Envoy does not answer.
     pub async fn http_filters(&self) -> Result<Vec<String>> {
-        let dump = self.admin.config_dump().await?;
-        let mut names = Vec::new();
-        visit(&dump, "http_filters", &mut |filters| {
-            names.extend(
-                filters
-                    .as_array()
-                    .into_iter()
-                    .flatten()
-                    .filter_map(|filter| filter["name"].as_str())
-                    .map(str::to_owned),
-            );
-        });
-        Ok(names)
+        Ok(http_filters(&self.admin.config_dump().await?))
     }
 
     /// The access log's lines so far.
@@ -188,6 +176,20 @@ impl Drop for Proxy {
             panic!("{} refused an update: {line}", self.role.name);
         }
     }
+}
+
+/// The names of the HTTP filters of all listeners that take connections, in their order; those of listeners that are
+/// being drained are left out.
+#[must_use]
+pub fn http_filters(dump: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    visit(dump, "active_state", &mut |listener| {
+        visit(listener, "http_filters", &mut |filters| {
+            let filters = filters.as_array().into_iter().flatten();
+            names.extend(filters.filter_map(|filter| filter["name"].as_str()).map(str::to_owned));
+        });
+    });
+    names
 }
 
 /// Calls `found` with every value of a key, at any depth.

@@ -43,8 +43,15 @@ impl Setup {
     pub fn new(mesh: &Arc<Mesh>) -> Self {
         let (name, directory) = mesh.place().unwrap_or_else(|error| panic!("{error:#}"));
         let cells: Vec<String> = ["cell-a", "cell-b", "cell-c"].map(str::to_owned).into();
-        let mut setup =
-            Self { mesh: Arc::clone(mesh), name, directory, cells, endpoints: BTreeMap::new(), values: Value::Null, options: Vec::new() };
+        let mut setup = Self {
+            mesh: Arc::clone(mesh),
+            name,
+            directory,
+            cells,
+            endpoints: BTreeMap::new(),
+            values: Value::Null,
+            options: Vec::new(),
+        };
         setup.values = values::sample(&setup);
         setup
     }
@@ -263,7 +270,16 @@ impl Release {
         found.unwrap_or_else(|| panic!("there is no cell {name:?}"))
     }
 
-    /// The gateway's name of a cell's cluster, which its statistics begin with.
+    /// One of the gateway's statistics of a cell's cluster, such as `upstream_rq_retry`.
+    ///
+    /// # Errors
+    /// When the gateway does not answer.
+    pub async fn cluster_stat(&self, cell: &str, name: &str) -> Result<u64> {
+        // Istio ends the cluster's name in statistics with a semicolon.
+        self.gateway.proxy().admin().stat(&format!("cluster.{};.{name}", self.cluster(cell))).await
+    }
+
+    /// The gateway's name of a cell's cluster.
     #[must_use]
     pub fn cluster(&self, cell: &str) -> String {
         format!("outbound|{}||{}", cells::PORT, self.cell_host(cell))
@@ -280,7 +296,8 @@ impl Release {
     /// # Panics
     /// When the gateway does not answer.
     pub async fn ext_proc_streams(&self) -> u64 {
-        let cluster = format!("cluster.outbound|50051||{}-ext-proc.{}.svc.cluster.local", self.name, self.name);
+        // Istio ends the cluster's name in statistics with a semicolon.
+        let cluster = format!("cluster.outbound|50051||{}-ext-proc.{}.svc.cluster.local;", self.name, self.name);
         let statistic = format!("{cluster}.upstream_rq_total");
         self.gateway.proxy().admin().stat(&statistic).await.unwrap_or_else(|error| panic!("{error:#}"))
     }
@@ -329,7 +346,7 @@ impl Release {
     /// The filter's name at the gateway.
     #[must_use]
     pub fn filter_name(&self) -> String {
-        format!("{}-ingress", self.name)
+        format!("{}-edge", self.name)
     }
 
     /// The test's own directory: values and logs.

@@ -2,7 +2,9 @@
 
 use anyhow::{Context, Result};
 use cellgate_tests::client::Request;
+use cellgate_tests::mesh::kube::object;
 use cellgate_tests::mesh::load::{Expected, Load};
+use cellgate_tests::mesh::proxy::http_filters;
 use cellgate_tests::mesh::release::{Release, Setup};
 use serde_json::{Value, json};
 
@@ -68,12 +70,17 @@ pub(crate) async fn an_uninstalled_release_leaves_nothing(mesh: Shared) -> Resul
     assert!(release.node().pods().is_empty());
 
     // The gateway is as it was before: no filter, no routes.
-    let name = release.filter_name();
-    let gone = |dump: &Value| !dump.to_string().contains(&name);
-    release.gateway().proxy().configured("a chain without the filter", gone).await?;
+    without_the_filter(&release).await?;
     let answer = release.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
     assert_eq!((answer.status.as_u16(), answer.served_by()), (404, None));
     Ok(())
+}
+
+/// Waits until the gateway's chain has no filter of the release.
+async fn without_the_filter(release: &Release) -> Result<()> {
+    let name = release.filter_name();
+    let gone = |dump: &Value| !http_filters(dump).iter().any(|filter| filter.starts_with(&name));
+    release.gateway().proxy().configured("a chain without the filter", gone).await
 }
 
 /// Everything of any kind in any namespace that has the release's label, or is helm's record of it.
@@ -113,9 +120,23 @@ pub(crate) async fn a_refused_configuration_stops_at_the_first_pod(mesh: Shared)
     load.finish().await.must_be_right()
 }
 
-pub(crate) async fn helm_test_finds_a_gateway_without_the_filter(mesh: Shared) -> Result<()> {
+pub(crate) async fn helm_test_passes_with_the_filter_and_fails_without(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
-    release.helm().test(&["--timeout=60s"]).await?;
-    assert!(["cell-a", "cell-b", "cell-c"].iter().all(|cell| release.cell(cell).arrived() == 0), "it reaches no cell");
+    release.helm().test(&["--timeout=90s"]).await?;
+    for cell in ["cell-a", "cell-b", "cell-c"] {
+        assert_eq!(release.cell(cell).arrived(), 0, "the test is answered by the gateway");
+    }
+
+    mesh.kube()
+        .delete(&object(
+            "networking.istio.io/v1alpha3",
+            "EnvoyFilter",
+            release.gateway_namespace(),
+            &release.filter_name(),
+        ))
+        .await?;
+    without_the_filter(&release).await?;
+    let failed = release.helm().test(&["--timeout=90s"]).await.unwrap_err();
+    assert!(failed.to_string().contains("failed"), "{failed:#}");
     Ok(())
 }

@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         lifecycle::an_upgrade_and_a_rollback_lose_no_request,
         lifecycle::an_uninstalled_release_leaves_nothing,
         lifecycle::a_refused_configuration_stops_at_the_first_pod,
-        lifecycle::helm_test_finds_a_gateway_without_the_filter,
+        lifecycle::helm_test_passes_with_the_filter_and_fails_without,
         mtls::both_tiers_and_the_cells_are_reached_with_identities,
         mtls::plain_text_is_refused,
         mtls::another_identity_sets_no_routing_header,

@@ -27,7 +27,7 @@ pub(super) fn sample(setup: &Setup) -> Value {
         "filter": {
             "module": {"path": module},
             "attach": [{
-                "name": "ingress",
+                "name": "edge",
                 "type": "gateway",
                 "namespace": namespace,
                 "selector": labels(&namespace, GATEWAY),
