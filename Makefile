@@ -40,7 +40,6 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 	@python3 scripts/test.py --envoys $(OLDER_ENVOYS) $(ENVOY_VERSION)
 
 test-mesh: need ## the chart in a mesh: Istio's control plane on an API server, Envoy, and the service
-	@scripts/mesh-tools.sh >/dev/null
 	@python3 scripts/test.py --mesh
 
 bench: wasm build ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold
@@ -66,7 +65,7 @@ instructions: need ## count the hot paths' instructions; fail where one takes ov
 	@python3 scripts/instructions.py
 
 ci: fmt-check lint doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
-	@python3 scripts/test.py --workspace --envoys $(OLDER_ENVOYS)
+	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS)
 
 fmt: need ## format the Rust sources
 	@cargo fmt --all

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Builds what the tests need and runs them; the last line is the sum of all their counts.
 
-    test.py [--workspace] [--mesh] [--envoys VERSION ...]
+    test.py [--workspace] [--images] [--mesh] [--envoys VERSION ...]
 
 --workspace runs every test of the workspace, the end-to-end tests against the default Envoy among them.
---mesh runs the chart's tests in a mesh: `make test-mesh` installs the programs that they need.
+--images builds the images as far as this machine can, and tests them.
+--mesh runs the chart's tests in a mesh; the first time it builds the programs that they need.
 --envoys runs the end-to-end tests once against each version named.
 """
 
@@ -110,12 +111,14 @@ def end_to_end(title, command, version, count):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workspace", action="store_true")
+    parser.add_argument("--images", action="store_true")
     parser.add_argument("--mesh", action="store_true")
     parser.add_argument("--envoys", nargs="+", default=[], metavar="VERSION")
     options = parser.parse_args()
 
     count = Count()
-    if build(count):
+    ready = not options.mesh or run("building the mesh's control plane", ["scripts/mesh-tools.sh"], count)
+    if ready and build(count):
         if options.workspace:
             command = ["cargo", "test", *EVERYTHING, "--no-fail-fast"]
             end_to_end("testing the workspace", command, None, count)
@@ -124,6 +127,8 @@ def main():
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
             run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
+        if options.images:
+            run("testing the images", [sys.executable, "scripts/image_test.py"], count)
         if options.mesh:
             chart = [sys.executable, "scripts/chart_test.py"]
             run("testing the chart with Helm 4", chart, count, CELLGATE_BIN=CELLGATE, HELM=MESH / "helm")
