@@ -60,7 +60,9 @@ class Agreement(unittest.TestCase):
             policies = [item for item in objects.of("AuthorizationPolicy") if item["metadata"]["name"] == service]
             principals = {account for found in chart.settings(policies, "principals") for account in found}
             allowed = str(chart.settings(list(objects.of("NetworkPolicy")), "ingress"))
-            for item, _ in filters(objects):
+            for item in objects.of("EnvoyFilter"):
+                if not chart.typed(item, "ExternalProcessor"):
+                    continue
                 namespace = item["metadata"]["namespace"]
                 with self.subTest(name, item=chart.label(item)):
                     if policies:

@@ -70,11 +70,25 @@ class Config(unittest.TestCase):
             if chart.typed(item, "Wasm"):
                 config = json.loads(chart.filter_config(item))
                 decided_by[item["metadata"]["namespace"]] = config.pop("decided_by", None)
-                service = parsed(objects)
-                service.pop("decided_by", None)
-                self.assertEqual(config, service)
+                config.pop("policy", None)
+                self.assertEqual(config, parsed(objects))
         gateway = "spiffe://cluster.local/ns/istio-ingress/sa/istio-ingressgateway"
         self.assertEqual(decided_by, {"istio-ingress": None, "cell-a": {"peers": [gateway], "cell": "cell-a"}})
+
+    def test_a_filter_without_a_service_behind_it_defers_nothing(self):
+        sidecar = {"filter": {"attach": [chart.SIDECAR]}}
+        alone = {"extProc": {"enabled": False}}
+        policy = {"body_encoded": {"reject": 406}, "key_missing": {"use": "cell-a"}}
+        for change in [sidecar, alone, chart.merge(sidecar, {"config": {"policy": {"body_too_large": "defer"}}})]:
+            with self.subTest(change):
+                (item,) = chart.render(chart.merge({"config": {"policy": policy}}, change)).of("EnvoyFilter")
+                expected = {
+                    "body_too_large": {"reject": 413},
+                    "body_length_unknown": {"reject": 411},
+                    "body_encoded": {"reject": 406},
+                    "key_missing": {"use": "cell-a"},
+                }
+                self.assertEqual(json.loads(chart.filter_config(item))["policy"], expected)
 
     @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
     def test_cellgate_accepts_every_configuration(self):

@@ -101,8 +101,10 @@ class Wasm(unittest.TestCase):
         for item in everywhere():
             inserted = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "HTTP_FILTER"]
             with self.subTest(chart.label(item)):
-                self.assertTrue(chart.typed(inserted[0], "ExtensionWithMatcher"))
+                self.assertEqual(len(inserted), 1 if item["metadata"]["namespace"] == "cell-a" else 2)
                 self.assertIn("config_discovery", inserted[-1]["patch"]["value"])
+                for patch in inserted[:-1]:
+                    self.assertTrue(chart.typed(patch, "ExtensionWithMatcher"))
                 self.assertEqual({patch["patch"]["operation"] for patch in inserted}, {"INSERT_FIRST"})
 
     def test_a_module_that_is_fetched_is_pinned(self):
@@ -210,6 +212,12 @@ class Service(unittest.TestCase):
         (keepalive,) = chart.settings(clusters, "connection_keepalive")
         self.assertIn("interval", keepalive)
         self.assertIn("timeout", keepalive)
+
+    def test_the_sidecar_of_a_cell_does_not_ask_it(self):
+        """The service does not know whose sidecar asks, and could name another cell."""
+        (sidecar,) = [item for item in everywhere() if item["metadata"]["namespace"] == "cell-a"]
+        self.assertEqual(chart.typed(sidecar, "ExternalProcessor"), [])
+        self.assertNotIn(HOST, str(sidecar))
 
     def test_switched_off_nothing_of_it_is_left(self):
         # `helm test` has its pod's account and configuration, with the service or without.

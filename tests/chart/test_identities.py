@@ -56,28 +56,43 @@ class Encryption(unittest.TestCase):
 
 class Callers(unittest.TestCase):
     def test_only_the_gateways_may_call_the_service(self):
-        items = policies(chart.render(), chart.NAMESPACE)
-        self.assertTrue(items)
-        self.assertEqual({name for item in items for name in principals(item)}, {GATEWAY})
-        for item in items:
-            self.assertEqual(item["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"], "ext-proc")
+        (item,) = policies(chart.render(), chart.NAMESPACE)
+        self.assertEqual(item["spec"]["action"], "ALLOW")
+        self.assertEqual(item["spec"]["selector"]["matchLabels"]["app.kubernetes.io/component"], "ext-proc")
+        grpc, metrics = item["spec"]["rules"]
+        self.assertEqual(grpc["from"], [{"source": {"principals": [GATEWAY]}}])
+        self.assertEqual(grpc["to"], [{"operation": {"ports": ["50051"]}}])
+        self.assertEqual(metrics["to"], [{"operation": {"ports": ["9902"], "methods": ["GET"], "paths": ["/metrics"]}}])
 
-    def test_every_attached_proxy_may_call_the_service(self):
+    def test_only_scrapers_may_read_metrics_where_there_are_some(self):
+        (item,) = policies(chart.render({"monitoring": {"scrapers": ["monitoring/prometheus"]}}), chart.NAMESPACE)
+        _, metrics = item["spec"]["rules"]
+        self.assertEqual(metrics["from"], [{"source": {"principals": ["cluster.local/ns/monitoring/sa/prometheus"]}}])
+
+    def test_every_proxy_that_defers_may_call_the_service(self):
+        """The sidecar of a cell does not: the service does not know whose sidecar asks."""
         named = {name for item in policies(dict(matrix.renderings())["everywhere"], chart.NAMESPACE) for name in principals(item)}
         expected = {
             GATEWAY,
-            "cluster.local/ns/cell-a/sa/api",
             "cluster.local/ns/apps/sa/shop",
             "cluster.local/ns/ambient/sa/waypoint",
         }
         self.assertEqual(named, expected)
 
+        of_no_cell = {key: value for key, value in chart.SIDECAR.items() if key != "cell"}
+        objects = chart.render({"filter": {"attach": [*chart.VALUES["filter"]["attach"], of_no_cell]}})
+        named = {name for item in policies(objects, chart.NAMESPACE) for name in principals(item)}
+        self.assertEqual(named, {GATEWAY, "cluster.local/ns/cell-a/sa/api"})
+
     def test_only_the_gateways_may_name_a_cell(self):
+        """Whoever has the header set, and is neither a gateway nor one of the cell's own workloads, is refused."""
         for cell in CELLS:
             with self.subTest(cell):
-                items = policies(chart.render(), cell)
-                self.assertEqual({name for item in items for name in principals(item)}, {GATEWAY})
-                self.assertIn("request.headers[x-cell]", str(items))
+                (item,) = policies(chart.render(), cell)
+                self.assertEqual(item["spec"]["action"], "DENY")
+                (rule,) = item["spec"]["rules"]
+                self.assertEqual(rule["from"], [{"source": {"notPrincipals": [GATEWAY], "notNamespaces": [cell]}}])
+                self.assertEqual(rule["when"], [{"key": "request.headers[x-cell]", "values": ["*"]}])
 
     def test_the_header_is_the_configured_one(self):
         items = policies(chart.render({"config": {"routing_header": "x-shard"}}), "cell-a")

@@ -68,6 +68,7 @@ WRONG = [
     ("cells of the configuration", {"config": {"cells": ["cell-a"]}}, "config.cells"),
     ("misspelt field", {"config": {"polycy": {}}}, "config polycy"),
     ("peers of the configuration", {"config": {"decided_by": {"peers": ["spiffe://a/ns/b/sa/c"]}}}, "config.decided_by"),
+    ("deferral to nobody", {"config": {"policy": {"body_too_large": "defer"}}, "extProc": {"enabled": False}}, "config.policy.body_too_large"),
     # Routes.
     ("unknown api", {"routes": {"api": "ingress"}}, "routes.api"),
     ("status of a success", {"routes": {"undecided": {"reject": 200}}}, "routes.undecided.reject"),
