@@ -51,6 +51,7 @@ CHANGES = {
     },
     "no retries": {"traffic": {"retries": {"attempts": 0}, "timeout": "0s"}},
     "no filter": {"filter": {"enabled": False}, "routes": {"enabled": False}},
+    "shadow": {"filter": {"shadow": True}, "routes": {"enabled": False}, "extProc": {"enabled": False}},
     "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
     "http module": {"filter": {"module": {"url": "https://registry.example/cellgate.wasm"}}},
     "everywhere": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},

@@ -1,5 +1,6 @@
 """The EnvoyFilters: what is put into which proxy."""
 
+import json
 import unittest
 
 import chart
@@ -158,6 +159,24 @@ class Limits(unittest.TestCase):
             with self.subTest(chart.label(item)):
                 found = chart.settings(chart.typed(item, "HttpConnectionManager"), "headers_with_underscores_action")
                 self.assertEqual(set(found), {"REJECT_REQUEST"})
+
+
+class Shadow(unittest.TestCase):
+    SHADOW = matrix.CHANGES["shadow"]
+
+    def test_the_filter_alone_is_told(self):
+        config = json.loads(chart.filter_config(attached(self.SHADOW)))
+        live = json.loads(chart.filter_config(attached()))
+        self.assertEqual(config, {**live, "shadow": True})
+
+    def test_nothing_but_the_filter_is_installed(self):
+        self.assertEqual([item["kind"] for item in chart.render(self.SHADOW)], ["EnvoyFilter"])
+        patches = attached(self.SHADOW)["spec"]["configPatches"]
+        self.assertEqual([patch["applyTo"] for patch in patches], ["EXTENSION_CONFIG", "HTTP_FILTER"])
+
+    def test_without_it_nobody_is_told(self):
+        for item in everywhere():
+            self.assertNotIn("shadow", chart.filter_config(item))
 
 
 class Service(unittest.TestCase):

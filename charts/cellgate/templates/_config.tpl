@@ -8,7 +8,7 @@
 {{- /* `set`, not `merge`, which takes a weight of 0 for a missing one. */}}
 {{- $_ := set $config.placement "slots" (set (default dict $config.placement.slots) "weights" $weights) -}}
 {{- end -}}
-{{- if not .Values.extProc.enabled -}}
+{{- if not (or .Values.extProc.enabled .Values.filter.shadow) -}}
 {{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
 {{- end -}}
 {{ toJson $config }}
@@ -55,10 +55,13 @@ that sidecar's cell, and could name another one, which the sidecar would then se
 
 Behind a gateway the request has been decided already. A sidecar takes the decision over from the identities that make one,
 instead of reading the body once more, and checks that it is the cell that was meant. Without mTLS nobody has an identity.
-A waypoint does not see one where the filter is, because the tunnel ends before it: it decides once more, and equally. */}}
+A waypoint does not see one where the filter is, because the tunnel ends before it: it decides once more, and equally.
+In shadow the log is to say what would be deferred, so the policy stays as it is. */}}
 {{- define "cellgate.filterConfig" -}}
 {{- $config := include "cellgate.config" .root | fromJson -}}
-{{- if ne "true" (include "cellgate.defers" .) -}}
+{{- if .root.Values.filter.shadow -}}
+{{- $_ := set $config "shadow" true -}}
+{{- else if ne "true" (include "cellgate.defers" .) -}}
 {{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
 {{- end -}}
 {{- if and .root.Values.mtls.enabled (eq .attach.type "sidecar-inbound") -}}

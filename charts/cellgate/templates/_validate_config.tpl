@@ -14,6 +14,9 @@
 {{- if hasKey . "cells" -}}
 {{- println "config.cells: leave it out; the chart fills it from cells" -}}
 {{- end -}}
+{{- if hasKey . "shadow" -}}
+{{- println "config.shadow: leave it out and set filter.shadow, which keeps the rest of the chart from changing anything too" -}}
+{{- end -}}
 {{- if hasKey . "decided_by" -}}
 {{- println "config.decided_by: leave it out; the chart fills it from filter.attach and mtls.callers" -}}
 {{- end -}}
@@ -59,7 +62,7 @@
 {{- printf "config.policy.%s.use: set config.placement.default, or name a cell" $reason | println -}}
 {{- end -}}
 {{- end -}}
-{{- else if and (eq (toString $answer) "defer") (not $.Values.extProc.enabled) -}}
+{{- else if and (eq (toString $answer) "defer") (not (or $.Values.extProc.enabled $.Values.filter.shadow)) -}}
 {{- printf "config.policy.%s: nobody takes what is deferred; set extProc.enabled, or give another answer" $reason | println -}}
 {{- end -}}
 {{- end -}}

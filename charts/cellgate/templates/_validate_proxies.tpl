@@ -8,6 +8,12 @@
 {{- if and $.Values.routes.enabled (not .enabled) -}}
 {{- printf "filter.enabled: without the filter a client's own %s is believed; set routes.enabled to false too, and write the routes yourself" $.Values.config.routing_header | println -}}
 {{- end -}}
+{{- if and .shadow $.Values.routes.enabled -}}
+{{- printf "filter.shadow: set routes.enabled to false; the filter does not set %s, so these routes would refuse every request" $.Values.config.routing_header | println -}}
+{{- end -}}
+{{- if and .shadow $.Values.extProc.enabled -}}
+{{- println "filter.shadow: set extProc.enabled to false; nothing is deferred, so the service has nothing to do" -}}
+{{- end -}}
 {{- $names := dict -}}
 {{- range $i, $attach := .attach -}}
 {{- $path := printf "filter.attach[%d]" $i -}}
