@@ -22,9 +22,12 @@ Takes a dict of `root` and `cell` (the cell's name). */}}
 {{- $cell := index .root.Values.cells .cell -}}
 {{- $traffic := include "cellgate.traffic" . | fromJson -}}
 route:
-  {{- include "cellgate.destinations" . | nindent 2 }}
+  {{- include "cellgate.destinations" . | trim | nindent 2 }}
 headers: { request: { remove: [x-cellgate-defer] } }
+{{- /* None is Istio's default, and its validation refuses 0s. */}}
+{{- if include "cellgate.milliseconds" $traffic.timeout | int64 }}
 timeout: {{ $traffic.timeout }}
+{{- end }}
 retries:
   {{- if int64 $traffic.retries.attempts }}
   {{- omit $traffic.retries "budget" | toYaml | nindent 2 }}
@@ -42,6 +45,31 @@ mirrors:
   - destination: { host: {{ $copy.host }}, port: { number: {{ int64 $copy.port }} } }
     percentage: { value: {{ default 100 .percent }} }
 {{- end }}
+{{- end -}}
+
+{{/* The hosts and routes of a VirtualService. */}}
+{{- define "cellgate.virtualService" -}}
+hosts:
+  {{- toYaml .Values.routes.hosts | nindent 2 }}
+http:
+  {{- with .Values.routes.extra }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- range $name := include "cellgate.cellNames" . | fromJsonArray }}
+  - name: {{ $name }}
+    match:
+      - headers: { {{ lower $.Values.config.routing_header }}: { exact: {{ quote $name }} } }
+    {{- include "cellgate.route" (dict "root" $ "cell" $name) | nindent 4 }}
+  {{- end }}
+  # Without a decision there is no cell. Said, so that no other route takes such a request.
+  - name: undecided
+    {{- with .Values.routes.undecided }}
+    {{- if .cell }}
+    {{- include "cellgate.route" (dict "root" $ "cell" .cell) | nindent 4 }}
+    {{- else }}
+    directResponse: { status: {{ int64 .reject }}, body: { string: "no cell\n" } }
+    {{- end }}
+    {{- end }}
 {{- end -}}
 
 {{/* A Gateway API backend of one cell. Takes the cell's values. */}}
