@@ -88,6 +88,12 @@ impl Istiod {
         &self.process
     }
 
+    /// Where its debug pages are.
+    #[must_use]
+    pub fn http(&self) -> SocketAddr {
+        self.http
+    }
+
     /// One of istiod's debug pages, such as `/debug/syncz` or `/debug/config_dump?proxyID=NAME.NAMESPACE`.
     ///
     /// # Errors

@@ -17,8 +17,9 @@ mod volumes;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -237,8 +238,10 @@ impl Inner {
         let address = self.mesh.addresses().next();
         let place = container::Place { pod, volumes: &volumes, address, ports: &[] };
         let process = container.start(&place, &directory.join("log"))?;
-        let status = process.ended().await?;
-        Ok((status.code().unwrap_or(-1), process.log()))
+        let deadline = Duration::from_secs(pod["spec"]["activeDeadlineSeconds"].as_u64().unwrap_or(120));
+        let ended = tokio::time::timeout(deadline, container::exit_code(&process)).await;
+        let code = ended.with_context(|| format!("not ended after {} s: {}", deadline.as_secs(), process.log()))??;
+        Ok((code.unwrap_or(-1), process.log()))
     }
 }
 

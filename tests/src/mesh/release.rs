@@ -190,6 +190,17 @@ impl Release {
         self.settled().await
     }
 
+    /// `helm test`.
+    ///
+    /// # Errors
+    /// When it fails, with what its pods printed.
+    pub async fn test(&self) -> Result<()> {
+        let Err(failure) = self.helm.test(&["--timeout=120s"]).await else { return Ok(()) };
+        let pods = self.mesh.kube().list(&format!("/api/v1/namespaces/{}/pods", self.name)).await?;
+        let printed: Vec<&str> = pods.iter().filter_map(|pod| pod["status"]["message"].as_str()).collect();
+        Err(failure.context(printed.join("\n")))
+    }
+
     /// Waits until what the API server has of the release is in force: the Deployment is rolled out, and the gateway has
     /// the filter with the configuration of the EnvoyFilter and the routes of the VirtualService.
     ///

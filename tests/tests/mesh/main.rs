@@ -1,5 +1,6 @@
 //! The suite in the mesh: `make test-mesh`. One control plane for all tests, and a release of the chart for each.
 
+mod doctor;
 mod lifecycle;
 mod mtls;
 mod routing;
@@ -38,6 +39,9 @@ fn main() -> ExitCode {
         }
     };
     let tests = tests![suite;
+        doctor::nothing_is_wrong_with_a_release,
+        doctor::what_stops_routing_is_found,
+        doctor::what_is_not_encrypted_is_found,
         lifecycle::an_upgrade_and_a_rollback_lose_no_request,
         lifecycle::an_uninstalled_release_leaves_nothing,
         lifecycle::a_refused_configuration_stops_at_the_first_pod,

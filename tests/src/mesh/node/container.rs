@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -89,6 +90,16 @@ impl Container {
             _ => bail!("this node does not know the value of {variable}"),
         };
         Ok(field.as_str().unwrap_or_default().to_owned())
+    }
+}
+
+/// Waits for the end of a container, however long it takes, and gives its exit code if it ended by itself.
+pub(super) async fn exit_code(process: &Process) -> Result<Option<i32>> {
+    loop {
+        if let Some(status) = process.exit_status()? {
+            return Ok(status.code());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Inner;
-use super::container::{Container, Place};
+use super::container::{Container, Place, exit_code};
 use super::volumes::Volumes;
 use crate::client::{self, Response};
 use crate::mesh::proxy::Proxy;
@@ -78,21 +78,12 @@ impl Pod {
     pub(super) async fn end(&self, inner: &Inner) -> Result<Option<i32>> {
         self.workload.leave(&inner.mesh).await?;
         self.process.signal(Signal::TERM)?;
-        match tokio::time::timeout(self.grace, self.exited()).await {
+        match tokio::time::timeout(self.grace, exit_code(&self.process)).await {
             Ok(code) => code,
             Err(_) => {
                 self.process.kill();
                 Ok(None)
             }
-        }
-    }
-
-    async fn exited(&self) -> Result<Option<i32>> {
-        loop {
-            if let Some(status) = self.process.exit_status()? {
-                return Ok(status.code());
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
