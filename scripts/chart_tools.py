@@ -13,7 +13,8 @@ def enter():
     tools = ROOT / ".tools" / "chart"
     if pathlib.Path(sys.prefix) == tools:
         return
-    installed = subprocess.run([ROOT / "scripts" / "chart-tools.sh"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    command = [ROOT / "scripts" / "chart-tools.sh"]
+    installed = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if installed.returncode != 0:
         sys.exit("the chart's tools cannot be installed: the lines above say why")
     folder = pathlib.Path(installed.stdout.strip())

@@ -116,6 +116,12 @@ class Schemas(unittest.TestCase):
         for path in [folder / "root.yaml", *sorted((folder / "apps").glob("*.yaml"))]:
             self.expect(path.name, chart.load(path.read_text()))
 
+    def test_the_recipes(self):
+        """Those that are more than values."""
+        for path in sorted((ROOT / "istio" / "recipes").glob("*/*.yaml")):
+            if path not in matrix.RECIPES:
+                self.expect(str(path), chart.load(path.read_text()))
+
     def test_the_surroundings(self):
         self.expect(SURROUNDINGS.name, chart.load(SURROUNDINGS.read_text()))
 

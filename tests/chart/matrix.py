@@ -90,6 +90,8 @@ CHANGES = {
 }
 
 ENVIRONMENTS = ["dev", "staging", "prod"]
+EXAMPLE = chart.ROOT / "istio" / "values.yaml"
+RECIPES = sorted((chart.ROOT / "istio" / "recipes").glob("*/values.yaml"))
 
 
 @functools.lru_cache(maxsize=None)
@@ -97,9 +99,15 @@ def renderings():
     """Pairs of a name and the objects rendered for it."""
     changed = [(name, chart.render(change)) for name, change in CHANGES.items()]
     environments = [(f"values-{name}", environment(name)) for name in ENVIRONMENTS]
-    return changed + environments
+    recipes = [(f"recipe {path.parent.name}", example(path)) for path in RECIPES]
+    return changed + environments + recipes
 
 
 def environment(name):
     """The example in istio/ with an environment's values."""
-    return chart.render(base={}, files=[chart.ROOT / "istio" / "values.yaml", chart.CHART / f"values-{name}.yaml"])
+    return example(chart.CHART / f"values-{name}.yaml")
+
+
+def example(values):
+    """The example in istio/ with the values of a file."""
+    return chart.render(base={}, files=[EXAMPLE, values])

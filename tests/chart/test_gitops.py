@@ -82,7 +82,8 @@ class Applications(unittest.TestCase):
             self.assertEqual(application["spec"]["project"], "cellgate")
             for item in objects(application):
                 # Where the tests' release is, Argo CD has its destination's namespace.
-                namespace = item["metadata"]["namespace"].replace(chart.NAMESPACE, application["spec"]["destination"]["namespace"])
+                destination = application["spec"]["destination"]["namespace"]
+                namespace = item["metadata"]["namespace"].replace(chart.NAMESPACE, destination)
                 with self.subTest(name, item=chart.label(item)):
                     self.assertIn((item["apiVersion"].rpartition("/")[0], item["kind"]), kinds)
                     self.assertIn(namespace, namespaces)

@@ -71,7 +71,8 @@ class Callers(unittest.TestCase):
 
     def test_every_proxy_that_defers_may_call_the_service(self):
         """The sidecar of a cell does not: the service does not know whose sidecar asks."""
-        named = {name for item in policies(dict(matrix.renderings())["everywhere"], chart.NAMESPACE) for name in principals(item)}
+        objects = dict(matrix.renderings())["everywhere"]
+        named = {name for item in policies(objects, chart.NAMESPACE) for name in principals(item)}
         expected = {
             GATEWAY,
             "cluster.local/ns/apps/sa/shop",

@@ -18,6 +18,13 @@ def cell(**change):
     return {"cells": {"cell-a": change}}
 
 
+def placement(change):
+    return {"config": {"placement": change}}
+
+
+# A host that is none of Kubernetes' own.
+OUTSIDE = {"host": "d.example.com", "port": 80}
+
 # What is wrong, the values that say it, and the value that the sentence has to name: helm says what does not belong apart
 # from where it stands.
 WRONG = [
@@ -45,7 +52,7 @@ WRONG = [
     ("port out of range", cell(port=70000), "cells.cell-a.port"),
     ("cell by a name that is none", {"cells": {"cell d": {"host": "d.d.svc.cluster.local", "port": 80}}}, "cells"),
     ("cell called default", {"cells": {"default": {"host": "d.d.svc.cluster.local", "port": 80}}}, "cells"),
-    ("cell outside without a namespace", {"cells": {"cell-d": {"host": "d.example.com", "port": 80}}}, "cells.cell-d.namespace"),
+    ("cell outside without a namespace", {"cells": {"cell-d": OUTSIDE}}, "cells.cell-d.namespace"),
     ("two cells of one host", cell(host="api.cell-b.svc.cluster.local"), "cells.cell-"),
     ("every cell drained", {"cells": {name: {"drain": True} for name in ["cell-a", "cell-b", "cell-c"]}}, "drain"),
     ("mirror to nowhere", cell(mirror={"cell": "cell-z", "percent": 5}), "cells.cell-a.mirror.cell"),
@@ -59,22 +66,26 @@ WRONG = [
     ),
     ("misspelt setting of a cell", cell(conectionPool={}), "cells.cell-a conectionPool"),
     # Placement and policies that name a cell.
-    ("unknown cell in an override", {"config": {"placement": {"overrides": {"acme": "cell-z"}}}}, "config.placement.overrides.acme"),
-    ("unknown cell in a name", {"config": {"placement": {"exact": {"acme": "cell-z"}}}}, "config.placement.exact.acme"),
-    ("unknown cell in a prefix", {"config": {"placement": {"prefixes": {"eu-": "cell-z"}}}}, "config.placement.prefixes.eu-"),
-    ("unknown default", {"config": {"placement": {"default": "cell-z"}}}, "config.placement.default"),
-    ("weight of no cell", {"config": {"placement": {"slots": {"weights": {"cell-z": 1}}}}}, "config.placement.slots.weights"),
+    ("unknown cell in an override", placement({"overrides": {"acme": "cell-z"}}), "config.placement.overrides.acme"),
+    ("unknown cell in a name", placement({"exact": {"acme": "cell-z"}}), "config.placement.exact.acme"),
+    ("unknown cell in a prefix", placement({"prefixes": {"eu-": "cell-z"}}), "config.placement.prefixes.eu-"),
+    ("unknown default", placement({"default": "cell-z"}), "config.placement.default"),
+    ("weight of no cell", placement({"slots": {"weights": {"cell-z": 1}}}), "config.placement.slots.weights"),
     ("unknown cell in a policy", {"config": {"policy": {"key_missing": {"use": "cell-z"}}}}, "config.policy.key_missing"),
     ("cells of the configuration", {"config": {"cells": ["cell-a"]}}, "config.cells"),
     ("misspelt field", {"config": {"polycy": {}}}, "config polycy"),
     ("peers of the configuration", {"config": {"decided_by": {"peers": ["spiffe://a/ns/b/sa/c"]}}}, "config.decided_by"),
-    ("deferral to nobody", {"config": {"policy": {"body_too_large": "defer"}}, "extProc": {"enabled": False}}, "config.policy.body_too_large"),
+    (
+        "deferral to nobody",
+        {"config": {"policy": {"body_too_large": "defer"}}, "extProc": {"enabled": False}},
+        "config.policy.body_too_large",
+    ),
     # Routes.
     ("unknown api", {"routes": {"api": "ingress"}}, "routes.api"),
     ("status of a success", {"routes": {"undecided": {"reject": 200}}}, "routes.undecided.reject"),
     ("undecided to nowhere", {"routes": {"undecided": {"reject": None, "cell": "cell-z"}}}, "routes.undecided.cell"),
     ("undecided without an answer", {"routes": {"undecided": {"reject": None}}}, "routes.undecided"),
-    ("routes by a filter in shadow", {"filter": {"shadow": True}, "extProc": {"enabled": False}}, "filter.shadow routes.enabled"),
+    ("routes in shadow", {"filter": {"shadow": True}, "extProc": {"enabled": False}}, "filter.shadow routes.enabled"),
     ("a service beside shadow", {"filter": {"shadow": True}, "routes": {"enabled": False}}, "filter.shadow extProc.enabled"),
     ("shadow of the configuration", {"config": {"shadow": True}}, "config.shadow"),
     ("routes without the filter", {"filter": {"enabled": False}}, "filter.enabled"),
@@ -85,6 +96,12 @@ WRONG = [
     ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "traffic.retries.perTryTimeout"),
     ("negative tries", {"traffic": {"retries": {"attempts": -1}}}, "traffic.retries.attempts"),
     ("a time that is none", {"traffic": {"timeout": "30"}}, "traffic.timeout"),
+    ("limits that contradict", {"config": {"limits": {"stream_bytes": "32KiB"}}}, "config.limits.stream_bytes"),
+    (
+        "weights of nothing",
+        placement({"slots": {"weights": {"cell-a": 0, "cell-b": 0, "cell-c": 0}}}),
+        "config.placement.slots.weights",
+    ),
     # Where the filter runs.
     ("unknown type", attach(type="pod"), "filter.attach"),
     ("empty selector", {"filter": {"attach": [{**GATEWAY, "selector": {}}]}}, "filter.attach"),

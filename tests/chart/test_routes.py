@@ -36,7 +36,8 @@ def rule(cell, change=None):
 
 class Routes(unittest.TestCase):
     def test_hosts_and_gateways_are_the_given_ones(self):
-        spec = chart.render({"routes": {"hosts": ["a.test", "b.test"], "gateways": ["x/y", "mesh"]}}).installed.one("VirtualService")["spec"]
+        change = {"hosts": ["a.test", "b.test"], "gateways": ["x/y", "mesh"]}
+        spec = chart.render({"routes": change}).installed.one("VirtualService")["spec"]
         self.assertEqual(spec["hosts"], ["a.test", "b.test"])
         self.assertEqual(spec["gateways"], ["x/y", "mesh"])
 
