@@ -85,18 +85,20 @@ fn elsewhere(
     let mut notes = Notes::new(Section::Filter, "");
     let names: Vec<&str> = chains.iter().map(|(chain, _)| &*chain.place).collect();
     if nowhere {
-        let (where_, fix) = if names.is_empty() {
-            (
-                "there is no HTTP listener".to_owned(),
+        match (names.is_empty(), dump.warming.is_empty()) {
+            (true, false) => notes.error(
+                "there is no HTTP listener yet: Envoy asks for listeners once its clusters are ready",
+                "look at what waits, under Updates",
+            ),
+            (true, true) => notes.error(
+                "there is no HTTP listener",
                 "look at the Gateway: does its selector find this proxy, and does a route use it?",
-            )
-        } else {
-            (
+            ),
+            (false, _) => notes.error(
                 format!("the filter is in none of the chains: {}", enumerate(&names)),
                 "look at the EnvoyFilter: its namespace, selector or targetRefs, and istiod's log (chart: filter.attach)",
-            )
-        };
-        notes.error(where_, fix);
+            ),
+        }
         return notes.into_findings();
     }
     let mut findings = Vec::new();

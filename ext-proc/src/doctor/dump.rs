@@ -15,6 +15,8 @@ pub struct Dump {
     pub(super) clusters: BTreeMap<String, Value>,
     pub(super) endpoints: BTreeMap<String, Endpoints>,
     pub(super) extensions: BTreeMap<String, Extension>,
+    /// Proxy-wasm filters of which istiod's dump does not tell the name by which the chain asks for them.
+    pub(super) unnamed: Vec<Extension>,
     /// What Envoy has refused or is still waiting to use: its name, and what it says about it.
     pub(super) refused: Vec<(String, String)>,
     pub(super) warming: Vec<String>,
@@ -51,7 +53,7 @@ pub(super) struct HttpFilter<'a> {
     pub(super) entry: &'a Value,
     /// The typed configuration; null where a discovered one is not there.
     pub(super) config: &'a Value,
-    /// The version, where it was discovered.
+    /// The version, where it was discovered and has one.
     pub(super) version: Option<&'a str>,
 }
 
@@ -105,8 +107,12 @@ impl Dump {
                 let filter = at(entry, "ecds_filter");
                 self.refuse("extension", text(filter, "name"), entry);
                 let version = text(entry, "version_info").to_owned();
-                let config = at(filter, "typed_config").clone();
-                self.extensions.insert(text(filter, "name").to_owned(), Extension { version, config });
+                if is_a(filter, "Wasm") {
+                    self.unnamed.push(Extension { version, config: filter.clone() });
+                } else {
+                    let config = at(filter, "typed_config").clone();
+                    self.extensions.insert(text(filter, "name").to_owned(), Extension { version, config });
+                }
             }
         } else {
             return false;
@@ -151,7 +157,7 @@ impl Dump {
                 let discovered = has(entry, "config_discovery").then(|| self.extensions.get(name)).flatten();
                 match discovered {
                     Some(extension) => {
-                        HttpFilter { name, entry, config: &extension.config, version: Some(&extension.version) }
+                        HttpFilter { name, entry, config: &extension.config, version: extension.version() }
                     }
                     None => HttpFilter { name, entry, config: at(entry, "typed_config"), version: None },
                 }
@@ -176,6 +182,13 @@ impl Dump {
             .flatten()
             .find_map(|name| self.endpoints.get(name).copied())
             .or_else(|| has(cluster, "load_assignment").then(|| count(at(cluster, "load_assignment"))))
+    }
+}
+
+impl Extension {
+    /// Its version; files and Envoy's own dump do not always have one.
+    pub(super) fn version(&self) -> Option<&str> {
+        Some(&*self.version).filter(|version| !version.is_empty())
     }
 }
 

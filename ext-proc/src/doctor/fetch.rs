@@ -161,7 +161,8 @@ async fn get(
 
 fn refused(server: &Server, path: &str, (status, body): &(u16, Bytes), advice: &'static str) -> FetchError {
     let said: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
-    let said = said.trim().trim_end_matches('.');
+    // A page for browsers says nothing that the status does not.
+    let said = if said.starts_with('<') { "" } else { said.trim().trim_end_matches('.') };
     let what = if said.is_empty() { format!("status {status}") } else { format!("status {status}, {said}") };
     FetchError::Unavailable { url: server.url(path), what, advice }
 }

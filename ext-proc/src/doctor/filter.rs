@@ -11,22 +11,35 @@ use super::service;
 /// Half of it would be answered 503 for longer than a client retries.
 const LONGEST_BACK_OFF: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// Cellgate's filter in a chain: the proxy-wasm filter that is configured or called so. One whose configuration has not come
-/// is known by the service's filter behind it, too.
+/// Cellgate's filter in a chain: the proxy-wasm filter that is configured or called so. Where its configuration has not come,
+/// or istiod's dump does not say whose it is, it is known by the service's filter behind it, too.
 pub(super) fn find<'a>(dump: &'a Dump, manager: &'a Value) -> Option<HttpFilter<'a>> {
     let filters = dump.http_filters(manager);
     let named = |filter: &HttpFilter<'_>| filter.name.contains("cellgate");
-    let configured = |filter: &HttpFilter<'_>| {
-        let config = at(filter.config, "config");
-        text(config, "name") == "cellgate" || text(config, "configuration.value").contains("\"routing_header\"")
-    };
-    let found = filters.iter().position(|filter| is_wasm(filter) && (named(filter) || configured(filter)));
+    let known = filters.iter().find(|filter| is_wasm(filter) && (named(filter) || is_configuration(filter.config)));
+    if let Some(filter) = known {
+        return Some(*filter);
+    }
+    let unnamed = dump.unnamed.iter().find(|extension| is_configuration(&extension.config));
+    let awaiting = |filter: &&HttpFilter<'_>| awaits_wasm(filter) && !is_wasm(filter);
     let before_service = || {
         let service = filters.iter().position(|filter| service::is_behind_matcher(filter.config))?;
-        filters.get(..service)?.iter().rposition(|filter| awaits_wasm(filter) && !is_wasm(filter))
+        filters.get(..service)?.iter().rfind(awaiting)
     };
-    let discovered = || filters.iter().position(|filter| awaits_wasm(filter) && !is_wasm(filter) && named(filter));
-    filters.get(found.or_else(discovered).or_else(before_service)?).copied()
+    let any = || filters.iter().find(awaiting).filter(|_| unnamed.is_some());
+    let filter = filters.iter().filter(awaiting).find(|filter| named(filter)).or_else(before_service).or_else(any)?;
+    Some(match unnamed {
+        Some(extension) if filter.config.is_null() => {
+            HttpFilter { config: &extension.config, version: extension.version(), ..*filter }
+        }
+        _ => *filter,
+    })
+}
+
+/// Whether this is the configuration of Cellgate's filter.
+fn is_configuration(wasm: &Value) -> bool {
+    let config = at(wasm, "config");
+    text(config, "name") == "cellgate" || text(config, "configuration.value").contains("\"routing_header\"")
 }
 
 fn is_wasm(filter: &HttpFilter<'_>) -> bool {

@@ -6,6 +6,9 @@ use super::{Dump, Finding, Level, Section, Stats, examine};
 
 const ENVOY: &str = include_str!("../../tests/fixtures/envoy-dump.json");
 
+/// What istiod 1.31 had for a gateway with the chart's `ci/gateway-values.yaml`.
+const ISTIOD: &str = include_str!("../../tests/fixtures/istiod-dump.json");
+
 const MANAGER: &str = "/configs/2/static_listeners/0/listener/filter_chains/0/filters/0/typed_config";
 
 fn dump() -> Value {
@@ -402,4 +405,62 @@ fn a_second_chain_with_the_same_routes_needs_the_filter() {
         what.starts_with("ingress chain other: routes match on x-cell, and the filter is not in the chain"),
         "{what}"
     );
+}
+
+fn istiod(change: impl FnOnce(&mut Value)) -> Vec<Finding> {
+    let mut dump = serde_json::from_str(ISTIOD).unwrap();
+    change(&mut dump);
+    examine(&Dump::read(&dump).unwrap(), None)
+}
+
+#[test]
+fn what_istiod_makes_of_the_chart_has_no_fault() {
+    let findings = istiod(|_| {});
+    let faults: Vec<&Finding> =
+        findings.iter().filter(|finding| matches!(finding.level, Level::Error | Level::Warning)).collect();
+    assert_eq!(faults, Vec::<&Finding>::new());
+    for part in [
+        "`edge-ingress` is the first HTTP filter",
+        "module /etc/cellgate/cellgate.wasm, version 2026-",
+        "configuration 1: header x-cell, cells cell-a, cell-b, 2 sources",
+        "bodies of at most 65536 bytes; Envoy's limits are 65536 (HTTP/1.1) and 65536 (HTTP/2)",
+        "`buffer`: BUFFERED, by cluster outbound|50051||edge-ext-proc.cellgate-system.svc.cluster.local",
+        "cell-a goes to outbound|8080||api.cell-a.svc.cluster.local, 2 retries on connect-failure",
+        "requests without a decision are answered 421",
+        "1 of 1 endpoints are healthy",
+        "mTLS",
+        "an endpoint is ejected after 5 answers of 5xx in a row",
+        "1024 requests, with a retry budget",
+    ] {
+        has(&findings, Level::Ok, part);
+    }
+    has(&findings, Level::Unknown, "cannot be told from here");
+}
+
+#[test]
+fn the_filter_that_istiod_does_not_have_is_missed() {
+    let extensions = |dump: &mut Value, change: &dyn Fn(&mut Vec<Value>)| {
+        let configs = dump["configs"].as_array_mut().unwrap();
+        let extensions = configs.iter_mut().find(|config| config["ecdsFilters"].is_array()).unwrap();
+        change(extensions["ecdsFilters"].as_array_mut().unwrap());
+    };
+    let findings = istiod(|dump| extensions(dump, &|filters| filters.clear()));
+    assert!(only_error(&findings).1.contains("the configuration of `edge-ingress` has not come"));
+    // Somebody else's filter is not taken for it.
+    let findings = istiod(|dump| {
+        extensions(dump, &|filters| filters[0]["ecdsFilter"]["config"] = json!({"name": "other"}));
+    });
+    assert!(only_error(&findings).1.contains("the configuration of `edge-ingress` has not come"));
+}
+
+#[test]
+fn clusters_that_wait_are_one_finding() {
+    let waiting = |name: &str| json!({"cluster": {"name": name}});
+    let dump = json!({"configs": [
+        {"@type": "x.ClustersConfigDump", "dynamic_warming_clusters": [waiting("a"), waiting("b")]},
+    ]});
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert!(only_error(&findings).1.contains("no HTTP listener yet"));
+    let waits = findings.iter().find(|finding| finding.what.starts_with("waits for something")).unwrap();
+    assert_eq!(waits.places, ["cluster a", "cluster b"]);
 }

@@ -38,18 +38,20 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
             "correct what the message names; Envoy's log has all of it",
         );
     }
-    for what in &dump.warming {
+    let waiting = dump.warming.iter().flat_map(|what| {
+        let mut notes = Notes::new(Section::Updates, what);
         notes.warning(
-            format!("{what} waits for something: a certificate, routes or the filter's configuration"),
+            "waits for something: a certificate, routes or the filter's configuration",
             "look at Envoy's log and, in a mesh, at the proxy's agent, which serves its certificates",
         );
-    }
+        notes.into_findings()
+    });
     let Some(stats) = stats else {
         notes.unknown(
             "whether Envoy took what it was sent cannot be told from here",
             "ask the gateway's own admin port with --admin",
         );
-        return notes.into_findings();
+        return waiting.chain(notes.into_findings()).collect();
     };
     let refused = stats.matching(|name| name.ends_with(".update_rejected") || name.ends_with(".config_conflict"));
     for (name, count) in refused {
@@ -71,7 +73,7 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
             "look whether the module's URL can be reached from the gateway, and its sha256 is right",
         );
     }
-    let mut findings = notes.into_findings();
+    let mut findings: Vec<Finding> = waiting.chain(notes.into_findings()).collect();
     if findings.is_empty() {
         let mut notes = Notes::new(Section::Updates, "");
         notes.ok("Envoy has refused nothing since it started");
