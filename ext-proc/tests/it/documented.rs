@@ -13,7 +13,7 @@ const OBSERVE: &str = include_str!("../../../docs/observe.md");
 
 #[test]
 fn every_option_and_variable_is_documented() {
-    for command in ["serve", "decide"] {
+    for command in ["serve", "decide", "doctor", "probe"] {
         let (_, help, _) = run(&[command, "--help"]);
         let words = help.split(|character: char| !(character.is_ascii_alphanumeric() || "-_".contains(character)));
         let named: Vec<_> = words.filter(|word| word.starts_with("--") || word.starts_with("CELLGATE_")).collect();
