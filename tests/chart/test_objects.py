@@ -98,11 +98,12 @@ class Objects(unittest.TestCase):
         self.assertEqual([item["metadata"]["namespace"] for item in rule], ["elsewhere"])
 
     def test_argo_cd_applies_the_service_then_the_filter_then_the_routes(self):
-        waves = {"EnvoyFilter": 1, "VirtualService": 2}
-        for item in chart.render().installed:
-            with self.subTest(chart.label(item)):
-                wave = item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
-                self.assertEqual(wave, str(waves.get(item["kind"], 0)))
+        waves = {"EnvoyFilter": "1", "VirtualService": "2", "HTTPRoute": "2"}
+        for name, objects in matrix.renderings():
+            for item in objects.installed:
+                with self.subTest(name, item=chart.label(item)):
+                    wave = item["metadata"].get("annotations", {}).get("argocd.argoproj.io/sync-wave", "0")
+                    self.assertEqual(wave, waves.get(item["kind"], "0"))
 
 
 if __name__ == "__main__":
