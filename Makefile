@@ -75,6 +75,7 @@ fmt-check: need ## fail if a Rust source is not formatted
 
 lint: need ## clippy, natively and for the filter's target, without a warning
 	@cargo clippy --locked --workspace --all-targets --all-features -- -D warnings
+	@cargo clippy --locked --all-features -p cellgate-tests --test mesh -- -D warnings
 	@scripts/cargo-wasm.sh clippy --locked -p cellgate-filter -- -D warnings
 	@scripts/cargo-wasm.sh clippy --locked -p cellgate-bench-scan -p cellgate-bench-timed -- -D warnings
 

@@ -88,7 +88,7 @@ impl SecretDiscoveryService for Secrets {
             .filter(|question| question.as_ref().map_or(true, |question| question.response_nonce.is_empty()));
         let answers = questions.map(move |question| {
             let names = question?.resource_names;
-            let resources = names.iter().map(|name| Ok(secret(name, &secrets)?)).collect::<Result<_, Status>>()?;
+            let resources = names.iter().map(|name| secret(name, &secrets)).collect::<Result<_, Status>>()?;
             Ok(DiscoveryResponse {
                 version_info: "1".to_owned(),
                 nonce: "1".to_owned(),

@@ -50,8 +50,8 @@ impl Volumes {
 
     /// Shows a ConfigMap as it is now.
     pub(super) fn update(&self, config_map: &str, config_maps: &ConfigMaps) -> Result<()> {
-        let mounted = self.0.iter().filter(|volume| volume.config_map.as_deref() == Some(config_map));
-        mounted.map(|volume| volume.fill(config_maps)).collect()
+        let mut mounted = self.0.iter().filter(|volume| volume.config_map.as_deref() == Some(config_map));
+        mounted.try_for_each(|volume| volume.fill(config_maps))
     }
 
     /// A text of the pod with its paths as they are on this machine.
