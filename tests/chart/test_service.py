@@ -2,13 +2,16 @@
 
 import functools
 import hashlib
+import os
 import re
+import subprocess
 import unittest
 
 import chart
 import matrix
 
 NAME = f"{chart.RELEASE}-ext-proc"
+CELLGATE = os.environ.get("CELLGATE_BIN")
 
 
 def deployment(change=None):
@@ -69,6 +72,16 @@ class Pods(unittest.TestCase):
         self.assertEqual(found["--drain-timeout"], "21s")
         self.assertEqual(found["--log-level"], "debug")
         self.assertEqual(found["--admin"], "0.0.0.0:9902")
+
+    @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
+    def test_the_program_knows_every_option(self):
+        for name, objects in matrix.renderings():
+            for item, template in objects.pods():
+                for found in template["spec"]["containers"]:
+                    command, *arguments = found["args"]
+                    named = {argument.partition("=")[0] for argument in arguments}
+                    with self.subTest(name, item=chart.label(item)):
+                        self.assertLessEqual(named, known_options(command))
 
     def test_kubernetes_waits_for_the_drain(self):
         pod = deployment({"extProc": {"drainDelay": "15s", "drainTimeout": "2m"}})["spec"]["template"]["spec"]
@@ -265,6 +278,13 @@ class Network(unittest.TestCase):
         (service,) = [item for item in spec["ingress"] if peer in item.get("from", [])]
         self.assertIn(50051, [port["port"] for port in service["ports"]])
         self.assertIn(rule, spec["egress"])
+
+
+@functools.lru_cache(maxsize=None)
+def known_options(command):
+    """The options of one of Cellgate's commands, as its help names them."""
+    told = subprocess.run([CELLGATE, command, "--help"], capture_output=True, text=True, check=True)
+    return set(re.findall(r"--[a-z-]+", told.stdout))
 
 
 def metrics(expression):
