@@ -106,6 +106,37 @@ impl Gateway {
     pub async fn has_routes(&self, host: &str, names: &[String]) -> Result<()> {
         self.proxy.configured(&format!("the routes of {host}"), |dump| route_names(dump, host) == names).await
     }
+
+    /// Waits until one of the gateway's routes, by its name, is as told.
+    ///
+    /// # Errors
+    /// When it is not in time, or Envoy has refused it.
+    pub async fn has_route(&self, name: &str, is_met: impl Fn(&Value) -> bool) -> Result<()> {
+        let is_there = |dump: &Value| {
+            let mut found = false;
+            visit(dump, "routes", &mut |routes| {
+                found |= routes.as_array().into_iter().flatten().any(|route| route["name"] == name && is_met(route));
+            });
+            found
+        };
+        self.proxy.configured(&format!("the changed route {name}"), is_there).await
+    }
+
+    /// Waits until a cluster that takes requests, by its name, is as told.
+    ///
+    /// # Errors
+    /// When it is not in time, or Envoy has refused it.
+    pub async fn has_cluster(&self, name: &str, is_met: impl Fn(&Value) -> bool) -> Result<()> {
+        let is_there = |dump: &Value| {
+            let mut found = false;
+            visit(dump, "dynamic_active_clusters", &mut |clusters| {
+                let mut clusters = clusters.as_array().into_iter().flatten().map(|active| &active["cluster"]);
+                found |= clusters.any(|cluster| cluster["name"] == name && is_met(cluster));
+            });
+            found
+        };
+        self.proxy.configured(&format!("the changed cluster {name}"), is_there).await
+    }
 }
 
 /// The labels of a gateway's pods.
