@@ -47,7 +47,8 @@ pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
             if config.shadow {
                 continue;
             }
-            let judge = Judge { filter: filter.name, config: &config };
+            let service = service::name(dump, chain.manager);
+            let judge = Judge { filter: filter.name, service, config: &config };
             findings.extend(routes::examine(chain, dump.routes_of(chain.manager), judge, &mut destinations));
             configs.insert(filter.name, config);
         }

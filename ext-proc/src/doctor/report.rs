@@ -25,8 +25,11 @@ pub fn text(subject: &str, findings: &[Finding]) -> String {
         }
     }
     let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
-    let (errors, warnings, unknown) = (count(Level::Error), count(Level::Warning), count(Level::Unknown));
-    let _ok = writeln!(text, "\n{errors} errors (!!), {warnings} warnings (!), {unknown} unknown (??)");
+    let [errors, warnings, unknown] = [Level::Error, Level::Warning, Level::Unknown].map(count);
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let (of_errors, of_warnings) = (plural(errors), plural(warnings));
+    let _ok =
+        writeln!(text, "\n{errors} error{of_errors} (!!), {warnings} warning{of_warnings} (!), {unknown} unknown (??)");
     text
 }
 

@@ -21,6 +21,8 @@ pub(super) type Destinations<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
 pub(super) struct Judge<'a> {
     /// The filter's name in the chain.
     pub(super) filter: &'a str,
+    /// The name of the service's filter behind it, if there is one.
+    pub(super) service: Option<&'a str>,
     /// Its configuration.
     pub(super) config: &'a Config,
 }

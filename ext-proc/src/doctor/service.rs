@@ -9,6 +9,21 @@ use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
 use super::message::{at, duration, flag, has, is_a, list, text, texts};
 
+/// How a deferral's mode is to be processed.
+struct Mode {
+    name: &'static str,
+    body: &'static str,
+    trailers: &'static str,
+    /// Whether the filter defers in it at present.
+    is_used: bool,
+}
+
+const MODES: [Mode; 3] = [
+    Mode { name: "buffer", body: "BUFFERED", trailers: "SEND", is_used: true },
+    Mode { name: "stream", body: "FULL_DUPLEX_STREAMED", trailers: "SEND", is_used: true },
+    Mode { name: "headers", body: "NONE", trailers: "SKIP", is_used: false },
+];
+
 /// Looks at what stands behind the filter in a chain.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Service, &chain.place);
@@ -19,16 +34,18 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     let direct = behind().find(|other| is_a(other.config, "ExternalProcessor") && other.name.contains("cellgate"));
     match (matcher, direct) {
         (Some(matcher), _) => {
-            for mode in ["buffer", "stream"] {
-                match processor(at(matcher.config, "xds_matcher"), mode) {
+            for mode in &MODES {
+                let name = mode.name;
+                match processor(at(matcher.config, "xds_matcher"), name) {
                     Some(processor) => {
                         settings(processor, mode, &mut notes);
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
-                    None => notes.error(
-                        format!("nothing takes what is deferred as `{mode}`: such requests have no cell"),
-                        format!("match the prefix `{mode};` of {DEFER} in `{}`", matcher.name),
+                    None if mode.is_used => notes.error(
+                        format!("nothing takes what is deferred as `{name}`: such requests have no cell"),
+                        format!("match the prefix `{name};` of {DEFER} in `{}`", matcher.name),
                     ),
+                    None => {}
                 }
             }
         }
@@ -45,6 +62,11 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     let mut findings = notes.into_findings();
     findings.extend(services.into_iter().flat_map(|service| cluster(dump, service).into_findings()));
     findings
+}
+
+/// The name of the filter that asks the service about what is deferred.
+pub(super) fn name<'a>(dump: &'a Dump, manager: &'a Value) -> Option<&'a str> {
+    dump.http_filters(manager).iter().find(|filter| is_behind_matcher(filter.config)).map(|filter| filter.name)
 }
 
 /// Without a service the policy must not defer.
@@ -91,15 +113,16 @@ fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value> {
     Some(at(action, "typed_config.typed_config")).filter(|config| is_a(config, "ExternalProcessor"))
 }
 
-fn settings(processor: &Value, mode: &str, notes: &mut Notes) {
-    let place = |what: &str| format!("`{mode}`: {what}");
-    let body = if mode == "buffer" { "BUFFERED" } else { "FULL_DUPLEX_STREAMED" };
+fn settings(processor: &Value, mode: &Mode, notes: &mut Notes) {
+    let place = |what: &str| format!("`{}`: {what}", mode.name);
     let processing = at(processor, "processing_mode");
     let mut wrong = Vec::new();
-    for (field, expected) in [("request_body_mode", body), ("request_trailer_mode", "SEND")] {
-        let actual = text(processing, field);
+    // Dumps leave defaults out.
+    for (field, default, expected) in
+        [("request_body_mode", "NONE", mode.body), ("request_trailer_mode", "SKIP", mode.trailers)]
+    {
+        let actual = Some(text(processing, field)).filter(|mode| !matches!(*mode, "" | "DEFAULT")).unwrap_or(default);
         if actual != expected {
-            let actual = if actual.is_empty() { "its default" } else { actual };
             wrong.push((format!("{field} is {actual}"), format!("set {field}: {expected}")));
         }
     }
@@ -138,14 +161,14 @@ fn settings(processor: &Value, mode: &str, notes: &mut Notes) {
         );
     }
     let timeout = duration(processor, "message_timeout");
-    if mode == "buffer" && timeout.is_none() {
+    if mode.body == "BUFFERED" && timeout.is_none() {
         notes.warning(
             place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
             "set message_timeout above the service's --decision-timeout",
         );
     }
     if wrong.is_empty() {
-        notes.ok(place(&format!("{body}, by cluster {cluster}")));
+        notes.ok(place(&format!("{}, by cluster {cluster}", mode.body)));
     }
 }
 

@@ -53,7 +53,8 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
         );
         return waiting.chain(notes.into_findings()).collect();
     };
-    let refused = stats.matching(|name| name.ends_with(".update_rejected") || name.ends_with(".config_conflict"));
+    const REFUSALS: [&str; 3] = [".update_rejected", ".config_fail", ".config_conflict"];
+    let refused = stats.matching(|name| REFUSALS.iter().any(|end| name.ends_with(end)));
     for (name, count) in refused {
         notes.warning(
             format!("{name} is {count}: Envoy has refused updates since it started"),

@@ -105,6 +105,15 @@ impl<'a> Host<'a> {
         for route in self.routes.iter().filter(|route| route.disables(judge.filter)) {
             let kept: Vec<&str> =
                 [&*judge.config.routing_header, DEFER].into_iter().filter(|header| !route.removes(header)).collect();
+            if let Some(service) = judge.service.filter(|service| !route.disables(service)) {
+                notes.warning(
+                    format!(
+                        "{} switches the filter off and leaves `{service}` on: a client's own {DEFER} asks the service",
+                        route.label()
+                    ),
+                    format!("switch `{service}` off there too"),
+                );
+            }
             if kept.is_empty() || !route.forwards() {
                 notes.ok(format!("{} switches the filter off, and removes what clients could send", route.label()));
             } else {
