@@ -7,6 +7,7 @@
 //! - The API server admits each pod (dry run), so that pod security and service accounts are checked.
 //! - A changed template is rolled out: a new pod is ready before an old one ends. An ending pod leaves its services, gets
 //!   SIGTERM, and has its grace period.
+//! - A pod that ends by itself, or is killed by a test, leaves its services and is replaced.
 //! - A changed ConfigMap is swapped in the running pods' directories, at once.
 
 mod container;
@@ -21,7 +22,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::Mesh;
@@ -46,6 +47,8 @@ struct Inner {
     with_sidecars: bool,
     directory: PathBuf,
     state: Mutex<State>,
+    /// A pod of the Deployment has ended without having been asked to.
+    crashed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -73,12 +76,14 @@ impl Node {
             with_sidecars,
             directory,
             state: Mutex::default(),
+            crashed: Notify::new(),
         });
         let (desired, deployments) = watch::channel(None);
         let tasks = vec![
             inner.run(Arc::clone(&inner).follow_config_maps()),
             inner.run(Arc::clone(&inner).follow_deployments(desired)),
             inner.run(Arc::clone(&inner).follow_test_pods()),
+            inner.run(Arc::clone(&inner).watch_over_pods()),
             inner.run(rollout::follow(Arc::clone(&inner), deployments)),
         ];
         Self { inner, tasks }
@@ -191,6 +196,27 @@ impl Inner {
                 }
                 changed
             });
+        }
+    }
+
+    /// Takes pods that have ended out of their services, and lets the rollout replace them.
+    async fn watch_over_pods(self: Arc<Self>) -> Result<()> {
+        let mut rounds = tokio::time::interval(Duration::from_millis(100));
+        loop {
+            rounds.tick().await;
+            let pods = self.state().pods.clone();
+            for pod in pods {
+                if pod.process().exit_status()?.is_none() {
+                    continue;
+                }
+                {
+                    let mut state = self.state();
+                    state.pods.retain(|known| known.name() != pod.name());
+                    state.settled = None;
+                }
+                pod.leave(&self).await?;
+                self.crashed.notify_one();
+            }
         }
     }
 

@@ -120,6 +120,25 @@ pub(crate) async fn a_refused_configuration_stops_at_the_first_pod(mesh: Shared)
     load.finish().await.must_be_right()
 }
 
+pub(crate) async fn a_killed_replica_is_replaced_and_the_other_serves(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let [decided, deferred] = kinds();
+    let load = Load::start(release.gateway(), &[decided]);
+    load.more(ENOUGH).await?;
+    let pods = release.node().pods();
+    let killed = pods.first().context("no pod")?;
+    killed.process().kill();
+    // Requests whose stream was on the killed replica fail; a new one finds the other replica or the new one.
+    release.settled().await?;
+    let answer = release.send(&deferred.request).await;
+    assert_eq!(answer.cell(), deferred.cell);
+    assert_eq!(release.node().pods().len(), 2);
+    assert!(release.node().pods().iter().all(|pod| pod.name() != killed.name()));
+    load.more(ENOUGH).await?;
+    // What the filter decides never knew.
+    load.finish().await.must_be_right()
+}
+
 pub(crate) async fn helm_test_passes_with_the_filter_and_fails_without(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     release.test().await?;

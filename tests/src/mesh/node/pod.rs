@@ -76,7 +76,7 @@ impl Pod {
     /// Takes the pod out of its services and ends it: SIGTERM, and SIGKILL after its grace period. Gives its exit code,
     /// if it ended by itself.
     pub(super) async fn end(&self, inner: &Inner) -> Result<Option<i32>> {
-        self.workload.leave(&inner.mesh).await?;
+        self.leave(inner).await?;
         self.process.signal(Signal::TERM)?;
         match tokio::time::timeout(self.grace, exit_code(&self.process)).await {
             Ok(code) => code,
@@ -85,6 +85,11 @@ impl Pod {
                 Ok(None)
             }
         }
+    }
+
+    /// Takes the pod out of its services.
+    pub(super) async fn leave(&self, inner: &Inner) -> Result<()> {
+        self.workload.leave(&inner.mesh).await
     }
 
     /// Its name.

@@ -11,13 +11,17 @@ use super::Inner;
 use super::pod::Pod;
 use crate::mesh::kube::path_of;
 
-/// Makes the pods what the Deployment says, again whenever it changes.
+/// Makes the pods what the Deployment says, again whenever it changes or a pod
+/// is lost.
 pub(super) async fn follow(inner: Arc<Inner>, mut desired: Receiver<Option<Value>>) -> Result<()> {
     let mut rollout = Rollout { inner, started: 0, leaving: JoinSet::new() };
     loop {
         let deployment = desired.borrow_and_update().clone();
         rollout.reconcile(deployment.as_ref(), &desired).await?;
-        desired.changed().await?;
+        tokio::select! {
+            changed = desired.changed() => changed?,
+            () = rollout.inner.crashed.notified() => (),
+        }
     }
 }
 
