@@ -158,5 +158,7 @@ fn api_server(files: &Files, etcd: SocketAddr, secure: SocketAddr) -> Result<Com
     command.arg("--service-account-key-file").arg(&files.verification_key);
     command.arg("--service-account-signing-key-file").arg(&files.signing_key);
     command.args(["--endpoint-reconciler-type=none", "--profiling=false"]);
+    // As in most clusters: it is pod security that refuses privileged pods.
+    command.arg("--allow-privileged=true");
     Ok(command)
 }
