@@ -210,6 +210,21 @@ class Service(unittest.TestCase):
                     self.assertEqual(call["cluster_name"], f"outbound|50051||{HOST}")
                     self.assertEqual(call["authority"], HOST)
 
+    def test_its_cluster_is_there_although_no_route_names_it(self):
+        """Waypoints, and gateways that get the clusters of their routes only, are told of it by an annotation."""
+        for item in everywhere():
+            with self.subTest(chart.label(item)):
+                referenced = item["metadata"]["annotations"].get("envoyfilter.istio.io/referenced-services")
+                asks = bool(chart.typed(item, "ExternalProcessor"))
+                self.assertEqual(referenced, f"{chart.NAMESPACE}/{HOST}" if asks else None)
+
+    def test_the_deferral_goes_to_no_cell(self):
+        """Whoever wrote the route."""
+        for item in everywhere():
+            (patch,) = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "ROUTE_CONFIGURATION"]
+            with self.subTest(chart.label(item)):
+                self.assertEqual(patch["patch"]["value"], {"request_headers_to_remove": ["x-cellgate-defer"]})
+
     def test_it_never_fails_open(self):
         for item in everywhere():
             with self.subTest(chart.label(item)):
