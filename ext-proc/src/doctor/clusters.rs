@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::dump::Dump;
-use super::finding::{Notes, Section};
+use super::finding::{Notes, Section, enumerate};
 use super::message::{at, has, is_a, list, number, text};
 
 /// What Istio writes where a connection pool has no limit, and more than any proxy holds.
@@ -23,7 +23,7 @@ pub(super) fn examine(dump: &Dump, cell: &str, name: &str) -> Notes {
     };
     let mut notes = Notes::new(Section::Cells, name);
     endpoints(dump, cluster, &mut notes);
-    encryption(cluster, &mut notes);
+    encryption(dump, cluster, &mut notes);
     ejection(cluster, &mut notes);
     breakers(cluster, &mut notes);
     notes
@@ -47,38 +47,61 @@ pub(super) fn endpoints(dump: &Dump, cluster: &Value, notes: &mut Notes) {
 }
 
 /// Whether it is spoken to in the clear.
-pub(super) fn encryption(cluster: &Value, notes: &mut Notes) {
-    let matched = list(cluster, "transport_socket_matches").iter().map(|entry| at(entry, "transport_socket"));
-    let sockets: Vec<&Value> = matched.chain([at(cluster, "transport_socket")]).collect();
-    let contexts: Vec<&Value> = sockets
-        .iter()
-        .map(|socket| at(socket, "typed_config"))
-        .filter(|context| is_a(context, "UpstreamTlsContext"))
-        .collect();
-    let identified = contexts.iter().any(|context| {
-        let common = at(context, "common_tls_context");
-        !list(common, "tls_certificate_sds_secret_configs").is_empty() || !list(common, "tls_certificates").is_empty()
-    });
-    let chosen = has(cluster, "transport_socket_matches");
-    match (contexts.is_empty(), identified) {
-        (true, _) => notes.warning(
+pub(super) fn encryption(dump: &Dump, cluster: &Value, notes: &mut Notes) {
+    let sockets = if has(cluster, "transport_socket_matches") {
+        let labels = dump.endpoints_of(cluster).map(|endpoints| endpoints.labels).unwrap_or_default();
+        labels.iter().map(|label| socket_for(cluster, label)).collect()
+    } else {
+        vec![at(cluster, "transport_socket")]
+    };
+    if sockets.is_empty() {
+        notes.unknown(
+            "whether it is spoken to by mTLS depends on its endpoints, and there are none",
+            "look again once it has endpoints",
+        );
+        return;
+    }
+    let contexts: Vec<&Value> = sockets.iter().map(|socket| at(socket, "typed_config")).collect();
+    let encrypted = |context: &&&Value| is_a(context, "UpstreamTlsContext");
+    let plain = contexts.len() - contexts.iter().filter(encrypted).count();
+    let anonymous = contexts.iter().filter(encrypted).filter(|context| !is_identified(context)).count();
+    if plain == contexts.len() {
+        notes.warning(
             "plain text, without mTLS",
             "in a mesh: a DestinationRule with tls.mode ISTIO_MUTUAL, and endpoints with sidecars",
-        ),
-        (false, false) => notes.warning(
+        );
+    } else if plain > 0 {
+        notes.warning(
+            format!("plain text, without mTLS, to {plain} of {} endpoints, which do not offer it", contexts.len()),
+            "give their pods sidecars, or demand it: a DestinationRule with tls.mode ISTIO_MUTUAL",
+        );
+    } else if anonymous > 0 {
+        notes.warning(
             "TLS without a client certificate: the other side cannot tell who calls",
             "in a mesh: a DestinationRule with tls.mode ISTIO_MUTUAL",
-        ),
-        (false, true) => {
-            let names = contexts.iter().flat_map(|context| identities(context)).collect::<BTreeSet<_>>();
-            let when = if chosen { ", to endpoints that offer it" } else { "" };
-            let who = match names.into_iter().collect::<Vec<_>>().as_slice() {
-                [] => String::new(),
-                names => format!(" with {}", super::finding::enumerate(names)),
-            };
-            notes.ok(format!("mTLS{who}{when}"));
-        }
+        );
+    } else {
+        let names: BTreeSet<&str> = contexts.iter().flat_map(|context| identities(context)).collect();
+        let names: Vec<&str> = names.into_iter().collect();
+        let who = if names.is_empty() { String::new() } else { format!(" with {}", enumerate(&names)) };
+        notes.ok(format!("mTLS{who}"));
     }
+}
+
+/// The socket that Envoy takes for an endpoint: the first match of which the endpoint has every label.
+fn socket_for<'a>(cluster: &'a Value, labels: &Value) -> &'a Value {
+    let fits = |entry: &&Value| {
+        let wanted = at(entry, "match").as_object().into_iter().flatten();
+        wanted.into_iter().all(|(name, value)| labels.get(name) == Some(value))
+    };
+    let matched = list(cluster, "transport_socket_matches").iter().find(fits);
+    matched.map_or(at(cluster, "transport_socket"), |entry| at(entry, "transport_socket"))
+}
+
+/// Whether a TLS context shows a certificate of its own.
+fn is_identified(context: &Value) -> bool {
+    let common = at(context, "common_tls_context");
+    !list(common, "tls_certificate_sds_secret_configs").is_empty() || !list(common, "tls_certificates").is_empty()
 }
 
 /// The names that a server's certificate must have.

@@ -22,11 +22,13 @@ pub struct Dump {
     pub(super) warming: Vec<String>,
 }
 
-/// A cluster's endpoints, counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// A cluster's endpoints.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Endpoints {
     pub(super) total: usize,
     pub(super) healthy: usize,
+    /// What each says of itself for the choice of a transport socket: in Istio, whether it has a sidecar.
+    pub(super) labels: Vec<Value>,
 }
 
 /// A discovered extension's configuration.
@@ -180,7 +182,7 @@ impl Dump {
         known
             .into_iter()
             .flatten()
-            .find_map(|name| self.endpoints.get(name).copied())
+            .find_map(|name| self.endpoints.get(name).cloned())
             .or_else(|| has(cluster, "load_assignment").then(|| count(at(cluster, "load_assignment"))))
     }
 }
@@ -223,6 +225,8 @@ fn count(assignment: &Value) -> Endpoints {
     let mut endpoints = Endpoints::default();
     for endpoint in list(assignment, "endpoints").iter().flat_map(|locality| list(locality, "lb_endpoints")) {
         endpoints.total += 1;
+        let metadata = at(endpoint, "metadata.filter_metadata");
+        endpoints.labels.push(metadata.get("envoy.transport_socket_match").cloned().unwrap_or_default());
         endpoints.healthy +=
             usize::from(matches!(text(endpoint, "health_status"), "" | "UNKNOWN" | "HEALTHY" | "DEGRADED"));
     }
@@ -264,7 +268,10 @@ mod tests {
         assert_eq!(chains.len(), 1);
         assert_eq!(chains[0].place, "a");
         assert!(dump.routes_of(chains[0].manager).is_some());
-        assert_eq!(dump.endpoints_of(&dump.clusters["c"]), Some(Endpoints { total: 3, healthy: 2 }));
+        assert_eq!(
+            dump.endpoints_of(&dump.clusters["c"]),
+            Some(Endpoints { total: 3, healthy: 2, labels: vec![Value::Null; 3] })
+        );
         assert_eq!(dump.refused, [("listener b".to_owned(), "no such filter".to_owned())]);
         assert_eq!(dump.warming, ["listener b"]);
     }

@@ -195,7 +195,7 @@ fn cluster(dump: &Dump, name: &str) -> Notes {
         );
     }
     clusters::endpoints(dump, cluster, &mut notes);
-    clusters::encryption(cluster, &mut notes);
+    clusters::encryption(dump, cluster, &mut notes);
     notes
 }
 

@@ -301,10 +301,6 @@ fn clusters_are_looked_at() {
     let findings = with(&|cluster| cluster["transport_socket"] = tls.clone());
     has(&findings, Level::Ok, "mTLS with spiffe://cluster.local/ns/cell-a/sa/api");
     let findings = with(&|cluster| {
-        cluster["transport_socket_matches"] = json!([{"name": "tlsMode-istio", "transport_socket": tls}]);
-    });
-    has(&findings, Level::Ok, "to endpoints that offer it");
-    let findings = with(&|cluster| {
         cluster["circuit_breakers"] = json!({"thresholds": [{"max_requests": 7, "retry_budget": {}}]});
         cluster["outlier_detection"] = json!({"consecutive_5xx": 3});
     });
@@ -317,6 +313,32 @@ fn clusters_are_looked_at() {
         }]});
     });
     has(&findings, Level::Warning, "no circuit breaker");
+}
+
+/// Istio speaks mTLS by itself to endpoints that say they have a sidecar, and plain text to the others.
+#[test]
+fn mtls_that_depends_on_endpoints_is_looked_up_there() {
+    let with = |endpoints: &[Value]| {
+        istiod(|dump| {
+            let cluster = dump.pointer_mut("/configs/0/dynamicActiveClusters/0/cluster").unwrap();
+            let name = cluster["name"].clone();
+            let tls = cluster["transportSocket"].take();
+            cluster["transportSocketMatches"] = json!([
+                {"match": {"tlsMode": "istio"}, "transportSocket": tls},
+                {"match": {}, "transportSocket": {"name": "envoy.transport_sockets.raw_buffer"}},
+            ]);
+            let all = dump.pointer_mut("/configs/1/dynamicEndpointConfigs").unwrap().as_array_mut().unwrap();
+            let own = all.iter_mut().find(|entry| entry["endpointConfig"]["clusterName"] == name).unwrap();
+            own["endpointConfig"]["endpoints"] = json!([{"lbEndpoints": endpoints}]);
+        })
+    };
+    let sidecar = json!({"metadata": {"filterMetadata": {"envoy.transport_socket_match": {"tlsMode": "istio"}}}});
+    let bare = json!({});
+    let findings = with(&[sidecar.clone(), sidecar.clone()]);
+    assert!(findings.iter().all(|finding| finding.level != Level::Warning), "{findings:#?}");
+    has(&with(&[sidecar, bare.clone()]), Level::Warning, "plain text, without mTLS, to 1 of 2 endpoints");
+    has(&with(&[bare]), Level::Warning, "plain text, without mTLS");
+    has(&with(&[]), Level::Unknown, "depends on its endpoints");
 }
 
 #[test]
