@@ -1,5 +1,6 @@
 //! A program started by a test: its log is kept, and it does not outlive the test.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -17,6 +18,19 @@ const CRASHES: [&str; 4] = ["panicked at", "Uncaught RuntimeError", "envoy bug f
 
 /// How much of a log a failed test shows.
 const SHOWN_LINES: usize = 150;
+
+/// The programs that run now, for [`kill_all`].
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// Ends every program that was started and not yet ended, for a process that is told to end itself: nothing is dropped then.
+pub fn kill_all() {
+    for pid in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+        if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
+            // It fails only when it is already gone.
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    }
+}
 
 /// A running program. Dropping it kills it, shows its log if the test is failing, and fails the test if the log tells
 /// of a crash.
@@ -41,6 +55,7 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(child.id());
         Ok(Self { name, child: Mutex::new(child), log: log.to_owned() })
     }
 
@@ -92,6 +107,7 @@ impl Process {
         // Both fail only when it is already gone.
         let _ = child.kill();
         let _ = child.wait();
+        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&child.id());
     }
 
     /// Everything it has written so far.

@@ -18,6 +18,17 @@ use crate::client::{Http1, Request, Response};
 /// Who the API server thinks changes the tests' own objects.
 const MANAGER: &str = "cellgate-tests";
 
+/// What istiod reads of a namespace, by API group.
+const CONFIGURATION: [(&str, &[&str]); 4] = [
+    ("/api/v1", &["services"]),
+    (
+        "/apis/networking.istio.io/v1",
+        &["destinationrules", "gateways", "serviceentries", "sidecars", "virtualservices", "workloadentries"],
+    ),
+    ("/apis/networking.istio.io/v1alpha3", &["envoyfilters"]),
+    ("/apis/security.istio.io/v1", &["authorizationpolicies", "peerauthentications"]),
+];
+
 /// A client of the API server.
 #[derive(Clone, Debug)]
 pub struct Kube {
@@ -107,6 +118,20 @@ impl Kube {
             return Ok(());
         }
         accepted("DELETE", &path, &answer).map(drop)
+    }
+
+    /// Deletes what a namespace gives to istiod, so that it is no other test's load.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn clear(&self, namespace: &str) -> Result<()> {
+        for (group, kinds) in CONFIGURATION {
+            for kind in kinds {
+                let path = format!("{group}/namespaces/{namespace}/{kind}");
+                accepted("DELETE", &path, &self.send(Request::new("DELETE", &path)).await?)?;
+            }
+        }
+        Ok(())
     }
 
     /// Everything that happens to the objects of a list from now on, what is there already first.

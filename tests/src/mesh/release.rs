@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use tokio::runtime::Handle;
 
 use super::Mesh;
 use super::gateway::Gateway;
@@ -153,7 +154,7 @@ impl Setup {
     }
 }
 
-/// An installed release. Dropping it ends its processes; its objects stay until the API server ends.
+/// An installed release. Dropping it ends its processes; what istiod knows of it is deleted soon after.
 #[derive(Debug)]
 pub struct Release {
     // Dropped in this order: the gateway first, so that it does not complain about the others' end.
@@ -354,6 +355,13 @@ impl Release {
         &self.gateway_namespace
     }
 
+    /// The release's own namespace, the gateway's and the cells'.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        let cells = self.cells.iter().map(|cell| format!("{}-{}", self.name, cell.cell().name()));
+        [self.name.clone(), self.gateway_namespace.clone()].into_iter().chain(cells).collect()
+    }
+
     /// The filter's name at the gateway.
     #[must_use]
     pub fn filter_name(&self) -> String {
@@ -370,6 +378,21 @@ impl Release {
     #[must_use]
     pub fn mesh(&self) -> &Arc<Mesh> {
         &self.mesh
+    }
+}
+
+impl Drop for Release {
+    fn drop(&mut self) {
+        // Every gateway of the mesh has a cluster for every service.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let namespaces = self.namespaces();
+        let kube = self.mesh.kube().clone();
+        runtime.spawn(async move {
+            for namespace in namespaces {
+                // It fails only when the mesh has ended, and with it everything.
+                let _ = kube.clear(&namespace).await;
+            }
+        });
     }
 }
 

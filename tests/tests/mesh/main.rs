@@ -1,5 +1,7 @@
 //! The suite in the mesh: `make test-mesh`. One control plane for all tests, and a release of the chart for each.
 
+mod admission;
+mod circuits;
 mod doctor;
 mod lifecycle;
 mod mtls;
@@ -12,8 +14,10 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use cellgate_tests::mesh::Mesh;
+use cellgate_tests::process;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// What each test is given.
 type Shared = Arc<Mesh>;
@@ -39,12 +43,21 @@ fn main() -> ExitCode {
         }
     };
     let tests = tests![suite;
+        admission::every_rendering_is_accepted,
+        admission::every_recipe_is_accepted,
+        admission::what_kustomize_and_argo_cd_apply_is_accepted,
+        admission::a_misspelt_field_is_refused,
+        admission::pods_fit_a_restricted_namespace,
+        admission::the_service_may_do_nothing,
+        circuits::a_full_cell_refuses_at_once,
+        circuits::a_failing_cell_is_left_out_for_a_while,
         doctor::nothing_is_wrong_with_a_release,
         doctor::what_stops_routing_is_found,
         doctor::what_is_not_encrypted_is_found,
         lifecycle::an_upgrade_and_a_rollback_lose_no_request,
         lifecycle::an_uninstalled_release_leaves_nothing,
         lifecycle::a_refused_configuration_stops_at_the_first_pod,
+        lifecycle::a_killed_replica_is_replaced_and_the_other_serves,
         lifecycle::helm_test_passes_with_the_filter_and_fails_without,
         mtls::both_tiers_and_the_cells_are_reached_with_identities,
         mtls::plain_text_is_refused,
@@ -62,6 +75,13 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
+/// Ends every program with this one, when it is told to end.
+async fn end_when_told() -> Result<()> {
+    signal(SignalKind::terminate())?.recv().await;
+    process::kill_all();
+    std::process::exit(143);
+}
+
 /// What the tests share.
 struct Suite {
     mesh: Option<Shared>,
@@ -72,6 +92,7 @@ impl Suite {
     /// Starts the control plane, unless the tests are only to be listed.
     fn new(arguments: &Arguments) -> Result<Self> {
         let runtime = Arc::new(Runtime::new()?);
+        runtime.spawn(end_when_told());
         let mesh = if arguments.list { None } else { Some(Arc::new(runtime.block_on(Mesh::start())?)) };
         Ok(Self { mesh, runtime })
     }
