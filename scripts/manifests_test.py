@@ -83,14 +83,14 @@ class Kustomize(unittest.TestCase):
         renderings = {name: chart.render(change) for name, change in matrix.CHANGES.items()}
         try:
             os.environ["HELM"] = chart.HELM = others
-            chart.template_text.cache_clear()
+            chart.template.cache_clear()
             self.assertEqual(manifests.files(), before)
             for name, change in matrix.CHANGES.items():
                 with self.subTest(name):
                     self.assertEqual(chart.render(change).installed, renderings[name].installed)
         finally:
             os.environ["HELM"] = chart.HELM = helm
-            chart.template_text.cache_clear()
+            chart.template.cache_clear()
 
 
 class Schemas(unittest.TestCase):

@@ -5,6 +5,7 @@ import functools
 import json
 import os
 import pathlib
+import pickle
 import subprocess
 import tempfile
 
@@ -123,19 +124,20 @@ def helm(*arguments):
 
 
 @functools.lru_cache(maxsize=None)
-def template_text(values, files):
+def template(values, files):
+    """The objects that Helm makes of values, pickled: every caller gets a copy of its own, and Helm runs once."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(values)
         file.flush()
         sources = [argument for path in (*files, file.name) for argument in ("--values", path)]
         kinds = [argument for version in API_VERSIONS for argument in ("--api-versions", version)]
-        return helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *kinds, *sources)
+        return pickle.dumps(load(helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *kinds, *sources)))
 
 
 def render(change=None, base=VALUES, files=()):
     """The objects of the chart with `base`, changed by `change`, over the values of `files`."""
     values = merge(base, change or {})
-    return Objects(load(template_text(json.dumps(values, sort_keys=True), tuple(map(str, files)))))
+    return Objects(pickle.loads(template(json.dumps(values, sort_keys=True), tuple(map(str, files)))))
 
 
 def refusal(change, base=VALUES):
