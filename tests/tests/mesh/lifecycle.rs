@@ -9,7 +9,7 @@ use cellgate_tests::mesh::release::{Release, Setup};
 use serde_json::{Value, json};
 
 use crate::Shared;
-use crate::support::{key_last, pieces};
+use crate::support::{key_last, objects_of, pieces};
 
 /// Answers to see of a state before the next change.
 const ENOUGH: u64 = 100;
@@ -60,12 +60,12 @@ pub(crate) async fn an_uninstalled_release_leaves_nothing(mesh: Shared) -> Resul
         "extProc": {"autoscaling": {"type": "hpa"}},
     });
     let release = Setup::new(&mesh).with(everything).install().await?;
-    let installed = objects_of(&release).await?;
+    let installed = objects_of(&mesh, release.name()).await?;
     for kind in ["Deployment", "EnvoyFilter", "VirtualService", "DestinationRule", "ConfigMap", "PodDisruptionBudget"] {
         assert!(installed.iter().any(|object| object.starts_with(kind)), "no {kind} in {installed:#?}");
     }
     release.helm().uninstall(&[]).await?;
-    assert_eq!(objects_of(&release).await?, Vec::<String>::new());
+    assert_eq!(objects_of(&mesh, release.name()).await?, Vec::<String>::new());
     release.node().settled().await?;
     assert!(release.node().pods().is_empty());
 
@@ -81,25 +81,6 @@ async fn without_the_filter(release: &Release) -> Result<()> {
     let name = release.filter_name();
     let gone = |dump: &Value| !http_filters(dump).iter().any(|filter| filter.starts_with(&name));
     release.gateway().proxy().configured("a chain without the filter", gone).await
-}
-
-/// Everything of any kind in any namespace that has the release's label, or is helm's record of it.
-async fn objects_of(release: &Release) -> Result<Vec<String>> {
-    let kube = release.mesh().kube();
-    let kinds = kube.kubectl(&["api-resources", "--verbs=list", "--output=name"], "").await?;
-    let kinds = kinds.lines().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
-    let labelled = format!("app.kubernetes.io/instance={}", release.name());
-    let mut found = Vec::new();
-    for selector in [labelled, format!("owner=helm,name={}", release.name())] {
-        let arguments = ["get", &kinds, "--all-namespaces", "--output=json", "--selector", &selector];
-        let list: Value = serde_json::from_str(&kube.kubectl(&arguments, "").await?)?;
-        let items = list["items"].as_array().context("no items")?;
-        found.extend(items.iter().map(|object| {
-            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
-            format!("{} {}/{}", object["kind"].as_str().unwrap_or_default(), text("namespace"), text("name"))
-        }));
-    }
-    Ok(found)
 }
 
 pub(crate) async fn a_refused_configuration_stops_at_the_first_pod(mesh: Shared) -> Result<()> {

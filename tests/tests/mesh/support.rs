@@ -1,6 +1,9 @@
-//! Requests and bodies that more than one module needs.
+//! What more than one module needs.
 
+use anyhow::{Context, Result};
 use cellgate_tests::client::Request;
+use cellgate_tests::mesh::Mesh;
+use serde_json::Value;
 
 /// `{"x":"ppp…","tenant":{"id":TENANT}}` of exactly `size` bytes: the key is the last thing in it.
 pub(crate) fn key_last(tenant: &str, size: usize) -> String {
@@ -17,4 +20,23 @@ pub(crate) fn pieces(body: &str) -> Vec<Vec<u8>> {
 /// A tenant's small request.
 pub(crate) fn of(tenant: &str) -> Request {
     Request::post("/").json(format!(r#"{{"tenant":{{"id":"{tenant}"}}}}"#))
+}
+
+/// Everything of any kind in any namespace that has a release's label, or is helm's record of it.
+pub(crate) async fn objects_of(mesh: &Mesh, release: &str) -> Result<Vec<String>> {
+    let kube = mesh.kube();
+    let kinds = kube.kubectl(&["api-resources", "--verbs=list", "--output=name"], "").await?;
+    let kinds = kinds.lines().filter(|kind| !kind.starts_with("events")).collect::<Vec<_>>().join(",");
+    let labelled = format!("app.kubernetes.io/instance={release}");
+    let mut found = Vec::new();
+    for selector in [labelled, format!("owner=helm,name={release}")] {
+        let arguments = ["get", &kinds, "--all-namespaces", "--output=json", "--selector", &selector];
+        let list: Value = serde_json::from_str(&kube.kubectl(&arguments, "").await?)?;
+        let items = list["items"].as_array().context("no items")?;
+        found.extend(items.iter().map(|object| {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            format!("{} {}/{}", object["kind"].as_str().unwrap_or_default(), text("namespace"), text("name"))
+        }));
+    }
+    Ok(found)
 }
