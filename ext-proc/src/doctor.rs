@@ -17,7 +17,7 @@ mod service;
 mod tests;
 mod updates;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use cellgate_routing::Config;
 
@@ -38,22 +38,26 @@ pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     let (with, without): (Vec<_>, Vec<_>) =
         chains.iter().map(|chain| (chain, filter::find(dump, chain.manager))).partition(|(_, filter)| filter.is_some());
     let mut findings = Vec::new();
-    let mut configs: BTreeMap<&str, Config> = BTreeMap::new();
-    let mut destinations = Destinations::new();
-    for (chain, filter) in with.iter().filter_map(|(chain, filter)| Some((chain, filter.as_ref()?))) {
+    let mut configured = Vec::new();
+    for (chain, filter) in with.iter().filter_map(|(chain, filter)| Some((*chain, filter.as_ref()?))) {
         let config = in_chain(dump, chain, filter, &mut findings);
-        if let Some(config) = config {
-            // What is only counted needs no service and no routes.
-            if config.shadow {
-                continue;
-            }
-            let service = service::name(dump, chain.manager);
-            let judge = Judge { filter: filter.name, service, config: &config };
-            findings.extend(routes::examine(chain, dump.routes_of(chain.manager), judge, &mut destinations));
-            configs.insert(filter.name, config);
-        }
+        configured.extend(config.map(|config| (chain, filter.name, config)));
     }
-    findings.extend(elsewhere(dump, &without, with.is_empty(), &configs));
+    // What is only counted needs no routes.
+    let deciding = configured.iter().filter(|(_, _, config)| !config.shadow);
+    let judged: Vec<_> = deciding
+        .map(|(chain, filter, config)| {
+            let service = service::name(dump, chain.manager);
+            (*chain, dump.routes_of(chain.manager), Judge { filter, service, config })
+        })
+        .collect();
+    let by_cell = judged.iter().any(|(_, routes, judge)| routes.is_some_and(|routes| judge.is_mentioned(routes)));
+    let mut destinations = Destinations::new();
+    for (chain, routes, judge) in judged {
+        findings.extend(routes::examine(chain, routes, judge, by_cell, &mut destinations));
+    }
+    let headers: BTreeSet<&str> = configured.iter().map(|(_, _, config)| &*config.routing_header).collect();
+    findings.extend(elsewhere(dump, &without, with.is_empty(), &headers));
     for (cell, clusters) in &destinations {
         for cluster in clusters {
             findings.extend(clusters::examine(dump, cell, cluster).into_findings());
@@ -81,7 +85,7 @@ fn elsewhere(
     dump: &Dump,
     chains: &[(&Chain<'_>, Option<HttpFilter<'_>>)],
     nowhere: bool,
-    configs: &BTreeMap<&str, Config>,
+    headers: &BTreeSet<&str>,
 ) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Filter, "");
     let names: Vec<&str> = chains.iter().map(|(chain, _)| &*chain.place).collect();
@@ -105,10 +109,8 @@ fn elsewhere(
     let mut findings = Vec::new();
     for (chain, _) in chains {
         let routes = dump.routes_of(chain.manager);
-        let header = configs
-            .values()
-            .map(|config| &*config.routing_header)
-            .find(|header| routes.is_some_and(|routes| routes.to_string().contains(&format!("\"{header}\""))));
+        let mentioned = |header: &&&str| routes.is_some_and(|routes| routes::mention(routes, header));
+        let header = headers.iter().find(mentioned);
         if let Some(header) = header {
             let mut notes = Notes::new(Section::Filter, &chain.place);
             notes.error(

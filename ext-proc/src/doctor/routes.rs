@@ -27,17 +27,29 @@ pub(super) struct Judge<'a> {
     pub(super) config: &'a Config,
 }
 
+/// Whether any route of a configuration looks at a header.
+pub(super) fn mention(routes: &Value, header: &str) -> bool {
+    list(routes, "virtual_hosts").iter().any(|host| Host::new(routes, host).mentions(header))
+}
+
 impl Judge<'_> {
+    /// Whether any of these routes looks at the routing header.
+    pub(super) fn is_mentioned(&self, routes: &Value) -> bool {
+        mention(routes, &self.config.routing_header)
+    }
+
     fn is_cell(&self, name: &str) -> bool {
         self.config.cells.iter().any(|cell| **cell == *name)
     }
 }
 
-/// Looks at the routes of a chain with the filter, and adds to where the cells are.
+/// Looks at the routes of a chain with the filter, and adds to where the cells are. `elsewhere` is whether any chain's routes
+/// look at the header: a gateway has others too, that redirect to HTTPS for example.
 pub(super) fn examine<'a>(
     chain: &Chain<'_>,
     routes: Option<&'a Value>,
     judge: Judge<'_>,
+    elsewhere: bool,
     destinations: &mut Destinations<'a>,
 ) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Routes, &chain.place);
@@ -52,15 +64,17 @@ pub(super) fn examine<'a>(
     let hosts: Vec<Host<'a>> = list(routes, "virtual_hosts").iter().map(|host| Host::new(routes, host)).collect();
     let header = &judge.config.routing_header;
     let (by_cell, others): (Vec<&Host<'_>>, Vec<&Host<'_>>) = hosts.iter().partition(|host| host.mentions(header));
-    if by_cell.is_empty() && text(chain.listener, "traffic_direction") == "INBOUND" {
-        notes.ok("inbound to the workload: it takes what the filter lets in, without routes by cell");
-        return notes.into_findings();
-    }
-    if by_cell.is_empty() {
-        notes.error(
+    let inbound = text(chain.listener, "traffic_direction") == "INBOUND";
+    match (by_cell.is_empty(), inbound, elsewhere) {
+        (false, _, _) => {}
+        (true, true, _) => {
+            notes.ok("inbound to the workload: it takes what the filter lets in, without routes by cell")
+        }
+        (true, false, true) => notes.ok(format!("no route looks at {header}")),
+        (true, false, false) => notes.error(
             format!("no route matches on {header}: what the filter decides has no effect"),
             "add a route for each cell on the exact value of the header (chart: routes.enabled)",
-        );
+        ),
     }
     let mut findings = Vec::new();
     for host in &hosts {

@@ -393,6 +393,22 @@ fn a_discovered_filter_of_any_name_is_found() {
     assert!(only_error(&findings).1.contains("the module could not be fetched"));
 }
 
+/// A server that redirects to HTTPS has the filter too, and nothing to route.
+#[test]
+fn one_chain_with_routes_by_cell_is_enough() {
+    let mut dump = dump();
+    let chains = dump.pointer_mut("/configs/2/static_listeners/0/listener/filter_chains").unwrap();
+    let mut second = chains[0].clone();
+    second["name"] = json!("redirect");
+    let redirect = json!({"match": {"prefix": "/"}, "redirect": {"https_redirect": true}});
+    *second.pointer_mut("/filters/0/typed_config/route_config/virtual_hosts/0/routes").unwrap() = json!([redirect]);
+    chains.as_array_mut().unwrap().push(second);
+    let findings = examine(&Dump::read(&dump).unwrap(), None);
+    assert_eq!(worst(&findings), Vec::<&Finding>::new());
+    let note = findings.iter().find(|finding| finding.what == "no route looks at x-cell").unwrap();
+    assert_eq!(note.places, ["ingress chain redirect"]);
+}
+
 #[test]
 fn inbound_listeners_need_no_routes_by_cell() {
     let mut dump = dump();
