@@ -45,6 +45,8 @@ grpc_service:
 # There is none for `stream`: stream_idle_timeout ends it.
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
 {{- end }}
+# 503 rather than Envoy's 500: it is not the request's fault, and it may be sent again.
+status_on_error: { code: ServiceUnavailable }
 # Without it Envoy drops what the service says for the access log.
 metadata_options: { receiving_namespaces: { untyped: [cellgate] } }
 processing_mode:

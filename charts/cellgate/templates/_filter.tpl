@@ -72,3 +72,13 @@ remote:
 local: { filename: {{ quote .path }} }
 {{- end -}}
 {{- end -}}
+
+{{/* The name that a cell's route has in Envoy: istiod counts the rules of an HTTPRoute.
+Takes a dict of `root`, `cell` (its name) and `index`. */}}
+{{- define "cellgate.boundRoute" -}}
+{{- if eq .root.Values.routes.api "gateway-api" -}}
+{{ .root.Release.Namespace }}.{{ include "cellgate.fullname" .root }}.{{ .index }}
+{{- else -}}
+{{ include "cellgate.routeName" . }}
+{{- end -}}
+{{- end -}}

@@ -18,13 +18,19 @@ Takes a dict of `root` and `attach`. */}}
 name: envoy.filters.network.http_connection_manager
 typed_config:
   "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-  # Nothing else ends a request whose service has gone silent in FULL_DUPLEX_STREAMED mode.
-  stream_idle_timeout: {{ include "cellgate.protoDuration" .root.Values.filter.streamIdleTimeout }}
+  {{- with .root.Values.filter.streamIdleTimeout }}
+  # Ends a request whose service has gone silent in FULL_DUPLEX_STREAMED mode.
+  stream_idle_timeout: {{ include "cellgate.protoDuration" . }}
+  {{- end }}
+  {{- with .root.Values.filter.requestTimeout }}
   # Bounds a slow body while the filter holds it.
-  request_timeout: {{ include "cellgate.protoDuration" .root.Values.filter.requestTimeout }}
+  request_timeout: {{ include "cellgate.protoDuration" . }}
+  {{- end }}
+  {{- if .root.Values.filter.refuseUnderscores }}
   common_http_protocol_options:
     # x_cell is another spelling of x-cell to many servers. The filter strips it too.
     headers_with_underscores_action: REJECT_REQUEST
+  {{- end }}
   http2_protocol_options:
     # HTTP/2's counterpart of the listener's limit. The protocol's own minimum is 65535.
     initial_stream_window_size: {{ max 65535 (include "cellgate.bufferBytes" . | int64) }}

@@ -6,6 +6,7 @@
 {{- include "cellgate.preflight.istio" . -}}
 {{- include "cellgate.preflight.namespaces" . -}}
 {{- include "cellgate.preflight.secrets" . -}}
+{{- include "cellgate.preflight.neighbours" . -}}
 {{- end -}}
 {{- end -}}
 
@@ -89,6 +90,25 @@ checked. */}}
 {{- range $name, $path := $wanted -}}
 {{- if not (or (has $name $made) (lookup "v1" "Secret" $.Release.Namespace $name)) -}}
 {{- printf "%s: there is no Secret %s in the namespace %s; make it before you install" $path $name $.Release.Namespace | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Other releases in the same proxies: each filter removes the header that the one before it has set, so one of the two decides
+for both. Attachments that choose by other labels, and still meet in a pod, are not found. */}}
+{{- define "cellgate.preflight.neighbours" -}}
+{{- if .Values.filter.enabled -}}
+{{- range $i, $attach := .Values.filter.attach -}}
+{{- range (lookup "networking.istio.io/v1alpha3" "EnvoyFilter" $attach.namespace "").items -}}
+{{- $labels := default dict .metadata.labels -}}
+{{- $release := index $labels "app.kubernetes.io/instance" -}}
+{{- if and (eq "cellgate" (default "" (index $labels "app.kubernetes.io/name"))) (ne $release $.Release.Name) -}}
+{{- $same := and $attach.selector (eq (toJson $attach.selector) (dig "workloadSelector" "labels" dict .spec | toJson)) -}}
+{{- if or $same (and $attach.targetRefs (eq (toJson $attach.targetRefs) (toJson .spec.targetRefs))) -}}
+{{- printf "filter.attach[%d]: the release %s is in these proxies already, and two filters undo each other's decisions; give one of them proxies of its own" $i $release | println -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

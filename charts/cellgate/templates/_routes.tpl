@@ -17,13 +17,23 @@ Takes a dict of `root` and `cell` (the cell's name). */}}
 {{- end }}
 {{- end -}}
 
-{{/* Everything of a VirtualService's route but its name and match. Takes a dict of `root` and `cell`. */}}
+{{/* Of a name that no other VirtualService's route has: the EnvoyFilter's patches find the routes by it.
+Takes a dict of `root` and `cell` (the cell's name). */}}
+{{- define "cellgate.routeName" -}}
+{{ include "cellgate.fullname" .root }}-{{ .cell }}
+{{- end -}}
+
+{{/* Everything of a VirtualService's route but its name and match. Takes a dict of `root`, `cell`, and `undecided` for the route
+of requests that have no cell. */}}
 {{- define "cellgate.route" -}}
 {{- $cell := index .root.Values.cells .cell -}}
 {{- $traffic := include "cellgate.traffic" . | fromJson -}}
 route:
   {{- include "cellgate.destinations" . | trim | nindent 2 }}
-headers: { request: { remove: [x-cellgate-defer] } }
+headers:
+  request:
+    # A routing header that leads here is nobody's decision.
+    remove: [x-cellgate-defer{{ if .undecided }}, {{ lower .root.Values.config.routing_header }}{{ end }}]
 {{- /* None is Istio's default, and its validation refuses 0s. */}}
 {{- if include "cellgate.milliseconds" $traffic.timeout | int64 }}
 timeout: {{ $traffic.timeout }}
@@ -56,7 +66,7 @@ http:
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- range $name := include "cellgate.cellNames" . | fromJsonArray }}
-  - name: {{ $name }}
+  - name: {{ include "cellgate.routeName" (dict "root" $ "cell" $name) }}
     match:
       - headers: { {{ lower $.Values.config.routing_header }}: { exact: {{ quote $name }} } }
     {{- include "cellgate.route" (dict "root" $ "cell" $name) | nindent 4 }}
@@ -65,7 +75,7 @@ http:
   - name: undecided
     {{- with .Values.routes.undecided }}
     {{- if .cell }}
-    {{- include "cellgate.route" (dict "root" $ "cell" .cell) | nindent 4 }}
+    {{- include "cellgate.route" (dict "root" $ "cell" .cell "undecided" true) | nindent 4 }}
     {{- else }}
     directResponse: { status: {{ int64 .reject }}, body: { string: "no cell\n" } }
     {{- end }}

@@ -56,7 +56,7 @@
 {{- end -}}
 {{- end -}}
 {{- range $name, $value := pick . "streamIdleTimeout" "requestTimeout" -}}
-{{- if not (include "cellgate.milliseconds" $value) -}}
+{{- if and $value (not (include "cellgate.milliseconds" $value)) -}}
 {{- printf "filter.%s: %v is no duration; write 30s, 500ms or 1m30s" $name $value | println -}}
 {{- end -}}
 {{- end -}}
