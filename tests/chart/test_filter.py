@@ -154,6 +154,13 @@ class Limits(unittest.TestCase):
         self.assertEqual(chart.settings(managers, "stream_idle_timeout"), ["7s"])
         self.assertEqual(chart.settings(managers, "request_timeout"), ["9s"])
 
+    def test_what_is_not_said_stays_as_the_proxies_have_it(self):
+        """These settings are for everything that a proxy serves, not for Cellgate's hosts alone."""
+        managers = chart.typed(attached({"filter": {"refuseUnderscores": False}}), "HttpConnectionManager")
+        for setting in ["stream_idle_timeout", "request_timeout", "common_http_protocol_options"]:
+            with self.subTest(setting):
+                self.assertEqual([found for found in chart.settings(managers, setting) if found], [])
+
     def test_header_names_with_underscores_are_refused(self):
         for item in everywhere():
             with self.subTest(chart.label(item)):
