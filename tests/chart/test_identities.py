@@ -91,9 +91,13 @@ class Callers(unittest.TestCase):
             with self.subTest(cell):
                 (item,) = policies(chart.render(), cell)
                 self.assertEqual(item["spec"]["action"], "DENY")
-                (rule,) = item["spec"]["rules"]
-                self.assertEqual(rule["from"], [{"source": {"notPrincipals": [GATEWAY], "notNamespaces": [cell]}}])
-                self.assertEqual(rule["when"], [{"key": "request.headers[x-cell]", "values": ["*"]}])
+                (named, *spellings) = item["spec"]["rules"]
+                self.assertEqual(named["when"], [{"key": "request.headers[x-cell]", "values": ["*"]}])
+                # What many servers take for the same header.
+                for rule in spellings:
+                    self.assertEqual(rule["when"], [{"key": "request.headers[x_cell]", "values": ["*"]}])
+                for rule in [named, *spellings]:
+                    self.assertEqual(rule["from"], [{"source": {"notPrincipals": [GATEWAY], "notNamespaces": [cell]}}])
 
     def test_the_header_is_the_configured_one(self):
         items = policies(chart.render({"config": {"routing_header": "x-shard"}}), "cell-a")
