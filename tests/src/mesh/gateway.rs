@@ -87,18 +87,6 @@ impl Gateway {
         Http2::connect(self.address).await?.send(request).await
     }
 
-    /// Waits until the filter of a release is in force: Envoy has its module and its configuration.
-    ///
-    /// # Errors
-    /// When it is not in time, or Envoy has refused it.
-    pub async fn has_filter(&self, name: &str, configuration: &str) -> Result<()> {
-        self.proxy
-            .configured(&format!("the filter {name}"), |dump| {
-                filter_configuration(dump, name).is_some_and(|text| text == configuration)
-            })
-            .await
-    }
-
     /// Waits until the routes of a host, by their names and in their order, are the gateway's routes for it.
     ///
     /// # Errors
@@ -143,14 +131,6 @@ impl Gateway {
 #[must_use]
 pub fn labels(namespace: &str, name: &str) -> Value {
     json!({"istio": format!("{namespace}-{name}")})
-}
-
-/// The configuration of a filter as Envoy has it from extension discovery.
-fn filter_configuration<'a>(dump: &'a Value, name: &str) -> Option<&'a str> {
-    let sections = dump["configs"].as_array()?.iter();
-    let mut filters = sections.flat_map(|section| section["ecds_filters"].as_array().into_iter().flatten());
-    let filter = filters.find(|filter| filter["ecds_filter"]["name"] == name)?;
-    filter["ecds_filter"]["typed_config"]["config"]["configuration"]["value"].as_str()
 }
 
 /// The names of the routes of a host, in their order.

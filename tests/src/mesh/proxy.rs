@@ -102,6 +102,18 @@ impl Proxy {
         .await
     }
 
+    /// Waits until the filter of a release is in force: Envoy has its module and its configuration.
+    ///
+    /// # Errors
+    /// When it is not in time, or Envoy has refused it.
+    pub async fn has_filter(&self, name: &str, configuration: &str) -> Result<()> {
+        let is_in_force = |dump: &Value| {
+            http_filters(dump).iter().any(|filter| filter == name)
+                && filter_configuration(dump, name).is_some_and(|text| text == configuration)
+        };
+        self.configured(&format!("the filter {name}"), is_in_force).await
+    }
+
     /// Fails if Envoy has refused any of istiod's updates.
     ///
     /// # Errors
@@ -190,6 +202,14 @@ pub fn http_filters(dump: &Value) -> Vec<String> {
         });
     });
     names
+}
+
+/// The configuration of a filter as Envoy has it from extension discovery.
+fn filter_configuration<'a>(dump: &'a Value, name: &str) -> Option<&'a str> {
+    let sections = dump["configs"].as_array()?.iter();
+    let mut filters = sections.flat_map(|section| section["ecds_filters"].as_array().into_iter().flatten());
+    let filter = filters.find(|filter| filter["ecds_filter"]["name"] == name)?;
+    filter["ecds_filter"]["typed_config"]["config"]["configuration"]["value"].as_str()
 }
 
 /// Calls `found` with every value of a key, at any depth.

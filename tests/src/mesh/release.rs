@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::{Value, json};
 use tokio::runtime::Handle;
 
@@ -15,6 +15,7 @@ use super::Mesh;
 use super::gateway::Gateway;
 use super::helm::Helm;
 use super::node::Node;
+use super::proxy::{Proxy, Role};
 use crate::cell::Cell;
 use crate::client::{Request, Response};
 pub use cells::{Endpoint, MeshCell};
@@ -202,16 +203,17 @@ impl Release {
         Err(failure.context(printed.join("\n")))
     }
 
-    /// Waits until what the API server has of the release is in force: the Deployment is rolled out, and the gateway has
-    /// the filter with the configuration of the EnvoyFilter and the routes of the VirtualService.
+    /// Waits until what the API server has of the release is in force: the Deployment is rolled out, and the gateway and
+    /// the cells' sidecars have the filters of the EnvoyFilters for them, and the gateway the routes of the VirtualService.
     ///
     /// # Errors
     /// When it is not in time.
     pub async fn settled(&self) -> Result<()> {
         self.node.settled().await?;
-        for filter in self.envoy_filters().await? {
-            let (name, configuration) = extension(&filter).context("an EnvoyFilter without the filter")?;
-            self.gateway.has_filter(&name, &configuration).await?;
+        for proxy in self.proxies() {
+            for (name, configuration) in self.filters_of(proxy).await? {
+                proxy.has_filter(&name, &configuration).await?;
+            }
         }
         for (host, routes) in self.virtual_services().await? {
             self.gateway.has_routes(&host, &routes).await?;
@@ -219,10 +221,21 @@ impl Release {
         Ok(())
     }
 
-    /// The chart's EnvoyFilters in the gateway's namespace.
-    async fn envoy_filters(&self) -> Result<Vec<Value>> {
-        let path = format!("/apis/networking.istio.io/v1alpha3/namespaces/{}/envoyfilters", self.gateway_namespace);
-        self.mesh.kube().list(&path).await
+    /// The gateway and the cells' sidecars.
+    fn proxies(&self) -> impl Iterator<Item = &Proxy> {
+        [self.gateway.proxy()].into_iter().chain(self.cells.iter().filter_map(MeshCell::sidecar))
+    }
+
+    /// The filters that the API server has for a proxy: name and configuration.
+    async fn filters_of(&self, proxy: &Proxy) -> Result<Vec<(String, String)>> {
+        let Role { namespace, labels, .. } = proxy.role();
+        let path = format!("/apis/networking.istio.io/v1alpha3/namespaces/{namespace}/envoyfilters");
+        let all = self.mesh.kube().list(&path).await?;
+        let selects = |filter: &&Value| {
+            let wanted = filter["spec"]["workloadSelector"]["labels"].as_object();
+            wanted.is_some_and(|wanted| wanted.iter().all(|(key, value)| labels[key] == *value))
+        };
+        Ok(all.iter().filter(selects).filter_map(extension).collect())
     }
 
     /// Hosts of the chart's VirtualServices, each with its routes' names.

@@ -31,13 +31,18 @@ pub fn resource_definitions() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The chart under test.
+/// The chart under test: `$CELLGATE_CHART`, which may be a packaged one, or the checkout's.
 #[must_use]
 pub fn chart() -> PathBuf {
-    artifacts::checkout().join("charts/cellgate")
+    named("CELLGATE_CHART", "charts/cellgate")
 }
 
 fn directory() -> PathBuf {
-    let named = std::env::var_os("CELLGATE_MESH_TOOLS").filter(|value| !value.is_empty());
-    artifacts::checkout().join(named.as_deref().map_or(Path::new(".tools/mesh"), Path::new))
+    named("CELLGATE_MESH_TOOLS", ".tools/mesh")
+}
+
+/// What a variable names, or a place of the checkout.
+fn named(variable: &str, place: &str) -> PathBuf {
+    let named = std::env::var_os(variable).filter(|value| !value.is_empty());
+    artifacts::checkout().join(named.as_deref().map_or(Path::new(place), Path::new))
 }

@@ -5,7 +5,9 @@ mod circuits;
 mod doctor;
 mod lifecycle;
 mod mtls;
+mod refusals;
 mod routing;
+mod sidecars;
 mod support;
 
 use std::future::Future;
@@ -62,11 +64,18 @@ fn main() -> ExitCode {
         mtls::both_tiers_and_the_cells_are_reached_with_identities,
         mtls::plain_text_is_refused,
         mtls::another_identity_sets_no_routing_header,
+        refusals::values_that_contradict_install_nothing,
+        refusals::what_the_cluster_lacks_is_said_before_it_is_missed,
+        refusals::an_istio_that_is_too_old_is_refused,
+        refusals::a_refused_upgrade_changes_nothing,
         routing::a_body_chooses_its_cell,
         routing::a_client_does_not_choose_its_cell,
         routing::the_service_decides_what_the_filter_defers,
         routing::without_a_decision_there_is_no_cell,
         routing::only_the_attached_gateway_has_the_filter,
+        sidecars::the_gateways_decision_is_taken_over,
+        sidecars::what_belongs_to_another_cell_is_refused,
+        sidecars::nobody_else_decides_for_the_sidecar,
     ];
     let conclusion = libtest_mimic::run(&arguments, tests);
     if conclusion.has_failed() {

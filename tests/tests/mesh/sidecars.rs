@@ -1,0 +1,89 @@
+//! The filter in a cell's own sidecar: it takes over what the gateway has decided, and nothing from anybody else.
+
+use anyhow::{Context, Result};
+use cellgate_tests::client::Request;
+use cellgate_tests::mesh::gateway::Gateway;
+use cellgate_tests::mesh::kube::object;
+use cellgate_tests::mesh::proxy::Proxy;
+use cellgate_tests::mesh::release::{GATEWAY, Release, Setup};
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::support::{key_last, of, pieces};
+
+/// A release whose cell-b has a filter that knows that it is cell-b.
+async fn guarded(mesh: &Shared) -> Result<Release> {
+    let setup = Setup::new(mesh);
+    let mut attach = setup.values()["filter"]["attach"].as_array().cloned().unwrap_or_default();
+    attach.push(json!({
+        "name": "guard",
+        "type": "sidecar-inbound",
+        "namespace": setup.cell_namespace("cell-b"),
+        "selector": {"app": "api"},
+        "serviceAccount": "api",
+        "cell": "cell-b",
+    }));
+    setup.with(json!({"mtls": {"enabled": true}, "filter": {"attach": attach}})).install().await
+}
+
+fn sidecar(release: &Release) -> Result<&Proxy> {
+    release.mesh_cell("cell-b").sidecar().context("cell-b has no sidecar")
+}
+
+/// A host at a gateway of the release that is cell-b whatever the routing header says.
+async fn straight_to_cell_b(release: &Release, gateway: &str, host: &str) -> Result<()> {
+    let mut routes: Value = object("networking.istio.io/v1", "VirtualService", release.gateway_namespace(), host);
+    let cell = format!("api.{}-cell-b.svc.cluster.local", release.name());
+    routes["spec"] = json!({
+        "hosts": [host],
+        "gateways": [format!("{}/{gateway}", release.gateway_namespace())],
+        "http": [{"name": host, "route": [{"destination": {"host": cell, "port": {"number": 8080}}}]}],
+    });
+    release.mesh().kube().apply(&routes).await?;
+    Ok(())
+}
+
+pub(crate) async fn the_gateways_decision_is_taken_over(mesh: Shared) -> Result<()> {
+    let release = guarded(&mesh).await?;
+    let large = Request::post("/large").header("content-type", "application/json");
+    let requests = [("/", of("acme")), ("/large", large.pieces(pieces(&key_last("acme", 256 * 1024))))];
+    for (path, request) in requests {
+        let answer = release.send(&request).await;
+        assert_eq!(answer.cell(), "cell-b", "{}", answer.text());
+        assert_eq!(answer.received("x-cell"), ["cell-b"]);
+        let line = sidecar(&release)?.access_line(path).await?;
+        assert_eq!(line.decision(), "cell=cell-b;reason=decided_before");
+    }
+    assert_eq!(release.ext_proc_streams().await, 1, "the gateway has asked, the sidecar has not");
+    sidecar(&release)?.must_accept().await
+}
+
+pub(crate) async fn what_belongs_to_another_cell_is_refused(mesh: Shared) -> Result<()> {
+    let release = guarded(&mesh).await?;
+    straight_to_cell_b(&release, GATEWAY, "wrong.test").await?;
+    release.gateway().has_routes("wrong.test", &["wrong.test".to_owned()]).await?;
+    let answer = release.send(&of("globex").header("host", "wrong.test")).await;
+    assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (421, Some("cell_mismatch")));
+    assert_eq!(release.cell("cell-b").arrived(), 0);
+    // The same way is open to what belongs here.
+    assert_eq!(release.send(&of("acme").header("host", "wrong.test")).await.cell(), "cell-b");
+    Ok(())
+}
+
+pub(crate) async fn nobody_else_decides_for_the_sidecar(mesh: Shared) -> Result<()> {
+    let release = guarded(&mesh).await?;
+    let other = Gateway::start(&mesh, release.gateway_namespace(), "other", release.directory()).await?;
+    straight_to_cell_b(&release, "other", "other.test").await?;
+    other.has_routes("other.test", &["other.test".to_owned()]).await?;
+    let ask = async |tenant: &str, claimed: &str| {
+        other.send(&of(tenant).header("host", "other.test").header("x-cell", claimed)).await
+    };
+    // The body counts, not the header.
+    let answer = ask("globex", "cell-b").await?;
+    assert_eq!((answer.status.as_u16(), answer.json()["code"].as_str()), (421, Some("cell_mismatch")));
+    assert_eq!(release.cell("cell-b").arrived(), 0);
+    let answer = ask("acme", "cell-c").await?;
+    assert_eq!(answer.cell(), "cell-b");
+    assert_eq!(answer.received("x-cell"), ["cell-b"]);
+    Ok(())
+}
