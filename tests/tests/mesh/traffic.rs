@@ -1,0 +1,149 @@
+//! How requests travel to their cells: tries, time limits, failures of a cell, changes of the routes.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use cellgate_tests::client::Request;
+use cellgate_tests::mesh::load::{Expected, Load};
+use cellgate_tests::mesh::release::{Release, Setup};
+use cellgate_tests::sha256;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::support::{key_last, of, pieces};
+
+/// Answers to see of a state before the next change.
+const ENOUGH: u64 = 40;
+
+pub(crate) async fn a_retry_stays_in_its_cell_with_the_body(mesh: Shared) -> Result<()> {
+    // What the filter defers is sent again too, as far as Envoy may buffer it.
+    let values = json!({
+        "cells": {"cell-b": {"retries": {"attempts": 2, "retryOn": "connect-failure,503"}}},
+        "config": {"limits": {"inspect_bytes": "16KiB"}},
+        "filter": {"bufferBytes": "64KiB"},
+    });
+    let release = Setup::new(&mesh).with(values).install().await?;
+    let (small, large) = (key_last("acme", 10 * 1024), key_last("acme", 40 * 1024));
+    for (path, body) in [("/decided", &small), ("/deferred", &large)] {
+        let request = Request::post(path).json(body.clone());
+        release.cell("cell-b").fail_next(2, StatusCode::SERVICE_UNAVAILABLE);
+        let answer = release.send(&request).await;
+        assert_eq!((answer.status.as_u16(), answer.cell()), (200, "cell-b"), "{path}");
+        let tries = release.cell("cell-b").seen();
+        let tries: Vec<_> = tries.iter().filter(|seen| seen.path == path).collect();
+        assert_eq!(tries.len(), 3, "{path}");
+        assert!(tries.iter().all(|seen| seen.sha256 == sha256(body.as_bytes())), "{path}: {tries:#?}");
+        assert_eq!(release.gateway().proxy().access_line(path).await?.number("attempts"), 3, "{path}");
+    }
+    assert_eq!(release.ext_proc_streams().await, 1, "a try is not decided anew");
+
+    // The last try's answer is the client's.
+    release.cell("cell-b").fail_next(3, StatusCode::SERVICE_UNAVAILABLE);
+    let answer = release.post_json("/", small).await;
+    assert_eq!((answer.status.as_u16(), answer.cell()), (503, "cell-b"));
+    assert_eq!(release.cell("cell-b").arrived(), 9);
+    assert_eq!(release.cell("cell-a").arrived() + release.cell("cell-c").arrived(), 0, "no other cell is tried");
+    Ok(())
+}
+
+pub(crate) async fn nothing_else_is_retried(mesh: Shared) -> Result<()> {
+    let retries = json!({"attempts": 2, "retryOn": "connect-failure,503"});
+    let release = Setup::new(&mesh).with(json!({"cells": {"cell-b": {"retries": retries}}})).install().await?;
+    // By default not even a 503: the backend may have begun to write.
+    let mut failures: Vec<(&str, &str, u16)> = vec![("globex", "cell-c", 503)];
+    failures.extend([500, 502, 504, 429].map(|status| ("acme", "cell-b", status)));
+    for (tenant, cell, status) in failures {
+        let before = release.cell(cell).arrived();
+        release.cell(cell).fail_next(1, StatusCode::from_u16(status)?);
+        let answer = release.send(&of(tenant)).await;
+        assert_eq!((answer.status.as_u16(), answer.cell()), (status, cell));
+        assert_eq!(release.cell(cell).arrived(), before + 1, "{status} by {cell}");
+    }
+    Ok(())
+}
+
+pub(crate) async fn a_cell_that_is_too_late_is_given_up(mesh: Shared) -> Result<()> {
+    let impatient = json!({"timeout": "300ms", "retries": {"attempts": 0}});
+    let release = Setup::new(&mesh).with(json!({"cells": {"cell-b": impatient}})).install().await?;
+    for cell in ["cell-b", "cell-c"] {
+        release.cell(cell).delay(Duration::from_secs(1));
+    }
+    let late = release.send(&Request::post("/late").json(r#"{"tenant":{"id":"acme"}}"#)).await;
+    assert_eq!((late.status.as_u16(), late.served_by()), (504, None));
+    assert_eq!(release.gateway().proxy().access_line("/late").await?.text("flags"), "UT");
+    // The other cells have their own time.
+    assert_eq!(release.send(&of("globex")).await.cell(), "cell-c");
+    Ok(())
+}
+
+pub(crate) async fn a_dead_cell_costs_the_others_nothing(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let others =
+        [("initech", "cell-a"), ("globex", "cell-c")].map(|(tenant, cell)| [expect(tenant, cell), late(tenant, cell)]);
+    let others = Load::start(release.gateway(), others.as_flattened());
+    let own = Load::start(release.gateway(), &[expect("acme", "cell-b")]);
+    own.more(ENOUGH).await?;
+    others.more(ENOUGH).await?;
+    release.cell("cell-b").kill();
+    own.more(ENOUGH).await?;
+    others.more(4 * ENOUGH).await?;
+
+    others.finish().await.must_be_right()?;
+    let own = own.finish().await;
+    let failed: u64 = own.wrong.values().sum();
+    assert!(failed > ENOUGH / 2 && failed < own.sent, "{own:#?}");
+    assert!(own.wrong.keys().all(|what| what.starts_with("503 Service Unavailable by None")), "{own:#?}");
+    Ok(())
+}
+
+pub(crate) async fn routes_change_without_a_lost_request(mesh: Shared) -> Result<()> {
+    let mut release = Setup::new(&mesh).install().await?;
+    let steady = Load::start(release.gateway(), &[expect("acme", "cell-b"), late("acme", "cell-b")]);
+    let moved = Load::start(release.gateway(), &[expect("globex", "cell-c")]);
+    moved.more(ENOUGH).await?;
+
+    // By helm: another time limit.
+    release.upgrade(json!({"traffic": {"timeout": "7s", "retries": {"perTryTimeout": "3s"}}})).await?;
+    release.gateway().has_route("cell-b", |route| route["route"]["timeout"] == "7s").await?;
+    steady.more(ENOUGH).await?;
+
+    // By hand: half of one cell's requests go somewhere else.
+    let mut routes = virtual_service(&release).await?;
+    let http = routes["spec"]["http"].as_array_mut().context("no routes")?;
+    let route = http.iter_mut().find(|route| route["name"] == "cell-c").context("no route for cell-c")?;
+    let to =
+        |cell: &str| json!({"destination": {"host": release.cell_host(cell), "port": {"number": 8080}}, "weight": 50});
+    route["route"] = json!([to("cell-a"), to("cell-c")]);
+    release.mesh().kube().kubectl(&["apply", "--filename=-"], &routes.to_string()).await?;
+    release.gateway().has_route("cell-c", |route| route["route"]["weighted_clusters"].is_object()).await?;
+    release.cell("cell-a").wait_for_arrivals(ENOUGH / 2).await;
+    steady.more(ENOUGH).await?;
+
+    steady.finish().await.must_be_right()?;
+    let moved = moved.finish().await;
+    assert!(moved.wrong.keys().all(|what| what.starts_with("200 OK by Some(\"cell-a\")")), "{moved:#?}");
+    release.gateway().proxy().must_accept().await
+}
+
+/// A tenant's small request, which the filter decides.
+fn expect(tenant: &str, cell: &'static str) -> Expected {
+    Expected { request: of(tenant), cell }
+}
+
+/// A tenant's large request, which the service decides.
+fn late(tenant: &str, cell: &'static str) -> Expected {
+    let large = key_last(tenant, 80 * 1024);
+    Expected { request: Request::post("/").header("content-type", "application/json").pieces(pieces(&large)), cell }
+}
+
+async fn virtual_service(release: &Release) -> Result<Value> {
+    let path = format!("/apis/networking.istio.io/v1/namespaces/{0}/virtualservices/{0}", release.name());
+    let mut found = release.mesh().kube().get(&path).await?.context("no VirtualService")?;
+    // What the API server keeps about it; `kubectl apply` wants none of it.
+    found["metadata"]
+        .as_object_mut()
+        .context("no metadata")?
+        .retain(|field, _| field == "name" || field == "namespace");
+    Ok(found)
+}
