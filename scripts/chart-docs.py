@@ -19,6 +19,7 @@ CONFIG_SCHEMA = chart_tools.ROOT / "schema" / "cellgate.schema.json"
 
 # Go's durations, for Istio and Envoy, and those of `cellgate serve`, which have one unit.
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
+OPTIONAL_DURATION = {"anyOf": [{"const": ""}, {"type": "string", "pattern": DURATION}]}
 SERVE_DURATION = "^[0-9]+(ms|s|m|h)$"
 SIZE = "^[0-9]+(KiB|MiB|GiB)?$"
 
@@ -81,6 +82,8 @@ SHAPES = {
             ports=entries(PORT),
         )
     ),
+    "filter.streamIdleTimeout": OPTIONAL_DURATION,
+    "filter.requestTimeout": OPTIONAL_DURATION,
     "filter.bufferBytes": {"anyOf": [{"const": ""}, *SIZE_OR_BYTES["anyOf"]]},
     "filter.priority": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "extProc.replicas": POSITIVE,

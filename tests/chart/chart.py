@@ -37,7 +37,7 @@ VALUES = {
     },
     "cells": {
         "cell-c": {"host": "api.cell-c.svc.cluster.local", "port": 8080},
-        "cell-a": {"host": "api.cell-a.svc.cluster.local", "port": 8080},
+        "cell-a": {"host": "api.cell-a.svc.cluster.local", "port": 8080, "workload": {"app": "api"}},
         "cell-b": {"host": "api.cell-b.svc.cluster.local", "port": 8080},
     },
     "routes": {"hosts": ["api.example.com"], "gateways": ["istio-ingress/public"]},
@@ -154,7 +154,7 @@ class Objects(list):
 
     @property
     def installed(self):
-        """Without the hooks, which `helm test` makes."""
+        """Without the hooks, which are there for a while only."""
         return Objects(item for item in self if not is_hook(item))
 
     def of(self, *kinds):

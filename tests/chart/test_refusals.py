@@ -22,6 +22,10 @@ def placement(change):
     return {"config": {"placement": change}}
 
 
+def sources(*key):
+    return {"config": {"key": list(key)}}
+
+
 # A host that is none of Kubernetes' own.
 OUTSIDE = {"host": "d.example.com", "port": 80}
 
@@ -65,6 +69,12 @@ WRONG = [
         "cells.cell-a.versions",
     ),
     ("misspelt setting of a cell", cell(conectionPool={}), "cells.cell-a conectionPool"),
+    # What is read of a request.
+    ("a source twice", sources({"json": "/tenant/id"}, {"json": "/tenant/id"}), "config.key[1] already"),
+    ("a source in two spellings", sources({"header": "X-Tenant"}, {"header": "x-tenant"}), "config.key[1] already"),
+    ("a key in the routing header", sources({"json": "/tenant/id"}, {"header": "X-Cell"}), "config.key[1].header x-cell"),
+    ("a key in its other spelling", sources({"header": "x_cell"}), "config.key[0].header x_cell"),
+    ("methods in small letters", {"config": {"applies_to": {"methods": ["POST", "put"]}}}, "config.applies_to.methods put"),
     # Placement and policies that name a cell.
     ("unknown cell in an override", placement({"overrides": {"acme": "cell-z"}}), "config.placement.overrides.acme"),
     ("unknown cell in a name", placement({"exact": {"acme": "cell-z"}}), "config.placement.exact.acme"),
@@ -136,6 +146,11 @@ WRONG = [
     # Identities.
     ("unknown mode", {"mtls": {"mode": "DISABLE"}}, "mtls.mode"),
     ("caller without a namespace", {"mtls": {"callers": ["shop"]}}, "mtls.callers"),
+    # Istio would take these for patterns.
+    ("any caller of a namespace", {"mtls": {"callers": ["apps/*"]}}, "mtls.callers"),
+    ("any trust domain", {"mtls": {"trustDomain": "*"}}, "mtls.trustDomain"),
+    ("any account of the proxies", attach(serviceAccount="*"), "filter.attach[0].serviceAccount"),
+    ("sidecars of the whole mesh", attach(type="sidecar-outbound", namespace="istio-system"), "filter.attach[0].namespace"),
     ("scraper without a namespace", {"monitoring": {"scrapers": ["prometheus"]}}, "monitoring.scrapers"),
     # Shape.
     ("misspelt value", {"extproc": {"enabled": False}}, "extproc"),
@@ -147,6 +162,11 @@ WRONG = [
 class Refusals(unittest.TestCase):
     def test_the_values_that_these_change_are_accepted(self):
         self.assertTrue(chart.render())
+
+    def test_sources_that_only_resemble_each_other(self):
+        key = [{"json": "/tenant"}, {"json": "/Tenant"}, {"form": "tenant"}, {"header": "x-cell-hint"}, {"query": "x-cell"}]
+        methods = ["POST", "purge", "Put-It"]
+        self.assertTrue(chart.render({"config": {"key": key, "applies_to": {"methods": methods}}}))
 
     def test_a_kubernetes_that_is_too_old(self):
         with self.assertRaisesRegex(chart.Refused, "kubeVersion"):

@@ -22,6 +22,12 @@ listener:
       name: envoy.filters.network.http_connection_manager
 {{- end -}}
 
+{{/* The same, at the router, the last filter. Takes what `cellgate.httpMatch` prints. */}}
+{{- define "cellgate.routerMatch" -}}
+{{- . }}
+      subFilter: { name: envoy.filters.http.router }
+{{- end -}}
+
 {{/* Name of the filter in the chain, and of its configuration. A proxy that has two of them needs two names. */}}
 {{- define "cellgate.filterName" -}}
 {{ include "cellgate.fullname" .root }}-{{ .attach.name }}

@@ -132,17 +132,3 @@ Takes a dict of `root` and `cell`. */}}
 {{- $traffic := include "cellgate.traffic" . | fromJson -}}
 {{ eq "ISTIO_MUTUAL" (default dict $traffic.tls).mode }}
 {{- end -}}
-
-{{/* `true` if a cell's own sidecar runs the filter. It stands before the authorization filter: it has removed a header that
-came from anybody else, and set its own, which a policy on the header would take for the caller's.
-Takes a dict of `root` and `cell`. */}}
-{{- define "cellgate.isGuarded" -}}
-{{- $namespace := include "cellgate.cellNamespace" (index .root.Values.cells .cell) -}}
-{{- $guarded := false -}}
-{{- range .root.Values.filter.attach -}}
-{{- if and $.root.Values.filter.enabled (eq .type "sidecar-inbound") -}}
-{{- $guarded = or $guarded (ternary (eq (toString .cell) $.cell) (eq .namespace $namespace) (hasKey . "cell")) -}}
-{{- end -}}
-{{- end -}}
-{{ $guarded }}
-{{- end -}}

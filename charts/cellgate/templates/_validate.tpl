@@ -155,10 +155,14 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- define "cellgate.check.mtls" -}}
 {{- range $path, $accounts := dict "mtls.callers" .Values.mtls.callers "monitoring.scrapers" .Values.monitoring.scrapers -}}
 {{- range $accounts -}}
-{{- if not (regexMatch "^[^/]+/[^/]+$" (toString .)) -}}
-{{- printf "%s: write %v as namespace/serviceaccount" $path . | println -}}
+{{- $parts := splitList "/" (toString .) -}}
+{{- if not (and (eq 2 (len $parts)) (include "cellgate.isLabel" (first $parts)) (include "cellgate.isHostName" (last $parts))) -}}
+{{- printf "%s: write %v as namespace/serviceaccount, without wildcards" $path . | println -}}
 {{- end -}}
 {{- end -}}
+{{- end -}}
+{{- if not (include "cellgate.isHostName" .Values.mtls.trustDomain) -}}
+{{- printf "mtls.trustDomain: %v is no trust domain; say the mesh's, for example cluster.local" .Values.mtls.trustDomain | println -}}
 {{- end -}}
 {{- end -}}
 
@@ -172,6 +176,11 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{/* Not empty if the text is a DNS label: names of objects are made of it. */}}
 {{- define "cellgate.isLabel" -}}
 {{- if regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" (toString .) }}yes{{ end -}}
+{{- end -}}
+
+{{/* Not empty if the text is DNS labels with dots between them. */}}
+{{- define "cellgate.isHostName" -}}
+{{- if regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" (toString .) }}yes{{ end -}}
 {{- end -}}
 
 {{- define "cellgate.isPort" -}}

@@ -23,7 +23,7 @@
 {{- if not (has .type (list "gateway" "sidecar-inbound" "sidecar-outbound" "waypoint")) -}}
 {{- printf "%s.type: say gateway, sidecar-inbound, sidecar-outbound or waypoint" $path | println -}}
 {{- end -}}
-{{- if not .namespace -}}
+{{- if not (include "cellgate.isLabel" .namespace) -}}
 {{- printf "%s.namespace: say the proxies' namespace" $path | println -}}
 {{- end -}}
 {{- if hasKey $names (toString .name) -}}
@@ -37,7 +37,12 @@
 {{- else if and (eq (toString .type) "waypoint") (not .targetRefs) -}}
 {{- printf "%s.targetRefs: name the waypoint's Gateway; Istio ignores selectors for waypoints" $path | println -}}
 {{- end -}}
-{{- if and $.Values.mtls.enabled (not .serviceAccount) -}}
+{{- if and (eq (toString .namespace) $.Values.istio.namespace) (hasPrefix "sidecar" (toString .type)) -}}
+{{- printf "%s.namespace: in Istio's own namespace the selector would choose pods of the whole mesh; attach to the workload's namespace" $path | println -}}
+{{- end -}}
+{{- if and .serviceAccount (not (include "cellgate.isHostName" .serviceAccount)) -}}
+{{- printf "%s.serviceAccount: %v is no service account's name; one entry for each, without wildcards" $path .serviceAccount | println -}}
+{{- else if and $.Values.mtls.enabled (not .serviceAccount) -}}
 {{- printf "%s.serviceAccount: say the proxies' service account, who may call the service and the cells; or set mtls.enabled to false" $path | println -}}
 {{- end -}}
 {{- with .cell -}}
