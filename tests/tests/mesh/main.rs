@@ -1,14 +1,18 @@
 //! The suite in the mesh: `make test-mesh`. One control plane for all tests, and a release of the chart for each.
 
 mod admission;
+mod check;
 mod circuits;
 mod doctor;
 mod lifecycle;
 mod mtls;
+mod probe;
+mod recipes;
 mod refusals;
 mod routing;
 mod sidecars;
 mod support;
+mod traffic;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -51,6 +55,8 @@ fn main() -> ExitCode {
         admission::a_misspelt_field_is_refused,
         admission::pods_fit_a_restricted_namespace,
         admission::the_service_may_do_nothing,
+        check::a_refused_configuration_installs_nothing,
+        check::a_refused_configuration_upgrades_nothing,
         circuits::a_full_cell_refuses_at_once,
         circuits::a_failing_cell_is_left_out_for_a_while,
         doctor::nothing_is_wrong_with_a_release,
@@ -64,18 +70,37 @@ fn main() -> ExitCode {
         mtls::both_tiers_and_the_cells_are_reached_with_identities,
         mtls::plain_text_is_refused,
         mtls::another_identity_sets_no_routing_header,
+        probe::a_passed_test_leaves_no_route,
+        probe::a_service_that_is_gone_is_named,
+        probe::a_header_that_is_believed_is_named,
+        recipes::canary,
+        recipes::drain,
+        recipes::fault_injection,
+        recipes::locality_failover,
+        recipes::mirror,
+        recipes::move_tenant,
+        recipes::opt_out,
+        recipes::retry_budget,
+        recipes::shadow,
+        recipes::slow_cell,
         refusals::values_that_contradict_install_nothing,
         refusals::what_the_cluster_lacks_is_said_before_it_is_missed,
         refusals::an_istio_that_is_too_old_is_refused,
         refusals::a_refused_upgrade_changes_nothing,
         routing::a_body_chooses_its_cell,
         routing::a_client_does_not_choose_its_cell,
+        routing::a_header_that_no_filter_has_set_leads_nowhere,
         routing::the_service_decides_what_the_filter_defers,
         routing::without_a_decision_there_is_no_cell,
         routing::only_the_attached_gateway_has_the_filter,
         sidecars::the_gateways_decision_is_taken_over,
         sidecars::what_belongs_to_another_cell_is_refused,
         sidecars::nobody_else_decides_for_the_sidecar,
+        traffic::a_retry_stays_in_its_cell_with_the_body,
+        traffic::nothing_else_is_retried,
+        traffic::a_cell_that_is_too_late_is_given_up,
+        traffic::a_dead_cell_costs_the_others_nothing,
+        traffic::routes_change_without_a_lost_request,
     ];
     let conclusion = libtest_mimic::run(&arguments, tests);
     if conclusion.has_failed() {

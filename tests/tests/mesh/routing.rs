@@ -47,6 +47,24 @@ pub(crate) async fn a_client_does_not_choose_its_cell(mesh: Shared) -> Result<()
     Ok(())
 }
 
+/// The routes are there and the filter is not: it was put on a port that the gateway does not have. A module that is late
+/// or was refused leaves the same behind.
+pub(crate) async fn a_header_that_no_filter_has_set_leads_nowhere(mesh: Shared) -> Result<()> {
+    let setup = Setup::new(&mesh);
+    let mut attach = setup.values()["filter"]["attach"].clone();
+    attach[0]["ports"] = json!([1]);
+    let release = setup.with(json!({"filter": {"attach": attach}})).prepare().await?;
+    release.helm().install(release.values(), &[]).await?;
+    let bound = |route: &serde_json::Value| !route["match"]["filter_state"].is_null();
+    release.gateway().has_route(&format!("{}-cell-c", release.name()), bound).await?;
+    assert!(!release.gateway().proxy().http_filters().await?.contains(&release.filter_name()));
+    let spoofed = Request::post("/").header("x-cell", "cell-c").json(r#"{"tenant":{"id":"acme"}}"#);
+    for answer in [release.send(&spoofed).await, release.send_h2(&spoofed).await] {
+        assert_eq!((answer.status, answer.text()), (421.try_into()?, "no cell\n".to_owned()));
+    }
+    Ok(())
+}
+
 pub(crate) async fn the_service_decides_what_the_filter_defers(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let large = key_last("acme", 1024 * 1024);
