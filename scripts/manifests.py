@@ -5,7 +5,7 @@
     manifests.py --check     fails if they are not current
 
 The base is the rendering of istio/values.yaml. An overlay says what an environment's values change of it, as JSON patches.
-Left out is what means something to Helm only: the hooks of `helm test`, and the labels that tell who manages an object.
+Left out is what means something to Helm only: hooks, and the labels that tell who manages an object.
 $HELM is a Helm of your own: Helm 3 and 4 give the same.
 """
 

@@ -41,7 +41,16 @@ def value_file(name):
 
 def objects(application):
     helm = application["spec"]["sources"][0]["helm"]
-    return chart.render(helm["valuesObject"], base={}, files=map(value_file, helm["valueFiles"])).installed
+    return applied(chart.render(helm["valuesObject"], base={}, files=map(value_file, helm["valueFiles"])))
+
+
+def applied(rendered):
+    """Argo CD knows no tests; Helm's hooks before an installation are its own before a sync."""
+    return chart.Objects(item for item in rendered if hook(item) != "test")
+
+
+def hook(item):
+    return item["metadata"].get("annotations", {}).get("helm.sh/hook")
 
 
 class Applications(unittest.TestCase):
@@ -93,7 +102,7 @@ class Applications(unittest.TestCase):
         made = {
             (item["apiVersion"].rpartition("/")[0], item["kind"])
             for _, found in matrix.renderings()
-            for item in found.installed
+            for item in applied(found)
         }
         self.assertEqual(kinds, made)
 

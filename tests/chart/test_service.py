@@ -79,7 +79,7 @@ class Pods(unittest.TestCase):
             for item, template in objects.pods():
                 for found in template["spec"]["containers"]:
                     command, *arguments = found["args"]
-                    named = {argument.partition("=")[0] for argument in arguments}
+                    named = {argument.partition("=")[0] for argument in arguments if argument.startswith("--")}
                     with self.subTest(name, item=chart.label(item)):
                         self.assertLessEqual(named, known_options(command))
 

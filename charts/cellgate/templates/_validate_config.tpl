@@ -11,6 +11,25 @@
 {{- if not (regexMatch "^[A-Za-z0-9!#$%&'*+.^_`|~-]+$" (toString .routing_header)) -}}
 {{- printf "config.routing_header: %v is no header name" .routing_header | println -}}
 {{- end -}}
+{{- $header := .routing_header | toString | lower | replace "_" "-" -}}
+{{- $sources := list -}}
+{{- range $i, $source := .key -}}
+{{- if hasKey $source "header" -}}
+{{- $source = dict "header" (lower (toString $source.header)) -}}
+{{- if eq $header (replace "_" "-" $source.header) -}}
+{{- printf "config.key[%d].header: name another header than %s, which is removed from every request" $i $source.header | println -}}
+{{- end -}}
+{{- end -}}
+{{- if has $source $sources -}}
+{{- printf "config.key[%d]: leave %s out, it is in the list already" $i (toJson $source) | println -}}
+{{- end -}}
+{{- $sources = append $sources $source -}}
+{{- end -}}
+{{- range (default dict .applies_to).methods -}}
+{{- if and (ne . (upper .)) (has (upper .) (list "GET" "HEAD" "POST" "PUT" "PATCH" "DELETE" "OPTIONS" "TRACE" "CONNECT")) -}}
+{{- printf "config.applies_to.methods: write %s in capitals, as requests do" . | println -}}
+{{- end -}}
+{{- end -}}
 {{- if hasKey . "cells" -}}
 {{- println "config.cells: leave it out; the chart fills it from cells" -}}
 {{- end -}}

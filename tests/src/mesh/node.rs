@@ -1,4 +1,4 @@
-//! What a kubelet and the controllers do for one namespace: its Deployment's pods and its test pods run as processes of
+//! What a kubelet and the controllers do for one namespace: its Deployment's pods and helm's hook pods run as processes of
 //! this machine, by what the API server has about them.
 //!
 //! - A pod has a loopback address of its own. `0.0.0.0` in its arguments becomes that address, because there is no network
@@ -82,7 +82,7 @@ impl Node {
         let tasks = vec![
             inner.run(Arc::clone(&inner).follow_config_maps()),
             inner.run(Arc::clone(&inner).follow_deployments(desired)),
-            inner.run(Arc::clone(&inner).follow_test_pods()),
+            inner.run(Arc::clone(&inner).follow_hook_pods()),
             inner.run(Arc::clone(&inner).watch_over_pods()),
             inner.run(rollout::follow(Arc::clone(&inner), deployments)),
         ];
@@ -167,9 +167,7 @@ impl Inner {
         loop {
             // A mounted ConfigMap that is deleted stays where it is mounted.
             let Change::Is(map) = watch.next().await? else { continue };
-            let name = map["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-            let data = map["data"].as_object().into_iter().flatten();
-            let data = data.map(|(key, text)| (key.clone(), text.as_str().unwrap_or_default().to_owned())).collect();
+            let (name, data) = files_of(&map);
             let pods = {
                 let mut state = self.state();
                 state.config_maps.insert(name.clone(), data);
@@ -220,8 +218,8 @@ impl Inner {
         }
     }
 
-    /// Runs `helm test`'s pods to their end.
-    async fn follow_test_pods(self: Arc<Self>) -> Result<()> {
+    /// Runs the pods of helm's hooks to their end.
+    async fn follow_hook_pods(self: Arc<Self>) -> Result<()> {
         let mut watch = self.mesh.kube().watch(&self.list("/api/v1", "pods")).await?;
         let mut running = JoinSet::new();
         loop {
@@ -233,16 +231,14 @@ impl Inner {
                 }
                 _ => continue,
             };
-            let is_test =
-                pod["metadata"]["annotations"]["helm.sh/hook"].as_str().is_some_and(|hook| hook.contains("test"));
-            if is_test {
-                running.spawn(Arc::clone(&self).run_test_pod(pod));
+            if pod["metadata"]["annotations"]["helm.sh/hook"].is_string() {
+                running.spawn(Arc::clone(&self).run_hook_pod(pod));
             }
             while running.try_join_next().is_some() {}
         }
     }
 
-    async fn run_test_pod(self: Arc<Self>, pod: Value) {
+    async fn run_hook_pod(self: Arc<Self>, pod: Value) {
         let outcome = match self.complete(&pod).await {
             Ok((0, log)) => json!({"phase": "Succeeded", "message": log}),
             Ok((code, log)) => json!({"phase": "Failed", "message": format!("exit code {code}: {log}")}),
@@ -251,7 +247,7 @@ impl Inner {
         let patched =
             async { self.mesh.kube().merge(&format!("{}/status", path_of(&pod)?), &json!({"status": outcome})).await };
         if let Err(error) = patched.await {
-            self.state().broken.get_or_insert(format!("the test pod's status: {error:#}"));
+            self.state().broken.get_or_insert(format!("the hook pod's status: {error:#}"));
         }
     }
 
@@ -260,7 +256,9 @@ impl Inner {
         let container = Container::of(pod)?;
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         let directory = self.directory.join(format!("{name}-{}", pod["metadata"]["uid"].as_str().unwrap_or_default()));
-        let volumes = Volumes::mount(pod, &container, &directory, &self.state().config_maps)?;
+        // The watch may be behind: such a pod comes right after its ConfigMap.
+        let config_maps = self.mesh.kube().list(&self.list("/api/v1", "configmaps")).await?;
+        let volumes = Volumes::mount(pod, &container, &directory, &config_maps.iter().map(files_of).collect())?;
         let address = self.mesh.addresses().next();
         let place = container::Place { pod, volumes: &volumes, address, ports: &[] };
         let process = container.start(&place, &directory.join("log"))?;
@@ -269,6 +267,13 @@ impl Inner {
         let code = ended.with_context(|| format!("not ended after {} s: {}", deadline.as_secs(), process.log()))??;
         Ok((code.unwrap_or(-1), process.log()))
     }
+}
+
+/// A ConfigMap's name, and its files.
+fn files_of(map: &Value) -> (String, BTreeMap<String, String>) {
+    let data = map["data"].as_object().into_iter().flatten();
+    let files = data.map(|(key, text)| (key.clone(), text.as_str().unwrap_or_default().to_owned())).collect();
+    (map["metadata"]["name"].as_str().unwrap_or_default().to_owned(), files)
 }
 
 fn generation(deployment: Option<&Value>) -> Option<(i64, &str)> {

@@ -32,11 +32,11 @@ impl Plan {
         self.setup.name()
     }
 
-    /// `helm install` with a change of the values.
+    /// `helm install` with a change of the values. There is no node for the pods of hooks.
     async fn install(&self, change: &Value) -> Result<()> {
         let mut values = self.setup.values().clone();
         merge(&mut values, change.clone());
-        self.helm.install(&values, &[]).await.map(drop)
+        self.helm.install(&values, &["--no-hooks"]).await.map(drop)
     }
 
     /// Fails unless `helm install` says these words in one line, and leaves nothing.
