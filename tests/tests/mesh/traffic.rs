@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use cellgate_tests::client::Request;
+use cellgate_tests::client::{Http1, Request, Response};
 use cellgate_tests::mesh::load::{Expected, Load};
 use cellgate_tests::mesh::release::{Release, Setup};
-use cellgate_tests::sha256;
+use cellgate_tests::{sha256, wait};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -25,17 +25,23 @@ pub(crate) async fn a_retry_stays_in_its_cell_with_the_body(mesh: Shared) -> Res
     });
     let release = Setup::new(&mesh).with(values).install().await?;
     let (small, large) = (key_last("acme", 10 * 1024), key_last("acme", 40 * 1024));
-    for (path, body) in [("/decided", &small), ("/deferred", &large)] {
-        let request = Request::post(path).json(body.clone());
-        release.cell("cell-b").fail_next(2, StatusCode::SERVICE_UNAVAILABLE);
-        let answer = release.send(&request).await;
-        assert_eq!((answer.status.as_u16(), answer.cell()), (200, "cell-b"), "{path}");
-        let tries = release.cell("cell-b").seen();
-        let tries: Vec<_> = tries.iter().filter(|seen| seen.path == path).collect();
-        assert_eq!(tries.len(), 3, "{path}");
-        assert!(tries.iter().all(|seen| seen.sha256 == sha256(body.as_bytes())), "{path}: {tries:#?}");
-        assert_eq!(release.gateway().proxy().access_line(path).await?.number("attempts"), 3, "{path}");
-    }
+
+    fail_twice(&release);
+    let answer = release.send(&Request::post("/decided").json(small.clone())).await;
+    must_have_tried_thrice(&release, "/decided", &answer, &small).await?;
+
+    fail_twice(&release);
+    let mut connection = Http1::connect(release.gateway().address()).await?;
+    let head = Request::post("/deferred")
+        .header("content-length", large.len().to_string())
+        .header("content-type", "application/json");
+    connection.write(head.http1_head()).await?;
+    let (start, rest) = large.split_at(large.len() / 2);
+    connection.write(start).await?;
+    wait::until("the service to be asked", || async { Ok((release.ext_proc_streams().await == 1).then_some(())) })
+        .await?;
+    connection.write(rest).await?;
+    must_have_tried_thrice(&release, "/deferred", &connection.response("POST").await?, &large).await?;
     assert_eq!(release.ext_proc_streams().await, 1, "a try is not decided anew");
 
     // The last try's answer is the client's.
@@ -44,6 +50,20 @@ pub(crate) async fn a_retry_stays_in_its_cell_with_the_body(mesh: Shared) -> Res
     assert_eq!((answer.status.as_u16(), answer.cell()), (503, "cell-b"));
     assert_eq!(release.cell("cell-b").arrived(), 9);
     assert_eq!(release.cell("cell-a").arrived() + release.cell("cell-c").arrived(), 0, "no other cell is tried");
+    Ok(())
+}
+
+fn fail_twice(release: &Release) {
+    release.cell("cell-b").fail_next(2, StatusCode::SERVICE_UNAVAILABLE);
+}
+
+async fn must_have_tried_thrice(release: &Release, path: &str, answer: &Response, body: &str) -> Result<()> {
+    assert_eq!((answer.status.as_u16(), answer.cell()), (200, "cell-b"), "{path}");
+    let seen = release.cell("cell-b").seen();
+    let tries: Vec<_> = seen.iter().filter(|seen| seen.path == path).collect();
+    assert_eq!(tries.len(), 3, "{path}");
+    assert!(tries.iter().all(|seen| seen.sha256 == sha256(body.as_bytes())), "{path}: {tries:#?}");
+    assert_eq!(release.gateway().proxy().access_line(path).await?.number("attempts"), 3, "{path}");
     Ok(())
 }
 

@@ -1,0 +1,41 @@
+//! istio/recipes/fault-injection
+
+use anyhow::Result;
+use cellgate_tests::mesh::load::{Expected, Load};
+use serde_json::json;
+
+use super::{ENOUGH, apply, at_once, installation, undo};
+use crate::Shared;
+use crate::support::of;
+
+const FAULT: &str = "envoy.filters.http.fault";
+
+pub(crate) async fn fault_injection(mesh: Shared) -> Result<()> {
+    // Even where 503 is retried.
+    let retried = json!({"traffic": {"retries": {"retryOn": "connect-failure,503"}}});
+    let release = installation(&mesh).with(retried).install().await?;
+    let other = Load::start(release.gateway(), &[Expected { request: of("acme"), cell: "cell-b" }]);
+
+    apply(&release, "fault-injection", &[]).await?;
+    release.gateway().has_route("cell-a", |route| route["typed_per_filter_config"][FAULT].is_object()).await?;
+    let answers = at_once(&release, &of("globex"), 100).await?;
+    let injected = answers.iter().filter(|answer| answer.status == 503).count();
+    // 50 of 100 by chance, 25 of them late.
+    assert!((25..=75).contains(&injected), "{injected} of 100");
+    assert!(answers.iter().all(|answer| answer.status == 503 || answer.cell() == "cell-a"));
+    assert_eq!(release.cell("cell-a").arrived() + injected as u64, 100);
+    assert_eq!(release.cluster_stat("cell-a", "upstream_rq_retry").await?, 0);
+
+    release.gateway().proxy().access_line("/").await?;
+    let log = release.gateway().proxy().access_log()?;
+    let flagged = |flag: &str| log.iter().filter(|line| line.text("flags").contains(flag)).count();
+    assert_eq!(flagged("FI"), injected);
+    assert!((5..=50).contains(&flagged("DI")), "{} of 100 late", flagged("DI"));
+    assert!(log.iter().all(|line| line.text("cell") == "cell-a" || line.text("flags") == "-"));
+
+    undo(&release).await?;
+    release.gateway().has_route("cell-a", |route| route["typed_per_filter_config"][FAULT].is_null()).await?;
+    assert!(at_once(&release, &of("globex"), 50).await?.iter().all(|answer| answer.status == 200));
+    other.more(ENOUGH).await?;
+    other.finish().await.must_be_right()
+}
