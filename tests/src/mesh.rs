@@ -26,9 +26,11 @@
 //! - [`helm`]: install, upgrade, rollback, test, uninstall.
 //! - [`node`]: the ext-proc service's pods, and those of `helm test`.
 //! - [`gateway`], [`workload`], [`proxy`]: what stands in the mesh, with [`identity`] and [`sds`] for its certificates.
+//! - [`agent`]: Istio's own between a proxy and istiod, for what it does to the configuration.
 //! - [`release`]: all of it for one test.
 
 pub mod address;
+pub mod agent;
 pub mod control_plane;
 pub mod gateway;
 pub mod helm;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Mesh;
 use super::kube::object;
-use super::proxy::{Kind, Proxy, Role, visit};
+use super::proxy::{Discovery, Kind, Proxy, Role, visit};
 use crate::client::{Http1, Http2, Request, Response};
 
 /// Where gateways listen.
@@ -29,6 +29,20 @@ impl Gateway {
     /// # Errors
     /// When it does not come up, or refuses what istiod sends.
     pub async fn start(mesh: &Arc<Mesh>, namespace: &str, name: &str, directory: &Path) -> Result<Self> {
+        Self::start_by(mesh, Discovery::Istiod(mesh.istiod().discovery()), namespace, name, directory).await
+    }
+
+    /// [`Gateway::start`] with its configuration from somewhere else.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn start_by(
+        mesh: &Arc<Mesh>,
+        discovery: Discovery<'_>,
+        namespace: &str,
+        name: &str,
+        directory: &Path,
+    ) -> Result<Self> {
         let address = mesh.addresses().next();
         let mut gateway = object("networking.istio.io/v1", "Gateway", namespace, name);
         gateway["spec"] = json!({
@@ -49,7 +63,7 @@ impl Gateway {
             labels: labels(namespace, name),
             address,
         };
-        let proxy = Proxy::start(mesh, role, directory).await?;
+        let proxy = Proxy::start_by(mesh, discovery, role, directory).await?;
         let address = proxy.listening(PORT).await?;
         Ok(Self { proxy, address })
     }

@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 use tokio::net::TcpStream;
 
-pub use bootstrap::Kind;
+pub use bootstrap::{Discovery, Kind};
 
 use super::Mesh;
 use super::sds::Sds;
@@ -52,10 +52,18 @@ impl Proxy {
     /// # Errors
     /// When it is missing, ends, or gets no answer in time; its log is in the message.
     pub async fn start(mesh: &Mesh, role: Role, directory: &Path) -> Result<Self> {
+        Self::start_by(mesh, Discovery::Istiod(mesh.istiod().discovery()), role, directory).await
+    }
+
+    /// [`Proxy::start`] with its configuration from somewhere else.
+    ///
+    /// # Errors
+    /// As above.
+    pub async fn start_by(mesh: &Mesh, discovery: Discovery<'_>, role: Role, directory: &Path) -> Result<Self> {
         let leaf = mesh.authority().workload(&role.namespace, &role.service_account)?;
         let sds = Sds::start(leaf, mesh.authority().certificate()).await?;
         let file = |suffix: &str| directory.join(format!("{}.{suffix}", role.name));
-        let config = bootstrap::build(&role, mesh.istiod().discovery(), sds.address());
+        let config = bootstrap::build(&role, &discovery, sds.address());
         std::fs::write(file("json"), serde_json::to_string_pretty(&config)?)?;
         let mut command = Command::new(artifacts::envoy()?);
         command.arg("--config-path").arg(file("json"));

@@ -239,7 +239,10 @@ impl Release {
     }
 
     /// Hosts of the chart's VirtualServices, each with its routes' names.
-    async fn virtual_services(&self) -> Result<Vec<(String, Vec<String>)>> {
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn virtual_services(&self) -> Result<Vec<(String, Vec<String>)>> {
         let path = format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices", self.name);
         let services = self.mesh.kube().list(&path).await?;
         let text = |value: &Value| value.as_str().map(str::to_owned);

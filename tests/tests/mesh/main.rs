@@ -1,6 +1,7 @@
 //! The suite in the mesh: `make test-mesh`. One control plane for all tests, and a release of the chart for each.
 
 mod admission;
+mod agent;
 mod check;
 mod circuits;
 mod doctor;
@@ -55,6 +56,8 @@ fn main() -> ExitCode {
         admission::a_misspelt_field_is_refused,
         admission::pods_fit_a_restricted_namespace,
         admission::the_service_may_do_nothing,
+        agent::the_module_is_fetched_and_routes,
+        agent::a_module_of_another_digest_lets_nothing_through,
         check::a_refused_configuration_installs_nothing,
         check::a_refused_configuration_upgrades_nothing,
         circuits::a_full_cell_refuses_at_once,

@@ -1,6 +1,7 @@
 //! What a proxy knows before istiod tells it anything.
 
 use std::net::SocketAddr;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -37,8 +38,26 @@ impl Kind {
     }
 }
 
+/// Where a proxy asks for its configuration.
+#[derive(Clone, Copy, Debug)]
+pub enum Discovery<'a> {
+    /// istiod itself.
+    Istiod(SocketAddr),
+    /// The socket of an agent beside it.
+    Agent(&'a Path),
+}
+
+impl Discovery<'_> {
+    fn address(&self) -> Value {
+        match self {
+            Self::Istiod(address) => socket(*address),
+            Self::Agent(path) => json!({"pipe": {"path": path}}),
+        }
+    }
+}
+
 /// The whole bootstrap configuration.
-pub(super) fn build(role: &Role, discovery: SocketAddr, secrets: SocketAddr) -> Value {
+pub(super) fn build(role: &Role, discovery: &Discovery<'_>, secrets: SocketAddr) -> Value {
     let Role { kind, name, namespace, service_account, labels, address } = role;
     json!({
         "node": {
@@ -71,7 +90,7 @@ pub(super) fn build(role: &Role, discovery: SocketAddr, secrets: SocketAddr) -> 
             "lds_config": ads(),
         },
         // Istio's names: its configuration refers to the second one.
-        "static_resources": {"clusters": [cluster("xds-grpc", discovery), cluster("sds-grpc", secrets)]},
+        "static_resources": {"clusters": [cluster("xds-grpc", discovery.address()), cluster("sds-grpc", socket(secrets))]},
     })
 }
 
@@ -79,7 +98,7 @@ fn ads() -> Value {
     json!({"ads": {}, "resource_api_version": "V3", "initial_fetch_timeout": "0s"})
 }
 
-fn cluster(name: &str, address: SocketAddr) -> Value {
+fn cluster(name: &str, address: Value) -> Value {
     let options = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions";
     json!({
         "name": name,
@@ -90,7 +109,7 @@ fn cluster(name: &str, address: SocketAddr) -> Value {
             "explicit_http_config": {"http2_protocol_options": {}},
         }},
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [
-            {"endpoint": {"address": socket(address)}},
+            {"endpoint": {"address": address}},
         ]}]},
     })
 }
