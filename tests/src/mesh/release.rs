@@ -307,6 +307,12 @@ impl Release {
         self.gateway.proxy().admin().stat(&format!("cluster.{};.{name}", self.cluster(cell))).await
     }
 
+    /// The name of a cell's route.
+    #[must_use]
+    pub fn cell_route(&self, cell: &str) -> String {
+        format!("{}-{cell}", self.name)
+    }
+
     /// The gateway's name of a cell's cluster.
     #[must_use]
     pub fn cluster(&self, cell: &str) -> String {

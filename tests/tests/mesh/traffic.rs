@@ -125,18 +125,22 @@ pub(crate) async fn routes_change_without_a_lost_request(mesh: Shared) -> Result
 
     // By helm: another time limit.
     release.upgrade(json!({"traffic": {"timeout": "7s", "retries": {"perTryTimeout": "3s"}}})).await?;
-    release.gateway().has_route("cell-b", |route| route["route"]["timeout"] == "7s").await?;
+    release.gateway().has_route(&release.cell_route("cell-b"), |route| route["route"]["timeout"] == "7s").await?;
     steady.more(ENOUGH).await?;
 
     // By hand: half of one cell's requests go somewhere else.
     let mut routes = virtual_service(&release).await?;
     let http = routes["spec"]["http"].as_array_mut().context("no routes")?;
-    let route = http.iter_mut().find(|route| route["name"] == "cell-c").context("no route for cell-c")?;
+    let route =
+        http.iter_mut().find(|route| route["name"] == release.cell_route("cell-c")).context("no route for cell-c")?;
     let to =
         |cell: &str| json!({"destination": {"host": release.cell_host(cell), "port": {"number": 8080}}, "weight": 50});
     route["route"] = json!([to("cell-a"), to("cell-c")]);
     release.mesh().kube().kubectl(&["apply", "--filename=-"], &routes.to_string()).await?;
-    release.gateway().has_route("cell-c", |route| route["route"]["weighted_clusters"].is_object()).await?;
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-c"), |route| route["route"]["weighted_clusters"].is_object())
+        .await?;
     release.cell("cell-a").wait_for_arrivals(ENOUGH / 2).await;
     steady.more(ENOUGH).await?;
 

@@ -16,7 +16,10 @@ pub(crate) async fn canary(mesh: Shared) -> Result<()> {
     let other = Load::start(release.gateway(), &[Expected { request: of("acme"), cell: "cell-b" }]);
 
     apply(&release, "canary", &[]).await?;
-    release.gateway().has_route("cell-a", |route| route["route"]["weighted_clusters"].is_object()).await?;
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-a"), |route| route["route"]["weighted_clusters"].is_object())
+        .await?;
     let before = release.cell("cell-a-v2").arrived();
     let answers = at_once(&release, &of("globex"), 300).await?;
     assert!(answers.iter().all(|answer| answer.cell().starts_with("cell-a-")));
@@ -36,7 +39,10 @@ pub(crate) async fn canary(mesh: Shared) -> Result<()> {
     assert_eq!((missing.status.as_u16(), missing.served_by()), (503, None));
 
     undo(&release).await?;
-    release.gateway().has_route("cell-a", |route| route["route"]["weighted_clusters"].is_null()).await?;
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-a"), |route| route["route"]["weighted_clusters"].is_null())
+        .await?;
     assert!(at_once(&release, &of("globex"), 50).await?.iter().all(|answer| answer.status == 200));
     other.more(ENOUGH).await?;
     other.finish().await.must_be_right()

@@ -17,7 +17,10 @@ pub(crate) async fn fault_injection(mesh: Shared) -> Result<()> {
     let other = Load::start(release.gateway(), &[Expected { request: of("acme"), cell: "cell-b" }]);
 
     apply(&release, "fault-injection", &[]).await?;
-    release.gateway().has_route("cell-a", |route| route["typed_per_filter_config"][FAULT].is_object()).await?;
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-a"), |route| route["typed_per_filter_config"][FAULT].is_object())
+        .await?;
     let answers = at_once(&release, &of("globex"), 100).await?;
     let injected = answers.iter().filter(|answer| answer.status == 503).count();
     // 50 of 100 by chance, 25 of them late.
@@ -34,7 +37,10 @@ pub(crate) async fn fault_injection(mesh: Shared) -> Result<()> {
     assert!(log.iter().all(|line| line.text("cell") == "cell-a" || line.text("flags") == "-"));
 
     undo(&release).await?;
-    release.gateway().has_route("cell-a", |route| route["typed_per_filter_config"][FAULT].is_null()).await?;
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-a"), |route| route["typed_per_filter_config"][FAULT].is_null())
+        .await?;
     assert!(at_once(&release, &of("globex"), 50).await?.iter().all(|answer| answer.status == 200));
     other.more(ENOUGH).await?;
     other.finish().await.must_be_right()

@@ -12,7 +12,10 @@ use crate::support::{key_last, of};
 pub(crate) async fn mirror(mesh: Shared) -> Result<()> {
     let release = installation(&mesh).install().await?;
     apply(&release, "mirror", &[]).await?;
-    release.gateway().has_route("cell-a", |route| route["route"]["request_mirror_policies"].is_array()).await?;
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-a"), |route| route["route"]["request_mirror_policies"].is_array())
+        .await?;
     let answers = at_once(&release, &of("globex"), 20).await?;
     assert!(answers.iter().all(|answer| answer.cell() == "cell-a"));
     release.cell("cell-b").wait_for(Ending::Complete, 20).await;
@@ -37,5 +40,8 @@ pub(crate) async fn mirror(mesh: Shared) -> Result<()> {
     assert!(answers.iter().all(|answer| answer.status == 200 && answer.cell() == "cell-a"));
 
     undo(&release).await?;
-    release.gateway().has_route("cell-a", |route| route["route"]["request_mirror_policies"].is_null()).await
+    release
+        .gateway()
+        .has_route(&release.cell_route("cell-a"), |route| route["route"]["request_mirror_policies"].is_null())
+        .await
 }

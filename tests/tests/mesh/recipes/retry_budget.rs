@@ -20,7 +20,9 @@ pub(crate) async fn retry_budget(mesh: Shared) -> Result<()> {
     let gateway = release.gateway();
     let cluster = release.cluster("cell-a");
     gateway
-        .has_route("cell-a", |route| route["route"]["retry_policy"]["retriable_status_codes"] == json!([503]))
+        .has_route(&release.cell_route("cell-a"), |route| {
+            route["route"]["retry_policy"]["retriable_status_codes"] == json!([503])
+        })
         .await?;
     let bounded = |cluster: &Value| {
         let budget = &cluster["circuit_breakers"]["thresholds"][0]["retry_budget"];
@@ -54,5 +56,9 @@ pub(crate) async fn retry_budget(mesh: Shared) -> Result<()> {
     assert_eq!(release.send(&of("acme")).await.cell(), "cell-b");
 
     undo(&release).await?;
-    gateway.has_route("cell-a", |route| route["route"]["retry_policy"]["retriable_status_codes"].is_null()).await
+    gateway
+        .has_route(&release.cell_route("cell-a"), |route| {
+            route["route"]["retry_policy"]["retriable_status_codes"].is_null()
+        })
+        .await
 }

@@ -18,7 +18,9 @@ pub(crate) async fn slow_cell(mesh: Shared) -> Result<()> {
     apply(&release, "slow-cell", &[("baseEjectionTime: 30s", "baseEjectionTime: 3s")]).await?;
     let gateway = release.gateway();
     let cluster = release.cluster("cell-a");
-    gateway.has_route("cell-a", |route| route["route"]["retry_policy"]["per_try_timeout"] == "1s").await?;
+    gateway
+        .has_route(&release.cell_route("cell-a"), |route| route["route"]["retry_policy"]["per_try_timeout"] == "1s")
+        .await?;
     gateway.has_cluster(&cluster, |cluster| cluster["outlier_detection"]["base_ejection_time"] == "3s").await?;
 
     release.cell("slow").delay(Duration::from_secs(60));
@@ -49,5 +51,7 @@ pub(crate) async fn slow_cell(mesh: Shared) -> Result<()> {
     assert_eq!(ejected().await?, 0);
 
     undo(&release).await?;
-    gateway.has_route("cell-a", |route| route["route"]["retry_policy"]["per_try_timeout"] == "10s").await
+    gateway
+        .has_route(&release.cell_route("cell-a"), |route| route["route"]["retry_policy"]["per_try_timeout"] == "10s")
+        .await
 }
