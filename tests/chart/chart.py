@@ -157,6 +157,11 @@ class Objects(list):
         """Without the hooks, which are there for a while only."""
         return Objects(item for item in self if not is_hook(item))
 
+    @property
+    def filters(self):
+        """The EnvoyFilters that bring the filter; the guard is the other one."""
+        return Objects(item for item in self.of("EnvoyFilter") if typed(item, "Wasm"))
+
     def of(self, *kinds):
         return Objects(item for item in self if item["kind"] in kinds)
 

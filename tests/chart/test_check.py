@@ -34,7 +34,7 @@ class Texts(unittest.TestCase):
     def test_every_text_that_a_filter_or_the_service_gets_is_checked(self):
         for name, objects in matrix.renderings():
             with self.subTest(name):
-                given = {chart.filter_config(item) for item in objects.of("EnvoyFilter")}
+                given = {chart.filter_config(item) for item in objects.filters}
                 if objects.of("Deployment"):
                     given.add(chart.service_config(objects))
                 (config,) = [item for item in hooks(objects) if item["kind"] == "ConfigMap"]

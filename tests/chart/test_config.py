@@ -21,7 +21,7 @@ def parsed(objects):
 class Config(unittest.TestCase):
     def test_the_filter_has_the_services_configuration_to_the_letter(self):
         objects = chart.render()
-        texts = {chart.filter_config(item) for item in objects.of("EnvoyFilter") if chart.typed(item, "Wasm")}
+        texts = {chart.filter_config(item) for item in objects.filters}
         self.assertEqual(texts, {chart.service_config(objects)})
 
     def test_the_cells_are_the_chart_s_in_order(self):
@@ -81,7 +81,7 @@ class Config(unittest.TestCase):
         policy = {"body_encoded": {"reject": 406}, "key_missing": {"use": "cell-a"}}
         for change in [sidecar, alone, chart.merge(sidecar, {"config": {"policy": {"body_too_large": "defer"}}})]:
             with self.subTest(change):
-                (item,) = chart.render(chart.merge({"config": {"policy": policy}}, change)).of("EnvoyFilter")
+                (item,) = chart.render(chart.merge({"config": {"policy": policy}}, change)).filters
                 expected = {
                     "body_too_large": {"reject": 413},
                     "body_length_unknown": {"reject": 411},
@@ -95,7 +95,7 @@ class Config(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             for name, objects in matrix.renderings():
                 texts = {chart.service_config(objects)} if objects.of("Deployment") else set()
-                texts |= {chart.filter_config(item) for item in objects.of("EnvoyFilter") if chart.typed(item, "Wasm")}
+                texts |= {chart.filter_config(item) for item in objects.filters}
                 for text in sorted(texts):
                     with self.subTest(name):
                         file = pathlib.Path(folder) / "cellgate.json"

@@ -16,18 +16,18 @@ CONTEXTS = {
 
 def attached(change=None):
     """The EnvoyFilter that puts the filter into the gateway."""
-    (found,) = [item for item in chart.render(change).of("EnvoyFilter") if chart.typed(item, "Wasm")]
+    (found,) = chart.render(change).filters
     return found
 
 
 def everywhere():
-    return dict(matrix.renderings())["everywhere"].of("EnvoyFilter")
+    return dict(matrix.renderings())["everywhere"].filters
 
 
 class Scope(unittest.TestCase):
     def test_an_envoy_filter_always_names_its_proxies(self):
         for name, objects in matrix.renderings():
-            for item in objects.of("EnvoyFilter"):
+            for item in objects.filters:
                 with self.subTest(name, item=chart.label(item)):
                     labels = item["spec"].get("workloadSelector", {}).get("labels")
                     self.assertTrue(labels or item["spec"].get("targetRefs"), "this one is for every proxy")

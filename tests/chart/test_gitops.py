@@ -69,7 +69,7 @@ class Applications(unittest.TestCase):
                 rendered = objects(application)
                 image = rendered.one("Deployment")["spec"]["template"]["spec"]["containers"][0]["image"]
                 self.assertTrue(image.endswith(f"@{version['image']['digest']}"), image)
-                (wasm,) = chart.typed(rendered.one("EnvoyFilter"), "Wasm")
+                (wasm,) = chart.typed(rendered.filters[0], "Wasm")
                 remote = wasm["config"]["vm_config"]["code"]["remote"]
                 self.assertEqual(remote["http_uri"]["uri"], version["module"]["url"])
                 self.assertEqual(remote["sha256"], version["module"]["sha256"])

@@ -18,25 +18,42 @@ def contexts(item):
     return {patch["match"]["context"] for patch in item["spec"]["configPatches"] if patch["applyTo"] == "HTTP_ROUTE"}
 
 
+def guards(objects):
+    return [item for item in objects.of("EnvoyFilter") if item["metadata"]["name"].endswith("-guard")]
+
+
 class Guard(unittest.TestCase):
     def test_every_route_that_a_header_opens_is_bound(self):
         for name, objects in matrix.renderings():
-            services = objects.of("VirtualService")
             opened = {
                 route["name"]
-                for service in services
+                for service in objects.of("VirtualService")
                 for route in service["spec"]["http"]
                 if any("x-cell" in match.get("headers", {}) for match in route.get("match", []))
                 and not chart.is_hook(service)
             }
-            for item in objects.of("EnvoyFilter"):
-                inbound = "SIDECAR_INBOUND" in str(item) and "main_internal" not in str(item)
-                if services and not inbound:
-                    with self.subTest(name, item=chart.label(item)):
-                        self.assertLessEqual(opened, set(bound(item)))
+            with self.subTest(name):
+                self.assertEqual(bool(guards(objects)), bool(objects.of("VirtualService", "HTTPRoute").installed))
+                for item in guards(objects):
+                    self.assertLessEqual(opened, set(bound(item)))
+
+    def test_a_forgotten_gateway_is_bound_too(self):
+        objects = chart.render({"routes": {"gateways": ["istio-ingress/public", "internal/private"]}})
+        self.assertEqual({item["metadata"]["namespace"] for item in guards(objects)}, {"istio-ingress", "internal"})
+        for item in guards(objects):
+            self.assertNotIn("workloadSelector", item["spec"])
+
+    def test_it_touches_nothing_but_the_chart_s_routes(self):
+        for name, objects in matrix.renderings():
+            for item in guards(objects):
+                with self.subTest(name, item=chart.label(item)):
+                    self.assertEqual({patch["applyTo"] for patch in item["spec"]["configPatches"]}, {"HTTP_ROUTE"})
+                    release = item["metadata"]["name"].removesuffix("-guard")
+                    for route in bound(item):
+                        self.assertIn(release, route)
 
     def test_a_route_of_one_cell_is_not_opened_by_another_s_decision(self):
-        (item,) = chart.render().of("EnvoyFilter")
+        (item,) = guards(chart.render())
         pattern = bound(item)[f"{chart.RELEASE}-cell-a"]
         for state in ("cell=cell-a;reason=slot", "defer=stream;reason=body_too_large"):
             self.assertTrue(re.fullmatch(pattern, state), state)
@@ -45,9 +62,9 @@ class Guard(unittest.TestCase):
 
     def test_it_does_not_depend_on_the_ports_of_the_filter(self):
         attach = [{**chart.VALUES["filter"]["attach"][0], "ports": [8443]}]
-        (item,) = chart.render({"filter": {"attach": attach}}).of("EnvoyFilter")
-        self.assertEqual(contexts(item), {"GATEWAY"})
-        self.assertNotIn("portNumber", str([p for p in item["spec"]["configPatches"] if p["applyTo"] == "HTTP_ROUTE"]))
+        (item,) = guards(chart.render({"filter": {"attach": attach}}))
+        self.assertEqual(contexts(item), {"ANY"})
+        self.assertNotIn("portNumber", str(item))
 
     def test_an_undecided_request_takes_no_header_to_a_cell(self):
         (service,) = [

@@ -146,6 +146,7 @@ WRONG = [
     # Identities.
     ("unknown mode", {"mtls": {"mode": "DISABLE"}}, "mtls.mode"),
     ("caller without a namespace", {"mtls": {"callers": ["shop"]}}, "mtls.callers"),
+    ("attachment of the guard's name", attach(name="guard"), "filter.attach[0].name"),
     # Istio would take these for patterns.
     ("any caller of a namespace", {"mtls": {"callers": ["apps/*"]}}, "mtls.callers"),
     ("any trust domain", {"mtls": {"trustDomain": "*"}}, "mtls.trustDomain"),

@@ -103,7 +103,9 @@ for both. Attachments that choose by other labels, and still meet in a pod, are 
 {{- range (lookup "networking.istio.io/v1alpha3" "EnvoyFilter" $attach.namespace "").items -}}
 {{- $labels := default dict .metadata.labels -}}
 {{- $release := index $labels "app.kubernetes.io/instance" -}}
-{{- if and (eq "cellgate" (default "" (index $labels "app.kubernetes.io/name"))) (ne $release $.Release.Name) -}}
+{{- $home := index (default dict .metadata.annotations) "meta.helm.sh/release-namespace" -}}
+{{- $ours := and (eq $release $.Release.Name) (eq $home $.Release.Namespace) -}}
+{{- if and (eq "cellgate" (default "" (index $labels "app.kubernetes.io/name"))) (not $ours) -}}
 {{- $same := and $attach.selector (eq (toJson $attach.selector) (dig "workloadSelector" "labels" dict .spec | toJson)) -}}
 {{- if or $same (and $attach.targetRefs (eq (toJson $attach.targetRefs) (toJson .spec.targetRefs))) -}}
 {{- printf "filter.attach[%d]: the release %s is in these proxies already, and two filters undo each other's decisions; give one of them proxies of its own" $i $release | println -}}

@@ -26,6 +26,9 @@
 {{- if not (include "cellgate.isLabel" .namespace) -}}
 {{- printf "%s.namespace: say the proxies' namespace" $path | println -}}
 {{- end -}}
+{{- if eq (toString .name) "guard" -}}
+{{- printf "%s.name: give it another name; the chart has an EnvoyFilter of this one" $path | println -}}
+{{- end -}}
 {{- if hasKey $names (toString .name) -}}
 {{- printf "%s.name: %s is there twice; give each entry a name of its own" $path .name | println -}}
 {{- end -}}
