@@ -25,6 +25,8 @@ pub struct Report {
     pub stripped: Vec<String>,
     /// Why the request is not in scope, if so.
     pub excluded: Option<Reason>,
+    /// Whether it is in scope of `applies_to.hosts` only because it names no host.
+    pub hostless: bool,
     /// Each source, as configured, and what it held.
     pub findings: Vec<(String, Held)>,
     /// Where the body is malformed, if it was read and is.
@@ -94,6 +96,7 @@ pub fn run(config: &Config, request: &Request, peer: Option<&str>, first_chunk: 
         body_bytes: request.body.len(),
         stripped,
         excluded,
+        hostless: !config.scope.hosts.is_empty() && fields::first(&head, ":authority").is_empty(),
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
         broken: reading.and_then(|reading| reading.broken()),
         filter: match before {

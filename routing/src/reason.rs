@@ -112,6 +112,8 @@ reasons! {
         DecidedBefore = "decided_before", "A peer in `decided_by.peers` sent the request with its decision, which is taken over.";
     }
     failed {
+        HostExcluded = "host_excluded", Answer::Reject(421), 421, PASS,
+            "The request's host is outside `applies_to.hosts`.";
         MethodExcluded = "method_excluded", Answer::Reject(421), 421, PASS,
             "The request's method is outside `applies_to.methods`.";
         PathExcluded = "path_excluded", Answer::Reject(421), 421, PASS,

@@ -1,11 +1,14 @@
 //! Which requests Cellgate decides.
 
 use crate::head::Head;
+use crate::host::{self, HostPattern};
 use crate::reason::Reason;
 
-/// Methods and paths that are in scope. Empty lists mean all.
+/// Hosts, methods and paths that are in scope. Empty lists mean all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
+    /// Hosts, compared with `:authority`.
+    pub hosts: Vec<HostPattern>,
     /// Methods, compared exactly (RFC 9110, 9.1: methods are case-sensitive).
     pub methods: Vec<Box<str>>,
     /// Path prefixes, compared with the path as Envoy normalised it, without the query.
@@ -18,6 +21,10 @@ impl Scope {
     /// # Errors
     /// The reason it is not.
     pub fn check<H: Head + ?Sized>(&self, head: &H) -> Result<(), Reason> {
+        // First: on a gateway of many teams, what another host's methods and paths are is not for this configuration to say.
+        if !self.has_host(head) {
+            return Err(Reason::HostExcluded);
+        }
         if !self.methods.is_empty() {
             let method = head.first(":method").unwrap_or_default();
             if !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
@@ -31,6 +38,20 @@ impl Scope {
             }
         }
         Ok(())
+    }
+
+    /// Whether the request is for one of the hosts. One that names no host is: it must not get past the decision so.
+    fn has_host<H: Head + ?Sized>(&self, head: &H) -> bool {
+        self.hosts.is_empty() || {
+            let mut authorities = head.values(":authority").filter(|authority| !authority.is_empty()).peekable();
+            authorities.peek().is_none() || authorities.any(|authority| self.lists(authority))
+        }
+    }
+
+    /// Whether an authority may be that of one of the hosts. An empty list is every host.
+    #[must_use]
+    pub fn lists(&self, authority: &[u8]) -> bool {
+        self.hosts.is_empty() || host::lists(&self.hosts, authority)
     }
 }
 
@@ -81,10 +102,34 @@ mod tests {
 
     #[test]
     fn methods_and_paths_exclude() {
-        let scope = Scope { methods: vec!["POST".into()], paths: vec!["/api/".into()] };
+        let scope = Scope { methods: vec!["POST".into()], paths: vec!["/api/".into()], ..Scope::default() };
         assert_eq!(scope.check(head(&[(":method", "POST"), (":path", "/api/x")])), Ok(()));
         assert_eq!(scope.check(head(&[(":method", "post"), (":path", "/api/x")])), Err(Reason::MethodExcluded));
         assert_eq!(scope.check(head(&[(":method", "POST"), (":path", "/app?/api/")])), Err(Reason::PathExcluded));
+    }
+
+    #[test]
+    fn another_host_is_excluded_before_its_method_and_path_are_looked_at() {
+        let scope = Scope {
+            hosts: vec!["api.example.com".parse().unwrap(), "*.api.example.com".parse().unwrap()],
+            methods: vec!["POST".into()],
+            paths: Vec::new(),
+        };
+        let check = |hosts: &[&str], method| {
+            let mut fields: Vec<_> = hosts.iter().map(|host| (":authority", *host)).collect();
+            fields.push((":method", method));
+            scope.check(head(&fields))
+        };
+        assert_eq!(check(&["api.example.com"], "POST"), Ok(()));
+        assert_eq!(check(&["a.API.example.com:8080"], "POST"), Ok(()));
+        assert_eq!(check(&["api.example.com"], "GET"), Err(Reason::MethodExcluded));
+        assert_eq!(check(&["example.com"], "POST"), Err(Reason::HostExcluded));
+        assert_eq!(check(&["example.com"], "GET"), Err(Reason::HostExcluded));
+        // Envoy lets none of these through; if it did, they would be decided.
+        for unclear in [&[][..], &[""], &["", ""], &["example.com", "api.example.com"]] {
+            assert_eq!(check(unclear, "POST"), Ok(()), "{unclear:?}");
+        }
+        assert_eq!(Scope::default().check(head(&[(":authority", "any")])), Ok(()));
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! What a configuration means once it is accepted.
 
-use cellgate_routing::{Answer, CellId, Config, Duplicates, Reason};
+use cellgate_routing::{Answer, CellId, Config, Duplicates, Reason, Scope};
 
 const FULL: &str = r#"
 version: demo-1
 routing_header: X-Cell
 cells: [cell-a, cell-b, cell-c]
-applies_to: { methods: [POST, PUT], paths: [/api/] }
+applies_to: { hosts: [api.example.com, "*.Example.org"], methods: [POST, PUT], paths: [/api/] }
 content_types: { json: [application/json], form: [application/x-www-form-urlencoded] }
 key:
   - json: /tenant/id
@@ -42,6 +42,7 @@ fn every_field_arrives() {
     assert_eq!(&*config.version, "demo-1");
     assert_eq!(&*config.routing_header, "x-cell");
     assert_eq!(config.cells, ["cell-a", "cell-b", "cell-c"].map(Box::from));
+    assert_eq!(config.scope.hosts, ["api.example.com", "*.Example.org"].map(|host| host.parse().unwrap()));
     assert_eq!(config.scope.methods, ["POST", "PUT"].map(Box::from));
     assert_eq!(config.scope.paths, ["/api/"].map(Box::from));
     assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (1, 1));
@@ -109,7 +110,7 @@ fn defaults() {
     assert_eq!(config.duplicates, Duplicates::Reject);
     assert!(!config.shadow);
     assert_eq!(config.decided_by, None);
-    assert!(config.scope.methods.is_empty() && config.scope.paths.is_empty());
+    assert_eq!(config.scope, Scope::default());
     assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (2, 1));
     for reason in Reason::ALL {
         assert_eq!(config.policy.answer(*reason), reason.default_answer());

@@ -14,6 +14,7 @@ fn lists_that_every_request_goes_through_are_short() {
     for (field, item) in [
         ("content_types.json", "a/json"),
         ("content_types.form", "a/form"),
+        ("applies_to.hosts", "a.example.com"),
         ("applies_to.methods", "GET"),
         ("applies_to.paths", "/a"),
     ] {

@@ -217,6 +217,14 @@ const YAML_CASES: &[(&str, &str)] = &[
         r#"bad.yaml:5:15: applies_to.method: unknown field "method"; did you mean `methods`?"#,
     ),
     (
+        "applies_to: { hosts: [a.b, '*'] }",
+        "bad.yaml:5:28: applies_to.hosts[1]: `*` is every host, which is the default: leave `hosts` out",
+    ),
+    (
+        "applies_to: { hosts: ['a.b:80'] }",
+        r#"bad.yaml:5:23: applies_to.hosts[0]: expected a host such as `api.example.com`, or `*.example.com` for all below it, without a port, found "a.b:80""#,
+    ),
+    (
         "applies_to: { methods: [] }",
         "bad.yaml:5:24: applies_to.methods: expected at least one item (leave the field out for its default)",
     ),

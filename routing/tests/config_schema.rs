@@ -89,6 +89,11 @@ fn the_schema_refuses_what_the_parser_refuses() {
         text["decided_by"] = json!({ "peers": [peer], "cell": "cell-a" });
         assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
     }
+    for host in ["localhost", "API.example.com", "*.example.com", "a_b.c-d", "10.0.0.1", "xn--bcher-kva.example"] {
+        let mut text = good.clone();
+        text["applies_to"] = json!({ "hosts": [host] });
+        assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    }
     for (field, bad) in [
         ("colour", json!("red")),
         ("version", json!(null)),
@@ -104,6 +109,20 @@ fn the_schema_refuses_what_the_parser_refuses() {
         ("applies_to", json!({ "paths": ["api"] })),
         ("applies_to", json!({ "paths": null })),
         ("applies_to", json!({ "methods": vec!["GET"; 65] })),
+        ("applies_to", json!({ "hosts": [] })),
+        ("applies_to", json!({ "hosts": null })),
+        ("applies_to", json!({ "hosts": ["*"] })),
+        ("applies_to", json!({ "hosts": ["a.*"] })),
+        ("applies_to", json!({ "hosts": ["*.*.b"] })),
+        ("applies_to", json!({ "hosts": ["a..b"] })),
+        ("applies_to", json!({ "hosts": ["a.b."] })),
+        ("applies_to", json!({ "hosts": ["a.b:80"] })),
+        ("applies_to", json!({ "hosts": ["[::1]"] })),
+        ("applies_to", json!({ "hosts": ["https://a.b"] })),
+        ("applies_to", json!({ "hosts": ["bücher.example"] })),
+        ("applies_to", json!({ "hosts": ["a".repeat(64)] })),
+        ("applies_to", json!({ "hosts": ["abcdefg.".repeat(32) + "a"] })),
+        ("applies_to", json!({ "hosts": vec!["a.b"; 65] })),
         ("applies_to", json!({ "paths": vec!["/a"; 65] })),
         ("content_types", json!({ "json": [] })),
         ("content_types", json!({ "json": vec!["a/json"; 65] })),

@@ -7,7 +7,7 @@ mod response;
 
 pub use http1::{Http1, get};
 pub use http2::{Http2, Http2Stream};
-pub use request::{Body, Request};
+pub use request::{Body, HOST, Request};
 pub use response::Response;
 
 /// Bytes as ISO 8859-1 text: one character per byte, so that nothing is lost and every byte can be compared.

@@ -20,7 +20,7 @@ pub struct Case {
     pub method: &'static str,
     /// The request target.
     pub path: String,
-    /// Header fields, without Host, Content-Length and Transfer-Encoding.
+    /// Header fields, without Content-Length and Transfer-Encoding. Without Host it is for [`crate::client::HOST`].
     pub headers: Vec<(String, Vec<u8>)>,
     /// The body. `None`: no body at all (no Content-Length, no Transfer-Encoding).
     pub body: Option<Vec<u8>>,
@@ -44,7 +44,7 @@ pub fn config() -> Value {
         "version": "corpus",
         "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
-        "applies_to": { "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"] },
+        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"] },
         "key": [
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },

@@ -130,6 +130,15 @@ pub async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
         let why = format!("--header {name}: the filter removes this header from every request; use another name");
         return Err(Failure::new(Exit::Usage, why));
     }
+    if !config.scope.lists(args.host.as_bytes()) {
+        let why = format!(
+            "--host {}: outside `applies_to.hosts` in {}: the filter decides nothing for this host; add it there, or name one \
+             that is there and has routes that answer with the cell's name",
+            args.host,
+            args.config.display(),
+        );
+        return Err(Failure::new(Exit::Usage, why));
+    }
     let keys = args.key.into_iter().collect();
     let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;
     let settings =

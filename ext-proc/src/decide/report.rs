@@ -17,7 +17,12 @@ pub fn text(report: &Report) -> String {
     };
     line("request", &format!("{}, {} bytes of body", report.line, report.body_bytes));
     line("stripped", &if report.stripped.is_empty() { "nothing".to_owned() } else { report.stripped.join(", ") });
-    line("scope", report.excluded.map_or("in scope", |reason| reason.text()));
+    let scope = match report.excluded {
+        Some(reason) => reason.text(),
+        None if report.hostless => "in scope, as it names no host: give it one with -H 'host: NAME'",
+        None => "in scope",
+    };
+    line("scope", scope);
     let width = report.findings.iter().map(|(source, _)| source.len()).max().unwrap_or_default();
     for (number, (source, held)) in report.findings.iter().enumerate() {
         let label = if number == 0 { "key" } else { "" };

@@ -96,7 +96,8 @@ impl Request {
         if method.is_empty() || target.is_empty() || !version.starts_with("HTTP/") {
             return Err(BadRequest::RequestLine);
         }
-        let mut fields = pseudo(method, origin_form(target))?;
+        let (target_host, path) = split_target(target);
+        let mut fields = pseudo(method, path)?;
         for number in 2.. {
             let line = next_line(&mut rest);
             if line.is_empty() {
@@ -104,9 +105,11 @@ impl Request {
             }
             fields.push(field(line).ok_or(BadRequest::HeaderLine(number))?);
         }
-        let hosts = fields.iter().filter(|(name, _)| *name == ":authority").count();
-        if hosts != 1 {
-            return Err(BadRequest::Host(hosts));
+        let mut hosts: Vec<_> = fields.iter_mut().filter(|(name, _)| *name == ":authority").collect();
+        match (hosts.as_mut_slice(), target_host) {
+            ([(_, authority)], Some(host)) => *authority = host.to_owned().into(),
+            ([_], None) => {}
+            (hosts, _) => return Err(BadRequest::Host(hosts.len())),
         }
         let (body, end_of_stream) = framing::read(&fields, rest)?;
         Ok(Self { fields, body, end_of_stream })
@@ -120,13 +123,15 @@ impl Request {
     }
 }
 
-/// The path and query of a request target: its absolute form (`http://host/path`) is what a proxy is sent.
-fn origin_form(target: &str) -> &str {
+/// The host, and path and query of a request target. Its absolute form (`http://host/path`), which a proxy is sent, has a
+/// host, and that counts instead of the Host header (RFC 9112, 3.2.2).
+fn split_target(target: &str) -> (Option<&str>, &str) {
     match target.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
-            rest.find(['/', '?']).and_then(|start| rest.get(start..)).unwrap_or("/")
+            let (host, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            (Some(host), if path.is_empty() { "/" } else { path })
         }
-        _ => target,
+        _ => (None, target),
     }
 }
 
@@ -199,8 +204,16 @@ mod tests {
     fn a_target_may_be_absolute() {
         for (target, path) in [("http://h/a?b", "/a?b"), ("https://h", "/"), ("/a://b", "/a://b"), ("*", "*")] {
             let message = format!("OPTIONS {target} HTTP/1.1\nHost: h\n\n");
-            assert_eq!(Request::from_message(message.as_bytes()).unwrap().line(), format!("OPTIONS {path}"));
+            let request = Request::from_message(message.as_bytes()).unwrap();
+            assert_eq!(request.line(), format!("OPTIONS {path}"));
+            assert_eq!(header(&request, ":authority"), Some(&b"h"[..]));
         }
+    }
+
+    #[test]
+    fn the_targets_host_counts_before_the_headers() {
+        let request = Request::from_message(b"GET http://a.example:80/x HTTP/1.1\nHost: b.example\n\n").unwrap();
+        assert_eq!(header(&request, ":authority"), Some(&b"a.example:80"[..]));
     }
 
     #[test]

@@ -94,6 +94,34 @@ fn what_is_out_of_scope_may_pass() {
 }
 
 #[test]
+fn the_host_is_in_scope_or_not() {
+    let config = format!("{CONFIG}applies_to: {{ hosts: ['*.example.com'] }}\n");
+    let report = |host: &str| {
+        report(&config, format!("GET / HTTP/1.1\r\nHost: {host}\r\nX-Tenant-Id: acme\r\n\r\n").as_bytes(), &[])
+    };
+    let (code, inside) = report("API.example.com:80");
+    assert_eq!(
+        (code, &inside["in_scope"], &inside["decision"]["cell"]),
+        (0, &Value::from(true), &Value::from("cell-b"))
+    );
+    let (code, outside) = report("example.com");
+    assert_eq!((code, &outside["in_scope"]), (1, &Value::from(false)));
+    for tier in ["filter", "service"] {
+        assert_eq!(outside[tier]["decision"]["reason"], "host_excluded", "{tier}");
+    }
+
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", &config);
+    let scope = |more: &[&str]| {
+        let (_, out, _) = run(&[&["decide", "--config", &config], more].concat());
+        out.lines().find_map(|line| line.strip_prefix("scope     ")).unwrap().to_owned()
+    };
+    assert_eq!(scope(&["-H", "host: api.example.com"]), "in scope");
+    assert_eq!(scope(&["-H", "Host: example.com"]), "The request's host is outside `applies_to.hosts`.");
+    assert_eq!(scope(&[]), "in scope, as it names no host: give it one with -H 'host: NAME'");
+}
+
+#[test]
 fn a_peers_decision_is_taken_over() {
     let config = format!("{CONFIG}decided_by: {{ peers: [spiffe://a/gateway], cell: cell-a }}\n");
     let message = |cell: &str| format!("GET / HTTP/1.1\r\nHost: h\r\nX-Cell: {cell}\r\n\r\n").into_bytes();

@@ -25,11 +25,17 @@ fn what_cannot_be_sent_has_its_exit_code() {
     let config = file(directory.path(), "a.yaml", CONFIG);
     let broken = file(directory.path(), "b.yaml", "cells: []\n");
     let shadow = file(directory.path(), "c.yaml", &format!("{CONFIG}shadow: true\n"));
+    let hosts = file(directory.path(), "d.yaml", &format!("{CONFIG}applies_to: {{ hosts: ['*.example.com'] }}\n"));
     let url = "http://127.0.0.1:1";
     for (arguments, code, part) in [
         (&["--config", "/nowhere", "--url", url, "--host", "h"][..], 66, "/nowhere"),
         (&["--config", &broken, "--url", url, "--host", "h"], 78, "b.yaml:1:"),
         (&["--config", &shadow, "--url", url, "--host", "h"], 78, "nothing can be probed"),
+        (
+            &["--config", &hosts, "--url", url, "--host", "example.com:80"],
+            64,
+            "--host example.com:80: outside `applies_to.hosts` in ",
+        ),
         (&["--config", &config, "--url", url], 64, "--host"),
         (&["--config", &config, "--url", "http://h/path", "--host", "h"], 64, "expected no path"),
         (&["--config", &config, "--url", url, "--host", "h", "--header", "no colon"], 64, "expected `NAME: VALUE`"),

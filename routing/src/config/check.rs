@@ -14,6 +14,7 @@ use super::raw::{RawConfig, RawContentTypes, RawLimits, RawScope};
 use super::suggest::hint;
 use super::{Config, Limits};
 use crate::answer::CellId;
+use crate::host::BadHost;
 use crate::media::{ContentTypes, MediaType, is_token};
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::scope::Scope;
@@ -149,6 +150,12 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
 
 fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
     const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    let hosts = list(raw.hosts.as_deref(), "applies_to", "hosts", report, |host| {
+        host.parse().map_err(|error| match error {
+            BadHost::Every => error.to_string(),
+            BadHost::Name => format!("{error}, found {}", quote(host)),
+        })
+    });
     let methods = list(raw.methods.as_deref(), "applies_to", "methods", report, |method| {
         if !is_token(method.as_bytes()) {
             Err(format!("expected a method such as `POST`, found {}", quote(method)))
@@ -165,7 +172,7 @@ fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
             Err(format!("expected the beginning of a path, with a leading `/` and no query, found {}", quote(path)))
         }
     });
-    Scope { methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
+    Scope { hosts: hosts.unwrap_or_default(), methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
 }
 
 fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {

@@ -11,10 +11,16 @@ use crate::key::Duplicates;
 
 #[cfg(feature = "schema")]
 use super::check::{MAX_ITEMS, MAX_SPIFFE_ID};
+#[cfg(feature = "schema")]
+use crate::host::MAX_HOST;
 
 /// RFC 9110, 5.6.2.
 #[cfg(feature = "schema")]
 const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
+
+/// A DNS name without a dot at its end, or all below one.
+#[cfg(feature = "schema")]
+const HOST: &str = r"^([*][.])?[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*$";
 
 /// SPIFFE-ID, 2, with a path.
 #[cfg(feature = "schema")]
@@ -76,6 +82,12 @@ pub(super) struct RawConfig {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AppliesTo"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawScope {
+    /// Hosts: names, or `*.` and a domain for all names below it, in any case and without ports. The default is all.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = HOST), length(max = MAX_HOST)))
+    )]
+    pub(super) hosts: Option<Vec<Box<str>>>,
     /// Methods, in capitals as HTTP compares them. The default is all.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) methods: Option<Vec<Box<str>>>,

@@ -5,7 +5,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use http::Uri;
 
 /// The `Host` or `:authority` of a request that names none.
-const HOST: &str = "cellgate.test";
+pub const HOST: &str = "cellgate.test";
 
 /// A request. Header names and values are bytes, because some tests are about bytes that are not text.
 #[derive(Clone, Debug)]
@@ -16,6 +16,7 @@ pub struct Request {
     pub(super) body: Body,
     pub(super) trailers: Vec<(String, String)>,
     protocol: Option<String>,
+    authority: String,
 }
 
 /// A request's body.
@@ -41,6 +42,7 @@ impl Request {
             body: Body::None,
             trailers: Vec::new(),
             protocol: None,
+            authority: HOST.to_owned(),
         }
     }
 
@@ -60,6 +62,13 @@ impl Request {
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
+        self
+    }
+
+    /// `:authority`, or `Host` unless there is a header of that name. The empty one is left out in HTTP/2.
+    #[must_use]
+    pub fn authority(mut self, authority: &str) -> Self {
+        self.authority = authority.to_owned();
         self
     }
 
@@ -125,7 +134,7 @@ impl Request {
     pub fn http1_head(&self) -> BytesMut {
         let mut wire = BytesMut::from(format!("{} {} HTTP/1.1\r\n", self.method, self.path).as_bytes());
         if !self.names("host") {
-            wire.put_slice(format!("host: {HOST}\r\n").as_bytes());
+            wire.put_slice(format!("host: {}\r\n", self.authority).as_bytes());
         }
         for (name, value) in &self.headers {
             wire.put_slice(name);
@@ -148,8 +157,10 @@ impl Request {
     pub(super) fn to_http2_head(&self) -> Result<http::Request<()>> {
         let uri = if self.method == "CONNECT" && self.protocol.is_none() {
             self.path.parse::<Uri>()
+        } else if self.authority.is_empty() {
+            self.path.parse()
         } else {
-            format!("http://{HOST}{}", self.path).parse()
+            format!("http://{}{}", self.authority, self.path).parse()
         };
         let mut head = http::Request::builder().method(self.method.as_str()).uri(uri.context(self.path.clone())?);
         for (name, value) in &self.headers {

@@ -81,9 +81,36 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: path is a prefix, not a segment", "cell-a exact").path("/api2").json(GOOD),
         Case::new("head: path is case-sensitive", "421 path_excluded").path("/API").json(GOOD),
     ];
+    cases.extend(hosts());
     cases.extend(queries());
     cases.extend(spoofs());
     cases
+}
+
+/// Whose requests these are, by the host's name.
+fn hosts() -> impl Iterator<Item = Case> {
+    [
+        ("cellgate.test", "cell-a exact"),
+        ("CellGate.TEST", "cell-a exact"),
+        ("cellgate.test:80", "cell-a exact"),
+        ("cellgate.test.", "cell-a exact"),
+        ("cellgate.test.:8080", "cell-a exact"),
+        ("a.cellgate.test", "cell-a exact"),
+        ("a.B.cellgate.test:443", "cell-a exact"),
+        ("", "cell-a exact"),
+        ("test", "421 host_excluded"),
+        ("acellgate.test", "421 host_excluded"),
+        ("cellgate.test.example", "421 host_excluded"),
+        ("example:80", "421 host_excluded"),
+        ("[::1]:80", "421 host_excluded"),
+    ]
+    .into_iter()
+    .map(|(host, expect)| Case::new(format!("host: {host:?}"), expect).header("host", host).json(GOOD))
+    // Neither the method nor the path of another host's requests is looked at.
+    .chain([Case::new("host: another, method and path outside", "421 host_excluded")
+        .method("OPTIONS")
+        .path("/other")
+        .header("host", "example")])
 }
 
 fn queries() -> impl Iterator<Item = Case> {

@@ -13,6 +13,7 @@ mod grpc;
 mod guard;
 mod header_bytes;
 mod hold_and_peek;
+mod hosts;
 mod large_bodies;
 mod live_config;
 mod methods;

@@ -57,7 +57,7 @@ async fn every_source_and_scope_is_probed_by_its_own_requests() {
     for (key, scope) in [
         (json!([{"form": "t"}]), json!({"methods": ["PUT"]})),
         (json!([{"header": "x-tenant"}]), json!({"paths": ["/api/"]})),
-        (json!([{"query": "t"}, {"json": "/t"}]), json!({})),
+        (json!([{"query": "t"}, {"json": "/t"}]), json!({"hosts": ["example.com", "probe.test"]})),
         (json!([{"cookie": "t"}]), json!({})),
         (json!([{"path": "/*/{key}"}]), json!({"methods": ["GET"], "paths": ["/orgs/"]})),
     ] {

@@ -1,7 +1,7 @@
 //! What the head alone decides, and what is taken from it.
 
 use super::{ACME, assert_deferred, assert_delivered, assert_refused};
-use crate::fake::Exchange;
+use crate::fake::{CONFIG, Exchange};
 use crate::request::Action;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -28,6 +28,28 @@ fn excluded_requests_pass_without_a_cell() {
     assert_eq!(exchange.header("x-cell"), [""; 0]);
     assert_eq!(exchange.note(), "pass;reason=path_excluded");
     assert_eq!(exchange.host.world().copied, 0);
+}
+
+#[test]
+fn other_hosts_are_left_alone_but_for_what_is_reserved() {
+    let config = CONFIG
+        .replace(r#""applies_to": {"#, r#""applies_to": { "hosts": ["api.example.com"],"#)
+        .replace(r#""path_excluded": "pass""#, r#""host_excluded": "pass""#);
+    for host in ["example.com", "a.api.example.com:80"] {
+        let fields =
+            [(":authority", host), (":path", "/other"), ("x-cell", "cell-a"), ("x-cellgate-defer", "stream;x")];
+        let mut exchange = Exchange::with(&config, &fields);
+        assert_eq!(exchange.headers(false), Action::Continue);
+        assert_eq!(exchange.body(b"any", true), Action::Continue);
+        assert_eq!((exchange.header("x-cell"), exchange.header("x-cellgate-defer")), (vec![], vec![]));
+        assert_eq!(exchange.note(), "pass;reason=host_excluded");
+        assert_eq!(exchange.host.world().copied, 0);
+    }
+    for host in ["api.example.com", "API.example.com.:80", ""] {
+        let mut exchange = Exchange::with(&config, &[(":authority", host), ("x-tenant", "globex")]);
+        assert_eq!(exchange.headers(true), Action::Continue);
+        assert_delivered(&exchange, "cell-b", b"");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The core without any transport.
 
 use cellgate_routing::{CellId, Config, Decision, Opening, Outcome, Reading, Router, Tier, headers};
+use cellgate_tests::client::HOST;
 use cellgate_tests::corpus::{Case, config};
 
 use super::Framing;
@@ -61,7 +62,13 @@ pub(super) fn cell_of_slot(router: &Router, case: &Case) -> String {
 /// The head as a tier shows it to the core: names in lower case, pseudo-headers, no reserved header.
 fn head(case: &Case, framing: Framing) -> Vec<(String, Vec<u8>)> {
     let mut head = vec![(":method".into(), case.method.into()), (":path".into(), case.path.clone().into_bytes())];
-    let sent = case.headers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone()));
+    if !case.headers.iter().any(|(name, _)| name == "host") {
+        head.push((":authority".into(), HOST.into()));
+    }
+    let sent = case.headers.iter().map(|(name, value)| match name.to_ascii_lowercase() {
+        name if name == "host" => (":authority".to_owned(), value.clone()),
+        name => (name, value.clone()),
+    });
     head.extend(sent.filter(|(name, _)| !headers::is_reserved(name.as_bytes(), "x-cell")));
     if let (Some(body), Framing::ContentLength) = (&case.body, framing) {
         head.push(("content-length".into(), body.len().to_string().into_bytes()));
