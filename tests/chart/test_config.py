@@ -31,7 +31,7 @@ class Config(unittest.TestCase):
         config = {"version": "7", "policy": {"key_missing": {"use": "cell-a"}}, "limits": {"key_bytes": 64}}
         found = parsed(chart.render({"config": config}))
         self.assertEqual(found["version"], "7")
-        self.assertEqual(found["policy"], config["policy"])
+        self.assertEqual(found["policy"], {**config["policy"], "host_excluded": "pass"})
         self.assertEqual(found["limits"], {"inspect_bytes": "64KiB", "key_bytes": 64})
         self.assertEqual(found["routing_header"], "x-cell")
         self.assertEqual(found["key"], [{"json": "/tenant/id"}])
@@ -62,6 +62,22 @@ class Config(unittest.TestCase):
         placement = parsed(chart.render({"cells": {"cell-b": {"drain": True}}}))["placement"]
         self.assertEqual(placement["overrides"], {"acme": "cell-b"})
 
+    def test_the_chart_s_hosts_are_decided_and_others_pass(self):
+        config = parsed(chart.render({"routes": {"hosts": ["api.example.com", "shop.cells.svc.cluster.local"]}}))
+        names = ["shop.cells.svc.cluster.local", "shop.cells.svc", "shop.cells", "shop"]
+        self.assertEqual(config["applies_to"]["hosts"], ["api.example.com", *names, "cellgate-probe.internal"])
+        self.assertEqual(config["policy"], {"host_excluded": "pass"})
+
+    def test_hosts_of_your_own_are_left_alone(self):
+        change = {"config": {"applies_to": {"hosts": ["a.example.com"]}, "policy": {"host_excluded": {"reject": 404}}}}
+        config = parsed(chart.render(change))
+        self.assertEqual(config["applies_to"], {"hosts": ["a.example.com"]})
+        self.assertEqual(config["policy"], {"host_excluded": {"reject": 404}})
+
+    def test_routes_for_every_host_and_no_routes_mean_every_host(self):
+        for routes in [{"hosts": ["*"]}, {"enabled": False}]:
+            self.assertNotIn("applies_to", parsed(chart.render({"routes": routes})))
+
     def test_only_an_inbound_sidecar_takes_over_decisions(self):
         attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR]
         objects = chart.render({"filter": {"attach": attach}})
@@ -70,8 +86,14 @@ class Config(unittest.TestCase):
             if chart.typed(item, "Wasm"):
                 config = json.loads(chart.filter_config(item))
                 decided_by[item["metadata"]["namespace"]] = config.pop("decided_by", None)
-                config.pop("policy", None)
-                self.assertEqual(config, parsed(objects))
+                expected = parsed(objects)
+                if item["metadata"]["namespace"] == "cell-a":
+                    # Of its own, and for all hosts: it sees one service's requests only, by whatever name.
+                    config.pop("policy")
+                    expected.pop("policy")
+                    self.assertEqual(config.pop("applies_to"), {})
+                    expected.pop("applies_to")
+                self.assertEqual(config, expected)
         gateway = "spiffe://cluster.local/ns/istio-ingress/sa/istio-ingressgateway"
         self.assertEqual(decided_by, {"istio-ingress": None, "cell-a": {"peers": [gateway], "cell": "cell-a"}})
 
@@ -87,6 +109,7 @@ class Config(unittest.TestCase):
                     "body_length_unknown": {"reject": 411},
                     "body_encoded": {"reject": 406},
                     "key_missing": {"use": "cell-a"},
+                    "host_excluded": "pass",
                 }
                 self.assertEqual(json.loads(chart.filter_config(item))["policy"], expected)
 

@@ -8,10 +8,40 @@
 {{- /* `set`, not `merge`, which takes a weight of 0 for a missing one. */}}
 {{- $_ := set $config.placement "slots" (set (default dict $config.placement.slots) "weights" $weights) -}}
 {{- end -}}
+{{- $scope := default dict $config.applies_to -}}
+{{- $hosts := include "cellgate.hosts" . | fromJsonArray -}}
+{{- if and $hosts (not (hasKey $scope "hosts")) -}}
+{{- $_ := set $config "applies_to" (set $scope "hosts" $hosts) -}}
+{{- $policy := default dict $config.policy -}}
+{{- if not (hasKey $policy "host_excluded") -}}
+{{- $_ := set $config "policy" (set $policy "host_excluded" "pass") -}}
+{{- end -}}
+{{- end -}}
 {{- if not (or .Values.extProc.enabled .Values.filter.shadow) -}}
 {{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
 {{- end -}}
 {{ toJson $config }}
+{{- end -}}
+
+{{/* The hosts whose requests are decided, as JSON: those that the chart routes, and the probe's. Whatever else the proxies serve
+passes, without routing headers. Empty for all: there are no routes to know them by, or they are for every host.
+
+A service has more than one name inside the mesh, and Istio's routes take them all. */}}
+{{- define "cellgate.hosts" -}}
+{{- $hosts := list -}}
+{{- if and .Values.routes.enabled .Values.routes.hosts (not (has "*" .Values.routes.hosts)) -}}
+{{- range .Values.routes.hosts -}}
+{{- $hosts = append $hosts (lower .) -}}
+{{- if hasSuffix ".svc.cluster.local" . -}}
+{{- $name := trimSuffix ".svc.cluster.local" (lower .) -}}
+{{- $hosts = concat $hosts (list (printf "%s.svc" $name) $name (splitList "." $name | first)) -}}
+{{- end -}}
+{{- end -}}
+{{- if .Values.test.enabled -}}
+{{- $hosts = append $hosts (lower .Values.test.host) -}}
+{{- end -}}
+{{- end -}}
+{{ uniq $hosts | toJson }}
 {{- end -}}
 
 {{/* Slot weights as JSON: the configured ones, with 0 for drained cells. Empty while no cell is drained, because Cellgate's
@@ -59,6 +89,10 @@ A waypoint does not see one where the filter is, because the tunnel ends before 
 In shadow the log is to say what would be deferred, so the policy stays as it is. */}}
 {{- define "cellgate.filterConfig" -}}
 {{- $config := include "cellgate.config" .root | fromJson -}}
+{{- /* A waypoint or a workload's own sidecar sees its service's requests only, by whatever name. */ -}}
+{{- if and (has .attach.type (list "sidecar-inbound" "waypoint")) (not (hasKey (default dict .root.Values.config.applies_to) "hosts")) -}}
+{{- $_ := set $config "applies_to" (omit (default dict $config.applies_to) "hosts") -}}
+{{- end -}}
 {{- if .root.Values.filter.shadow -}}
 {{- $_ := set $config "shadow" true -}}
 {{- else if ne "true" (include "cellgate.defers" .) -}}
