@@ -22,7 +22,7 @@ use crate::units;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `decide`: the request gets a cell, or passes
-  1   the answer is no: `check` or `doctor` found errors, `decide` ends in a rejection, `probe` got a wrong answer
+  1   the answer is no: `check`, `doctor` or `probe` found errors, `decide` ends in a rejection
   64  wrong usage
   65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump
   66  a file cannot be read
