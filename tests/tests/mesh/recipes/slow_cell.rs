@@ -31,6 +31,10 @@ pub(crate) async fn slow_cell(mesh: Shared) -> Result<()> {
         Ok((ejected().await? == 1).then_some(()))
     })
     .await?;
+    // After three of them, and a try that was given up is not made again.
+    let by = "outlier_detection.ejections_enforced_consecutive_gateway_failure";
+    assert_eq!(release.cluster_stat("cell-a", by).await?, 1);
+    assert_eq!(release.cluster_stat("cell-a", "upstream_rq_retry").await?, 0);
     let clusters = gateway.proxy().admin().get("/clusters").await?.text();
     let flagged = |address: std::net::SocketAddr| {
         clusters.contains(&format!("{cluster}::{address}::health_flags::/failed_outlier_check"))
