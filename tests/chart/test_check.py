@@ -68,8 +68,8 @@ class Texts(unittest.TestCase):
     @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
     def test_its_command_accepts_what_is_right_and_says_what_is_wrong(self):
         wrong = {"config": {"key": [{"json": "/tenant/id"}, {"json": "/tenant~id"}]}}
-        # Each of the two files is refused.
-        for change, code, errors in [({}, 0, 0), (wrong, 1, 2)]:
+        # Each of the three files is refused.
+        for change, code, errors in [({}, 0, 0), (wrong, 1, 3)]:
             objects = chart.render(chart.merge(EVERYWHERE, change))
             (container,) = pod(objects)["spec"]["containers"]
             with tempfile.TemporaryDirectory() as folder, self.subTest(change):
