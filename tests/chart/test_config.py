@@ -68,6 +68,10 @@ class Config(unittest.TestCase):
         self.assertEqual(config["applies_to"]["hosts"], ["api.example.com", *names, "cellgate-probe.internal"])
         self.assertEqual(config["policy"], {"host_excluded": "pass"})
 
+    def test_other_hosts_than_your_own_pass_too(self):
+        config = parsed(chart.render({"config": {"applies_to": {"hosts": ["a.example.com"]}}}))
+        self.assertEqual(config["policy"], {"host_excluded": "pass"})
+
     def test_hosts_of_your_own_are_left_alone(self):
         change = {"config": {"applies_to": {"hosts": ["a.example.com"]}, "policy": {"host_excluded": {"reject": 404}}}}
         config = parsed(chart.render(change))

@@ -12,10 +12,11 @@
 {{- $hosts := include "cellgate.hosts" . | fromJsonArray -}}
 {{- if and $hosts (not (hasKey $scope "hosts")) -}}
 {{- $_ := set $config "applies_to" (set $scope "hosts" $hosts) -}}
-{{- $policy := default dict $config.policy -}}
-{{- if not (hasKey $policy "host_excluded") -}}
-{{- $_ := set $config "policy" (set $policy "host_excluded" "pass") -}}
 {{- end -}}
+{{- /* Other hosts are other people's. */ -}}
+{{- $policy := default dict $config.policy -}}
+{{- if and (hasKey $scope "hosts") (not (hasKey $policy "host_excluded")) -}}
+{{- $_ := set $config "policy" (set $policy "host_excluded" "pass") -}}
 {{- end -}}
 {{- if not (or .Values.extProc.enabled .Values.filter.shadow) -}}
 {{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
