@@ -93,6 +93,7 @@ fn main() -> ExitCode {
         routing::a_body_chooses_its_cell,
         routing::a_client_does_not_choose_its_cell,
         routing::a_header_that_no_filter_has_set_leads_nowhere,
+        routing::what_else_the_gateway_serves_passes,
         routing::the_service_decides_what_the_filter_defers,
         routing::without_a_decision_there_is_no_cell,
         routing::only_the_attached_gateway_has_the_filter,

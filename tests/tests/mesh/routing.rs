@@ -3,7 +3,8 @@
 use anyhow::Result;
 use cellgate_tests::client::Request;
 use cellgate_tests::mesh::gateway::Gateway;
-use cellgate_tests::mesh::release::Setup;
+use cellgate_tests::mesh::kube::object;
+use cellgate_tests::mesh::release::{GATEWAY, Setup};
 use cellgate_tests::sha256;
 use serde_json::json;
 
@@ -62,6 +63,29 @@ pub(crate) async fn a_header_that_no_filter_has_set_leads_nowhere(mesh: Shared) 
     for answer in [release.send(&spoofed).await, release.send_h2(&spoofed).await] {
         assert_eq!((answer.status, answer.text()), (421.try_into()?, "no cell\n".to_owned()));
     }
+    Ok(())
+}
+
+/// Another team's host at the same gateway: its requests name no tenant, and go on as they were, but for routing headers.
+pub(crate) async fn what_else_the_gateway_serves_passes(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let name = format!("{}-other", release.name());
+    let mut service = object("networking.istio.io/v1", "VirtualService", release.name(), &name);
+    let destination = json!({"host": release.cell_host("cell-a"), "port": {"number": 8080}});
+    service["spec"] = json!({
+        "hosts": ["other.test"],
+        "gateways": [format!("{}/{GATEWAY}", release.gateway_namespace())],
+        "http": [{"name": "other", "route": [{"destination": destination}]}],
+    });
+    mesh.kube().apply(&service).await?;
+    release.gateway().has_routes("other.test", &["other".to_owned()]).await?;
+    let malformed = Request::post("/").header("host", "other.test").header("x-cell", "cell-b").json("{]");
+    for request in [Request::get("/").header("host", "other.test"), malformed] {
+        let answer = release.send(&request).await;
+        assert_eq!(answer.cell(), "cell-a", "{}", answer.text());
+        assert!(answer.received("x-cell").is_empty());
+    }
+    assert_eq!(release.send(&Request::get("/")).await.status, 421, "the chart's own host is decided");
     Ok(())
 }
 
