@@ -79,8 +79,12 @@ class Config(unittest.TestCase):
         self.assertEqual(config["policy"], {"host_excluded": {"reject": 404}})
 
     def test_routes_for_every_host_and_no_routes_mean_every_host(self):
-        for routes in [{"hosts": ["*"]}, {"enabled": False}]:
+        for routes in [{"hosts": ["*"]}, {"enabled": False, "hosts": []}]:
             self.assertNotIn("applies_to", parsed(chart.render({"routes": routes})))
+
+    def test_without_the_routes_the_same_hosts_are_decided(self):
+        with_routes, without = parsed(chart.render()), parsed(chart.render({"routes": {"enabled": False}}))
+        self.assertEqual(without, with_routes)
 
     def test_only_an_inbound_sidecar_takes_over_decisions(self):
         attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR]

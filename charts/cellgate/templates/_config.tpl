@@ -24,13 +24,14 @@
 {{ toJson $config }}
 {{- end -}}
 
-{{/* The hosts whose requests are decided, as JSON: those that the chart routes, and the probe's. Whatever else the proxies serve
-passes, without routing headers. Empty for all: there are no routes to know them by, or they are for every host.
+{{/* The hosts whose requests are decided, as JSON: those of the routes, and the probe's. Whatever else the proxies serve passes,
+without routing headers. Empty for all: none is said, or they are for every host. The routes may be somebody else's, or gone
+for the moment: then the same hosts are decided as before.
 
 A service has more than one name inside the mesh, and Istio's routes take them all. */}}
 {{- define "cellgate.hosts" -}}
 {{- $hosts := list -}}
-{{- if and .Values.routes.enabled .Values.routes.hosts (not (has "*" .Values.routes.hosts)) -}}
+{{- if and .Values.routes.hosts (not (has "*" .Values.routes.hosts)) -}}
 {{- range .Values.routes.hosts -}}
 {{- $hosts = append $hosts (lower .) -}}
 {{- if hasSuffix ".svc.cluster.local" . -}}

@@ -66,6 +66,14 @@ checked. */}}
 {{- $_ := set $wanted (toString .namespace) (printf "filter.attach[%d].namespace" $i) -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.routes.enabled -}}
+{{- range .Values.routes.gateways -}}
+{{- $_ := set $wanted (regexFind "^[^/]+/" . | trimSuffix "/") "routes.gateways" -}}
+{{- end -}}
+{{- range .Values.routes.parentRefs -}}
+{{- $_ := set $wanted (default "" .namespace) "routes.parentRefs" -}}
+{{- end -}}
+{{- end -}}
 {{- range $namespace, $path := omit $wanted "" .Release.Namespace -}}
 {{- if not (lookup "v1" "Namespace" "" $namespace) -}}
 {{- printf "%s: there is no namespace %s; make it before you install" $path $namespace | println -}}

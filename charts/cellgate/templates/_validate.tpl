@@ -112,6 +112,16 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 
 {{- define "cellgate.check.routes" -}}
+{{- range $path, $hosts := dict "routes.hosts" .Values.routes.hosts "test.host" (list .Values.test.host) -}}
+{{- range $hosts -}}
+{{- if not (or (eq "*" (toString .)) (include "cellgate.isHostName" (lower (toString .) | trimPrefix "*."))) -}}
+{{- printf "%s: %v is no host name; write api.example.com or *.example.com, without a port" $path . | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and (gt (include "cellgate.hosts" . | fromJsonArray | len) 64) (not (hasKey (default dict .Values.config.applies_to) "hosts")) -}}
+{{- println "routes.hosts: these are more than 64 names, a service in the mesh having four and helm test one; say fewer with `*.`, or config.applies_to.hosts" -}}
+{{- end -}}
 {{- with .Values.routes -}}
 {{- if .enabled -}}
 {{- if not .hosts -}}
