@@ -6,6 +6,7 @@ use cellgate_tests::mesh::kube::object;
 use cellgate_tests::mesh::load::{Expected, Load};
 use cellgate_tests::mesh::proxy::http_filters;
 use cellgate_tests::mesh::release::{Release, Setup};
+use cellgate_tests::wait;
 use serde_json::{Value, json};
 
 use crate::Shared;
@@ -109,8 +110,12 @@ pub(crate) async fn a_killed_replica_is_replaced_and_the_other_serves(mesh: Shar
     let pods = release.node().pods();
     let killed = pods.first().context("no pod")?;
     killed.process().kill();
-    // Requests whose stream was on the killed replica fail; a new one finds the other replica or the new one.
+    // Requests whose stream was on the killed replica fail, and so do new ones until the gateway knows.
     release.settled().await?;
+    let address = format!("::{}:", killed.address());
+    let admin = release.gateway().proxy().admin();
+    let forgotten = || async { Ok((!admin.get("/clusters").await?.text().contains(&address)).then_some(())) };
+    wait::until("the gateway to forget the killed replica", forgotten).await?;
     let answer = release.send(&deferred.request).await;
     assert_eq!(answer.cell(), deferred.cell);
     assert_eq!(release.node().pods().len(), 2);
