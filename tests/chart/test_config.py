@@ -78,6 +78,12 @@ class Config(unittest.TestCase):
         self.assertEqual(config["applies_to"], {"hosts": ["a.example.com"]})
         self.assertEqual(config["policy"], {"host_excluded": {"reject": 404}})
 
+    def test_a_cell_s_own_sidecar_decides_for_every_host(self):
+        """A host that nobody thought of would reach the cell past it."""
+        change = {"config": {"applies_to": {"hosts": ["a.example.com"], "methods": ["POST"]}}, "filter": {"attach": [chart.SIDECAR]}}
+        (item,) = chart.render(change).filters
+        self.assertEqual(json.loads(chart.filter_config(item))["applies_to"], {"methods": ["POST"]})
+
     def test_routes_for_every_host_and_no_routes_mean_every_host(self):
         for routes in [{"hosts": ["*"]}, {"enabled": False, "hosts": []}]:
             self.assertNotIn("applies_to", parsed(chart.render({"routes": routes})))

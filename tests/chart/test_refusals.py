@@ -149,6 +149,7 @@ WRONG = [
     ("unknown spread", {"extProc": {"spread": "Always"}}, "extProc.spread"),
     # Identities.
     ("unknown mode", {"mtls": {"mode": "DISABLE"}}, "mtls.mode"),
+    ("routing header with an underscore", {"config": {"routing_header": "x_cell"}}, "config.routing_header"),
     ("caller without a namespace", {"mtls": {"callers": ["shop"]}}, "mtls.callers"),
     ("attachment of the guard's name", attach(name="guard"), "filter.attach[0].name"),
     # Istio would take these for patterns.

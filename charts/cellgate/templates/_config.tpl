@@ -92,7 +92,7 @@ In shadow the log is to say what would be deferred, so the policy stays as it is
 {{- define "cellgate.filterConfig" -}}
 {{- $config := include "cellgate.config" .root | fromJson -}}
 {{- /* A waypoint or a workload's own sidecar sees its service's requests only, by whatever name. */ -}}
-{{- if and (has .attach.type (list "sidecar-inbound" "waypoint")) (not (hasKey (default dict .root.Values.config.applies_to) "hosts")) -}}
+{{- if has .attach.type (list "sidecar-inbound" "waypoint") -}}
 {{- $_ := set $config "applies_to" (omit (default dict $config.applies_to) "hosts") -}}
 {{- end -}}
 {{- if .root.Values.filter.shadow -}}

@@ -163,6 +163,9 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 
 {{- define "cellgate.check.mtls" -}}
+{{- if and .Values.filter.refuseUnderscores (contains "_" (toString .Values.config.routing_header)) -}}
+{{- printf "config.routing_header: write %s with `-`; filter.refuseUnderscores refuses header names with `_`" .Values.config.routing_header | println -}}
+{{- end -}}
 {{- range $path, $accounts := dict "mtls.callers" .Values.mtls.callers "monitoring.scrapers" .Values.monitoring.scrapers -}}
 {{- range $accounts -}}
 {{- $parts := splitList "/" (toString .) -}}
