@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use cellgate_tests::mesh::load::{Expected, Load};
+use cellgate_tests::wait;
 use serde_json::json;
 
 use super::{ENOUGH, apply, at_once, installation, undo};
@@ -29,8 +30,12 @@ pub(crate) async fn fault_injection(mesh: Shared) -> Result<()> {
     assert_eq!(release.cell("cell-a").arrived() + injected as u64, 100);
     assert_eq!(release.cluster_stat("cell-a", "upstream_rq_retry").await?, 0);
 
-    release.gateway().proxy().access_line("/").await?;
-    let log = release.gateway().proxy().access_log()?;
+    // Envoy writes its log some time after the answers.
+    let written = || async {
+        let log = release.gateway().proxy().access_log()?;
+        Ok((log.iter().filter(|line| line.text("cell") == "cell-a").count() == 100).then_some(log))
+    };
+    let log = wait::until("all of cell-a's requests in the log", written).await?;
     let flagged = |flag: &str| log.iter().filter(|line| line.text("flags").contains(flag)).count();
     assert_eq!(flagged("FI"), injected);
     assert!((5..=50).contains(&flagged("DI")), "{} of 100 late", flagged("DI"));
