@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     let (document, choices) = match line {
         [b'!', choices @ ..] => (Choices(rest).document(), choices),
         // Space behind it, since shorter documents are not worth a memory.
-        [b'?', choices @ ..] => ([Choices(rest).records(), vec![b' '; 1100]].concat(), choices),
+        [b'?', choices @ ..] => ([Choices(rest).records(), vec![b' '; 1600]].concat(), choices),
         choices => (rest.to_vec(), choices),
     };
     let mut choices = Choices(choices);

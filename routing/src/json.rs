@@ -6,18 +6,19 @@
 //!
 //! - [`scanner`]: the grammar between tokens, and nothing else.
 //! - [`string`], [`number`], [`word`]: one token each, resumable at every byte.
-//! - [`repeat`]: the fast way through what has been there before; [`plain`]: the values in between.
+//! - [`skip`]: the fast way through what no pointer can reach, by the [`plain`] tokens; [`memory`]: what repeats there.
 //! - [`window`], [`lanes`]: many bytes at a time; the latter is the only place that knows vector instructions.
 //! - [`query`]: the pointers, compiled; [`path`]: where in the document the scanner is, in their terms.
 
 mod lanes;
+mod memory;
 mod number;
 mod path;
 mod plain;
 mod pointer;
 mod query;
-mod repeat;
 mod scanner;
+mod skip;
 mod stack;
 mod state;
 mod string;

@@ -66,7 +66,7 @@ proptest! {
             document[place] = byte;
         }
         // Shorter documents are not worth a memory.
-        document.extend([b' '; 1100]);
+        document.extend([b' '; 1600]);
         let expected = expected(&query, &document);
         let bytes: Vec<usize> = (0..document.len()).collect();
         prop_assert_eq!(&scanned(&query, &document, &[]), &expected, "whole: {}", document.escape_ascii());

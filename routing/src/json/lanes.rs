@@ -10,10 +10,6 @@ pub(super) const WIDTH: usize = 64;
 const LANE: usize = 16;
 const LANES: usize = WIDTH / LANE;
 
-/// Whether the target has such vectors. Without, tests on bytes nobody may ask about cost more than they save.
-pub(super) const HAVE_VECTORS: bool =
-    cfg!(any(target_arch = "x86_64", target_arch = "aarch64", all(target_arch = "wasm32", target_feature = "simd128")));
-
 /// Sixty-four bytes. In masks, the first byte is the lowest bit.
 ///
 /// As signed numbers, which are what vectors compare at no extra cost: bytes beyond ASCII are below all others.
@@ -100,6 +96,9 @@ impl Vector {
     /// How many bytes there are.
     pub(super) const BYTES: usize = LANE;
 
+    /// One bit for each of them.
+    pub(super) const ALL: u32 = (1 << LANE) - 1;
+
     #[inline(always)]
     pub(super) fn of(bytes: &[u8; LANE]) -> Self {
         Self(i8x16::new(bytes.map(|byte| byte as i8)))
@@ -135,10 +134,10 @@ impl Vector {
         is_digit(self.0).to_bitmask()
     }
 
-    /// Bytes that are not the same.
+    /// Bytes that are the same.
     #[inline(always)]
-    pub(super) fn differ(self, other: Self) -> u32 {
-        self.0.simd_eq(other.0).to_bitmask() ^ 0xffff
+    pub(super) fn same(self, other: Self) -> u32 {
+        self.0.simd_eq(other.0).to_bitmask()
     }
 }
 
@@ -190,8 +189,8 @@ mod tests {
                     assert_eq!(u64::from(vector.ends()), naive(&bytes, is_stop));
                     assert_eq!(u64::from(vector.high()), naive(&bytes, |byte| byte >= 0x80));
                     assert_eq!(u64::from(vector.digits()), naive(&bytes, |byte| byte.is_ascii_digit()));
-                    let differ = u64::from(byte != around) << place;
-                    assert_eq!(u64::from(vector.differ(Vector::of(&[around; LANE]))), differ);
+                    let same = u64::from(Vector::ALL) & !(u64::from(byte != around) << place);
+                    assert_eq!(u64::from(vector.same(Vector::of(&[around; LANE]))), same);
                 }
             }
         }

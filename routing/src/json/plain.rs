@@ -1,65 +1,108 @@
-//! Where scalar values end that lie plain in a chunk: whole, and of the common kinds.
+//! Tokens that lie plain in a chunk: whole, and of the common kinds.
 //!
 //! Nothing is ever found wrong here. What is not certain, the scanner reads.
 
 use super::lanes::Vector;
 use super::number::Number;
 use super::string::whole_escape;
+use super::window::skip_space;
 
-const TRUE: u32 = u32::from_le_bytes(*b"true");
-const NULL: u32 = u32::from_le_bytes(*b"null");
-const FALS: u32 = u32::from_le_bytes(*b"fals");
+/// How many bytes are looked at at once.
+pub(super) const NEAR: usize = 64;
 
-/// How many bytes of a number are looked at.
-const NUMBER: usize = Vector::BYTES + 1;
+/// How many bytes of a name.
+const NAME: usize = Vector::BYTES;
 
-/// Whether a scalar begins here, if a value does.
-pub(super) fn is_scalar(chunk: &[u8], at: usize) -> bool {
-    chunk.get(at).is_some_and(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'"' | b'-'))
+/// By the fourth and fifth bit of their first letter: eight bytes, and the bits of them that count.
+const WORDS: [(u64, u64); 4] = [
+    (u64::from_le_bytes(*b"false\0\0\0"), 0xff_ffff_ffff),
+    (u64::from_le_bytes(*b"null\0\0\0\0"), 0xffff_ffff),
+    (u64::from_le_bytes(*b"true\0\0\0\0"), 0xffff_ffff),
+    (1, 0),
+];
+
+/// The bytes at `at`, if there are enough to look at.
+#[inline(always)]
+pub(super) fn near(chunk: &[u8], at: usize) -> Option<&[u8; NEAR]> {
+    chunk.get(at..)?.first_chunk()
 }
 
-/// The index after the value at `at`, if that is certain and the value a scalar.
+/// How long the scalar is that `bytes` begin with, if it is as simple as most. It is only certain to be one if something
+/// comes next that may follow a value: a number could go on.
 #[inline(always)]
-pub(super) fn scalar_end(chunk: &[u8], at: usize) -> Option<usize> {
-    let bytes: &[u8; 1 + 2 * Vector::BYTES] = chunk.get(at..)?.first_chunk()?;
+pub(super) fn near_end(bytes: &[u8; NEAR]) -> Option<usize> {
     let [first, rest @ ..] = bytes;
-    match first {
-        b'"' => {
-            let stops =
-                Vector::of(rest.first_chunk()?).stops() | Vector::of(rest.last_chunk()?).stops() << Vector::BYTES;
-            let end = at + 1 + stops.trailing_zeros() as usize;
-            if stops != 0 && chunk.get(end) == Some(&b'"') { Some(end + 1) } else { string_end(chunk, at + 1) }
-        }
-        b'-' => {
-            number_length(rest.first_chunk()?).map_or_else(|| number_end(chunk, at), |length| Some(at + 1 + length))
-        }
-        b'0'..=b'9' => {
-            number_length(bytes.first_chunk()?).map_or_else(|| number_end(chunk, at), |length| Some(at + length))
-        }
-        _ => match u32::from_le_bytes(*bytes.first_chunk()?) {
-            TRUE | NULL => Some(at + 4),
-            FALS if bytes.get(4) == Some(&b'e') => Some(at + 5),
-            _ => None,
-        },
+    // No match: it would become a table of jumps, which nobody can foretell.
+    if *first == b'"' {
+        let (this, that) = rest.first_chunk::<{ 2 * Vector::BYTES }>()?.split_at(Vector::BYTES);
+        let stops = Vector::of(this.first_chunk()?).stops() | Vector::of(that.first_chunk()?).stops() << Vector::BYTES;
+        let end = 1 + stops.trailing_zeros() as usize;
+        (bytes.get(end) == Some(&b'"')).then_some(end + 1)
+    } else if first.is_ascii_digit() {
+        number_length(bytes.first_chunk()?)
+    } else if *first == b'-' {
+        number_length(rest.first_chunk()?).map(|length| 1 + length)
+    } else {
+        // One of three, without a branch on which: nobody can foretell that either.
+        let (text, mask) = WORDS.get(usize::from(first >> 3) % WORDS.len())?;
+        let is_word = u64::from_le_bytes(*bytes.first_chunk()?) & mask == *text;
+        is_word.then_some(4 + usize::from(*first == b'f'))
     }
 }
 
-/// The length of a number without its sign and without an exponent, if that is certain from these bytes.
+/// How many of these bytes are a number without a sign and without an exponent.
 #[inline(always)]
-fn number_length(bytes: &[u8; NUMBER]) -> Option<usize> {
+fn number_length(bytes: &[u8; 2 * Vector::BYTES]) -> Option<usize> {
     let others = !Vector::of(bytes.first_chunk()?).digits();
-    let mut length = others.trailing_zeros() as usize;
-    if length == 0 || length >= Vector::BYTES || (length > 1 && bytes.first() == Some(&b'0')) {
+    let [first, ..] = bytes;
+    if others & 0b1 != 0 || (others & 0b10 == 0 && *first == b'0') {
         return None;
     }
-    if bytes.get(length) == Some(&b'.') {
-        let fraction = (others >> (length + 1)).trailing_zeros() as usize;
-        length += 1 + fraction;
-        if fraction == 0 || length >= Vector::BYTES {
-            return None;
+    let length = others.trailing_zeros() as usize;
+    if bytes.get(length) != Some(&b'.') {
+        return Some(length);
+    }
+    let fraction = (others >> length >> 1).trailing_zeros() as usize;
+    (fraction > 0).then_some(length + 1 + fraction)
+}
+
+/// The index after the value at `at`, if it is a whole scalar.
+#[inline(never)]
+pub(super) fn scalar_end(chunk: &[u8], at: usize) -> Option<usize> {
+    let is = |word: &[u8]| chunk.get(at..at + word.len()).filter(|bytes| *bytes == word).map(|_| at + word.len());
+    match chunk.get(at)? {
+        b'"' => string_end(chunk, at + 1),
+        b'-' | b'0'..=b'9' => number_end(chunk, at),
+        b't' => is(b"true"),
+        b'f' => is(b"false"),
+        b'n' => is(b"null"),
+        _ => None,
+    }
+}
+
+/// The index after the colon of the member whose name begins at `at`.
+#[inline(always)]
+pub(super) fn member_end(chunk: &[u8], at: usize) -> Option<usize> {
+    let near: Option<&[u8; 1 + NAME + 2]> = chunk.get(at..).and_then(<[u8]>::first_chunk);
+    if let Some(bytes) = near
+        && let [b'"', rest @ ..] = bytes
+    {
+        let stops = Vector::of(rest.first_chunk()?).stops() | 1 << NAME;
+        let length = stops.trailing_zeros() as usize;
+        if rest.get(length..length + 2) == Some(b"\":") {
+            return Some(at + length + 3);
         }
     }
-    (!matches!(bytes.get(length), Some(b'e' | b'E'))).then_some(length)
+    long_member_end(chunk, at)
+}
+
+#[inline(never)]
+fn long_member_end(chunk: &[u8], at: usize) -> Option<usize> {
+    if chunk.get(at) != Some(&b'"') {
+        return None;
+    }
+    let colon = skip_space(chunk, string_end(chunk, at + 1)?);
+    (chunk.get(colon) == Some(&b':')).then_some(colon + 1)
 }
 
 /// The index after a number of any kind.
@@ -72,7 +115,7 @@ fn number_end(chunk: &[u8], at: usize) -> Option<usize> {
 
 /// The index after a string of any characters whose content begins at `at`.
 #[inline(never)]
-pub(super) fn string_end(chunk: &[u8], mut at: usize) -> Option<usize> {
+fn string_end(chunk: &[u8], mut at: usize) -> Option<usize> {
     loop {
         let start = at;
         let mut high = 0;

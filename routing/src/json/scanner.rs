@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
+use super::memory::Memory;
 use super::number::{INTEGER_BYTES, Number};
 use super::path::Path;
+use super::plain::NEAR;
 use super::query::JsonQuery;
-use super::repeat::{Repeats, Stop};
+use super::skip::Skip;
 use super::stack::{Container, Stack};
 use super::state::State;
 use super::string::StringScan;
@@ -22,8 +24,8 @@ const MARK: &[u8] = b"\xef\xbb\xbf";
 /// One pass over a JSON document.
 ///
 /// Memory: a few words for each pointer; room for the longest key, asked for once and only if a chunk cuts something
-/// that matters; 4.5 KB to remember what repeats, for bodies of which 768 bytes come at once. A key that is
-/// found is copied once. Scanning allocates nothing else, whatever the body is.
+/// that matters; 4.5 KB to remember what repeats, for bodies of which 1.5 KB have come. A key that is found is copied
+/// once. Scanning allocates nothing else, whatever the body is.
 #[derive(Debug)]
 pub struct JsonScanner {
     state: State,
@@ -31,7 +33,7 @@ pub struct JsonScanner {
     path: Path,
     string: StringScan,
     /// What repeats in a body that is long enough for it.
-    repeats: Option<Box<Repeats>>,
+    memory: Option<Box<Memory>>,
     /// A name, string or number that may matter and does not lie plain in one chunk.
     text: Text,
     /// How many bytes came before the current chunk.
@@ -59,7 +61,7 @@ impl JsonScanner {
             stack: Stack::new(),
             path: Path::new(query),
             string: StringScan::default(),
-            repeats: None,
+            memory: None,
             text: Text::default(),
             base: 0,
             broken: None,
@@ -69,8 +71,8 @@ impl JsonScanner {
     fn scan(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new() };
         let mut state = self.state;
-        if let Some(repeats) = &mut self.repeats {
-            repeats.next_chunk();
+        if let Some(memory) = &mut self.memory {
+            memory.next_chunk();
         }
         while cursor.at < chunk.len() {
             state = match state {
@@ -80,6 +82,7 @@ impl JsonScanner {
                 State::Word(word, read) => self.word(word, read, &mut cursor)?,
                 State::Start(read) => start(read, &mut cursor)?,
                 between => {
+                    let between = if self.is_live() { between } else { self.skip(between, &mut cursor) };
                     let Some(byte) = cursor.next_ink() else {
                         state = between;
                         break;
@@ -90,6 +93,21 @@ impl JsonScanner {
         }
         self.state = state;
         Ok(())
+    }
+
+    /// Off the pointers' paths, whatever is plain goes by at once.
+    #[inline(always)]
+    fn skip(&mut self, state: State, cursor: &mut Cursor<'_>) -> State {
+        let (chunk, floor) = (cursor.chunk, self.path.depth());
+        if chunk.len() - cursor.at < NEAR {
+            return state;
+        }
+        let body = cursor.base + chunk.len() as u64;
+        let memory = Memory::for_rest(&mut self.memory, chunk.len() - cursor.at, body, floor);
+        let skip = Skip { chunk, floor, limit: self.limit, memory };
+        let (at, state) = skip.read(cursor.at, state, &mut self.stack);
+        cursor.at = at;
+        state
     }
 
     /// Between tokens: `byte` is the next one that is no white space, still to be taken.
@@ -119,40 +137,8 @@ impl JsonScanner {
         match byte {
             b'{' => self.open(Container::Object, cursor),
             b'[' => self.open(Container::Array, cursor),
-            _ if self.is_live() => self.scalar(state, byte, cursor),
-            _ => self.scalar_off_paths(state, byte, cursor),
+            _ => self.scalar(state, byte, cursor),
         }
-    }
-
-    /// A scalar value begins that no pointer can reach: whatever has been there before is read from memory.
-    #[inline(always)]
-    fn scalar_off_paths(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        let floor = self.path.depth();
-        let Some(repeats) = Repeats::worth(&mut self.repeats, cursor.chunk.len() - cursor.at) else {
-            return self.scalar(state, byte, cursor);
-        };
-        let (state, byte) = match repeats.read(cursor.chunk, cursor.at, &mut self.stack, floor) {
-            None => (state, byte),
-            Some(Stop::Scalar(at) | Stop::Other(at)) if at == cursor.at => (state, byte),
-            Some(Stop::Stretch(at)) => {
-                cursor.at = at;
-                return Ok(self.after_value());
-            }
-            Some(Stop::Other(at)) => {
-                let read = cursor.chunk.get(..at).unwrap_or_default().trim_ascii_end();
-                cursor.at = at;
-                return Ok(if read.last() == Some(&b'[') { State::FirstElement } else { State::Value });
-            }
-            Some(Stop::Scalar(at)) => {
-                cursor.at = at;
-                (State::Value, cursor.chunk.get(at).copied().unwrap_or_default())
-            }
-        };
-        let state = self.scalar(state, byte, cursor)?;
-        if let (State::ElementEnd | State::MemberEnd, Some(repeats)) = (state, &mut self.repeats) {
-            repeats.leave(&self.stack, cursor.at);
-        }
-        Ok(state)
     }
 
     /// A scalar value begins.
@@ -198,11 +184,6 @@ impl JsonScanner {
             self.path.close();
         }
         self.stack.pop();
-        if self.is_live()
-            && let Some(repeats) = &mut self.repeats
-        {
-            repeats.lose();
-        }
         cursor.take(self.after_value())
     }
 

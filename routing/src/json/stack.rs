@@ -3,7 +3,7 @@
 use super::query::MAX_DEPTH;
 
 /// How many containers are in sight at once.
-const SIGHT: usize = u64::BITS as usize;
+pub(super) const SIGHT: usize = u64::BITS as usize;
 
 /// What a container is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
