@@ -7,8 +7,8 @@ use super::number::Number;
 use super::string::whole_escape;
 use super::window::skip_space;
 
-/// How many bytes are looked at at once.
-pub(super) const NEAR: usize = 64;
+/// How many bytes are looked at at once: a string of two vectors in its quotes, and a vector of what comes next.
+pub(super) const NEAR: usize = 1 + 2 * Vector::BYTES + 1 + Vector::BYTES;
 
 /// How many bytes of a name.
 const NAME: usize = Vector::BYTES;
