@@ -28,7 +28,7 @@ const LONGEST: usize = 255;
 const WORTH_MAKING: u64 = 1536;
 
 /// and it is only used where so many bytes are left in the chunk.
-const WORTH_USING: usize = 128;
+const WORTH_USING: usize = 256;
 
 /// What a try costs, in bytes that the grammar reads in the same time.
 const COST: usize = 48;
@@ -130,10 +130,11 @@ impl Memory {
         }
     }
 
-    /// Another chunk begins.
+    /// A chunk of so many bytes has ended.
     #[inline]
-    pub(super) fn next_chunk(&mut self) {
-        (self.tried, self.resume) = (0, 0);
+    pub(super) fn end_chunk(&mut self, length: usize) {
+        self.tried = self.tried.saturating_sub(length);
+        self.resume = self.resume.saturating_sub(length);
     }
 
     /// Whether a try is worth it at this index of the chunk.

@@ -31,39 +31,45 @@ pub(super) fn near(chunk: &[u8], at: usize) -> Option<&[u8; NEAR]> {
 /// comes next that may follow a value: a number could go on.
 #[inline(always)]
 pub(super) fn near_end(bytes: &[u8; NEAR]) -> Option<usize> {
-    let [first, rest @ ..] = bytes;
+    let [first, second, ..] = *bytes;
     // No match: it would become a table of jumps, which nobody can foretell.
-    if *first == b'"' {
-        let (this, that) = rest.first_chunk::<{ 2 * Vector::BYTES }>()?.split_at(Vector::BYTES);
-        let stops = Vector::of(this.first_chunk()?).stops() | Vector::of(that.first_chunk()?).stops() << Vector::BYTES;
+    if first == b'"' {
+        let stops = vector(bytes, 1)?.stops() | vector(bytes, 1 + Vector::BYTES)?.stops() << Vector::BYTES;
         let end = 1 + stops.trailing_zeros() as usize;
         (bytes.get(end) == Some(&b'"')).then_some(end + 1)
     } else if first.is_ascii_digit() {
-        number_length(bytes.first_chunk()?)
-    } else if *first == b'-' {
-        number_length(rest.first_chunk()?).map(|length| 1 + length)
+        number_length(first, vector(bytes, 0)?, bytes.get(1..)?)
+    } else if first == b'-' {
+        let is_number = second.is_ascii_digit();
+        number_length(second, vector(bytes, 1)?, bytes.get(2..)?).filter(|_| is_number).map(|length| length + 1)
     } else {
         // One of three, without a branch on which: nobody can foretell that either.
         let (text, mask) = WORDS.get(usize::from(first >> 3) % WORDS.len())?;
         let is_word = u64::from_le_bytes(*bytes.first_chunk()?) & mask == *text;
-        is_word.then_some(4 + usize::from(*first == b'f'))
+        is_word.then_some(4 + usize::from(first == b'f'))
     }
 }
 
-/// How many of these bytes are a number without a sign and without an exponent.
+/// How long a number without an exponent is that begins with a digit: `digits` are that and what follows, `rest` only
+/// what follows.
 #[inline(always)]
-fn number_length(bytes: &[u8; 2 * Vector::BYTES]) -> Option<usize> {
-    let others = !Vector::of(bytes.first_chunk()?).digits();
-    let [first, ..] = bytes;
-    if others & 0b1 != 0 || (others & 0b10 == 0 && *first == b'0') {
+fn number_length(first: u8, digits: Vector, rest: &[u8]) -> Option<usize> {
+    // The first one is taken for granted.
+    let others = !(digits.digits() | 1) >> 1;
+    let length = others.trailing_zeros() as usize;
+    if first == b'0' && length > 0 {
         return None;
     }
-    let length = others.trailing_zeros() as usize;
-    if bytes.get(length) != Some(&b'.') {
-        return Some(length);
+    if rest.get(length) != Some(&b'.') {
+        return Some(1 + length);
     }
     let fraction = (others >> length >> 1).trailing_zeros() as usize;
-    (fraction > 0).then_some(length + 1 + fraction)
+    (fraction > 0).then_some(length + 2 + fraction)
+}
+
+#[inline(always)]
+fn vector(bytes: &[u8; NEAR], at: usize) -> Option<Vector> {
+    Vector::load(bytes, at)
 }
 
 /// The index after the value at `at`, if it is a whole scalar.

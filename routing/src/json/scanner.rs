@@ -71,9 +71,6 @@ impl JsonScanner {
     fn scan(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new() };
         let mut state = self.state;
-        if let Some(memory) = &mut self.memory {
-            memory.next_chunk();
-        }
         while cursor.at < chunk.len() {
             state = match state {
                 State::NameText => self.name_text(&mut cursor)?,
@@ -92,6 +89,9 @@ impl JsonScanner {
             };
         }
         self.state = state;
+        if let Some(memory) = &mut self.memory {
+            memory.end_chunk(chunk.len());
+        }
         Ok(())
     }
 
@@ -99,11 +99,12 @@ impl JsonScanner {
     #[inline(always)]
     fn skip(&mut self, state: State, cursor: &mut Cursor<'_>) -> State {
         let (chunk, floor) = (cursor.chunk, self.path.depth());
-        if chunk.len() - cursor.at < NEAR {
+        let rest = chunk.len() - cursor.at;
+        if rest < NEAR || !Skip::begins(state, &self.stack) {
             return state;
         }
         let body = cursor.base + chunk.len() as u64;
-        let memory = Memory::for_rest(&mut self.memory, chunk.len() - cursor.at, body, floor);
+        let memory = Memory::for_rest(&mut self.memory, rest, body, floor);
         let skip = Skip { chunk, floor, limit: self.limit, memory };
         let (at, state) = skip.read(cursor.at, state, &mut self.stack);
         cursor.at = at;

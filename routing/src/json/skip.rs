@@ -30,17 +30,18 @@ struct Run {
 }
 
 impl Skip<'_> {
+    /// Whether there is something to read on from: a value comes next, or has ended.
+    #[inline(always)]
+    pub(super) fn begins(state: State, stack: &Stack) -> bool {
+        let is_at_value =
+            matches!(state, State::Value | State::FirstElement | State::MemberEnd | State::ElementEnd);
+        is_at_value && stack.depth() <= SIGHT
+    }
+
     /// Reads on from `at`, where `state` is.
     #[inline(never)]
     pub(super) fn read(mut self, at: usize, state: State, stack: &mut Stack) -> Stop {
-        let is_value_next = match state {
-            State::Value | State::FirstElement => true,
-            State::MemberEnd | State::ElementEnd => false,
-            _ => return (at, state),
-        };
-        if stack.depth() > SIGHT {
-            return (at, state);
-        }
+        let is_value_next = matches!(state, State::Value | State::FirstElement);
         self.limit = self.limit.min(SIGHT);
         let mut run = Run { open: Containers { depth: stack.depth(), objects: stack.sight() }, last: None };
         let mut next = if is_value_next { Ok((at, state)) } else { self.next_value(&mut run, at) };
