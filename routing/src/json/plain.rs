@@ -13,13 +13,9 @@ pub(super) const NEAR: usize = 1 + 2 * Vector::BYTES + 1 + Vector::BYTES;
 /// How many bytes of a name.
 const NAME: usize = Vector::BYTES;
 
-/// By the fourth and fifth bit of their first letter: eight bytes, and the bits of them that count.
-const WORDS: [(u64, u64); 4] = [
-    (u64::from_le_bytes(*b"false\0\0\0"), 0xff_ffff_ffff),
-    (u64::from_le_bytes(*b"null\0\0\0\0"), 0xffff_ffff),
-    (u64::from_le_bytes(*b"true\0\0\0\0"), 0xffff_ffff),
-    (1, 0),
-];
+const TRUE: u32 = u32::from_le_bytes(*b"true");
+const NULL: u32 = u32::from_le_bytes(*b"null");
+const FALS: u32 = u32::from_le_bytes(*b"fals");
 
 /// The bytes at `at`, if there are enough to look at.
 #[inline(always)]
@@ -43,10 +39,11 @@ pub(super) fn near_end(bytes: &[u8; NEAR]) -> Option<usize> {
         let is_number = second.is_ascii_digit();
         number_length(second, vector(bytes, 1)?, bytes.get(2..)?).filter(|_| is_number).map(|length| length + 1)
     } else {
-        // One of three, without a branch on which: nobody can foretell that either.
-        let (text, mask) = WORDS.get(usize::from(first >> 3) % WORDS.len())?;
-        let is_word = u64::from_le_bytes(*bytes.first_chunk()?) & mask == *text;
-        is_word.then_some(4 + usize::from(first == b'f'))
+        match u32::from_le_bytes(*bytes.first_chunk()?) {
+            TRUE | NULL => Some(4),
+            FALS if bytes.get(4) == Some(&b'e') => Some(5),
+            _ => None,
+        }
     }
 }
 

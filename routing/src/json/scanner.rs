@@ -104,7 +104,7 @@ impl JsonScanner {
             return state;
         }
         let body = cursor.base + chunk.len() as u64;
-        let memory = Memory::for_rest(&mut self.memory, rest, body, floor);
+        let memory = Memory::for_rest(&mut self.memory, rest, chunk.len(), body, floor);
         let skip = Skip { chunk, floor, limit: self.limit, memory };
         let (at, state) = skip.read(cursor.at, state, &mut self.stack);
         cursor.at = at;

@@ -33,8 +33,7 @@ impl Skip<'_> {
     /// Whether there is something to read on from: a value comes next, or has ended.
     #[inline(always)]
     pub(super) fn begins(state: State, stack: &Stack) -> bool {
-        let is_at_value =
-            matches!(state, State::Value | State::FirstElement | State::MemberEnd | State::ElementEnd);
+        let is_at_value = matches!(state, State::Value | State::FirstElement | State::MemberEnd | State::ElementEnd);
         is_at_value && stack.depth() <= SIGHT
     }
 
