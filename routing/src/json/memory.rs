@@ -7,7 +7,7 @@
 
 use super::lanes::Vector;
 use super::plain::{near, near_end, scalar_end};
-use super::state::State;
+use super::stack::Containers;
 
 /// The most kinds of contexts that are remembered.
 const CONTEXTS: usize = 16;
@@ -66,14 +66,6 @@ pub(super) struct Memory {
     resume: usize,
 }
 
-/// The open containers: all that decides what may follow a value.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Containers {
-    pub(super) depth: usize,
-    /// The innermost ones, up to 64: the lowest bit is set if the innermost is an object.
-    pub(super) objects: u64,
-}
-
 /// The end of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
@@ -102,8 +94,8 @@ struct Stretch {
 }
 
 impl Memory {
-    /// The memory, if it is of use for the `rest` of a `chunk`, both in bytes, where at least `body` come in all. The outermost
-    /// `floor` containers are those that pointers go through.
+    /// The memory, if it is of use for the `rest` of a `chunk`, both in bytes, where at least `body` come in all. The
+    /// outermost `floor` containers are those that pointers go through.
     #[inline]
     pub(super) fn for_rest(
         memory: &mut Option<Box<Self>>,
@@ -329,43 +321,6 @@ impl Stretch {
         }
         let [first, ..] = &mut self.successors;
         *first = index;
-    }
-}
-
-impl Containers {
-    #[inline(always)]
-    pub(super) fn push(&mut self, is_object: bool) {
-        self.depth += 1;
-        self.objects = self.objects << 1 | u64::from(is_object);
-    }
-
-    #[inline(always)]
-    pub(super) fn pop(&mut self) {
-        self.depth -= 1;
-        self.objects >>= 1;
-    }
-
-    /// Whether the innermost is an object.
-    #[inline(always)]
-    pub(super) fn is_object(self) -> bool {
-        self.objects & 1 == 1
-    }
-
-    /// What closes the innermost.
-    #[inline(always)]
-    pub(super) fn closing(self) -> u8 {
-        // The two differ by one bit.
-        b']' | (self.objects as u8 & 1) << 5
-    }
-
-    /// What the grammar expects after a value.
-    #[inline(always)]
-    pub(super) fn after_value(self) -> State {
-        match (self.depth, self.is_object()) {
-            (0, _) => State::End,
-            (_, false) => State::ElementEnd,
-            (_, true) => State::MemberEnd,
-        }
     }
 }
 

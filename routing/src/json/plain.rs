@@ -30,14 +30,14 @@ pub(super) fn near_end(bytes: &[u8; NEAR]) -> Option<usize> {
     let [first, second, ..] = *bytes;
     // No match: it would become a table of jumps, which nobody can foretell.
     if first == b'"' {
-        let stops = vector(bytes, 1)?.stops() | vector(bytes, 1 + Vector::BYTES)?.stops() << Vector::BYTES;
+        let stops = Vector::load(bytes, 1)?.stops() | Vector::load(bytes, 1 + Vector::BYTES)?.stops() << Vector::BYTES;
         let end = 1 + stops.trailing_zeros() as usize;
         (bytes.get(end) == Some(&b'"')).then_some(end + 1)
     } else if first.is_ascii_digit() {
-        number_length(first, vector(bytes, 0)?, bytes.get(1..)?)
+        number_length(first, Vector::load(bytes, 0)?, bytes.get(1..)?)
     } else if first == b'-' {
         let is_number = second.is_ascii_digit();
-        number_length(second, vector(bytes, 1)?, bytes.get(2..)?).filter(|_| is_number).map(|length| length + 1)
+        number_length(second, Vector::load(bytes, 1)?, bytes.get(2..)?).filter(|_| is_number).map(|length| length + 1)
     } else {
         match u32::from_le_bytes(*bytes.first_chunk()?) {
             TRUE | NULL => Some(4),
@@ -62,11 +62,6 @@ fn number_length(first: u8, digits: Vector, rest: &[u8]) -> Option<usize> {
     }
     let fraction = (others >> length >> 1).trailing_zeros() as usize;
     (fraction > 0).then_some(length + 2 + fraction)
-}
-
-#[inline(always)]
-fn vector(bytes: &[u8; NEAR], at: usize) -> Option<Vector> {
-    Vector::load(bytes, at)
 }
 
 /// The index after the value at `at`, if it is a whole scalar.

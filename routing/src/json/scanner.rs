@@ -12,7 +12,7 @@ use super::stack::{Container, Stack};
 use super::state::State;
 use super::string::StringScan;
 use super::text::Text;
-use super::window::{Window, skip_space};
+use super::window::{Window, skip_to_ink};
 use super::word::Word;
 use crate::body::{BodyError, BodyScanner, Candidate};
 use crate::key::{self, Duplicates};
@@ -337,11 +337,7 @@ impl JsonScanner {
 
     #[inline(always)]
     fn after_value(&self) -> State {
-        match self.stack.top() {
-            None => State::End,
-            Some(Container::Array) => State::ElementEnd,
-            Some(Container::Object) => State::MemberEnd,
-        }
+        self.stack.open().after_value()
     }
 
     /// A number at the top level ends with the body.
@@ -395,13 +391,8 @@ impl Cursor<'_> {
     /// The next byte that is no white space, not taken yet.
     #[inline(always)]
     fn next_ink(&mut self) -> Option<u8> {
-        match self.chunk.get(self.at) {
-            Some(byte) if *byte > b' ' => Some(*byte),
-            _ => {
-                self.at = skip_space(self.chunk, self.at);
-                self.chunk.get(self.at).copied()
-            }
-        }
+        self.at = skip_to_ink(self.chunk, self.at);
+        self.chunk.get(self.at).copied()
     }
 
     /// Takes one byte.

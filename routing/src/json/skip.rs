@@ -3,11 +3,11 @@
 //! Nothing is ever found wrong here. What is not plain, or not whole in the chunk, is left to the scanner, in the state
 //! that the scanner would be in itself. So whether this runs at all changes nothing but time.
 
-use super::memory::{Containers, Memory, Place};
+use super::memory::{Memory, Place};
 use super::plain::{member_end, near, near_end, scalar_end};
-use super::stack::{SIGHT, Stack};
+use super::stack::{Container, Containers, SIGHT, Stack};
 use super::state::State;
-use super::window::skip_space;
+use super::window::skip_to_ink;
 
 /// Reads on in a container that no pointer goes through, until it closes.
 pub(super) struct Skip<'a> {
@@ -42,7 +42,7 @@ impl Skip<'_> {
     pub(super) fn read(mut self, at: usize, state: State, stack: &mut Stack) -> Stop {
         let is_value_next = matches!(state, State::Value | State::FirstElement);
         self.limit = self.limit.min(SIGHT);
-        let mut run = Run { open: Containers { depth: stack.depth(), objects: stack.sight() }, last: None };
+        let mut run = Run { open: stack.open(), last: None };
         let mut next = if is_value_next { Ok((at, state)) } else { self.next_value(&mut run, at) };
         let stop = loop {
             next = match next {
@@ -53,7 +53,7 @@ impl Skip<'_> {
                 Err(stop) => break stop,
             }
         };
-        stack.set_sight(run.open.depth, run.open.objects);
+        stack.set_open(run.open);
         stop
     }
 
@@ -74,7 +74,7 @@ impl Skip<'_> {
             let [first, ..] = *bytes;
             let is_object = first == b'{';
             if (is_object || first == b'[') && run.open.depth < self.limit {
-                run.open.push(is_object);
+                run.open.push(if is_object { Container::Object } else { Container::Array });
                 at = skip_to_ink(chunk, at + 1);
                 if chunk.get(at) == Some(&run.open.closing()) {
                     return Ok(at);
@@ -151,13 +151,4 @@ impl Skip<'_> {
 #[inline(always)]
 fn may_follow(byte: u8) -> bool {
     byte == b',' || byte | (b']' ^ b'}') == b'}' || byte <= b' '
-}
-
-/// The index of the first byte from `at` on that is no white space.
-#[inline(always)]
-fn skip_to_ink(chunk: &[u8], at: usize) -> usize {
-    match chunk.get(at) {
-        Some(byte) if *byte > b' ' => at,
-        _ => skip_space(chunk, at),
-    }
 }

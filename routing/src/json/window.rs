@@ -110,6 +110,15 @@ pub(super) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
     }
 }
 
+/// The same as [`skip_space`], for places where white space is rare.
+#[inline(always)]
+pub(super) fn skip_to_ink(chunk: &[u8], at: usize) -> usize {
+    match chunk.get(at) {
+        Some(byte) if *byte > b' ' => at,
+        _ => skip_space(chunk, at),
+    }
+}
+
 /// The index of the first byte from `at` on that is no JSON white space, or the chunk's length.
 #[inline]
 pub(super) fn skip_space(chunk: &[u8], mut at: usize) -> usize {
