@@ -28,7 +28,9 @@ pub use report::{json, text};
 pub use updates::Stats;
 
 use dump::{Chain, HttpFilter};
-use finding::{Notes, enumerate, merge};
+pub(crate) use finding::enumerate;
+
+use finding::{Notes, merge};
 use routes::{Destinations, Judge};
 
 /// Judges a gateway by its dump and, where there are any, its statistics.
