@@ -70,6 +70,7 @@ SHAPES = {
     "traffic.loadBalancer": VERBATIM,
     "traffic.tls": VERBATIM,
     "traffic.fault": VERBATIM,
+    "neighbours.accept": entries(text("^(VirtualService|HTTPRoute|DestinationRule|EnvoyFilter)/[^/]+/[^/]+$")),
     "filter.attach": entries(
         closed(
             name=text(),

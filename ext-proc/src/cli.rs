@@ -1,7 +1,7 @@
 //! The command line: what can be said, and which exit code means what.
 
 mod commands;
-mod preflight;
+mod neighbours;
 mod serve;
 
 use std::net::SocketAddr;
@@ -14,7 +14,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 pub use commands::{check, decide, doctor, probe, render, schema};
-pub use preflight::{PreflightArgs, preflight};
+pub use neighbours::{NeighboursArgs, neighbours};
 pub use serve::serve;
 
 use crate::http_client::Server;
@@ -24,12 +24,12 @@ use crate::units;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `decide`: the request gets a cell, or passes
-  1   the answer is no: `check`, `preflight`, `doctor` or `probe` found errors, `decide` ends in a rejection
+  1   the answer is no: `check`, `neighbours`, `doctor` or `probe` found errors, `decide` ends in a rejection
   64  wrong usage
   65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump;
-      `preflight`: the plan or the objects cannot be read as such
+      `neighbours`: the plan or the objects cannot be read as such
   66  a file cannot be read
-  69  `doctor`: the gateway or istiod cannot be reached; `preflight`: there is no way to the cluster
+  69  `doctor`: the gateway or istiod cannot be reached; `neighbours`: there is no way to the cluster
   70  an internal error
   71  a port cannot be bound
   74  the output cannot be written
@@ -57,8 +57,8 @@ pub enum Command {
     },
     /// Decide one request offline and explain each step
     Decide(DecideArgs),
-    /// Before an installation: check configurations, and what others have in the cluster for the same hosts and services
-    Preflight(PreflightArgs),
+    /// Before an installation: say what others have in the cluster for the same hosts, services and proxies
+    Neighbours(NeighboursArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a configuration as compact JSON, for the filter's plugin configuration

@@ -1,4 +1,4 @@
-//! `cellgate preflight`: what other teams have in the cluster for the same hosts, services and proxies, and what it
+//! `cellgate neighbours`: what other teams have in the cluster for the same hosts, services and proxies, and what it
 //! would do to the cells' requests.
 //!
 //! [`Plan`] is what a release brings. [`read_cluster`] or [`read_file`] gives the [`Objects`] that are there already, and says

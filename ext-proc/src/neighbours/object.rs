@@ -94,7 +94,7 @@ impl Unseen {
             object: String::new(),
             what: format!("{} could not be seen: {}", self.what, self.why),
             fix: Some(
-                "allow the check's service account to list them, or run `cellgate preflight` with an account \
+                "allow the check's service account to list them, or run `cellgate neighbours` with an account \
                  that may"
                     .to_owned(),
             ),

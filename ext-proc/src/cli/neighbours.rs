@@ -1,21 +1,18 @@
-//! `cellgate preflight`: what an installation must know before it changes anything.
+//! `cellgate neighbours`: what an installation must know before it changes anything.
 
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::commands::{check, print, read};
+use super::commands::{print, read};
 use super::{Exit, Failure, server};
 use crate::doctor::Level;
 use crate::http_client::Server;
-use crate::neighbours::{self, Access, Objects, Plan};
+use crate::neighbours::{Access, Plan, examine, read_cluster, read_file, text};
 
-/// Options of `cellgate preflight`.
+/// Options of `cellgate neighbours`.
 #[derive(Debug, Args)]
-pub struct PreflightArgs {
-    /// Configuration files to check: YAML, or JSON if the name ends in .json
-    #[arg(value_name = "FILE")]
-    pub files: Vec<PathBuf>,
+pub struct NeighboursArgs {
     /// What the release brings, to compare with what others have in the cluster: the chart writes it
     #[arg(long, value_name = "FILE")]
     pub plan: PathBuf,
@@ -35,30 +32,25 @@ pub struct PreflightArgs {
     pub service_account: PathBuf,
 }
 
-/// `cellgate preflight`: the configuration files, and the neighbours.
+/// `cellgate neighbours`: compares a release with the cluster.
 ///
 /// # Errors
 /// A file cannot be read, or is not what it should be; or there is no way to the cluster.
-pub async fn preflight(args: PreflightArgs) -> Result<Exit, Failure> {
+pub async fn neighbours(args: NeighboursArgs) -> Result<Exit, Failure> {
     let bad = |file: &Path, error: &dyn std::fmt::Display| {
         Failure::new(Exit::BadInput, format!("{}: {error}", file.display()))
     };
-    let checked = check(&args.files)?;
     let plan = Plan::read(&read(&args.plan)?).map_err(|error| bad(&args.plan, &error))?;
     let objects = match (&args.objects, args.api) {
-        (Some(file), _) => neighbours::read_file(&read(file)?).map_err(|error| bad(file, &error))?,
-        (None, Some(server)) => from_cluster(&Access::Proxy(server), &plan).await,
+        (Some(file), _) => read_file(&read(file)?).map_err(|error| bad(file, &error))?,
+        (None, Some(server)) => read_cluster(&Access::Proxy(server), &plan).await,
         (None, None) => {
             let access = Access::of_pod(&args.service_account);
-            from_cluster(&access.map_err(|error| Failure::new(Exit::Unavailable, error))?, &plan).await
+            read_cluster(&access.map_err(|error| Failure::new(Exit::Unavailable, error))?, &plan).await
         }
     };
-    let findings = neighbours::examine(&plan, &objects);
-    print(&neighbours::text(&objects, &findings))?;
+    let findings = examine(&plan, &objects);
+    print(&text(&objects, &findings))?;
     let wrong = findings.iter().any(|finding| finding.level == Level::Error);
-    Ok(if wrong { Exit::No } else { checked })
-}
-
-async fn from_cluster(access: &Access, plan: &Plan) -> Objects {
-    neighbours::read_cluster(access, plan).await
+    Ok(if wrong { Exit::No } else { Exit::Ok })
 }
