@@ -26,8 +26,7 @@ Exit codes:
   0   done; `decide`: the request gets a cell, or passes
   1   the answer is no: `check`, `neighbours`, `doctor` or `probe` found errors, `decide` ends in a rejection
   64  wrong usage
-  65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump;
-      `neighbours`: the plan or the objects cannot be read as such
+  65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump; `neighbours`: the plan or the objects cannot be read
   66  a file cannot be read
   69  `doctor`: the gateway or istiod cannot be reached; `neighbours`: there is no way to the cluster
   70  an internal error
