@@ -85,7 +85,10 @@ impl Chart {
         }
         // A pod is admitted only where its account is.
         for namespace in ["cellgate", &name] {
-            mesh.kube().apply(&object("v1", "ServiceAccount", namespace, &format!("{namespace}-ext-proc"))).await?;
+            for account in ["ext-proc", "neighbours"] {
+                let account = object("v1", "ServiceAccount", namespace, &format!("{namespace}-{account}"));
+                mesh.kube().apply(&account).await?;
+            }
         }
         Ok(Self { helm: Helm::new(mesh.kube(), &directory, &name, &name)?, name, directory })
     }
@@ -185,6 +188,8 @@ pub(crate) async fn every_rendering_is_accepted(mesh: Shared) -> Result<()> {
     }
     let wanted = [
         "AuthorizationPolicy",
+        "ClusterRole",
+        "ClusterRoleBinding",
         "ConfigMap",
         "Deployment",
         "DestinationRule",
@@ -261,7 +266,7 @@ pub(crate) async fn a_misspelt_field_is_refused(mesh: Shared) -> Result<()> {
         ("terminationGracePeriodSeconds:", "terminationGracePeriod:"),
         ("maxUnavailable:", "maxUnavailible:"),
         ("configPatches:", "configPatch:"),
-        ("perTryTimeout:", "perTry:"),
+        ("retryOn:", "perTry:"),
     ] {
         assert!(rendered.contains(right), "{right}");
         let refused = apply(&mesh, &rendered.replace(right, wrong)).await.unwrap_err().to_string();

@@ -2,6 +2,7 @@
 
 mod admission;
 mod agent;
+mod browsers;
 mod check;
 mod circuits;
 mod doctor;
@@ -59,6 +60,9 @@ fn main() -> ExitCode {
         admission::the_service_may_do_nothing,
         agent::the_module_is_fetched_and_routes,
         agent::a_module_of_another_digest_lets_nothing_through,
+        browsers::a_preflight_is_answered_and_reaches_no_cell,
+        browsers::a_page_reads_answers_and_refusals,
+        browsers::other_hosts_answers_stay_as_they_are,
         check::a_refused_configuration_installs_nothing,
         check::a_refused_configuration_upgrades_nothing,
         circuits::a_full_cell_refuses_at_once,

@@ -34,9 +34,10 @@ fn answer(status: u16, text: &str) -> Value {
     json!({"status": status, "body": {"string": text}})
 }
 
-/// `/api` of the release's host to one place, and the rest of it to another.
-fn legacy(release: &Release, team: &str) -> Value {
-    let mut service = object("networking.istio.io/v1", "VirtualService", team, "legacy");
+/// `/api` of the release's host to one place, and the rest of it to another. Of two objects of the same second Istio takes the
+/// one whose name comes first for the older.
+fn legacy(release: &Release, team: &str, name: &str) -> Value {
+    let mut service = object("networking.istio.io/v1", "VirtualService", team, name);
     service["spec"] = json!({
         "hosts": [HOST],
         "gateways": [format!("{}/{GATEWAY}", release.gateway_namespace())],
@@ -59,7 +60,6 @@ fn other_host(release: &Release, team: &str) -> Value {
     service
 }
 
-/// Of two objects of the same second Istio takes the one whose name comes first for the older.
 fn simple_rule(release: &Release, cell: &str, name: &str) -> Value {
     let namespace = format!("{}-{cell}", release.name());
     let mut rule = object("networking.istio.io/v1", "DestinationRule", &namespace, name);
@@ -135,7 +135,7 @@ fn post(path: &str, tenant: &str) -> Request {
 pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).prepare().await?;
     let team = team_of(&release).await?;
-    let theirs = legacy(&release, &team);
+    let theirs = legacy(&release, &team, "legacy");
     mesh.kube().apply(&theirs).await?;
     answers(&release, &post("/api/x", "acme"), 200, "legacy").await?;
 
@@ -182,7 +182,7 @@ pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Resu
 pub(crate) async fn a_younger_virtual_service_takes_nothing_from_the_cells(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).install().await?;
     let team = team_of(&release).await?;
-    mesh.kube().apply(&legacy(&release, &team)).await?;
+    mesh.kube().apply(&legacy(&release, &team, "younger")).await?;
     release.gateway().has_route("legacy-api", |_| true).await?;
     assert_eq!(release.send(&post("/api/x", "acme")).await.cell(), "cell-b");
     doctor_says(&release, "warning", "/api").await?;
@@ -214,8 +214,9 @@ pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> 
     // The rule in force, by name, and not what the chart has already.
     for asked in BOTH {
         let report = Report::of(&release, asked).await?;
-        let finding = report.find("warning", &cluster, "simple").context("no finding names the rule")?;
-        assert!(finding["fix"].as_str().unwrap_or_default().contains("simple"), "{asked:?}: {finding}");
+        let finding = report.find("warning", &cluster, "an endpoint that fails").context("no word of the ejection")?;
+        let rule = format!("in the DestinationRule {}-cell-b/simple, which is the one in force", release.name());
+        assert!(finding["fix"].as_str().unwrap_or_default().contains(&rule), "{asked:?}: {finding}");
     }
     mesh.kube().delete(&rule).await?;
     release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_object()).await

@@ -4,7 +4,7 @@ use anyhow::Result;
 use cellgate_tests::client::Request;
 use cellgate_tests::mesh::kube::object;
 use cellgate_tests::mesh::load::{Expected, Load};
-use cellgate_tests::mesh::release::GATEWAY;
+use cellgate_tests::mesh::release::{GATEWAY, merge};
 use cellgate_tests::{sha256, wait};
 use serde_json::json;
 
@@ -53,7 +53,10 @@ pub(crate) async fn shadow(mesh: Shared) -> Result<()> {
     // Live.
     let load = Load::start(release.gateway(), &[Expected { request: of("globex"), cell: "cell-a" }]);
     load.more(ENOUGH).await?;
-    release.helm().upgrade(release.values(), &[]).await?;
+    let mut live = release.values().clone();
+    let known = format!("VirtualService/{}/own", release.name());
+    merge(&mut live, json!({"neighbours": {"accept": [known]}}));
+    release.helm().upgrade(&live, &[]).await?;
     release.node().settled().await?;
     wait::until("the cells' routes", || async {
         Ok((release.send(&of("acme")).await.cell() == "cell-b").then_some(()))
