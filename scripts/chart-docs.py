@@ -64,6 +64,17 @@ SHAPES = {
     "routes.undecided": closed(
         reject={"type": ["integer", "null"], "minimum": 400, "maximum": 599}, cell={"type": ["string", "null"]}
     ),
+    "routes.cors": closed(
+        allowOrigins=entries(closed(exact=text(), prefix=text(), regex=text())),
+        allowMethods=entries(text()),
+        allowHeaders=entries(text()),
+        exposeHeaders=entries(text()),
+        maxAge=text(DURATION),
+        allowCredentials={"type": "boolean"},
+        unmatchedPreflights=one_of("UNSPECIFIED", "FORWARD", "IGNORE"),
+    ),
+    "traffic.idleTimeout": OPTIONAL_DURATION,
+    "traffic.retries.perTryTimeout": OPTIONAL_DURATION,
     "traffic.retries.budget.percent": PERCENT,
     "traffic.connectionPool": VERBATIM,
     "traffic.outlierDetection": VERBATIM,
@@ -87,6 +98,9 @@ SHAPES = {
     "filter.bufferBytes": {"anyOf": [{"const": ""}, *SIZE_OR_BYTES["anyOf"]]},
     "filter.priority": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "extProc.replicas": POSITIVE,
+    # Envoy's thresholds are of 32 bits.
+    "extProc.maxRequests": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    "extProc.bodyMode": one_of("stream", "buffer"),
     "extProc.autoscaling.minReplicas": POSITIVE,
     "extProc.autoscaling.maxReplicas": POSITIVE,
     "extProc.autoscaling.cpuUtilization": POSITIVE,

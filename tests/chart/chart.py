@@ -159,8 +159,13 @@ class Objects(list):
 
     @property
     def filters(self):
-        """The EnvoyFilters that bring the filter; the guard is the other one."""
+        """The EnvoyFilters that bring the filter, without the guard and the limits."""
         return Objects(item for item in self.of("EnvoyFilter") if typed(item, "Wasm"))
+
+    @property
+    def limits(self):
+        """The EnvoyFilters with what holds for whole listeners."""
+        return Objects(item for item in self.of("EnvoyFilter") if item["metadata"]["name"].endswith("-limits"))
 
     def of(self, *kinds):
         return Objects(item for item in self if item["kind"] in kinds)

@@ -20,14 +20,24 @@ def attached(change=None):
     return found
 
 
+def limited(change=None):
+    """The EnvoyFilter with what holds for the gateway's whole listeners."""
+    (found,) = chart.render(change).limits
+    return found
+
+
 def everywhere():
     return dict(matrix.renderings())["everywhere"].filters
+
+
+def limits_everywhere():
+    return dict(matrix.renderings())["everywhere"].limits
 
 
 class Scope(unittest.TestCase):
     def test_an_envoy_filter_always_names_its_proxies(self):
         for name, objects in matrix.renderings():
-            for item in objects.filters:
+            for item in [*objects.filters, *objects.limits]:
                 with self.subTest(name, item=chart.label(item)):
                     labels = item["spec"].get("workloadSelector", {}).get("labels")
                     self.assertTrue(labels or item["spec"].get("targetRefs"), "this one is for every proxy")
@@ -39,7 +49,7 @@ class Scope(unittest.TestCase):
                     self.assertNotIn(item["metadata"]["namespace"], ["istio-system", "istio-control"])
 
     def test_the_selector_is_the_attachment_s(self):
-        for item in everywhere():
+        for item in [*everywhere(), *limits_everywhere()]:
             attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]
             (entry,) = [entry for entry in attach if entry["namespace"] == item["metadata"]["namespace"]]
             with self.subTest(chart.label(item)):
@@ -63,7 +73,8 @@ class Scope(unittest.TestCase):
     def test_it_can_be_kept_to_some_ports(self):
         """One set of patches for each port, and no patch of a listener that is for all of them."""
         entry = {**chart.VALUES["filter"]["attach"][0], "ports": [8080, 8443]}
-        patches = attached({"filter": {"attach": [entry]}})["spec"]["configPatches"]
+        change = {"filter": {"attach": [entry]}}
+        patches = attached(change)["spec"]["configPatches"] + limited(change)["spec"]["configPatches"]
         for kind in ["HTTP_FILTER", "NETWORK_FILTER", "LISTENER"]:
             listeners = [patch["match"].get("listener", {}) for patch in patches if patch["applyTo"] == kind]
             with self.subTest(kind):
@@ -129,7 +140,7 @@ class Wasm(unittest.TestCase):
 
 class Limits(unittest.TestCase):
     def limits(self, change):
-        item = attached(change)
+        item = limited(change)
         (connection,) = set(chart.settings(item, "per_connection_buffer_limit_bytes"))
         (stream,) = set(chart.settings(item, "initial_stream_window_size"))
         return connection, stream
@@ -157,22 +168,39 @@ class Limits(unittest.TestCase):
 
     def test_requests_that_stand_still_end(self):
         change = {"filter": {"streamIdleTimeout": "7s", "requestTimeout": "9s"}}
-        managers = chart.typed(attached(change), "HttpConnectionManager")
+        managers = chart.typed(limited(change), "HttpConnectionManager")
         self.assertEqual(chart.settings(managers, "stream_idle_timeout"), ["7s"])
         self.assertEqual(chart.settings(managers, "request_timeout"), ["9s"])
 
     def test_what_is_not_said_stays_as_the_proxies_have_it(self):
         """These settings are for everything that a proxy serves, not for Cellgate's hosts alone."""
-        managers = chart.typed(attached({"filter": {"refuseUnderscores": False, "streamIdleTimeout": ""}}), "HttpConnectionManager")
+        managers = chart.typed(limited(), "HttpConnectionManager")
         for setting in ["stream_idle_timeout", "request_timeout", "common_http_protocol_options"]:
             with self.subTest(setting):
                 self.assertEqual([found for found in chart.settings(managers, setting) if found], [])
 
-    def test_header_names_with_underscores_are_refused(self):
-        for item in everywhere():
+    def test_header_names_with_underscores_are_refused_where_it_is_asked_for(self):
+        found = chart.settings(limited({"filter": {"refuseUnderscores": True}}), "headers_with_underscores_action")
+        self.assertEqual(found, ["REJECT_REQUEST"])
+
+    def test_what_anybody_else_says_stays_in_force(self):
+        """istiod applies the EnvoyFilter of the lowest priority first; whoever says none has 0."""
+        for item in limits_everywhere():
             with self.subTest(chart.label(item)):
-                found = chart.settings(chart.typed(item, "HttpConnectionManager"), "headers_with_underscores_action")
-                self.assertEqual(set(found), {"REJECT_REQUEST"})
+                self.assertEqual(item["spec"]["priority"], -1000)
+        self.assertEqual(limited({"filter": {"priority": -5}})["spec"]["priority"], -1000)
+
+    def test_nothing_else_touches_a_whole_listener(self):
+        """But for a header that no host has a use for."""
+        for name, objects in matrix.renderings():
+            for item in objects.of("EnvoyFilter"):
+                if item not in objects.limits:
+                    kinds = {patch["applyTo"] for patch in item["spec"]["configPatches"]}
+                    with self.subTest(name, item=chart.label(item)):
+                        self.assertFalse(kinds & {"LISTENER", "NETWORK_FILTER", "FILTER_CHAIN", "VIRTUAL_HOST"})
+
+    def test_each_attachment_has_its_own(self):
+        self.assertEqual([f"{item['metadata']['name']}-limits" for item in everywhere()], [item["metadata"]["name"] for item in limits_everywhere()])
 
 
 class Shadow(unittest.TestCase):
@@ -187,6 +215,7 @@ class Shadow(unittest.TestCase):
         self.assertEqual([item["kind"] for item in chart.render(self.SHADOW).installed], ["EnvoyFilter"])
         patches = attached(self.SHADOW)["spec"]["configPatches"]
         self.assertEqual([patch["applyTo"] for patch in patches], ["EXTENSION_CONFIG", "HTTP_FILTER"])
+        self.assertEqual(chart.render(self.SHADOW).limits, [])
 
     def test_without_it_nobody_is_told(self):
         for item in everywhere():
@@ -215,6 +244,16 @@ class Service(unittest.TestCase):
                 self.assertEqual(mode["request_header_mode"], "SEND")
         self.assertEqual(modes["stream;"]["request_trailer_mode"], "SEND")
         self.assertEqual(modes["buffer;"]["request_trailer_mode"], "SEND")
+
+    def test_bodies_can_be_sent_whole_where_streaming_would_lose_them(self):
+        (matched,) = chart.typed(attached({"extProc": {"bodyMode": "buffer", "messageTimeout": "13s"}}), "ExtensionWithMatcher")
+        processors = {item["name"]: item["typed_config"] for item in chart.walk(matched) if item.get("name", "").startswith("cellgate-")}
+        for mode in ["buffer", "stream"]:
+            processor = processors[f"cellgate-{mode}"]
+            with self.subTest(mode):
+                self.assertEqual(processor["processing_mode"]["request_body_mode"], "BUFFERED")
+                self.assertEqual(processor["message_timeout"], "13s")
+        self.assertNotIn("message_timeout", str(chart.typed(attached(), "ExternalProcessor")[1]))
 
     def test_it_is_called_by_a_name_that_http2_servers_take(self):
         for item in everywhere():

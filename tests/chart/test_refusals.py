@@ -26,6 +26,10 @@ def sources(*key):
     return {"config": {"key": list(key)}}
 
 
+def cors(origin, **more):
+    return {"routes": {"cors": {"allowOrigins": [origin], **more}}}
+
+
 # A host that is none of Kubernetes' own.
 OUTSIDE = {"host": "d.example.com", "port": 80}
 
@@ -107,7 +111,25 @@ WRONG = [
     ("routes of istio's by gateway api", {"routes": {**HTTP_ROUTE, "extra": [{"name": "x"}]}}, "routes.extra"),
     ("fault by gateway api", {"routes": HTTP_ROUTE, **cell(fault={"abort": {"httpStatus": 503}})}, "cells.cell-a.fault"),
     ("versions by gateway api", {"routes": HTTP_ROUTE, **cell(versions=matrix.CANARY)}, "cells.cell-a.versions"),
-    ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "traffic.retries.perTryTimeout"),
+    (
+        "tries longer than the request",
+        {"traffic": {"timeout": "1s", "retries": {"perTryTimeout": "2s"}}},
+        "traffic.retries.perTryTimeout",
+    ),
+    ("an idle time that is none", {"traffic": {"idleTimeout": "5"}}, "traffic.idleTimeout"),
+    # Pages of other origins.
+    ("origins of nobody", {"routes": {"cors": {"allowMethods": ["GET"]}}}, "routes.cors.allowOrigins"),
+    ("an origin in two ways", cors({"exact": "https://a.example.com", "prefix": "https://b."}), "routes.cors.allowOrigins[0]"),
+    ("an empty origin", cors({"prefix": ""}), "routes.cors.allowOrigins[0]"),
+    ("cookies for everybody", cors({"exact": "*"}, allowCredentials=True), "routes.cors.allowCredentials"),
+    ("cookies by a pattern", cors({"regex": "https?://.*"}, allowCredentials=True), "routes.cors.allowCredentials"),
+    ("cookies by a prefix", cors({"prefix": "https://"}, allowCredentials=True), "routes.cors.allowCredentials"),
+    ("origins as texts", cors("https://a.example.com"), "routes.cors.allowOrigins"),
+    ("misspelt part of a policy", cors({"exact": "https://a.example.com"}, allowHeader=["x"]), "routes.cors allowHeader"),
+    ("cors by gateway api", {"routes": {**HTTP_ROUTE, "cors": {"allowOrigins": [{"exact": "*"}]}}}, "routes.cors Gateway"),
+    ("no deferred request at all", {"extProc": {"maxRequests": 0}}, "extProc.maxRequests"),
+    ("unknown mode of bodies", {"extProc": {"bodyMode": "whole"}}, "extProc.bodyMode"),
+    ("attachment of the limits' name", attach(name="ingress-limits"), "filter.attach[0].name"),
     ("negative tries", {"traffic": {"retries": {"attempts": -1}}}, "traffic.retries.attempts"),
     ("a time that is none", {"traffic": {"timeout": "30"}}, "traffic.timeout"),
     ("limits that contradict", {"config": {"limits": {"stream_bytes": "32KiB"}}}, "config.limits.stream_bytes"),
@@ -149,7 +171,11 @@ WRONG = [
     ("unknown spread", {"extProc": {"spread": "Always"}}, "extProc.spread"),
     # Identities.
     ("unknown mode", {"mtls": {"mode": "DISABLE"}}, "mtls.mode"),
-    ("routing header with an underscore", {"config": {"routing_header": "x_cell"}}, "config.routing_header"),
+    (
+        "routing header with an underscore",
+        {"config": {"routing_header": "x_cell"}, "filter": {"refuseUnderscores": True}},
+        "config.routing_header",
+    ),
     ("caller without a namespace", {"mtls": {"callers": ["shop"]}}, "mtls.callers"),
     ("attachment of the guard's name", attach(name="guard"), "filter.attach[0].name"),
     # Istio would take these for patterns.

@@ -104,8 +104,15 @@ class Routes(unittest.TestCase):
 
 
 class Retries(unittest.TestCase):
-    def test_a_retry_has_conditions_and_a_time_for_each_try(self):
+    def test_by_default_no_answer_is_cut(self):
+        """One that is streamed, or whose first byte takes long, is as good as another."""
         for cell, route in by_cell(routes()).items():
+            with self.subTest(cell):
+                self.assertNotIn("timeout", route)
+                self.assertNotIn("perTryTimeout", route["retries"])
+
+    def test_a_retry_has_conditions_and_a_time_for_each_try(self):
+        for cell, route in by_cell(routes({"traffic": {"timeout": "30s", "retries": {"perTryTimeout": "10s"}}})).items():
             with self.subTest(cell):
                 self.assertEqual(route["timeout"], "30s")
                 self.assertEqual(route["retries"]["attempts"], 2)
@@ -128,7 +135,7 @@ class Retries(unittest.TestCase):
         own = {"timeout": "20s", "retries": {"attempts": 4, "retryOn": "5xx"}}
         cells = by_cell(routes({"cells": {"cell-b": own}}))
         self.assertEqual(cells["cell-b"]["timeout"], "20s")
-        self.assertEqual(cells["cell-b"]["retries"], {"attempts": 4, "perTryTimeout": "10s", "retryOn": "5xx"})
+        self.assertEqual(cells["cell-b"]["retries"], {"attempts": 4, "retryOn": "5xx"})
         self.assertEqual(cells["cell-a"]["retries"]["attempts"], 2)
 
     def test_the_budget_of_retries_is_set(self):
@@ -235,6 +242,11 @@ class GatewayApi(unittest.TestCase):
                     for name in item.get("requestHeaderModifier", {}).get("remove", [])
                 ]
                 self.assertIn("x-cellgate-defer", removed)
+
+    def test_a_time_out_is_each_cell_s(self):
+        self.assertEqual(chart.settings(self.spec, "timeouts"), [])
+        spec = chart.render({"routes": matrix.HTTP_ROUTE, "cells": {"cell-a": {"timeout": "7s"}}}).one("HTTPRoute")["spec"]
+        self.assertEqual(chart.settings(spec, "timeouts"), [{"request": "7s"}])
 
     def test_the_cells_keep_their_rules(self):
         hosts = {item["spec"]["host"] for item in self.objects.of("DestinationRule")}

@@ -41,8 +41,9 @@ grpc_service:
     cluster_name: outbound|50051||{{ $host }}
     # The default is the cluster's name, and HTTP/2 servers refuse its `|`.
     authority: {{ $host }}
-{{- if ne .mode "stream" }}
-# There is none for `stream`: stream_idle_timeout ends it.
+{{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") -}}
+{{- if not $streams }}
+# There is none for a body that is streamed: the service's own deadline ends that.
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
 {{- end }}
 # 503 rather than Envoy's 500: it is not the request's fault, and it may be sent again.
@@ -55,7 +56,7 @@ processing_mode:
   request_body_mode: NONE
   request_trailer_mode: SKIP
   {{- else }}
-  request_body_mode: {{ ternary "BUFFERED" "FULL_DUPLEX_STREAMED" (eq .mode "buffer") }}
+  request_body_mode: {{ ternary "FULL_DUPLEX_STREAMED" "BUFFERED" $streams }}
   request_trailer_mode: SEND
   {{- end }}
   response_header_mode: SKIP

@@ -2,7 +2,7 @@
 Each check prints its lines, or nothing. What the JSON Schema can say (types, words) is said there. */}}
 {{- define "cellgate.validate" -}}
 {{- $errors := list -}}
-{{- range list "cells" "traffic" "config" "places" "policy" "limits" "routes" "filter" "module" "extProc" "mtls" "preflight" -}}
+{{- range list "cells" "traffic" "config" "places" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "mtls" "preflight" -}}
 {{- $errors = concat $errors (include (printf "cellgate.check.%s" .) $ | splitList "\n" | compact) -}}
 {{- end -}}
 {{- if $errors -}}
@@ -87,7 +87,7 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- define "cellgate.check.traffic" -}}
 {{- include "cellgate.check.times" (dict "path" "traffic" "traffic" .Values.traffic) -}}
 {{- range $name, $values := .Values.cells -}}
-{{- if pick (default dict $values) "timeout" "retries" -}}
+{{- if pick (default dict $values) "timeout" "idleTimeout" "retries" -}}
 {{- $traffic := include "cellgate.traffic" (dict "root" $ "cell" $name) | fromJson -}}
 {{- include "cellgate.check.times" (dict "path" (printf "cells.%s" $name) "traffic" $traffic) -}}
 {{- end -}}
@@ -102,9 +102,12 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- if not $timeout -}}
 {{- printf "%s.timeout: %v is no duration; write 30s, 500ms or 1m30s, or 0s for none" .path .traffic.timeout | println -}}
 {{- end -}}
-{{- if int64 $retries.attempts -}}
+{{- if and .traffic.idleTimeout (not (include "cellgate.milliseconds" .traffic.idleTimeout)) -}}
+{{- printf "%s.idleTimeout: %v is no duration; write 5m, 30s or 1m30s, or 0s for none" .path .traffic.idleTimeout | println -}}
+{{- end -}}
+{{- if and $retries.perTryTimeout (int64 $retries.attempts) -}}
 {{- if not $perTry -}}
-{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s" .path $retries.perTryTimeout | println -}}
+{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s, or leave it empty for none" .path $retries.perTryTimeout | println -}}
 {{- else if and $timeout (int64 $timeout) (gt (int64 $perTry) (int64 $timeout)) -}}
 {{- printf "%s.retries.perTryTimeout: make %s shorter than the timeout of %s, or no try ends early enough for another" .path $retries.perTryTimeout .traffic.timeout | println -}}
 {{- end -}}
