@@ -1,9 +1,17 @@
 """Wrong values: each is refused before anything is installed, by a sentence that names the value."""
 
+import json
+import os
+import subprocess
+import tempfile
 import unittest
 
 import chart
 import matrix
+
+CELLGATE = os.environ.get("CELLGATE_BIN")
+# The least that Cellgate itself takes.
+BARE = {"cells": ["cell-a"], "key": [{"json": "/tenant"}], "placement": {"slots": {}}}
 
 GATEWAY = chart.VALUES["filter"]["attach"][0]
 HTTP_ROUTE = matrix.HTTP_ROUTE
@@ -82,6 +90,16 @@ WRONG = [
     ("a source in two spellings", sources({"header": "X-Tenant"}, {"header": "x-tenant"}), "config.key[1] already"),
     ("a key in the routing header", sources({"json": "/tenant/id"}, {"header": "X-Cell"}), "config.key[1].header x-cell"),
     ("a key in its other spelling", sources({"header": "x_cell"}), "config.key[0].header x_cell"),
+    ("a key in a header of the connection", sources({"header": "TE"}), "config.key[0].header te"),
+    ("a key in a header that frames the body", sources({"header": "Content-Length"}), "config.key[0].header content-length"),
+    (
+        "a key in a header that is refused",
+        {**sources({"header": "x_tenant"}), "filter": {"refuseUnderscores": True}},
+        "config.key[0].header x_tenant filter.refuseUnderscores",
+    ),
+    ("routing by a header of the connection", {"config": {"routing_header": "Keep-Alive"}}, "config.routing_header Keep-Alive"),
+    ("routing by a header of envoy's", {"config": {"routing_header": "x-envoy-cell"}}, "config.routing_header x-envoy-cell"),
+    ("routing by a header of cellgate's", {"config": {"routing_header": "x-cellgate-cell"}}, "config.routing_header x-cellgate-"),
     ("methods in small letters", {"config": {"applies_to": {"methods": ["POST", "put"]}}}, "config.applies_to.methods put"),
     # Placement and policies that name a cell.
     ("unknown cell in an override", placement({"overrides": {"acme": "cell-z"}}), "config.placement.overrides.acme"),
@@ -199,6 +217,31 @@ class Refusals(unittest.TestCase):
         key = [{"json": "/tenant"}, {"json": "/Tenant"}, {"form": "tenant"}, {"header": "x-cell-hint"}, {"query": "x-cell"}]
         methods = ["POST", "purge", "Put-It"]
         self.assertTrue(chart.render({"config": {"key": key, "applies_to": {"methods": methods}}}))
+
+    def test_underscores_where_they_are_not_refused(self):
+        self.assertTrue(chart.render({"config": {"routing_header": "x_cell", "key": [{"header": "x_tenant"}]}}))
+
+    def test_headers_that_only_resemble_those_of_a_connection(self):
+        for name in ["x-te", "upgrade-insecure-requests", "x-host", "content-type"]:
+            self.assertTrue(chart.render({"config": {"key": [{"header": name}]}}), name)
+
+    @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
+    def test_whatever_cellgate_takes_for_a_routing_header_the_chart_takes(self):
+        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+            for name in ["x-cell", "te", "range", "if-match", "accept", "accept-x", "cookie", "sec-x", "x_forwarded_cell", "tracestate", "x-cellgate-y"]:
+                try:
+                    file.seek(0)
+                    file.truncate()
+                    file.write(chart.service_config(chart.render({"config": {"routing_header": name}})))
+                    file.flush()
+                    rendered = True
+                except chart.Refused:
+                    rendered = False
+                    file.write(json.dumps({**BARE, "routing_header": name}))
+                    file.flush()
+                checked = subprocess.run([CELLGATE, "check", file.name], capture_output=True).returncode == 0
+                with self.subTest(name):
+                    self.assertEqual(rendered, checked)
 
     def test_a_kubernetes_that_is_too_old(self):
         with self.assertRaisesRegex(chart.Refused, "kubeVersion"):

@@ -2,7 +2,7 @@
 Each check prints its lines, or nothing. What the JSON Schema can say (types, words) is said there. */}}
 {{- define "cellgate.validate" -}}
 {{- $errors := list -}}
-{{- range list "cells" "traffic" "config" "places" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "mtls" "preflight" -}}
+{{- range list "cells" "traffic" "config" "headers" "places" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "mtls" "preflight" -}}
 {{- $errors = concat $errors (include (printf "cellgate.check.%s" .) $ | splitList "\n" | compact) -}}
 {{- end -}}
 {{- if $errors -}}
@@ -166,9 +166,6 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 
 {{- define "cellgate.check.mtls" -}}
-{{- if and .Values.filter.refuseUnderscores (contains "_" (toString .Values.config.routing_header)) -}}
-{{- printf "config.routing_header: write %s with `-`; filter.refuseUnderscores refuses header names with `_`" .Values.config.routing_header | println -}}
-{{- end -}}
 {{- range $path, $accounts := dict "mtls.callers" .Values.mtls.callers "monitoring.scrapers" .Values.monitoring.scrapers -}}
 {{- range $accounts -}}
 {{- $parts := splitList "/" (toString .) -}}
