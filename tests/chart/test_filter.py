@@ -1,7 +1,6 @@
 """The EnvoyFilters: what is put into which proxy."""
 
 import json
-import tempfile
 import unittest
 
 import chart
@@ -202,32 +201,6 @@ class Limits(unittest.TestCase):
 
     def test_each_attachment_has_its_own(self):
         self.assertEqual([f"{item['metadata']['name']}-limits" for item in everywhere()], [item["metadata"]["name"] for item in limits_everywhere()])
-
-
-class Told(unittest.TestCase):
-    """What an installation says of settings that are not for Cellgate's hosts alone."""
-
-    def notes(self, change=None):
-        with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-            json.dump(chart.merge(chart.VALUES, change or {}), file)
-            file.flush()
-            place = ["--namespace", chart.NAMESPACE, "--values", file.name]
-            return chart.helm("install", chart.RELEASE, chart.CHART, "--dry-run=client", *place).split("NOTES:")[1]
-
-    def test_the_buffers_alone_by_default(self):
-        found = self.notes()
-        self.assertIn("other hosts included", found)
-        self.assertIn("ingress: buffers of 65536 bytes", found)
-        for setting in ["refuseUnderscores", "streamIdleTimeout", "requestTimeout"]:
-            self.assertNotIn(setting, found)
-
-    def test_what_is_switched_on(self):
-        found = self.notes({"filter": {"refuseUnderscores": True, "streamIdleTimeout": "30s", "requestTimeout": "60s"}})
-        for setting in ["refuseUnderscores", "30s are ended (filter.streamIdleTimeout)", "60s to arrive are ended (filter.requestTimeout)"]:
-            self.assertIn(setting, found)
-
-    def test_nothing_in_shadow(self):
-        self.assertNotIn("other hosts included", self.notes(matrix.CHANGES["shadow"]))
 
 
 class Shadow(unittest.TestCase):

@@ -261,7 +261,7 @@ pub(crate) async fn a_misspelt_field_is_refused(mesh: Shared) -> Result<()> {
         ("terminationGracePeriodSeconds:", "terminationGracePeriod:"),
         ("maxUnavailable:", "maxUnavailible:"),
         ("configPatches:", "configPatch:"),
-        ("perTryTimeout:", "perTry:"),
+        ("retryOn:", "retryWhen:"),
     ] {
         assert!(rendered.contains(right), "{right}");
         let refused = apply(&mesh, &rendered.replace(right, wrong)).await.unwrap_err().to_string();

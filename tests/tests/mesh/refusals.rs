@@ -73,7 +73,10 @@ pub(crate) async fn values_that_contradict_install_nothing(mesh: Shared) -> Resu
         (json!({"cells": null}), &["cells: name at least one cell"]),
         (json!({"filter": {"bufferBytes": "32KiB"}}), &["filter.bufferBytes: raise it", "inspect_bytes (65536)"]),
         (json!({"extProc": {"maxHeldBytes": "1GiB"}}), &["extProc.resources.limits.memory: raise 768Mi above"]),
-        (json!({"traffic": {"timeout": "1s"}}), &["traffic.retries.perTryTimeout: make 10s shorter"]),
+        (
+            json!({"traffic": {"timeout": "1s", "retries": {"perTryTimeout": "10s"}}}),
+            &["traffic.retries.perTryTimeout: make 10s shorter"],
+        ),
         (json!({"image": {"tag": "latest"}}), &["image.tag: say a version"]),
         (json!({"filter": {"enabled": false}}), &["filter.enabled: without the filter", "x-cell is believed"]),
         (json!({"cells": {"cell-a": {"conectionPool": {}}}}), &["conectionPool"]),

@@ -90,10 +90,10 @@ pub(crate) async fn nobody_else_decides_for_the_sidecar(mesh: Shared) -> Result<
     assert_eq!(release.cell("cell-b").arrived(), 0);
     let answer = from_other("acme").await?;
     assert_eq!((answer.cell(), answer.received("x-cell")), ("cell-b", vec!["cell-b".to_owned()]));
-    // With one of its own the policy refuses it before the filter sees it, and Envoy its other spelling.
-    for (header, status) in [("x-cell", 403), ("x_cell", 400)] {
+    // With one of its own the policy refuses it before the filter sees it, in either spelling.
+    for header in ["x-cell", "x_cell"] {
         let claim = of("acme").header("host", "other.test").header(header, "cell-b");
-        assert_eq!(other.send(&claim).await?.status, status, "{header}");
+        assert_eq!(other.send(&claim).await?.status, 403, "{header}");
     }
     Ok(())
 }
