@@ -61,12 +61,19 @@ SHAPES = {
     "routes.gateways": entries(text("^(mesh|[^/]+/[^/]+)$")),
     "routes.parentRefs": entries(VERBATIM),
     "routes.extra": entries(VERBATIM),
-    "routes.cors": VERBATIM,
     "routes.undecided": closed(
         reject={"type": ["integer", "null"], "minimum": 400, "maximum": 599}, cell={"type": ["string", "null"]}
     ),
-    "traffic.timeout": text(DURATION),
-    "traffic.idleTimeout": text(DURATION),
+    "routes.cors": closed(
+        allowOrigins=entries(closed(exact=text(), prefix=text(), regex=text())),
+        allowMethods=entries(text()),
+        allowHeaders=entries(text()),
+        exposeHeaders=entries(text()),
+        maxAge=text(DURATION),
+        allowCredentials={"type": "boolean"},
+        unmatchedPreflights=one_of("UNSPECIFIED", "FORWARD", "IGNORE"),
+    ),
+    "traffic.idleTimeout": OPTIONAL_DURATION,
     "traffic.retries.perTryTimeout": OPTIONAL_DURATION,
     "traffic.retries.budget.percent": PERCENT,
     "traffic.connectionPool": VERBATIM,
@@ -92,6 +99,9 @@ SHAPES = {
     "filter.bufferBytes": {"anyOf": [{"const": ""}, *SIZE_OR_BYTES["anyOf"]]},
     "filter.priority": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "extProc.replicas": POSITIVE,
+    # Envoy's thresholds are of 32 bits.
+    "extProc.maxRequests": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    "extProc.bodyMode": one_of("stream", "buffer"),
     "extProc.autoscaling.minReplicas": POSITIVE,
     "extProc.autoscaling.maxReplicas": POSITIVE,
     "extProc.autoscaling.cpuUtilization": POSITIVE,
@@ -102,8 +112,6 @@ SHAPES = {
     "extProc.resources.limits": VERBATIM,
     # A text, because Helm prints large numbers as 5.36870912e+08.
     "extProc.maxHeldBytes": text(SIZE),
-    "extProc.maxRequests": POSITIVE,
-    "extProc.bodyMode": one_of("stream", "buffer"),
     "extProc.decisionTimeout": text(SERVE_DURATION),
     "extProc.drainDelay": text(SERVE_DURATION),
     "extProc.drainTimeout": text(SERVE_DURATION),

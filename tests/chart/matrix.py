@@ -31,6 +31,22 @@ CHANGES = {
         "routes": {"extra": [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]},
         "cells": {"cell-a": {"fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 50}}}}},
     },
+    "cors": {
+        "routes": {
+            "cors": {
+                "allowOrigins": [{"exact": "https://app.example.com"}, {"prefix": "https://dev."}, {"regex": r"https://[a-z]+\.pages\.example"}],
+                "allowMethods": ["GET", "POST"],
+                "allowHeaders": ["content-type"],
+                "exposeHeaders": ["retry-after"],
+                "maxAge": "1h",
+                "allowCredentials": True,
+            }
+        },
+        "filter": {"attach": [GATEWAY, chart.SIDECAR]},
+    },
+    "limits of a gateway of its own": {"filter": {"refuseUnderscores": True, "streamIdleTimeout": "30s", "requestTimeout": "60s"}},
+    "limits of time": {"traffic": {"timeout": "30s", "idleTimeout": "1m", "retries": {"perTryTimeout": "10s"}}},
+    "bodies sent whole": {"extProc": {"bodyMode": "buffer", "maxRequests": 200}},
     "no routes": {"routes": {"enabled": False}},
     "gateway api": {"routes": HTTP_ROUTE},
     "canary": {"cells": {"cell-a": {"versions": CANARY}}},

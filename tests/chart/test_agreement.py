@@ -44,17 +44,14 @@ class Agreement(unittest.TestCase):
 
     def test_envoy_buffers_at_least_what_the_filter_may_hold(self):
         for name, objects in matrix.renderings():
+            limited = {item["metadata"]["name"]: item for item in objects.limits}
             for item, config in filters(objects):
                 if config.get("shadow"):  # holds nothing
                     continue
                 inspected = size(config["limits"]["inspect_bytes"])
-                (apart,) = [
-                    limits
-                    for limits in objects.limits
-                    if limits["metadata"]["name"] == f"{item['metadata']['name']}-limits"
-                ]
-                limits = chart.settings(apart, "per_connection_buffer_limit_bytes")
-                windows = chart.settings(apart, "initial_stream_window_size")
+                own = limited[f"{item['metadata']['name']}-limits"]
+                limits = chart.settings(own, "per_connection_buffer_limit_bytes")
+                windows = chart.settings(own, "initial_stream_window_size")
                 with self.subTest(name, item=chart.label(item)):
                     self.assertTrue(limits and windows)
                     self.assertGreaterEqual(min(limits + windows), inspected)

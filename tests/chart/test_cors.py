@@ -1,89 +1,150 @@
-"""What browsers need: preflights that are answered, and refusals that a page can read."""
+"""Pages of other origins: what a browser asks before it sends, and what it lets a page read."""
 
 import re
 import unittest
 
 import chart
+import matrix
 
-POLICY = {
-    "allowOrigins": [{"exact": "https://app.example.com"}, {"regex": r"https://[a-z]+\.example\.com"}],
-    "allowMethods": ["POST"],
-    "allowHeaders": ["content-type"],
-    "exposeHeaders": ["x-request-id", "retry-after"],
-    "allowCredentials": True,
-}
-CORS = {"routes": {"cors": POLICY, "hosts": ["api.example.com", "*.tenants.example.com"]}}
+CORS = matrix.CHANGES["cors"]
+POLICY = {**CORS["routes"]["cors"], "unmatchedPreflights": "IGNORE"}
 
 
 def routes(change):
     return chart.render(change).installed.one("VirtualService")["spec"]["http"]
 
 
-def mappers(change):
-    (limits,) = chart.render(change).limits
-    (manager,) = chart.typed(limits, "HttpConnectionManager")
-    return manager["local_reply_config"]["mappers"]
+def limits(change=CORS, attachment="ingress"):
+    (found,) = [item for item in chart.render(change).limits if attachment in item["metadata"]["name"]]
+    return found
 
 
-class Preflights(unittest.TestCase):
-    def test_they_have_the_first_route_and_no_cell(self):
-        first = routes(CORS)[0]
-        (match,) = first["match"]
-        self.assertEqual(match["method"], {"exact": "OPTIONS"})
-        self.assertEqual(set(match["headers"]), {"origin", "access-control-request-method"})
-        # Otherwise those of other origins would go on to a cell.
-        self.assertEqual(first["corsPolicy"], {**POLICY, "unmatchedPreflights": "IGNORE"})
-        self.assertEqual(first["headers"]["request"]["remove"], ["x-cellgate-defer", "x-cell"])
+def mappers(change=CORS, attachment="ingress"):
+    """The entries for answers of the proxy itself, in their order."""
+    found = chart.settings(limits(change, attachment), "mappers")
+    return found[0] if found else []
 
-    def test_whoever_says_forward_gets_it(self):
+
+def conditions(mapper):
+    """What an answer must meet: header to pattern, and the status."""
+    found = {}
+    for part in mapper["filter"]["and_filter"]["filters"]:
+        if "status_code_filter" in part:
+            found["status"] = part["status_code_filter"]["comparison"]["value"]["default_value"]
+        else:
+            header = part["header_filter"]["header"]
+            found[header["name"]] = header.get("string_match", {}).get("safe_regex", {}).get("regex", "present")
+    return found
+
+
+def headers(mapper):
+    return {entry["header"]["key"]: entry["header"]["value"] for entry in mapper["headers_to_add"]}
+
+
+class Routes(unittest.TestCase):
+    def test_without_a_policy_nothing_is_said(self):
+        objects = chart.render()
+        self.assertNotIn("corsPolicy", str(objects.installed.one("VirtualService")))
+        self.assertNotIn("access-control", str(objects.limits))
+        self.assertEqual([route["name"] for route in routes({}) if "preflight" in route["name"]], [])
+
+    def test_the_policy_is_on_every_route_to_a_cell(self):
+        for change in [CORS, chart.merge(CORS, {"routes": {"undecided": {"cell": "cell-a"}}})]:
+            for route in routes(change):
+                with self.subTest(route["name"]):
+                    self.assertEqual(route.get("corsPolicy"), None if "directResponse" in route else POLICY)
+
+    def test_what_is_said_of_unmatched_preflights_stands(self):
         change = chart.merge(CORS, {"routes": {"cors": {"unmatchedPreflights": "FORWARD"}}})
         self.assertEqual(routes(change)[0]["corsPolicy"]["unmatchedPreflights"], "FORWARD")
 
-    def test_each_cell_s_route_has_the_policy(self):
-        found = [route["corsPolicy"] for route in routes(CORS) if "headers" in str(route.get("match")) and "x-cell" in str(route)]
-        self.assertEqual(found[1:], [POLICY] * 3)
+    def test_a_preflight_has_a_route_before_the_cells(self):
+        """It has no body, and so no cell."""
+        first = routes(CORS)[0]
+        self.assertEqual(first["name"], f"{chart.RELEASE}-preflight")
+        (match,) = first["match"]
+        # To Istio an empty match is presence.
+        self.assertEqual(match, {"method": {"exact": "OPTIONS"}, "headers": {"origin": {}, "access-control-request-method": {}}})
+        self.assertLessEqual({"x-cell", "x-cellgate-defer"}, set(first["headers"]["request"]["remove"]))
 
-    def test_without_a_policy_there_is_nothing_of_it(self):
-        self.assertNotIn("cors", str(routes({})).lower())
-        self.assertNotIn("access-control", str(mappers({})))
+    def test_routes_of_your_own_stand_before_it(self):
+        extra = [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]
+        names = [route["name"] for route in routes(chart.merge(CORS, {"routes": {"extra": extra}}))]
+        self.assertEqual(names[:2], ["closed", f"{chart.RELEASE}-preflight"])
+
+    def test_a_preflight_is_not_bound_to_a_decision(self):
+        for item in chart.render(CORS).of("EnvoyFilter"):
+            self.assertNotIn("preflight", str(item))
 
 
 class Refusals(unittest.TestCase):
-    def test_the_first_mapper_that_matches_adds_all(self):
-        both, readable, late = [[added["header"]["key"] for added in mapper["headers_to_add"]] for mapper in mappers(CORS)]
-        cors = [
-            "access-control-allow-origin",
-            "vary",
-            "access-control-allow-credentials",
-            "access-control-expose-headers",
-        ]
-        self.assertEqual((both, readable, late), ([*cors, "retry-after"], cors, ["retry-after"]))
+    def test_the_narrowest_comes_first(self):
+        """Only the first that matches counts."""
+        found = [set(conditions(mapper)) for mapper in mappers()]
+        deferred, page = {"status", "x-cellgate-defer"}, {":authority", "origin"}
+        self.assertEqual(found, [deferred | page, page, deferred])
 
-    def test_only_the_release_s_hosts_are_meant(self):
-        host, _ = mappers(CORS)[1]["filter"]["and_filter"]["filters"]
-        self.assertEqual(host["header_filter"]["header"]["name"], ":authority")
-        pattern = host["header_filter"]["header"]["string_match"]["safe_regex"]["regex"]
-        for name, meant in [
-            ("api.example.com", True),
-            ("API.example.com:8080", True),
-            ("a.tenants.example.com", True),
-            ("apixexample.com", False),
-            ("other.example.com", False),
-            ("tenants.example.com", False),
-            ("api.example.com.evil.test", False),
-        ]:
-            self.assertEqual(bool(re.fullmatch(pattern, name)), meant, name)
+    def test_a_page_reads_what_the_policy_grants(self):
+        granted = {
+            "access-control-allow-origin": "%REQ(ORIGIN)%",
+            "vary": "origin",
+            "access-control-allow-credentials": "true",
+            "access-control-expose-headers": "retry-after",
+        }
+        both, page, deferred = mappers()
+        self.assertEqual(headers(page), granted)
+        self.assertEqual(headers(deferred), {"retry-after": "1"})
+        self.assertEqual(headers(both), {**granted, "retry-after": "1"})
 
-    def test_only_the_policy_s_origins_are_meant(self):
-        _, origins = mappers(CORS)[1]["filter"]["and_filter"]["filters"]
-        found = [entry["header_filter"]["header"] for entry in origins["or_filter"]["filters"]]
-        self.assertEqual({header["name"] for header in found}, {"origin"})
-        self.assertEqual(
-            [header["string_match"] for header in found],
-            [{"exact": "https://app.example.com"}, {"safe_regex": {"regex": r"https://[a-z]+\.example\.com"}}],
-        )
-        one = mappers(chart.merge(CORS, {"routes": {"cors": {"allowOrigins": [{"prefix": "https://a."}]}}}))
-        self.assertIn("header_filter", one[1]["filter"]["and_filter"]["filters"][1])
+    def test_what_the_policy_does_not_grant_is_not_said(self):
+        change = {"routes": {"cors": {"allowOrigins": [{"exact": "https://a.example.com"}]}}}
+        self.assertEqual(set(headers(mappers(change)[1])), {"access-control-allow-origin", "vary"})
+
+    def test_no_header_stands_twice(self):
+        for mapper in mappers():
+            for entry in mapper["headers_to_add"]:
+                key = entry["header"]["key"]
+                expected = "ADD_IF_ABSENT" if key == "retry-after" else "OVERWRITE_IF_EXISTS_OR_ADD"
+                self.assertEqual(entry["append_action"], expected, key)
+
+    def test_only_pages_of_allowed_origins(self):
+        pattern = conditions(mappers()[1])["origin"]
+        for origin in ["https://app.example.com", "https://dev.example.com", "https://x.pages.example"]:
+            self.assertTrue(re.fullmatch(pattern, origin), origin)
+        for origin in ["https://app.example.com.evil.example", "https://appXexample.com", "https://x1.pages.example", "null", ""]:
+            self.assertFalse(re.fullmatch(pattern, origin), origin)
+
+    def test_an_exact_star_is_every_origin(self):
+        """As Envoy's cors filter has it."""
+        pattern = conditions(mappers({"routes": {"cors": {"allowOrigins": [{"exact": "*"}]}}})[1])["origin"]
+        self.assertTrue(re.fullmatch(pattern, "https://any.example"))
+
+    def test_only_on_hosts_of_the_routes(self):
+        hosts = ["api.example.com", "*.shop.example", "orders.apps.svc.cluster.local"]
+        pattern = conditions(mappers(chart.merge(CORS, {"routes": {"hosts": hosts}}))[1])[":authority"]
+        # Python wants flags of a whole pattern first too.
+        for host in ["api.example.com", "API.Example.com:8443", "a.shop.example", "orders.apps", "orders", "orders.apps.svc:80"]:
+            self.assertTrue(re.fullmatch(pattern, host), host)
+        for host in ["apiXexample.com", "other.example.com", "shop.example", ".shop.example", "api.example.com.evil.example", "orders.apps.x"]:
+            self.assertFalse(re.fullmatch(pattern, host), host)
+
+    def test_a_cell_s_own_sidecar_leaves_it_to_the_gateway(self):
+        self.assertEqual(mappers(attachment="orders"), [])
+
+    def test_overload_is_told_without_a_policy_too(self):
+        (only,) = mappers({})
+        self.assertEqual(conditions(only), {"status": 503, "x-cellgate-defer": "present"})
+        self.assertEqual(mappers({"extProc": {"enabled": False}}), [])
+
+
+class Values(unittest.TestCase):
+    def test_every_origin_without_cookies(self):
+        for origin in [{"exact": "*"}, {"regex": ".*"}, {"prefix": "https://"}]:
+            self.assertTrue(chart.render({"routes": {"cors": {"allowOrigins": [origin]}}}))
+
+    def test_without_routes_there_is_nothing_to_say(self):
+        objects = chart.render(chart.merge(CORS, {"routes": {"enabled": False}}))
+        self.assertNotIn("access-control", str(objects.limits))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def attached(change=None):
 
 
 def limited(change=None):
-    """The EnvoyFilter with the gateway's limits."""
+    """The EnvoyFilter with what holds for the gateway's whole listeners."""
     (found,) = chart.render(change).limits
     return found
 
@@ -30,10 +30,14 @@ def everywhere():
     return dict(matrix.renderings())["everywhere"].filters
 
 
+def limits_everywhere():
+    return dict(matrix.renderings())["everywhere"].limits
+
+
 class Scope(unittest.TestCase):
     def test_an_envoy_filter_always_names_its_proxies(self):
         for name, objects in matrix.renderings():
-            for item in objects.filters:
+            for item in [*objects.filters, *objects.limits]:
                 with self.subTest(name, item=chart.label(item)):
                     labels = item["spec"].get("workloadSelector", {}).get("labels")
                     self.assertTrue(labels or item["spec"].get("targetRefs"), "this one is for every proxy")
@@ -45,7 +49,7 @@ class Scope(unittest.TestCase):
                     self.assertNotIn(item["metadata"]["namespace"], ["istio-system", "istio-control"])
 
     def test_the_selector_is_the_attachment_s(self):
-        for item in everywhere():
+        for item in [*everywhere(), *limits_everywhere()]:
             attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]
             (entry,) = [entry for entry in attach if entry["namespace"] == item["metadata"]["namespace"]]
             with self.subTest(chart.label(item)):
@@ -70,7 +74,7 @@ class Scope(unittest.TestCase):
         """One set of patches for each port, and no patch of a listener that is for all of them."""
         entry = {**chart.VALUES["filter"]["attach"][0], "ports": [8080, 8443]}
         change = {"filter": {"attach": [entry]}}
-        patches = [*attached(change)["spec"]["configPatches"], *limited(change)["spec"]["configPatches"]]
+        patches = attached(change)["spec"]["configPatches"] + limited(change)["spec"]["configPatches"]
         for kind in ["HTTP_FILTER", "NETWORK_FILTER", "LISTENER"]:
             listeners = [patch["match"].get("listener", {}) for patch in patches if patch["applyTo"] == kind]
             with self.subTest(kind):
@@ -171,43 +175,32 @@ class Limits(unittest.TestCase):
     def test_what_is_not_said_stays_as_the_proxies_have_it(self):
         """These settings are for everything that a proxy serves, not for Cellgate's hosts alone."""
         managers = chart.typed(limited(), "HttpConnectionManager")
-        self.assertTrue(managers)
         for setting in ["stream_idle_timeout", "request_timeout", "common_http_protocol_options"]:
             with self.subTest(setting):
                 self.assertEqual([found for found in chart.settings(managers, setting) if found], [])
 
-    def test_header_names_with_underscores_can_be_refused(self):
-        managers = chart.typed(limited({"filter": {"refuseUnderscores": True}}), "HttpConnectionManager")
-        self.assertEqual(chart.settings(managers, "headers_with_underscores_action"), ["REJECT_REQUEST"])
+    def test_header_names_with_underscores_are_refused_where_it_is_asked_for(self):
+        found = chart.settings(limited({"filter": {"refuseUnderscores": True}}), "headers_with_underscores_action")
+        self.assertEqual(found, ["REJECT_REQUEST"])
 
-    def test_each_attachment_has_its_own_before_everybody_else_s(self):
-        """Istio applies EnvoyFilters by priority, 0 where none is said, and the last one counts."""
+    def test_what_anybody_else_says_stays_in_force(self):
+        """istiod applies the EnvoyFilter of the lowest priority first; whoever says none has 0."""
+        for item in limits_everywhere():
+            with self.subTest(chart.label(item)):
+                self.assertEqual(item["spec"]["priority"], -1000)
+        self.assertEqual(limited({"filter": {"priority": -5}})["spec"]["priority"], -1000)
+
+    def test_nothing_else_touches_a_whole_listener(self):
+        """But for a header that no host has a use for."""
         for name, objects in matrix.renderings():
-            filters = [item for item in objects.filters if "shadow" not in chart.filter_config(item)]
-            with self.subTest(name):
-                self.assertEqual(len(objects.limits), len(filters))
-            for limits, item in zip(objects.limits, filters):
-                with self.subTest(name, item=chart.label(limits)):
-                    self.assertLess(limits["spec"]["priority"], 0)
-                    self.assertLess(limits["spec"]["priority"], item["spec"]["priority"])
-                    for field in ["workloadSelector", "targetRefs"]:
-                        self.assertEqual(limits["spec"].get(field), item["spec"].get(field))
+            for item in objects.of("EnvoyFilter"):
+                if item not in objects.limits:
+                    kinds = {patch["applyTo"] for patch in item["spec"]["configPatches"]}
+                    with self.subTest(name, item=chart.label(item)):
+                        self.assertFalse(kinds & {"LISTENER", "NETWORK_FILTER", "FILTER_CHAIN", "VIRTUAL_HOST"})
 
-    def test_the_filter_s_own_patches_set_none(self):
-        for item in everywhere():
-            kinds = {patch["applyTo"] for patch in item["spec"]["configPatches"]}
-            self.assertFalse(kinds & {"LISTENER", "NETWORK_FILTER"}, kinds)
-
-    def test_what_is_one_too_many_may_be_tried_again(self):
-        """Deferred requests only: other answers are somebody else's."""
-        (manager,) = chart.typed(limited(), "HttpConnectionManager")
-        (mapper,) = manager["local_reply_config"]["mappers"]
-        status, header = mapper["filter"]["and_filter"]["filters"]
-        self.assertEqual(status["status_code_filter"]["comparison"]["value"]["default_value"], 503)
-        self.assertEqual(header["header_filter"]["header"], {"name": "x-cellgate-defer", "present_match": True})
-        (added,) = mapper["headers_to_add"]
-        self.assertEqual(added["header"], {"key": "retry-after", "value": "1"})
-        self.assertEqual(added["append_action"], "ADD_IF_ABSENT")
+    def test_each_attachment_has_its_own(self):
+        self.assertEqual([f"{item['metadata']['name']}-limits" for item in everywhere()], [item["metadata"]["name"] for item in limits_everywhere()])
 
 
 class Shadow(unittest.TestCase):
@@ -222,6 +215,7 @@ class Shadow(unittest.TestCase):
         self.assertEqual([item["kind"] for item in chart.render(self.SHADOW).installed], ["EnvoyFilter"])
         patches = attached(self.SHADOW)["spec"]["configPatches"]
         self.assertEqual([patch["applyTo"] for patch in patches], ["EXTENSION_CONFIG", "HTTP_FILTER"])
+        self.assertEqual(chart.render(self.SHADOW).limits, [])
 
     def test_without_it_nobody_is_told(self):
         for item in everywhere():
@@ -234,14 +228,6 @@ class Service(unittest.TestCase):
         header = {found["header_name"] for found in chart.typed(matched, "HttpRequestHeaderMatchInput")}
         self.assertEqual(header, {"x-cellgate-defer"})
         self.assertEqual(set(chart.settings(matched, "prefix")), {"buffer;", "stream;", "headers;"})
-
-    def test_without_streams_every_body_is_one_message(self):
-        """Before Envoy 1.39 two processors in the mode FULL_DUPLEX_STREAMED lose bodies."""
-        item = attached({"extProc": {"bodyMode": "buffer"}})
-        processors = chart.typed(item, "ExternalProcessor")
-        modes = [found["processing_mode"]["request_body_mode"] for found in processors]
-        self.assertEqual(modes, ["BUFFERED", "BUFFERED", "NONE"])
-        self.assertTrue(all("message_timeout" in found for found in processors))
 
     def test_each_deferral_has_its_body_mode(self):
         (matched,) = chart.typed(attached(), "ExtensionWithMatcher")
@@ -258,6 +244,16 @@ class Service(unittest.TestCase):
                 self.assertEqual(mode["request_header_mode"], "SEND")
         self.assertEqual(modes["stream;"]["request_trailer_mode"], "SEND")
         self.assertEqual(modes["buffer;"]["request_trailer_mode"], "SEND")
+
+    def test_bodies_can_be_sent_whole_where_streaming_would_lose_them(self):
+        (matched,) = chart.typed(attached({"extProc": {"bodyMode": "buffer", "messageTimeout": "13s"}}), "ExtensionWithMatcher")
+        processors = {item["name"]: item["typed_config"] for item in chart.walk(matched) if item.get("name", "").startswith("cellgate-")}
+        for mode in ["buffer", "stream"]:
+            processor = processors[f"cellgate-{mode}"]
+            with self.subTest(mode):
+                self.assertEqual(processor["processing_mode"]["request_body_mode"], "BUFFERED")
+                self.assertEqual(processor["message_timeout"], "13s")
+        self.assertNotIn("message_timeout", str(chart.typed(attached(), "ExternalProcessor")[1]))
 
     def test_it_is_called_by_a_name_that_http2_servers_take(self):
         for item in everywhere():

@@ -60,6 +60,17 @@ class Guard(unittest.TestCase):
         for state in ("", "cell=cell-b;reason=slot", "cell=cell-aa;reason=slot", "pass;reason=host_excluded", "reject=400;reason=x"):
             self.assertFalse(re.fullmatch(pattern, state), state)
 
+    def test_only_the_cells_routes_end_what_stands_still(self):
+        def times(change=None):
+            (item,) = guards(chart.render(change))
+            patches = item["spec"]["configPatches"]
+            name = lambda patch: patch["match"]["routeConfiguration"]["vhost"]["route"]["name"].removeprefix(f"{chart.RELEASE}-")
+            return {name(patch): patch["patch"]["value"].get("route", {}).get("idle_timeout") for patch in patches}
+
+        self.assertEqual(set(times().values()), {"300s"})
+        change = {"traffic": {"idleTimeout": ""}, "cells": {"cell-a": {"idleTimeout": "1m30s"}, "cell-b": {"idleTimeout": "0s"}}}
+        self.assertEqual(times(change), {"cell-a": "90s", "cell-b": "0s", "cell-c": None})
+
     def test_it_does_not_depend_on_the_ports_of_the_filter(self):
         attach = [{**chart.VALUES["filter"]["attach"][0], "ports": [8443]}]
         (item,) = guards(chart.render({"filter": {"attach": attach}}))

@@ -104,29 +104,20 @@ class Routes(unittest.TestCase):
 
 
 class Retries(unittest.TestCase):
-    def test_a_retry_has_conditions(self):
-        for cell, route in by_cell(routes()).items():
-            with self.subTest(cell):
-                self.assertEqual(route["retries"]["attempts"], 2)
-                self.assertEqual(route["retries"]["retryOn"], "connect-failure,refused-stream,reset-before-request")
-
-    def test_no_answer_is_cut_that_streams_or_takes_long_to_begin(self):
+    def test_by_default_no_answer_is_cut(self):
+        """One that is streamed, or whose first byte takes long, is as good as another."""
         for cell, route in by_cell(routes()).items():
             with self.subTest(cell):
                 self.assertNotIn("timeout", route)
                 self.assertNotIn("perTryTimeout", route["retries"])
 
-    def test_times_that_are_said_are_limits(self):
-        change = {"traffic": {"timeout": "30s", "retries": {"perTryTimeout": "10s"}}}
-        for cell, route in by_cell(routes(change)).items():
+    def test_a_retry_has_conditions_and_a_time_for_each_try(self):
+        for cell, route in by_cell(routes({"traffic": {"timeout": "30s", "retries": {"perTryTimeout": "10s"}}})).items():
             with self.subTest(cell):
-                self.assertEqual((route["timeout"], route["retries"]["perTryTimeout"]), ("30s", "10s"))
-
-    def test_what_stands_still_ends_on_the_cells_routes_alone(self):
-        for change, times in [({}, {"300s"}), ({"cells": {"cell-b": {"idleTimeout": "0s"}}}, {"300s", "0s"})]:
-            for item in chart.render(change).of("EnvoyFilter"):
-                found = set(chart.settings(item, "idle_timeout"))
-                self.assertEqual(found, times if item["metadata"]["name"].endswith("-guard") else set())
+                self.assertEqual(route["timeout"], "30s")
+                self.assertEqual(route["retries"]["attempts"], 2)
+                self.assertEqual(route["retries"]["perTryTimeout"], "10s")
+                self.assertEqual(route["retries"]["retryOn"], "connect-failure,refused-stream,reset-before-request")
 
     def test_a_retry_stays_in_its_cell(self):
         for name, objects in matrix.renderings():
@@ -142,10 +133,9 @@ class Retries(unittest.TestCase):
 
     def test_a_cell_may_differ(self):
         own = {"timeout": "20s", "retries": {"attempts": 4, "retryOn": "5xx"}}
-        change = {"cells": {"cell-b": own}, "traffic": {"retries": {"perTryTimeout": "10s"}}}
-        cells = by_cell(routes(change))
+        cells = by_cell(routes({"cells": {"cell-b": own}}))
         self.assertEqual(cells["cell-b"]["timeout"], "20s")
-        self.assertEqual(cells["cell-b"]["retries"], {"attempts": 4, "perTryTimeout": "10s", "retryOn": "5xx"})
+        self.assertEqual(cells["cell-b"]["retries"], {"attempts": 4, "retryOn": "5xx"})
         self.assertEqual(cells["cell-a"]["retries"]["attempts"], 2)
 
     def test_the_budget_of_retries_is_set(self):
@@ -252,6 +242,11 @@ class GatewayApi(unittest.TestCase):
                     for name in item.get("requestHeaderModifier", {}).get("remove", [])
                 ]
                 self.assertIn("x-cellgate-defer", removed)
+
+    def test_a_time_out_is_each_cell_s(self):
+        self.assertEqual(chart.settings(self.spec, "timeouts"), [])
+        spec = chart.render({"routes": matrix.HTTP_ROUTE, "cells": {"cell-a": {"timeout": "7s"}}}).one("HTTPRoute")["spec"]
+        self.assertEqual(chart.settings(spec, "timeouts"), [{"request": "7s"}])
 
     def test_the_cells_keep_their_rules(self):
         hosts = {item["spec"]["host"] for item in self.objects.of("DestinationRule")}

@@ -129,6 +129,16 @@ class Pods(unittest.TestCase):
                 self.assertEqual(objects.of("Secret"), [])
 
 
+class Circuit(unittest.TestCase):
+    def test_one_value_is_every_limit(self):
+        rules = chart.render({"extProc": {"maxRequests": 2048}}).of("DestinationRule")
+        (rule,) = [item for item in rules if item["metadata"]["name"] == NAME]
+        pool = rule["spec"]["trafficPolicy"]["connectionPool"]
+        self.assertEqual(pool["tcp"], {"connectTimeout": "1s", "maxConnections": 2048})
+        # Nothing that the cluster's patch would replace: docs/envoy.md.
+        self.assertEqual(pool["http"], {"http1MaxPendingRequests": 2048, "http2MaxRequests": 2048})
+
+
 class Image(unittest.TestCase):
     def test_the_tag_is_the_chart_s_version(self):
         version = chart.load((chart.CHART / "Chart.yaml").read_text())[0]["appVersion"]

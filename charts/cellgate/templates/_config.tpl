@@ -37,17 +37,23 @@ A service has more than one name inside the mesh, and Istio's routes take them a
 {{- $hosts := list -}}
 {{- if and .Values.routes.hosts (not (has "*" .Values.routes.hosts)) -}}
 {{- range .Values.routes.hosts -}}
-{{- $hosts = append $hosts (lower .) -}}
-{{- if hasSuffix ".svc.cluster.local" . -}}
-{{- $name := trimSuffix ".svc.cluster.local" (lower .) -}}
-{{- $hosts = concat $hosts (list (printf "%s.svc" $name) $name (splitList "." $name | first)) -}}
-{{- end -}}
+{{- $hosts = concat $hosts (lower . | include "cellgate.namesOf" | fromJsonArray) -}}
 {{- end -}}
 {{- if .Values.test.enabled -}}
 {{- $hosts = append $hosts (lower .Values.test.host) -}}
 {{- end -}}
 {{- end -}}
 {{ uniq $hosts | toJson }}
+{{- end -}}
+
+{{/* The names under which a host is asked for, as JSON. Takes a host in small letters. */}}
+{{- define "cellgate.namesOf" -}}
+{{- $names := list . -}}
+{{- if hasSuffix ".svc.cluster.local" . -}}
+{{- $name := trimSuffix ".svc.cluster.local" . -}}
+{{- $names = concat $names (list (printf "%s.svc" $name) $name (splitList "." $name | first)) -}}
+{{- end -}}
+{{ toJson $names }}
 {{- end -}}
 
 {{/* Slot weights as JSON: the configured ones, with 0 for drained cells. Empty while no cell is drained, because Cellgate's

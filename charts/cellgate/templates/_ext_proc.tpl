@@ -35,15 +35,15 @@ typed_config:
 {{/* Takes a dict of `root` and `mode`. `failure_mode_allow` stays false: a request that the service did not decide is refused. */}}
 {{- define "cellgate.extProcMode" -}}
 {{- $host := include "cellgate.extProcHost" .root -}}
-{{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") -}}
 "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
 grpc_service:
   envoy_grpc:
     cluster_name: outbound|50051||{{ $host }}
     # The default is the cluster's name, and HTTP/2 servers refuse its `|`.
     authority: {{ $host }}
+{{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") -}}
 {{- if not $streams }}
-# There is none for FULL_DUPLEX_STREAMED: stream_idle_timeout ends it.
+# There is none for a body that is streamed: the service's own deadline ends that.
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
 {{- end }}
 # 503 rather than Envoy's 500: it is not the request's fault, and it may be sent again.

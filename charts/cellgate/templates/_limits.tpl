@@ -1,4 +1,5 @@
-{{/* Envoy's limits, from the same numbers that the filter gets: Envoy's own 413 must not come first. */}}
+{{/* Envoy's limits, from the same numbers that the filter gets: Envoy's own 413 must not come first. They hold for everything
+that the proxies serve, so they are as few as possible, and give way to what others say (envoyfilter-limits.yaml). */}}
 
 {{/* Bytes that Envoy holds of a request. Istio's gateways have 32 KiB; other proxies have Envoy's 1 MiB, and their listeners
 carry everything that the workload does, so without `bufferBytes` they are only ever raised.
@@ -28,14 +29,17 @@ typed_config:
   {{- end }}
   {{- if .root.Values.filter.refuseUnderscores }}
   common_http_protocol_options:
-    # x_cell is another spelling of x-cell to many servers. The filter strips it too.
+    # x_cell is another spelling of x-cell to many servers. The filter removes it in any case.
     headers_with_underscores_action: REJECT_REQUEST
   {{- end }}
-  local_reply_config:
-    # A page reads refusals by the CORS headers; a client repeats what was one too many for the service.
-    mappers:
-      {{- include "cellgate.localReplies" . | fromJsonArray | toYaml | nindent 6 }}
   http2_protocol_options:
     # HTTP/2's counterpart of the listener's limit. The protocol's own minimum is 65535.
     initial_stream_window_size: {{ max 65535 (include "cellgate.bufferBytes" . | int64) }}
+  {{- with include "cellgate.localReplies" . | trim }}
+  # What these proxies answer by themselves. Only the first of a list's entries that matches counts, and lists that are merged are
+  # appended, so these come before everybody else's: each is for requests of Cellgate's hosts, or deferred ones, and no other.
+  local_reply_config:
+    mappers:
+      {{- . | nindent 6 }}
+  {{- end }}
 {{- end -}}

@@ -40,15 +40,15 @@ timeout: {{ $traffic.timeout }}
 {{- end }}
 retries:
   {{- if int64 $traffic.retries.attempts }}
-  {{- omit $traffic.retries "budget" (ternary "" "perTryTimeout" (ne (default "" $traffic.retries.perTryTimeout) "")) | toYaml | nindent 2 }}
+  {{- $tries := omit $traffic.retries "budget" }}
+  {{- if not (include "cellgate.milliseconds" $tries.perTryTimeout | int64) }}
+  {{- $tries = omit $tries "perTryTimeout" }}
+  {{- end }}
+  {{- toYaml $tries | nindent 2 }}
   {{- else }}
   # Said, because Istio retries twice by default.
   attempts: 0
   {{- end }}
-{{- with .root.Values.routes.cors }}
-corsPolicy:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
 {{- with $traffic.fault }}
 fault:
   {{- toYaml . | nindent 2 }}
@@ -59,6 +59,15 @@ mirrors:
   - destination: { host: {{ $copy.host }}, port: { number: {{ int64 $copy.port }} } }
     percentage: { value: {{ default 100 .percent }} }
 {{- end }}
+{{- with .root.Values.routes.cors }}
+corsPolicy:
+  {{- include "cellgate.corsPolicy" . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{/* Istio's default hands a preflight of an origin that is not allowed to the route's destination. A preflight has no cell. */}}
+{{- define "cellgate.corsPolicy" -}}
+{{ merge (deepCopy .) (dict "unmatchedPreflights" "IGNORE") | toYaml }}
 {{- end -}}
 
 {{/* The hosts and routes of a VirtualService. */}}
@@ -69,18 +78,14 @@ http:
   {{- with .Values.routes.extra }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
-  {{- with .Values.routes.cors }}
-  # A preflight names no tenant: Istio's cors filter answers it here, and none of them reaches the cell.
-  - name: {{ include "cellgate.fullname" $ }}-preflight
+  {{- if .Values.routes.cors }}
+  # A browser asks before it sends, without a body and without a key. Envoy's cors filter answers on this route; a destination is
+  # only there because a route must have one, and is not reached.
+  - name: {{ include "cellgate.fullname" . }}-preflight
     match:
       - method: { exact: OPTIONS }
         headers: { origin: {}, access-control-request-method: {} }
-    {{- $first := include "cellgate.cellNames" $ | fromJsonArray | first }}
-    route:
-      {{- include "cellgate.destinations" (dict "root" $ "cell" $first) | trim | nindent 6 }}
-    headers: { request: { remove: [x-cellgate-defer, {{ lower $.Values.config.routing_header }}] } }
-    corsPolicy:
-      {{- merge (dict "unmatchedPreflights" (default "IGNORE" .unmatchedPreflights)) . | toYaml | nindent 6 }}
+    {{- include "cellgate.route" (dict "root" $ "cell" (include "cellgate.cellNames" . | fromJsonArray | first) "undecided" true) | nindent 4 }}
   {{- end }}
   {{- range $name := include "cellgate.cellNames" . | fromJsonArray }}
   - name: {{ include "cellgate.routeName" (dict "root" $ "cell" $name) }}
@@ -116,7 +121,9 @@ filters:
   - type: RequestMirror
     requestMirror: { backendRef: {{ include "cellgate.backendRef" (index $.root.Values.cells .cell) }} }
   {{- end }}
+{{- if include "cellgate.milliseconds" $traffic.timeout | int64 }}
 timeouts: { request: {{ $traffic.timeout }} }
+{{- end }}
 backendRefs:
   - {{ include "cellgate.backendRef" $cell }}
 {{- end -}}

@@ -29,6 +29,9 @@
 {{- if eq (toString .name) "guard" -}}
 {{- printf "%s.name: give it another name; the chart has an EnvoyFilter of this one" $path | println -}}
 {{- end -}}
+{{- if hasSuffix "-limits" (toString .name) -}}
+{{- printf "%s.name: give it a name without -limits at its end; the chart's own EnvoyFilters end so" $path | println -}}
+{{- end -}}
 {{- if hasKey $names (toString .name) -}}
 {{- printf "%s.name: %s is there twice; give each entry a name of its own" $path .name | println -}}
 {{- end -}}
