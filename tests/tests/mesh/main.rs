@@ -84,6 +84,8 @@ fn main() -> ExitCode {
         neighbours::a_younger_destination_rule_changes_nothing,
         neighbours::a_larger_buffer_stays,
         neighbours::other_hosts_are_served_as_before,
+        neighbours::only_the_cells_requests_end_when_they_stand_still,
+        neighbours::a_certificate_challenge_is_answered,
         neighbours::another_processor_is_named,
         neighbours::what_may_not_be_seen_is_said,
         neighbours::a_thousand_neighbours_are_read,

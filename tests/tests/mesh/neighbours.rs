@@ -3,6 +3,7 @@
 mod reading;
 
 use anyhow::{Context, Result};
+use cellgate_tests::cell::Reading;
 use cellgate_tests::client::Request;
 use cellgate_tests::mesh::kube::object;
 use cellgate_tests::mesh::load::{Expected, Load};
@@ -257,24 +258,75 @@ pub(crate) async fn a_larger_buffer_stays(mesh: Shared) -> Result<()> {
     Ok(())
 }
 
-/// What is refused or ended for the cells' hosts is not for others'.
+/// What is refused or ended for the cells' hosts is not for others', whoever was first.
 pub(crate) async fn other_hosts_are_served_as_before(mesh: Shared) -> Result<()> {
-    let release = Setup::new(&mesh).prepare().await?;
-    let team = team_of(&release).await?;
-    mesh.kube().apply(&other_host(&release, &team)).await?;
     let traced = Request::post("/").header("host", OTHER).header("ot-baggage-sentry-trace_id", "1").body("x");
-    answers(&release, &traced, 200, "other").await?;
-    release.install().await?;
-    assert_eq!(release.send(&traced).await.status, 200);
-    // Nothing ends their streams that Istio would not: its gateways have no time limit.
-    let unlimited =
-        |manager: &Value| manager["stream_idle_timeout"] == "0s" || manager["stream_idle_timeout"].is_null();
-    release.gateway().proxy().configured("no idle time-out", |dump| has(dump, "typed_config", &unlimited)).await?;
-    // The filter's own removal stands in for the refusal.
-    let spoofed = of("acme").header("x_cell", "cell-c");
-    let answer = release.send(&spoofed).await;
-    assert_eq!((answer.cell(), answer.received("x_cell").len()), ("cell-b", 0));
-    mesh.kube().clear(&team).await
+    for before in [true, false] {
+        let release = Setup::new(&mesh).prepare().await?;
+        let team = team_of(&release).await?;
+        if before {
+            mesh.kube().apply(&other_host(&release, &team)).await?;
+            answers(&release, &traced, 200, "other").await?;
+            release.install().await?;
+        } else {
+            release.install().await?;
+            mesh.kube().apply(&other_host(&release, &team)).await?;
+        }
+        answers(&release, &traced, 200, "other").await?;
+        // Nothing ends their streams that Istio would not: its gateways have no time limit.
+        let unlimited =
+            |manager: &Value| manager["stream_idle_timeout"] == "0s" || manager["stream_idle_timeout"].is_null();
+        release.gateway().proxy().configured("no idle time-out", |dump| has(dump, "typed_config", &unlimited)).await?;
+        // The filter's own removal stands in for the refusal.
+        let spoofed = of("acme").header("x_cell", "cell-c");
+        let answer = release.send(&spoofed).await;
+        assert_eq!((answer.cell(), answer.received("x_cell").len()), ("cell-b", 0));
+        mesh.kube().clear(&team).await?;
+    }
+    Ok(())
+}
+
+/// What stands still ends on the cells' routes, by a time that no other host's requests have.
+pub(crate) async fn only_the_cells_requests_end_when_they_stand_still(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).with(json!({"traffic": {"idleTimeout": "1s"}})).install().await?;
+    release.cell("cell-b").reading(Reading::Never);
+    let answer = release.send(&post("/stands-still", "acme")).await;
+    assert_eq!((answer.status.as_u16(), answer.served_by()), (504, None));
+    let line = release.gateway().proxy().access_line("/stands-still").await?;
+    assert_eq!(line.text("flags"), "SI", "{line:?}");
+    assert_eq!(release.send(&post("/", "globex")).await.cell(), "cell-c");
+    Ok(())
+}
+
+/// A certificate challenge has a route of its own, that a solver makes and removes again, and no tenant.
+pub(crate) async fn a_certificate_challenge_is_answered(mesh: Shared) -> Result<()> {
+    const PATH: &str = "/.well-known/acme-challenge/token";
+    for before in [true, false] {
+        let release = Setup::new(&mesh).prepare().await?;
+        let team = team_of(&release).await?;
+        let mut solver = object("networking.istio.io/v1", "VirtualService", &team, "solver");
+        solver["spec"] = json!({
+            "hosts": [HOST],
+            "gateways": [format!("{}/{GATEWAY}", release.gateway_namespace())],
+            "http": [{
+                "name": "legacy-solver", "match": [{"uri": {"exact": PATH}}], "directResponse": answer(200, "proof"),
+            }],
+        });
+        if before {
+            mesh.kube().apply(&solver).await?;
+            release.install().await?;
+        } else {
+            release.install().await?;
+            mesh.kube().apply(&solver).await?;
+        }
+        answers(&release, &Request::get(PATH), 200, "proof").await?;
+        assert_eq!(release.send(&of("acme")).await.cell(), "cell-b");
+        // Nothing else without a tenant.
+        let other = release.send(&Request::get("/.well-known/other")).await;
+        assert_eq!((other.status.as_u16(), other.json()["code"].as_str()), (421, Some("body_absent")));
+        mesh.kube().clear(&team).await?;
+    }
+    Ok(())
 }
 
 /// Another processor in the mode FULL_DUPLEX_STREAMED, as Istio adds one for InferencePools: named by the doctor, and the
