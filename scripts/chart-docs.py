@@ -61,15 +61,20 @@ SHAPES = {
     "routes.gateways": entries(text("^(mesh|[^/]+/[^/]+)$")),
     "routes.parentRefs": entries(VERBATIM),
     "routes.extra": entries(VERBATIM),
+    "routes.cors": VERBATIM,
     "routes.undecided": closed(
         reject={"type": ["integer", "null"], "minimum": 400, "maximum": 599}, cell={"type": ["string", "null"]}
     ),
+    "traffic.timeout": text(DURATION),
+    "traffic.idleTimeout": text(DURATION),
+    "traffic.retries.perTryTimeout": OPTIONAL_DURATION,
     "traffic.retries.budget.percent": PERCENT,
     "traffic.connectionPool": VERBATIM,
     "traffic.outlierDetection": VERBATIM,
     "traffic.loadBalancer": VERBATIM,
     "traffic.tls": VERBATIM,
     "traffic.fault": VERBATIM,
+    "neighbours.accept": entries(text("^(VirtualService|HTTPRoute|DestinationRule|EnvoyFilter)/[^/]+/[^/]+$")),
     "filter.attach": entries(
         closed(
             name=text(),
@@ -97,6 +102,8 @@ SHAPES = {
     "extProc.resources.limits": VERBATIM,
     # A text, because Helm prints large numbers as 5.36870912e+08.
     "extProc.maxHeldBytes": text(SIZE),
+    "extProc.maxRequests": POSITIVE,
+    "extProc.bodyMode": one_of("stream", "buffer"),
     "extProc.decisionTimeout": text(SERVE_DURATION),
     "extProc.drainDelay": text(SERVE_DURATION),
     "extProc.drainTimeout": text(SERVE_DURATION),

@@ -1,6 +1,7 @@
 //! The command line: what can be said, and which exit code means what.
 
 mod commands;
+mod neighbours;
 mod serve;
 
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
 pub use commands::{check, decide, doctor, probe, render, schema};
+pub use neighbours::{NeighboursArgs, neighbours};
 pub use serve::serve;
 
 use crate::http_client::Server;
@@ -22,11 +24,11 @@ use crate::units;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `decide`: the request gets a cell, or passes
-  1   the answer is no: `check`, `doctor` or `probe` found errors, `decide` ends in a rejection
+  1   the answer is no: `check`, `neighbours`, `doctor` or `probe` found errors, `decide` ends in a rejection
   64  wrong usage
-  65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump
+  65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump; `neighbours`: the plan or the objects cannot be read
   66  a file cannot be read
-  69  `doctor`: the gateway or istiod cannot be reached
+  69  `doctor`: the gateway or istiod cannot be reached; `neighbours`: there is no way to the cluster
   70  an internal error
   71  a port cannot be bound
   74  the output cannot be written
@@ -54,6 +56,8 @@ pub enum Command {
     },
     /// Decide one request offline and explain each step
     Decide(DecideArgs),
+    /// Before an installation: say what others have in the cluster for the same hosts, services and proxies
+    Neighbours(NeighboursArgs),
     /// Print the JSON Schema of the configuration
     Schema,
     /// Print a configuration as compact JSON, for the filter's plugin configuration

@@ -28,7 +28,9 @@ pub use report::{json, text};
 pub use updates::Stats;
 
 use dump::{Chain, HttpFilter};
-use finding::{Notes, enumerate, merge};
+pub(crate) use finding::enumerate;
+
+use finding::{Notes, merge};
 use routes::{Destinations, Judge};
 
 /// Judges a gateway by its dump and, where there are any, its statistics.
@@ -72,7 +74,7 @@ fn in_chain(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, findings: &
     let [mut of_filter, mut of_limits] =
         [Section::Filter, Section::Limits].map(|section| Notes::new(section, &chain.place));
     let config = filter::examine(dump, chain, filter, &mut of_filter);
-    limits::examine(chain, config.as_ref(), &mut of_limits);
+    limits::examine(chain, dump.routes_of(chain.manager), config.as_ref(), &mut of_limits);
     findings.extend([of_filter, of_limits].into_iter().flat_map(Notes::into_findings));
     if !config.as_ref().is_some_and(|config| config.shadow) {
         findings.extend(service::examine(dump, chain, filter.name, config.as_ref()));

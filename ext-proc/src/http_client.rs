@@ -8,6 +8,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::{Request, Uri};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 /// Where a server is: the `http://HOST:PORT` of a URL, and the path behind it.
@@ -56,6 +57,9 @@ pub enum NoAnswer {
     /// Nobody listens there, or the name is not known.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
+    /// It cannot be sent: its path or a header is none.
+    #[error("no HTTP request: {0}")]
+    Request(#[source] hyper::http::Error),
     /// The connection ended, or what came is not HTTP.
     #[error("no HTTP answer: {0}")]
     Protocol(#[source] hyper::Error),
@@ -125,16 +129,24 @@ impl Server {
         // An IPv6 address stands in brackets in a URL, and without them everywhere else.
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         let connection = TcpStream::connect((host, self.port)).await.map_err(NoAnswer::Connect)?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.map_err(NoAnswer::Protocol)?;
-        // It ends with the sender; what goes wrong on it is said to the sender too.
-        tokio::spawn(connection);
-        let answer = sender.send_request(request).await.map_err(NoAnswer::Protocol)?;
-        let status = answer.status().as_u16();
-        let body = Limited::new(answer.into_body(), bytes).collect().await.map_err(|error| {
-            if error.is::<LengthLimitError>() { NoAnswer::TooLarge(bytes) } else { NoAnswer::Body(error.to_string()) }
-        })?;
-        Ok(Answer { status, body: body.to_bytes() })
+        exchange(connection, request, bytes).await
     }
+}
+
+/// Sends one request on a connection that is open, and reads its whole answer of at most so many bytes.
+pub(crate) async fn exchange<C>(connection: C, request: Request<Full<Bytes>>, bytes: usize) -> Result<Answer, NoAnswer>
+where
+    C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(connection)).await.map_err(NoAnswer::Protocol)?;
+    // It ends with the sender; what goes wrong on it is said to the sender too.
+    tokio::spawn(connection);
+    let answer = sender.send_request(request).await.map_err(NoAnswer::Protocol)?;
+    let status = answer.status().as_u16();
+    let body = Limited::new(answer.into_body(), bytes).collect().await.map_err(|error| {
+        if error.is::<LengthLimitError>() { NoAnswer::TooLarge(bytes) } else { NoAnswer::Body(error.to_string()) }
+    })?;
+    Ok(Answer { status, body: body.to_bytes() })
 }
 
 #[cfg(test)]

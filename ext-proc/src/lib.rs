@@ -2,7 +2,7 @@
 //!
 //! [`server`] runs everything: the ext_proc service ([`process`]) and gRPC health on the [`connections`] that
 //! [`workers`] serve, the [`admin`] port, and the configuration file that is watched while it runs ([`config_file`]). [`decide`] replays one request offline,
-//! [`doctor`] judges a gateway, and [`probe`] sends requests through one.
+//! [`neighbours`] looks for what others have in the cluster before an installation, [`doctor`] judges a gateway, and [`probe`] sends requests through one.
 //! All decisions are made by `cellgate_routing`; this crate moves bytes and speaks protocols.
 #![forbid(unsafe_code)]
 
@@ -19,6 +19,7 @@ pub mod http_client;
 pub mod incoming;
 pub mod logging;
 pub mod metrics;
+pub mod neighbours;
 pub mod probe;
 pub mod process;
 pub mod server;

@@ -37,6 +37,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         }
         Command::Check { files } => cli::check(&files)?,
         Command::Decide(args) => cli::decide(args)?,
+        Command::Neighbours(args) => runtime()?.block_on(cli::neighbours(args))?,
         Command::Schema => cli::schema()?,
         Command::Render { file } => cli::render(&file)?,
         Command::Doctor(args) => runtime()?.block_on(cli::doctor(args))?,

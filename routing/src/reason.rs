@@ -118,6 +118,10 @@ reasons! {
             "The request's method is outside `applies_to.methods`.";
         PathExcluded = "path_excluded", Answer::Reject(421), 421, PASS,
             "The request's path is outside `applies_to.paths`.";
+        Excepted = "excepted", Answer::Pass, 421, PASS,
+            "The request is listed in `applies_to.except`.";
+        Preflight = "preflight", Answer::Pass, 421, PASS,
+            "The request is a CORS preflight: a browser's question, which names no tenant.";
         Upgrade = "upgrade", Answer::Reject(421), 421, PASS,
             "The request is an upgrade or CONNECT, whose body cannot be waited for, and its head alone does not decide.";
         ContentTypeMissing = "content_type_missing", Answer::Reject(415), 415, NEXT_PASS,
@@ -228,8 +232,10 @@ mod tests {
     #[test]
     fn defaults_never_let_a_request_through() {
         for reason in Reason::ALL {
+            // What the configuration lists, and what no cell answers: neither is a tenant's request.
+            let no_tenants = matches!(reason, Reason::Excepted | Reason::Preflight);
             assert!(
-                matches!(reason.default_answer(), Answer::Reject(_) | Answer::Defer),
+                matches!(reason.default_answer(), Answer::Reject(_) | Answer::Defer) || no_tenants,
                 "{reason} is open by default"
             );
             assert!(matches!(reason.last_answer(), Answer::Reject(400..=599)), "{reason}");

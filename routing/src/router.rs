@@ -20,7 +20,7 @@ use crate::headers::routing_value;
 use crate::json::{JsonQuery, JsonScanner};
 use crate::media;
 use crate::reason::Reason;
-use crate::scope::{announces_body, is_tunnel};
+use crate::scope::{announces_body, is_preflight, is_tunnel};
 use crate::source::{Format, Found, Source};
 
 /// A configuration made ready to decide with. Cheap to clone; a request keeps the one it started with.
@@ -113,6 +113,8 @@ impl Router {
         if !reads_body || end_of_stream || tunnel {
             let otherwise = match (tunnel, reads_body) {
                 (true, _) => Reason::Upgrade,
+                // A head that names a tenant decides it like any other request.
+                (false, _) if is_preflight(head) => Reason::Preflight,
                 (false, true) => Reason::BodyAbsent,
                 (false, false) => Reason::KeyMissing,
             };

@@ -13,6 +13,34 @@ pub struct Scope {
     pub methods: Vec<Box<str>>,
     /// Path prefixes, compared with the path as Envoy normalised it, without the query.
     pub paths: Vec<Box<str>>,
+    /// What is out of scope all the same.
+    pub except: Except,
+}
+
+/// Requests that name no tenant: certificate challenges, health checks, static files. Empty lists mean none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Except {
+    /// Methods, compared exactly.
+    pub methods: Vec<Box<str>>,
+    /// Paths without the query. One that ends in `/` is the beginning of many.
+    pub paths: Vec<Box<str>>,
+}
+
+impl Except {
+    /// Whether a request is listed.
+    fn lists<H: Head + ?Sized>(&self, head: &H) -> bool {
+        let method = || head.first(":method").unwrap_or_default();
+        self.methods.iter().any(|listed| listed.as_bytes() == method())
+            || (!self.paths.is_empty() && self.lists_path(path_of(head)))
+    }
+
+    fn lists_path(&self, path: &[u8]) -> bool {
+        let is_listed = |listed: &str| match listed.ends_with('/') {
+            true => path.starts_with(listed.as_bytes()),
+            false => path == listed.as_bytes(),
+        };
+        self.paths.iter().any(|listed| is_listed(listed)) && is_normalised(path)
+    }
 }
 
 impl Scope {
@@ -25,10 +53,14 @@ impl Scope {
         if !self.has_host(head) {
             return Err(Reason::HostExcluded);
         }
+        if self.except.lists(head) {
+            return Err(Reason::Excepted);
+        }
         if !self.methods.is_empty() {
             let method = head.first(":method").unwrap_or_default();
             if !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
-                return Err(Reason::MethodExcluded);
+                // Whoever may POST from a browser has to be asked first.
+                return Err(if is_preflight(head) { Reason::Preflight } else { Reason::MethodExcluded });
             }
         }
         if !self.paths.is_empty() {
@@ -78,6 +110,29 @@ pub(crate) fn is_tunnel<H: Head + ?Sized>(head: &H) -> bool {
             }))
 }
 
+/// Whether the request is a CORS preflight (Fetch standard, 4.8): a browser's question, which names no tenant.
+pub(crate) fn is_preflight<H: Head + ?Sized>(head: &H) -> bool {
+    let has = |name| head.first(name).is_some_and(|value| !value.is_empty());
+    head.first(":method") == Some(b"OPTIONS") && has("origin") && has("access-control-request-method")
+}
+
+/// Whether every server reads a path in the same way: no segment of dots, no empty segment, no backslash, and none of these
+/// encoded. Otherwise a path could begin like one that is excepted, and be another one to the cell.
+pub(crate) fn is_normalised(path: &[u8]) -> bool {
+    let encoded =
+        |bytes: &[u8]| [b"%2e", b"%2f", b"%5c", b"%25"].iter().any(|escape| bytes.eq_ignore_ascii_case(*escape));
+    let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let last = segments.peek().is_none();
+        // `/a/..;x` is `/` to servers that know path parameters.
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        if matches!(name, b"." | b"..") || (segment.is_empty() && !last) {
+            return false;
+        }
+    }
+    !path.contains(&b'\\') && !path.windows(3).any(encoded)
+}
+
 /// Whether the head says that a body follows (RFC 9112, 6).
 pub(crate) fn announces_body<H: Head + ?Sized>(head: &H) -> bool {
     head.values("content-length").any(|length| length != b"0") || head.first("transfer-encoding").is_some()
@@ -106,6 +161,47 @@ mod tests {
         assert_eq!(scope.check(head(&[(":method", "POST"), (":path", "/api/x")])), Ok(()));
         assert_eq!(scope.check(head(&[(":method", "post"), (":path", "/api/x")])), Err(Reason::MethodExcluded));
         assert_eq!(scope.check(head(&[(":method", "POST"), (":path", "/app?/api/")])), Err(Reason::PathExcluded));
+        let preflight =
+            [(":method", "OPTIONS"), (":path", "/api/x"), ("origin", "a"), ("access-control-request-method", "POST")];
+        assert_eq!(scope.check(head(&preflight)), Err(Reason::Preflight));
+        assert_eq!(scope.check(head(&preflight[..3])), Err(Reason::MethodExcluded));
+    }
+
+    #[test]
+    fn what_is_excepted_is_so_in_one_spelling() {
+        let except = Except { methods: vec!["TRACE".into()], paths: vec!["/healthz".into(), "/static/".into()] };
+        let scope = Scope { except, ..Scope::default() };
+        let check = |method, path| scope.check(head(&[(":method", method), (":path", path)]));
+        for (method, path) in [
+            ("GET", "/healthz"),
+            ("POST", "/healthz?tenant=x"),
+            ("GET", "/static/"),
+            ("GET", "/static/a/b.css"),
+            ("GET", "/static/a/"),
+            ("TRACE", "/any"),
+        ] {
+            assert_eq!(check(method, path), Err(Reason::Excepted), "{method} {path}");
+        }
+        for path in [
+            "/healthz/",
+            "/healthzzz",
+            "/Healthz",
+            "/static",
+            "/static/../orders",
+            "/static/..",
+            "/static/..;x=y/orders",
+            "/static/./a",
+            "/static//a",
+            "/static/%2e%2E/orders",
+            "/static/%2Forders",
+            "/static/a%5c..%5corders",
+            "/static/%252e%252e/orders",
+            "/static/\\..\\orders",
+            "//static/a",
+            "",
+        ] {
+            assert_eq!(check("GET", path), Ok(()), "{path}");
+        }
     }
 
     #[test]
@@ -113,7 +209,7 @@ mod tests {
         let scope = Scope {
             hosts: vec!["api.example.com".parse().unwrap(), "*.api.example.com".parse().unwrap()],
             methods: vec!["POST".into()],
-            paths: Vec::new(),
+            ..Scope::default()
         };
         let check = |hosts: &[&str], method| {
             let mut fields: Vec<_> = hosts.iter().map(|host| (":authority", *host)).collect();

@@ -39,6 +39,7 @@ fn answer(answer: Answer) -> String {
     match answer {
         Answer::Reject(status) => format!("reject {status}"),
         Answer::Defer => "`defer`".into(),
+        Answer::Pass => "`pass`".into(),
         other => panic!("a default that the page cannot show: {other:?}"),
     }
 }
@@ -54,7 +55,8 @@ fn page() -> String {
         let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
         let words: Vec<_> = words.iter().filter(|(_, allowed)| *allowed).map(|(word, _)| format!("`{word}`")).collect();
         let (default, last) = (answer(reason.default_answer()), answer(reason.last_answer()));
-        let last = if default == last { "" } else { &last };
+        // It is what becomes of a deferral.
+        let last = if default == last || !(allowed.defer || allowed.next) { "" } else { &last };
         writeln!(page, "| `{}` | {} | {default} | {last} | {} |", reason.label(), reason.text(), words.join(", "))
             .unwrap();
     }

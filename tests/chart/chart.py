@@ -158,8 +158,14 @@ class Objects(list):
         return Objects(item for item in self if not is_hook(item))
 
     @property
+    def limits(self):
+        """The EnvoyFilters with Envoy's limits."""
+        is_one = lambda item: item["metadata"]["name"].endswith("-limits")  # noqa: E731
+        return Objects(item for item in self.of("EnvoyFilter") if is_one(item))
+
+    @property
     def filters(self):
-        """The EnvoyFilters that bring the filter; the guard is the other one."""
+        """The EnvoyFilters that bring the filter; the others are the guard and the limits."""
         return Objects(item for item in self.of("EnvoyFilter") if typed(item, "Wasm"))
 
     def of(self, *kinds):

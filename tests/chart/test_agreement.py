@@ -48,8 +48,13 @@ class Agreement(unittest.TestCase):
                 if config.get("shadow"):  # holds nothing
                     continue
                 inspected = size(config["limits"]["inspect_bytes"])
-                limits = chart.settings(item, "per_connection_buffer_limit_bytes")
-                windows = chart.settings(item, "initial_stream_window_size")
+                (apart,) = [
+                    limits
+                    for limits in objects.limits
+                    if limits["metadata"]["name"] == f"{item['metadata']['name']}-limits"
+                ]
+                limits = chart.settings(apart, "per_connection_buffer_limit_bytes")
+                windows = chart.settings(apart, "initial_stream_window_size")
                 with self.subTest(name, item=chart.label(item)):
                     self.assertTrue(limits and windows)
                     self.assertGreaterEqual(min(limits + windows), inspected)

@@ -18,6 +18,9 @@ def parsed(objects):
     return json.loads(chart.service_config(objects))
 
 
+CHALLENGES = {"paths": ["/.well-known/acme-challenge/"]}
+
+
 class Config(unittest.TestCase):
     def test_the_filter_has_the_services_configuration_to_the_letter(self):
         objects = chart.render()
@@ -75,18 +78,24 @@ class Config(unittest.TestCase):
     def test_hosts_of_your_own_are_left_alone(self):
         change = {"config": {"applies_to": {"hosts": ["a.example.com"]}, "policy": {"host_excluded": {"reject": 404}}}}
         config = parsed(chart.render(change))
-        self.assertEqual(config["applies_to"], {"hosts": ["a.example.com"]})
+        self.assertEqual(config["applies_to"], {"hosts": ["a.example.com"], "except": CHALLENGES})
         self.assertEqual(config["policy"], {"host_excluded": {"reject": 404}})
 
     def test_a_cell_s_own_sidecar_decides_for_every_host(self):
         """A host that nobody thought of would reach the cell past it."""
         change = {"config": {"applies_to": {"hosts": ["a.example.com"], "methods": ["POST"]}}, "filter": {"attach": [chart.SIDECAR]}}
         (item,) = chart.render(change).filters
-        self.assertEqual(json.loads(chart.filter_config(item))["applies_to"], {"methods": ["POST"]})
+        self.assertEqual(json.loads(chart.filter_config(item))["applies_to"], {"methods": ["POST"], "except": CHALLENGES})
 
     def test_routes_for_every_host_and_no_routes_mean_every_host(self):
         for routes in [{"hosts": ["*"]}, {"enabled": False, "hosts": []}]:
-            self.assertNotIn("applies_to", parsed(chart.render({"routes": routes})))
+            self.assertEqual(parsed(chart.render({"routes": routes}))["applies_to"], {"except": CHALLENGES})
+
+    def test_certificate_challenges_are_excepted_unless_you_say_what_is(self):
+        self.assertEqual(parsed(chart.render())["applies_to"]["except"], CHALLENGES)
+        for own in [{}, {"paths": ["/healthz"]}]:
+            config = parsed(chart.render({"config": {"applies_to": {"except": own}}}))
+            self.assertEqual(config["applies_to"]["except"], own)
 
     def test_without_the_routes_the_same_hosts_are_decided(self):
         with_routes, without = parsed(chart.render()), parsed(chart.render({"routes": {"enabled": False}}))
@@ -105,7 +114,7 @@ class Config(unittest.TestCase):
                     # Of its own, and for all hosts: it sees one service's requests only, by whatever name.
                     config.pop("policy")
                     expected.pop("policy")
-                    self.assertEqual(config.pop("applies_to"), {})
+                    self.assertEqual(config.pop("applies_to"), {"except": CHALLENGES})
                     expected.pop("applies_to")
                 self.assertEqual(config, expected)
         gateway = "spiffe://cluster.local/ns/istio-ingress/sa/istio-ingressgateway"

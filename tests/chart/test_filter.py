@@ -20,6 +20,12 @@ def attached(change=None):
     return found
 
 
+def limited(change=None):
+    """The EnvoyFilter with the gateway's limits."""
+    (found,) = chart.render(change).limits
+    return found
+
+
 def everywhere():
     return dict(matrix.renderings())["everywhere"].filters
 
@@ -63,7 +69,8 @@ class Scope(unittest.TestCase):
     def test_it_can_be_kept_to_some_ports(self):
         """One set of patches for each port, and no patch of a listener that is for all of them."""
         entry = {**chart.VALUES["filter"]["attach"][0], "ports": [8080, 8443]}
-        patches = attached({"filter": {"attach": [entry]}})["spec"]["configPatches"]
+        change = {"filter": {"attach": [entry]}}
+        patches = [*attached(change)["spec"]["configPatches"], *limited(change)["spec"]["configPatches"]]
         for kind in ["HTTP_FILTER", "NETWORK_FILTER", "LISTENER"]:
             listeners = [patch["match"].get("listener", {}) for patch in patches if patch["applyTo"] == kind]
             with self.subTest(kind):
@@ -129,7 +136,7 @@ class Wasm(unittest.TestCase):
 
 class Limits(unittest.TestCase):
     def limits(self, change):
-        item = attached(change)
+        item = limited(change)
         (connection,) = set(chart.settings(item, "per_connection_buffer_limit_bytes"))
         (stream,) = set(chart.settings(item, "initial_stream_window_size"))
         return connection, stream
@@ -157,22 +164,50 @@ class Limits(unittest.TestCase):
 
     def test_requests_that_stand_still_end(self):
         change = {"filter": {"streamIdleTimeout": "7s", "requestTimeout": "9s"}}
-        managers = chart.typed(attached(change), "HttpConnectionManager")
+        managers = chart.typed(limited(change), "HttpConnectionManager")
         self.assertEqual(chart.settings(managers, "stream_idle_timeout"), ["7s"])
         self.assertEqual(chart.settings(managers, "request_timeout"), ["9s"])
 
     def test_what_is_not_said_stays_as_the_proxies_have_it(self):
         """These settings are for everything that a proxy serves, not for Cellgate's hosts alone."""
-        managers = chart.typed(attached({"filter": {"refuseUnderscores": False, "streamIdleTimeout": ""}}), "HttpConnectionManager")
+        managers = chart.typed(limited(), "HttpConnectionManager")
+        self.assertTrue(managers)
         for setting in ["stream_idle_timeout", "request_timeout", "common_http_protocol_options"]:
             with self.subTest(setting):
                 self.assertEqual([found for found in chart.settings(managers, setting) if found], [])
 
-    def test_header_names_with_underscores_are_refused(self):
+    def test_header_names_with_underscores_can_be_refused(self):
+        managers = chart.typed(limited({"filter": {"refuseUnderscores": True}}), "HttpConnectionManager")
+        self.assertEqual(chart.settings(managers, "headers_with_underscores_action"), ["REJECT_REQUEST"])
+
+    def test_each_attachment_has_its_own_before_everybody_else_s(self):
+        """Istio applies EnvoyFilters by priority, 0 where none is said, and the last one counts."""
+        for name, objects in matrix.renderings():
+            filters = [item for item in objects.filters if "shadow" not in chart.filter_config(item)]
+            with self.subTest(name):
+                self.assertEqual(len(objects.limits), len(filters))
+            for limits, item in zip(objects.limits, filters):
+                with self.subTest(name, item=chart.label(limits)):
+                    self.assertLess(limits["spec"]["priority"], 0)
+                    self.assertLess(limits["spec"]["priority"], item["spec"]["priority"])
+                    for field in ["workloadSelector", "targetRefs"]:
+                        self.assertEqual(limits["spec"].get(field), item["spec"].get(field))
+
+    def test_the_filter_s_own_patches_set_none(self):
         for item in everywhere():
-            with self.subTest(chart.label(item)):
-                found = chart.settings(chart.typed(item, "HttpConnectionManager"), "headers_with_underscores_action")
-                self.assertEqual(set(found), {"REJECT_REQUEST"})
+            kinds = {patch["applyTo"] for patch in item["spec"]["configPatches"]}
+            self.assertFalse(kinds & {"LISTENER", "NETWORK_FILTER"}, kinds)
+
+    def test_what_is_one_too_many_may_be_tried_again(self):
+        """Deferred requests only: other answers are somebody else's."""
+        (manager,) = chart.typed(limited(), "HttpConnectionManager")
+        (mapper,) = manager["local_reply_config"]["mappers"]
+        status, header = mapper["filter"]["and_filter"]["filters"]
+        self.assertEqual(status["status_code_filter"]["comparison"]["value"]["default_value"], 503)
+        self.assertEqual(header["header_filter"]["header"], {"name": "x-cellgate-defer", "present_match": True})
+        (added,) = mapper["headers_to_add"]
+        self.assertEqual(added["header"], {"key": "retry-after", "value": "1"})
+        self.assertEqual(added["append_action"], "ADD_IF_ABSENT")
 
 
 class Shadow(unittest.TestCase):
@@ -199,6 +234,14 @@ class Service(unittest.TestCase):
         header = {found["header_name"] for found in chart.typed(matched, "HttpRequestHeaderMatchInput")}
         self.assertEqual(header, {"x-cellgate-defer"})
         self.assertEqual(set(chart.settings(matched, "prefix")), {"buffer;", "stream;", "headers;"})
+
+    def test_without_streams_every_body_is_one_message(self):
+        """Before Envoy 1.39 two processors in the mode FULL_DUPLEX_STREAMED lose bodies."""
+        item = attached({"extProc": {"bodyMode": "buffer"}})
+        processors = chart.typed(item, "ExternalProcessor")
+        modes = [found["processing_mode"]["request_body_mode"] for found in processors]
+        self.assertEqual(modes, ["BUFFERED", "BUFFERED", "NONE"])
+        self.assertTrue(all("message_timeout" in found for found in processors))
 
     def test_each_deferral_has_its_body_mode(self):
         (matched,) = chart.typed(attached(), "ExtensionWithMatcher")

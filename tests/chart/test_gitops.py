@@ -86,19 +86,27 @@ class Applications(unittest.TestCase):
     def test_the_project_allows_what_is_installed(self):
         project = read("apps/project.yaml")["spec"]
         kinds = {(item["group"], item["kind"]) for item in project["namespaceResourceWhitelist"]}
+        of_cluster = {(item["group"], item["kind"]) for item in project["clusterResourceWhitelist"]}
         namespaces = {item["namespace"] for item in project["destinations"]}
         for name, application in applications().items():
             self.assertEqual(application["spec"]["project"], "cellgate")
             for item in objects(application):
                 # Where the tests' release is, Argo CD has its destination's namespace.
                 destination = application["spec"]["destination"]["namespace"]
-                namespace = item["metadata"]["namespace"].replace(chart.NAMESPACE, destination)
+                kind = (item["apiVersion"].rpartition("/")[0], item["kind"])
+                namespace = item["metadata"].get("namespace", "").replace(chart.NAMESPACE, destination)
                 with self.subTest(name, item=chart.label(item)):
-                    self.assertIn((item["apiVersion"].rpartition("/")[0], item["kind"]), kinds)
+                    if not namespace:
+                        self.assertIn(kind, of_cluster)
+                        continue
+                    self.assertIn(kind, kinds)
                     self.assertIn(namespace, namespaces)
 
     def test_the_project_knows_every_kind_of_the_chart(self):
-        kinds = {(item["group"], item["kind"]) for item in read("apps/project.yaml")["spec"]["namespaceResourceWhitelist"]}
+        project = read("apps/project.yaml")["spec"]
+        listed = project["namespaceResourceWhitelist"] + project["clusterResourceWhitelist"]
+        # Argo CD makes the namespace, not the chart.
+        kinds = {(item["group"], item["kind"]) for item in listed} - {("", "Namespace")}
         made = {
             (item["apiVersion"].rpartition("/")[0], item["kind"])
             for _, found in matrix.renderings()

@@ -107,7 +107,7 @@ WRONG = [
     ("routes of istio's by gateway api", {"routes": {**HTTP_ROUTE, "extra": [{"name": "x"}]}}, "routes.extra"),
     ("fault by gateway api", {"routes": HTTP_ROUTE, **cell(fault={"abort": {"httpStatus": 503}})}, "cells.cell-a.fault"),
     ("versions by gateway api", {"routes": HTTP_ROUTE, **cell(versions=matrix.CANARY)}, "cells.cell-a.versions"),
-    ("tries longer than the request", {"traffic": {"timeout": "1s"}}, "traffic.retries.perTryTimeout"),
+    ("tries longer than the request", {"traffic": {"timeout": "1s", "retries": {"perTryTimeout": "10s"}}}, "traffic.retries.perTryTimeout"),
     ("negative tries", {"traffic": {"retries": {"attempts": -1}}}, "traffic.retries.attempts"),
     ("a time that is none", {"traffic": {"timeout": "30"}}, "traffic.timeout"),
     ("limits that contradict", {"config": {"limits": {"stream_bytes": "32KiB"}}}, "config.limits.stream_bytes"),
@@ -149,7 +149,32 @@ WRONG = [
     ("unknown spread", {"extProc": {"spread": "Always"}}, "extProc.spread"),
     # Identities.
     ("unknown mode", {"mtls": {"mode": "DISABLE"}}, "mtls.mode"),
-    ("routing header with an underscore", {"config": {"routing_header": "x_cell"}}, "config.routing_header"),
+    (
+        "routing header with an underscore",
+        {"config": {"routing_header": "x_cell"}, "filter": {"refuseUnderscores": True}},
+        "config.routing_header",
+    ),
+    (
+        "key header with an underscore",
+        {"config": {"key": [{"header": "x_tenant"}]}, "filter": {"refuseUnderscores": True}},
+        "config.key[0].header",
+    ),
+    ("header that is about the connection", {"config": {"key": [{"header": "Connection"}]}}, "config.key[0].header"),
+    ("header that is about the message", {"config": {"routing_header": "content-length"}}, "config.routing_header"),
+    ("a policy for nobody", {"routes": {"cors": {"allowMethods": ["POST"]}}}, "routes.cors.allowOrigins"),
+    ("an origin of no kind", {"routes": {"cors": {"allowOrigins": [{"exakt": "https://a.test"}]}}}, "routes.cors.allowOrigins"),
+    (
+        "credentials for everybody",
+        {"routes": {"cors": {"allowOrigins": [{"regex": ".*"}], "allowCredentials": True}}},
+        "routes.cors.allowCredentials",
+    ),
+    (
+        "browsers by the Gateway API",
+        {"routes": {"api": "gateway-api", "parentRefs": [{"name": "g"}], "cors": {"allowOrigins": [{"exact": "https://a.test"}]}}},
+        "routes.cors",
+    ),
+    ("an idle time that is none", {"traffic": {"idleTimeout": "5"}}, "traffic.idleTimeout"),
+    ("another mode", {"extProc": {"bodyMode": "partial"}}, "extProc.bodyMode"),
     ("caller without a namespace", {"mtls": {"callers": ["shop"]}}, "mtls.callers"),
     ("attachment of the guard's name", attach(name="guard"), "filter.attach[0].name"),
     # Istio would take these for patterns.

@@ -104,13 +104,29 @@ class Routes(unittest.TestCase):
 
 
 class Retries(unittest.TestCase):
-    def test_a_retry_has_conditions_and_a_time_for_each_try(self):
+    def test_a_retry_has_conditions(self):
         for cell, route in by_cell(routes()).items():
             with self.subTest(cell):
-                self.assertEqual(route["timeout"], "30s")
                 self.assertEqual(route["retries"]["attempts"], 2)
-                self.assertEqual(route["retries"]["perTryTimeout"], "10s")
                 self.assertEqual(route["retries"]["retryOn"], "connect-failure,refused-stream,reset-before-request")
+
+    def test_no_answer_is_cut_that_streams_or_takes_long_to_begin(self):
+        for cell, route in by_cell(routes()).items():
+            with self.subTest(cell):
+                self.assertNotIn("timeout", route)
+                self.assertNotIn("perTryTimeout", route["retries"])
+
+    def test_times_that_are_said_are_limits(self):
+        change = {"traffic": {"timeout": "30s", "retries": {"perTryTimeout": "10s"}}}
+        for cell, route in by_cell(routes(change)).items():
+            with self.subTest(cell):
+                self.assertEqual((route["timeout"], route["retries"]["perTryTimeout"]), ("30s", "10s"))
+
+    def test_what_stands_still_ends_on_the_cells_routes_alone(self):
+        for change, times in [({}, {"300s"}), ({"cells": {"cell-b": {"idleTimeout": "0s"}}}, {"300s", "0s"})]:
+            for item in chart.render(change).of("EnvoyFilter"):
+                found = set(chart.settings(item, "idle_timeout"))
+                self.assertEqual(found, times if item["metadata"]["name"].endswith("-guard") else set())
 
     def test_a_retry_stays_in_its_cell(self):
         for name, objects in matrix.renderings():
@@ -126,7 +142,8 @@ class Retries(unittest.TestCase):
 
     def test_a_cell_may_differ(self):
         own = {"timeout": "20s", "retries": {"attempts": 4, "retryOn": "5xx"}}
-        cells = by_cell(routes({"cells": {"cell-b": own}}))
+        change = {"cells": {"cell-b": own}, "traffic": {"retries": {"perTryTimeout": "10s"}}}
+        cells = by_cell(routes(change))
         self.assertEqual(cells["cell-b"]["timeout"], "20s")
         self.assertEqual(cells["cell-b"]["retries"], {"attempts": 4, "perTryTimeout": "10s", "retryOn": "5xx"})
         self.assertEqual(cells["cell-a"]["retries"]["attempts"], 2)

@@ -13,6 +13,10 @@
 {{- if and $hosts (not (hasKey $scope "hosts")) -}}
 {{- $_ := set $config "applies_to" (set $scope "hosts" $hosts) -}}
 {{- end -}}
+{{- /* The solver of a certificate challenge has routes of its own on the host, and no tenant. */ -}}
+{{- if not (hasKey $scope "except") -}}
+{{- $_ := set $config "applies_to" (set $scope "except" (dict "paths" (list "/.well-known/acme-challenge/"))) -}}
+{{- end -}}
 {{- /* Other hosts are other people's. */ -}}
 {{- $policy := default dict $config.policy -}}
 {{- if and (hasKey $scope "hosts") (not (hasKey $policy "host_excluded")) -}}

@@ -35,14 +35,15 @@ typed_config:
 {{/* Takes a dict of `root` and `mode`. `failure_mode_allow` stays false: a request that the service did not decide is refused. */}}
 {{- define "cellgate.extProcMode" -}}
 {{- $host := include "cellgate.extProcHost" .root -}}
+{{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") -}}
 "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
 grpc_service:
   envoy_grpc:
     cluster_name: outbound|50051||{{ $host }}
     # The default is the cluster's name, and HTTP/2 servers refuse its `|`.
     authority: {{ $host }}
-{{- if ne .mode "stream" }}
-# There is none for `stream`: stream_idle_timeout ends it.
+{{- if not $streams }}
+# There is none for FULL_DUPLEX_STREAMED: stream_idle_timeout ends it.
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
 {{- end }}
 # 503 rather than Envoy's 500: it is not the request's fault, and it may be sent again.
@@ -55,7 +56,7 @@ processing_mode:
   request_body_mode: NONE
   request_trailer_mode: SKIP
   {{- else }}
-  request_body_mode: {{ ternary "BUFFERED" "FULL_DUPLEX_STREAMED" (eq .mode "buffer") }}
+  request_body_mode: {{ ternary "FULL_DUPLEX_STREAMED" "BUFFERED" $streams }}
   request_trailer_mode: SEND
   {{- end }}
   response_header_mode: SKIP

@@ -31,6 +31,10 @@ typed_config:
     # x_cell is another spelling of x-cell to many servers. The filter strips it too.
     headers_with_underscores_action: REJECT_REQUEST
   {{- end }}
+  local_reply_config:
+    # A page reads refusals by the CORS headers; a client repeats what was one too many for the service.
+    mappers:
+      {{- include "cellgate.localReplies" . | fromJsonArray | toYaml | nindent 6 }}
   http2_protocol_options:
     # HTTP/2's counterpart of the listener's limit. The protocol's own minimum is 65535.
     initial_stream_window_size: {{ max 65535 (include "cellgate.bufferBytes" . | int64) }}

@@ -35,23 +35,32 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Istio's version by the label of istiod's Deployment, or the tag of its image. An istiod elsewhere is not found, and not
-checked. */}}
-{{- define "cellgate.preflight.istio" -}}
-{{- with .Values.istio -}}
-{{- $name := ternary (printf "istiod-%s" .revision) "istiod" (ne .revision "") -}}
-{{- with lookup "apps/v1" "Deployment" .namespace $name -}}
-{{- $version := index (default dict .metadata.labels) "app.kubernetes.io/version" -}}
+{{/* Istio's version as MAJOR.MINOR, by the label of istiod's Deployment, or the tag of its image. Empty for an istiod elsewhere,
+and where there is no cluster to look into. */}}
+{{- define "cellgate.istioVersion" -}}
+{{- $name := include "cellgate.istiodName" . -}}
+{{- $version := "" -}}
+{{- if .Values.preflight -}}
+{{- with lookup "apps/v1" "Deployment" .Values.istio.namespace $name -}}
+{{- $version = index (default dict .metadata.labels) "app.kubernetes.io/version" -}}
 {{- range .spec.template.spec.containers -}}
 {{- if and (not $version) (eq .name "discovery") -}}
 {{- $version = regexFind "[^:/]+$" .image -}}
 {{- end -}}
 {{- end -}}
-{{- $minor := regexFind "^[0-9]+[.][0-9]+" (default "" $version) -}}
-{{- if and $minor (semverCompare "<1.28.0" (printf "%s.0" $minor)) -}}
-{{- printf "istio: %s is version %s; update Istio to 1.28 or newer, because Cellgate needs its Envoy, 1.36" $name $version | println -}}
 {{- end -}}
 {{- end -}}
+{{ regexFind "^[0-9]+[.][0-9]+" (default "" $version | toString) }}
+{{- end -}}
+
+{{- define "cellgate.istiodName" -}}
+{{ ternary (printf "istiod-%s" .Values.istio.revision) "istiod" (ne .Values.istio.revision "") }}
+{{- end -}}
+
+{{- define "cellgate.preflight.istio" -}}
+{{- $version := include "cellgate.istioVersion" . -}}
+{{- if and $version (semverCompare "<1.28.0" (printf "%s.0" $version)) -}}
+{{- printf "istio: %s is version %s; update Istio to 1.28 or newer, because Cellgate needs its Envoy, 1.36" (include "cellgate.istiodName" .) $version | println -}}
 {{- end -}}
 {{- end -}}
 

@@ -40,11 +40,15 @@ timeout: {{ $traffic.timeout }}
 {{- end }}
 retries:
   {{- if int64 $traffic.retries.attempts }}
-  {{- omit $traffic.retries "budget" | toYaml | nindent 2 }}
+  {{- omit $traffic.retries "budget" (ternary "" "perTryTimeout" (ne (default "" $traffic.retries.perTryTimeout) "")) | toYaml | nindent 2 }}
   {{- else }}
   # Said, because Istio retries twice by default.
   attempts: 0
   {{- end }}
+{{- with .root.Values.routes.cors }}
+corsPolicy:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- with $traffic.fault }}
 fault:
   {{- toYaml . | nindent 2 }}
@@ -64,6 +68,19 @@ hosts:
 http:
   {{- with .Values.routes.extra }}
   {{- toYaml . | nindent 2 }}
+  {{- end }}
+  {{- with .Values.routes.cors }}
+  # A preflight names no tenant: Istio's cors filter answers it here, and none of them reaches the cell.
+  - name: {{ include "cellgate.fullname" $ }}-preflight
+    match:
+      - method: { exact: OPTIONS }
+        headers: { origin: {}, access-control-request-method: {} }
+    {{- $first := include "cellgate.cellNames" $ | fromJsonArray | first }}
+    route:
+      {{- include "cellgate.destinations" (dict "root" $ "cell" $first) | trim | nindent 6 }}
+    headers: { request: { remove: [x-cellgate-defer, {{ lower $.Values.config.routing_header }}] } }
+    corsPolicy:
+      {{- merge (dict "unmatchedPreflights" (default "IGNORE" .unmatchedPreflights)) . | toYaml | nindent 6 }}
   {{- end }}
   {{- range $name := include "cellgate.cellNames" . | fromJsonArray }}
   - name: {{ include "cellgate.routeName" (dict "root" $ "cell" $name) }}

@@ -87,7 +87,7 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- define "cellgate.check.traffic" -}}
 {{- include "cellgate.check.times" (dict "path" "traffic" "traffic" .Values.traffic) -}}
 {{- range $name, $values := .Values.cells -}}
-{{- if pick (default dict $values) "timeout" "retries" -}}
+{{- if pick (default dict $values) "timeout" "idleTimeout" "retries" -}}
 {{- $traffic := include "cellgate.traffic" (dict "root" $ "cell" $name) | fromJson -}}
 {{- include "cellgate.check.times" (dict "path" (printf "cells.%s" $name) "traffic" $traffic) -}}
 {{- end -}}
@@ -97,14 +97,18 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{/* Takes a dict of `path` and `traffic`. */}}
 {{- define "cellgate.check.times" -}}
 {{- $retries := default dict .traffic.retries -}}
+{{- if not (include "cellgate.milliseconds" .traffic.idleTimeout) -}}
+{{- printf "%s.idleTimeout: %v is no duration; write 5m, 30s or 500ms, or 0s for none" .path .traffic.idleTimeout | println -}}
+{{- end -}}
 {{- $timeout := include "cellgate.milliseconds" .traffic.timeout -}}
 {{- $perTry := include "cellgate.milliseconds" $retries.perTryTimeout -}}
 {{- if not $timeout -}}
 {{- printf "%s.timeout: %v is no duration; write 30s, 500ms or 1m30s, or 0s for none" .path .traffic.timeout | println -}}
 {{- end -}}
 {{- if int64 $retries.attempts -}}
-{{- if not $perTry -}}
-{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s" .path $retries.perTryTimeout | println -}}
+{{- if not $retries.perTryTimeout -}}
+{{- else if not $perTry -}}
+{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s, or leave it empty for none" .path $retries.perTryTimeout | println -}}
 {{- else if and $timeout (int64 $timeout) (gt (int64 $perTry) (int64 $timeout)) -}}
 {{- printf "%s.retries.perTryTimeout: make %s shorter than the timeout of %s, or no try ends early enough for another" .path $retries.perTryTimeout .traffic.timeout | println -}}
 {{- end -}}
@@ -138,7 +142,24 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- else if or (lt (int64 .undecided.reject) 400) (gt (int64 .undecided.reject) 599) -}}
 {{- printf "routes.undecided.reject: say a status from 400 to 599, not %v" .undecided.reject | println -}}
 {{- end -}}
+{{- with .cors -}}
+{{- if not .allowOrigins -}}
+{{- println "routes.cors.allowOrigins: say whose pages may call, for example [{ exact: https://app.example.com }]" -}}
+{{- end -}}
+{{- range .allowOrigins -}}
+{{- $anybody := or (has .exact (list "*")) (has .regex (list ".*" ".+" "*" "^.*$")) (has .prefix (list "*" "http" "http://" "https" "https://")) -}}
+{{- if and $.Values.routes.cors.allowCredentials $anybody -}}
+{{- println "routes.cors.allowCredentials: with it the pages of all the world would act as your users; name the origins" -}}
+{{- end -}}
+{{- if not (or .exact .prefix .regex) -}}
+{{- printf "routes.cors.allowOrigins: %s should be { exact: … }, { prefix: … } or { regex: … }" (toJson .) | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
 {{- if eq .api "gateway-api" -}}
+{{- if .cors -}}
+{{- println "routes.cors: an HTTPRoute of this chart has no CORS policy; use routes.api istio" -}}
+{{- end -}}
 {{- if .extra -}}
 {{- println "routes.extra: these are entries of a VirtualService; use routes.api istio, or an HTTPRoute of your own" -}}
 {{- end -}}
@@ -163,9 +184,6 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 
 {{- define "cellgate.check.mtls" -}}
-{{- if and .Values.filter.refuseUnderscores (contains "_" (toString .Values.config.routing_header)) -}}
-{{- printf "config.routing_header: write %s with `-`; filter.refuseUnderscores refuses header names with `_`" .Values.config.routing_header | println -}}
-{{- end -}}
 {{- range $path, $accounts := dict "mtls.callers" .Values.mtls.callers "monitoring.scrapers" .Values.monitoring.scrapers -}}
 {{- range $accounts -}}
 {{- $parts := splitList "/" (toString .) -}}

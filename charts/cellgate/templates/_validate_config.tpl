@@ -12,9 +12,11 @@
 {{- printf "config.routing_header: %v is no header name" .routing_header | println -}}
 {{- end -}}
 {{- $header := .routing_header | toString | lower | replace "_" "-" -}}
+{{- include "cellgate.checkHeaderName" (dict "root" $ "path" "config.routing_header" "name" .routing_header) -}}
 {{- $sources := list -}}
 {{- range $i, $source := .key -}}
 {{- if hasKey $source "header" -}}
+{{- include "cellgate.checkHeaderName" (dict "root" $ "path" (printf "config.key[%d].header" $i) "name" $source.header) -}}
 {{- $source = dict "header" (lower (toString $source.header)) -}}
 {{- if eq $header (replace "_" "-" $source.header) -}}
 {{- printf "config.key[%d].header: name another header than %s, which is removed from every request" $i $source.header | println -}}
@@ -39,6 +41,18 @@
 {{- if hasKey . "decided_by" -}}
 {{- println "config.decided_by: leave it out; the chart fills it from filter.attach and mtls.callers" -}}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A line if a header cannot carry a key or a decision: it is about the connection or the message, and proxies change it on the
+way (RFC 9110, 7.6.1), or Envoy refuses its name. Takes a dict of `root`, `path` and `name`. */}}
+{{- define "cellgate.checkHeaderName" -}}
+{{- $ours := list "connection" "content-length" "expect" "host" "keep-alive" "proxy-connection" "te" "trailer" "transfer-encoding" "upgrade" -}}
+{{- if has (lower (toString .name)) $ours -}}
+{{- printf "%s: name another header than %v, which is about the connection or the message: proxies change it, and Envoy answers 400 to other values" .path .name | println -}}
+{{- end -}}
+{{- if and .root.Values.filter.refuseUnderscores (contains "_" (toString .name)) -}}
+{{- printf "%s: write %v with `-`; filter.refuseUnderscores refuses header names with `_`" .path .name | println -}}
 {{- end -}}
 {{- end -}}
 

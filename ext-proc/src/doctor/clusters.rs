@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::dump::Dump;
 use super::finding::{Notes, Section, enumerate};
-use super::message::{at, has, is_a, list, number, text};
+use super::message::{self, at, has, is_a, list, number, text};
 
 /// What Istio writes where a connection pool has no limit, and more than any proxy holds.
 const UNLIMITED: u64 = u32::MAX as u64;
@@ -24,9 +24,22 @@ pub(super) fn examine(dump: &Dump, cell: &str, name: &str) -> Notes {
     let mut notes = Notes::new(Section::Cells, name);
     endpoints(dump, cluster, &mut notes);
     encryption(dump, cluster, &mut notes);
-    ejection(cluster, &mut notes);
-    breakers(cluster, &mut notes);
+    let rule = rule(cluster);
+    ejection(cluster, &rule, &mut notes);
+    breakers(cluster, &rule, &mut notes);
     notes
+}
+
+/// What to do about a setting: in the DestinationRule that is in force, which istiod names. Of several for a service in one
+/// namespace that is the oldest.
+fn rule(cluster: &Value) -> String {
+    match message::config_of(cluster) {
+        Some(rule) => format!(
+            "in the DestinationRule {rule}, which is the one in force; if it is not the cell's own, delete it: Istio takes the \
+             oldest one"
+        ),
+        None => "in the cell's DestinationRule".to_owned(),
+    }
 }
 
 /// Whether anybody would answer.
@@ -117,25 +130,25 @@ fn identities(context: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a failing endpoint is left alone for a while.
-fn ejection(cluster: &Value, notes: &mut Notes) {
+fn ejection(cluster: &Value, rule: &str, notes: &mut Notes) {
     if has(cluster, "outlier_detection") {
         let failures = number(cluster, "outlier_detection.consecutive_5xx").unwrap_or(5);
         notes.ok(format!("an endpoint is ejected after {failures} answers of 5xx in a row"));
     } else {
         notes.warning(
             "an endpoint that fails keeps its share of the requests",
-            "set outlierDetection in the cell's DestinationRule (chart: traffic.outlierDetection)",
+            format!("set outlierDetection {rule} (chart: traffic.outlierDetection)"),
         );
     }
 }
 
 /// Whether a slow cell can take all of the gateway's memory and connections.
-fn breakers(cluster: &Value, notes: &mut Notes) {
+fn breakers(cluster: &Value, rule: &str, notes: &mut Notes) {
     let thresholds = list(cluster, "circuit_breakers.thresholds");
     let Some(threshold) = thresholds.iter().find(|one| !matches!(text(one, "priority"), "HIGH")) else {
         notes.warning(
             "circuit breakers are Envoy's defaults: 1024 connections, pending requests and requests",
-            "set connectionPool in the cell's DestinationRule (chart: traffic.connectionPool)",
+            format!("set connectionPool {rule} (chart: traffic.connectionPool)"),
         );
         return;
     };
@@ -144,7 +157,7 @@ fn breakers(cluster: &Value, notes: &mut Notes) {
     if limits.iter().all(|limit| *limit >= UNLIMITED) {
         notes.warning(
             "no circuit breaker: a slow cell can take all of the gateway",
-            "set connectionPool in the cell's DestinationRule (chart: traffic.connectionPool)",
+            format!("set connectionPool {rule} (chart: traffic.connectionPool)"),
         );
     } else {
         let [connections, pending, requests] =
@@ -153,6 +166,23 @@ fn breakers(cluster: &Value, notes: &mut Notes) {
         notes.ok(format!(
             "at most {connections} connections, {pending} pending requests and {requests} requests{budget}"
         ));
+    }
+}
+
+/// Whether the service's cluster takes as many requests at a time as the service does: one more is answered 503.
+pub(super) fn capacity(cluster: &Value, notes: &mut Notes) {
+    const STREAMS: u64 = 10_000;
+    let thresholds = list(cluster, "circuit_breakers.thresholds");
+    let threshold = thresholds.iter().find(|one| !matches!(text(one, "priority"), "HIGH"));
+    let limit = |field| threshold.and_then(|threshold| number(threshold, field)).unwrap_or(1024);
+    let (requests, pending) = (limit("max_requests"), limit("max_pending_requests"));
+    if requests.min(pending) < STREAMS {
+        notes.warning(
+            format!("at most {requests} deferred requests at a time, and {pending} waiting for a connection: more are refused"),
+            format!("set both to {STREAMS}, as many as one connection of the service takes (chart: extProc.maxRequests)"),
+        );
+    } else {
+        notes.ok(format!("at most {requests} deferred requests at a time"));
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Dump {
     /// What Envoy has refused or is still waiting to use: its name, and what it says about it.
     pub(super) refused: Vec<(String, String)>,
     pub(super) warming: Vec<String>,
+    /// Envoy's version: major and minor.
+    pub(super) version: Option<(u64, u64)>,
 }
 
 /// A cluster's endpoints.
@@ -117,6 +119,10 @@ impl Dump {
                 }
             }
         } else {
+            if is_a(config, "BootstrapConfigDump") {
+                let number = |part| number(config, &format!("bootstrap.node.user_agent_build_version.version.{part}"));
+                self.version = number("major_number").zip(number("minor_number"));
+            }
             return false;
         }
         true

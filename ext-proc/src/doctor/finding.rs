@@ -151,7 +151,7 @@ pub(super) fn merge(findings: Vec<Finding>) -> Vec<Finding> {
 }
 
 /// `a, b, c and 4 more`.
-pub(super) fn enumerate<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn enumerate<T: AsRef<str>>(names: &[T]) -> String {
     const SHOWN: usize = 8;
     let shown: Vec<&str> = names.iter().take(SHOWN).map(AsRef::as_ref).collect();
     match names.len().saturating_sub(SHOWN) {

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use cellgate_routing::Config;
+use cellgate_routing::source::Source;
+use serde_json::Value;
 
 use super::dump::Chain;
 use super::finding::Notes;
-use super::message::{duration, has, number, text};
+use super::message::{duration, has, list, number, text};
 
 /// Envoy's default for `per_connection_buffer_limit_bytes`.
 const DEFAULT_BUFFER: u64 = 1 << 20;
@@ -15,12 +17,12 @@ const DEFAULT_BUFFER: u64 = 1 << 20;
 const DEFAULT_WINDOW: u64 = 16 << 20;
 
 /// Looks at a listener and its connection manager.
-pub(super) fn examine(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
+pub(super) fn examine(chain: &Chain<'_>, routes: Option<&Value>, config: Option<&Config>, notes: &mut Notes) {
     if let Some(config) = config {
         bodies(chain, config.limits.inspect_bytes, notes);
     }
     underscores(chain, config, notes);
-    idle(chain, notes);
+    idle(chain, routes.zip(config).and_then(|(routes, config)| idle_of_cells(routes, config)), notes);
 }
 
 /// Beyond the smaller limit Envoy answers 413 by itself, without asking the filter.
@@ -47,19 +49,43 @@ fn bodies(chain: &Chain<'_>, inspect: u64, notes: &mut Notes) {
 
 fn underscores(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
     let spelling = config.map_or("x_cell".to_owned(), |config| config.routing_header.replace('-', "_"));
-    match text(chain.manager, "common_http_protocol_options.headers_with_underscores_action") {
-        action @ ("REJECT_REQUEST" | "DROP_HEADER") => {
+    let action = text(chain.manager, "common_http_protocol_options.headers_with_underscores_action");
+    match action {
+        "REJECT_REQUEST" | "DROP_HEADER" => {
             notes.ok(format!("headers with underscores: {action}"));
         }
-        _ => notes.warning(
-            format!("headers with underscores are let in: whatever stands before the filter sees {spelling}"),
-            "set common_http_protocol_options: { headers_with_underscores_action: REJECT_REQUEST }",
-        ),
+        _ => notes.ok(format!("headers with underscores are let in, and the filter removes a client's own {spelling}")),
+    }
+    let refused = action == "REJECT_REQUEST";
+    let of_keys = config.iter().flat_map(|config| &config.sources).filter_map(|source| match source {
+        Source::Header(name) if refused && name.contains('_') => Some(name),
+        _ => None,
+    });
+    for name in of_keys {
+        notes.error(
+            format!("the key's header {name} has an underscore: Envoy answers 400 to every request that has it"),
+            "rename it, or leave headers_with_underscores_action out",
+        );
     }
 }
 
-fn idle(chain: &Chain<'_>, notes: &mut Notes) {
+/// The longest time after which a request with a cell ends that stands still, if every cell's route has one.
+fn idle_of_cells(routes: &Value, config: &Config) -> Option<Duration> {
+    let all = list(routes, "virtual_hosts").iter().flat_map(|host| list(host, "routes"));
+    let matches = |route: &&Value| {
+        let mut headers = list(route, "match.headers").iter();
+        has(route, "route") && headers.any(|matcher| text(matcher, "name").eq_ignore_ascii_case(&config.routing_header))
+    };
+    let times = all.filter(matches).map(|route| duration(route, "route.idle_timeout").filter(|time| !time.is_zero()));
+    times.reduce(|one, other| Some(one?.max(other?))).flatten()
+}
+
+fn idle(chain: &Chain<'_>, of_cells: Option<Duration>, notes: &mut Notes) {
     match duration(chain.manager, "stream_idle_timeout") {
+        None | Some(Duration::ZERO) if of_cells.is_some() => {
+            let seconds = of_cells.unwrap_or_default().as_secs_f64();
+            notes.ok(format!("a request with a cell that stands still ends after {seconds} s"));
+        }
         Some(Duration::ZERO) => notes.error(
             "stream_idle_timeout is off: a request whose service falls silent never ends",
             "set stream_idle_timeout, 30s for example",

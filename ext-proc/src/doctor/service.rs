@@ -18,6 +18,9 @@ struct Mode {
     is_used: bool,
 }
 
+/// The mode for bodies of any size.
+const STREAMED: &str = "FULL_DUPLEX_STREAMED";
+
 const MODES: [Mode; 3] = [
     Mode { name: "buffer", body: "BUFFERED", trailers: "SEND", is_used: true },
     Mode { name: "stream", body: "FULL_DUPLEX_STREAMED", trailers: "SEND", is_used: true },
@@ -58,6 +61,16 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
         ),
         (None, None) => missing(config, &mut notes),
     }
+    let streams = matcher.is_some_and(|matcher| {
+        let processor = processor(at(matcher.config, "xds_matcher"), "stream");
+        processor.is_some_and(|processor| text(processor, "processing_mode.request_body_mode") == STREAMED)
+    });
+    if streams {
+        let ours = matcher.map(|matcher| matcher.name);
+        for other in filters.iter().filter(|other| Some(other.name) != ours && streams_bodies(other.config)) {
+            beside(dump, other.name, &mut notes);
+        }
+    }
     services.dedup();
     let mut findings = notes.into_findings();
     findings.extend(services.into_iter().flat_map(|service| cluster(dump, service).into_findings()));
@@ -67,6 +80,25 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
 /// The name of the filter that asks the service about what is deferred.
 pub(super) fn name<'a>(dump: &'a Dump, manager: &'a Value) -> Option<&'a str> {
     dump.http_filters(manager).iter().find(|filter| is_behind_matcher(filter.config)).map(|filter| filter.name)
+}
+
+/// Whether a filter is a processor that takes bodies as they come, at once or behind a matcher.
+fn streams_bodies(config: &Value) -> bool {
+    let text = config.to_string();
+    text.contains("ExternalProcessor") && text.contains(STREAMED)
+}
+
+/// Another processor in the same mode: before Envoy 1.39 two of them lose bodies.
+fn beside(dump: &Dump, other: &str, notes: &mut Notes) {
+    let what = format!("`{other}` is another processor in the mode {STREAMED}");
+    let fix = "update Envoy to 1.39 (Istio 1.31), or defer by `buffer` (chart: extProc.bodyMode)";
+    match dump.version {
+        Some(version) if version >= (1, 39) => notes.ok(what),
+        Some((major, minor)) => {
+            notes.error(format!("{what}: in Envoy {major}.{minor} some bodies arrive empty, with 200"), fix);
+        }
+        None => notes.unknown(format!("{what}: before Envoy 1.39 some bodies arrive empty, with 200"), fix),
+    }
 }
 
 /// Without a service the policy must not defer.
@@ -122,7 +154,11 @@ fn settings(processor: &Value, mode: &Mode, notes: &mut Notes) {
         [("request_body_mode", "NONE", mode.body), ("request_trailer_mode", "SKIP", mode.trailers)]
     {
         let actual = Some(text(processing, field)).filter(|mode| !matches!(*mode, "" | "DEFAULT")).unwrap_or(default);
-        if actual != expected {
+        // Beside another processor in the mode of `stream`, on an Envoy that cannot do with two of them.
+        let whole = (mode.body, actual) == (STREAMED, "BUFFERED");
+        if whole {
+            notes.ok(place("as one message: Envoy answers 413 to deferred bodies beyond its limit"));
+        } else if actual != expected {
             wrong.push((format!("{field} is {actual}"), format!("set {field}: {expected}")));
         }
     }
@@ -161,14 +197,21 @@ fn settings(processor: &Value, mode: &Mode, notes: &mut Notes) {
         );
     }
     let timeout = duration(processor, "message_timeout");
-    if mode.body == "BUFFERED" && timeout.is_none() {
+    let buffers = text(processing, "request_body_mode") == "BUFFERED";
+    if buffers && timeout.is_none() {
         notes.warning(
             place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
             "set message_timeout above the service's --decision-timeout",
         );
     }
+    if text(processor, "status_on_error.code").is_empty() {
+        notes.warning(
+            place("errors of the service, and requests that are too many for it, are answered 500"),
+            "set status_on_error: { code: ServiceUnavailable }",
+        );
+    }
     if wrong.is_empty() {
-        notes.ok(place(&format!("{}, by cluster {cluster}", mode.body)));
+        notes.ok(place(&format!("{}, by cluster {cluster}", if buffers { "BUFFERED" } else { mode.body })));
     }
 }
 
@@ -194,6 +237,7 @@ fn cluster(dump: &Dump, name: &str) -> Notes {
             "set http2_protocol_options: { connection_keepalive: { interval: 5s, timeout: 2s } }",
         );
     }
+    clusters::capacity(cluster, &mut notes);
     clusters::endpoints(dump, cluster, &mut notes);
     clusters::encryption(dump, cluster, &mut notes);
     notes

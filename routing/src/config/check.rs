@@ -10,14 +10,14 @@ mod policy;
 mod sources;
 
 use super::error::{Report, Step, quote};
-use super::raw::{RawConfig, RawContentTypes, RawLimits, RawScope};
+use super::raw::{RawConfig, RawContentTypes, RawExcept, RawLimits, RawScope};
 use super::suggest::hint;
 use super::{Config, Limits};
 use crate::answer::CellId;
 use crate::host::BadHost;
 use crate::media::{ContentTypes, MediaType, is_token};
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
-use crate::scope::Scope;
+use crate::scope::{Except, Scope, is_normalised};
 use crate::source::Format;
 
 #[cfg(feature = "schema")]
@@ -149,37 +149,63 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
 }
 
 fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
-    let hosts = list(raw.hosts.as_deref(), "applies_to", "hosts", report, |host| {
+    let hosts = list(raw.hosts.as_deref(), &["applies_to", "hosts"], report, |host| {
         host.parse().map_err(|error| match error {
             BadHost::Every => error.to_string(),
             BadHost::Name => format!("{error}, found {}", quote(host)),
         })
     });
-    let methods = list(raw.methods.as_deref(), "applies_to", "methods", report, |method| {
-        if !is_token(method.as_bytes()) {
-            Err(format!("expected a method such as `POST`, found {}", quote(method)))
-        } else if let Some(known) = KNOWN.iter().find(|known| **known != method && known.eq_ignore_ascii_case(method)) {
-            Err(format!("methods are compared exactly: write `{known}`"))
-        } else {
-            Ok(Box::from(method))
-        }
-    });
-    let paths = list(raw.paths.as_deref(), "applies_to", "paths", report, |path| {
+    let methods = list(raw.methods.as_deref(), &["applies_to", "methods"], report, method);
+    let paths = list(raw.paths.as_deref(), &["applies_to", "paths"], report, |path| {
         if path.starts_with('/') && !path.contains(['?', '#']) {
             Ok(Box::from(path))
         } else {
             Err(format!("expected the beginning of a path, with a leading `/` and no query, found {}", quote(path)))
         }
     });
-    Scope { hosts: hosts.unwrap_or_default(), methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
+    let except = except(raw.except.as_ref(), report);
+    Scope {
+        hosts: hosts.unwrap_or_default(),
+        methods: methods.unwrap_or_default(),
+        paths: paths.unwrap_or_default(),
+        except,
+    }
+}
+
+fn except(raw: Option<&RawExcept>, report: &mut Report<'_>) -> Except {
+    let Some(raw) = raw else { return Except::default() };
+    let methods = list(raw.methods.as_deref(), &["applies_to", "except", "methods"], report, method);
+    let paths = list(raw.paths.as_deref(), &["applies_to", "except", "paths"], report, |path| {
+        if path.starts_with('/') && !path.contains(['?', '#']) && is_normalised(path.as_bytes()) && path != "/" {
+            Ok(Box::from(path))
+        } else {
+            Err(format!(
+                "expected a path such as `/healthz`, or the beginning of one with a `/` at the end, such as \
+                 `/static/`, as Envoy normalises it, and not all of them; found {}",
+                quote(path)
+            ))
+        }
+    });
+    Except { methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
+}
+
+/// A method as HTTP compares it.
+fn method(text: &str) -> Result<Box<str>, String> {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    if !is_token(text.as_bytes()) {
+        Err(format!("expected a method such as `POST`, found {}", quote(text)))
+    } else if let Some(known) = KNOWN.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {
+        Err(format!("methods are compared exactly: write `{known}`"))
+    } else {
+        Ok(Box::from(text))
+    }
 }
 
 fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {
     let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
     let defaults = ContentTypes::default();
-    let json = list(raw.json.as_deref(), "content_types", "json", report, parse).unwrap_or(defaults.json);
-    let form = list(raw.form.as_deref(), "content_types", "form", report, parse).unwrap_or(defaults.form);
+    let json = list(raw.json.as_deref(), &["content_types", "json"], report, parse).unwrap_or(defaults.json);
+    let form = list(raw.form.as_deref(), &["content_types", "form"], report, parse).unwrap_or(defaults.form);
     let form_texts = raw.form.as_deref().map_or(vec![FORM], |texts| texts.iter().map(|text| &**text).collect());
     let types = ContentTypes { json, form };
     if let Some(index) = form_texts.iter().take(MAX_ITEMS).position(|text| is_json(text, &types)) {
@@ -198,12 +224,11 @@ fn is_json(text: &str, types: &ContentTypes) -> bool {
 /// Checks each item of a list that, where it is given, must not be empty.
 fn list<T>(
     items: Option<&[Box<str>]>,
-    section: &str,
-    field: &str,
+    place: &[&str],
     report: &mut Report<'_>,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Option<Vec<T>> {
-    let path = [Step::Of(section), Step::Of(field)];
+    let path: Vec<Step<'_>> = place.iter().copied().map(Step::Of).collect();
     let items = items?;
     if items.is_empty() {
         report.problem(&path, || "expected at least one item (leave the field out for its default)".into());
@@ -214,7 +239,7 @@ fn list<T>(
     for (index, item) in items.iter().enumerate().take(MAX_ITEMS) {
         match parse(item) {
             Ok(item) => parsed.push(item),
-            Err(message) => report.problem(&[Step::Of(section), Step::Of(field), Step::Item(index)], || message),
+            Err(message) => report.problem(&[&path[..], &[Step::Item(index)]].concat(), || message),
         }
     }
     Some(parsed)

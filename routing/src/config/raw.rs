@@ -94,6 +94,21 @@ pub(super) struct RawScope {
     /// Prefixes of the path. The default is all.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]*$"))))]
     pub(super) paths: Option<Vec<Box<str>>>,
+    /// What is not decided all the same: certificate challenges, health checks, static files. The default is nothing.
+    pub(super) except: Option<RawExcept>,
+}
+
+/// Requests that are not decided.
+#[derive(Debug, Default, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Except"))]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawExcept {
+    /// Methods, in capitals as HTTP compares them.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) methods: Option<Vec<Box<str>>>,
+    /// Paths, or their beginnings with a `/` at the end.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]+$"))))]
+    pub(super) paths: Option<Vec<Box<str>>>,
 }
 
 /// Which media types are read as which format.

@@ -81,10 +81,50 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: path is a prefix, not a segment", "cell-a exact").path("/api2").json(GOOD),
         Case::new("head: path is case-sensitive", "421 path_excluded").path("/API").json(GOOD),
     ];
+    cases.extend(exceptions());
     cases.extend(hosts());
     cases.extend(queries());
     cases.extend(spoofs());
     cases
+}
+
+/// What names no tenant: the listed, and browsers' preflights.
+fn exceptions() -> impl Iterator<Item = Case> {
+    let preflight = |name: &str, expect: &str| {
+        Case::new(name, expect)
+            .method("OPTIONS")
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", "POST")
+    };
+    let paths = [
+        ("/api/healthz", "cell-b excepted"),
+        ("/api/healthz?tenant=acme", "cell-b excepted"),
+        ("/api/healthz/", "cell-a exact"),
+        ("/api/static/a.css", "cell-b excepted"),
+        ("/api/static/%2e%2e/orders", "cell-a exact"),
+        ("/api/static/..%2forders", "cell-a exact"),
+        ("/api/static/..;a/orders", "cell-a exact"),
+    ];
+    let paths =
+        paths.into_iter().map(|(path, expect)| Case::new(format!("excepted: {path}"), expect).path(path).json(GOOD));
+    paths.chain([
+        Case::new("excepted: a path, of another host", "421 host_excluded")
+            .path("/api/healthz")
+            .header("host", "example"),
+        preflight("preflight: of a method that is in scope", "cell-c preflight"),
+        preflight("preflight: with a client's own cell", "cell-c preflight").header("x-cell", "cell-a"),
+        preflight("preflight: of another host", "421 host_excluded").header("host", "example"),
+        Case::new("preflight: without an origin", "421 method_excluded")
+            .method("OPTIONS")
+            .header("access-control-request-method", "POST"),
+        Case::new("preflight: with an empty origin", "421 method_excluded")
+            .method("OPTIONS")
+            .header("origin", "")
+            .header("access-control-request-method", "POST"),
+        Case::new("preflight: by another method", "421 body_absent")
+            .header("origin", "https://app.example")
+            .header("access-control-request-method", "POST"),
+    ])
 }
 
 /// Whose requests these are, by the host's name.

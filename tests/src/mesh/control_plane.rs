@@ -24,6 +24,8 @@ const TOKEN: &str = "administrator";
 pub struct ControlPlane {
     kube: Kube,
     processes: Vec<Process>,
+    address: SocketAddr,
+    authority: PathBuf,
     _ports: [KeptPort; 3],
 }
 
@@ -47,7 +49,7 @@ impl ControlPlane {
             proxy.must_run()?;
             Ok(proxy.log().lines().find_map(|line| line.strip_prefix("Starting to serve on ")?.parse().ok()))
         });
-        let kube = Kube::new(address.await?, kubectl, files.kubeconfig);
+        let kube = Kube::new(address.await?, kubectl, files.kubeconfig.clone());
         wait::until("the API server", || async {
             etcd.must_run()?;
             api_server.must_run()?;
@@ -56,7 +58,13 @@ impl ControlPlane {
         })
         .await?;
         // Whoever is asked first ends first.
-        let control_plane = Self { kube, processes: vec![proxy, api_server, etcd], _ports: ports };
+        let control_plane = Self {
+            kube,
+            processes: vec![proxy, api_server, etcd],
+            address: secure,
+            authority: files.authority,
+            _ports: ports,
+        };
         control_plane.define_resources().await?;
         Ok(control_plane)
     }
@@ -65,6 +73,20 @@ impl ControlPlane {
     #[must_use]
     pub fn kube(&self) -> &Kube {
         &self.kube
+    }
+
+    /// Where the API server itself is, by TLS.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The certificate of the authority that vouches for the API server.
+    ///
+    /// # Errors
+    /// When its file is gone.
+    pub fn authority(&self) -> Result<String> {
+        std::fs::read_to_string(&self.authority).with_context(|| self.authority.display().to_string())
     }
 
     /// The programs, for their logs.

@@ -107,6 +107,19 @@ impl Kube {
         accepted("POST", &path, &answer)
     }
 
+    /// A token of a service account, as a kubelet asks for one.
+    ///
+    /// # Errors
+    /// When there is no such account.
+    pub async fn token(&self, namespace: &str, account: &str) -> Result<String> {
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
+        let request =
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
+        let answer = self.send(Request::post(&path).json(request.to_string())).await?;
+        let granted = accepted("POST", &path, &answer)?;
+        granted["status"]["token"].as_str().map(str::to_owned).context("the API server gives no token")
+    }
+
     /// Deletes an object, given as it is stored or as it was applied. One that is already gone is no error.
     ///
     /// # Errors

@@ -251,6 +251,18 @@ impl Inner {
         }
     }
 
+    /// The files of a pod's service account, if the pod mounts it: a token of the API server, and its certificate's authority.
+    async fn account(&self, pod: &Value) -> Result<Option<BTreeMap<String, String>>> {
+        let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
+        if !volumes.any(volumes::is_of_account) {
+            return Ok(None);
+        }
+        let name = pod["spec"]["serviceAccountName"].as_str().unwrap_or("default");
+        let token = self.mesh.kube().token(&self.namespace, name).await?;
+        let authority = self.mesh.control_plane().authority()?;
+        Ok(Some([("token".to_owned(), token), ("ca.crt".to_owned(), authority)].into()))
+    }
+
     /// Runs a pod's one container to its end, and gives its exit code and its log.
     async fn complete(&self, pod: &Value) -> Result<(i32, String)> {
         let container = Container::of(pod)?;
@@ -258,9 +270,12 @@ impl Inner {
         let directory = self.directory.join(format!("{name}-{}", pod["metadata"]["uid"].as_str().unwrap_or_default()));
         // The watch may be behind: such a pod comes right after its ConfigMap.
         let config_maps = self.mesh.kube().list(&self.list("/api/v1", "configmaps")).await?;
-        let volumes = Volumes::mount(pod, &container, &directory, &config_maps.iter().map(files_of).collect())?;
+        let config_maps = config_maps.iter().map(files_of).collect();
+        let account = self.account(pod).await?;
+        let volumes = Volumes::mount(pod, &container, &directory, &config_maps, account.as_ref())?;
         let address = self.mesh.addresses().next();
-        let place = container::Place { pod, volumes: &volumes, address, ports: &[] };
+        let api_server = self.mesh.control_plane().address();
+        let place = container::Place { pod, volumes: &volumes, address, ports: &[], api_server };
         let process = container.start(&place, &directory.join("log"))?;
         let deadline = Duration::from_secs(pod["spec"]["activeDeadlineSeconds"].as_u64().unwrap_or(120));
         let ended = tokio::time::timeout(deadline, container::exit_code(&process)).await;

@@ -11,22 +11,22 @@ use crate::Shared;
 
 /// Whom the doctor asks.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+pub(crate) enum Asked {
     Envoy,
     Istiod,
 }
 
-const BOTH: [Asked; 2] = [Asked::Envoy, Asked::Istiod];
+pub(crate) const BOTH: [Asked; 2] = [Asked::Envoy, Asked::Istiod];
 
 /// What the doctor says.
 #[derive(Debug)]
-struct Report {
-    code: Option<i32>,
-    findings: Vec<Value>,
+pub(crate) struct Report {
+    pub(crate) code: Option<i32>,
+    pub(crate) findings: Vec<Value>,
 }
 
 impl Report {
-    async fn of(release: &Release, asked: Asked) -> Result<Self> {
+    pub(crate) async fn of(release: &Release, asked: Asked) -> Result<Self> {
         let source = match asked {
             Asked::Envoy => {
                 vec!["--admin".to_owned(), format!("http://{}", release.gateway().proxy().admin().address())]
@@ -52,7 +52,7 @@ impl Report {
     }
 
     /// The finding of a level whose places and words have these parts.
-    fn find(&self, level: &str, place: &str, part: &str) -> Option<&Value> {
+    pub(crate) fn find(&self, level: &str, place: &str, part: &str) -> Option<&Value> {
         let has = |finding: &&&Value| {
             finding["places"].to_string().contains(place)
                 && finding["what"].as_str().is_some_and(|what| what.contains(part))

@@ -7,6 +7,7 @@ mod circuits;
 mod doctor;
 mod lifecycle;
 mod mtls;
+mod neighbours;
 mod probe;
 mod recipes;
 mod refusals;
@@ -73,6 +74,15 @@ fn main() -> ExitCode {
         mtls::both_tiers_and_the_cells_are_reached_with_identities,
         mtls::plain_text_is_refused,
         mtls::another_identity_sets_no_routing_header,
+        neighbours::a_host_that_has_an_owner_is_taken_over,
+        neighbours::a_younger_virtual_service_takes_nothing_from_the_cells,
+        neighbours::a_destination_rule_that_was_there_is_named,
+        neighbours::a_younger_destination_rule_changes_nothing,
+        neighbours::a_larger_buffer_stays,
+        neighbours::other_hosts_are_served_as_before,
+        neighbours::another_processor_is_named,
+        neighbours::what_may_not_be_seen_is_said,
+        neighbours::a_thousand_neighbours_are_read,
         probe::a_passed_test_leaves_no_route,
         probe::a_service_that_is_gone_is_named,
         probe::a_header_that_is_believed_is_named,

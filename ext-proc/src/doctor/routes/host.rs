@@ -31,6 +31,12 @@ struct Cells<'a> {
     by_pattern: bool,
     /// The first route that takes everything, whatever the header says.
     catch_all: Option<Route<'a>>,
+    /// Routes for some requests, whatever the header says, in front of a cell's.
+    before: Vec<Route<'a>>,
+    /// The same behind all of the cells', where only requests without a decision arrive.
+    behind: Vec<Route<'a>>,
+    /// The VirtualService of the cells' routes.
+    origin: Option<String>,
 }
 
 impl<'a> Host<'a> {
@@ -87,6 +93,7 @@ impl<'a> Host<'a> {
                 "remove these routes, or add the cells to the configuration",
             );
         }
+        narrower(&cells, &mut notes);
         undecided(cells.catch_all, &mut notes);
         let leaks = cells.whole.iter().filter(|(_, route)| route.forwards() && !route.removes(DEFER));
         let leaks: Vec<&str> = leaks.map(|(cell, _)| *cell).collect();
@@ -135,7 +142,13 @@ impl<'a> Host<'a> {
         let mut cells = Cells::default();
         for route in &self.routes {
             let broad = route.is_broad(header);
-            match route.wants(header) {
+            let wanted = route.wants(header);
+            if wanted != Wanted::Anything {
+                // Those that were thought to be behind are not.
+                cells.before.append(&mut cells.behind);
+                cells.origin = cells.origin.or_else(|| route.origin());
+            }
+            match wanted {
                 Wanted::Exactly(cell) if !judge.is_cell(cell) => {
                     cells.unknown.insert(cell);
                 }
@@ -151,7 +164,7 @@ impl<'a> Host<'a> {
                 }
                 Wanted::Something => cells.by_pattern = true,
                 Wanted::Anything if broad => cells.catch_all = cells.catch_all.or(Some(*route)),
-                Wanted::Anything => {}
+                Wanted::Anything => cells.behind.push(*route),
             }
         }
         cells
@@ -183,6 +196,46 @@ fn absent(cells: &Cells<'_>, judge: Judge<'_>, notes: &mut Notes) {
         notes.error(
             format!("no route matches {header}: {}", enumerate(&missing)),
             "add a route on the exact value for each of them (chart: cells), or take them out of the configuration",
+        );
+    }
+}
+
+/// Routes that take some requests without a look at the header: in front of the cells' they take tenants' requests away.
+fn narrower(cells: &Cells<'_>, notes: &mut Notes) {
+    for route in &cells.before {
+        let requests = route.requests();
+        let origin = route.origin();
+        if route.is_for_preflights() {
+            notes.ok(format!("{} takes CORS preflights, which name no tenant", route.label()));
+        } else if route.is_for_challenges() {
+            notes.ok(format!("{} takes certificate challenges, which name no tenant", route.label()));
+        } else if origin.is_some() && origin == cells.origin {
+            notes.ok(format!(
+                "{} takes {requests} before the cells, as the cells' own VirtualService says",
+                route.label()
+            ));
+        } else if origin.is_none() && cells.origin.is_none() {
+            notes.warning(
+                format!("{} takes {requests} before the cells, whatever tenant the request names", route.label()),
+                "if that is not meant: move it behind the cells' routes",
+            );
+        } else {
+            let whose = origin.map(|origin| format!(" of the VirtualService {origin}")).unwrap_or_default();
+            notes.error(
+                format!(
+                    "{}{whose} stands before the cells' routes and takes {requests}, whatever tenant the request names",
+                    route.label()
+                ),
+                "move it into the cells' own VirtualService if it is meant (chart: routes.extra), and delete the other: \
+                 docs/operate.md, \"Take over a host\"",
+            );
+        }
+    }
+    for route in cells.behind.iter().filter(|route| route.forwards() || route.status().is_some()) {
+        let whose = route.origin().map(|origin| format!(" of the VirtualService {origin}")).unwrap_or_default();
+        notes.warning(
+            format!("requests without a decision on {} go to {}{whose}", route.requests(), route.label()),
+            "if that is not meant: delete it, or move it into the cells' own VirtualService (chart: routes.extra)",
         );
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use crate::doctor::clusters;
-use crate::doctor::message::{at, flag, has, list, number, text, texts};
+use crate::doctor::message::{self, at, flag, has, list, number, text, texts};
 
 /// A route, with the messages around it.
 #[derive(Clone, Copy, Debug)]
@@ -71,6 +71,42 @@ impl<'a> Route<'a> {
                 .map_or_else(|| "a route".to_owned(), |path| format!("the route on {path}")),
             name => format!("the route {name}"),
         }
+    }
+
+    /// What it matches besides a header: its path, and the kinds of its other conditions.
+    pub(super) fn requests(&self) -> String {
+        let conditions = at(self.route, "match");
+        let path = ["prefix", "path_separated_prefix"]
+            .iter()
+            .find_map(|field| {
+                Some(text(conditions, field)).filter(|path| !path.is_empty()).map(|path| format!("{path}*"))
+            })
+            .or_else(|| {
+                ["path", "safe_regex.regex", "path_match_policy.name"]
+                    .iter()
+                    .find_map(|field| Some(text(conditions, field)).filter(|path| !path.is_empty()).map(str::to_owned))
+            })
+            .unwrap_or_else(|| "/*".to_owned());
+        let mut others: Vec<&str> = self.headers().map(|matcher| text(matcher, "name")).collect();
+        others.extend(["query_parameters", "cookies"].into_iter().filter(|field| has(conditions, field)));
+        if others.is_empty() { path } else { format!("{path} with conditions on {}", others.join(", ")) }
+    }
+
+    /// The VirtualService that istiod has made it of, as `NAMESPACE/NAME`.
+    pub(super) fn origin(&self) -> Option<String> {
+        message::config_of(self.route)
+    }
+
+    /// Whether it only takes CORS preflights, which name no tenant.
+    pub(super) fn is_for_preflights(&self) -> bool {
+        let takes = |name: &str| self.headers().find(|matcher| is_for(matcher, name));
+        takes("access-control-request-method").is_some()
+            && takes(":method").is_some_and(|matcher| text(matcher, "string_match.exact") == "OPTIONS")
+    }
+
+    /// Whether it only takes certificate challenges (RFC 8555, 8.3), which name no tenant.
+    pub(super) fn is_for_challenges(&self) -> bool {
+        self.requests().starts_with("/.well-known/acme-challenge/")
     }
 
     /// The clusters to which it leads.

@@ -14,7 +14,7 @@ const MAX_TRUST_DOMAIN: usize = 255;
 const SECTION: &str = "decided_by";
 
 pub(super) fn decided_by(raw: &RawDecidedBy, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
-    let peers = list(Some(&raw.peers), SECTION, "peers", report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
+    let peers = list(Some(&raw.peers), &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
     for (index, peer) in raw.peers.iter().enumerate().take(super::MAX_ITEMS) {
         if raw.peers.iter().take(index).any(|other| other == peer) {
             let path = [Step::Of(SECTION), Step::Of("peers"), Step::Item(index)];

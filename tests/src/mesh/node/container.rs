@@ -23,6 +23,8 @@ pub(super) struct Place<'a> {
     pub(super) volumes: &'a Volumes,
     pub(super) address: Ipv4Addr,
     pub(super) ports: &'a [Port],
+    /// What every container is told of the API server.
+    pub(super) api_server: SocketAddr,
 }
 
 impl Container {
@@ -69,6 +71,8 @@ impl Container {
         // The image's entry point is the program under test; a command names it in the image.
         let mut command = Command::new(artifacts::cellgate()?);
         command.env_clear();
+        command.env("KUBERNETES_SERVICE_HOST", place.api_server.ip().to_string());
+        command.env("KUBERNETES_SERVICE_PORT", place.api_server.port().to_string());
         for variable in self.0["env"].as_array().into_iter().flatten() {
             command.env(variable["name"].as_str().unwrap_or_default(), self.variable(variable, place)?);
         }

@@ -39,7 +39,7 @@ impl Pod {
         let container = Container::of(&pod)?;
         let address = inner.mesh.addresses().next();
         let directory = inner.directory.join(&name);
-        let volumes = Volumes::mount(&pod, &container, &directory, &inner.state().config_maps)?;
+        let volumes = Volumes::mount(&pod, &container, &directory, &inner.state().config_maps, None)?;
         let (mut ports, mut kept) = (container.ports(), Vec::new());
         if inner.with_sidecars {
             // The sidecar has the pod's ports, the program others.
@@ -49,7 +49,8 @@ impl Pod {
                 kept.push(taken);
             }
         }
-        let place = Place { pod: &pod, volumes: &volumes, address, ports: &ports };
+        let api_server = inner.mesh.control_plane().address();
+        let place = Place { pod: &pod, volumes: &volumes, address, ports: &ports, api_server };
         let process = container.start(&place, &directory.join("log"))?;
         let (path, port) = container.readiness()?;
         let probed = ports.iter().find(|known| known.name == port || known.number.to_string() == port);

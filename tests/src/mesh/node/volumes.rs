@@ -27,19 +27,33 @@ struct Volume {
 }
 
 impl Volumes {
-    /// Makes the directories of whatever the container mounts.
-    pub(super) fn mount(pod: &Value, container: &Container, root: &Path, config_maps: &ConfigMaps) -> Result<Self> {
+    /// Makes the directories of whatever the container mounts. `account` are the files of the pod's service account.
+    pub(super) fn mount(
+        pod: &Value,
+        container: &Container,
+        root: &Path,
+        config_maps: &ConfigMaps,
+        account: Option<&BTreeMap<String, String>>,
+    ) -> Result<Self> {
         let mut volumes = Vec::new();
         for (name, mount_path) in container.mounts() {
             let all = pod["spec"]["volumes"].as_array().into_iter().flatten();
             let mut named = all.filter(|volume| volume["name"] == name);
             let source = named.next().with_context(|| format!("the pod has no volume {name:?}"))?;
             let config_map = source["configMap"]["name"].as_str().map(str::to_owned);
-            if config_map.is_none() && source["emptyDir"].is_null() {
-                bail!("this node mounts ConfigMaps and empty directories only: {source}");
-            }
             let directory = root.join("volumes").join(name);
             std::fs::create_dir_all(&directory)?;
+            match account.filter(|_| is_of_account(source)) {
+                Some(files) => {
+                    for (file, text) in files {
+                        std::fs::write(directory.join(file), text)?;
+                    }
+                }
+                None if config_map.is_none() && source["emptyDir"].is_null() => {
+                    bail!("this node mounts ConfigMaps, empty directories and service accounts only: {source}")
+                }
+                None => {}
+            }
             let volume = Volume { mount_path: mount_path.to_owned(), directory, config_map };
             volume.fill(config_maps)?;
             volumes.push(volume);
@@ -60,6 +74,12 @@ impl Volumes {
             |text: String, volume: &Volume| text.replace(&volume.mount_path, &volume.directory.to_string_lossy());
         self.0.iter().fold(text.to_owned(), replace)
     }
+}
+
+/// Whether a volume is what the API server gives a pod of its service account: a token, and whom to trust.
+pub(super) fn is_of_account(volume: &Value) -> bool {
+    let sources = volume["projected"]["sources"].as_array();
+    sources.is_some_and(|sources| sources.iter().any(|source| source["serviceAccountToken"].is_object()))
 }
 
 impl Volume {
@@ -109,7 +129,7 @@ mod tests {
         }});
         let container = Container::of(&pod).unwrap();
         let root = tempfile::tempdir().unwrap();
-        let volumes = Volumes::mount(&pod, &container, root.path(), &maps("1")).unwrap();
+        let volumes = Volumes::mount(&pod, &container, root.path(), &maps("1"), None).unwrap();
         let argument = volumes.localise("--config=/etc/x/a.json");
         let file = argument.strip_prefix("--config=").unwrap();
         assert_eq!(std::fs::read_to_string(file).unwrap(), "1");

@@ -1,0 +1,117 @@
+//! EnvoyFilters for the same proxies: limits, processors and filters of others. Istio applies those of a lower `priority`
+//! first, so a later one counts.
+
+use serde_json::Value;
+
+use super::Notes;
+use super::object::{Object, Objects, list};
+use super::plan::{Plan, Proxy};
+
+pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+    for object in objects.of("networking.istio.io", "EnvoyFilter").filter(|object| !object.is_of(plan)) {
+        let Some(proxy) = plan.proxies.iter().find(|proxy| meets(plan, &object, proxy)) else { continue };
+        if object.spec().get("configPatches").is_some_and(|patches| !patches.is_array()) {
+            notes.unknown(&object, "its spec.configPatches is not a list, so it was not read", "correct it");
+            continue;
+        }
+        for patch in list(object.spec(), "configPatches").iter().filter(|patch| is_for(patch, proxy)) {
+            limits(plan, &object, patch, notes);
+            filters(plan, &object, patch, notes);
+        }
+    }
+}
+
+/// Whether it is applied to these proxies.
+fn meets(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> bool {
+    if object.namespace() != proxy.namespace && object.namespace() != plan.istio_namespace {
+        return false;
+    }
+    let targets = list(object.spec(), "targetRefs");
+    if !targets.is_empty() {
+        let names = targets.iter().filter_map(|target| target.get("name")?.as_str());
+        return names.into_iter().any(|name| proxy.targets.iter().any(|target| target == name));
+    }
+    let labels = object.spec().get("workloadSelector").and_then(|selector| selector.get("labels")?.as_object());
+    // Proxies that are chosen by a target have labels that nobody here knows.
+    labels.is_none_or(|labels| {
+        labels.iter().all(|(key, value)| proxy.labels.get(key).is_some_and(|label| *value == **label))
+    })
+}
+
+fn is_for(patch: &Value, proxy: &Proxy) -> bool {
+    let context = patch.get("match").and_then(|matches| matches.get("context")?.as_str()).unwrap_or("ANY");
+    context == "ANY" || context == proxy.context
+}
+
+/// Envoy's limits below what the filter holds, which Envoy answers with 413.
+fn limits(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
+    let mut found = Vec::new();
+    if let Some(value) = patch.get("patch").and_then(|patch| patch.get("value")) {
+        numbers(value, &mut found);
+    }
+    for (field, bytes) in found {
+        if bytes < plan.inspect_bytes {
+            notes.error(
+                object,
+                format!(
+                    "sets {field} to {bytes}, below limits.inspect_bytes ({}): Envoy answers 413 to bodies between the two",
+                    plan.inspect_bytes
+                ),
+                format!("raise it there, or set config.limits.inspect_bytes to at most {bytes}"),
+            );
+        } else {
+            notes.ok(object, format!("sets {field} to {bytes}, which stays in force"));
+        }
+    }
+}
+
+/// The buffer limits anywhere in a patch's value.
+fn numbers<'a>(value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
+    let Value::Object(fields) = value else {
+        if let Value::Array(values) = value {
+            values.iter().for_each(|value| numbers(value, found));
+        }
+        return;
+    };
+    for (field, value) in fields {
+        let number = value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        match (field.as_str(), number) {
+            (
+                "per_connection_buffer_limit_bytes"
+                | "perConnectionBufferLimitBytes"
+                | "initial_stream_window_size"
+                | "initialStreamWindowSize",
+                Some(number),
+            ) => found.push((field, number)),
+            _ => numbers(value, found),
+        }
+    }
+}
+
+/// Filters that are put into the chain.
+fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
+    if patch.get("applyTo").and_then(Value::as_str) != Some("HTTP_FILTER") {
+        return;
+    }
+    let Some(action) = patch.get("patch") else { return };
+    let text = action.to_string();
+    if plan.streams && text.contains("ext_proc") && text.contains("FULL_DUPLEX_STREAMED") {
+        let what = "adds another processor in the mode FULL_DUPLEX_STREAMED";
+        let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
+                   processors lose bodies, and the cell gets them empty";
+        match plan.has_envoy_1_39() {
+            Some(true) => notes.ok(object, what),
+            Some(false) => notes.error(object, what, fix),
+            None => notes.unknown(object, format!("{what}; Istio's version is not known"), fix),
+        }
+    }
+    let priority = object.spec().get("priority").and_then(Value::as_i64).unwrap_or_default();
+    let first = action.get("operation").and_then(Value::as_str) == Some("INSERT_FIRST");
+    if first && priority > plan.priority {
+        notes.warning(
+            object,
+            format!("puts its filter before Cellgate's, because its priority is {priority}: it sees clients' own routing headers"),
+            format!("lower its priority below {}, or raise filter.priority", plan.priority),
+        );
+    }
+}

@@ -1,0 +1,66 @@
+//! Hosts of routes: names, and names that start with `*`. Envoy takes the most specific one that matches, so routes of
+//! different hosts never mix.
+
+/// How a neighbour's host stands to one of the release's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    /// They are the same: their routes are tried in one list.
+    Same,
+    /// The neighbour's is more specific: it takes requests that the release's host covers.
+    Inside,
+    /// They have nothing to do with each other, or the release's is the more specific one.
+    Apart,
+}
+
+/// Compares a neighbour's host with the release's.
+pub(super) fn relation(theirs: &str, ours: &str) -> Relation {
+    let (theirs, ours) = (theirs.to_ascii_lowercase(), ours.to_ascii_lowercase());
+    if theirs == ours {
+        return Relation::Same;
+    }
+    match ours.strip_prefix('*') {
+        Some(suffix) if theirs.trim_start_matches('*').ends_with(suffix) && theirs != "*" => Relation::Inside,
+        _ => Relation::Apart,
+    }
+}
+
+/// A host as Istio reads it in a namespace: a name without a dot is a service there.
+pub(super) fn full(host: &str, namespace: &str) -> String {
+    if host.contains('.') || host.starts_with('*') {
+        host.to_owned()
+    } else {
+        format!("{host}.{namespace}.svc.cluster.local")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_specific_host_takes_its_requests() {
+        for (theirs, ours, expected) in [
+            ("api.example.com", "API.example.com", Relation::Same),
+            ("*.example.com", "*.example.com", Relation::Same),
+            ("*", "*", Relation::Same),
+            ("api.example.com", "*.example.com", Relation::Inside),
+            ("*.eu.example.com", "*.example.com", Relation::Inside),
+            ("api.example.com", "*", Relation::Inside),
+            ("*.example.com", "*", Relation::Inside),
+            ("*", "api.example.com", Relation::Apart),
+            ("*.example.com", "api.example.com", Relation::Apart),
+            ("*", "*.example.com", Relation::Apart),
+            ("example.com", "*.example.com", Relation::Apart),
+            ("other.com", "api.example.com", Relation::Apart),
+        ] {
+            assert_eq!(relation(theirs, ours), expected, "{theirs} {ours}");
+        }
+    }
+
+    #[test]
+    fn short_names_are_services_of_their_namespace() {
+        assert_eq!(full("api", "cell-a"), "api.cell-a.svc.cluster.local");
+        assert_eq!(full("api.example.com", "cell-a"), "api.example.com");
+        assert_eq!(full("*", "cell-a"), "*");
+    }
+}

@@ -1,0 +1,140 @@
+//! HTTPRoutes for the same host on the same Gateways of the Gateway API: the longest path counts, whoever was first.
+
+use serde_json::Value;
+
+use super::Notes;
+use super::hosts::{self, Relation};
+use super::object::{Object, Objects, list};
+use super::plan::Plan;
+use crate::doctor::enumerate;
+
+const GROUP: &str = "gateway.networking.k8s.io";
+const CHALLENGE: &str = "/.well-known/acme-challenge/";
+
+/// Whether a path belongs to ACME's HTTP challenge (RFC 8555, 8.3): no tenant is in it.
+pub(super) fn is_challenge(path: &str) -> bool {
+    path.starts_with(CHALLENGE)
+}
+
+pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+    let ours = objects.of(GROUP, "HTTPRoute").find(|object| object.is_of(plan) && object.name() == plan.name);
+    for object in objects.of(GROUP, "HTTPRoute").filter(|object| !object.is_of(plan)) {
+        let parents = parents(&object);
+        let shared = parents.iter().any(|parent| plan.parents.contains(parent));
+        if shared && plan.streams && leads_to_pool(&object) {
+            inference_pool(plan, &object, notes);
+        }
+        let Some(theirs) = object.texts("hostnames") else {
+            notes.unknown(&object, "its spec.hostnames is not a list of names, so it was not compared", "correct it");
+            continue;
+        };
+        // One without hostnames is for all that its Gateways serve.
+        let same = |ours: &String| {
+            theirs.is_empty() || theirs.iter().any(|theirs| hosts::relation(theirs, ours) == Relation::Same)
+        };
+        let same: Vec<&str> = plan.hosts.iter().filter(|ours| same(ours)).map(String::as_str).collect();
+        if same.is_empty() {
+            continue;
+        }
+        if shared {
+            let older = ours.is_none_or(|ours| object.age() < ours.age());
+            compare(plan, &object, &enumerate(&same), older, notes);
+        } else if !theirs.is_empty() && !plan.gateways.is_empty() {
+            notes.warning(
+                &object,
+                format!("serves {} by the Gateway {}", enumerate(&same), enumerate(&parents)),
+                "if that Gateway runs in the same proxies as routes.gateways: its routes and the cells' meet there; \
+                 give it another host",
+            );
+        }
+    }
+}
+
+fn compare(plan: &Plan, object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
+    let mut taken = Vec::new();
+    let mut rest = false;
+    for rule in list(object.spec(), "rules") {
+        let matches = list(rule, "matches");
+        rest |= matches.is_empty();
+        for condition in matches.iter().filter(|condition| !wants_header(condition, &plan.routing_header)) {
+            match words(condition) {
+                Some(words) => taken.push(words),
+                None => rest = true,
+            }
+        }
+    }
+    if !taken.is_empty() && taken.iter().all(|path| is_challenge(path)) && !rest {
+        notes.ok(object, format!("answers certificate challenges for {same}"));
+    } else if !taken.is_empty() {
+        notes.error(
+            object,
+            format!(
+                "takes {} of {same} from the cells: in the Gateway API the longer path counts, whatever the routing \
+                 header says",
+                enumerate(&taken)
+            ),
+            "remove these rules, or give them a host of their own; or name it in neighbours.accept",
+        );
+    } else if rest && older {
+        notes.error(
+            object,
+            format!("serves {same} today: once the cells have routes there, it only gets requests without a decision"),
+            "delete it, or give it a host of its own; or name it in neighbours.accept",
+        );
+    } else if rest {
+        notes.warning(object, format!("has rules for {same} that are not reached"), "delete it");
+    }
+}
+
+/// Istio runs an ext_proc filter of its own for an InferencePool.
+fn inference_pool(plan: &Plan, object: &Object<'_>, notes: &mut Notes) {
+    let what = "leads to an InferencePool, for which Istio adds another processor in the mode FULL_DUPLEX_STREAMED";
+    let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
+               processors lose bodies";
+    match plan.has_envoy_1_39() {
+        Some(true) => notes.ok(object, what),
+        Some(false) => notes.error(object, what, fix),
+        None => notes.unknown(object, format!("{what}; Istio's version is not known"), fix),
+    }
+}
+
+fn leads_to_pool(object: &Object<'_>) -> bool {
+    let backends = list(object.spec(), "rules").iter().flat_map(|rule| list(rule, "backendRefs"));
+    backends.into_iter().any(|backend| backend.get("kind").and_then(Value::as_str) == Some("InferencePool"))
+}
+
+/// The Gateways that it attaches to, as `namespace/name`.
+fn parents(object: &Object<'_>) -> Vec<String> {
+    let text = |parent: &Value, field: &str| parent.get(field).and_then(Value::as_str).map(str::to_owned);
+    let gateways = list(object.spec(), "parentRefs")
+        .iter()
+        .filter(|parent| text(parent, "kind").is_none_or(|kind| kind == "Gateway"));
+    gateways
+        .filter_map(|parent| {
+            let namespace = text(parent, "namespace").unwrap_or_else(|| object.namespace().to_owned());
+            Some(format!("{namespace}/{}", text(parent, "name")?))
+        })
+        .collect()
+}
+
+fn wants_header(condition: &Value, header: &str) -> bool {
+    let names = list(condition, "headers").iter().filter_map(|matcher| matcher.get("name")?.as_str());
+    names.into_iter().any(|name| name.eq_ignore_ascii_case(header))
+}
+
+/// What outranks the cells' rules, which have the path `/` and one header: `None` for what does not.
+fn words(condition: &Value) -> Option<String> {
+    let path = condition.get("path").and_then(|path| path.get("value")?.as_str()).unwrap_or("/");
+    let kind = condition.get("path").and_then(|path| path.get("type")?.as_str()).unwrap_or("PathPrefix");
+    let method = condition.get("method").and_then(Value::as_str);
+    let headers = list(condition, "headers").len();
+    let path = match (kind, path) {
+        ("PathPrefix", "/") if method.is_none() && headers < 2 => return None,
+        ("PathPrefix", path) => format!("{path}*"),
+        (_, path) => path.to_owned(),
+    };
+    Some(match method {
+        Some(method) => format!("{method} {path}"),
+        None => path,
+    })
+}

@@ -1,0 +1,183 @@
+//! Objects of the cluster, and what could not be seen of it.
+
+use serde_json::Value;
+
+use super::{Finding, Plan};
+use crate::doctor::Level;
+
+/// The kinds that can stand in the cells' way.
+pub(super) const KINDS: [&str; 5] = ["VirtualService", "HTTPRoute", "Gateway", "DestinationRule", "EnvoyFilter"];
+
+/// What is in the cluster, and what of it could not be seen.
+#[derive(Debug, Default)]
+pub struct Objects {
+    objects: Vec<Value>,
+    unseen: Vec<Unseen>,
+}
+
+/// Something that could not be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unseen {
+    /// What: `VirtualServices in the namespace team-a`.
+    pub what: String,
+    /// Why.
+    pub why: String,
+}
+
+/// One object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Object<'a>(&'a Value);
+
+/// The text is not a list of Kubernetes' objects.
+#[derive(Debug, thiserror::Error)]
+pub enum NoObjects {
+    /// It is not JSON.
+    #[error("not JSON: {0}; expected what `kubectl get … --output=json` prints")]
+    NoJson(#[from] serde_json::Error),
+    /// It is other JSON.
+    #[error("it has no `items`: expected what `kubectl get … --output=json` prints")]
+    NoList,
+}
+
+/// Reads what `kubectl get virtualservices,destinationrules,… --all-namespaces --output=json` has printed.
+///
+/// # Errors
+/// It is something else.
+pub fn read_file(text: &[u8]) -> Result<Objects, NoObjects> {
+    let list: Value = serde_json::from_slice(text)?;
+    let items = list.get("items").and_then(Value::as_array).ok_or(NoObjects::NoList)?;
+    let mut objects = Objects::default();
+    for item in items {
+        objects.push(item.clone());
+    }
+    Ok(objects)
+}
+
+impl Objects {
+    pub(super) fn push(&mut self, object: Value) {
+        self.objects.push(object);
+    }
+
+    pub(super) fn miss(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.unseen.push(Unseen { what: what.into(), why: why.into() });
+    }
+
+    /// What could not be seen.
+    #[must_use]
+    pub fn unseen(&self) -> &[Unseen] {
+        &self.unseen
+    }
+
+    /// How many objects there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
+    /// All objects of a kind and of an API group's name, such as `networking.istio.io`, whatever their version.
+    pub(super) fn of<'a>(&'a self, group: &'a str, kind: &'a str) -> impl Iterator<Item = Object<'a>> {
+        let is_wanted = move |object: &Object<'_>| object.kind() == kind && object.group() == group;
+        self.objects.iter().map(Object).filter(is_wanted)
+    }
+}
+
+impl Unseen {
+    pub(super) fn finding(&self) -> Finding {
+        Finding {
+            level: Level::Unknown,
+            object: String::new(),
+            what: format!("{} could not be seen: {}", self.what, self.why),
+            fix: Some(
+                "allow the check's service account to list them, or run `cellgate neighbours` with an account \
+                 that may"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn kind(&self) -> &'a str {
+        self.text("kind")
+    }
+
+    fn group(&self) -> &'a str {
+        self.text("apiVersion").split_once('/').map_or("", |(group, _)| group)
+    }
+
+    pub(super) fn namespace(&self) -> &'a str {
+        self.metadata("namespace")
+    }
+
+    pub(super) fn name(&self) -> &'a str {
+        self.metadata("name")
+    }
+
+    /// `KIND/NAMESPACE/NAME`.
+    pub(super) fn id(&self) -> String {
+        format!("{}/{}/{}", self.kind(), self.namespace(), self.name())
+    }
+
+    pub(super) fn spec(&self) -> &'a Value {
+        self.0.get("spec").unwrap_or(&Value::Null)
+    }
+
+    /// Its place in Istio's order: by creation time, then by name.
+    pub(super) fn age(&self) -> (&'a str, &'a str, &'a str) {
+        (self.metadata("creationTimestamp"), self.name(), self.namespace())
+    }
+
+    /// Whether it belongs to the release.
+    pub(super) fn is_of(&self, plan: &Plan) -> bool {
+        let metadata = |section: &str, key: &str| {
+            self.0.get("metadata").and_then(|metadata| metadata.get(section)?.get(key)?.as_str())
+        };
+        metadata("labels", "app.kubernetes.io/instance") == Some(&plan.release)
+            && metadata("annotations", "meta.helm.sh/release-namespace").is_none_or(|home| home == plan.namespace)
+            && self.name().starts_with(&plan.name)
+    }
+
+    /// Texts of a list in its specification; `None` where there is something else than texts.
+    pub(super) fn texts(&self, field: &str) -> Option<Vec<&'a str>> {
+        texts(self.spec(), field)
+    }
+
+    /// Whether proxies of a namespace get it, by `exportTo`.
+    pub(super) fn is_seen_from(&self, namespace: &str) -> bool {
+        let exported = self.texts("exportTo").unwrap_or_default();
+        let is_meant = |to: &&str| match *to {
+            "*" => true,
+            "." => self.namespace() == namespace,
+            other => other == namespace,
+        };
+        exported.is_empty() || exported.iter().any(is_meant)
+    }
+
+    fn text(&self, field: &str) -> &'a str {
+        self.0.get(field).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    fn metadata(&self, field: &str) -> &'a str {
+        self.0.get("metadata").and_then(|metadata| metadata.get(field)?.as_str()).unwrap_or_default()
+    }
+}
+
+/// Texts of a list; none where it is not there, `None` where it is something else.
+pub(super) fn texts<'a>(message: &'a Value, field: &str) -> Option<Vec<&'a str>> {
+    match message.get(field) {
+        None | Some(Value::Null) => Some(Vec::new()),
+        Some(Value::Array(list)) => list.iter().map(Value::as_str).collect(),
+        Some(_) => None,
+    }
+}
+
+/// The elements of a list; none where there is something else.
+pub(super) fn list<'a>(message: &'a Value, field: &str) -> &'a [Value] {
+    message.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}

@@ -1,0 +1,116 @@
+//! What a release brings into the cluster, as far as neighbours matter. The chart writes it; anybody else can.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// What a release brings. JSON; unknown fields are refused.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Plan {
+    /// The release's name: the label `app.kubernetes.io/instance` of its objects.
+    pub release: String,
+    /// Its namespace.
+    pub namespace: String,
+    /// The prefix of its objects' names.
+    pub name: String,
+    /// The header that its routes match on.
+    pub routing_header: String,
+    /// The hosts whose requests go to cells.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Istio Gateways as `namespace/name`, and `mesh` for sidecars.
+    #[serde(default)]
+    pub gateways: Vec<String>,
+    /// Gateways of the Gateway API as `namespace/name`.
+    #[serde(default)]
+    pub parents: Vec<String>,
+    /// The cells' services, and the ext-proc service.
+    #[serde(default)]
+    pub services: Vec<Service>,
+    /// The proxies with the filter.
+    #[serde(default)]
+    pub proxies: Vec<Proxy>,
+    /// `limits.inspect_bytes`.
+    pub inspect_bytes: u64,
+    /// Whether deferred bodies go to the service in the mode `FULL_DUPLEX_STREAMED`.
+    #[serde(default)]
+    pub streams: bool,
+    /// The `priority` of the EnvoyFilter that puts the filter first.
+    #[serde(default)]
+    pub priority: i64,
+    /// Istio's namespace.
+    pub istio_namespace: String,
+    /// Istio's version as `MAJOR.MINOR`, empty where nobody knows it.
+    #[serde(default)]
+    pub istio_version: String,
+    /// Objects that the user knows about, as `KIND/NAMESPACE/NAME`.
+    #[serde(default)]
+    pub accepted: Vec<String>,
+}
+
+/// A service and the DestinationRule that the release has for it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Service {
+    /// The full host name.
+    pub host: String,
+    /// The namespace of its DestinationRule.
+    pub namespace: String,
+    /// The value of the chart that says how requests travel to it: `cells.cell-a`.
+    pub value: String,
+}
+
+/// Proxies that get the filter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Their namespace.
+    pub namespace: String,
+    /// Their labels, where they are chosen by labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What they are chosen by otherwise: names of Gateways or Services.
+    #[serde(default)]
+    pub targets: Vec<String>,
+    /// `GATEWAY`, `SIDECAR_INBOUND` or `SIDECAR_OUTBOUND`, as EnvoyFilters call it.
+    pub context: String,
+}
+
+impl Plan {
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// It is not JSON, or not a plan.
+    pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(text)
+    }
+
+    /// The namespaces that matter even where no others can be seen.
+    pub(super) fn namespaces(&self) -> Vec<&str> {
+        let mut namespaces: Vec<&str> = vec![&self.namespace, &self.istio_namespace];
+        namespaces.extend(self.services.iter().map(|service| &*service.namespace));
+        namespaces.extend(self.proxies.iter().map(|proxy| &*proxy.namespace));
+        for list in [&self.gateways, &self.parents] {
+            namespaces.extend(list.iter().filter_map(|name| Some(name.split_once('/')?.0)));
+        }
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        namespaces.retain(|namespace| !namespace.is_empty());
+        namespaces
+    }
+
+    /// The namespaces of the proxies that send requests to the cells.
+    pub(super) fn client_namespaces(&self) -> Vec<&str> {
+        let mut namespaces: Vec<&str> = self.proxies.iter().map(|proxy| &*proxy.namespace).collect();
+        namespaces.sort_unstable();
+        namespaces.dedup();
+        namespaces
+    }
+
+    /// Whether Istio's proxies are known to be Envoy 1.39 or later: Istio 1.31 brings it.
+    pub(super) fn has_envoy_1_39(&self) -> Option<bool> {
+        let (major, minor) = self.istio_version.split_once('.')?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?) >= (1, 31))
+    }
+}

@@ -1,0 +1,26 @@
+//! The report, for people.
+
+use std::fmt::Write as _;
+
+use super::{Finding, Objects};
+use crate::doctor::Level;
+
+/// The findings, worst first, and how many there are.
+#[must_use]
+pub fn text(objects: &Objects, findings: &[Finding]) -> String {
+    let mut text = format!("neighbours: {} objects read\n", objects.len());
+    let mut sorted: Vec<&Finding> = findings.iter().collect();
+    sorted.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+    for Finding { level, object, what, fix } in sorted {
+        let place = if object.is_empty() { String::new() } else { format!("{object} ") };
+        // Writing to a `String` cannot fail.
+        let _ = writeln!(text, "  {:<2}  {place}{what}", level.mark());
+        if let Some(fix) = fix {
+            let _ = writeln!(text, "      to do: {fix}");
+        }
+    }
+    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
+    let [errors, warnings, unknown] = [Level::Error, Level::Warning, Level::Unknown].map(count);
+    let _ = writeln!(text, "{errors} errors (!!), {warnings} warnings (!), {unknown} unknown (??)");
+    text
+}

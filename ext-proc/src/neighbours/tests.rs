@@ -1,0 +1,264 @@
+//! Each kind of neighbour, there before the release and after it, and what the report says of it.
+
+use serde_json::{Value, json};
+
+use super::*;
+
+/// A release for `api.example.com` on the gateway `ingress/public`, and one cell.
+fn plan() -> Value {
+    json!({
+        "release": "cellgate", "namespace": "cellgate", "name": "cellgate", "routing_header": "x-cell",
+        "hosts": ["api.example.com", "*.tenants.example.com"],
+        "gateways": ["ingress/public"],
+        "services": [{"host": "api.cell-b.svc.cluster.local", "namespace": "cell-b", "value": "cells.cell-b"}],
+        "proxies": [{"namespace": "ingress", "labels": {"istio": "ingress", "app": "gateway"}, "context": "GATEWAY"}],
+        "inspect_bytes": 65536, "streams": true, "priority": 10,
+        "istio_namespace": "istio-system", "istio_version": "1.30",
+    })
+}
+
+fn object(group: &str, kind: &str, place: &str, second: u8, spec: Value) -> Value {
+    let (namespace, name) = place.split_once('/').unwrap();
+    json!({
+        "apiVersion": group, "kind": kind, "spec": spec,
+        "metadata": {
+            "namespace": namespace, "name": name, "creationTimestamp": format!("2026-11-27T10:00:{second:02}Z"),
+        },
+    })
+}
+
+fn virtual_service(place: &str, second: u8, spec: Value) -> Value {
+    object("networking.istio.io/v1beta1", "VirtualService", place, second, spec)
+}
+
+fn of_release(mut object: Value) -> Value {
+    object["metadata"]["labels"] = json!({"app.kubernetes.io/instance": "cellgate"});
+    object["metadata"]["annotations"] = json!({"meta.helm.sh/release-namespace": "cellgate"});
+    object
+}
+
+fn gateway(place: &str, selector: Value) -> Value {
+    object("networking.istio.io/v1", "Gateway", place, 0, json!({"selector": selector}))
+}
+
+/// The report's lines on these objects without its head and its sum, and without remedies.
+fn said(change: Value, objects: &[Value]) -> Vec<String> {
+    let mut plan = plan();
+    for (field, value) in change.as_object().unwrap() {
+        plan[field] = value.clone();
+    }
+    let plan = Plan::read(plan.to_string().as_bytes()).unwrap();
+    let objects = read_file(json!({"items": objects}).to_string().as_bytes()).unwrap();
+    let text = text(&objects, &examine(&plan, &objects));
+    let mut lines: Vec<String> =
+        text.lines().filter(|line| !line.contains("to do: ")).map(|line| line.trim().to_owned()).collect();
+    lines.pop();
+    lines.remove(0);
+    lines
+}
+
+fn legacy(second: u8) -> Value {
+    virtual_service(
+        "team-a/legacy",
+        second,
+        json!({
+            "hosts": ["api.example.com"], "gateways": ["ingress/public"],
+            "http": [
+                {"name": "api", "match": [{"uri": {"prefix": "/api"}}, {"uri": {"exact": "/v1"}, "method": {"exact": "GET"}}]},
+                {"name": "rest"},
+            ],
+        }),
+    )
+}
+
+#[test]
+fn an_older_virtual_service_takes_its_paths_from_the_cells() {
+    let older = "!!  VirtualService/team-a/legacy is older, so its routes for api.example.com stand before the cells': it \
+                 takes /api*, /v1 with conditions on method, and requests without a decision, whatever tenant the request \
+                 names";
+    assert_eq!(said(json!({}), &[legacy(1)]), [older]);
+    let own = |second| of_release(virtual_service("cellgate/cellgate", second, json!({"hosts": ["api.example.com"]})));
+    assert_eq!(said(json!({}), &[own(2), legacy(1)]), [older]);
+    let newer = said(json!({}), &[own(1), legacy(2)]);
+    assert_eq!(
+        newer,
+        [
+            "!   VirtualService/team-a/legacy takes requests for api.example.com that have no decision, on /api*, /v1 with \
+             conditions on method",
+            "!   VirtualService/team-a/legacy has a route for every other request of api.example.com that is never \
+             reached: routes.undecided is before it",
+        ]
+    );
+    let accepted = said(json!({"accepted": ["VirtualService/team-a/legacy"]}), &[legacy(1)]);
+    assert_eq!(
+        accepted,
+        [older.replace("!!  VirtualService/team-a/legacy ", "ok  VirtualService/team-a/legacy accepted: ")]
+    );
+}
+
+#[test]
+fn a_gateway_of_the_same_proxies_is_the_same_gateway() {
+    let bound = |gateways: Value| {
+        let spec = json!({"hosts": ["api.example.com"], "gateways": gateways, "http": [{"match": [{"uri": {"prefix": "/api"}}]}]});
+        virtual_service("team-a/legacy", 1, spec)
+    };
+    let gateways = [
+        gateway("ingress/public", json!({"istio": "ingress"})),
+        gateway("team-a/own", json!({"istio": "ingress", "app": "gateway"})),
+        gateway("team-a/other", json!({"istio": "egress"})),
+    ];
+    for (names, expected) in
+        [(json!(["own"]), 1), (json!(["team-a/own"]), 1), (json!(["other"]), 0), (json!(null), 0), (json!(["mesh"]), 0)]
+    {
+        let objects = [&gateways[..], &[bound(names.clone())]].concat();
+        assert_eq!(said(json!({}), &objects).len(), expected, "{names}");
+    }
+    // In sidecars there is one VirtualService for a host.
+    let both = said(json!({"gateways": ["ingress/public", "mesh"]}), &[bound(json!(null))]);
+    assert!(both[0].starts_with("!!  VirtualService/team-a/legacy is for api.example.com in sidecars too"), "{both:?}");
+}
+
+#[test]
+fn what_does_not_meet_the_cells_is_left_alone() {
+    let spec = |hosts: Value, more: Value| {
+        let mut spec =
+            json!({"hosts": hosts, "gateways": ["ingress/public"], "http": [{"match": [{"uri": {"prefix": "/x"}}]}]});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        virtual_service("team-a/other", 1, spec)
+    };
+    for (hosts, more) in [
+        (json!(["other.example.com"]), json!({})),
+        (json!(["*"]), json!({})),
+        (json!(["api.example.com"]), json!({"exportTo": ["."]})),
+        (json!(["api.example.com"]), json!({"exportTo": ["team-b"]})),
+    ] {
+        assert_eq!(said(json!({}), &[spec(hosts.clone(), more)]), Vec::<String>::new(), "{hosts}");
+    }
+    assert_eq!(said(json!({}), &[spec(json!(["api.example.com"]), json!({"exportTo": ["ingress"]}))]).len(), 1);
+    let inside = said(json!({}), &[spec(json!(["acme.tenants.example.com"]), json!({}))]);
+    assert!(
+        inside[0].starts_with("!   VirtualService/team-a/other takes all requests for acme.tenants.example.com"),
+        "{inside:?}"
+    );
+    let challenge = json!({"http": [{"match": [{"uri": {"exact": "/.well-known/acme-challenge/x"}}]}]});
+    let challenge = said(json!({}), &[spec(json!(["api.example.com"]), challenge)]);
+    assert_eq!(challenge, ["ok  VirtualService/team-a/other answers certificate challenges for api.example.com"]);
+    let by_cell = json!({"http": [{"match": [{"uri": {"prefix": "/x"}, "headers": {"X-Cell": {"exact": "cell-b"}}}]}]});
+    let by_cell = said(json!({}), &[spec(json!(["api.example.com"]), by_cell)]);
+    assert!(by_cell[0].contains("it takes requests with x-cell on /x*"), "{by_cell:?}");
+}
+
+#[test]
+fn a_longer_path_of_an_http_route_outranks_the_cells() {
+    let route = |rules: Value| {
+        let spec = json!({"parentRefs": [{"name": "public", "namespace": "gw"}], "hostnames": ["api.example.com"], "rules": rules});
+        object("gateway.networking.k8s.io/v1", "HTTPRoute", "team-a/route", 5, spec)
+    };
+    let on = |rules: Value| said(json!({"gateways": [], "parents": ["gw/public"]}), &[route(rules)]);
+    let path = |kind: &str, path: &str| json!([{"matches": [{"path": {"type": kind, "value": path}}]}]);
+    assert!(on(path("PathPrefix", "/api"))[0].starts_with("!!  HTTPRoute/team-a/route takes /api* of api.example.com"));
+    assert!(on(path("Exact", "/"))[0].contains("takes / of"));
+    assert!(on(json!([{"matches": [{"method": "GET"}]}]))[0].contains("takes GET /* of"));
+    assert!(on(path("PathPrefix", "/"))[0].contains("only gets requests without a decision"));
+    assert!(on(path("PathPrefix", "/.well-known/acme-challenge/x"))[0].starts_with("ok "));
+    let elsewhere = said(json!({}), &[route(path("PathPrefix", "/"))]);
+    assert!(elsewhere[0].starts_with("!   HTTPRoute/team-a/route serves api.example.com by the Gateway gw/public"));
+    let pool = json!([{"matches": [{"headers": [{"name": "x-cell", "value": "a"}]}], "backendRefs": [{"kind": "InferencePool", "name": "p"}]}]);
+    assert!(on(pool)[0].starts_with("!!  HTTPRoute/team-a/route leads to an InferencePool"));
+}
+
+#[test]
+fn another_destination_rule_is_named_with_what_it_replaces() {
+    let rule = |place: &str, second, spec: Value| {
+        object("networking.istio.io/v1alpha3", "DestinationRule", place, second, spec)
+    };
+    let simple = |host: &str| json!({"host": host, "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}}});
+    let own = |second| of_release(rule("cell-b/cellgate-cell-b", second, simple("api.cell-b.svc.cluster.local")));
+    for (objects, level, words) in [
+        (vec![rule("cell-b/old", 1, simple("api"))], "!!", "is older and for api.cell-b.svc.cluster.local"),
+        (vec![own(2), rule("cell-b/old", 1, simple("api.cell-b.svc.cluster.local"))], "!!", "is older"),
+        (vec![own(1), rule("cell-b/new", 2, simple("api"))], "! ", "is newer than the one of cells.cell-b"),
+        (
+            vec![own(1), rule("ingress/any", 2, simple("*.cell-b.svc.cluster.local"))],
+            "!!",
+            "in the namespace of the proxies",
+        ),
+        (vec![rule("cell-b/subsets", 1, json!({"host": "api", "subsets": []}))], "ok", "adds subsets"),
+        (vec![rule("cell-b/broken", 1, json!({"host": 7}))], "??", "spec.host is not a name"),
+    ] {
+        let said = said(json!({}), &objects);
+        assert!(said.len() == 1 && said[0].starts_with(level) && said[0].contains(words), "{words}: {said:?}");
+    }
+    for harmless in [
+        rule("cell-b/other", 1, simple("other")),
+        rule("cell-b/any", 1, simple("*.local")),
+        rule("istio-system/any", 1, simple("*")),
+    ] {
+        assert_eq!(said(json!({}), &[harmless]), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn envoy_filters_of_the_same_proxies_are_read() {
+    let filter = |place: &str, spec: Value| object("networking.istio.io/v1alpha3", "EnvoyFilter", place, 1, spec);
+    let limit = |bytes: u64| json!([{"applyTo": "LISTENER", "patch": {"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": bytes}}}]);
+    let of = |bytes| json!({"configPatches": limit(bytes)});
+    let low = "sets per_connection_buffer_limit_bytes to 1024, below limits.inspect_bytes (65536)";
+    for place in ["ingress/low", "istio-system/low"] {
+        let said = said(json!({}), &[filter(place, of(1024))]);
+        assert!(said[0].starts_with("!! ") && said[0].contains(low), "{said:?}");
+    }
+    let high = said(json!({}), &[filter("ingress/high", of(10_485_760))]);
+    assert_eq!(
+        high,
+        ["ok  EnvoyFilter/ingress/high sets per_connection_buffer_limit_bytes to 10485760, which stays in force"]
+    );
+    let selecting = |labels: Value| json!({"workloadSelector": {"labels": labels}, "configPatches": limit(1024)});
+    assert_eq!(said(json!({}), &[filter("ingress/low", selecting(json!({"app": "gateway"})))]).len(), 1);
+    assert!(said(json!({}), &[filter("ingress/low", selecting(json!({"app": "other"})))]).is_empty());
+    assert!(said(json!({}), &[filter("team-a/low", of(1024))]).is_empty());
+    let sidecars = json!([{"match": {"context": "SIDECAR_INBOUND"}, "patch": {"value": {"per_connection_buffer_limit_bytes": 1}}}]);
+    assert!(said(json!({}), &[filter("istio-system/sidecars", json!({"configPatches": sidecars}))]).is_empty());
+
+    let processor = json!({"applyTo": "HTTP_FILTER", "patch": {"operation": "INSERT_FIRST", "value": {
+        "name": "envoy.filters.http.ext_proc", "typed_config": {"processing_mode": {"request_body_mode": "FULL_DUPLEX_STREAMED"}},
+    }}});
+    let processor = filter("ingress/processor", json!({"priority": 20, "configPatches": [processor]}));
+    for (version, level) in [("1.30", "!!"), ("1.31", "ok"), ("", "??")] {
+        let said = said(json!({"istio_version": version}), std::slice::from_ref(&processor));
+        assert!(
+            said.iter().any(|line| line.starts_with(level) && line.contains("FULL_DUPLEX_STREAMED")),
+            "{version}: {said:?}"
+        );
+        assert!(
+            said.iter().any(|line| line.starts_with("!   EnvoyFilter/ingress/processor puts its filter before")),
+            "{said:?}"
+        );
+    }
+    assert!(said(json!({"streams": false, "priority": 20}), &[processor]).is_empty());
+}
+
+#[test]
+fn broken_objects_are_named_and_not_guessed_at() {
+    for spec in [
+        json!({"hosts": "api.example.com", "gateways": ["ingress/public"]}),
+        json!({"hosts": [7], "gateways": ["ingress/public"]}),
+    ] {
+        let said = said(json!({}), &[virtual_service("team-a/broken", 1, spec)]);
+        assert_eq!(
+            said,
+            ["??  VirtualService/team-a/broken its spec.hosts is not a list of names, so it was not compared"]
+        );
+    }
+    let nothing = [json!(null), json!({}), json!({"kind": "VirtualService"}), json!([])];
+    assert_eq!(said(json!({}), &nothing), Vec::<String>::new());
+    assert!(matches!(read_file(b"{}"), Err(NoObjects::NoList)));
+    assert!(matches!(read_file(b"nothing"), Err(NoObjects::NoJson(_))));
+    assert!(Plan::read(b"{\"relese\": 1}").unwrap_err().to_string().contains("relese"));
+}
+
+#[test]
+fn an_acceptance_of_nothing_is_said() {
+    let said = said(json!({"accepted": ["VirtualService/team-a/gone"]}), &[]);
+    assert_eq!(said, ["!   VirtualService/team-a/gone is accepted, and nothing was found about it"]);
+}

@@ -1,0 +1,190 @@
+//! VirtualServices for the same host on the same gateways. Istio makes one list of their routes: the oldest object's first,
+//! and what takes every request last.
+
+use serde_json::Value;
+
+use super::gateways::Shared;
+use super::hosts::{self, Relation};
+use super::object::{Object, Objects, list};
+use super::plan::Plan;
+use super::{Notes, http_routes};
+use crate::doctor::enumerate;
+
+/// What the routes of one VirtualService take, by their matches.
+#[derive(Default)]
+struct Takes {
+    /// Some requests, whatever their routing header is.
+    some: Vec<String>,
+    /// Every request that nothing else has taken.
+    rest: bool,
+}
+
+pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+    if plan.hosts.is_empty() || plan.gateways.is_empty() {
+        return;
+    }
+    let shared = Shared::find(plan, objects);
+    let all: Vec<Object<'_>> = objects.of("networking.istio.io", "VirtualService").collect();
+    let ours = all
+        .iter()
+        .find(|object| object.is_of(plan) && (object.namespace(), object.name()) == (&*plan.namespace, &*plan.name));
+    for object in all.iter().filter(|object| !object.is_of(plan)) {
+        let gateways = shared.of(object);
+        if gateways.is_empty() || !plan.client_namespaces().iter().any(|namespace| object.is_seen_from(namespace)) {
+            continue;
+        }
+        let Some(theirs) = object.texts("hosts") else {
+            notes.unknown(object, "its spec.hosts is not a list of names, so it was not compared", "correct it");
+            continue;
+        };
+        let theirs: Vec<String> = theirs.into_iter().map(|host| hosts::full(host, object.namespace())).collect();
+        compare(plan, object, &theirs, ours, &gateways, notes);
+    }
+}
+
+fn compare(
+    plan: &Plan,
+    object: &Object<'_>,
+    theirs: &[String],
+    ours: Option<&Object<'_>>,
+    gateways: &[String],
+    notes: &mut Notes,
+) {
+    let with = |wanted: Relation| -> Vec<&str> {
+        let stands = |host: &&String| plan.hosts.iter().any(|ours| hosts::relation(host, ours) == wanted);
+        theirs.iter().filter(stands).map(String::as_str).collect()
+    };
+    let inside = with(Relation::Inside);
+    if !inside.is_empty() {
+        notes.warning(
+            object,
+            format!("takes all requests for {}, which one of routes.hosts covers with a wildcard", enumerate(&inside)),
+            "if these are tenants' hosts: remove it, or name them in routes.hosts too",
+        );
+    }
+    let same = with(Relation::Same);
+    if same.is_empty() {
+        return;
+    }
+    if object.spec().get("http").is_some_and(|http| !http.is_array()) {
+        notes.unknown(object, "its spec.http is not a list of routes, so it was not compared", "correct it");
+        return;
+    }
+    let takes = takes(object, &plan.routing_header);
+    let same = enumerate(&same);
+    if gateways.iter().any(|gateway| gateway == "mesh") {
+        notes.error(
+            object,
+            format!(
+                "is for {same} in sidecars too, where Istio uses one VirtualService for a host and ignores the other"
+            ),
+            "move its routes into routes.extra and delete it, or take mesh out of one of the two",
+        );
+    } else if ours.is_none_or(|ours| object.age() < ours.age()) {
+        older(object, &takes, &same, notes);
+    } else {
+        newer(object, &takes, &same, notes);
+    }
+}
+
+/// It was there first, so its routes stand before the cells'.
+fn older(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
+    const TAKE_OVER: &str = "move its routes into routes.extra if they are to stay before the cells, and delete it \
+                             (docs/operate.md, \"Take over a host\"); or name it in neighbours.accept";
+    let challenges = !takes.some.is_empty() && takes.some.iter().all(|path| http_routes::is_challenge(path));
+    if challenges && !takes.rest {
+        notes.ok(object, format!("answers certificate challenges for {same}"));
+    } else if takes.some.is_empty() {
+        notes.error(
+            object,
+            format!(
+                "serves {same} today: once the cells have routes there, it only gets requests without a decision, \
+                 instead of routes.undecided"
+            ),
+            TAKE_OVER,
+        );
+    } else {
+        let rest = if takes.rest { ", and requests without a decision" } else { "" };
+        notes.error(
+            object,
+            format!(
+                "is older, so its routes for {same} stand before the cells': it takes {}{rest}, whatever tenant the \
+                 request names",
+                enumerate(&takes.some)
+            ),
+            TAKE_OVER,
+        );
+    }
+}
+
+/// It came later, so the cells' routes stand before its own.
+fn newer(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
+    if !takes.some.is_empty() {
+        notes.warning(
+            object,
+            format!("takes requests for {same} that have no decision, on {}", enumerate(&takes.some)),
+            "move its routes into routes.extra, and delete it",
+        );
+    }
+    if takes.rest {
+        notes.warning(
+            object,
+            format!(
+                "has a route for every other request of {same} that is never reached: routes.undecided is before it"
+            ),
+            "delete the route, or let routes.undecided name the cell that is meant",
+        );
+    }
+}
+
+/// What the routes take. One that matches on the routing header takes what the filter has decided for the cells.
+fn takes(object: &Object<'_>, routing_header: &str) -> Takes {
+    let mut takes = Takes::default();
+    for route in list(object.spec(), "http") {
+        let matches = list(route, "match");
+        if matches.is_empty() {
+            takes.rest = true;
+        }
+        for condition in matches {
+            match words(condition, routing_header) {
+                Some(words) if !takes.some.contains(&words) => takes.some.push(words),
+                Some(_) => {}
+                None => takes.rest = true,
+            }
+        }
+    }
+    takes
+}
+
+fn wants_header(condition: &Value, header: &str) -> bool {
+    condition
+        .get("headers")
+        .and_then(Value::as_object)
+        .is_some_and(|headers| headers.keys().any(|name| name.eq_ignore_ascii_case(header)))
+}
+
+/// What a match takes: `None` for everything.
+fn words(condition: &Value, routing_header: &str) -> Option<String> {
+    let path = ["prefix", "exact", "regex"].into_iter().find_map(|form| {
+        let text = condition.get("uri")?.get(form)?.as_str()?;
+        Some(if form == "prefix" { format!("{text}*") } else { text.to_owned() })
+    });
+    let path = path.filter(|path| path != "/*");
+    let empty = |value: &Value| value.as_object().is_some_and(serde_json::Map::is_empty) || value.is_null();
+    let others: Vec<&str> = condition
+        .as_object()?
+        .iter()
+        .filter(|(field, value)| {
+            !matches!(field.as_str(), "uri" | "name" | "ignoreUriCase" | "gateways") && !empty(value)
+        })
+        .map(|(field, _)| field.as_str())
+        .collect();
+    if wants_header(condition, routing_header) {
+        return Some(format!("requests with {routing_header} on {}", path.as_deref().unwrap_or("/*")));
+    }
+    match (path, others.is_empty()) {
+        (None, true) => None,
+        (path, true) => path,
+        (path, false) => Some(format!("{} with conditions on {}", path.as_deref().unwrap_or("/*"), others.join(", "))),
+    }
+}

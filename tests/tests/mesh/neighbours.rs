@@ -1,0 +1,325 @@
+//! What another team had on the host, the service or the proxies before the release came, and what it brings afterwards.
+
+mod reading;
+
+use anyhow::{Context, Result};
+use cellgate_tests::client::Request;
+use cellgate_tests::mesh::kube::object;
+use cellgate_tests::mesh::load::{Expected, Load};
+use cellgate_tests::mesh::release::{GATEWAY, Release, Setup, merge};
+use cellgate_tests::wait;
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::doctor::{Asked, BOTH, Report};
+use crate::support::{objects_of, of};
+
+pub(crate) use reading::{a_thousand_neighbours_are_read, what_may_not_be_seen_is_said};
+
+/// The host of the release.
+const HOST: &str = "cellgate.test";
+/// Another team's host on the same gateway.
+const OTHER: &str = "other.test";
+/// Larger than what the filter holds.
+const LARGE: usize = 300 * 1024;
+
+/// Another team's namespace. Its objects stay until the mesh ends, unless a test clears them.
+async fn team_of(release: &Release) -> Result<String> {
+    let team = format!("{}-team", release.name());
+    release.mesh().create_namespace(&team).await?;
+    Ok(team)
+}
+
+fn answer(status: u16, text: &str) -> Value {
+    json!({"status": status, "body": {"string": text}})
+}
+
+/// `/api` of the release's host to one place, and the rest of it to another.
+fn legacy(release: &Release, team: &str) -> Value {
+    let mut service = object("networking.istio.io/v1", "VirtualService", team, "legacy");
+    service["spec"] = json!({
+        "hosts": [HOST],
+        "gateways": [format!("{}/{GATEWAY}", release.gateway_namespace())],
+        "http": [
+            {"name": "legacy-api", "match": [{"uri": {"prefix": "/api"}}], "directResponse": answer(200, "legacy")},
+            {"name": "legacy-rest", "directResponse": answer(200, "rest")},
+        ],
+    });
+    service
+}
+
+/// The other team's host: it answers 200 by itself.
+fn other_host(release: &Release, team: &str) -> Value {
+    let mut service = object("networking.istio.io/v1", "VirtualService", team, "other");
+    service["spec"] = json!({
+        "hosts": [OTHER],
+        "gateways": [format!("{}/{GATEWAY}", release.gateway_namespace())],
+        "http": [{"name": "other", "directResponse": answer(200, "other")}],
+    });
+    service
+}
+
+/// Of two objects of the same second Istio takes the one whose name comes first for the older.
+fn simple_rule(release: &Release, cell: &str, name: &str) -> Value {
+    let namespace = format!("{}-{cell}", release.name());
+    let mut rule = object("networking.istio.io/v1", "DestinationRule", &namespace, name);
+    rule["spec"] = json!({
+        "host": release.cell_host(cell),
+        "trafficPolicy": {"loadBalancer": {"simple": "ROUND_ROBIN"}},
+    });
+    rule
+}
+
+/// Another team raises the limit of everything that these gateways serve.
+fn larger_buffer(release: &Release) -> Value {
+    let mut filter = object("networking.istio.io/v1alpha3", "EnvoyFilter", release.gateway_namespace(), "larger");
+    filter["spec"] = json!({"configPatches": [{
+        "applyTo": "LISTENER",
+        "match": {"context": "GATEWAY"},
+        "patch": {"operation": "MERGE", "value": {"per_connection_buffer_limit_bytes": 10_485_760}},
+    }]});
+    filter
+}
+
+/// Waits until the gateway answers a request so.
+async fn answers(release: &Release, request: &Request, status: u16, text: &str) -> Result<()> {
+    wait::until(&format!("{status} {text:?}"), || async {
+        let answer = release.gateway().send(request).await?;
+        Ok((answer.status.as_u16() == status && answer.text().contains(text)).then_some(()))
+    })
+    .await
+}
+
+/// `helm install`, which must be refused by the check of neighbours: what its pod has said.
+async fn refused(release: &Release, values: &Value) -> Result<String> {
+    let refused = release.helm().install(values, &["--timeout=60s"]).await;
+    let said = refused.expect_err("an installation that takes requests to the wrong place").to_string();
+    assert!(said.contains(&format!("{}-neighbours", release.name())), "{said}");
+    let path = format!("/api/v1/namespaces/{0}/pods/{0}-neighbours", release.name());
+    let pod = release.mesh().kube().get(&path).await?.context("the pod is gone, and its log with it")?;
+    let left = objects_of(release.mesh(), release.name()).await?;
+    let is_installed = |object: &&String| !object.starts_with("Pod ") && !object.starts_with("Secret ");
+    assert_eq!(left.iter().filter(is_installed).collect::<Vec<_>>(), Vec::<&String>::new());
+    Ok(pod["status"]["message"].as_str().unwrap_or_default().to_owned())
+}
+
+/// The release's values with an object accepted.
+fn accepting(release: &Release, objects: &[String]) -> Value {
+    let mut values = release.values().clone();
+    merge(&mut values, json!({"neighbours": {"accept": objects}}));
+    values
+}
+
+async fn install_over(release: &Release, values: &Value) -> Result<()> {
+    release.helm().upgrade(values, &["--install", "--timeout=60s"]).await?;
+    release.settled().await
+}
+
+/// Waits until the doctor has a finding of a level with these words, asked both ways.
+async fn doctor_says(release: &Release, level: &str, part: &str) -> Result<()> {
+    for asked in BOTH {
+        wait::until(&format!("{level} {part:?} by {asked:?}"), || async {
+            Ok(Report::of(release, asked).await?.find(level, "", part).map(drop))
+        })
+        .await?;
+    }
+    Ok(())
+}
+
+fn post(path: &str, tenant: &str) -> Request {
+    Request::post(path).json(format!(r#"{{"tenant":{{"id":"{tenant}"}}}}"#))
+}
+
+/// The host has an owner: installing is refused; accepted, the doctor names what is taken; and the owner's routes are taken
+/// over without a request lost.
+pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Result<()> {
+    let mut release = Setup::new(&mesh).prepare().await?;
+    let team = team_of(&release).await?;
+    let theirs = legacy(&release, &team);
+    mesh.kube().apply(&theirs).await?;
+    answers(&release, &post("/api/x", "acme"), 200, "legacy").await?;
+
+    let said = refused(&release, release.values()).await?;
+    let name = format!("VirtualService/{team}/legacy");
+    assert!(said.contains(&format!("!!  {name} is older, so its routes for {HOST} stand before")), "{said}");
+    assert!(said.contains("it takes /api*, and requests without a decision"), "{said}");
+    assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
+
+    // Accepted, it is as the check has said; the doctor says it too.
+    let values = accepting(&release, &[name.clone()]);
+    install_over(&release, &values).await?;
+    assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
+    assert_eq!(release.send(&post("/orders", "acme")).await.cell(), "cell-b");
+    doctor_says(&release, "error", "/api").await?;
+
+    // Its path becomes one of the release's own routes, and the owner's object goes: docs/operate.md.
+    let kept = json!({
+        "neighbours": {"accept": [name]},
+        "config": {"applies_to": {"except": {"paths": ["/api/"]}}},
+        "routes": {"extra": [{
+            "name": "kept-api", "match": [{"uri": {"prefix": "/api/"}}], "directResponse": answer(200, "legacy"),
+        }]},
+    });
+    let load = Load::start(release.gateway(), &[Expected { request: post("/orders", "acme"), cell: "cell-b" }]);
+    load.more(50).await?;
+    release.upgrade(kept).await?;
+    assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
+    mesh.kube().delete(&theirs).await?;
+    release.upgrade(json!({"neighbours": {"accept": []}})).await?;
+    for asked in BOTH {
+        wait::until(&format!("no error by {asked:?}"), || async {
+            Ok((Report::of(&release, asked).await?.code == Some(0)).then_some(()))
+        })
+        .await?;
+    }
+    assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
+    load.more(50).await?;
+    load.finish().await.must_be_right()?;
+    release.gateway().proxy().must_accept().await
+}
+
+/// The owner comes later: the cells keep their requests, in upgrades, rollbacks and `helm test` too.
+pub(crate) async fn a_younger_virtual_service_takes_nothing_from_the_cells(mesh: Shared) -> Result<()> {
+    let mut release = Setup::new(&mesh).install().await?;
+    let team = team_of(&release).await?;
+    mesh.kube().apply(&legacy(&release, &team)).await?;
+    release.gateway().has_route("legacy-api", |_| true).await?;
+    assert_eq!(release.send(&post("/api/x", "acme")).await.cell(), "cell-b");
+    doctor_says(&release, "warning", "/api").await?;
+
+    release.upgrade(json!({"config": {"placement": {"exact": {"umbrella": "cell-c"}}}})).await?;
+    assert_eq!(release.send(&post("/api/x", "umbrella")).await.cell(), "cell-c");
+    release.test().await?;
+    release.helm().rollback(1, &["--timeout=60s"]).await?;
+    release.settled().await?;
+    assert_eq!(release.send(&post("/api/x", "umbrella")).await.cell(), "cell-a");
+    assert_eq!(release.send(&post("/api/x", "acme")).await.cell(), "cell-b");
+    mesh.kube().clear(&team).await
+}
+
+/// Istio takes the oldest rule of a service: the cell would have no circuit breaker.
+pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).prepare().await?;
+    let rule = simple_rule(&release, "cell-b", "simple");
+    mesh.kube().apply(&rule).await?;
+    let said = refused(&release, release.values()).await?;
+    let name = format!("DestinationRule/{}-cell-b/simple", release.name());
+    assert!(said.contains(&format!("!!  {name} is older and for {}", release.cell_host("cell-b"))), "{said}");
+    assert!(said.contains("put its trafficPolicy and subsets into cells.cell-b and delete it"), "{said}");
+
+    let values = accepting(&release, &[name]);
+    install_over(&release, &values).await?;
+    let cluster = release.cluster("cell-b");
+    release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_null()).await?;
+    // The rule in force, by name, and not what the chart has already.
+    for asked in BOTH {
+        let report = Report::of(&release, asked).await?;
+        let finding = report.find("warning", &cluster, "simple").context("no finding names the rule")?;
+        assert!(finding["fix"].as_str().unwrap_or_default().contains("simple"), "{asked:?}: {finding}");
+    }
+    mesh.kube().delete(&rule).await?;
+    release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_object()).await
+}
+
+/// A rule that comes later changes nothing for the cell.
+pub(crate) async fn a_younger_destination_rule_changes_nothing(mesh: Shared) -> Result<()> {
+    let mut release = Setup::new(&mesh).install().await?;
+    let rule = simple_rule(&release, "cell-b", "younger");
+    mesh.kube().apply(&rule).await?;
+    release.upgrade(json!({"config": {"placement": {"exact": {"umbrella": "cell-b"}}}})).await?;
+    assert_eq!(release.send(&of("umbrella")).await.cell(), "cell-b");
+    let kept = |cluster: &Value| cluster["outlier_detection"].is_object() && cluster["retry_budget"].is_null();
+    release.gateway().has_cluster(&release.cluster("cell-b"), kept).await
+}
+
+/// The other team's larger bodies arrive, whoever was first.
+pub(crate) async fn a_larger_buffer_stays(mesh: Shared) -> Result<()> {
+    let large = Request::post("/").header("host", OTHER).body(vec![b'x'; LARGE]);
+    for before in [true, false] {
+        let release = Setup::new(&mesh).prepare().await?;
+        let team = team_of(&release).await?;
+        mesh.kube().apply(&other_host(&release, &team)).await?;
+        if before {
+            mesh.kube().apply(&larger_buffer(&release)).await?;
+            release.install().await?;
+        } else {
+            release.install().await?;
+            mesh.kube().apply(&larger_buffer(&release)).await?;
+        }
+        let raised = |listener: &Value| listener["per_connection_buffer_limit_bytes"] == 10_485_760;
+        release.gateway().proxy().configured("the larger buffer", |dump| has(dump, "listener", &raised)).await?;
+        answers(&release, &large, 200, "other").await?;
+        assert_eq!(release.send(&of("acme")).await.cell(), "cell-b");
+        doctor_says(&release, "ok", "10485760").await?;
+        mesh.kube().clear(&team).await?;
+    }
+    Ok(())
+}
+
+/// What is refused or ended for the cells' hosts is not for others'.
+pub(crate) async fn other_hosts_are_served_as_before(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).prepare().await?;
+    let team = team_of(&release).await?;
+    mesh.kube().apply(&other_host(&release, &team)).await?;
+    let traced = Request::post("/").header("host", OTHER).header("ot-baggage-sentry-trace_id", "1").body("x");
+    answers(&release, &traced, 200, "other").await?;
+    release.install().await?;
+    assert_eq!(release.send(&traced).await.status, 200);
+    // Nothing ends their streams that Istio would not: its gateways have no time limit.
+    let unlimited =
+        |manager: &Value| manager["stream_idle_timeout"] == "0s" || manager["stream_idle_timeout"].is_null();
+    release.gateway().proxy().configured("no idle time-out", |dump| has(dump, "typed_config", &unlimited)).await?;
+    // The filter's own removal stands in for the refusal.
+    let spoofed = of("acme").header("x_cell", "cell-c");
+    let answer = release.send(&spoofed).await;
+    assert_eq!((answer.cell(), answer.received("x_cell").len()), ("cell-b", 0));
+    mesh.kube().clear(&team).await
+}
+
+/// Another processor in the mode FULL_DUPLEX_STREAMED, as Istio adds one for InferencePools: named by the doctor, and the
+/// bodies arrive.
+pub(crate) async fn another_processor_is_named(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let mut filter = object("networking.istio.io/v1alpha3", "EnvoyFilter", release.gateway_namespace(), "processor");
+    filter["spec"] = json!({"configPatches": [{
+        "applyTo": "HTTP_FILTER",
+        "match": {
+            "context": "GATEWAY",
+            "listener": {"filterChain": {"filter": {
+                "name": "envoy.filters.network.http_connection_manager",
+                "subFilter": {"name": "envoy.filters.http.router"},
+            }}},
+        },
+        "patch": {"operation": "INSERT_BEFORE", "value": {
+            "name": "another-processor",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+                "grpc_service": {"envoy_grpc": {"cluster_name": format!(
+                    "outbound|50051||{0}-ext-proc.{0}.svc.cluster.local", release.name(),
+                )}},
+                "disable_clear_route_cache": true,
+                "processing_mode": {
+                    "request_header_mode": "SEND", "request_body_mode": "FULL_DUPLEX_STREAMED",
+                    "request_trailer_mode": "SEND", "response_header_mode": "SKIP", "response_trailer_mode": "SKIP",
+                },
+            },
+        }},
+    }]});
+    mesh.kube().apply(&filter).await?;
+    let report = wait::until("the other processor", || async {
+        let report = Report::of(&release, Asked::Envoy).await?;
+        Ok(report.findings.iter().any(|finding| finding.to_string().contains("another-processor")).then_some(report))
+    })
+    .await?;
+    let finding = report.findings.iter().find(|finding| finding.to_string().contains("another-processor"));
+    let level = finding.context("no finding")?["level"].as_str().unwrap_or_default().to_owned();
+    assert!(matches!(&*level, "ok" | "error"), "by Envoy's version: {report:?}");
+    Ok(())
+}
+
+/// Whether some object under `key` anywhere in a dump fulfils a condition.
+fn has(dump: &Value, key: &str, is_met: &dyn Fn(&Value) -> bool) -> bool {
+    let mut met = false;
+    cellgate_tests::mesh::proxy::visit(dump, key, &mut |value| met |= is_met(value));
+    met
+}
