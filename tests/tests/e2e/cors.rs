@@ -15,11 +15,6 @@ fn example() -> Options {
     Options::default().config(sample_config()).example().buffer_limit(LIMIT)
 }
 
-/// The filter lets a request without a body or a key pass, and so every preflight.
-fn passing() -> Options {
-    example().configure(|config| config["policy"] = serde_json::json!({"body_absent": "pass"}))
-}
-
 fn preflight(origin: &str) -> Request {
     Request::new("OPTIONS", "/orders")
         .header("origin", origin)
@@ -39,8 +34,10 @@ fn cors(answer: &Response) -> Vec<&str> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_of_an_allowed_origin_is_granted_without_a_cell() {
-    let stack = Stack::start(passing()).await;
-    for request in [preflight(ALLOWED), preflight(ALLOWED).header("x-cell", "cell-b")] {
+    let stack = Stack::start(example()).await;
+    // The last one names a tenant, as no browser does: its route leads to no cell all the same.
+    let named = preflight(ALLOWED).header("x-tenant-id", "acme");
+    for request in [preflight(ALLOWED), preflight(ALLOWED).header("x-cell", "cell-b"), named] {
         for answer in both(&stack, &request).await {
             assert_eq!((answer.status.as_u16(), answer.served_by()), (200, None), "{answer:?}");
             assert_eq!(answer.values("access-control-allow-origin"), [ALLOWED]);
@@ -54,9 +51,10 @@ async fn a_preflight_of_an_allowed_origin_is_granted_without_a_cell() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_of_another_origin_is_granted_nothing_and_reaches_no_cell() {
-    let stack = Stack::start(passing()).await;
+    let stack = Stack::start(example()).await;
     for origin in OTHERS {
-        for request in [preflight(origin), preflight(origin).header("x-cell", "cell-b")] {
+        let named = preflight(origin).header("x-tenant-id", "acme");
+        for request in [preflight(origin), preflight(origin).header("x-cell", "cell-b"), named] {
             for answer in both(&stack, &request).await {
                 // What Envoy says about methods and headers grants nothing by itself.
                 assert_eq!((answer.status.as_u16(), answer.served_by()), (200, None), "{origin}");
@@ -72,7 +70,7 @@ async fn a_preflight_of_another_origin_is_granted_nothing_and_reaches_no_cell() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clients_routing_header_takes_a_preflight_nowhere() {
     // Without the cors filter a preflight goes where its route leads.
-    let options = passing().adjust(|bootstrap| {
+    let options = example().adjust(|bootstrap| {
         let filters = crate::support::connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
         filters.retain(|filter| filter["name"] != "envoy.filters.http.cors");
     });
@@ -83,6 +81,7 @@ async fn a_clients_routing_header_takes_a_preflight_nowhere() {
     assert_eq!(arrived(&stack), 0);
     let line = stack.envoy().access_line("/orders").await;
     assert_eq!((line.text("cell"), line.text("cluster")), ("", "nowhere"));
+    assert!(line.decision().contains("preflight"), "{}", line.decision());
 }
 
 /// A request of each kind of answer, with its status and, of a refusal of Cellgate, its reason.
