@@ -3,7 +3,7 @@
 
     test.py [--workspace] [--images] [--mesh] [--envoys VERSION ...]
 
---workspace runs every test of the workspace, the end-to-end tests against the default Envoy among them.
+--workspace runs every test of the workspace, among them the end-to-end tests against the default Envoy and those in Chromium.
 --images builds the images as far as this machine can, and tests them.
 --mesh runs the chart's tests in a mesh; the first time it builds the programs that they need.
 --envoys runs the end-to-end tests once against each version named.
@@ -90,6 +90,18 @@ def envoy(version=None):
     return found.stdout.strip() if found.returncode == 0 else None
 
 
+def chromium(count):
+    """A variable that names a Chromium, installed if need be; empty where none is to be had, and its tests are skipped."""
+    found = subprocess.run([ROOT / "scripts" / "chromium.sh"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+    if found.returncode == 0:
+        return {"CHROMIUM": found.stdout.strip()}
+    # 2: this system has no package of it. Anything else went wrong, and must not pass as a system without one.
+    if found.returncode != 2:
+        say("FAILED: installing Chromium")
+        count.failed += 1
+    return {}
+
+
 def build(count):
     """Builds the two programs under test, and the tests."""
     programs = ["cargo", "build", *EVERYTHING, "--bins", "--tests"]
@@ -98,14 +110,14 @@ def build(count):
     )
 
 
-def end_to_end(title, command, version, count):
+def end_to_end(title, command, version, count, **variables):
     """Runs a command whose tests start Envoy."""
     binary = envoy(version)
     if not binary:
         say(f"FAILED: {title} (no Envoy)")
         count.failed += 1
         return
-    run(title, command, count, ENVOY=binary, CELLGATE_WASM=MODULE, CELLGATE_BIN=CELLGATE)
+    run(title, command, count, ENVOY=binary, CELLGATE_WASM=MODULE, CELLGATE_BIN=CELLGATE, **variables)
 
 
 def main():
@@ -121,7 +133,7 @@ def main():
     if ready and build(count):
         if options.workspace:
             command = ["cargo", "test", *EVERYTHING, "--no-fail-fast"]
-            end_to_end("testing the workspace", command, None, count)
+            end_to_end("testing the workspace", command, None, count, **chromium(count))
             if PLACEMENT_REFERENCE.exists():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):

@@ -33,7 +33,7 @@ async fn main() -> ExitCode {
 async fn run() -> Result<bool> {
     let started = Instant::now();
     eprintln!("demo: starting Envoy, the service and three cells …");
-    let options = Options::default().config(scenario::config()).buffer_limit(scenario::BUFFER_LIMIT);
+    let options = Options::default().example().config(scenario::config()).buffer_limit(scenario::BUFFER_LIMIT);
     let stack = Stack::try_start(options).await?;
     eprintln!("demo: ready after {} ms", started.elapsed().as_millis());
 
@@ -84,8 +84,9 @@ async fn play(stack: &Stack, scenario: Scenario) -> Result<Row> {
     };
     let Expected { outcome: wanted, tier: wanted_tier, reason: wanted_reason } = scenario.expected;
     let stripped = response.served_by().is_none() || response.received("x-cell") == [outcome.as_str()];
-    let as_expected =
-        outcome == wanted && tier == wanted_tier && reason == wanted_reason && hash != Hash::Different && stripped;
+    let readable = response.header("access-control-allow-origin") == scenario.origin();
+    let decided = outcome == wanted && tier == wanted_tier && reason == wanted_reason;
+    let as_expected = decided && hash != Hash::Different && stripped && readable;
     Ok(Row {
         what: scenario.what,
         key_in: scenario.key_in,

@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 /// The listener's buffer limit, and so `limits.inspect_bytes`: Istio's default for gateways.
 pub(crate) const BUFFER_LIMIT: u32 = 32 * 1024;
 
+/// The origin whose pages the example's Envoy allows.
+const ORIGIN: &str = "https://app.example.com";
+
 /// A request with a name.
 pub(crate) struct Scenario {
     pub(crate) what: &'static str,
@@ -15,6 +18,7 @@ pub(crate) struct Scenario {
     pub(crate) path: &'static str,
     pub(crate) protocol: Protocol,
     pub(crate) expected: Expected,
+    method: &'static str,
     headers: Vec<(&'static str, &'static str)>,
     body: Body,
 }
@@ -46,7 +50,8 @@ impl Scenario {
         let mut words = expected.split(' ');
         let mut word = || words.next().unwrap_or_default();
         let expected = Expected { outcome: word(), tier: word(), reason: word() };
-        Self { what, key_in, path, protocol: Protocol::Http1, expected, headers: Vec::new(), body: Body::None }
+        let (protocol, method) = (Protocol::Http1, "GET");
+        Self { what, key_in, path, protocol, expected, method, headers: Vec::new(), body: Body::None }
     }
 
     fn http2(mut self) -> Self {
@@ -57,6 +62,21 @@ impl Scenario {
     fn header(mut self, name: &'static str, value: &'static str) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// From a page of the origin that Envoy allows.
+    fn sent_by_a_page(self) -> Self {
+        self.header("origin", ORIGIN)
+    }
+
+    fn preflight(mut self) -> Self {
+        self.method = "OPTIONS";
+        self.sent_by_a_page().header("access-control-request-method", "POST")
+    }
+
+    /// The origin of the page that sends it, which must be told that it may read the answer.
+    pub(crate) fn origin(&self) -> Option<&'static str> {
+        self.headers.iter().find(|(name, _)| *name == "origin").map(|(_, value)| *value)
     }
 
     fn json(mut self, body: impl Into<Bytes>) -> Self {
@@ -76,7 +96,7 @@ impl Scenario {
 
     /// The request as the client sends it.
     pub(crate) fn request(&self) -> Request {
-        let method = if matches!(self.body, Body::None) { "GET" } else { "POST" };
+        let method = if matches!(self.body, Body::None) { self.method } else { "POST" };
         let request = Request::new(method, self.path);
         let request = self.headers.iter().fold(request, |request, (name, value)| request.header(name, value));
         match &self.body {
@@ -159,6 +179,10 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
         Scenario::new("gzip", "hidden", "/17", "415 service body_encoded")
             .header("content-encoding", "gzip")
             .json(ACME),
+        Scenario::new("a browser's preflight", "-", "/preflight", "200 filter preflight").preflight(),
+        Scenario::new("a browser's bad JSON", "nowhere", "/page", "400 filter body_malformed")
+            .sent_by_a_page()
+            .json("{]"),
     ]
 }
 

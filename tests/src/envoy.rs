@@ -4,6 +4,7 @@ pub(crate) mod access_log;
 mod admin;
 mod bootstrap;
 mod discovery;
+mod example;
 mod ext_proc_chain;
 
 use std::net::SocketAddr;
@@ -50,9 +51,8 @@ impl Envoy {
         let binary = options.envoy.take().map_or_else(artifacts::envoy, Ok)?;
         let discovery = if options.chain.has_filter() { Some(Discovery::new(options, directory)?) } else { None };
         let access_log = directory.join("access.log");
-        let mut bootstrap =
-            bootstrap::Plan { options, cells, ext_proc, discovery: discovery.as_ref(), access_log: &access_log }
-                .build();
+        let plan = bootstrap::Plan { options, cells, ext_proc, discovery: discovery.as_ref(), access_log: &access_log };
+        let mut bootstrap = if options.example { example::bootstrap(&plan)? } else { plan.build() };
         for adjust in options.adjustments.drain(..) {
             adjust(&mut bootstrap);
         }

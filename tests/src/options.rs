@@ -62,6 +62,8 @@ type Adjustment = Box<dyn FnOnce(&mut Value) + Send>;
 pub struct Options {
     pub(crate) config: Value,
     pub(crate) chain: Chain,
+    pub(crate) example: bool,
+    pub(crate) origin: Option<String>,
     pub(crate) envoy: Option<PathBuf>,
     pub(crate) module: Option<PathBuf>,
     pub(crate) buffer_limit: Option<u32>,
@@ -82,6 +84,8 @@ impl Default for Options {
         Self {
             config: sample_config(),
             chain: Chain::default(),
+            example: false,
+            origin: None,
             envoy: None,
             module: None,
             buffer_limit: None,
@@ -118,6 +122,21 @@ impl Options {
     #[must_use]
     pub fn chain(mut self, chain: Chain) -> Self {
         self.chain = chain;
+        self
+    }
+
+    /// Envoy as `examples/envoy/two-tier.yaml` has it. Of the other choices about Envoy only the buffer limit, the
+    /// workers and the adjustments hold; the cells must be the example's. Default: a bootstrap made from the choices.
+    #[must_use]
+    pub fn example(mut self) -> Self {
+        self.example = true;
+        self
+    }
+
+    /// The origin whose pages [`Options::example`] allows, such as `http://127.0.0.1:8000`. Default: the example's.
+    #[must_use]
+    pub fn origin(mut self, origin: &str) -> Self {
+        self.origin = Some(origin.to_owned());
         self
     }
 

@@ -26,6 +26,12 @@ impl Response {
         self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
+    /// Every value of a header, one for each line that has it.
+    #[must_use]
+    pub fn values(&self, name: &str) -> Vec<&str> {
+        self.headers.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()).collect()
+    }
+
     /// The first value of a trailer.
     #[must_use]
     pub fn trailer(&self, name: &str) -> Option<&str> {

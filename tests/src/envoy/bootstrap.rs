@@ -12,7 +12,7 @@ use crate::cell::Cell;
 use crate::options::{Chain, DEFAULT_BUFFER_LIMIT, Options, Underscores};
 
 /// The prefix of the connection manager's statistics: `http.in.downstream_rq_total` and so on.
-const STAT_PREFIX: &str = "in";
+pub(super) const STAT_PREFIX: &str = "in";
 
 /// What the bootstrap is made from.
 pub(super) struct Plan<'a> {
@@ -149,12 +149,16 @@ fn cell_cluster(cell: &Cell) -> Value {
     cluster
 }
 
-/// The keep-alive is what ends the streams of a frozen service: nothing else does.
+/// The keep-alive is what ends the streams of a frozen service: nothing else does. The thresholds are the example's.
 fn ext_proc_cluster(address: SocketAddr) -> Value {
     let protocols = json!({"explicit_http_config": {"http2_protocol_options": {
         "connection_keepalive": {"interval": "5s", "timeout": "2s"},
     }}});
-    cluster(ext_proc_chain::CLUSTER, address, protocols)
+    let mut cluster = cluster(ext_proc_chain::CLUSTER, address, protocols);
+    cluster["circuit_breakers"] = json!({"thresholds": [{
+        "max_connections": 10_000, "max_pending_requests": 10_000, "max_requests": 10_000,
+    }]});
+    cluster
 }
 
 fn cluster(name: &str, address: SocketAddr, protocols: Value) -> Value {
@@ -169,7 +173,7 @@ fn cluster(name: &str, address: SocketAddr, protocols: Value) -> Value {
     })
 }
 
-fn loopback(port: u16) -> Value {
+pub(super) fn loopback(port: u16) -> Value {
     json!({"socket_address": {"address": "127.0.0.1", "port_value": port}})
 }
 

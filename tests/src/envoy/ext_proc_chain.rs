@@ -58,6 +58,7 @@ fn processor(processing_mode: Value, message_timeout: Duration) -> Value {
             "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}},
             "message_timeout": seconds(message_timeout),
             "processing_mode": processing_mode,
+            "status_on_error": {"code": "ServiceUnavailable"},
             // Without it Envoy drops what the service says for the access log.
             "metadata_options": {"receiving_namespaces": {"untyped": ["cellgate"]}},
         }),

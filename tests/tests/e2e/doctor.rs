@@ -30,6 +30,14 @@ fn says(findings: &[Value], level: &str, part: &str) {
     assert!(said.iter().any(|what| what.contains(part)), "{level} {part:?}: {findings:#?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_wrong_with_the_example() {
+    let stack = Stack::start(Options::default().example()).await;
+    stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
+    let (code, findings) = doctor(&stack).await;
+    assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
+}
+
 /// The only error of a stack that is broken in one way.
 async fn only_error(options: Options) -> String {
     let (code, findings) = doctor(&Stack::start(options).await).await;

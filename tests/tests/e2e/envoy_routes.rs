@@ -134,6 +134,6 @@ async fn envoy_takes_every_ext_proc_mode() {
         let mut options = Options::default().chain(Chain::Service(mode));
         let envoy = Envoy::start(&mut options, &[], Some(closed.address().unwrap()), directory.path()).await.unwrap();
         let answer = cellgate_tests::client::get(envoy.address(), "/").await.unwrap();
-        assert_eq!(answer.status, 500, "a service that is down is an error, not a way round it");
+        assert_eq!(answer.status, 503, "a service that is down is an error, not a way round it");
     }
 }

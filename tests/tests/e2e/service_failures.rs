@@ -30,7 +30,7 @@ async fn a_service_killed_in_flight_is_an_error_and_the_next_request_is_routed()
         for framing in Framing::ALL {
             let upload = in_flight(&stack, framing, "/killed").await;
             stack.ext_proc().kill();
-            assert_eq!(upload.response().await.unwrap().status, 500, "{framing:?}");
+            assert_eq!(upload.response().await.unwrap().status, 503, "{framing:?}");
             assert_eq!(arrived(&stack), 0);
             stack.ext_proc().restart().await.unwrap();
         }
@@ -42,7 +42,7 @@ async fn a_service_killed_in_flight_is_an_error_and_the_next_request_is_routed()
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_frozen_in_flight_is_noticed_and_the_next_request_is_routed() {
     // A stream is ended by the connection's keep-alive, 7 s at most; one message by its own timeout.
-    let cases = [(two_tiers(), 500), (buffered().message_timeout(Duration::from_millis(1500)), 504)];
+    let cases = [(two_tiers(), 503), (buffered().message_timeout(Duration::from_millis(1500)), 504)];
     for (options, status) in cases {
         let stack = Stack::start(options).await;
         let mut upload = in_flight(&stack, Framing::Http1, "/frozen").await;
@@ -61,7 +61,7 @@ async fn a_service_that_never_came_is_an_error_for_deferred_requests_alone() {
     let stack = Stack::start(two_tiers()).await;
     stack.ext_proc().kill();
     assert_eq!(stack.post_json("/", key_first("acme", SIZE)).await.cell(), "cell-b", "the filter needs no service");
-    assert_eq!(stack.post_json("/", late_key()).await.status, 500);
+    assert_eq!(stack.post_json("/", late_key()).await.status, 503);
     assert_eq!(arrived(&stack), 1);
     stack.ext_proc().restart().await.unwrap();
     routed(&stack).await;

@@ -90,7 +90,7 @@ async fn body_modes_that_cannot_route_are_refused_loudly() {
         });
         let stack = Stack::start(options).await;
         let answer = stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
-        assert_eq!((answer.status.as_u16(), arrived(&stack)), (500, 0), "{mode}");
+        assert_eq!((answer.status.as_u16(), arrived(&stack)), (503, 0), "{mode}");
         let log = stack.ext_proc().log();
         let line = format!("request_body_mode {mode} cannot route: use BUFFERED, FULL_DUPLEX_STREAMED or NONE");
         assert!(log.contains(&line), "{log}");

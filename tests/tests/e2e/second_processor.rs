@@ -1,0 +1,119 @@
+//! Another FULL_DUPLEX_STREAMED processor behind Cellgate's, as an InferencePool inserts it. On Envoy 1.36 to 1.38 two of
+//! them in a chain lose bodies now and then, and the cell gets an empty one: there Cellgate defers by `buffer` alone.
+
+mod pass_through;
+
+use cellgate_tests::client::Request;
+use cellgate_tests::options::Options;
+use cellgate_tests::sha256;
+use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
+
+use crate::support::{bytes_read, connection_manager, key_last, read_by_envoy};
+use pass_through::PassThrough;
+
+/// Bodies at a time, and how often.
+const AT_ONCE: usize = 16;
+const ROUNDS: usize = 20;
+
+/// For [`Options::adjust`]: `other` stands behind Cellgate's processor.
+fn behind_cellgate(other: &PassThrough) -> impl FnOnce(&mut Value) + Send + 'static {
+    let port = other.address().port();
+    move |bootstrap| {
+        let filter = json!({
+            "name": "other",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+                "grpc_service": {"envoy_grpc": {"cluster_name": "other", "authority": "other"}},
+                "processing_mode": {
+                    "request_header_mode": "SEND",
+                    "request_body_mode": "FULL_DUPLEX_STREAMED",
+                    "request_trailer_mode": "SEND",
+                    "response_header_mode": "SKIP",
+                    "response_trailer_mode": "SKIP",
+                },
+            },
+        });
+        let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
+        let place = filters.iter().position(|filter| filter["name"] == "cellgate-ext-proc").unwrap() + 1;
+        filters.insert(place, filter);
+        let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
+        let mut cluster = clusters.iter().find(|cluster| cluster["name"] == "cellgate").unwrap().clone();
+        cluster["name"] = json!("other");
+        cluster["alt_stat_name"] = json!("other");
+        cluster["load_assignment"] = json!({"cluster_name": "other", "endpoints": [{"lb_endpoints": [
+            {"endpoint": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": port}}}}
+        ]}]});
+        clusters.push(cluster);
+    }
+}
+
+/// For [`Options::adjust`]: what the filter defers as `stream;` is buffered all the same, as docs/envoy.md has it for
+/// Envoys before 1.39.
+fn buffer_all(bootstrap: &mut Value) {
+    let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
+    let processor = filters.iter_mut().find(|filter| filter["name"] == "cellgate-ext-proc").unwrap();
+    let matchers = processor["typed_config"]["xds_matcher"]["matcher_list"]["matchers"].as_array_mut().unwrap();
+    let action = &mut matchers[1]["on_match"]["action"]["typed_config"]["typed_config"]["typed_config"];
+    assert_eq!(action["processing_mode"]["request_body_mode"], "FULL_DUPLEX_STREAMED");
+    action["processing_mode"]["request_body_mode"] = json!("BUFFERED");
+}
+
+/// Sends chunked bodies whose key is in the last chunk; counts those that did not arrive as they were sent.
+async fn damaged(stack: &Stack) -> usize {
+    let mut damaged = 0;
+    for round in 0..ROUNDS {
+        let mut read = bytes_read(stack).await;
+        let mut uploads = Vec::new();
+        for number in 0..AT_ONCE {
+            let body = key_last("acme", 2_000 + 100 * number + round);
+            let request = Request::post("/").header("content-type", "application/json").pieces([body.clone()]);
+            let mut client = stack.connect().await;
+            let wire = request.to_http1();
+            let (first, rest) = (wire.slice(..wire.len() - 700), wire.slice(wire.len() - 700..));
+            client.write(&first).await.unwrap();
+            read += first.len();
+            uploads.push((client, rest, body));
+        }
+        // What comes now was not there when the filter looked: it has deferred every one of them.
+        read_by_envoy(stack, read).await;
+        let sent = uploads.into_iter().map(|(mut client, rest, body)| {
+            tokio::spawn(async move {
+                for part in rest.chunks(100) {
+                    client.write(part).await.unwrap();
+                }
+                let answer = client.response("POST").await.unwrap();
+                answer.cell() == "cell-b" && answer.sha256() == sha256(body.as_bytes())
+            })
+        });
+        for arrived_whole in sent.collect::<Vec<_>>() {
+            damaged += usize::from(!arrived_whole.await.unwrap());
+        }
+    }
+    damaged
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deferred_by_buffer_arrives_whole_on_every_envoy() {
+    let other = PassThrough::start().await;
+    let stack = Stack::start(Options::default().example().adjust(behind_cellgate(&other)).adjust(buffer_all)).await;
+    assert_eq!(damaged(&stack).await, 0);
+    let requests = (AT_ONCE * ROUNDS) as u64;
+    assert_eq!((other.streams(), stack.ext_proc_streams().await), (requests, requests));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_deferred_by_stream_arrives_whole_from_envoy_1_39_on() {
+    let other = PassThrough::start().await;
+    let stack = Stack::start(Options::default().example().adjust(behind_cellgate(&other))).await;
+    let version = stack.admin().version().await.unwrap();
+    let minor: u32 = version.split('.').nth(1).unwrap().parse().unwrap();
+    let damaged = damaged(&stack).await;
+    if minor >= 39 {
+        assert_eq!(damaged, 0);
+    } else {
+        // A race of Envoy's: how many it takes is chance, and none proves nothing.
+        println!("Envoy {version} lost {damaged} of {} bodies", AT_ONCE * ROUNDS);
+    }
+    assert_eq!(stack.ext_proc_streams().await, (AT_ONCE * ROUNDS) as u64);
+}
