@@ -10,6 +10,7 @@ mod filter;
 mod finding;
 mod limits;
 mod message;
+mod origin;
 mod report;
 mod routes;
 mod service;

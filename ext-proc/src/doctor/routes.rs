@@ -1,6 +1,8 @@
 //! Routes: does each cell have one, does anything stand in its way, and what becomes of a request without a decision.
 
+mod conditions;
 mod host;
+mod neighbours;
 mod route;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,10 +1,13 @@
 //! What is found in Envoy's own dump of `examples/envoy/two-tier.yaml`, and in the same with one thing wrong.
 
 mod neighbours;
+mod routes;
+
+use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{Dump, Finding, Level, Section, Stats, examine};
+use super::{Dump, Finding, Level, Section, Stats, examine, text};
 
 const ENVOY: &str = include_str!("../../tests/fixtures/envoy-dump.json");
 
@@ -46,6 +49,20 @@ fn has(findings: &[Finding], level: Level, part: &str) {
         findings.iter().any(|finding| finding.level == level && finding.what.contains(part)),
         "{part}: {findings:#?}"
     );
+}
+
+/// Compares what is found besides what was found `before` with `tests/fixtures/doctor/NAME.txt`. With `CELLGATE_BLESS=1` the
+/// file is written.
+#[track_caller]
+fn snapshot(name: &str, before: &[Finding], findings: &[Finding]) {
+    let new: Vec<Finding> = findings.iter().filter(|finding| !before.contains(finding)).cloned().collect();
+    let said = text(name, &new);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/doctor/{name}.txt"));
+    if std::env::var_os("CELLGATE_BLESS").is_some() {
+        std::fs::write(&path, &said).unwrap();
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(said, expected, "{}: CELLGATE_BLESS=1 writes it anew", path.display());
 }
 
 #[test]
