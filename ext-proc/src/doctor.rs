@@ -13,6 +13,7 @@ mod message;
 mod origin;
 mod report;
 mod routes;
+mod rules;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub(crate) use finding::enumerate;
 
 use finding::{Notes, merge};
 use routes::{Destinations, Judge};
+use rules::Rules;
 
 /// Judges a gateway by its dump and, where there are any, its statistics.
 #[must_use]
@@ -61,9 +63,10 @@ pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     }
     let headers: BTreeSet<&str> = configured.iter().map(|(_, _, config)| &*config.routing_header).collect();
     findings.extend(elsewhere(dump, &without, with.is_empty(), &headers));
+    let rules = Rules::of(dump, &destinations);
     for (cell, clusters) in &destinations {
         for cluster in clusters {
-            findings.extend(clusters::examine(dump, cell, cluster).into_findings());
+            findings.extend(clusters::examine(dump, &rules, cell, cluster).into_findings());
         }
     }
     findings.extend(updates::examine(dump, stats));

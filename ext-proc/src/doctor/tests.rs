@@ -2,6 +2,7 @@
 
 mod neighbours;
 mod routes;
+mod rules;
 
 use std::path::Path;
 

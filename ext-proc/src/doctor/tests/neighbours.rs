@@ -12,35 +12,6 @@ fn said(findings: &[Finding], level: Level, part: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_rule_that_is_in_force_is_named() {
-    let findings = istiod(|dump| {
-        let cluster = dump.pointer_mut("/configs/0/dynamicActiveClusters/0/cluster").unwrap();
-        cluster["outlierDetection"] = Value::Null;
-        cluster["circuitBreakers"] = json!({"thresholds": [{
-            "maxConnections": u32::MAX, "maxPendingRequests": u32::MAX, "maxRequests": u32::MAX,
-        }]});
-        cluster["metadata"] = json!({"filterMetadata": {"istio": {
-            "config": "/apis/networking.istio.io/v1/namespaces/cell-a/destination-rule/old",
-        }}});
-    });
-    let rule = "in the DestinationRule cell-a/old, which is the one in force; if it is not the cell's own, delete it: Istio \
-                takes the oldest one";
-    assert_eq!(
-        said(&findings, Level::Warning, ""),
-        [
-            format!(
-                "an endpoint that fails keeps its share of the requests / set outlierDetection {rule} (chart: \
-                 traffic.outlierDetection)"
-            ),
-            format!(
-                "no circuit breaker: a slow cell can take all of the gateway / set connectionPool {rule} (chart: \
-                 traffic.connectionPool)"
-            ),
-        ]
-    );
-}
-
-#[test]
 fn another_processor_is_judged_by_envoys_version() {
     let other = json!({"name": "inference", "typed_config": {
         "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
