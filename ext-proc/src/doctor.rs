@@ -11,6 +11,7 @@ mod finding;
 mod limits;
 mod message;
 mod origin;
+mod processors;
 mod report;
 mod routes;
 mod rules;

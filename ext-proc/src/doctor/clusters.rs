@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::dump::Dump;
 use super::finding::{Notes, Section, enumerate};
 use super::message::{at, has, is_a, list, number, text};
+use super::origin::Origin;
 use super::rules::{InForce, Rules};
 
 /// What Istio writes where a connection pool has no limit, and more than any proxy holds.
@@ -165,10 +166,14 @@ fn breakers(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
 pub(super) fn capacity(cluster: &Value, notes: &mut Notes) {
     let [_, pending, requests] = limits(cluster).unwrap_or([DEFAULT_LIMIT; 3]);
     if requests.min(pending) < SERVICE_STREAMS {
+        let both = match Origin::of_cluster(cluster) {
+            Some(rule) => format!("http1MaxPendingRequests and http2MaxRequests in {rule}"),
+            None => "max_pending_requests and max_requests".to_owned(),
+        };
         notes.warning(
             format!("at most {requests} deferred requests at a time, and {pending} waiting for a connection: more are refused"),
             format!(
-                "set both to {SERVICE_STREAMS}, as many as one connection of the service takes (chart: extProc.maxRequests)"
+                "set {both} to {SERVICE_STREAMS}, as many as one connection of the service takes (chart: extProc.maxRequests)"
             ),
         );
     } else {

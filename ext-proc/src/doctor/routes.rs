@@ -34,6 +34,12 @@ pub(super) fn mention(routes: &Value, header: &str) -> bool {
     list(routes, "virtual_hosts").iter().any(|host| Host::new(routes, host).mentions(header))
 }
 
+/// The routes of a configuration for which a filter has a setting of a kind, by name.
+pub(super) fn that_set(routes: &Value, filter: &str, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
+    let hosts = list(routes, "virtual_hosts").iter();
+    hosts.flat_map(|host| Host::new(routes, host).that_set(filter, &is_meant)).collect()
+}
+
 impl Judge<'_> {
     /// Whether any of these routes looks at the routing header.
     pub(super) fn is_mentioned(&self, routes: &Value) -> bool {

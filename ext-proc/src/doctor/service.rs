@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::clusters;
 use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
+use super::limits;
 use super::message::{at, duration, flag, has, is_a, list, text, texts};
+use super::processors::{self, STREAMED};
 
 /// How a deferral's mode is to be processed.
 struct Mode {
@@ -18,12 +20,9 @@ struct Mode {
     is_used: bool,
 }
 
-/// The mode for bodies of any size.
-const STREAMED: &str = "FULL_DUPLEX_STREAMED";
-
 const MODES: [Mode; 3] = [
     Mode { name: "buffer", body: "BUFFERED", trailers: "SEND", is_used: true },
-    Mode { name: "stream", body: "FULL_DUPLEX_STREAMED", trailers: "SEND", is_used: true },
+    Mode { name: "stream", body: STREAMED, trailers: "SEND", is_used: true },
     Mode { name: "headers", body: "NONE", trailers: "SKIP", is_used: false },
 ];
 
@@ -41,7 +40,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                 let name = mode.name;
                 match processor(at(matcher.config, "xds_matcher"), name) {
                     Some(processor) => {
-                        settings(processor, mode, &mut notes);
+                        settings(chain, processor, mode, &mut notes);
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
                     None if mode.is_used => notes.error(
@@ -61,15 +60,12 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
         ),
         (None, None) => missing(config, &mut notes),
     }
-    let streams = matcher.is_some_and(|matcher| {
-        let processor = processor(at(matcher.config, "xds_matcher"), "stream");
-        processor.is_some_and(|processor| text(processor, "processing_mode.request_body_mode") == STREAMED)
-    });
-    if streams {
-        let ours = matcher.map(|matcher| matcher.name);
-        for other in filters.iter().filter(|other| Some(other.name) != ours && streams_bodies(other.config)) {
-            beside(dump, other.name, &mut notes);
+    if let Some(matcher) = matcher {
+        let stream = processor(at(matcher.config, "xds_matcher"), "stream");
+        if stream.is_some_and(|stream| text(stream, "processing_mode.request_body_mode") == STREAMED) {
+            processors::examine(dump, chain, matcher.name, &mut notes);
         }
+        retry_after(chain, &mut notes);
     }
     services.dedup();
     let mut findings = notes.into_findings();
@@ -82,22 +78,12 @@ pub(super) fn name<'a>(dump: &'a Dump, manager: &'a Value) -> Option<&'a str> {
     dump.http_filters(manager).iter().find(|filter| is_behind_matcher(filter.config)).map(|filter| filter.name)
 }
 
-/// Whether a filter is a processor that takes bodies as they come, at once or behind a matcher.
-fn streams_bodies(config: &Value) -> bool {
-    let text = config.to_string();
-    text.contains("ExternalProcessor") && text.contains(STREAMED)
-}
-
-/// Another processor in the same mode: before Envoy 1.39 two of them lose bodies.
-fn beside(dump: &Dump, other: &str, notes: &mut Notes) {
-    let what = format!("`{other}` is another processor in the mode {STREAMED}");
-    let fix = "update Envoy to 1.39 (Istio 1.31), or defer by `buffer` (chart: extProc.bodyMode)";
-    match dump.version {
-        Some(version) if version >= (1, 39) => notes.ok(what),
-        Some((major, minor)) => {
-            notes.error(format!("{what}: in Envoy {major}.{minor} some bodies arrive empty, with 200"), fix);
-        }
-        None => notes.unknown(format!("{what}: before Envoy 1.39 some bodies arrive empty, with 200"), fix),
+/// Whether a client that is one too many is told when to come again.
+fn retry_after(chain: &Chain<'_>, notes: &mut Notes) {
+    let mappers = list(chain.manager, "local_reply_config.mappers").iter();
+    let mut added = mappers.flat_map(|mapper| list(mapper, "headers_to_add"));
+    if added.any(|header| text(header, "header.key").eq_ignore_ascii_case("retry-after")) {
+        notes.ok("local_reply_config adds Retry-After, for requests that are too many for the service");
     }
 }
 
@@ -145,7 +131,7 @@ fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value> {
     Some(at(action, "typed_config.typed_config")).filter(|config| is_a(config, "ExternalProcessor"))
 }
 
-fn settings(processor: &Value, mode: &Mode, notes: &mut Notes) {
+fn settings(chain: &Chain<'_>, processor: &Value, mode: &Mode, notes: &mut Notes) {
     let place = |what: &str| format!("`{}`: {what}", mode.name);
     let processing = at(processor, "processing_mode");
     let mut wrong = Vec::new();
@@ -157,7 +143,10 @@ fn settings(processor: &Value, mode: &Mode, notes: &mut Notes) {
         // Beside another processor in the mode of `stream`, on an Envoy that cannot do with two of them.
         let whole = (mode.body, actual) == (STREAMED, "BUFFERED");
         if whole {
-            notes.ok(place("as one message: Envoy answers 413 to deferred bodies beyond its limit"));
+            let (buffer, window) = limits::in_force(chain);
+            notes.ok(place(&format!(
+                "as one message: deferred bodies beyond Envoy's limit, {buffer} (HTTP/1.1) and {window} (HTTP/2) bytes, are answered 413"
+            )));
         } else if actual != expected {
             wrong.push((format!("{field} is {actual}"), format!("set {field}: {expected}")));
         }

@@ -1,8 +1,9 @@
 //! What is found in Envoy's own dump of `examples/envoy/two-tier.yaml`, and in the same with one thing wrong.
 
-mod neighbours;
+mod limits;
 mod routes;
 mod rules;
+mod service;
 
 use std::path::Path;
 

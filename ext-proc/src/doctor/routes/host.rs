@@ -49,6 +49,12 @@ impl<'a> Host<'a> {
         self.routes.iter().any(|route| route.wants(header) != Wanted::Anything)
     }
 
+    /// The routes for which a filter has a setting of a kind, by name.
+    pub(super) fn that_set(&self, filter: &str, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
+        let all = self.routes.iter().filter(|route| route.sets(filter, &is_meant));
+        all.map(|route| format!("{} ({})", route.title(), self.name)).collect()
+    }
+
     /// Looks at the cells' routes and the rest, and adds to where the cells are.
     pub(super) fn examine(&self, judge: Judge<'_>, destinations: &mut Destinations<'a>) -> Vec<Finding> {
         let mut notes = Notes::new(Section::Routes, self.name);

@@ -140,8 +140,19 @@ impl<'a> Route<'a> {
 
     /// Whether it switches an HTTP filter off.
     pub(super) fn disables(&self, filter: &str) -> bool {
-        // The innermost setting counts.
-        self.levels.iter().rev().find_map(|level| at(level, "typed_per_filter_config").get(filter)).is_some_and(is_off)
+        self.setting(filter).is_some_and(is_off)
+    }
+
+    /// Whether a filter's setting for it, or for one of its clusters, is of a kind.
+    pub(super) fn sets(&self, filter: &str, is_meant: impl Fn(&Value) -> bool) -> bool {
+        let clusters = list(self.route, "route.weighted_clusters.clusters").iter();
+        let of_clusters = clusters.filter_map(|cluster| at(cluster, "typed_per_filter_config").get(filter));
+        of_clusters.chain(self.setting(filter)).any(is_meant)
+    }
+
+    /// The setting of an HTTP filter: the innermost one counts.
+    fn setting(&self, filter: &str) -> Option<&'a Value> {
+        self.levels.iter().rev().find_map(|level| at(level, "typed_per_filter_config").get(filter))
     }
 }
 
