@@ -4,6 +4,7 @@
 //! doing anything else; [`text`] and [`json`] write what it found.
 
 mod clusters;
+mod deferral;
 mod dump;
 mod fetch;
 mod filter;

@@ -5,26 +5,11 @@ use cellgate_routing::{Answer, Config, Reason};
 use serde_json::Value;
 
 use super::clusters;
+use super::deferral::{self, MODES, processor};
 use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
-use super::limits;
-use super::message::{at, duration, flag, has, is_a, list, text, texts};
+use super::message::{at, has, is_a, list, text};
 use super::processors::{self, STREAMED};
-
-/// How a deferral's mode is to be processed.
-struct Mode {
-    name: &'static str,
-    body: &'static str,
-    trailers: &'static str,
-    /// Whether the filter defers in it at present.
-    is_used: bool,
-}
-
-const MODES: [Mode; 3] = [
-    Mode { name: "buffer", body: "BUFFERED", trailers: "SEND", is_used: true },
-    Mode { name: "stream", body: STREAMED, trailers: "SEND", is_used: true },
-    Mode { name: "headers", body: "NONE", trailers: "SKIP", is_used: false },
-];
 
 /// Looks at what stands behind the filter in a chain.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
@@ -40,7 +25,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                 let name = mode.name;
                 match processor(at(matcher.config, "xds_matcher"), name) {
                     Some(processor) => {
-                        settings(chain, processor, mode, &mut notes);
+                        deferral::examine(chain, processor, mode, &mut notes);
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
                     None if mode.is_used => notes.error(
@@ -62,7 +47,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     }
     if let Some(matcher) = matcher {
         let stream = processor(at(matcher.config, "xds_matcher"), "stream");
-        if stream.is_some_and(|stream| text(stream, "processing_mode.request_body_mode") == STREAMED) {
+        if stream.is_some_and(|stream| deferral::body_mode(stream) == STREAMED) {
             processors::examine(dump, chain, matcher.name, &mut notes);
         }
         retry_after(chain, &mut notes);
@@ -112,96 +97,6 @@ fn missing(config: Option<&Config>, notes: &mut Notes) {
 /// Whether a filter's configuration matches on the deferral header.
 pub(super) fn is_behind_matcher(config: &Value) -> bool {
     has(config, "xds_matcher") && config.to_string().contains(DEFER)
-}
-
-/// The processor that takes a mode.
-fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value> {
-    let wanted = format!("{mode};");
-    let in_list = list(matcher, "matcher_list.matchers").iter().find_map(|entry| {
-        let predicate = at(entry, "predicate.single_predicate");
-        let matched = text(predicate, "value_match.prefix");
-        (!matched.is_empty() && wanted.starts_with(matched)).then(|| at(entry, "on_match"))
-    });
-    let in_tree = || {
-        let prefixes = at(matcher, "matcher_tree.prefix_match_map.map").as_object()?;
-        let longest = prefixes.iter().filter(|(prefix, _)| wanted.starts_with(prefix.as_str()));
-        longest.max_by_key(|(prefix, _)| prefix.len()).map(|(_, on_match)| on_match)
-    };
-    let action = at(in_list.or_else(in_tree)?, "action.typed_config");
-    Some(at(action, "typed_config.typed_config")).filter(|config| is_a(config, "ExternalProcessor"))
-}
-
-fn settings(chain: &Chain<'_>, processor: &Value, mode: &Mode, notes: &mut Notes) {
-    let place = |what: &str| format!("`{}`: {what}", mode.name);
-    let processing = at(processor, "processing_mode");
-    let mut wrong = Vec::new();
-    // Dumps leave defaults out.
-    for (field, default, expected) in
-        [("request_body_mode", "NONE", mode.body), ("request_trailer_mode", "SKIP", mode.trailers)]
-    {
-        let actual = Some(text(processing, field)).filter(|mode| !matches!(*mode, "" | "DEFAULT")).unwrap_or(default);
-        // Beside another processor in the mode of `stream`, on an Envoy that cannot do with two of them.
-        let whole = (mode.body, actual) == (STREAMED, "BUFFERED");
-        if whole {
-            let (buffer, window) = limits::in_force(chain);
-            notes.ok(place(&format!(
-                "as one message: deferred bodies beyond Envoy's limit, {buffer} (HTTP/1.1) and {window} (HTTP/2) bytes, are answered 413"
-            )));
-        } else if actual != expected {
-            wrong.push((format!("{field} is {actual}"), format!("set {field}: {expected}")));
-        }
-    }
-    if text(processing, "request_header_mode") == "SKIP" {
-        wrong.push(("the service does not see the head".into(), "set request_header_mode: SEND".into()));
-    }
-    if flag(processor, "failure_mode_allow") {
-        let open = "failure_mode_allow lets requests go on when the service fails";
-        wrong.push((open.into(), "set failure_mode_allow: false".into()));
-    }
-    if flag(processor, "observability_mode") {
-        wrong.push(("observability_mode ignores the service's answers".into(), "remove observability_mode".into()));
-    }
-    if flag(processor, "disable_clear_route_cache") || text(processor, "route_cache_action") == "RETAIN" {
-        wrong.push((
-            "the route is not picked again after the service's answer".into(),
-            "set route_cache_action: DEFAULT".into(),
-        ));
-    }
-    let (cluster, authority) =
-        (text(processor, "grpc_service.envoy_grpc.cluster_name"), text(processor, "grpc_service.envoy_grpc.authority"));
-    let sent = if authority.is_empty() { cluster } else { authority };
-    if sent.contains('|') {
-        wrong.push((
-            format!("the authority is `{sent}`, which HTTP/2 servers refuse"),
-            "set envoy_grpc.authority to the service's host name".into(),
-        ));
-    }
-    for (what, fix) in &wrong {
-        notes.error(place(what), fix.clone());
-    }
-    if !texts(processor, "metadata_options.receiving_namespaces.untyped").any(|name| name == "cellgate") {
-        notes.warning(
-            place("the access log does not get the service's reason"),
-            "set metadata_options: { receiving_namespaces: { untyped: [cellgate] } }",
-        );
-    }
-    let timeout = duration(processor, "message_timeout");
-    let buffers = text(processing, "request_body_mode") == "BUFFERED";
-    if buffers && timeout.is_none() {
-        notes.warning(
-            place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
-            "set message_timeout above the service's --decision-timeout",
-        );
-    }
-    if text(processor, "status_on_error.code").is_empty() {
-        notes.warning(
-            place("errors of the service, and requests that are too many for it, are answered 500"),
-            "set status_on_error: { code: ServiceUnavailable }",
-        );
-    }
-    if wrong.is_empty() {
-        notes.ok(place(&format!("{}, by cluster {cluster}", if buffers { "BUFFERED" } else { mode.body })));
-    }
 }
 
 /// The service's own cluster.
