@@ -4,14 +4,18 @@
 //! doing anything else; [`text`] and [`json`] write what it found.
 
 mod clusters;
+mod deferral;
 mod dump;
 mod fetch;
 mod filter;
 mod finding;
 mod limits;
 mod message;
+mod origin;
+mod processors;
 mod report;
 mod routes;
+mod rules;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -32,6 +36,7 @@ pub(crate) use finding::enumerate;
 
 use finding::{Notes, merge};
 use routes::{Destinations, Judge};
+use rules::Rules;
 
 /// Judges a gateway by its dump and, where there are any, its statistics.
 #[must_use]
@@ -60,9 +65,10 @@ pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     }
     let headers: BTreeSet<&str> = configured.iter().map(|(_, _, config)| &*config.routing_header).collect();
     findings.extend(elsewhere(dump, &without, with.is_empty(), &headers));
+    let rules = Rules::of(dump, &destinations);
     for (cell, clusters) in &destinations {
         for cluster in clusters {
-            findings.extend(clusters::examine(dump, cell, cluster).into_findings());
+            findings.extend(clusters::examine(dump, &rules, cell, cluster).into_findings());
         }
     }
     findings.extend(updates::examine(dump, stats));

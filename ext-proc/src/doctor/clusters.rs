@@ -6,13 +6,21 @@ use serde_json::Value;
 
 use super::dump::Dump;
 use super::finding::{Notes, Section, enumerate};
-use super::message::{self, at, has, is_a, list, number, text};
+use super::message::{at, has, is_a, list, number, text};
+use super::origin::Origin;
+use super::rules::{InForce, Rules};
 
 /// What Istio writes where a connection pool has no limit, and more than any proxy holds.
 const UNLIMITED: u64 = u32::MAX as u64;
 
+/// The service's default for `--max-streams`.
+const SERVICE_STREAMS: u64 = 10_000;
+
+/// What Envoy takes for a limit that is not set.
+const DEFAULT_LIMIT: u64 = 1024;
+
 /// Looks at a cluster to which a cell's routes lead.
-pub(super) fn examine(dump: &Dump, cell: &str, name: &str) -> Notes {
+pub(super) fn examine(dump: &Dump, rules: &Rules<'_>, cell: &str, name: &str) -> Notes {
     let Some(cluster) = dump.clusters.get(name) else {
         let mut notes = Notes::new(Section::Cells, cell);
         notes.error(
@@ -24,22 +32,11 @@ pub(super) fn examine(dump: &Dump, cell: &str, name: &str) -> Notes {
     let mut notes = Notes::new(Section::Cells, name);
     endpoints(dump, cluster, &mut notes);
     encryption(dump, cluster, &mut notes);
-    let rule = rule(cluster);
-    ejection(cluster, &rule, &mut notes);
-    breakers(cluster, &rule, &mut notes);
+    let rule = InForce::of(cell, cluster);
+    rules.examine(rule, cluster, &mut notes);
+    ejection(cluster, rule, &mut notes);
+    breakers(cluster, rule, &mut notes);
     notes
-}
-
-/// What to do about a setting: in the DestinationRule that is in force, which istiod names. Of several for a service in one
-/// namespace that is the oldest.
-fn rule(cluster: &Value) -> String {
-    match message::config_of(cluster) {
-        Some(rule) => format!(
-            "in the DestinationRule {rule}, which is the one in force; if it is not the cell's own, delete it: Istio takes the \
-             oldest one"
-        ),
-        None => "in the cell's DestinationRule".to_owned(),
-    }
 }
 
 /// Whether anybody would answer.
@@ -130,60 +127,87 @@ fn identities(context: &Value) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a failing endpoint is left alone for a while.
-fn ejection(cluster: &Value, rule: &str, notes: &mut Notes) {
+fn ejection(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
     if has(cluster, "outlier_detection") {
         let failures = number(cluster, "outlier_detection.consecutive_5xx").unwrap_or(5);
-        notes.ok(format!("an endpoint is ejected after {failures} answers of 5xx in a row"));
+        notes.ok(format!("an endpoint is ejected after {failures} answers of 5xx in a row{}", rule.credit()));
     } else {
         notes.warning(
-            "an endpoint that fails keeps its share of the requests",
-            format!("set outlierDetection {rule} (chart: traffic.outlierDetection)"),
+            format!("an endpoint that fails keeps its share of the requests{}", rule.fault("outlierDetection")),
+            rule.fix("outlierDetection"),
         );
     }
 }
 
 /// Whether a slow cell can take all of the gateway's memory and connections.
-fn breakers(cluster: &Value, rule: &str, notes: &mut Notes) {
-    let thresholds = list(cluster, "circuit_breakers.thresholds");
-    let Some(threshold) = thresholds.iter().find(|one| !matches!(text(one, "priority"), "HIGH")) else {
+fn breakers(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
+    let Some(limits) = limits(cluster) else {
         notes.warning(
-            "circuit breakers are Envoy's defaults: 1024 connections, pending requests and requests",
-            format!("set connectionPool {rule} (chart: traffic.connectionPool)"),
+            format!(
+                "circuit breakers are Envoy's defaults: {DEFAULT_LIMIT} connections, pending requests and requests{}",
+                rule.fault("connectionPool")
+            ),
+            rule.fix("connectionPool"),
         );
         return;
     };
-    let fields = ["max_connections", "max_pending_requests", "max_requests"];
-    let limits = fields.map(|field| number(threshold, field).unwrap_or(1024));
     if limits.iter().all(|limit| *limit >= UNLIMITED) {
         notes.warning(
-            "no circuit breaker: a slow cell can take all of the gateway",
-            format!("set connectionPool {rule} (chart: traffic.connectionPool)"),
+            format!("no circuit breaker: a slow cell can take all of the gateway{}", rule.fault("connectionPool")),
+            rule.fix("connectionPool"),
         );
     } else {
-        let [connections, pending, requests] =
-            limits.map(|limit| if limit >= UNLIMITED { "any number of".to_owned() } else { limit.to_string() });
-        let budget = if has(threshold, "retry_budget") { ", with a retry budget" } else { "" };
-        notes.ok(format!(
-            "at most {connections} connections, {pending} pending requests and {requests} requests{budget}"
-        ));
+        let budget = if has_budget(cluster) { ", with a retry budget" } else { "" };
+        notes.ok(format!("{}{budget}{}", in_words(limits), rule.credit()));
     }
 }
 
-/// Whether the service's cluster takes as many requests at a time as the service does: one more is answered 503.
+/// Whether the service's cluster takes as many requests at a time as the service does: one more is refused.
 pub(super) fn capacity(cluster: &Value, notes: &mut Notes) {
-    const STREAMS: u64 = 10_000;
-    let thresholds = list(cluster, "circuit_breakers.thresholds");
-    let threshold = thresholds.iter().find(|one| !matches!(text(one, "priority"), "HIGH"));
-    let limit = |field| threshold.and_then(|threshold| number(threshold, field)).unwrap_or(1024);
-    let (requests, pending) = (limit("max_requests"), limit("max_pending_requests"));
-    if requests.min(pending) < STREAMS {
+    let [_, pending, requests] = limits(cluster).unwrap_or([DEFAULT_LIMIT; 3]);
+    if requests.min(pending) < SERVICE_STREAMS {
+        let both = match Origin::of_cluster(cluster) {
+            Some(rule) => format!("http1MaxPendingRequests and http2MaxRequests in {rule}"),
+            None => "max_pending_requests and max_requests".to_owned(),
+        };
         notes.warning(
             format!("at most {requests} deferred requests at a time, and {pending} waiting for a connection: more are refused"),
-            format!("set both to {STREAMS}, as many as one connection of the service takes (chart: extProc.maxRequests)"),
+            format!(
+                "set {both} to {SERVICE_STREAMS}, as many as one connection of the service takes (chart: extProc.maxRequests)"
+            ),
         );
     } else {
         notes.ok(format!("at most {requests} deferred requests at a time"));
     }
+}
+
+/// Connections, pending requests and requests of a cluster, as Envoy limits them; `None` where nothing is said.
+fn limits(cluster: &Value) -> Option<[u64; 3]> {
+    let threshold = threshold(cluster)?;
+    let fields = ["max_connections", "max_pending_requests", "max_requests"];
+    Some(fields.map(|field| number(threshold, field).unwrap_or(DEFAULT_LIMIT)))
+}
+
+/// Limits as a finding says them.
+fn in_words(limits: [u64; 3]) -> String {
+    let [connections, pending, requests] =
+        limits.map(|limit| if limit >= UNLIMITED { "any number of".to_owned() } else { limit.to_string() });
+    format!("at most {connections} connections, {pending} pending requests and {requests} requests")
+}
+
+/// Whether anything is limited, in words of a DestinationRule: by a connectionPool.
+pub(super) fn has_limits(cluster: &Value) -> bool {
+    limits(cluster).is_some_and(|limits| limits.iter().any(|limit| *limit < UNLIMITED))
+}
+
+/// Whether retries are bounded by a share of the requests.
+pub(super) fn has_budget(cluster: &Value) -> bool {
+    threshold(cluster).is_some_and(|threshold| has(threshold, "retry_budget"))
+}
+
+/// The thresholds of the default priority.
+fn threshold(cluster: &Value) -> Option<&Value> {
+    list(cluster, "circuit_breakers.thresholds").iter().find(|one| text(one, "priority") != "HIGH")
 }
 
 /// Names of clusters to which a route action leads.

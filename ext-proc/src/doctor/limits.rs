@@ -25,10 +25,16 @@ pub(super) fn examine(chain: &Chain<'_>, routes: Option<&Value>, config: Option<
     idle(chain, routes.zip(config).and_then(|(routes, config)| idle_of_cells(routes, config)), notes);
 }
 
-/// Beyond the smaller limit Envoy answers 413 by itself, without asking the filter.
-fn bodies(chain: &Chain<'_>, inspect: u64, notes: &mut Notes) {
+/// What Envoy holds of a body at most, by HTTP/1.1 and by HTTP/2.
+pub(super) fn in_force(chain: &Chain<'_>) -> (u64, u64) {
     let buffer = number(chain.listener, "per_connection_buffer_limit_bytes").unwrap_or(DEFAULT_BUFFER);
     let window = number(chain.manager, "http2_protocol_options.initial_stream_window_size").unwrap_or(DEFAULT_WINDOW);
+    (buffer, window)
+}
+
+/// Beyond the smaller limit Envoy answers 413 by itself, without asking the filter.
+fn bodies(chain: &Chain<'_>, inspect: u64, notes: &mut Notes) {
+    let (buffer, window) = in_force(chain);
     let mut fits = true;
     for (limit, protocol, field) in [
         (buffer, "HTTP/1.1", "the listener's per_connection_buffer_limit_bytes"),
@@ -56,14 +62,18 @@ fn underscores(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
         }
         _ => notes.ok(format!("headers with underscores are let in, and the filter removes a client's own {spelling}")),
     }
-    let refused = action == "REJECT_REQUEST";
+    let outcome = match action {
+        "REJECT_REQUEST" => "Envoy answers 400 to every request that has it",
+        "DROP_HEADER" => "Envoy removes it, and its keys with it",
+        _ => return,
+    };
     let of_keys = config.iter().flat_map(|config| &config.sources).filter_map(|source| match source {
-        Source::Header(name) if refused && name.contains('_') => Some(name),
+        Source::Header(name) if name.contains('_') => Some(name),
         _ => None,
     });
     for name in of_keys {
         notes.error(
-            format!("the key's header {name} has an underscore: Envoy answers 400 to every request that has it"),
+            format!("the key's header {name} has an underscore: {outcome}"),
             "rename it, or leave headers_with_underscores_action out",
         );
     }
@@ -84,7 +94,13 @@ fn idle(chain: &Chain<'_>, of_cells: Option<Duration>, notes: &mut Notes) {
     match duration(chain.manager, "stream_idle_timeout") {
         None | Some(Duration::ZERO) if of_cells.is_some() => {
             let seconds = of_cells.unwrap_or_default().as_secs_f64();
-            notes.ok(format!("a request with a cell that stands still ends after {seconds} s"));
+            let arriving = duration(chain.manager, "request_timeout").filter(|time| !time.is_zero());
+            let before = arriving.map_or("no time limit".to_owned(), |time| {
+                format!("{} s to arrive, by request_timeout", time.as_secs_f64())
+            });
+            notes.ok(format!(
+                "a request with a cell that stands still ends after {seconds} s, by its route's idle_timeout; before it has its cell it has {before}"
+            ));
         }
         Some(Duration::ZERO) => notes.error(
             "stream_idle_timeout is off: a request whose service falls silent never ends",

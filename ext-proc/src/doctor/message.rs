@@ -52,16 +52,6 @@ pub(super) fn is_a(message: &Value, name: &str) -> bool {
     message.get("@type").and_then(Value::as_str).and_then(|kind| kind.rsplit(['.', '/']).next()) == Some(name)
 }
 
-/// The object of Istio's that istiod has made this of, as `NAMESPACE/NAME`: it writes its path,
-/// `/apis/GROUP/VERSION/namespaces/NAMESPACE/KIND/NAME`, into the metadata.
-pub(super) fn config_of(message: &Value) -> Option<String> {
-    let path = text(message, "metadata.filter_metadata.istio.config");
-    let (_, place) = path.split_once("/namespaces/")?;
-    let mut parts = place.split('/');
-    let (namespace, _kind, name) = (parts.next()?, parts.next()?, parts.next()?);
-    Some(format!("{namespace}/{name}"))
-}
-
 /// Strings of a repeated field.
 pub(super) fn texts<'a>(message: &'a Value, path: &str) -> impl Iterator<Item = &'a str> {
     list(message, path).iter().filter_map(Value::as_str)
@@ -105,18 +95,6 @@ mod tests {
         assert!(!has(&message, "a") && !has(&message, "a.b.c") && has(&message, "b"));
         assert_eq!((text(&message, "b"), number(&message, "a"), duration(&message, "b")), ("", None, None));
         assert!(list(&message, "b").is_empty() && !flag(&message, "b"));
-    }
-
-    #[test]
-    fn the_object_behind_a_message_is_named() {
-        let path = "/apis/networking.istio.io/v1/namespaces/team-a/virtual-service/legacy";
-        for message in [
-            json!({"metadata": {"filter_metadata": {"istio": {"config": path}}}}),
-            json!({"metadata": {"filterMetadata": {"istio": {"config": path}}}}),
-        ] {
-            assert_eq!(config_of(&message).as_deref(), Some("team-a/legacy"));
-        }
-        assert_eq!(config_of(&json!({})), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Routes: does each cell have one, does anything stand in its way, and what becomes of a request without a decision.
 
+mod conditions;
 mod host;
+mod neighbours;
 mod route;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -30,6 +32,12 @@ pub(super) struct Judge<'a> {
 /// Whether any route of a configuration looks at a header.
 pub(super) fn mention(routes: &Value, header: &str) -> bool {
     list(routes, "virtual_hosts").iter().any(|host| Host::new(routes, host).mentions(header))
+}
+
+/// The routes of a configuration for which a filter has a setting of a kind, by name.
+pub(super) fn that_set(routes: &Value, filter: &str, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
+    let hosts = list(routes, "virtual_hosts").iter();
+    hosts.flat_map(|host| Host::new(routes, host).that_set(filter, &is_meant)).collect()
 }
 
 impl Judge<'_> {

@@ -5,27 +5,11 @@ use cellgate_routing::{Answer, Config, Reason};
 use serde_json::Value;
 
 use super::clusters;
+use super::deferral::{self, MODES, processor};
 use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
-use super::message::{at, duration, flag, has, is_a, list, text, texts};
-
-/// How a deferral's mode is to be processed.
-struct Mode {
-    name: &'static str,
-    body: &'static str,
-    trailers: &'static str,
-    /// Whether the filter defers in it at present.
-    is_used: bool,
-}
-
-/// The mode for bodies of any size.
-const STREAMED: &str = "FULL_DUPLEX_STREAMED";
-
-const MODES: [Mode; 3] = [
-    Mode { name: "buffer", body: "BUFFERED", trailers: "SEND", is_used: true },
-    Mode { name: "stream", body: "FULL_DUPLEX_STREAMED", trailers: "SEND", is_used: true },
-    Mode { name: "headers", body: "NONE", trailers: "SKIP", is_used: false },
-];
+use super::message::{at, has, is_a, list, text};
+use super::processors::{self, STREAMED};
 
 /// Looks at what stands behind the filter in a chain.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
@@ -41,7 +25,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                 let name = mode.name;
                 match processor(at(matcher.config, "xds_matcher"), name) {
                     Some(processor) => {
-                        settings(processor, mode, &mut notes);
+                        deferral::examine(chain, processor, mode, &mut notes);
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
                     None if mode.is_used => notes.error(
@@ -61,15 +45,12 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
         ),
         (None, None) => missing(config, &mut notes),
     }
-    let streams = matcher.is_some_and(|matcher| {
-        let processor = processor(at(matcher.config, "xds_matcher"), "stream");
-        processor.is_some_and(|processor| text(processor, "processing_mode.request_body_mode") == STREAMED)
-    });
-    if streams {
-        let ours = matcher.map(|matcher| matcher.name);
-        for other in filters.iter().filter(|other| Some(other.name) != ours && streams_bodies(other.config)) {
-            beside(dump, other.name, &mut notes);
+    if let Some(matcher) = matcher {
+        let stream = processor(at(matcher.config, "xds_matcher"), "stream");
+        if stream.is_some_and(|stream| deferral::body_mode(stream) == STREAMED) {
+            processors::examine(dump, chain, matcher.name, &mut notes);
         }
+        retry_after(chain, &mut notes);
     }
     services.dedup();
     let mut findings = notes.into_findings();
@@ -82,22 +63,12 @@ pub(super) fn name<'a>(dump: &'a Dump, manager: &'a Value) -> Option<&'a str> {
     dump.http_filters(manager).iter().find(|filter| is_behind_matcher(filter.config)).map(|filter| filter.name)
 }
 
-/// Whether a filter is a processor that takes bodies as they come, at once or behind a matcher.
-fn streams_bodies(config: &Value) -> bool {
-    let text = config.to_string();
-    text.contains("ExternalProcessor") && text.contains(STREAMED)
-}
-
-/// Another processor in the same mode: before Envoy 1.39 two of them lose bodies.
-fn beside(dump: &Dump, other: &str, notes: &mut Notes) {
-    let what = format!("`{other}` is another processor in the mode {STREAMED}");
-    let fix = "update Envoy to 1.39 (Istio 1.31), or defer by `buffer` (chart: extProc.bodyMode)";
-    match dump.version {
-        Some(version) if version >= (1, 39) => notes.ok(what),
-        Some((major, minor)) => {
-            notes.error(format!("{what}: in Envoy {major}.{minor} some bodies arrive empty, with 200"), fix);
-        }
-        None => notes.unknown(format!("{what}: before Envoy 1.39 some bodies arrive empty, with 200"), fix),
+/// Whether a client that is one too many is told when to come again.
+fn retry_after(chain: &Chain<'_>, notes: &mut Notes) {
+    let mappers = list(chain.manager, "local_reply_config.mappers").iter();
+    let mut added = mappers.flat_map(|mapper| list(mapper, "headers_to_add"));
+    if added.any(|header| text(header, "header.key").eq_ignore_ascii_case("retry-after")) {
+        notes.ok("local_reply_config adds Retry-After, for requests that are too many for the service");
     }
 }
 
@@ -126,93 +97,6 @@ fn missing(config: Option<&Config>, notes: &mut Notes) {
 /// Whether a filter's configuration matches on the deferral header.
 pub(super) fn is_behind_matcher(config: &Value) -> bool {
     has(config, "xds_matcher") && config.to_string().contains(DEFER)
-}
-
-/// The processor that takes a mode.
-fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value> {
-    let wanted = format!("{mode};");
-    let in_list = list(matcher, "matcher_list.matchers").iter().find_map(|entry| {
-        let predicate = at(entry, "predicate.single_predicate");
-        let matched = text(predicate, "value_match.prefix");
-        (!matched.is_empty() && wanted.starts_with(matched)).then(|| at(entry, "on_match"))
-    });
-    let in_tree = || {
-        let prefixes = at(matcher, "matcher_tree.prefix_match_map.map").as_object()?;
-        let longest = prefixes.iter().filter(|(prefix, _)| wanted.starts_with(prefix.as_str()));
-        longest.max_by_key(|(prefix, _)| prefix.len()).map(|(_, on_match)| on_match)
-    };
-    let action = at(in_list.or_else(in_tree)?, "action.typed_config");
-    Some(at(action, "typed_config.typed_config")).filter(|config| is_a(config, "ExternalProcessor"))
-}
-
-fn settings(processor: &Value, mode: &Mode, notes: &mut Notes) {
-    let place = |what: &str| format!("`{}`: {what}", mode.name);
-    let processing = at(processor, "processing_mode");
-    let mut wrong = Vec::new();
-    // Dumps leave defaults out.
-    for (field, default, expected) in
-        [("request_body_mode", "NONE", mode.body), ("request_trailer_mode", "SKIP", mode.trailers)]
-    {
-        let actual = Some(text(processing, field)).filter(|mode| !matches!(*mode, "" | "DEFAULT")).unwrap_or(default);
-        // Beside another processor in the mode of `stream`, on an Envoy that cannot do with two of them.
-        let whole = (mode.body, actual) == (STREAMED, "BUFFERED");
-        if whole {
-            notes.ok(place("as one message: Envoy answers 413 to deferred bodies beyond its limit"));
-        } else if actual != expected {
-            wrong.push((format!("{field} is {actual}"), format!("set {field}: {expected}")));
-        }
-    }
-    if text(processing, "request_header_mode") == "SKIP" {
-        wrong.push(("the service does not see the head".into(), "set request_header_mode: SEND".into()));
-    }
-    if flag(processor, "failure_mode_allow") {
-        let open = "failure_mode_allow lets requests go on when the service fails";
-        wrong.push((open.into(), "set failure_mode_allow: false".into()));
-    }
-    if flag(processor, "observability_mode") {
-        wrong.push(("observability_mode ignores the service's answers".into(), "remove observability_mode".into()));
-    }
-    if flag(processor, "disable_clear_route_cache") || text(processor, "route_cache_action") == "RETAIN" {
-        wrong.push((
-            "the route is not picked again after the service's answer".into(),
-            "set route_cache_action: DEFAULT".into(),
-        ));
-    }
-    let (cluster, authority) =
-        (text(processor, "grpc_service.envoy_grpc.cluster_name"), text(processor, "grpc_service.envoy_grpc.authority"));
-    let sent = if authority.is_empty() { cluster } else { authority };
-    if sent.contains('|') {
-        wrong.push((
-            format!("the authority is `{sent}`, which HTTP/2 servers refuse"),
-            "set envoy_grpc.authority to the service's host name".into(),
-        ));
-    }
-    for (what, fix) in &wrong {
-        notes.error(place(what), fix.clone());
-    }
-    if !texts(processor, "metadata_options.receiving_namespaces.untyped").any(|name| name == "cellgate") {
-        notes.warning(
-            place("the access log does not get the service's reason"),
-            "set metadata_options: { receiving_namespaces: { untyped: [cellgate] } }",
-        );
-    }
-    let timeout = duration(processor, "message_timeout");
-    let buffers = text(processing, "request_body_mode") == "BUFFERED";
-    if buffers && timeout.is_none() {
-        notes.warning(
-            place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
-            "set message_timeout above the service's --decision-timeout",
-        );
-    }
-    if text(processor, "status_on_error.code").is_empty() {
-        notes.warning(
-            place("errors of the service, and requests that are too many for it, are answered 500"),
-            "set status_on_error: { code: ServiceUnavailable }",
-        );
-    }
-    if wrong.is_empty() {
-        notes.ok(place(&format!("{}, by cluster {cluster}", if buffers { "BUFFERED" } else { mode.body })));
-    }
 }
 
 /// The service's own cluster.

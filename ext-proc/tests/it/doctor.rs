@@ -20,7 +20,7 @@ fn a_file_is_examined() {
         out.contains("\n  !   cell-a, cell-b, cell-c: plain text, without mTLS\n      to do: in a mesh: "),
         "{out}"
     );
-    assert!(out.ends_with("0 errors (!!), 7 warnings (!), 1 unknown (??)\n"), "{out}");
+    assert!(out.ends_with("0 errors (!!), 4 warnings (!), 1 unknown (??)\n"), "{out}");
 }
 
 #[test]

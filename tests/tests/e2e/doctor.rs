@@ -109,12 +109,53 @@ async fn a_cell_whose_cluster_is_not_there_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_underscore_action_and_a_missing_service_are_warnings() {
+async fn a_missing_underscore_action_is_no_fault_and_a_missing_service_is_a_warning() {
     let options = Options::default().chain(Chain::Filter).underscores(Underscores::Allow);
     let (code, findings) = doctor(&Stack::start(options).await).await;
     assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
-    says(&findings, "warning", "headers with underscores are let in: whatever stands before the filter sees x_cell");
+    says(&findings, "ok", "headers with underscores are let in, and the filter removes a client's own x_cell");
     says(&findings, "warning", "there is none behind the filter, which defers body_encoded");
+}
+
+/// The routes of the harness's only virtual host.
+fn routes(bootstrap: &mut Value) -> &mut Vec<Value> {
+    let host = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0];
+    host["routes"].as_array_mut().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_before_the_cells_is_found() {
+    let error = only_error(Options::default().adjust(|bootstrap| {
+        let reports = json!({"match": {"path_separated_prefix": "/reports"}, "route": {"cluster": "cell-a"}});
+        routes(bootstrap).insert(0, reports);
+    }));
+    let expected = "the route on /reports stands before the routes of cell-a, cell-b, cell-c, and takes /reports and /reports/* \
+                    from them: it goes to cell-a";
+    assert_eq!(error.await, expected);
+}
+
+/// Envoy's dump tells its own version.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_processor_is_judged_by_envoys_version() {
+    let options = Options::default().adjust(|bootstrap| {
+        let other = json!({"name": "another-processor", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
+            "grpc_service": {"envoy_grpc": {"cluster_name": "ext-proc"}},
+            "processing_mode": {"request_body_mode": "FULL_DUPLEX_STREAMED", "request_trailer_mode": "SEND"},
+        }});
+        let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
+        let router = filters.len() - 1;
+        filters.insert(router, other);
+    });
+    let (_, findings) = doctor(&Stack::start(options).await).await;
+    let [good, bad] = ["ok", "error"].map(|level| of_level(&findings, level).join("\n"));
+    let words = "`another-processor` is another processor in the mode FULL_DUPLEX_STREAMED: ";
+    // `make test-envoys` runs this on each version that is supported.
+    let is_said = |minor: u32| match minor {
+        ..39 => bad.contains(&format!("{words}in Envoy 1.{minor} some bodies arrive empty")),
+        _ => good.contains(&format!("{words}Envoy 1.{minor} serves both")),
+    };
+    assert!((36..60).any(is_said), "{findings:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cellgate_routing::headers::DEFER;
 use serde_json::Value;
 
+use super::neighbours::{self, Owner, Owners};
 use super::route::{Route, Wanted};
 use super::{Destinations, Judge};
 use crate::doctor::finding::{Finding, Notes, Section, enumerate};
@@ -31,12 +32,6 @@ struct Cells<'a> {
     by_pattern: bool,
     /// The first route that takes everything, whatever the header says.
     catch_all: Option<Route<'a>>,
-    /// Routes for some requests, whatever the header says, in front of a cell's.
-    before: Vec<Route<'a>>,
-    /// The same behind all of the cells', where only requests without a decision arrive.
-    behind: Vec<Route<'a>>,
-    /// The VirtualService of the cells' routes.
-    origin: Option<String>,
 }
 
 impl<'a> Host<'a> {
@@ -52,6 +47,12 @@ impl<'a> Host<'a> {
     /// Whether any route looks at a header.
     pub(super) fn mentions(&self, header: &str) -> bool {
         self.routes.iter().any(|route| route.wants(header) != Wanted::Anything)
+    }
+
+    /// The routes for which a filter has a setting of a kind, by name.
+    pub(super) fn that_set(&self, filter: &str, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
+        let all = self.routes.iter().filter(|route| route.sets(filter, &is_meant));
+        all.map(|route| format!("{} ({})", route.title(), self.name)).collect()
     }
 
     /// Looks at the cells' routes and the rest, and adds to where the cells are.
@@ -72,17 +73,8 @@ impl<'a> Host<'a> {
             destinations.entry(cell).or_default().extend(route.clusters());
         }
         absent(&cells, judge, &mut notes);
-        if let (Some(route), false) = (&cells.catch_all, cells.shadowed.is_empty()) {
-            let names: Vec<&str> = cells.shadowed.iter().copied().collect();
-            notes.error(
-                format!(
-                    "{} stands before the routes of {}, and takes their requests",
-                    route.label(),
-                    enumerate(&names)
-                ),
-                "move it behind the cells' routes: the first route that matches counts",
-            );
-        }
+        let owners = Owners::of(&self.routes, judge);
+        neighbours::examine(&self.routes, &owners, judge, &mut notes);
         if !cells.unknown.is_empty() {
             let names: Vec<&str> = cells.unknown.iter().copied().collect();
             notes.warning(
@@ -93,8 +85,7 @@ impl<'a> Host<'a> {
                 "remove these routes, or add the cells to the configuration",
             );
         }
-        narrower(&cells, &mut notes);
-        undecided(cells.catch_all, &mut notes);
+        undecided(cells.catch_all, &owners, &mut notes);
         let leaks = cells.whole.iter().filter(|(_, route)| route.forwards() && !route.removes(DEFER));
         let leaks: Vec<&str> = leaks.map(|(cell, _)| *cell).collect();
         if !leaks.is_empty() {
@@ -142,13 +133,7 @@ impl<'a> Host<'a> {
         let mut cells = Cells::default();
         for route in &self.routes {
             let broad = route.is_broad(header);
-            let wanted = route.wants(header);
-            if wanted != Wanted::Anything {
-                // Those that were thought to be behind are not.
-                cells.before.append(&mut cells.behind);
-                cells.origin = cells.origin.or_else(|| route.origin());
-            }
-            match wanted {
+            match route.wants(header) {
                 Wanted::Exactly(cell) if !judge.is_cell(cell) => {
                     cells.unknown.insert(cell);
                 }
@@ -164,7 +149,7 @@ impl<'a> Host<'a> {
                 }
                 Wanted::Something => cells.by_pattern = true,
                 Wanted::Anything if broad => cells.catch_all = cells.catch_all.or(Some(*route)),
-                Wanted::Anything => cells.behind.push(*route),
+                Wanted::Anything | Wanted::Absence => {}
             }
         }
         cells
@@ -200,59 +185,26 @@ fn absent(cells: &Cells<'_>, judge: Judge<'_>, notes: &mut Notes) {
     }
 }
 
-/// Routes that take some requests without a look at the header: in front of the cells' they take tenants' requests away.
-fn narrower(cells: &Cells<'_>, notes: &mut Notes) {
-    for route in &cells.before {
-        let requests = route.requests();
-        let origin = route.origin();
-        if route.is_for_preflights() {
-            notes.ok(format!("{} takes CORS preflights, which name no tenant", route.label()));
-        } else if route.is_for_challenges() {
-            notes.ok(format!("{} takes certificate challenges, which name no tenant", route.label()));
-        } else if origin.is_some() && origin == cells.origin {
-            notes.ok(format!(
-                "{} takes {requests} before the cells, as the cells' own VirtualService says",
-                route.label()
-            ));
-        } else if origin.is_none() && cells.origin.is_none() {
-            notes.warning(
-                format!("{} takes {requests} before the cells, whatever tenant the request names", route.label()),
-                "if that is not meant: move it behind the cells' routes",
-            );
-        } else {
-            let whose = origin.map(|origin| format!(" of the VirtualService {origin}")).unwrap_or_default();
-            notes.error(
-                format!(
-                    "{}{whose} stands before the cells' routes and takes {requests}, whatever tenant the request names",
-                    route.label()
-                ),
-                "move it into the cells' own VirtualService if it is meant (chart: routes.extra), and delete the other: \
-                 docs/operate.md, \"Take over a host\"",
-            );
-        }
-    }
-    for route in cells.behind.iter().filter(|route| route.forwards() || route.status().is_some()) {
-        let whose = route.origin().map(|origin| format!(" of the VirtualService {origin}")).unwrap_or_default();
-        notes.warning(
-            format!("requests without a decision on {} go to {}{whose}", route.requests(), route.label()),
-            "if that is not meant: delete it, or move it into the cells' own VirtualService (chart: routes.extra)",
-        );
-    }
-}
-
 /// What becomes of a request without a decision.
-fn undecided(catch_all: Option<Route<'_>>, notes: &mut Notes) {
-    match catch_all {
-        None => notes.warning(
+fn undecided<'a>(catch_all: Option<Route<'a>>, owners: &Owners<'a>, notes: &mut Notes) {
+    let Some(route) = catch_all else {
+        notes.warning(
             "requests without a decision are answered 404, as by accident",
             "add a last route that refuses them: direct_response with status 421 (chart: routes.undecided)",
-        ),
-        Some(route) => match route.status() {
-            Some(status) => notes.ok(format!("requests without a decision are answered {status}")),
-            None => notes.warning(
-                format!("requests without a decision go to {}", route.manner()),
-                "if that is not meant: a last route that refuses them (chart: routes.undecided.reject)",
+        );
+        return;
+    };
+    match (owners.owner(&route), route.status()) {
+        (Owner::Other(origin), status) if status.is_none_or(|status| status < 400) => notes.warning(
+            format!("requests without a decision are taken by {}, which {}", route.title(), route.deed()),
+            format!(
+                "remove the route that takes everything from {origin}, so that the cells' own last route refuses them"
             ),
-        },
+        ),
+        (_, Some(status)) => notes.ok(format!("requests without a decision are answered {status}")),
+        (_, None) => notes.warning(
+            format!("requests without a decision go to {}", route.manner()),
+            "if that is not meant: a last route that refuses them (chart: routes.undecided.reject)",
+        ),
     }
 }

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::conditions::{Conditions, exact};
 use crate::doctor::clusters;
-use crate::doctor::message::{self, at, flag, has, list, number, text, texts};
+use crate::doctor::message::{at, flag, has, list, number, text, texts};
+use crate::doctor::origin::Origin;
 
 /// A route, with the messages around it.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +24,9 @@ pub(super) enum Wanted<'a> {
     Anything,
     /// This value.
     Exactly(&'a str),
-    /// Something that is not looked into: a pattern, a range, its absence.
+    /// That it is not there.
+    Absence,
+    /// Something that is not looked into: a pattern, a range.
     Something,
 }
 
@@ -33,31 +37,31 @@ impl<'a> Route<'a> {
 
     /// What it wants of a header.
     pub(super) fn wants(&self, header: &str) -> Wanted<'a> {
-        let mut matchers = self.headers().filter(|matcher| is_for(matcher, header));
+        let mut matchers = self.conditions().headers().filter(|matcher| is_for(matcher, header));
         match (matchers.next(), matchers.next()) {
             (None, _) => Wanted::Anything,
-            (Some(only), None) if !flag(only, "invert_match") => {
-                let exact = ["string_match.exact", "exact_match"].map(|path| text(only, path));
-                exact.into_iter().find(|value| !value.is_empty()).map_or(Wanted::Something, Wanted::Exactly)
-            }
+            (Some(only), None) if is_absence(only) => Wanted::Absence,
+            (Some(only), None) => exact(only).map_or(Wanted::Something, Wanted::Exactly),
             _ => Wanted::Something,
         }
     }
 
     /// Whether it takes every request that has what it wants of this header.
     pub(super) fn is_broad(&self, header: &str) -> bool {
-        let conditions = at(self.route, "match");
-        let every_path = text(conditions, "prefix") == "/"
-            || matches!(text(conditions, "safe_regex.regex"), ".*" | "/.*")
-            || text(conditions, "path_separated_prefix") == "/";
-        let narrowed = ["query_parameters", "grpc", "runtime_fraction", "tls_context", "dynamic_metadata", "cookies"]
-            .iter()
-            .any(|field| has(conditions, field));
-        every_path && !narrowed && self.headers().all(|matcher| is_for(matcher, header))
+        let conditions = self.conditions();
+        conditions.is_every_path()
+            && !conditions.is_narrowed()
+            && conditions.headers().all(|matcher| is_for(matcher, header))
     }
 
-    fn headers(&self) -> impl Iterator<Item = &'a Value> {
-        list(self.route, "match.headers").iter()
+    /// What it matches.
+    pub(super) fn conditions(&self) -> Conditions<'a> {
+        Conditions::of(self.route)
+    }
+
+    /// The object that it was made from, if that is told.
+    pub(super) fn origin(&self) -> Option<Origin<'a>> {
+        Origin::of_route(self.route)
     }
 
     /// Its name, or what it matches.
@@ -73,40 +77,24 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// What it matches besides a header: its path, and the kinds of its other conditions.
-    pub(super) fn requests(&self) -> String {
-        let conditions = at(self.route, "match");
-        let path = ["prefix", "path_separated_prefix"]
-            .iter()
-            .find_map(|field| {
-                Some(text(conditions, field)).filter(|path| !path.is_empty()).map(|path| format!("{path}*"))
-            })
-            .or_else(|| {
-                ["path", "safe_regex.regex", "path_match_policy.name"]
-                    .iter()
-                    .find_map(|field| Some(text(conditions, field)).filter(|path| !path.is_empty()).map(str::to_owned))
-            })
-            .unwrap_or_else(|| "/*".to_owned());
-        let mut others: Vec<&str> = self.headers().map(|matcher| text(matcher, "name")).collect();
-        others.extend(["query_parameters", "cookies"].into_iter().filter(|field| has(conditions, field)));
-        if others.is_empty() { path } else { format!("{path} with conditions on {}", others.join(", ")) }
+    /// Its label, and the object that it was made from.
+    pub(super) fn title(&self) -> String {
+        match self.origin() {
+            Some(origin) => format!("{} of {origin}", self.label()),
+            None => self.label(),
+        }
     }
 
-    /// The VirtualService that istiod has made it of, as `NAMESPACE/NAME`.
-    pub(super) fn origin(&self) -> Option<String> {
-        message::config_of(self.route)
-    }
-
-    /// Whether it only takes CORS preflights, which name no tenant.
-    pub(super) fn is_for_preflights(&self) -> bool {
-        let takes = |name: &str| self.headers().find(|matcher| is_for(matcher, name));
-        takes("access-control-request-method").is_some()
-            && takes(":method").is_some_and(|matcher| text(matcher, "string_match.exact") == "OPTIONS")
-    }
-
-    /// Whether it only takes certificate challenges (RFC 8555, 8.3), which name no tenant.
-    pub(super) fn is_for_challenges(&self) -> bool {
-        self.requests().starts_with("/.well-known/acme-challenge/")
+    /// What it does with a request: `goes to cell-a`.
+    pub(super) fn deed(&self) -> String {
+        let clusters: Vec<&str> = self.clusters().into_iter().collect();
+        match self.status() {
+            Some(status) => format!("answers {status}"),
+            None if !clusters.is_empty() => format!("goes to {}", clusters.join(" and ")),
+            None if self.forwards() => "goes to a cluster named by a header".to_owned(),
+            None if has(self.route, "redirect") => "redirects".to_owned(),
+            None => "forwards nothing".to_owned(),
+        }
     }
 
     /// The clusters to which it leads.
@@ -152,14 +140,33 @@ impl<'a> Route<'a> {
 
     /// Whether it switches an HTTP filter off.
     pub(super) fn disables(&self, filter: &str) -> bool {
-        // The innermost setting counts.
-        self.levels.iter().rev().find_map(|level| at(level, "typed_per_filter_config").get(filter)).is_some_and(is_off)
+        self.setting(filter).is_some_and(is_off)
+    }
+
+    /// Whether a filter's setting for it, or for one of its clusters, is of a kind.
+    pub(super) fn sets(&self, filter: &str, is_meant: impl Fn(&Value) -> bool) -> bool {
+        let clusters = list(self.route, "route.weighted_clusters.clusters").iter();
+        let of_clusters = clusters.filter_map(|cluster| at(cluster, "typed_per_filter_config").get(filter));
+        of_clusters.chain(self.setting(filter)).any(is_meant)
+    }
+
+    /// The setting of an HTTP filter: the innermost one counts.
+    fn setting(&self, filter: &str) -> Option<&'a Value> {
+        self.levels.iter().rev().find_map(|level| at(level, "typed_per_filter_config").get(filter))
     }
 }
 
 /// Whether a filter's per-route setting is one that switches it off: Envoy's own, or that of ext_proc.
 fn is_off(setting: &Value) -> bool {
     flag(setting, "disabled")
+}
+
+/// Whether a matcher asks that its header is not there.
+fn is_absence(matcher: &Value) -> bool {
+    match at(matcher, "present_match").as_bool() {
+        Some(present) => present == flag(matcher, "invert_match"),
+        None => false,
+    }
 }
 
 fn is_for(matcher: &Value, header: &str) -> bool {
