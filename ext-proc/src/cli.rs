@@ -50,7 +50,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check configuration files
     Check {
-        /// YAML, or JSON if the name ends in .json
+        /// YAML, or JSON if the name ends in .json; `-` is stdin, either of the two
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -62,7 +62,7 @@ pub enum Command {
     Schema,
     /// Print a configuration as compact JSON, for the filter's plugin configuration
     Render {
-        /// YAML, or JSON if the name ends in .json
+        /// YAML, or JSON if the name ends in .json; `-` is stdin, either of the two
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
