@@ -50,7 +50,7 @@ pub enum Command {
     Serve(ServeArgs),
     /// Check configuration files
     Check {
-        /// YAML, or JSON if the name ends in .json
+        /// YAML, or JSON if the name ends in .json; `-` is stdin, either of the two
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -62,7 +62,7 @@ pub enum Command {
     Schema,
     /// Print a configuration as compact JSON, for the filter's plugin configuration
     Render {
-        /// YAML, or JSON if the name ends in .json
+        /// YAML, or JSON if the name ends in .json; `-` is stdin, either of the two
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
@@ -78,8 +78,8 @@ pub struct ServeArgs {
     /// The configuration file, watched while it runs
     #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
     pub config: PathBuf,
-    /// Where Envoy connects (gRPC, plaintext: inside a mesh)
-    #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "0.0.0.0:50051")]
+    /// Where Envoy connects (gRPC, plaintext: inside a mesh); [::] is IPv6 and IPv4
+    #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "[::]:50051")]
     pub listen: SocketAddr,
     /// Where /livez, /readyz, /metrics and /version are
     #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902")]

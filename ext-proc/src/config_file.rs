@@ -3,7 +3,7 @@
 //! The file's directory is watched, not the file: editors replace files, and Kubernetes swaps a symbolic link beside
 //! it (`..data`). SIGHUP and a slow poll do the same as a change, for file systems that tell nobody.
 
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,12 +64,31 @@ pub enum LoadError {
     Invalid(#[from] ConfigError),
 }
 
-/// Reads a file, and as a configuration.
+/// Reads a file as a configuration; `-` is stdin.
 ///
 /// # Errors
 /// It cannot be read, or is not a valid configuration.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
-    parse(&read(path)?, path)
+    let named = name(path);
+    let text = if is_stdin(path) {
+        let mut text = Vec::new();
+        io::stdin().lock().read_to_end(&mut text).map(|_| text).map_err(|source| unreadable(named, source))?
+    } else {
+        read(path)?
+    };
+    parse(&text, named)
+}
+
+/// Whether a path on the command line means stdin.
+#[must_use]
+pub fn is_stdin(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// What messages call a file of the command line. Stdin is read as YAML, of which JSON is a part.
+#[must_use]
+pub fn name(path: &Path) -> &Path {
+    if is_stdin(path) { Path::new("<stdin>") } else { path }
 }
 
 impl Store {

@@ -17,6 +17,7 @@ pub mod doctor;
 pub mod fields;
 pub mod http_client;
 pub mod incoming;
+pub mod listen;
 pub mod logging;
 pub mod metrics;
 pub mod neighbours;

@@ -79,6 +79,7 @@ impl Config {
     /// # Errors
     /// Everything that is wrong with it, or the first thing where the rest cannot be judged.
     pub fn from_json(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let text = without_mark(text);
         let root = parse(text, file, tree::parse_json)?;
         read(&root, text, file)
     }
@@ -89,6 +90,7 @@ impl Config {
     /// As for [`Config::from_json`].
     #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str, file: &str) -> Result<Self, ConfigError> {
+        let text = without_mark(text);
         let root = parse(text, file, tree::parse_yaml)?;
         read(&root, text, file)
     }
@@ -122,6 +124,7 @@ impl Config {
 /// As for [`Config::from_json`].
 #[cfg(feature = "yaml")]
 pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
+    let text = without_mark(text);
     let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
     read(&root, text, file)?;
     serde_json::to_string(&root).map_err(|error| ConfigError::one(file, text, Fault::new(error.to_string())))
@@ -130,6 +133,11 @@ pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
 #[cfg(feature = "yaml")]
 fn is_json(file: &str) -> bool {
     std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
+}
+
+/// The text without a byte order mark, which editors write and do not show: it counts in no position.
+fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 fn parse(text: &str, file: &str, parser: fn(&str) -> Result<Node, Fault>) -> Result<Node, ConfigError> {

@@ -23,6 +23,16 @@ impl Default for ContentTypes {
     }
 }
 
+/// What gRPC and gRPC-Web clients send: messages in protobuf, each with a binary prefix, or base64 of these.
+const UNREAD_GRPC: [&str; 6] = [
+    "application/grpc",
+    "application/grpc+proto",
+    "application/grpc-web",
+    "application/grpc-web+proto",
+    "application/grpc-web-text",
+    "application/grpc-web-text+proto",
+];
+
 const FORM: &[u8] = b"application/x-www-form-urlencoded";
 
 /// A media type without parameters, lower case: `type/subtype` or `type/*+suffix`.
@@ -100,6 +110,19 @@ impl ContentTypes {
             }
         }
         Ok(format)
+    }
+
+    /// Whether the body is a stream of gRPC messages that no configured parser reads, nor one that goes by the end of a type.
+    ///
+    /// Strict on purpose: `application/grpc+json` is JSON to servers that read `application/*+json`, and parameters or a
+    /// second type are what servers differ on.
+    pub(crate) fn is_unread_grpc<H: Head + ?Sized>(&self, head: &H) -> bool {
+        let mut types = head.values("content-type");
+        let (Some(value), None) = (types.next(), types.next()) else { return false };
+        UNREAD_GRPC.iter().any(|name| name.as_bytes() == value)
+            && head.first(":method") == Some(b"POST")
+            && !is_encoded(head)
+            && self.format_of(head).is_err()
     }
 
     fn format_of_essence(&self, essence: &[u8]) -> Option<Format> {

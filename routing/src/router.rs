@@ -131,6 +131,10 @@ impl Router {
             Err(reason) if self.is_next(reason) => {
                 Opening::Decided(self.pick(&contenders, None, Some(reason), Reason::KeyMissing))
             }
+            // Nobody reads a gRPC body as a document, so nothing in it can outrank the head (docs/decisions/0012).
+            Err(reason @ Reason::ContentTypeUnsupported) if self.config().content_types.is_unread_grpc(head) => {
+                Opening::Decided(self.pick(&contenders, None, None, reason))
+            }
             Err(reason) => Opening::Decided(self.answer(reason)),
         }
     }

@@ -74,7 +74,7 @@ fn not_even_a_document() {
             (json("null"), "bad.json:1:1: expected a map of fields, found nothing (null)"),
             (json("{} x"), "bad.json:1:4: trailing characters"),
             (json("{\n  'a': 1\n}"), "bad.json:2:3: key must be a string"),
-            (json("\u{feff}{}"), "bad.json:1:1: expected value"),
+            (json("\u{feff}\u{feff}{}"), "bad.json:1:1: expected value"),
             (json("{}"), "bad.json:1:1: routing_header: this field is missing and has no default"),
             (json("{\"version\": \"\\ud800\"}"), "bad.json:1:13: version: unexpected end of hex escape"),
             (json(&"[".repeat(17)), "bad.json:1:17: EOF while parsing a list"),
@@ -293,7 +293,15 @@ const YAML_CASES: &[(&str, &str)] = &[
     ),
     (
         "key: [{ header: host }]",
-        "bad.yaml:3:17: key[0].header: a host is not a key: Envoy turns `host` into `:authority`, which is no source",
+        r#"bad.yaml:3:17: key[0].header: "host" is turned into `:authority` by Envoy, which is no source; expected a header of yours, such as `x-tenant-id`"#,
+    ),
+    (
+        "key: [{ header: TE }]",
+        r#"bad.yaml:3:17: key[0].header: "TE" belongs to one connection (RFC 9110, 7.6.1): Envoy removes it, rewrites it or answers 400; expected a header of yours, such as `x-tenant-id`"#,
+    ),
+    (
+        "key: [{ header: content-length }]",
+        r#"bad.yaml:3:17: key[0].header: "content-length" says where the body ends, and Envoy answers 400 to any other value; expected a header of yours, such as `x-tenant-id`"#,
     ),
     ("key: [{ header: X-A }, { header: x-a }]", "bad.yaml:3:34: key[1].header: this source is in the list already"),
     (

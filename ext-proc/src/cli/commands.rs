@@ -4,6 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cellgate_routing::headers::is_reserved;
+use cellgate_routing::source::Source as KeySource;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
@@ -21,6 +22,8 @@ pub fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
     for file in files {
         match config_file::load(file) {
             Ok(config) => {
+                let file = config_file::name(file);
+                warn_of_underscores(file, &config);
                 let (cells, sources) = (config.cells.len(), config.sources.len());
                 print(&format!("{}: ok ({}, {})\n", file.display(), count(cells, "cell"), count(sources, "source")))?;
             }
@@ -31,6 +34,22 @@ pub fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
+}
+
+/// A key in a header that Envoy may refuse or drop before any filter sees it.
+fn warn_of_underscores(file: &Path, config: &Config) {
+    for (index, source) in config.sources.iter().enumerate() {
+        if let KeySource::Header(name) = source
+            && name.contains('_')
+        {
+            eprintln!(
+                "{}: warning: key[{index}].header: \"{name}\" has an underscore: where Envoy has \
+                 `headers_with_underscores_action: REJECT_REQUEST` it answers 400 to requests with this header; use hyphens, or \
+                 let Envoy allow underscores",
+                file.display()
+            );
+        }
+    }
 }
 
 /// `cellgate schema`.
@@ -56,6 +75,10 @@ pub fn render(file: &Path) -> Result<Exit, Failure> {
 /// # Errors
 /// The configuration or the request cannot be read.
 pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
+    let of_stdin = [Some(&args.config), args.request.as_ref(), args.body.as_ref()];
+    if of_stdin.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
+        return Err(Failure::new(Exit::Usage, "`-` is stdin, which can be read once: give a file for the others"));
+    }
     let config = config_file::load(&args.config).map_err(|error| {
         let exit = match error {
             LoadError::Read { .. } => Exit::NoInput,
@@ -161,18 +184,19 @@ pub async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
 /// A checked configuration as compact JSON.
 fn rendered(file: &Path) -> Result<String, Failure> {
     let bytes = read(file)?;
+    let file = config_file::name(file);
     let text = config_file::decode(&bytes, file).map_err(|error| Failure::new(Exit::BadConfig, error))?;
     config::to_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let read = if path == Path::new("-") {
+    let read = if config_file::is_stdin(path) {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
     } else {
         std::fs::read(path)
     };
-    read.map_err(|error| Failure::new(Exit::NoInput, format!("{}: {error}", path.display())))
+    read.map_err(|error| Failure::new(Exit::NoInput, format!("{}: {error}", config_file::name(path).display())))
 }
 
 pub(super) fn print(text: &str) -> Result<(), Failure> {

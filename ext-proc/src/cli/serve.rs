@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 
 use super::{Exit, Failure, ServeArgs};
 use crate::config_file::LoadError;
+use crate::listen;
 use crate::logging;
 use crate::server::{self, ServeError, Settings};
 
@@ -37,7 +38,7 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
             }
         }
     });
-    let (grpc, admin) = (bind(args.listen).await?, bind(args.admin).await?);
+    let (grpc, admin) = (bind(args.listen)?, bind(args.admin)?);
     let settings = Settings {
         config: args.config,
         decision_timeout: args.decision_timeout,
@@ -63,6 +64,6 @@ pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| Failure::new(Exit::NoPort, format!("{address}: {error}")))
+fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    listen::bind(address).map_err(|error| Failure::new(Exit::NoPort, format!("{address}: {error}")))
 }

@@ -22,6 +22,12 @@ pub enum BadFraming {
         /// In the file.
         actual: usize,
     },
+    /// Nothing is announced, and something is there.
+    #[error(
+        "{0} bytes follow the head, which announces no body: add `Content-Length: {0}` to the head, or give the request by \
+         --method, --path, --header and --body"
+    )]
+    Unannounced(usize),
     /// A chunk does not follow the grammar.
     #[error("byte {0} of the body: expected a chunk: its size in hexadecimal, a line end, as many bytes, a line end")]
     Chunk(usize),
@@ -49,7 +55,9 @@ pub(super) fn given(fields: &Fields, body: Vec<u8>) -> Result<(Vec<u8>, bool), B
 /// The body that follows the head in a message, and whether the head is all there is.
 pub(super) fn read(fields: &Fields, rest: &[u8]) -> Result<(Vec<u8>, bool), BadFraming> {
     match announced(fields)? {
-        Announced::Nothing => Ok((Vec::new(), true)),
+        // Editors end a file with a line end, also where the head's own is there already.
+        Announced::Nothing if matches!(rest, b"" | b"\n" | b"\r\n") => Ok((Vec::new(), true)),
+        Announced::Nothing => Err(BadFraming::Unannounced(rest.len())),
         Announced::Chunks => Ok((chunks(rest)?, false)),
         Announced::Length(announced) => {
             let body = usize::try_from(announced).ok().and_then(|length| rest.get(..length));
@@ -147,7 +155,12 @@ mod tests {
     fn length_ends_the_body() {
         assert_eq!(read(&fields(&[("content-length", "2")]), b"{}\n"), Ok((b"{}".to_vec(), false)));
         assert_eq!(read(&fields(&[("content-length", "0")]), b"x"), Ok((Vec::new(), true)));
-        assert_eq!(read(&fields(&[]), b"x"), Ok((Vec::new(), true)));
+        for nothing in [&b""[..], b"\n", b"\r\n"] {
+            assert_eq!(read(&fields(&[]), nothing), Ok((Vec::new(), true)));
+        }
+        for unannounced in [&b"x"[..], b"\n\n", b"{}\n"] {
+            assert_eq!(read(&fields(&[]), unannounced), Err(BadFraming::Unannounced(unannounced.len())));
+        }
         assert_eq!(given(&fields(&[]), b"x".to_vec()), Ok((b"x".to_vec(), false)));
     }
 }

@@ -195,9 +195,8 @@ mod tests {
             let request = Request::from_message(format!("GET / HTTP/1.1\nHost: h\n{head}\n").as_bytes()).unwrap();
             assert!(request.end_of_stream, "{head}");
         }
-        // What follows a head that announces no body is another request.
-        let request = Request::from_message(b"POST / HTTP/1.1\nHost: h\n\n{}").unwrap();
-        assert!(request.end_of_stream && request.body.is_empty());
+        let error = Request::from_message(b"POST / HTTP/1.1\nHost: h\n\n{}").unwrap_err();
+        assert_eq!(error, BadRequest::Framing(BadFraming::Unannounced(2)));
     }
 
     #[test]

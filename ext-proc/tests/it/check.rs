@@ -1,13 +1,24 @@
 //! `cellgate check`, and the command line itself.
 
-use crate::support::{CONFIG, file, run};
+use std::io::Write;
+use std::process::Stdio;
+
+use crate::support::{CONFIG, cellgate, file, run, said};
+
+const JSON: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"header":"t"}],"placement":{"default":"a"}}"#;
+
+/// Runs the binary with a text on its stdin.
+fn run_with(arguments: &[&str], text: &str) -> (i32, String, String) {
+    let mut child = cellgate(arguments).stdin(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    said(&child.wait_with_output().unwrap())
+}
 
 #[test]
 fn good_files_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(directory.path(), "a.yaml", CONFIG);
-    let json = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"header":"t"}],"placement":{"default":"a"}}"#;
-    let other = file(directory.path(), "b.json", json);
+    let other = file(directory.path(), "b.json", JSON);
     let expected = format!("{path}: ok (2 cells, 2 sources)\n{other}: ok (1 cell, 1 source)\n");
     assert_eq!(run(&["check", &path, &other]), (0, expected, String::new()));
 }
@@ -22,6 +33,51 @@ fn each_error_has_its_place_and_the_others_are_still_checked() {
     assert_eq!(out, format!("{good}: ok (2 cells, 2 sources)\n"));
     assert!(err.contains(&format!("{bad}:10:")) && err.contains("limits.depth: expected"), "{err}");
     assert!(err.contains("/nowhere/at-all.yaml: No such file"), "{err}");
+}
+
+#[test]
+fn a_dash_is_stdin_in_yaml_or_json() {
+    let pretty = JSON.replace(",\"", ",\n\t\"");
+    for (text, counted) in [(CONFIG, "2 cells, 2 sources"), (JSON, "1 cell, 1 source"), (&pretty, "1 cell, 1 source")] {
+        let expected = format!("<stdin>: ok ({counted})\n");
+        assert_eq!(run_with(&["check", "-"], text), (0, expected, String::new()));
+        let (code, out, err) = run_with(&["render", "-"], text);
+        assert_eq!((code, err.as_str()), (0, ""));
+        assert!(out.starts_with('{'), "{out}");
+        let (_, out, err) = run_with(&["decide", "--config", "-", "-H", "t: x"], text);
+        assert_eq!(err, "");
+        assert!(out.starts_with("request   GET /"), "{out}");
+    }
+    let (code, out, err) = run_with(&["check", "-"], &format!("{CONFIG}colour: red\n"));
+    assert_eq!((code, out.as_str()), (1, ""));
+    assert!(err.starts_with("<stdin>:10:1: colour: unknown field"), "{err}");
+}
+
+/// Editors write one, and say nothing of it.
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_text() {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [("a.yaml", CONFIG), ("a.json", JSON)] {
+        let path = file(directory.path(), name, &format!("\u{feff}{text}"));
+        assert_eq!(run(&["check", &path]).0, 0, "{name}");
+        assert_eq!(run(&["render", &path]).0, 0, "{name}");
+    }
+    let path = file(directory.path(), "b.json", "\u{feff}{\"colour\": 1}");
+    let (code, _, err) = run(&["check", &path]);
+    assert_eq!(code, 1);
+    assert!(err.starts_with(&format!("{path}:1:2: colour: unknown field")), "{err}");
+    let path = file(directory.path(), "c.json", &format!("\u{feff}\u{feff}{JSON}"));
+    assert_eq!(run(&["check", &path]).0, 1, "a second one is an error like any other character");
+}
+
+#[test]
+fn a_key_header_with_an_underscore_is_warned_of() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = file(directory.path(), "a.yaml", &CONFIG.replace("x-tenant-id", "x_tenant"));
+    let (code, out, err) = run(&["check", &path]);
+    assert_eq!((code, out), (0, format!("{path}: ok (2 cells, 2 sources)\n")));
+    assert!(err.starts_with(&format!("{path}: warning: key[1].header: \"x_tenant\" has an underscore")), "{err}");
+    assert!(err.contains("REJECT_REQUEST") && err.lines().count() == 1, "{err}");
 }
 
 #[test]

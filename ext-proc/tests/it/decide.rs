@@ -145,6 +145,14 @@ fn unreadable_input_has_its_exit_codes() {
     let (code, out, err) = run(&["decide", "--config", &config, "--request", &broken]);
     assert_eq!((code, out.as_str()), (65, ""));
     assert!(err.contains("broken.http: line 1: expected a request line"), "{err}");
+    let unannounced = file(directory.path(), "unannounced.http", "POST / HTTP/1.1\nHost: h\n\n{\"tenant\":1}");
+    let (code, out, err) = run(&["decide", "--config", &config, "--request", &unannounced]);
+    assert_eq!((code, out.as_str()), (65, ""));
+    assert!(err.contains("unannounced.http: 12 bytes follow the head, which announces no body"), "{err}");
+    assert!(err.contains("add `Content-Length: 12`"), "{err}");
+    let (code, out, err) = run(&["decide", "--config", "-", "--request", "-"]);
+    assert_eq!((code, out.as_str()), (64, ""));
+    assert!(err.contains("stdin"), "{err}");
     assert_eq!(run(&["decide", "--config", &config, "-H", "no colon"]).0, 65);
     assert_eq!(run(&["decide", "--config", &config, "--body", "/nowhere"]).0, 66);
     assert_eq!(run(&["decide", "--config", "/nowhere"]).0, 66);

@@ -50,3 +50,30 @@ fn what_keeps_it_from_starting_has_its_exit_code() {
     assert_eq!(code, 71);
     assert!(err.contains(&address), "{err}");
 }
+
+/// `[::]` takes connections of both families on one port. A kernel without IPv6 takes those that it can.
+#[tokio::test]
+async fn one_listener_serves_ipv6_and_ipv4() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let any = "[::]:0";
+    let mut child = cellgate(&["serve", "--config", &config, "--listen", any, "--admin", any]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut line = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
+    let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
+    let mut listening = line();
+    while listening["event"] == "no_ipv6" {
+        assert!(!has_ipv6, "{listening}");
+        listening = line();
+    }
+    assert_eq!(listening["event"], "listening");
+    let port = |name: &str| listening[name].as_str().unwrap().parse::<std::net::SocketAddr>().unwrap().port();
+    let hosts: &[&str] = if has_ipv6 { &["[::1]", "127.0.0.1"] } else { &["127.0.0.1"] };
+    for host in hosts {
+        let address = |name| format!("{host}:{}", port(name)).parse::<std::net::SocketAddr>().unwrap();
+        assert_eq!(get(address("admin"), "/readyz").await.0, 200, "{host}");
+        assert!(tokio::net::TcpStream::connect(address("grpc")).await.is_ok(), "{host}");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}

@@ -136,6 +136,51 @@ fn a_body_nobody_can_read_does_not_fall_through() {
 }
 
 #[test]
+fn a_header_decides_grpc_calls_wherever_it_stands() {
+    let router = router();
+    let call = |content_type, more: (&'static str, &'static str)| {
+        whole(&router, &[(":method", "POST"), ("content-type", content_type), more], "\0\0\0\0\0")
+    };
+    let unsupported = "reject 415 content_type_unsupported";
+    for content_type in ["application/grpc", "application/grpc+proto", "application/grpc-web-text"] {
+        assert_eq!(call(content_type, ("x-t", "two")), "b exact", "{content_type}");
+        assert_eq!(call(content_type, (":path", "/?t=one")), "a exact", "{content_type}");
+        assert_eq!(call(content_type, ("x-t", "")), "reject 400 key_empty", "{content_type}");
+        assert_eq!(call(content_type, ("x-u", "two")), unsupported, "{content_type}");
+    }
+    // Some server takes each of these for JSON.
+    for content_type in [
+        "application/grpc+json",
+        "application/grpc-web+json",
+        "application/grpc;x=application/json",
+        "application/grpc,application/json",
+        "application/grpcx",
+        "Application/gRPC",
+    ] {
+        assert_eq!(call(content_type, ("x-t", "two")), unsupported, "{content_type}");
+    }
+    let two = [(":method", "POST"), ("content-type", "application/grpc"), JSON, ("x-t", "two")];
+    assert_eq!(whole(&router, &two, "x"), unsupported);
+    let encoded =
+        [(":method", "POST"), ("content-type", "application/grpc"), ("content-encoding", "gzip"), ("x-t", "two")];
+    assert_eq!(whole(&router, &encoded, "x"), unsupported);
+    let get = [(":method", "GET"), ("content-type", "application/grpc"), ("x-t", "two")];
+    assert_eq!(whole(&router, &get, "x"), unsupported);
+    let pass = router_with(r#"{"content_type_unsupported": "pass"}"#, Tier::Service);
+    let keyless = [(":method", "POST"), ("content-type", "application/grpc")];
+    assert_eq!(whole(&pass, &keyless, "x"), "pass content_type_unsupported");
+}
+
+/// Who has said that such a body is a document has it read.
+#[test]
+fn a_grpc_type_that_is_configured_is_read() {
+    let json = CONFIG.replace("POLICY", r#", "content_types": {"json": ["application/grpc"]}"#);
+    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let head = [(":method", "POST"), ("content-type", "application/grpc"), ("x-t", "two")];
+    assert_eq!(whole(&router, &head, r#"{"t":"one"}"#), "a exact");
+}
+
+#[test]
 fn a_format_is_read_only_for_sources_that_count() {
     // The form source stands behind the header.
     let router = router();

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Request, Version};
 use hyper::body::{Body, Frame, Incoming};
 use hyper_util::rt::TokioIo;
+use sha2::{Digest, Sha256};
 
 use super::ledger::Entry;
 use super::service::is_whole;
@@ -27,17 +28,19 @@ pub(super) struct GrpcEcho {
     version: Version,
     entry: Entry,
     received: u64,
+    hash: Sha256,
     ended: bool,
 }
 
 impl GrpcEcho {
     pub(super) fn new(incoming: Incoming, version: Version, entry: Entry) -> Self {
-        Self { incoming, version, entry, received: 0, ended: false }
+        Self { incoming, version, entry, received: 0, hash: Sha256::new(), ended: false }
     }
 
     fn end(&mut self) -> Frame<Bytes> {
         self.ended = true;
-        self.entry.complete(String::new(), Vec::new());
+        let sha256 = crate::hex(&std::mem::take(&mut self.hash).finalize());
+        self.entry.complete(sha256, Vec::new());
         Frame::trailers(HeaderMap::from_iter([(
             http::HeaderName::from_static("grpc-status"),
             HeaderValue::from_static("0"),
@@ -62,7 +65,10 @@ impl Body for GrpcEcho {
             None if !is_whole(&self.incoming, self.version) => return Poll::Ready(None),
             Some(Ok(_)) | None => self.end(),
         };
-        self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+        if let Some(data) = frame.data_ref() {
+            self.hash.update(data);
+            self.received += data.len() as u64;
+        }
         let received = self.received;
         self.entry.progress(received);
         Poll::Ready(Some(Ok(frame)))

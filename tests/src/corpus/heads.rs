@@ -39,6 +39,18 @@ pub(super) fn cases() -> Vec<Case> {
             .header("x-tenant-id", "globex")
             .header("content-type", "text/plain")
             .body(GOOD),
+        Case::new("head: header behind gRPC messages", "cell-b exact")
+            .header("x-tenant-id", "globex")
+            .header("content-type", "application/grpc+proto")
+            .body(b"\0\0\0\0\x01x"),
+        Case::new("head: header behind gRPC messages, empty", "400 key_empty")
+            .header("x-tenant-id", "")
+            .header("content-type", "application/grpc-web")
+            .body(b"\0\0\0\0\x01x"),
+        Case::new("head: header behind JSON that calls itself gRPC", "415 content_type_unsupported")
+            .header("x-tenant-id", "globex")
+            .header("content-type", "application/grpc+json")
+            .body(GOOD),
         Case::new("head: header behind a form without key", "cell-b exact").header("x-tenant-id", "globex").form("a=b"),
         Case::new("head: path", "cell-a exact").method("GET").path("/orgs/acme"),
         Case::new("head: path goes on", "cell-a exact").method("GET").path("/orgs/acme/users?x=y"),

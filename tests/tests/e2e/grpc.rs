@@ -19,7 +19,7 @@ fn call() -> Request {
     Request::post("/demo.Echo/Call").header("content-type", "application/grpc").header("te", "trailers")
 }
 
-/// The two ways to let gRPC calls pass by a header.
+/// Two more ways to let gRPC calls pass by a header: by default it decides behind sources in the body too.
 fn header_first() -> Options {
     Options::default().configure(|config| config["key"] = json!([{"header": "x-tenant-id"}, {"json": "/tenant/id"}]))
 }
@@ -52,7 +52,7 @@ async fn assert_bidirectional(client: &Http2, stack: &Stack) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_streaming_call_passes_message_by_message() {
-    for options in [header_first(), header_after_skipping_the_body()] {
+    for options in [Options::default(), header_first(), header_after_skipping_the_body()] {
         let stack = Stack::start(options).await;
         assert_bidirectional(&stack.connect_h2().await, &stack).await;
         assert_eq!(stack.ext_proc_streams().await, 0);
@@ -61,8 +61,10 @@ async fn a_streaming_call_passes_message_by_message() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_streaming_call_passes_the_service_alone() {
-    let stack = Stack::start(header_first().chain(Chain::Service(BodyMode::Streamed))).await;
-    assert_bidirectional(&stack.connect_h2().await, &stack).await;
+    for options in [Options::default(), header_first()] {
+        let stack = Stack::start(options.chain(Chain::Service(BodyMode::Streamed))).await;
+        assert_bidirectional(&stack.connect_h2().await, &stack).await;
+    }
 }
 
 /// The messages are JSON, the body is not: each has five bytes in front. So nobody looks into it, and nobody waits.
@@ -78,6 +80,21 @@ async fn a_call_with_json_messages_is_no_json_body() {
         assert_eq!(stack.admin().stat(refusals).await.unwrap(), count as u64 + 1);
     }
     assert_eq!(arrived(&stack), 0);
+}
+
+/// A server that reads every `+json` would find another tenant than the header names.
+#[tokio::test(flavor = "multi_thread")]
+async fn json_that_calls_itself_grpc_is_not_decided_by_a_header() {
+    for chain in [Chain::TwoTier, Chain::Service(BodyMode::Streamed)] {
+        let stack = Stack::start(Options::default().chain(chain)).await;
+        let client = stack.connect_h2().await;
+        let request = Request::post("/").header("content-type", "application/grpc+json");
+        let stream = client.open(&request.header("x-tenant-id", "globex")).await.unwrap();
+        let answer = stream.response().await.unwrap();
+        let message = answer.header("grpc-message").unwrap_or_default();
+        assert!(message.starts_with("content_type_unsupported: "), "{chain:?}: {answer:?}");
+        assert_eq!(arrived(&stack), 0, "{chain:?}");
+    }
 }
 
 /// Both tiers say it the same way: `code: sentence`.

@@ -1,8 +1,7 @@
 //! Which headers may route, and which may name the tenant.
 
 use super::super::error::{Report, Step, quote};
-use crate::headers::{INTERNAL_PREFIX, is_reserved};
-use crate::media::is_token;
+use crate::headers::{BadName, INTERNAL_PREFIX, MAX_NAME, check_name, is_reserved};
 
 /// Headers that mean something to HTTP, to Envoy or to every back end. Cellgate removes inbound values of the routing
 /// header and sets its own, which would break requests if it were one of these.
@@ -38,20 +37,17 @@ const TAKEN: [&str; 27] = [
 
 const TAKEN_PREFIXES: [&str; 6] = ["content-", "x-envoy-", "x-forwarded-", "accept-", "if-", "sec-"];
 
-/// The longest header name.
-const MAX_NAME: usize = 256;
-
 /// The routing header, lower case.
 pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
     let lower = name.to_ascii_lowercase();
     // As upstreams that map headers to variables see it.
     let folded = lower.replace('_', "-");
-    let problem = if let Err(message) = header_name(name) {
+    let problem = if TAKEN.contains(&&*folded) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
+        Some(format!("{} has a meaning of its own; expected a header of yours, such as `x-cell`", quote(name)))
+    } else if let Err(message) = header_name(name) {
         Some(message)
     } else if folded.starts_with(INTERNAL_PREFIX) {
         Some(format!("headers that start with `{INTERNAL_PREFIX}` are Cellgate's own"))
-    } else if TAKEN.contains(&&*folded) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
-        Some(format!("{} has a meaning of its own; expected a header of yours, such as `x-cell`", quote(name)))
     } else {
         None
     };
@@ -66,19 +62,16 @@ pub(super) fn source_header(name: &str, routing_header: &str) -> Result<Box<str>
     header_name(name)?;
     if is_reserved(name.as_bytes(), routing_header) {
         Err(format!("{} is removed from every request, so it cannot hold the key", quote(name)))
-    } else if name.eq_ignore_ascii_case("host") {
-        Err("a host is not a key: Envoy turns `host` into `:authority`, which is no source".into())
     } else {
         Ok(name.to_ascii_lowercase().into())
     }
 }
 
 fn header_name(name: &str) -> Result<(), String> {
-    if name.starts_with(':') {
-        Err(format!("{} is a pseudo-header; expected a header's name", quote(name)))
-    } else if !is_token(name.as_bytes()) || name.len() > MAX_NAME {
-        Err(format!("expected a header's name (RFC 9110) of at most {MAX_NAME} bytes, found {}", quote(name)))
-    } else {
-        Ok(())
-    }
+    check_name(name).map_err(|error| match error {
+        BadName::NotAName => {
+            format!("expected a header's name (RFC 9110) of at most {MAX_NAME} bytes, found {}", quote(name))
+        }
+        error => format!("{} {error}", quote(name)),
+    })
 }

@@ -24,7 +24,11 @@ const EXCEPTIONS: &[Exception] = &[
     // Envoy answers gRPC calls with 200 and a status in `grpc-status`.
     Exception {
         ways: IN_ENVOY,
-        cases: &["type: \"application/grpc\"", "type: \"application/grpc+json\""],
+        cases: &[
+            "type: \"application/grpc\"",
+            "type: \"application/grpc+json\"",
+            "head: header behind JSON that calls itself gRPC",
+        ],
         instead: Some("200 content_type_unsupported"),
     },
 ];
