@@ -16,6 +16,17 @@ use pass_through::PassThrough;
 const AT_ONCE: usize = 16;
 const ROUNDS: usize = 20;
 
+/// With bodies of this size, whose first bytes are sent alone and the others in these parts, Envoy 1.36.2 gives the cell
+/// about 30 of 320 empty when they are deferred by `stream`.
+const SIZE: usize = 100_000;
+const FIRST: usize = 5_000;
+const PART: usize = 20_000;
+
+/// The example, whose Envoy may buffer such bodies, with another processor behind Cellgate's.
+fn example(other: &PassThrough) -> Options {
+    Options::default().example().buffer_limit(256 * 1024).concurrency(2).adjust(behind_cellgate(other))
+}
+
 /// For [`Options::adjust`]: `other` stands behind Cellgate's processor.
 fn behind_cellgate(other: &PassThrough) -> impl FnOnce(&mut Value) + Send + 'static {
     let port = other.address().port();
@@ -54,23 +65,24 @@ fn buffer_all(bootstrap: &mut Value) {
     let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
     let processor = filters.iter_mut().find(|filter| filter["name"] == "cellgate-ext-proc").unwrap();
     let matchers = processor["typed_config"]["xds_matcher"]["matcher_list"]["matchers"].as_array_mut().unwrap();
-    let action = &mut matchers[1]["on_match"]["action"]["typed_config"]["typed_config"]["typed_config"];
-    assert_eq!(action["processing_mode"]["request_body_mode"], "FULL_DUPLEX_STREAMED");
-    action["processing_mode"]["request_body_mode"] = json!("BUFFERED");
+    // With the whole action comes its message_timeout: the default, 200 ms, is for no body of this size.
+    let buffer = matchers[0]["on_match"].clone();
+    assert_eq!(matchers[1]["predicate"]["single_predicate"]["value_match"]["prefix"], "stream;");
+    matchers[1]["on_match"] = buffer;
 }
 
-/// Sends chunked bodies whose key is in the last chunk; counts those that did not arrive as they were sent.
+/// Sends bodies in chunked coding whose key comes last; counts those that did not arrive as they were sent.
 async fn damaged(stack: &Stack) -> usize {
     let mut damaged = 0;
     for round in 0..ROUNDS {
         let mut read = bytes_read(stack).await;
         let mut uploads = Vec::new();
         for number in 0..AT_ONCE {
-            let body = key_last("acme", 2_000 + 100 * number + round);
+            let body = key_last("acme", SIZE + 100 * number + round);
             let request = Request::post("/").header("content-type", "application/json").pieces([body.clone()]);
             let mut client = stack.connect().await;
             let wire = request.to_http1();
-            let (first, rest) = (wire.slice(..wire.len() - 700), wire.slice(wire.len() - 700..));
+            let (first, rest) = (wire.slice(..FIRST), wire.slice(FIRST..));
             client.write(&first).await.unwrap();
             read += first.len();
             uploads.push((client, rest, body));
@@ -79,7 +91,7 @@ async fn damaged(stack: &Stack) -> usize {
         read_by_envoy(stack, read).await;
         let sent = uploads.into_iter().map(|(mut client, rest, body)| {
             tokio::spawn(async move {
-                for part in rest.chunks(100) {
+                for part in rest.chunks(PART) {
                     client.write(part).await.unwrap();
                 }
                 let answer = client.response("POST").await.unwrap();
@@ -96,7 +108,7 @@ async fn damaged(stack: &Stack) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_deferred_by_buffer_arrives_whole_on_every_envoy() {
     let other = PassThrough::start().await;
-    let stack = Stack::start(Options::default().example().adjust(behind_cellgate(&other)).adjust(buffer_all)).await;
+    let stack = Stack::start(example(&other).adjust(buffer_all)).await;
     assert_eq!(damaged(&stack).await, 0);
     let requests = (AT_ONCE * ROUNDS) as u64;
     assert_eq!((other.streams(), stack.ext_proc_streams().await), (requests, requests));
@@ -105,7 +117,7 @@ async fn what_is_deferred_by_buffer_arrives_whole_on_every_envoy() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_deferred_by_stream_arrives_whole_from_envoy_1_39_on() {
     let other = PassThrough::start().await;
-    let stack = Stack::start(Options::default().example().adjust(behind_cellgate(&other))).await;
+    let stack = Stack::start(example(&other)).await;
     let version = stack.admin().version().await.unwrap();
     let minor: u32 = version.split('.').nth(1).unwrap().parse().unwrap();
     let damaged = damaged(&stack).await;
