@@ -216,8 +216,11 @@ pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> 
     for asked in BOTH {
         let report = Report::of(&release, asked).await?;
         let finding = report.find("warning", &cluster, "an endpoint that fails").context("no word of the ejection")?;
-        let rule = format!("in the DestinationRule {}-cell-b/simple, which is the one in force", release.name());
-        assert!(finding["fix"].as_str().unwrap_or_default().contains(&rule), "{asked:?}: {finding}");
+        let rule = format!("DestinationRule simple in namespace {}-cell-b", release.name());
+        let fix = finding["fix"].as_str().unwrap_or_default();
+        assert!(fix.contains(&format!("set outlierDetection in {rule}, or delete it")), "{asked:?}: {finding}");
+        let replaced = format!("{rule} is in force instead of {}-cell-b", release.name());
+        assert!(report.find("warning", &cluster, &replaced).is_some(), "{asked:?}: {report:#?}");
     }
     mesh.kube().delete(&rule).await?;
     release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_object()).await

@@ -164,3 +164,14 @@ fn paths_that_no_cell_has_are_taken_from_nobody() {
         routes.insert(0, legacy(with("static", json!({"prefix": "/static/"}), to("static"))));
     });
 }
+
+/// The chart lets nothing but the filter lead to a cell.
+#[test]
+fn the_charts_guard_on_the_cells_routes_does_not_narrow_them() {
+    let guarded = routes(|routes| {
+        for route in routes.iter_mut().take(2) {
+            route["match"]["filterState"] = json!([{"key": "wasm.cellgate.cell", "stringMatch": {"exact": "cell-a"}}]);
+        }
+    });
+    assert_eq!(guarded, routes(|_| {}));
+}
