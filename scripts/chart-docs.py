@@ -55,7 +55,12 @@ SIZE_OR_BYTES = {"anyOf": [{"type": "integer", "minimum": 1}, text(SIZE)]}
 SHAPES = {
     "commonLabels": TEXTS,
     "image.pullPolicy": one_of("Always", "IfNotPresent", "Never"),
-    "image.pullSecrets": entries(text()),
+    "image.pullSecrets": entries({"anyOf": [text(), closed(["name"], name=text())]}),
+    "commonAnnotations": TEXTS,
+    "openshift": {"anyOf": [{"type": "boolean"}, one_of("auto", "true", "false")]},
+    "podSecurityContext": VERBATIM,
+    "containerSecurityContext": VERBATIM,
+    "serviceAccount.annotations": TEXTS,
     "routes.api": one_of("istio", "gateway-api"),
     "routes.hosts": entries(text()),
     "routes.gateways": entries(text("^(mesh|[^/]+/[^/]+)$")),
@@ -115,6 +120,18 @@ SHAPES = {
     "extProc.decisionTimeout": text(SERVE_DURATION),
     "extProc.drainDelay": text(SERVE_DURATION),
     "extProc.drainTimeout": text(SERVE_DURATION),
+    "extProc.annotations": TEXTS,
+    "extProc.service.annotations": TEXTS,
+    "extProc.service.ipFamilyPolicy": one_of("", "SingleStack", "PreferDualStack", "RequireDualStack"),
+    "extProc.service.ipFamilies": entries(one_of("IPv4", "IPv6")),
+    "extProc.extraArgs": entries(text("^--")),
+    "extProc.extraEnv": entries(VERBATIM),
+    "extProc.extraVolumes": entries(VERBATIM),
+    "extProc.extraVolumeMounts": entries(VERBATIM),
+    "extProc.initContainers": entries(VERBATIM),
+    "extProc.extraContainers": entries(VERBATIM),
+    "extProc.affinity": VERBATIM,
+    "extProc.topologySpreadConstraints": entries(VERBATIM),
     "extProc.podLabels": TEXTS,
     "extProc.podAnnotations": TEXTS,
     "extProc.nodeSelector": TEXTS,
@@ -205,7 +222,7 @@ def schema(values, defaults):
     collect(values)
     config, definitions = config_schema()
 
-    shapes = {**SHAPES, "config": config, "cells": {"type": "object", "additionalProperties": {"$ref": "#/definitions/Cell"}}}
+    shapes = {**SHAPES, "config": config, "cells": {"type": "object", "additionalProperties": {"anyOf": [{"$ref": "#/definitions/Cell"}, {"type": "null"}]}}}
 
     def shape(path, default):
         found = shapes.get(path) or inferred(path, default)

@@ -26,9 +26,9 @@ Exit codes:
   0   done; `decide`: the request gets a cell, or passes
   1   the answer is no: `check`, `neighbours`, `doctor` or `probe` found errors, `decide` ends in a rejection
   64  wrong usage
-  65  `decide`: the request cannot be read as one; `doctor`: there is no configuration dump; `neighbours`: the plan or the objects cannot be read
+  65  `decide`: no request; `doctor`: no configuration dump; `neighbours`: no plan, or no objects
   66  a file cannot be read
-  69  `doctor`: the gateway or istiod cannot be reached; `neighbours`: there is no way to the cluster
+  69  `doctor`: the gateway or istiod cannot be reached; `neighbours`: the cluster cannot
   70  an internal error
   71  a port cannot be bound
   74  the output cannot be written

@@ -23,6 +23,29 @@ EXTERNAL_SECRET = {
 # Name to what is changed of chart.VALUES.
 CHANGES = {
     "defaults": {},
+    "openshift": {"openshift": True, "commonAnnotations": {"team": "edge"}},
+    "additions": {
+        "image": {"pullSecrets": [{"name": "registry"}]},
+        "podSecurityContext": {"runAsUser": 1000},
+        "serviceAccount": {"create": True, "name": "router", "annotations": {"a": "b"}},
+        "extProc": {
+            "annotations": {"a": "b"},
+            "service": {"annotations": {"a": "b"}, "ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]},
+            "extraArgs": ["--log-format=human"],
+            "extraEnv": [{"name": "A", "value": "b"}],
+            "extraVolumes": [{"name": "scratch", "emptyDir": {}}],
+            "extraVolumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+            "affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": []}},
+            "topologySpreadConstraints": [
+                {
+                    "topologyKey": "rack",
+                    "maxSkew": 1,
+                    "whenUnsatisfiable": "ScheduleAnyway",
+                    "labelSelector": {"matchLabels": {"app.kubernetes.io/component": "ext-proc"}},
+                }
+            ],
+        },
+    },
     "one cell": {"cells": {"cell-a": None, "cell-c": None}},
     "pinned image": {"image": {"digest": "sha256:" + "a1" * 32, "pullSecrets": ["registry"], "pullPolicy": "Always"}},
     "common labels": {"commonLabels": {"team": "platform"}, "fullnameOverride": "gate"},

@@ -71,7 +71,7 @@ class Pods(unittest.TestCase):
         self.assertEqual(found["--drain-delay"], "3s")
         self.assertEqual(found["--drain-timeout"], "21s")
         self.assertEqual(found["--log-level"], "debug")
-        self.assertEqual(found["--admin"], "0.0.0.0:9902")
+        self.assertEqual(found["--admin"], "[::]:9902")
 
     @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
     def test_the_program_knows_every_option(self):
@@ -264,7 +264,7 @@ class Network(unittest.TestCase):
 
     def test_only_metrics_and_dns_are_open_for_everyone(self):
         """A rule without `from` or `to` is for everyone, and one without `ports` for every port."""
-        open_ports = {"from": {9902, 15020}, "to": {53}}
+        open_ports = {"from": {9902, 15020}, "to": {53, 5353}}
         for name, objects in matrix.renderings():
             for item in objects.of("NetworkPolicy"):
                 for side, rules in [("from", item["spec"]["ingress"]), ("to", item["spec"]["egress"])]:

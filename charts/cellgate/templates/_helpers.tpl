@@ -15,10 +15,15 @@
 {{ include "cellgate.extProcName" . }}.{{ .Release.Namespace }}.svc.cluster.local
 {{- end -}}
 
+{{/* The label app.kubernetes.io/name. */}}
+{{- define "cellgate.appName" -}}
+{{ default "cellgate" .Values.nameOverride }}
+{{- end -}}
+
 {{/* Labels of every object. */}}
 {{- define "cellgate.labels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-app.kubernetes.io/name: cellgate
+app.kubernetes.io/name: {{ include "cellgate.appName" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
@@ -30,7 +35,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{/* What selects the pods of the ext-proc service, and nothing else of the release. It may never change: a Deployment's
 selector is immutable. */}}
 {{- define "cellgate.selectorLabels" -}}
-app.kubernetes.io/name: cellgate
+app.kubernetes.io/name: {{ include "cellgate.appName" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/component: ext-proc
 {{- end -}}

@@ -101,7 +101,7 @@ and where there is no cluster to look into. */}}
 {{- range .Values.extProc.secrets -}}
 {{- $_ := set $wanted .name "extProc.secrets" -}}
 {{- end -}}
-{{- range .Values.image.pullSecrets -}}
+{{- range include "cellgate.pullSecrets" . | fromJsonArray -}}
 {{- $_ := set $wanted . "image.pullSecrets" -}}
 {{- end -}}
 {{- range $name, $path := $wanted -}}
@@ -122,7 +122,7 @@ for both. Attachments that choose by other labels, and still meet in a pod, are 
 {{- $release := index $labels "app.kubernetes.io/instance" -}}
 {{- $home := index (default dict .metadata.annotations) "meta.helm.sh/release-namespace" -}}
 {{- $ours := and (eq $release $.Release.Name) (eq $home $.Release.Namespace) -}}
-{{- if and (eq "cellgate" (default "" (index $labels "app.kubernetes.io/name"))) (not $ours) -}}
+{{- if and (hasPrefix "cellgate-" (default "" (index $labels "helm.sh/chart"))) (not $ours) -}}
 {{- $same := and $attach.selector (eq (toJson $attach.selector) (dig "workloadSelector" "labels" dict .spec | toJson)) -}}
 {{- if or $same (and $attach.targetRefs (eq (toJson $attach.targetRefs) (toJson .spec.targetRefs))) -}}
 {{- printf "filter.attach[%d]: the release %s is in these proxies already, and two filters undo each other's decisions; give one of them proxies of its own" $i $release | println -}}

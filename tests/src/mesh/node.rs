@@ -1,7 +1,7 @@
 //! What a kubelet and the controllers do for one namespace: its Deployment's pods and helm's hook pods run as processes of
 //! this machine, by what the API server has about them.
 //!
-//! - A pod has a loopback address of its own. `0.0.0.0` in its arguments becomes that address, because there is no network
+//! - A pod has a loopback address of its own. `[::]` in its arguments becomes that address, because there is no network
 //!   namespace; a mounted directory's path becomes the directory's, because there is no mount namespace.
 //! - A pod that is ready becomes a WorkloadEntry with its labels and its service account, which Istio lets services select.
 //! - The API server admits each pod (dry run), so that pod security and service accounts are checked.

@@ -65,6 +65,22 @@ fn changes() -> Vec<(&'static str, Value)> {
         ("fault", json!({"cells": {"cell-a": {"fault": {"abort": {"httpStatus": 503, "percentage": {"value": 1}}}}}})),
         ("digests", json!({"image": {"digest": digest}, "filter": {"module": {"sha256": "5e".repeat(32)}}})),
         ("undecided to a cell", json!({"routes": {"undecided": {"cell": "cell-a"}}})),
+        ("openshift", json!({"openshift": true, "nameOverride": "router", "commonAnnotations": {"team": "edge"}})),
+        (
+            "additions",
+            json!({
+                "image": {"pullSecrets": [{"name": "registry"}]},
+                "podSecurityContext": {"runAsUser": 1000},
+                "extProc": {
+                    "annotations": {"a": "b"},
+                    "service": {"annotations": {"a": "b"}, "ipFamilyPolicy": "PreferDualStack"},
+                    "extraArgs": ["--log-format=human"],
+                    "extraEnv": [{"name": "A", "value": "b"}],
+                    "extraVolumes": [{"name": "scratch", "emptyDir": {}}],
+                    "extraVolumeMounts": [{"name": "scratch", "mountPath": "/scratch"}],
+                },
+            }),
+        ),
         ("no network policy", json!({"extProc": {"networkPolicy": {"enabled": false}}})),
     ]
 }

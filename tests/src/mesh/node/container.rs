@@ -112,10 +112,10 @@ impl Place<'_> {
     fn localise(&self, text: &str) -> String {
         let text = self.volumes.localise(text);
         let with_ports = self.ports.iter().fold(text, |text, port| match port.program {
-            Some(program) => text.replace(&format!("0.0.0.0:{}", port.number), &program.to_string()),
+            Some(program) => text.replace(&format!("[::]:{}", port.number), &program.to_string()),
             None => text,
         });
-        with_ports.replace("0.0.0.0", &self.address.to_string())
+        with_ports.replace("[::]", &self.address.to_string())
     }
 }
 
