@@ -78,7 +78,7 @@ pub struct ServeArgs {
     /// The configuration file, watched while it runs
     #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
     pub config: PathBuf,
-    /// Where Envoy connects (gRPC, plaintext: inside a mesh); [::] is IPv6 and IPv4
+    /// Where Envoy connects (gRPC, plaintext: inside a mesh); `[::]` is IPv6 and IPv4
     #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "[::]:50051")]
     pub listen: SocketAddr,
     /// Where /livez, /readyz, /metrics and /version are

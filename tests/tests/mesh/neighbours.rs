@@ -147,7 +147,7 @@ pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Resu
     assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
 
     // Accepted, it is as the check has said; the doctor says it too.
-    let values = accepting(&release, &[name.clone()]);
+    let values = accepting(&release, std::slice::from_ref(&name));
     install_over(&release, &values).await?;
     assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
     assert_eq!(release.send(&post("/orders", "acme")).await.cell(), "cell-b");
