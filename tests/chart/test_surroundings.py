@@ -138,6 +138,30 @@ class Additions(unittest.TestCase):
         self.assertLessEqual(objects.one("Service")["spec"]["selector"].items(), labels.items())
 
 
+    def test_replacing_and_ending_can_be_said(self):
+        change = {
+            "updateStrategy": {"type": "Recreate"},
+            "revisionHistoryLimit": 7,
+            "terminationGracePeriodSeconds": 300,
+            "podDisruptionBudget": {"minAvailable": "50%"},
+        }
+        objects = chart.render({"extProc": change})
+        found = objects.one("Deployment")["spec"]
+        self.assertEqual(found["strategy"], {"type": "Recreate"})
+        self.assertEqual(found["revisionHistoryLimit"], 7)
+        self.assertEqual(found["template"]["spec"]["terminationGracePeriodSeconds"], 300)
+        budget = objects.one("PodDisruptionBudget")["spec"]
+        self.assertEqual((budget["minAvailable"], budget.get("maxUnavailable")), ("50%", None))
+
+    def test_null_is_as_if_nothing_were_said(self):
+        for name in ["commonAnnotations", "commonLabels", "podSecurityContext", "containerSecurityContext", "openshift", "nameOverride"]:
+            with self.subTest(name), tempfile.TemporaryDirectory() as folder:
+                values = pathlib.Path(folder, "values.json")
+                values.write_text(chart.json.dumps({**chart.VALUES, name: None}))
+                found = chart.render({}, base={}, files=[values])
+                self.assertEqual(found.installed, chart.render().installed)
+
+
 class Account(unittest.TestCase):
     def test_one_that_exists_is_used_and_not_made(self):
         change = {"serviceAccount": {"create": False, "name": "router"}}

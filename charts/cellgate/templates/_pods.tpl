@@ -2,7 +2,7 @@
 
 {{/* `true` on OpenShift, whose admission gives each namespace its own user and group ids, and refuses all others. */}}
 {{- define "cellgate.isOpenShift" -}}
-{{- $said := toString .Values.openshift -}}
+{{- $said := toString (kindIs "invalid" .Values.openshift | ternary "auto" .Values.openshift) -}}
 {{ ternary (.Capabilities.APIVersions.Has "security.openshift.io/v1") (eq $said "true") (eq $said "auto") }}
 {{- end -}}
 
@@ -25,7 +25,7 @@
 {{- include "cellgate.overlay" (dict "base" $context "over" .Values.containerSecurityContext) -}}
 {{- end -}}
 
-{{/* A map with another one over it, as YAML: null takes a field out. Takes a dict of `base` and `over`. */}}
+{{/* A map with another one over it, as YAML: each field of the latter counts whole, null takes one out. Takes a dict of `base` and `over`. */}}
 {{- define "cellgate.overlay" -}}
 {{- $merged := .base -}}
 {{- range $field, $value := default dict .over -}}

@@ -34,6 +34,11 @@ headers:
   request:
     # A routing header that leads here is nobody's decision.
     remove: [x-cellgate-defer{{ if .undecided }}, {{ lower .root.Values.config.routing_header }}{{ end }}]
+  {{- if .root.Values.routes.cors }}
+  response:
+    # A cache must not give one origin's answer to another. Envoy's cors filter does not say it.
+    add: { vary: origin }
+  {{- end }}
 {{- /* None is Istio's default, and its validation refuses 0s. */}}
 {{- if include "cellgate.milliseconds" $traffic.timeout | int64 }}
 timeout: {{ $traffic.timeout }}

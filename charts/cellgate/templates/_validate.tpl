@@ -15,7 +15,7 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 
 {{- define "cellgate.check.cells" -}}
-{{- range $name := keys .Values.commonAnnotations | sortAlpha -}}
+{{- range $name := keys (default dict .Values.commonAnnotations) | sortAlpha -}}
 {{- if hasPrefix "helm.sh/" $name -}}
 {{- printf "commonAnnotations: leave %s out; helm reads it, and every object would become a hook" $name | println -}}
 {{- end -}}

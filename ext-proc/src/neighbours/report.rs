@@ -21,6 +21,9 @@ pub fn text(objects: &Objects, findings: &[Finding]) -> String {
     }
     let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
     let [errors, warnings, unknown] = [Level::Error, Level::Warning, Level::Unknown].map(count);
-    let _ = writeln!(text, "{errors} errors (!!), {warnings} warnings (!), {unknown} unknown (??)");
+    let plural = |count: usize| if count == 1 { "" } else { "s" };
+    let (of_errors, of_warnings) = (plural(errors), plural(warnings));
+    let _ =
+        writeln!(text, "{errors} error{of_errors} (!!), {warnings} warning{of_warnings} (!), {unknown} unknown (??)");
     text
 }
