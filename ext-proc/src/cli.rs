@@ -24,7 +24,7 @@ use crate::units;
 const EXIT_CODES: &str = "\
 Exit codes:
   0   done; `decide`: the request gets a cell, or passes
-  1   the answer is no: `check`, `neighbours`, `doctor` or `probe` found errors, `decide` ends in a rejection
+  1   the answer is no: `check`, `neighbours`, `doctor`, `probe` find errors, `decide` rejects
   64  wrong usage
   65  `decide`: no request; `doctor`: no configuration dump; `neighbours`: no plan, or no objects
   66  a file cannot be read
