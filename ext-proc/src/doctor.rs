@@ -28,6 +28,7 @@ use cellgate_routing::Config;
 pub use dump::{Dump, NoDump};
 pub use fetch::{FetchError, Fetched, Source, fetch};
 pub use finding::{Finding, Level, Section};
+pub(crate) use report::sum;
 pub use report::{json, text};
 pub use updates::Stats;
 

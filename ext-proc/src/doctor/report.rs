@@ -24,13 +24,17 @@ pub fn text(subject: &str, findings: &[Finding]) -> String {
             let _ok = writeln!(text, "      to do: {fix}");
         }
     }
-    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
+    let _ok = writeln!(text, "\n{}", sum(findings.iter().map(|finding| finding.level)));
+    text
+}
+
+/// How many findings there are of each level that asks for something.
+pub(crate) fn sum(levels: impl Iterator<Item = Level> + Clone) -> String {
+    let count = |wanted: Level| levels.clone().filter(|level| *level == wanted).count();
     let [errors, warnings, unknown] = [Level::Error, Level::Warning, Level::Unknown].map(count);
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (of_errors, of_warnings) = (plural(errors), plural(warnings));
-    let _ok =
-        writeln!(text, "\n{errors} error{of_errors} (!!), {warnings} warning{of_warnings} (!), {unknown} unknown (??)");
-    text
+    format!("{errors} error{of_errors} (!!), {warnings} warning{of_warnings} (!), {unknown} unknown (??)")
 }
 
 /// The findings as a document.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{Finding, Objects};
-use crate::doctor::Level;
+use crate::doctor::sum;
 
 /// The findings, worst first, and how many there are.
 #[must_use]
@@ -19,11 +19,6 @@ pub fn text(objects: &Objects, findings: &[Finding]) -> String {
             let _ = writeln!(text, "      to do: {fix}");
         }
     }
-    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
-    let [errors, warnings, unknown] = [Level::Error, Level::Warning, Level::Unknown].map(count);
-    let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let (of_errors, of_warnings) = (plural(errors), plural(warnings));
-    let _ =
-        writeln!(text, "{errors} error{of_errors} (!!), {warnings} warning{of_warnings} (!), {unknown} unknown (??)");
+    let _ = writeln!(text, "{}", sum(findings.iter().map(|finding| finding.level)));
     text
 }
