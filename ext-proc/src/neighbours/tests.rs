@@ -113,6 +113,19 @@ fn a_gateway_of_the_same_proxies_is_the_same_gateway() {
         let objects = [&gateways[..], &[bound(names.clone())]].concat();
         assert_eq!(said(json!({}), &objects).len(), expected, "{names}");
     }
+    // One without a selector is for all proxies; one with other labels may be for the same.
+    for (selector, level) in [(json!(null), "!!"), (json!({"team": "a"}), "??")] {
+        let said = said(json!({}), &[gateways[0].clone(), gateway("team-a/any", selector), bound(json!(["any"]))]);
+        assert!(said.len() == 1 && said[0].starts_with(level), "{said:?}");
+    }
+    // A match may be for another of its gateways.
+    let mut elsewhere = bound(json!(["ingress/public", "other"]));
+    elsewhere["spec"]["http"] = json!([{"match": [
+        {"uri": {"prefix": "/there"}, "gateways": ["other"]},
+        {"uri": {"prefix": "/here"}, "gateways": ["ingress/public"]},
+    ]}]);
+    let both = said(json!({}), &[&gateways[..], &[elsewhere]].concat());
+    assert!(both[0].contains("it takes /here*, whatever"), "{both:?}");
     // In sidecars there is one VirtualService for a host.
     let both = said(json!({"gateways": ["ingress/public", "mesh"]}), &[bound(json!(null))]);
     assert!(both[0].starts_with("!!  VirtualService/team-a/legacy is for api.example.com in sidecars too"), "{both:?}");

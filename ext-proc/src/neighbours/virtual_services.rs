@@ -3,9 +3,9 @@
 
 use serde_json::Value;
 
-use super::gateways::Shared;
+use super::gateways::{Shared, full};
 use super::hosts::{self, Relation};
-use super::object::{Object, Objects, list};
+use super::object::{Object, Objects, list, texts};
 use super::plan::Plan;
 use super::{Notes, http_routes};
 use crate::doctor::enumerate;
@@ -30,7 +30,10 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
         .find(|object| object.is_of(plan) && (object.namespace(), object.name()) == (&*plan.namespace, &*plan.name));
     for object in all.iter().filter(|object| !object.is_of(plan)) {
         let gateways = shared.of(object);
-        if gateways.is_empty() || !plan.client_namespaces().iter().any(|namespace| object.is_seen_from(namespace)) {
+        let possible = shared.possibly_of(object);
+        if (gateways.is_empty() && possible.is_empty())
+            || !plan.client_namespaces().iter().any(|namespace| object.is_seen_from(namespace))
+        {
             continue;
         }
         let Some(theirs) = object.texts("hosts") else {
@@ -38,7 +41,24 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
             continue;
         };
         let theirs: Vec<String> = theirs.into_iter().map(|host| hosts::full(host, object.namespace())).collect();
-        compare(plan, object, &theirs, ours, &gateways, notes);
+        if gateways.is_empty() {
+            doubtful(plan, object, &theirs, &possible, notes);
+        } else {
+            compare(plan, object, &theirs, ours, &gateways, notes);
+        }
+    }
+}
+
+/// It may be in the same proxies, or not: only their pods' labels tell.
+fn doubtful(plan: &Plan, object: &Object<'_>, theirs: &[String], gateways: &[String], notes: &mut Notes) {
+    let same = |host: &&String| plan.hosts.iter().any(|ours| hosts::relation(host, ours) == Relation::Same);
+    let same: Vec<&str> = theirs.iter().filter(same).map(String::as_str).collect();
+    if !same.is_empty() {
+        notes.unknown(
+            object,
+            format!("serves {} by the Gateway {}, which chooses its proxies by other labels", enumerate(&same), enumerate(gateways)),
+            "compare the labels of the proxies' pods: if they are the same proxies, take the host over (docs/operate.md)",
+        );
     }
 }
 
@@ -70,7 +90,7 @@ fn compare(
         notes.unknown(object, "its spec.http is not a list of routes, so it was not compared", "correct it");
         return;
     }
-    let takes = takes(object, &plan.routing_header);
+    let takes = takes(object, &plan.routing_header, gateways);
     let same = enumerate(&same);
     if gateways.iter().any(|gateway| gateway == "mesh") {
         notes.error(
@@ -138,14 +158,19 @@ fn newer(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
 }
 
 /// What the routes take. One that matches on the routing header takes what the filter has decided for the cells.
-fn takes(object: &Object<'_>, routing_header: &str) -> Takes {
+fn takes(object: &Object<'_>, routing_header: &str, gateways: &[String]) -> Takes {
     let mut takes = Takes::default();
     for route in list(object.spec(), "http") {
         let matches = list(route, "match");
         if matches.is_empty() {
             takes.rest = true;
         }
-        for condition in matches {
+        // One may be for some of the object's gateways only.
+        let is_here = |condition: &&Value| {
+            let named = texts(condition, "gateways").unwrap_or_default();
+            named.is_empty() || named.iter().any(|named| gateways.contains(&full(named, object.namespace())))
+        };
+        for condition in matches.iter().filter(is_here) {
             match words(condition, routing_header) {
                 Some(words) if !takes.some.contains(&words) => takes.some.push(words),
                 Some(_) => {}
