@@ -1,7 +1,9 @@
 //! Each kind of neighbour, there before the release and after it, and what the report says of it.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::object::KINDS;
 use super::*;
 
 /// A release for `api.example.com` on the gateway `ingress/public`, and one cell.
@@ -274,4 +276,79 @@ fn broken_objects_are_named_and_not_guessed_at() {
 fn an_acceptance_of_nothing_is_said() {
     let said = said(json!({"accepted": ["VirtualService/team-a/gone"]}), &[]);
     assert_eq!(said, ["!   VirtualService/team-a/gone is accepted, and nothing was found about it"]);
+}
+
+/// Any JSON, with the names that are looked for among its fields.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(json!(null)),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        "[a-z*./-]{0,12}".prop_map(Value::from),
+        Just(json!("api.example.com")),
+        Just(json!("ingress/public")),
+        Just(json!("api.cell-b.svc.cluster.local")),
+    ];
+    let field = proptest::sample::select(vec![
+        "hosts",
+        "gateways",
+        "http",
+        "match",
+        "uri",
+        "prefix",
+        "headers",
+        "exportTo",
+        "hostnames",
+        "parentRefs",
+        "rules",
+        "matches",
+        "path",
+        "value",
+        "host",
+        "trafficPolicy",
+        "selector",
+        "configPatches",
+        "patch",
+        "applyTo",
+        "context",
+        "workloadSelector",
+        "labels",
+        "targetRefs",
+        "name",
+        "namespace",
+        "kind",
+        "spec",
+        "priority",
+        "per_connection_buffer_limit_bytes",
+    ]);
+    leaf.prop_recursive(5, 48, 6, move |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((field.clone(), inner), 0..6)
+                .prop_map(|fields| fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()),
+        ]
+    })
+}
+
+proptest! {
+    /// Whatever is in an object, it is judged or named, and nothing ends the check.
+    #[test]
+    fn no_object_ends_the_check(specs in proptest::collection::vec((0..KINDS.len(), anything(), anything()), 1..6)) {
+        let objects: Vec<Value> = specs
+            .into_iter()
+            .map(|(kind, spec, whole)| {
+                let kind = KINDS[kind];
+                let group = if kind == "HTTPRoute" { "gateway.networking.k8s.io/v1" } else { "networking.istio.io/v1" };
+                let place = if kind == "DestinationRule" { "cell-b/x" } else { "ingress/x" };
+                let mut made = object(group, kind, place, 1, spec);
+                if whole.is_array() {
+                    made["metadata"] = whole;
+                }
+                made
+            })
+            .collect();
+        for line in said(json!({"parents": ["ingress/public"]}), &objects) {
+            prop_assert!(["ok", "??", "! ", "!!"].iter().any(|mark| line.starts_with(mark)), "{line}");
+        }
+    }
 }
