@@ -24,9 +24,9 @@ use crate::http_client::{Answer, Bounds, NoAnswer, Server, exchange};
 
 /// All lists together. An installation waits for them.
 const TIME: Duration = Duration::from_secs(9);
-/// One page of a list: 500 objects, of which none can be larger than etcd's 1.5 MiB.
+/// One page of a list: 100 objects, of which none can be larger than etcd's 1.5 MiB.
 const BOUNDS: Bounds = Bounds { time: TIME, bytes: 256 * 1024 * 1024 };
-const PAGE: u32 = 500;
+const PAGE: u32 = 100;
 
 /// How the API server is reached.
 pub enum Access {
@@ -200,9 +200,10 @@ impl Reading<'_> {
             let page = format!("{path}?limit={PAGE}&continue={next}");
             let answer = self.access.get(&page, Bounds { time, ..BOUNDS }).await;
             let list = judge(answer)?;
-            let items = list.get("items").and_then(Value::as_array).ok_or_else(no_list)?;
-            for item in items {
-                let mut item = item.clone();
+            let mut list = list;
+            let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Err(no_list()) };
+            for mut item in items {
+                slim(&mut item);
                 // Lists of some kinds leave this out.
                 if let Value::Object(fields) = &mut item {
                     fields.insert("kind".to_owned(), kind.into());
@@ -214,6 +215,19 @@ impl Reading<'_> {
                 Some(more) if !more.is_empty() => next = encoded(more),
                 _ => return Ok(()),
             }
+        }
+    }
+}
+
+/// Takes out of an object what nobody looks at, before thousands of them are kept: who has changed it, and where its routes lead.
+fn slim(item: &mut Value) {
+    if let Some(Value::Object(metadata)) = item.get_mut("metadata") {
+        metadata.remove("managedFields");
+    }
+    let Some(spec) = item.get_mut("spec") else { return };
+    if let Some(Value::Array(routes)) = spec.get_mut("http") {
+        for route in routes.iter_mut().filter_map(Value::as_object_mut) {
+            route.retain(|field, _| field == "match");
         }
     }
 }

@@ -9,33 +9,61 @@ use super::plan::{Plan, Proxy};
 
 pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
     for object in objects.of("networking.istio.io", "EnvoyFilter").filter(|object| !object.is_of(plan)) {
-        let Some(proxy) = plan.proxies.iter().find(|proxy| meets(plan, &object, proxy)) else { continue };
+        let meetings = || plan.proxies.iter().map(|proxy| (proxy, meets(plan, &object, proxy)));
+        let proxies: Vec<&Proxy> =
+            meetings().filter(|(_, meets)| *meets == Some(true)).map(|(proxy, _)| proxy).collect();
+        if proxies.is_empty() {
+            let patches = list(object.spec(), "configPatches").iter();
+            if meetings().any(|(_, meets)| meets.is_none()) && patches.into_iter().any(matters) {
+                notes.unknown(
+                    &object,
+                    "sets limits or adds filters, and chooses its proxies by other labels",
+                    "compare the labels of the proxies' pods: if they are the same proxies, look at what it sets",
+                );
+            }
+            continue;
+        }
         if object.spec().get("configPatches").is_some_and(|patches| !patches.is_array()) {
             notes.unknown(&object, "its spec.configPatches is not a list, so it was not read", "correct it");
             continue;
         }
-        for patch in list(object.spec(), "configPatches").iter().filter(|patch| is_for(patch, proxy)) {
+        for patch in
+            list(object.spec(), "configPatches").iter().filter(|patch| proxies.iter().any(|proxy| is_for(patch, proxy)))
+        {
             limits(plan, &object, patch, notes);
             filters(plan, &object, patch, notes);
         }
     }
 }
 
-/// Whether it is applied to these proxies.
-fn meets(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> bool {
+/// Whether a patch is of a kind that is looked at.
+fn matters(patch: &Value) -> bool {
+    let mut found = Vec::new();
+    numbers(patch, &mut found);
+    !found.is_empty() || patch.get("applyTo").and_then(Value::as_str) == Some("HTTP_FILTER")
+}
+
+/// Whether it is applied to these proxies; `None` where only their pods' labels tell.
+fn meets(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> Option<bool> {
     if object.namespace() != proxy.namespace && object.namespace() != plan.istio_namespace {
-        return false;
+        return Some(false);
     }
     let targets = list(object.spec(), "targetRefs");
     if !targets.is_empty() {
         let names = targets.iter().filter_map(|target| target.get("name")?.as_str());
-        return names.into_iter().any(|name| proxy.targets.iter().any(|target| target == name));
+        return Some(names.into_iter().any(|name| proxy.targets.iter().any(|target| target == name)));
     }
     let labels = object.spec().get("workloadSelector").and_then(|selector| selector.get("labels")?.as_object());
-    // Proxies that are chosen by a target have labels that nobody here knows.
-    labels.is_none_or(|labels| {
-        labels.iter().all(|(key, value)| proxy.labels.get(key).is_some_and(|label| *value == **label))
-    })
+    let Some(labels) = labels else { return Some(true) };
+    // What is not known of a proxy's labels may be so or not.
+    let known = |(key, value): (&String, &Value)| proxy.labels.get(key).map(|label| *value == **label);
+    if labels.iter().any(|label| known(label) == Some(false)) {
+        Some(false)
+    } else if labels.iter().all(|label| known(label) == Some(true)) {
+        Some(true)
+    } else {
+        None
+    }
 }
 
 fn is_for(patch: &Value, proxy: &Proxy) -> bool {

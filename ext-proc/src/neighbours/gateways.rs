@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::object::{Object, Objects};
+use super::object::{Object, Objects, list, texts};
 use super::plan::Plan;
 
 /// Names as `namespace/name`, with `mesh` for sidecars.
@@ -14,6 +14,8 @@ pub(super) struct Shared {
     certain: BTreeSet<String>,
     /// Those that choose by other labels, which the same proxies may have or not.
     possible: BTreeSet<String>,
+    /// The hosts that their servers name.
+    servers: Vec<String>,
 }
 
 /// How another Gateway's selector stands to what is known of the release's proxies.
@@ -28,7 +30,8 @@ impl Shared {
     /// Compares all Gateways with the release's, and with the labels of its proxies.
     pub(super) fn find(plan: &Plan, objects: &Objects) -> Self {
         let all: Vec<Object<'_>> = objects.of("networking.istio.io", "Gateway").collect();
-        let mut shared = Self { certain: plan.gateways.iter().cloned().collect(), possible: BTreeSet::new() };
+        let certain = plan.gateways.iter().map(|gateway| full(gateway, &plan.namespace)).collect();
+        let mut shared = Self { certain, possible: BTreeSet::new(), servers: Vec::new() };
         let mut known: Vec<BTreeMap<&str, &str>> =
             all.iter().filter(|gateway| shared.certain.contains(&name(gateway))).map(selector).collect();
         let gateways = plan.proxies.iter().filter(|proxy| proxy.context == "GATEWAY");
@@ -42,7 +45,18 @@ impl Shared {
                 Some(Meeting::Apart) | None => {}
             }
         }
+        let is_met =
+            |gateway: &&Object<'_>| shared.certain.contains(&name(gateway)) || shared.possible.contains(&name(gateway));
+        let servers = all.iter().filter(is_met).flat_map(|gateway| list(gateway.spec(), "servers"));
+        let hosts = servers.flat_map(|server| texts(server, "hosts").unwrap_or_default());
+        // `NAMESPACE/HOST` says whose routes a server takes, too.
+        shared.servers = hosts.map(|host| host.rsplit('/').next().unwrap_or(host).to_owned()).collect();
         shared
+    }
+
+    /// The hosts that the servers name, as far as the Gateways could be read.
+    pub(super) fn servers(&self) -> &[String] {
+        &self.servers
     }
 
     /// What a VirtualService is bound to, as far as the release is too.
@@ -65,7 +79,15 @@ fn bound(virtual_service: &Object<'_>) -> Vec<String> {
 
 /// A Gateway's name as a VirtualService of a namespace says it.
 pub(super) fn full(gateway: &str, namespace: &str) -> String {
-    if gateway == "mesh" || gateway.contains('/') { gateway.to_owned() } else { format!("{namespace}/{gateway}") }
+    let gateway = gateway.strip_prefix("./").unwrap_or(gateway);
+    if gateway == "mesh" || gateway.contains('/') {
+        return gateway.to_owned();
+    }
+    // `NAME.NAMESPACE.svc.cluster.local` is Istio's older way to say it.
+    match gateway.split_once('.') {
+        Some((name, rest)) => format!("{}/{name}", rest.split('.').next().unwrap_or_default()),
+        None => format!("{namespace}/{gateway}"),
+    }
 }
 
 fn name(gateway: &Object<'_>) -> String {

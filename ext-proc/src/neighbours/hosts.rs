@@ -24,6 +24,23 @@ pub(super) fn relation(theirs: &str, ours: &str) -> Relation {
     }
 }
 
+/// Whether requests for `host`, a name or a pattern, are all covered by a pattern.
+fn covers(pattern: &str, host: &str) -> bool {
+    relation(host, pattern) != Relation::Apart
+}
+
+/// Hosts as a Gateway's servers serve them. Istio intersects the two: a route for `*.example.com` on a server for
+/// `api.example.com` is a route for the latter. The hosts themselves stay among them.
+pub(super) fn served(hosts: &[String], servers: &[String]) -> Vec<String> {
+    let mut served = hosts.to_vec();
+    for host in hosts {
+        served.extend(servers.iter().filter(|server| covers(host, server)).cloned());
+    }
+    served.sort_unstable();
+    served.dedup();
+    served
+}
+
 /// A host as Istio reads it in a namespace: a name without a dot is a service there.
 pub(super) fn full(host: &str, namespace: &str) -> String {
     if host.contains('.') || host.starts_with('*') {
@@ -55,6 +72,15 @@ mod tests {
         ] {
             assert_eq!(relation(theirs, ours), expected, "{theirs} {ours}");
         }
+    }
+
+    #[test]
+    fn a_pattern_is_the_servers_name_where_that_is_narrower() {
+        let lists = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let servers = lists(&["api.example.com", "other.test"]);
+        assert_eq!(served(&lists(&["*.example.com"]), &servers), ["*.example.com", "api.example.com"]);
+        assert_eq!(served(&lists(&["*"]), &servers), ["*", "api.example.com", "other.test"]);
+        assert_eq!(served(&lists(&["api.example.com"]), &lists(&["*.example.com"])), ["api.example.com"]);
     }
 
     #[test]

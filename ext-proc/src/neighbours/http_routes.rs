@@ -13,7 +13,13 @@ const CHALLENGE: &str = "/.well-known/acme-challenge/";
 
 /// Whether a path belongs to ACME's HTTP challenge (RFC 8555, 8.3): no tenant is in it.
 pub(super) fn is_challenge(path: &str) -> bool {
-    path.starts_with(CHALLENGE)
+    // The words of a match may begin with a method. A regular expression may take more than it begins with.
+    let path = path.rsplit(' ').next().unwrap_or(path);
+    path.strip_prefix(CHALLENGE).is_some_and(|rest| {
+        rest.trim_end_matches('*')
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+    })
 }
 
 pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {

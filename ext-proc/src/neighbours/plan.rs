@@ -103,6 +103,11 @@ impl Plan {
     /// The namespaces of the proxies that send requests to the cells.
     pub(super) fn client_namespaces(&self) -> Vec<&str> {
         let mut namespaces: Vec<&str> = self.proxies.iter().map(|proxy| &*proxy.namespace).collect();
+        if namespaces.is_empty() {
+            // The filter is somebody else's: the proxies are most likely where their Gateways are.
+            let gateways = self.gateways.iter().chain(&self.parents);
+            namespaces.extend(gateways.filter_map(|gateway| Some(gateway.split_once('/')?.0)));
+        }
         namespaces.sort_unstable();
         namespaces.dedup();
         namespaces

@@ -45,7 +45,14 @@ fn compare(
         "put its trafficPolicy and subsets into {value} and delete it, or give it a `workloadSelector`; or name it in \
          neighbours.accept"
     );
-    let of_clients = plan.client_namespaces().contains(&object.namespace()) && object.namespace() != namespace;
+    let own = object.texts("exportTo").unwrap_or_default();
+    // For proxies in Istio's namespace only private rules of theirs come first.
+    let comes_first = object.namespace() != plan.istio_namespace || own == ["."];
+    let of_clients =
+        comes_first && plan.client_namespaces().contains(&object.namespace()) && object.namespace() != namespace;
+    // Rules with another `exportTo` are not merged, and the last one counts.
+    let apart = !own.is_empty();
+    let older = ours.is_none_or(|ours| object.age() < ours.age());
     let sees = |namespaces: &[&str]| namespaces.iter().any(|namespace| object.is_seen_from(namespace));
     if of_clients {
         notes.error(
@@ -60,9 +67,24 @@ fn compare(
         // A wildcard or another namespace's rule comes after the release's own.
     } else if object.spec().get("workloadSelector").is_some() {
         notes.ok(object, format!("is for {host} and some clients only, by its workloadSelector"));
+    } else if apart && !older {
+        notes.error(
+            object,
+            format!(
+                "is newer, for {host}, and has an exportTo: Istio takes it instead of the one of {value}, with its circuit \
+                 breaker, ejection and retry budget"
+            ),
+            adopt,
+        );
     } else if object.spec().get("trafficPolicy").is_none() {
         notes.ok(object, format!("adds subsets to {host}"));
-    } else if ours.is_none_or(|ours| object.age() < ours.age()) {
+    } else if apart && ours.is_some() {
+        notes.warning(
+            object,
+            format!("is older and for {host}, and has an exportTo: Istio takes the one of {value}"),
+            adopt,
+        );
+    } else if older {
         notes.error(
             object,
             format!(

@@ -278,6 +278,79 @@ fn an_acceptance_of_nothing_is_said() {
     assert_eq!(said, ["!   VirtualService/team-a/gone is accepted, and nothing was found about it"]);
 }
 
+#[test]
+fn a_pattern_on_a_server_that_names_the_host_is_the_same_host() {
+    let mut served = gateway("ingress/public", json!({"istio": "ingress"}));
+    served["spec"]["servers"] = json!([{"hosts": ["*/api.example.com"]}]);
+    for host in ["*.example.com", "*"] {
+        let spec = json!({"hosts": [host], "gateways": ["ingress/public"], "http": [{"match": [{"uri": {"prefix": "/api"}}]}]});
+        let said = said(json!({}), &[served.clone(), virtual_service("team-a/any", 1, spec)]);
+        assert!(
+            said.iter().any(|line| line.starts_with("!!  ") && line.contains("it takes /api*")),
+            "{host}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn every_way_to_name_a_gateway_is_read() {
+    for (place, name) in [("ingress/legacy", "./public"), ("team-a/legacy", "public.ingress.svc.cluster.local")] {
+        let spec = json!({"hosts": ["api.example.com"], "gateways": [name], "http": [{}]});
+        assert_eq!(said(json!({}), &[virtual_service(place, 1, spec)]).len(), 1, "{name}");
+    }
+    let spec = json!({"hosts": ["api.example.com"], "gateways": ["ingress/public"], "http": [{}]});
+    let filter_elsewhere = said(json!({"proxies": []}), &[virtual_service("team-a/legacy", 1, spec)]);
+    assert_eq!(filter_elsewhere.len(), 1, "the routes are the release's, whoever has the filter");
+}
+
+#[test]
+fn what_only_begins_like_a_challenge_or_is_bound_elsewhere_is_told_apart() {
+    let with = |http: Value| {
+        let spec = json!({"hosts": ["api.example.com"], "gateways": ["ingress/public", "other"], "http": http});
+        said(json!({}), &[virtual_service("team-a/x", 1, spec)])
+    };
+    let regex = with(json!([{"match": [{"uri": {"regex": "/.well-known/acme-challenge/.*|/api.*"}}]}]));
+    assert!(regex[0].starts_with("!! "), "{regex:?}");
+    assert!(with(json!([])).is_empty(), "TLS routes only");
+    assert!(with(json!([{"match": [{"uri": {"prefix": "/x"}, "gateways": ["other"]}]}])).is_empty());
+}
+
+#[test]
+fn rules_that_are_not_merged_are_judged_by_who_is_last() {
+    let rule = |place: &str, second, more: Value| {
+        let mut spec = json!({"host": "api.cell-b.svc.cluster.local", "trafficPolicy": {}});
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        object("networking.istio.io/v1", "DestinationRule", place, second, spec)
+    };
+    let own = of_release(rule("cell-b/cellgate-cell-b", 5, json!({})));
+    let exported = json!({"exportTo": ["*"]});
+    let newer = said(json!({}), &[own.clone(), rule("cell-b/new", 6, exported.clone())]);
+    assert!(newer[0].starts_with("!!  ") && newer[0].contains("is newer"), "{newer:?}");
+    let older = said(json!({}), &[own, rule("cell-b/old", 1, exported)]);
+    assert!(older[0].starts_with("! "), "{older:?}");
+    // The mesh's own default, in the namespace that its gateway is in too.
+    let mesh =
+        object("networking.istio.io/v1", "DestinationRule", "istio-system/default", 1, json!({"host": "*.local"}));
+    let proxies = json!([{"namespace": "istio-system", "labels": {"istio": "ingress"}, "context": "GATEWAY"}]);
+    assert!(said(json!({"proxies": proxies}), &[mesh]).is_empty());
+}
+
+#[test]
+fn envoy_filters_are_read_for_each_of_the_proxies() {
+    let proxies = json!([
+        {"namespace": "ingress", "labels": {"istio": "ingress"}, "context": "GATEWAY"},
+        {"namespace": "cell-a", "labels": {"app": "api"}, "context": "SIDECAR_INBOUND"},
+    ]);
+    let limit =
+        json!({"match": {"context": "SIDECAR_INBOUND"}, "patch": {"value": {"per_connection_buffer_limit_bytes": 1}}});
+    let filter = |spec: Value| object("networking.istio.io/v1alpha3", "EnvoyFilter", "istio-system/low", 1, spec);
+    let both = said(json!({"proxies": proxies}), &[filter(json!({"configPatches": [limit]}))]);
+    assert!(both[0].starts_with("!! "), "{both:?}");
+    let other = filter(json!({"workloadSelector": {"labels": {"tier": "edge"}}, "configPatches": [limit]}));
+    let other = said(json!({"proxies": proxies}), &[other]);
+    assert!(other[0].starts_with("?? "), "{other:?}");
+}
+
 /// Any JSON, with the names that are looked for among its fields.
 fn anything() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![

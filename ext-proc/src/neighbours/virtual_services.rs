@@ -24,6 +24,7 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
         return;
     }
     let shared = Shared::find(plan, objects);
+    let plan = &Plan { hosts: hosts::served(&plan.hosts, shared.servers()), ..plan.clone() };
     let all: Vec<Object<'_>> = objects.of("networking.istio.io", "VirtualService").collect();
     let ours = all
         .iter()
@@ -41,6 +42,7 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
             continue;
         };
         let theirs: Vec<String> = theirs.into_iter().map(|host| hosts::full(host, object.namespace())).collect();
+        let theirs = hosts::served(&theirs, shared.servers());
         if gateways.is_empty() {
             doubtful(plan, object, &theirs, &possible, notes);
         } else {
@@ -91,6 +93,10 @@ fn compare(
         return;
     }
     let takes = takes(object, &plan.routing_header, gateways);
+    if takes.some.is_empty() && !takes.rest {
+        // TCP or TLS only, or for other gateways.
+        return;
+    }
     let same = enumerate(&same);
     if gateways.iter().any(|gateway| gateway == "mesh") {
         notes.error(
