@@ -79,6 +79,7 @@ fn main() -> ExitCode {
         mtls::plain_text_is_refused,
         mtls::another_identity_sets_no_routing_header,
         neighbours::a_host_that_has_an_owner_is_taken_over,
+        neighbours::an_older_pattern_on_a_server_of_the_host_is_named,
         neighbours::a_younger_virtual_service_takes_nothing_from_the_cells,
         neighbours::a_destination_rule_that_was_there_is_named,
         neighbours::a_younger_destination_rule_changes_nothing,

@@ -179,6 +179,32 @@ pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Resu
     release.gateway().proxy().must_accept().await
 }
 
+/// A pattern takes requests like the name itself where the Gateway's server names the host: Istio intersects the two.
+pub(crate) async fn an_older_pattern_on_a_server_of_the_host_is_named(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).prepare().await?;
+    let team = team_of(&release).await?;
+    let mut gateway = mesh
+        .kube()
+        .get(&format!("/apis/networking.istio.io/v1/namespaces/{}/gateways/{GATEWAY}", release.gateway_namespace()))
+        .await?
+        .context("no Gateway")?;
+    gateway["spec"]["servers"][0]["hosts"] = json!([HOST]);
+    let path = format!("/apis/networking.istio.io/v1/namespaces/{}/gateways/{GATEWAY}", release.gateway_namespace());
+    mesh.kube().merge(&path, &json!({"spec": gateway["spec"]})).await?;
+    let mut theirs = legacy(&release, &team, "legacy");
+    theirs["spec"]["hosts"] = json!(["*.test"]);
+    mesh.kube().apply(&theirs).await?;
+    answers(&release, &post("/api/x", "acme"), 200, "legacy").await?;
+    let said = refused(&release, release.values()).await?;
+    assert!(said.contains(&format!("!!  VirtualService/{team}/legacy is older")), "{said}");
+    // And so it is.
+    let values = accepting(&release, &[format!("VirtualService/{team}/legacy")]);
+    install_over(&release, &values).await?;
+    assert_eq!(release.send(&post("/orders", "acme")).await.cell(), "cell-b");
+    assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
+    mesh.kube().clear(&team).await
+}
+
 /// The owner comes later: the cells keep their requests, in upgrades, rollbacks and `helm test` too.
 pub(crate) async fn a_younger_virtual_service_takes_nothing_from_the_cells(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).install().await?;
