@@ -86,7 +86,7 @@ SHAPES = {
     "traffic.loadBalancer": VERBATIM,
     "traffic.tls": VERBATIM,
     "traffic.fault": VERBATIM,
-    "neighbours.accept": entries(text("^(VirtualService|HTTPRoute|DestinationRule|EnvoyFilter)/[^/]+/[^/]+$")),
+    "neighbours.accept": entries(text("^(VirtualService|HTTPRoute|GRPCRoute|DestinationRule|EnvoyFilter)/[^/]+/[^/]+$")),
     "filter.attach": entries(
         closed(
             name=text(),

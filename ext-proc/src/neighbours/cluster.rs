@@ -69,6 +69,7 @@ fn source(kind: &str) -> (&'static str, &'static [&'static str], &'static str) {
         "Gateway" => ("networking.istio.io", istio, "gateways"),
         "DestinationRule" => ("networking.istio.io", istio, "destinationrules"),
         "EnvoyFilter" => ("networking.istio.io", &["v1alpha3"], "envoyfilters"),
+        "GRPCRoute" => ("gateway.networking.k8s.io", &["v1"], "grpcroutes"),
         _ => ("gateway.networking.k8s.io", &["v1", "v1beta1"], "httproutes"),
     }
 }

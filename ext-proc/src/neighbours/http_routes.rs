@@ -24,7 +24,8 @@ pub(super) fn is_challenge(path: &str) -> bool {
 
 pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
     let ours = objects.of(GROUP, "HTTPRoute").find(|object| object.is_of(plan) && object.name() == plan.name);
-    for object in objects.of(GROUP, "HTTPRoute").filter(|object| !object.is_of(plan)) {
+    let all = ["HTTPRoute", "GRPCRoute"].into_iter().flat_map(|kind| objects.of(GROUP, kind));
+    for object in all.filter(|object| !object.is_of(plan)) {
         let parents = parents(&object);
         let shared = parents.iter().any(|parent| plan.parents.contains(parent));
         if shared && plan.streams && leads_to_pool(&object) {
@@ -38,13 +39,25 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
         let same = |ours: &String| {
             theirs.is_empty() || theirs.iter().any(|theirs| hosts::relation(theirs, ours) == Relation::Same)
         };
+        let inside = |theirs: &&&str| plan.hosts.iter().any(|ours| hosts::relation(theirs, ours) == Relation::Inside);
+        let inside: Vec<&str> = theirs.iter().filter(inside).copied().collect();
+        if shared && !inside.is_empty() {
+            notes.warning(
+                &object,
+                format!(
+                    "takes all requests for {}, which one of routes.hosts covers with a wildcard",
+                    enumerate(&inside)
+                ),
+                "if these are tenants' hosts: remove it, or name them in routes.hosts too",
+            );
+        }
         let same: Vec<&str> = plan.hosts.iter().filter(|ours| same(ours)).map(String::as_str).collect();
         if same.is_empty() {
             continue;
         }
         if shared {
             let older = ours.is_none_or(|ours| object.age() < ours.age());
-            compare(plan, &object, &enumerate(&same), older, notes);
+            compare(&object, &enumerate(&same), older, notes);
         } else if !theirs.is_empty() && !plan.gateways.is_empty() {
             notes.warning(
                 &object,
@@ -56,14 +69,14 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
     }
 }
 
-fn compare(plan: &Plan, object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
+fn compare(object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
     let mut taken = Vec::new();
     let mut rest = false;
     for rule in list(object.spec(), "rules") {
         let matches = list(rule, "matches");
         rest |= matches.is_empty();
-        for condition in matches.iter().filter(|condition| !wants_header(condition, &plan.routing_header)) {
-            match words(condition) {
+        for condition in matches {
+            match words(condition, object.kind() == "GRPCRoute") {
                 Some(words) => taken.push(words),
                 None => rest = true,
             }
@@ -123,17 +136,17 @@ fn parents(object: &Object<'_>) -> Vec<String> {
         .collect()
 }
 
-fn wants_header(condition: &Value, header: &str) -> bool {
-    let names = list(condition, "headers").iter().filter_map(|matcher| matcher.get("name")?.as_str());
-    names.into_iter().any(|name| name.eq_ignore_ascii_case(header))
-}
-
 /// What outranks the cells' rules, which have the path `/` and one header: `None` for what does not.
-fn words(condition: &Value) -> Option<String> {
+fn words(condition: &Value, is_grpc: bool) -> Option<String> {
+    if let (true, Some(method)) = (is_grpc, condition.get("method")) {
+        let part = |field| method.get(field).and_then(Value::as_str).unwrap_or("*");
+        return Some(format!("/{}/{}", part("service"), part("method")));
+    }
     let path = condition.get("path").and_then(|path| path.get("value")?.as_str()).unwrap_or("/");
     let kind = condition.get("path").and_then(|path| path.get("type")?.as_str()).unwrap_or("PathPrefix");
     let method = condition.get("method").and_then(Value::as_str);
-    let headers = list(condition, "headers").len();
+    // As many headers as the cells' rules have, and then query parameters, win.
+    let headers = list(condition, "headers").len() + list(condition, "queryParams").len().min(1);
     let path = match (kind, path) {
         ("PathPrefix", "/") if method.is_none() && headers < 2 => return None,
         ("PathPrefix", path) => format!("{path}*"),

@@ -6,7 +6,8 @@ use super::{Finding, Plan};
 use crate::doctor::Level;
 
 /// The kinds that can stand in the cells' way.
-pub(super) const KINDS: [&str; 5] = ["VirtualService", "HTTPRoute", "Gateway", "DestinationRule", "EnvoyFilter"];
+pub(super) const KINDS: [&str; 6] =
+    ["VirtualService", "HTTPRoute", "GRPCRoute", "Gateway", "DestinationRule", "EnvoyFilter"];
 
 /// What is in the cluster, and what of it could not be seen.
 #[derive(Debug, Default)]

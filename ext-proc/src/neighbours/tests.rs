@@ -178,6 +178,18 @@ fn a_longer_path_of_an_http_route_outranks_the_cells() {
     assert!(on(path("PathPrefix", "/.well-known/acme-challenge/x"))[0].starts_with("ok "));
     let elsewhere = said(json!({}), &[route(path("PathPrefix", "/"))]);
     assert!(elsewhere[0].starts_with("!   HTTPRoute/team-a/route serves api.example.com by the Gateway gw/public"));
+    // A longer path outranks the cells with the routing header too, and so does one more condition.
+    let header = json!([{"name": "x-cell", "value": "cell-b"}]);
+    let longer = on(json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/api"}, "headers": header}]}]));
+    assert!(longer[0].contains("takes /api* of"), "{longer:?}");
+    let query = on(json!([{"matches": [{"headers": header, "queryParams": [{"name": "v", "value": "1"}]}]}]));
+    assert!(query[0].starts_with("!! "), "{query:?}");
+    let spec = json!({"parentRefs": [{"name": "public", "namespace": "gw"}], "hostnames": ["api.example.com"], "rules": [
+        {"matches": [{"method": {"service": "shop.Orders"}}]},
+    ]});
+    let grpc = object("gateway.networking.k8s.io/v1", "GRPCRoute", "team-a/calls", 5, spec);
+    let grpc = said(json!({"gateways": [], "parents": ["gw/public"]}), &[grpc]);
+    assert!(grpc[0].starts_with("!!  GRPCRoute/team-a/calls takes /shop.Orders/* of"), "{grpc:?}");
     let pool = json!([{"matches": [{"headers": [{"name": "x-cell", "value": "a"}]}], "backendRefs": [{"kind": "InferencePool", "name": "p"}]}]);
     assert!(on(pool)[0].starts_with("!!  HTTPRoute/team-a/route leads to an InferencePool"));
 }

@@ -82,6 +82,7 @@ fn main() -> ExitCode {
         neighbours::an_older_pattern_on_a_server_of_the_host_is_named,
         neighbours::a_younger_virtual_service_takes_nothing_from_the_cells,
         neighbours::a_destination_rule_that_was_there_is_named,
+        neighbours::a_younger_rule_with_an_export_is_named,
         neighbours::a_younger_destination_rule_changes_nothing,
         neighbours::a_larger_buffer_stays,
         neighbours::other_hosts_are_served_as_before,

@@ -252,6 +252,22 @@ pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> 
     release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_object()).await
 }
 
+/// Istio does not merge rules with different `exportTo`, and the last one counts.
+pub(crate) async fn a_younger_rule_with_an_export_is_named(mesh: Shared) -> Result<()> {
+    let release = Setup::new(&mesh).install().await?;
+    let mut rule = simple_rule(&release, "cell-b", "younger");
+    rule["spec"]["exportTo"] = json!(["*"]);
+    mesh.kube().apply(&rule).await?;
+    release.gateway().has_cluster(&release.cluster("cell-b"), |cluster| cluster["outlier_detection"].is_null()).await?;
+    let refused = release.helm().upgrade(release.values(), &["--timeout=60s"]).await;
+    assert!(refused.is_err(), "an upgrade beside a rule that takes the cell's breaker");
+    let path = format!("/api/v1/namespaces/{0}/pods/{0}-neighbours", release.name());
+    let pod = mesh.kube().get(&path).await?.context("the pod is gone, and its log with it")?;
+    let said = pod["status"]["message"].as_str().unwrap_or_default();
+    assert!(said.contains(&format!("!!  DestinationRule/{}-cell-b/younger is newer", release.name())), "{said}");
+    Ok(())
+}
+
 /// A rule that comes later changes nothing for the cell.
 pub(crate) async fn a_younger_destination_rule_changes_nothing(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).install().await?;
