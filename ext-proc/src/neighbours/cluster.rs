@@ -18,7 +18,8 @@ use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::object::{KINDS, Objects};
+use super::hosts;
+use super::object::{KINDS, Objects, texts};
 use super::plan::Plan;
 use crate::http_client::{Answer, Bounds, NoAnswer, Server, exchange};
 
@@ -136,7 +137,7 @@ impl Pod {
 
 /// Reads all objects that matter to a plan and may be read, in less than ten seconds.
 pub async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
-    let mut reading = Reading { access, deadline: Instant::now() + TIME, objects: Objects::default() };
+    let mut reading = Reading { access, plan, deadline: Instant::now() + TIME, objects: Objects::default() };
     for kind in KINDS {
         reading.all(kind, plan).await;
     }
@@ -145,6 +146,7 @@ pub async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
 
 struct Reading<'a> {
     access: &'a Access,
+    plan: &'a Plan,
     deadline: Instant,
     objects: Objects,
 }
@@ -204,7 +206,7 @@ impl Reading<'_> {
             let mut list = list;
             let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Err(no_list()) };
             for mut item in items {
-                slim(&mut item);
+                slim(&mut item, self.plan);
                 // Lists of some kinds leave this out.
                 if let Value::Object(fields) = &mut item {
                     fields.insert("kind".to_owned(), kind.into());
@@ -220,12 +222,27 @@ impl Reading<'_> {
     }
 }
 
-/// Takes out of an object what nobody looks at, before thousands of them are kept: who has changed it, and where its routes lead.
-fn slim(item: &mut Value) {
+/// Takes out of an object what nobody looks at, before thousands of them are kept: who has changed it, where its routes lead, and
+/// all of them if they are for hosts that have nothing to do with the release's.
+fn slim(item: &mut Value, plan: &Plan) {
     if let Some(Value::Object(metadata)) = item.get_mut("metadata") {
         metadata.remove("managedFields");
     }
+    let namespace =
+        item.get("metadata").and_then(|metadata| metadata.get("namespace")?.as_str()).unwrap_or_default().to_owned();
     let Some(spec) = item.get_mut("spec") else { return };
+    // What is no list of names is named later.
+    let named = texts(spec, "hosts").unwrap_or_default();
+    let is_near = |host: &&str| {
+        let host = hosts::full(host, &namespace);
+        plan.hosts.iter().any(|ours| hosts::covers(&host, ours) || hosts::covers(ours, &host))
+    };
+    if !named.is_empty() && !named.iter().any(is_near) {
+        if let Some(http) = spec.get_mut("http") {
+            *http = Value::Array(Vec::new());
+        }
+        return;
+    }
     if let Some(Value::Array(routes)) = spec.get_mut("http") {
         for route in routes.iter_mut().filter_map(Value::as_object_mut) {
             route.retain(|field, _| field == "match");

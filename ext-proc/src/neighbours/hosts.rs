@@ -25,7 +25,7 @@ pub(super) fn relation(theirs: &str, ours: &str) -> Relation {
 }
 
 /// Whether requests for `host`, a name or a pattern, are all covered by a pattern.
-fn covers(pattern: &str, host: &str) -> bool {
+pub(super) fn covers(pattern: &str, host: &str) -> bool {
     relation(host, pattern) != Relation::Apart
 }
 
