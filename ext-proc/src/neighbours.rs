@@ -22,7 +22,7 @@ pub use object::{NoObjects, Objects, Unseen, read_file};
 pub use plan::Plan;
 pub use report::text;
 
-use crate::doctor::Level;
+use crate::doctor::{Level, enumerate};
 use object::Object;
 
 /// One statement about a neighbour, or about what could not be seen.
@@ -57,6 +57,15 @@ impl Notes {
 
     fn ok(&mut self, object: &Object<'_>, what: impl Into<String>) {
         self.note(Level::Ok, object, what.into(), None);
+    }
+
+    /// Its hosts are more specific than one of the release's.
+    fn more_specific(&mut self, object: &Object<'_>, hosts: &[&str]) {
+        self.warning(
+            object,
+            format!("takes all requests for {}, which one of routes.hosts covers with a wildcard", enumerate(hosts)),
+            "if these are tenants' hosts: remove it, or name them in routes.hosts too",
+        );
     }
 
     fn note(&mut self, level: Level, object: &Object<'_>, what: String, fix: Option<String>) {

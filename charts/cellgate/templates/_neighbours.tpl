@@ -4,9 +4,7 @@ are those of docs/cli.md. */}}
 {{- $services := list -}}
 {{- if not .Values.filter.shadow -}}
 {{- range $name, $cell := .Values.cells -}}
-{{- if $cell -}}
 {{- $services = append $services (dict "host" $cell.host "namespace" (include "cellgate.cellNamespace" $cell) "value" (printf "cells.%s" $name)) -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if .Values.extProc.enabled -}}

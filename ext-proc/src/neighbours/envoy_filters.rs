@@ -124,14 +124,7 @@ fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
     let Some(action) = patch.get("patch") else { return };
     let text = action.to_string();
     if plan.streams && text.contains("ext_proc") && text.contains("FULL_DUPLEX_STREAMED") {
-        let what = "adds another processor in the mode FULL_DUPLEX_STREAMED";
-        let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
-                   processors lose bodies, and the cell gets them empty";
-        match plan.has_envoy_1_39() {
-            Some(true) => notes.ok(object, what),
-            Some(false) => notes.error(object, what, fix),
-            None => notes.unknown(object, format!("{what}; Istio's version is not known"), fix),
-        }
+        second_processor(plan, object, "adds another processor in the mode FULL_DUPLEX_STREAMED", notes);
     }
     let priority = object.spec().get("priority").and_then(Value::as_i64).unwrap_or_default();
     let first = action.get("operation").and_then(Value::as_str) == Some("INSERT_FIRST");
@@ -141,5 +134,16 @@ fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
             format!("puts its filter before Cellgate's, because its priority is {priority}: it sees clients' own routing headers"),
             format!("lower its priority below {}, or raise filter.priority", plan.priority),
         );
+    }
+}
+
+/// Another processor in the mode `FULL_DUPLEX_STREAMED`, beside the release's own.
+pub(super) fn second_processor(plan: &Plan, object: &Object<'_>, what: &str, notes: &mut Notes) {
+    let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
+               processors lose bodies, and the cell gets them empty";
+    match plan.has_envoy_1_39() {
+        Some(true) => notes.ok(object, what),
+        Some(false) => notes.error(object, what, fix),
+        None => notes.unknown(object, format!("{what}; Istio's version is not known"), fix),
     }
 }

@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 
-use super::Notes;
 use super::hosts::{self, Relation};
 use super::object::{Object, Objects, list};
 use super::plan::Plan;
+use super::{Notes, envoy_filters};
 use crate::doctor::enumerate;
 
 const GROUP: &str = "gateway.networking.k8s.io";
@@ -29,7 +29,10 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
         let parents = parents(&object);
         let shared = parents.iter().any(|parent| plan.parents.contains(parent));
         if shared && plan.streams && leads_to_pool(&object) {
-            inference_pool(plan, &object, notes);
+            // Istio runs an ext_proc filter of its own for an InferencePool.
+            let what =
+                "leads to an InferencePool, for which Istio adds another processor in the mode FULL_DUPLEX_STREAMED";
+            envoy_filters::second_processor(plan, &object, what, notes);
         }
         let Some(theirs) = object.texts("hostnames") else {
             notes.unknown(&object, "its spec.hostnames is not a list of names, so it was not compared", "correct it");
@@ -42,14 +45,7 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
         let inside = |theirs: &&&str| plan.hosts.iter().any(|ours| hosts::relation(theirs, ours) == Relation::Inside);
         let inside: Vec<&str> = theirs.iter().filter(inside).copied().collect();
         if shared && !inside.is_empty() {
-            notes.warning(
-                &object,
-                format!(
-                    "takes all requests for {}, which one of routes.hosts covers with a wildcard",
-                    enumerate(&inside)
-                ),
-                "if these are tenants' hosts: remove it, or name them in routes.hosts too",
-            );
+            notes.more_specific(&object, &inside);
         }
         let same: Vec<&str> = plan.hosts.iter().filter(|ours| same(ours)).map(String::as_str).collect();
         if same.is_empty() {
@@ -102,18 +98,6 @@ fn compare(object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
         );
     } else if rest {
         notes.warning(object, format!("has rules for {same} that are not reached"), "delete it");
-    }
-}
-
-/// Istio runs an ext_proc filter of its own for an InferencePool.
-fn inference_pool(plan: &Plan, object: &Object<'_>, notes: &mut Notes) {
-    let what = "leads to an InferencePool, for which Istio adds another processor in the mode FULL_DUPLEX_STREAMED";
-    let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
-               processors lose bodies";
-    match plan.has_envoy_1_39() {
-        Some(true) => notes.ok(object, what),
-        Some(false) => notes.error(object, what, fix),
-        None => notes.unknown(object, format!("{what}; Istio's version is not known"), fix),
     }
 }
 

@@ -91,9 +91,7 @@ impl Plan {
         let mut namespaces: Vec<&str> = vec![&self.namespace, &self.istio_namespace];
         namespaces.extend(self.services.iter().map(|service| &*service.namespace));
         namespaces.extend(self.proxies.iter().map(|proxy| &*proxy.namespace));
-        for list in [&self.gateways, &self.parents] {
-            namespaces.extend(list.iter().filter_map(|name| Some(name.split_once('/')?.0)));
-        }
+        namespaces.extend(self.gateway_namespaces());
         namespaces.sort_unstable();
         namespaces.dedup();
         namespaces.retain(|namespace| !namespace.is_empty());
@@ -105,12 +103,16 @@ impl Plan {
         let mut namespaces: Vec<&str> = self.proxies.iter().map(|proxy| &*proxy.namespace).collect();
         if namespaces.is_empty() {
             // The filter is somebody else's: the proxies are most likely where their Gateways are.
-            let gateways = self.gateways.iter().chain(&self.parents);
-            namespaces.extend(gateways.filter_map(|gateway| Some(gateway.split_once('/')?.0)));
+            namespaces.extend(self.gateway_namespaces());
         }
         namespaces.sort_unstable();
         namespaces.dedup();
         namespaces
+    }
+
+    fn gateway_namespaces(&self) -> impl Iterator<Item = &str> {
+        let gateways = self.gateways.iter().chain(&self.parents);
+        gateways.filter_map(|gateway| Some(gateway.split_once('/')?.0))
     }
 
     /// Whether Istio's proxies are known to be Envoy 1.39 or later: Istio 1.31 brings it.

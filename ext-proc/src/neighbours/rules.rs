@@ -37,7 +37,7 @@ fn compare(
     notes: &mut Notes,
 ) {
     let exact = host.eq_ignore_ascii_case(&service.host);
-    if !(exact || covers(host, &service.host)) {
+    if !hosts::covers(host, &service.host) {
         return;
     }
     let Service { host, value, namespace } = service;
@@ -100,9 +100,4 @@ fn compare(
             adopt,
         );
     }
-}
-
-/// Whether a rule's host with a wildcard is for a service.
-fn covers(pattern: &str, host: &str) -> bool {
-    pattern.strip_prefix('*').is_some_and(|suffix| host.ends_with(suffix))
 }

@@ -78,11 +78,7 @@ fn compare(
     };
     let inside = with(Relation::Inside);
     if !inside.is_empty() {
-        notes.warning(
-            object,
-            format!("takes all requests for {}, which one of routes.hosts covers with a wildcard", enumerate(&inside)),
-            "if these are tenants' hosts: remove it, or name them in routes.hosts too",
-        );
+        notes.more_specific(object, &inside);
     }
     let same = with(Relation::Same);
     if same.is_empty() {
