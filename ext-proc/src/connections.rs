@@ -1,31 +1,28 @@
 //! HTTP/2 connections: from a bound port to the services that answer.
 
 use std::convert::Infallible;
-use std::future::{Future, Ready, ready};
+use std::future::{Future, ready};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming as RequestBody};
-use hyper::server::conn::http2;
-use hyper::service::Service;
 use hyper::{Request, Response};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
+use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::Status;
-use tonic::codegen::Service as _;
+use tonic::body::Body;
+use tonic::codegen::Service;
 use tonic::server::NamedService;
+use tonic::transport::Server;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
 use crate::incoming::Incoming;
-use crate::process::replies::Replies;
 use crate::process::service::{self, Processor};
-use crate::workers::Workers;
+use crate::workers::{Connection, Connections, Workers};
 
 /// A peer that does not answer a ping this often, within this long, is gone: Envoy's host died, or the network did.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
@@ -78,8 +75,7 @@ pub async fn serve(
 ) -> io::Result<()> {
     let mut stopped = pin!(told(stop.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers =
-        Workers::start(threads, move |connection| connected(connection, services.clone(), limits, stop.clone()))?;
+    let workers = Workers::start(threads, move |given| served(given, services.clone(), limits, stop.clone()))?;
     let mut incoming = Incoming::new(listener);
     loop {
         let connection = tokio::select! {
@@ -98,48 +94,43 @@ pub async fn serve(
     Ok(())
 }
 
-/// Serves one connection to its end.
-async fn connected(connection: TcpStream, services: Services, limits: Limits, stop: watch::Receiver<bool>) {
-    let mut stopped = pin!(told(stop));
-    tokio::select! {
-        spoken = tokio::time::timeout(limits.silence, speaks(&connection)) => {
-            if !spoken.unwrap_or(false) {
-                return;
-            }
+/// Serves the connections of one thread, until `stop` turns true and the last one is closed.
+async fn served(mut given: Connections, services: Services, limits: Limits, stop: watch::Receiver<bool>) {
+    let (speaking, spoken) = mpsc::unbounded_channel();
+    let admitting = async {
+        while let Some(connection) = given.next().await {
+            let speaking = speaking.clone();
+            tokio::spawn(async move {
+                if tokio::time::timeout(limits.silence, speaks(&connection)).await.unwrap_or(false) {
+                    // If nobody takes it any more, it is closed.
+                    let _stopped = speaking.send(connection);
+                }
+            });
         }
-        () = &mut stopped => {}
-    }
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .auto_date_header(false)
-        .max_pending_accept_reset_streams(MAX_RESETS)
-        .max_local_error_reset_streams(MAX_RESETS)
+        std::future::pending().await
+    };
+    let server = Server::builder()
+        .http2_max_pending_accept_reset_streams(Some(MAX_RESETS))
+        .http2_max_local_error_reset_streams(Some(MAX_RESETS))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(limits.max_streams)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    let mut served = pin!(builder.serve_connection(TokioIo::new(connection), services));
-    let mut stopping = false;
-    loop {
-        tokio::select! {
-            ended = &mut served => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "a connection ended");
-                }
-                return;
-            }
-            () = &mut stopped, if !stopping => {
-                stopping = true;
-                served.as_mut().graceful_shutdown();
+        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
+        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
+    let connections = UnboundedReceiverStream::new(spoken).map(Ok::<_, Infallible>);
+    let serving = server.serve_with_incoming_shutdown(services, connections, told(stop));
+    tokio::select! {
+        ended = serving => {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a thread serves no more connections");
             }
         }
+        () = admitting => {}
     }
 }
 
 /// Waits for a whole preface, of whatever bytes. False if none can come any more.
-async fn speaks(connection: &TcpStream) -> bool {
+async fn speaks(connection: &Connection) -> bool {
     let mut preface = [0; PREFACE];
     loop {
         match connection.peek(&mut preface).await {
@@ -150,78 +141,29 @@ async fn speaks(connection: &TcpStream) -> bool {
     }
 }
 
-impl Service<Request<RequestBody>> for Services {
-    type Response = Response<Answer>;
+impl Service<Request<Body>> for Services {
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Answering;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
-    fn call(&self, request: Request<RequestBody>) -> Answering {
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         if path == service::PATH {
             if let Some(refused) = service::misses(&request) {
-                return Answering::Now(ready(Ok(refused.map(|()| Answer::Nothing))));
+                return Box::pin(ready(Ok(refused.map(|()| Body::empty()))));
             }
-            return Answering::Now(ready(Ok(self.processor.process(request).map(Answer::Ours))));
+            let processing = self.processor.clone().process(request);
+            return Box::pin(async { Ok(processing.await) });
         }
         let of_health = path.strip_prefix('/').and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME));
         if of_health.is_some_and(|rest| rest.starts_with('/')) {
-            let mut health = self.health.clone();
-            return Answering::Later(Box::pin(async move {
-                health.call(request).await.map(|response| response.map(Answer::Other))
-            }));
+            return self.health.call(request);
         }
-        Answering::Now(ready(Ok(Status::unimplemented("").into_http::<tonic::body::Body>().map(Answer::Other))))
-    }
-}
-
-/// The body of a response.
-#[derive(Debug)]
-pub enum Answer {
-    /// From our service.
-    Ours(Replies),
-    /// From tonic's.
-    Other(tonic::body::Body),
-    /// None.
-    Nothing,
-}
-
-/// A response that is there, or comes.
-pub enum Answering {
-    /// It is there.
-    Now(Ready<Result<Response<Answer>, Infallible>>),
-    /// It comes.
-    Later(Pin<Box<dyn Future<Output = Result<Response<Answer>, Infallible>> + Send>>),
-}
-
-impl Body for Answer {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        match &mut *self {
-            Self::Ours(replies) => Pin::new(replies).poll_frame(context).map_err(|never| match never {}),
-            Self::Other(body) => Pin::new(body).poll_frame(context),
-            Self::Nothing => Poll::Ready(None),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Ours(replies) => replies.is_end_stream(),
-            Self::Other(body) => body.is_end_stream(),
-            Self::Nothing => true,
-        }
-    }
-}
-
-impl Future for Answering {
-    type Output = Result<Response<Answer>, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Now(response) => Pin::new(response).poll(context),
-            Self::Later(response) => response.as_mut().poll(context),
-        }
+        Box::pin(ready(Ok(Status::unimplemented("").into_http())))
     }
 }
 

@@ -2,13 +2,11 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use cellgate_routing::Head;
 use cellgate_routing::headers::is_reserved;
 
-/// Header fields in the order received, names in lower case, pseudo-headers among them. Cheap to clone: they share the
-/// message they came in.
-pub type Fields = Vec<(Bytes, Bytes)>;
+/// Header fields in the order received, names in lower case, pseudo-headers among them.
+pub type Fields = Vec<(String, Vec<u8>)>;
 
 /// The most fields of a head or of trailers. Envoy's own default is 100.
 pub const MAX_FIELDS: usize = 10_000;
@@ -21,13 +19,14 @@ pub fn first<'a>(fields: &'a Fields, name: &str) -> &'a [u8] {
 
 /// Removes the routing header and all internal headers, in any spelling, and returns the names that were there.
 pub fn strip(fields: &mut Fields, routing_header: &str) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
+    let mut names = Vec::new();
     // Allocates nothing until there is something to remove.
-    let mut seen: HashSet<Bytes> = HashSet::new();
-    fields.retain(|(name, _)| {
-        let reserved = is_reserved(name, routing_header);
-        if reserved && seen.insert(name.clone()) {
-            names.push(String::from_utf8_lossy(name).into_owned());
+    let mut seen = HashSet::new();
+    fields.retain_mut(|(name, _)| {
+        let reserved = is_reserved(name.as_bytes(), routing_header);
+        if reserved && !seen.contains(name.as_str()) {
+            seen.insert(name.clone());
+            names.push(std::mem::take(name));
         }
         !reserved
     });
@@ -41,9 +40,9 @@ mod tests {
     #[test]
     fn every_reserved_value_goes_and_each_name_is_said_once() {
         let names = ["x-cell", "a", "x-cell", "x_cell", "x-cellgate-defer", "x-cells"];
-        let mut fields: Fields = names.iter().map(|name| (Bytes::from_static(name.as_bytes()), Bytes::new())).collect();
+        let mut fields: Fields = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
         assert_eq!(strip(&mut fields, "x-cell"), ["x-cell", "x_cell", "x-cellgate-defer"]);
-        let left: Vec<_> = fields.iter().map(|(name, _)| name.as_ref()).collect();
-        assert_eq!(left, [&b"a"[..], b"x-cells"]);
+        let left: Vec<_> = fields.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(left, ["a", "x-cells"]);
     }
 }

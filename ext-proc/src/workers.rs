@@ -6,13 +6,16 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::thread;
 
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tonic::transport::server::Connected;
 
 /// The threads. Dropping it ends them, and with them every connection.
 #[derive(Debug)]
@@ -26,9 +29,31 @@ pub struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    connections: mpsc::UnboundedSender<std::net::TcpStream>,
+    connections: mpsc::UnboundedSender<Given>,
     open: Arc<AtomicUsize>,
 }
+
+/// On its way from the thread that accepted it.
+#[derive(Debug)]
+struct Given {
+    stream: std::net::TcpStream,
+    open: Open,
+}
+
+/// The connections that a thread is given.
+#[derive(Debug)]
+pub struct Connections(mpsc::UnboundedReceiver<Given>);
+
+/// A connection of a thread.
+#[derive(Debug)]
+pub struct Connection {
+    stream: TcpStream,
+    _open: Open,
+}
+
+/// Counts a connection while it lives.
+#[derive(Debug)]
+struct Open(Arc<AtomicUsize>);
 
 /// What a thread holds on to and is held by.
 #[derive(Clone)]
@@ -37,17 +62,15 @@ struct Ties {
     _running: mpsc::Sender<Infallible>,
 }
 
-/// Counts a connection while it lives.
-struct Open(Arc<AtomicUsize>);
-
 impl Workers {
-    /// Starts `count` threads, at least one. Each connection given to them is served by what `serve` makes of it.
+    /// Starts `count` threads, at least one. Each runs what `serve` makes of the connections that it is given. Their end
+    /// means that no more are to come.
     ///
     /// # Errors
     /// The system has no thread, or nothing to wait for events with.
     pub fn start<S, F>(count: usize, serve: S) -> io::Result<Self>
     where
-        S: Fn(TcpStream) -> F + Clone + Send + 'static,
+        S: Fn(Connections) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let (_running, ended) = mpsc::channel(1);
@@ -62,16 +85,13 @@ impl Workers {
     /// # Errors
     /// It cannot be given away; it is closed.
     pub fn give(&self, connection: TcpStream) -> io::Result<()> {
-        let connection = connection.into_std()?;
+        let stream = connection.into_std()?;
         let least = self.workers.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed));
-        let given = least.map(|worker| {
-            worker.open.fetch_add(1, Ordering::Relaxed);
-            worker.connections.send(connection)
+        let given = least.is_some_and(|worker| {
+            let given = Given { stream, open: Open::one_more(&worker.open) };
+            worker.connections.send(given).is_ok()
         });
-        match given {
-            Some(Ok(())) => Ok(()),
-            Some(Err(_)) | None => Err(io::Error::other("the thread has ended")),
-        }
+        if given { Ok(()) } else { Err(io::Error::other("the thread has ended")) }
     }
 
     /// Waits until the last connection is closed. Dropping the future closes those that are left.
@@ -85,42 +105,53 @@ impl Workers {
 impl Worker {
     fn start<S, F>(number: usize, serve: S, mut ties: Ties) -> io::Result<Self>
     where
-        S: Fn(TcpStream) -> F + Send + 'static,
+        S: Fn(Connections) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (connections, mut given) = mpsc::unbounded_channel();
-        let open = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&open);
+        let (connections, given) = mpsc::unbounded_channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(async {
-                let mut serving = JoinSet::new();
-                loop {
-                    tokio::select! {
-                        connection = given.recv() => match connection {
-                            Some(connection) => {
-                                let open = Open(Arc::clone(&counted));
-                                match TcpStream::from_std(connection) {
-                                    Ok(connection) => drop(serving.spawn(counting(open, serve(connection)))),
-                                    Err(error) => tracing::warn!(%error, "cannot serve a connection"),
-                                }
-                            }
-                            None => break,
-                        },
-                        Some(_) = serving.join_next() => {}
-                        _ = ties.alive.changed() => return,
-                    }
-                }
                 tokio::select! {
-                    () = async { while serving.join_next().await.is_some() {} } => {}
+                    () = serve(Connections(given)) => {}
                     _ = ties.alive.changed() => {}
                 }
             });
-            // The streams of what is left, which runs beside its connection, end before it is said that all is over.
+            // What is left, which runs beside this, ends before it is said that all is over.
             drop(runtime);
             drop(ties);
         })?;
-        Ok(Self { connections, open })
+        Ok(Self { connections, open: Arc::default() })
+    }
+}
+
+impl Connections {
+    /// The next connection. None if no more are to come.
+    pub async fn next(&mut self) -> Option<Connection> {
+        loop {
+            let Given { stream, open } = self.0.recv().await?;
+            match TcpStream::from_std(stream) {
+                Ok(stream) => return Some(Connection { stream, _open: open }),
+                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+            }
+        }
+    }
+}
+
+impl Connection {
+    /// Looks at the first bytes that came, and leaves them there.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+        self.stream.peek(bytes).await
+    }
+}
+
+impl Open {
+    fn one_more(open: &Arc<AtomicUsize>) -> Self {
+        open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(open))
     }
 }
 
@@ -130,9 +161,46 @@ impl Drop for Open {
     }
 }
 
-async fn counting(open: Open, served: impl Future<Output = ()>) {
-    served.await;
-    drop(open);
+impl Connected for Connection {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Connection {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Connection {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
 }
 
 #[cfg(test)]
@@ -141,6 +209,7 @@ mod tests {
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::task::JoinSet;
 
     use super::*;
 
@@ -153,16 +222,22 @@ mod tests {
         (client, String::from_utf8(name.to_vec()).unwrap())
     }
 
-    async fn name_itself(mut connection: TcpStream) {
-        let name = thread::current().name().unwrap_or_default().to_owned();
-        connection.write_all(name.as_bytes()).await.unwrap();
-        let _ended = connection.read(&mut [0]).await;
+    async fn name_themselves(mut connections: Connections) {
+        let mut served = JoinSet::new();
+        while let Some(mut connection) = connections.next().await {
+            served.spawn(async move {
+                let name = thread::current().name().unwrap_or_default().to_owned();
+                connection.write_all(name.as_bytes()).await.unwrap();
+                let _ended = connection.read(&mut [0]).await;
+            });
+        }
+        served.join_all().await;
     }
 
     #[tokio::test]
     async fn connections_are_spread_and_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let workers = Workers::start(3, name_itself).unwrap();
+        let workers = Workers::start(3, name_themselves).unwrap();
         let mut clients = Vec::new();
         for _ in 0..3 {
             clients.push(open(&listener, &workers).await);
@@ -179,7 +254,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_left_is_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let workers = Workers::start(1, name_itself).unwrap();
+        let workers = Workers::start(1, name_themselves).unwrap();
         let (mut client, _) = open(&listener, &workers).await;
         drop(workers);
         // An end or an error: closed.

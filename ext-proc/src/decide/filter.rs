@@ -1,12 +1,11 @@
 //! What the filter does with a request, by its rules: hold, peek or defer.
 
-use bytes::Bytes;
 use cellgate_routing::{Opening, Outcome, Reason, Router};
 
 use super::{Request, Verdict};
 
 /// Decides as the filter does, with `first_chunk` bytes in the first callback of a body that it may not hold.
-pub(super) fn run(router: &Router, head: &[(Bytes, Bytes)], request: &Request, first_chunk: usize) -> Verdict {
+pub(super) fn run(router: &Router, head: &[(String, Vec<u8>)], request: &Request, first_chunk: usize) -> Verdict {
     let verdict = |how: String, decision| Verdict { how, decision, conflict: None };
     let inspect = router.config().limits.inspect_bytes;
     let body = request.body.as_slice();

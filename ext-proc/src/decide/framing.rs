@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     fn fields(all: &[(&str, &str)]) -> Fields {
-        all.iter().map(|(name, value)| ((*name).to_owned().into(), value.as_bytes().to_vec().into())).collect()
+        all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect()
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
 
-use bytes::Bytes;
-
 use super::framing::{self, BadFraming};
 use crate::fields::{self, Fields};
 
@@ -73,7 +71,7 @@ impl Request {
             fields.push(if parts.chunked {
                 ("transfer-encoding".into(), "chunked".into())
             } else {
-                ("content-length".into(), body.len().to_string().into())
+                ("content-length".into(), body.len().to_string().into_bytes())
             });
         }
         let (body, end_of_stream) = framing::given(&fields, parts.body.unwrap_or_default())?;
@@ -107,7 +105,7 @@ impl Request {
         }
         let mut hosts: Vec<_> = fields.iter_mut().filter(|(name, _)| *name == ":authority").collect();
         match (hosts.as_mut_slice(), target_host) {
-            ([(_, authority)], Some(host)) => *authority = host.to_owned().into(),
+            ([(_, authority)], Some(host)) => *authority = host.into(),
             ([_], None) => {}
             (hosts, _) => return Err(BadRequest::Host(hosts.len())),
         }
@@ -146,11 +144,11 @@ fn pseudo(method: &str, path: &str) -> Result<Fields, BadRequest> {
     if !(path.starts_with('/') || other) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(BadRequest::Target(path.to_owned(), "path"));
     }
-    Ok(vec![(":method".into(), method.to_owned().into()), (":path".into(), path.to_owned().into())])
+    Ok(vec![(":method".into(), method.into()), (":path".into(), path.into())])
 }
 
 /// `Name: value`, as Envoy shows it: `Host` is `:authority`.
-fn field(line: &[u8]) -> Option<(Bytes, Bytes)> {
+fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = line.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0)?;
     let (name, value) = line.split_at(colon);
     let name = std::str::from_utf8(name).ok()?.to_ascii_lowercase();
@@ -158,7 +156,7 @@ fn field(line: &[u8]) -> Option<(Bytes, Bytes)> {
         return None;
     }
     let name = if name == "host" { ":authority".to_owned() } else { name };
-    Some((name.into(), Bytes::copy_from_slice(value.get(1..)?.trim_ascii())))
+    Some((name, value.get(1..)?.trim_ascii().to_vec()))
 }
 
 /// Takes a line off, without its end.

@@ -14,8 +14,8 @@
 //! header mutation of the body's answer; FULL_DUPLEX_STREAMED wants none until we know, and then every byte back, in
 //! order, in pieces of at most 64 KiB.
 //!
-//! A large body message is looked at as it arrives, part by part, so that none has to be put together. What it says is
-//! decided at its end, as if it had come at once; only a body that is already bad is refused before.
+//! It is the whole protocol: `request` only turns Envoy's messages into [`Event`]s, and `response` [`Reply`]s into
+//! Envoy's messages.
 
 #[cfg(test)]
 mod tests;
@@ -82,10 +82,10 @@ impl Machine {
         let mut replies = Vec::new();
         match event {
             Event::RequestHeaders { fields, end_of_stream } => self.headers(fields, end_of_stream, &mut replies)?,
-            Event::BodyPart(part) => self.part(part, &mut replies)?,
             Event::RequestBody { chunk, end_of_stream } => self.body(chunk, end_of_stream, &mut replies)?,
             Event::RequestTrailers(fields) => self.trailers(fields, &mut replies)?,
             Event::Deadline => self.deadline(&mut replies)?,
+            Event::NoRoom => self.no_room(&mut replies)?,
             Event::ResponseHeaders => self.response(Reply::ResponseHeaders, &mut replies),
             Event::ResponseTrailers => self.response(Reply::ResponseTrailers, &mut replies),
         }
@@ -189,45 +189,13 @@ impl Machine {
         Ok(())
     }
 
-    /// Some bytes of a body message, whose end is to come.
-    fn part(&mut self, part: Bytes, replies: &mut Vec<Reply>) -> Result<(), Violation> {
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Ended => {}
-            State::GivenUp => self.state = State::GivenUp,
-            State::Start => return Err(Violation::HeadersNotFirst),
-            State::Complete => return Err(Violation::AfterEnd),
-            // The answer waits for the end of the message, however bad the body is: it is all Envoy sends.
-            State::Awaiting(mut search) => {
-                self.inspected += search.push(&self.router, &part);
-                self.state = State::Awaiting(search);
-            }
-            State::Holding { mut search, remove, held } => {
-                self.inspected += search.push(&self.router, &part);
-                match search {
-                    Search::Decided(decision) => self.let_go(decision, None, remove, held, part, false, replies),
-                    search => self.keep(search, remove, held, part, replies),
-                }
-            }
-            State::Guarded(guard) => self.watch(guard, part, false, replies),
-            State::Open => match self.mode {
-                Mode::HeadersOnly => return Err(Violation::BodyUnexpected),
-                Mode::Buffered => self.state = State::Open,
-                Mode::Duplex => {
-                    echo(part, false, replies);
-                    self.state = State::Open;
-                }
-            },
-        }
-        Ok(())
-    }
-
-    /// The last bytes of a body message, or all of them.
     fn body(&mut self, chunk: Bytes, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         match std::mem::replace(&mut self.state, State::Ended) {
             State::Ended => {}
             State::GivenUp => self.state = State::GivenUp,
             State::Start => return Err(Violation::HeadersNotFirst),
             State::Complete => return Err(Violation::AfterEnd),
+            // However bad the body is, this is all that Envoy sends of it.
             State::Awaiting(mut search) => {
                 self.inspected += search.push(&self.router, &chunk);
                 let decision = search.finish();
@@ -383,6 +351,22 @@ impl Machine {
             decided => self.state = decided,
         }
         Ok(())
+    }
+
+    /// A message is lost: no request that goes on would be whole.
+    fn no_room(&mut self, replies: &mut Vec<Reply>) -> Result<(), Violation> {
+        let decision = self.router.answer(Reason::Overloaded);
+        match std::mem::replace(&mut self.state, State::Ended) {
+            State::Awaiting(_) | State::Holding { .. } if matches!(decision.outcome, Outcome::Reject(_)) => {
+                self.decide(decision, replies);
+                Ok(())
+            }
+            State::GivenUp => {
+                self.state = State::GivenUp;
+                Ok(())
+            }
+            _ => Err(Violation::NoRoom),
+        }
     }
 
     /// Answers the head, then sends back what was held. False if the client was answered instead.

@@ -29,11 +29,9 @@ pub enum Event {
         /// Whether no body follows.
         end_of_stream: bool,
     },
-    /// Some bytes of a body message that is too large to have come at once. Its end follows, as `RequestBody`.
-    BodyPart(Bytes),
     /// Its body, or the next chunk of it.
     RequestBody {
-        /// The bytes, or those that the parts before have left.
+        /// The bytes.
         chunk: Bytes,
         /// Whether this is the last, and no trailers follow.
         end_of_stream: bool,
@@ -46,6 +44,8 @@ pub enum Event {
     ResponseTrailers,
     /// The time to decide is over.
     Deadline,
+    /// The process has no room to put the next message together: it is lost.
+    NoRoom,
 }
 
 /// What Envoy is told.
@@ -109,6 +109,9 @@ pub enum Violation {
     /// More than [`MAX_FIELDS`](crate::fields::MAX_FIELDS) headers or trailers.
     #[error("more than {} headers or trailers", crate::fields::MAX_FIELDS)]
     TooManyFields,
+    /// A message is lost, and what follows it is of no use.
+    #[error("no room to put a large message together: --max-held-bytes")]
+    NoRoom,
     /// The deadline passed before there was a request.
     #[error("no request headers came within the deadline")]
     Silence,

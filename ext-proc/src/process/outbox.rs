@@ -1,24 +1,16 @@
-//! Replies on their way to the connection: gRPC messages in frames, pieces of body uncopied among them.
+//! Replies on their way to tonic, and who looks after them when nobody takes them.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
-use cellgate_routing::Config;
+use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
 use tokio::time::{Instant, MissedTickBehavior};
 use tonic::Status;
 
 use crate::budget::Hold;
-use crate::process::message::{PIECE, Reply};
-use crate::process::wire;
-use crate::process::writer::Writer;
-
-/// Pieces of body below this many bytes are copied into one frame with what stands before them.
-const SMALL: usize = 2 * 1024;
-
-/// Pieces that wait for more, at most: each costs more than it holds if it holds little.
-const MANY: usize = 64;
+use crate::process::replies::Run;
 
 /// How often in a deadline it is looked for streams that do not move.
 const LOOKS: u32 = 8;
@@ -27,103 +19,112 @@ const LOOKS: u32 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Outbox(Mutex<Queue>);
 
-/// Streams whose peer has to take back a held body, and may not.
+/// Streams that hold some of the budget. One whose peer takes nothing is not polled, and so would keep it for ever.
+///
+/// A stream that has nothing to send may hold bytes for as long as its deadline allows, which polls it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stalled(Arc<Mutex<Vec<Watched>>>);
 
-#[derive(Debug)]
 struct Watched {
     outbox: Weak<Outbox>,
-    request_id: Bytes,
+    run: Weak<Run>,
 }
 
-/// How a stream with held bytes does.
+/// What a stream is doing, as far as it holds some of the budget.
 #[derive(Clone, Debug)]
 enum Moves {
-    /// It has still some to send.
+    /// It is polled, now and then.
     On,
-    /// It has none any more.
+    /// It holds nothing any more.
     Through,
-    /// It has taken nothing for too long: it ends with this.
+    /// It has not been polled for too long: it ends with this.
     Not(Status),
 }
 
 #[derive(Debug, Default)]
 struct Queue {
-    frames: VecDeque<Frame>,
-    /// Small messages behind them, and the beginning of a large one: together they are a frame.
-    small: Vec<u8>,
-    /// Pieces that may yet share a message with what follows.
-    open: Vec<Frame>,
-    open_bytes: usize,
-    /// How many frames still have a share of the budget.
+    /// What logs call the request.
+    request_id: String,
+    messages: VecDeque<Message>,
+    /// How many of them have a share of the budget.
     shares: usize,
-    /// When a frame was last taken, or put into an empty queue.
-    moved: Option<Instant>,
+    /// When a stream that holds some of the budget was last polled.
+    waits: Option<Instant>,
+    watched: bool,
     /// Why nothing more is sent.
     failed: Option<Status>,
 }
 
 #[derive(Debug)]
-struct Frame {
-    bytes: Bytes,
+struct Message {
+    response: ProcessingResponse,
     share: Option<Hold>,
 }
 
 impl Outbox {
-    /// Adds a reply. `share` is what a piece of body holds of the budget, until it is sent.
-    pub(super) fn push(&self, reply: Reply, share: Option<Hold>, config: &Config) {
+    /// Gives the request the name that logs call it by.
+    pub(super) fn name(&self, request_id: String) {
+        self.queue().request_id = request_id;
+    }
+
+    /// The request's name.
+    pub(super) fn request_id(&self) -> String {
+        self.queue().request_id.clone()
+    }
+
+    /// Adds a message. `share` is what a piece of body in it holds of the budget, until tonic takes it.
+    pub(super) fn push(&self, response: ProcessingResponse, share: Option<Hold>) {
         let mut queue = self.queue();
-        match reply {
-            Reply::Piece { bytes, end_of_stream } => queue.piece(bytes, end_of_stream, share),
-            reply => {
-                queue.close(false);
-                queue.message(&wire::response(&reply, config));
-            }
-        }
+        queue.shares += usize::from(share.is_some());
+        queue.messages.push_back(Message { response, share });
     }
 
-    /// Whether so much waits that nothing more should be read.
-    pub(super) fn is_full(&self) -> bool {
-        let queue = self.queue();
-        !queue.frames.is_empty() || queue.small.len() + queue.open_bytes >= PIECE || queue.open.len() >= MANY
+    /// Whether there is nothing to send.
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue().messages.is_empty()
     }
 
-    /// The next frame. With `all`, nothing is kept back in the hope of more.
+    /// The next message.
     ///
     /// # Errors
-    /// The peer did not take back a held body in time.
-    pub(super) fn pop(&self, all: bool) -> Result<Option<Bytes>, Status> {
+    /// The stream has failed. Told once.
+    pub(super) fn pop(&self) -> Result<Option<ProcessingResponse>, Status> {
         let mut queue = self.queue();
-        if let Some(status) = queue.failed.take() {
-            return Err(status);
-        }
-        if queue.frames.is_empty() && all {
-            queue.close(false);
-        }
-        if queue.frames.is_empty() && (all || queue.small.len() >= PIECE) {
-            queue.flush();
-        }
-        let Some(frame) = queue.frames.pop_front() else { return Ok(None) };
-        if queue.shares > 0 {
-            queue.moved = Some(Instant::now());
-            queue.shares -= usize::from(frame.share.is_some());
-        }
-        Ok(Some(frame.bytes))
+        let Some(Message { response, share }) = queue.messages.pop_front() else {
+            return queue.failed.take().map_or(Ok(None), Err);
+        };
+        queue.shares -= usize::from(share.is_some());
+        Ok(Some(response))
     }
 
-    /// Gives back what is held for a peer that has taken nothing for so long.
+    /// The stream has been polled. Whether somebody must watch from now on that it is polled again: it holds some of the
+    /// budget, here or, as `holds` says, elsewhere.
+    pub(super) fn polled(&self, holds: bool) -> bool {
+        let mut queue = self.queue();
+        queue.waits = (holds || queue.shares > 0).then(Instant::now);
+        queue.waits.is_some() && !std::mem::replace(&mut queue.watched, true)
+    }
+
+    /// Behind the messages that are there the stream ends with an error.
+    pub(super) fn fail(&self, status: Status) {
+        self.queue().failed = Some(status);
+    }
+
     fn check(&self, now: Instant, patience: Duration) -> Moves {
         let mut queue = self.queue();
-        if queue.shares == 0 {
-            return Moves::Through;
+        match queue.waits {
+            Some(since) if now.duration_since(since) < patience => Moves::On,
+            Some(_) => {
+                let status = Status::deadline_exceeded("the peer did not take what it was sent in time");
+                let request_id = std::mem::take(&mut queue.request_id);
+                *queue = Queue { request_id, failed: Some(status.clone()), ..Queue::default() };
+                Moves::Not(status)
+            }
+            None => {
+                queue.watched = false;
+                Moves::Through
+            }
         }
-        if queue.moved.is_none_or(|moved| now.duration_since(moved) < patience) {
-            return Moves::On;
-        }
-        let status = Status::deadline_exceeded("the held body was not taken back in time");
-        *queue = Queue { failed: Some(status.clone()), ..Queue::default() };
-        Moves::Not(status)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
@@ -131,109 +132,50 @@ impl Outbox {
     }
 }
 
-impl Queue {
-    fn piece(&mut self, mut bytes: Bytes, end: bool, mut share: Option<Hold>) {
-        if share.is_some() {
-            self.moved = Some(Instant::now());
-        }
-        // An empty piece is there for its end.
-        while self.open_bytes + bytes.len() > PIECE {
-            let fits = bytes.split_to(PIECE - self.open_bytes);
-            let part = share.as_mut().and_then(|share| share.split(fits.len() as u64));
-            self.add(fits, part);
-            self.close(false);
-        }
-        self.add(bytes, share);
-        if end {
-            self.close(true);
-        }
-    }
-
-    fn add(&mut self, bytes: Bytes, share: Option<Hold>) {
-        if !bytes.is_empty() {
-            self.open_bytes += bytes.len();
-            self.shares += usize::from(share.is_some());
-            self.open.push(Frame { bytes, share });
-        }
-    }
-
-    /// Makes one message of the open pieces.
-    fn close(&mut self, end: bool) {
-        if self.open.is_empty() && !end {
-            return;
-        }
-        let size = std::mem::take(&mut self.open_bytes);
-        let mut head = Writer::with_capacity(if size < SMALL { size + 64 } else { 64 });
-        wire::piece_head(&mut head, size, end);
-        let pieces = std::mem::take(&mut self.open);
-        if size < SMALL {
-            for piece in pieces {
-                head.raw(&piece.bytes);
-                self.shares -= usize::from(piece.share.is_some());
-            }
-            self.message(&head.into_bytes());
-        } else {
-            let head = head.into_bytes();
-            self.begin(&head, head.len() + size);
-            self.flush();
-            self.frames.extend(pieces);
-        }
-    }
-
-    fn message(&mut self, message: &[u8]) {
-        self.begin(message, message.len());
-    }
-
-    /// The beginning of a message of `size` bytes, behind its gRPC prefix.
-    fn begin(&mut self, beginning: &[u8], size: usize) {
-        self.small.push(0);
-        // At most PIECE and a little: far from the limit.
-        self.small.extend_from_slice(&u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
-        self.small.extend_from_slice(beginning);
-    }
-
-    fn flush(&mut self) {
-        if !self.small.is_empty() {
-            let bytes = std::mem::take(&mut self.small).into();
-            self.frames.push_back(Frame { bytes, share: None });
-        }
-    }
-}
-
 impl Stalled {
-    /// Watches over a stream, if it has held bytes to send.
-    pub(super) fn watch(&self, outbox: &Arc<Outbox>, request_id: &Bytes) {
-        if outbox.queue().shares > 0 {
-            let watched = Watched { outbox: Arc::downgrade(outbox), request_id: request_id.clone() };
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
-        }
+    /// Watches over a stream.
+    pub(super) fn watch(&self, outbox: &Arc<Outbox>, run: &Arc<Run>) {
+        let watched = Watched { outbox: Arc::downgrade(outbox), run: Arc::downgrade(run) };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
     }
 
-    /// Looks after the streams for as long as it is polled, and tells of those that fail. Nobody else would: a stream
-    /// whose peer takes nothing is not asked for more.
-    pub(super) async fn run(self, patience: Duration, failed: impl Fn(&Status, &Bytes)) {
+    /// Looks after the streams for as long as it is polled, and tells of those that fail: all that they hold is given
+    /// back.
+    pub(super) async fn run(self, patience: Duration, failed: impl Fn(&Status, &str)) {
         let mut looks = tokio::time::interval((patience / LOOKS).max(Duration::from_millis(1)));
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let now = looks.tick().await;
             let mut stuck = Vec::new();
             let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            watched.retain(|watched| match watched.outbox.upgrade().map(|outbox| outbox.check(now, patience)) {
-                Some(Moves::On) => true,
-                Some(Moves::Not(status)) => {
-                    stuck.push((status, watched.request_id.clone()));
-                    false
+            watched.retain(|watched| {
+                let Some(outbox) = watched.outbox.upgrade() else { return false };
+                match outbox.check(now, patience) {
+                    Moves::On => true,
+                    Moves::Through => false,
+                    Moves::Not(status) => {
+                        stuck.push((status, watched.run.upgrade(), outbox.request_id()));
+                        false
+                    }
                 }
-                Some(Moves::Through) | None => false,
             });
             // As many as there were at the busiest moment are not kept for ever.
             watched.shrink_to(1024);
             drop(watched);
             // Telling takes longer than looking, and every stream that begins to send may wait for the lock.
-            for (status, request_id) in stuck {
+            for (status, run, request_id) in stuck {
+                if let Some(run) = run {
+                    run.end();
+                }
                 failed(&status, &request_id);
             }
         }
+    }
+}
+
+impl fmt::Debug for Watched {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Watched").field("outbox", &self.outbox).finish_non_exhaustive()
     }
 }
 

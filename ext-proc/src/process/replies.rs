@@ -1,85 +1,106 @@
 //! Our half of a stream: replies in order, and an end that is never OK by accident.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use hyper::HeaderMap;
-use hyper::body::{Body, Frame};
+use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
+use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::metrics::OpenStream;
-use crate::process::outbox::Outbox;
+use crate::process::intake::Intake;
+use crate::process::outbox::{Outbox, Stalled};
 
-/// How a stream ends: `Ok` only if its request has all it needs.
-pub(super) type End = Result<(), Status>;
+type Answering = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
-/// What answers a stream, into an outbox. It must be pending only when it waits for something else than the outbox, or
-/// when that is full: it is polled again once the outbox is empty.
-pub(super) type Run = Pin<Box<dyn Future<Output = End> + Send>>;
+/// What answers a stream, into its outbox, and how it ends: `Ok` only if its request has all it needs. It must be pending
+/// only when it waits for something else than the outbox, or when there is something in that: it is polled again once
+/// the outbox is empty.
+///
+/// All that a stream holds is in it or in the outbox, so that [`Stalled`] can end both.
+pub(super) struct Run(Mutex<Option<Answering>>);
 
-/// The body of our response. It lives until the last byte is handed over, and so does the count of open streams.
+/// The messages of our response. It lives until the last one is handed over, and so does the count of open streams.
 ///
 /// It is the stream's only task as well: whoever sends what we say also lets us read. A peer that takes nothing gets
 /// nothing read. If it panics, the connection resets the stream, which is no OK either.
 pub struct Replies {
     outbox: Arc<Outbox>,
-    state: State,
+    run: Arc<Run>,
+    ended: bool,
+    intake: Intake,
+    stalled: Stalled,
     _open: OpenStream,
 }
 
-enum State {
-    Running(Run),
-    Ending(End),
-    Ended,
+impl Run {
+    /// Something that answers.
+    pub(super) fn new(answering: impl Future<Output = Result<(), Status>> + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::pin(answering))))
+    }
+
+    /// Ends it, whatever it waits for.
+    pub(super) fn end(&self) {
+        // Dropped when nobody waits for the lock any more.
+        let _ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// Polls it. Ready for ever when it has ended.
+    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut answering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ended = answering.as_mut().map_or(Poll::Ready(Ok(())), |answering| answering.as_mut().poll(context));
+        if ended.is_ready() {
+            *answering = None;
+        }
+        ended
+    }
 }
 
 impl Replies {
-    /// What `run` puts into the outbox, and then its end.
-    pub(super) fn new(outbox: Arc<Outbox>, run: Run, open: OpenStream) -> Self {
-        Self { outbox, state: State::Running(run), _open: open }
+    /// What `run` puts into the outbox, and then its end. `intake` is where it reads.
+    pub(super) fn new(outbox: Arc<Outbox>, run: Run, intake: Intake, stalled: Stalled, open: OpenStream) -> Self {
+        Self { outbox, run: Arc::new(run), ended: false, intake, stalled, _open: open }
     }
 }
 
-impl Body for Replies {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+impl Replies {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<ProcessingResponse, Status>>> {
         loop {
-            let ended = !matches!(self.state, State::Running(_));
-            match self.outbox.pop(ended) {
-                Ok(Some(frame)) => return Poll::Ready(Some(Ok(Frame::data(frame)))),
+            match self.outbox.pop() {
+                Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
+                Ok(None) if self.ended => return Poll::Ready(None),
                 Ok(None) => {}
-                Err(status) => self.state = State::Ending(Err(status)),
-            }
-            match &mut self.state {
-                State::Running(run) => match run.as_mut().poll(context) {
-                    Poll::Ready(end) => self.state = State::Ending(end),
-                    Poll::Pending => match self.outbox.pop(true) {
-                        Ok(Some(frame)) => return Poll::Ready(Some(Ok(Frame::data(frame)))),
-                        Ok(None) => return Poll::Pending,
-                        Err(status) => self.state = State::Ending(Err(status)),
-                    },
-                },
-                State::Ending(_) => {
-                    let State::Ending(end) = std::mem::replace(&mut self.state, State::Ended) else { continue };
-                    return Poll::Ready(Some(Ok(Frame::trailers(trailers(&end)))));
+                Err(status) => {
+                    self.ended = true;
+                    return Poll::Ready(Some(Err(status)));
                 }
-                State::Ended => return Poll::Ready(None),
+            }
+            match self.run.poll(context) {
+                Poll::Ready(end) => {
+                    self.ended = true;
+                    if let Err(status) = end {
+                        self.outbox.fail(status);
+                    }
+                }
+                Poll::Pending if self.outbox.is_empty() => return Poll::Pending,
+                Poll::Pending => {}
             }
         }
     }
+}
 
-    fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Ended)
+impl Stream for Replies {
+    type Item = Result<ProcessingResponse, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let polled = self.poll(context);
+        if self.outbox.polled(self.intake.holds()) {
+            self.stalled.watch(&self.outbox, &self.run);
+        }
+        polled
     }
 }
 
@@ -87,17 +108,6 @@ impl fmt::Debug for Replies {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_struct("Replies").field("outbox", &self.outbox).finish_non_exhaustive()
     }
-}
-
-fn trailers(end: &End) -> HeaderMap {
-    let mut trailers = HeaderMap::with_capacity(2);
-    let ok = Status::ok("");
-    let status = end.as_ref().err().unwrap_or(&ok);
-    if status.add_header(&mut trailers).is_err() {
-        // Only ever for a message that no header can hold; ours are text. Without a status, gRPC takes it for an error.
-        trailers.clear();
-    }
-    trailers
 }
 
 #[cfg(test)]

@@ -1,33 +1,38 @@
 //! The gRPC side: reads a stream, drives its [`Machine`], writes the replies.
 
+use std::future::{Ready, ready};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use cellgate_routing::{Decision, Outcome, Router};
-use hyper::body::Body;
+use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::SERVICE_NAME;
+use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::body::Body;
+use tonic::server::{Grpc, StreamingService};
+use tonic::{Code, Status, Streaming};
 
 use crate::budget::Budget;
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
-use crate::process::inbox::{Inbox, Said};
+use crate::process::codec::Codec;
+use crate::process::intake::Intake;
 use crate::process::machine::Machine;
-use crate::process::message::{Event, Reply, Violation};
+use crate::process::message::{Event, Mode, Reply, Violation};
 use crate::process::outbox::{Outbox, Stalled};
-use crate::process::replies::Replies;
-use crate::process::wire;
+use crate::process::replies::{Replies, Run};
+use crate::process::request::Unusable;
+use crate::process::response::response;
 
 /// The name of the service.
-pub const NAME: &str = "envoy.service.ext_proc.v3.ExternalProcessor";
+pub const NAME: &str = SERVICE_NAME;
 
 /// The path of its one method.
 pub const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
@@ -75,7 +80,7 @@ struct Exchange<'a> {
     router: Router,
     metrics: &'a Metrics,
     started: Instant,
-    request_id: &'a mut Bytes,
+    outbox: &'a Outbox,
     decided: bool,
     inspected: u64,
 }
@@ -109,94 +114,133 @@ impl Processor {
     }
 
     /// Answers a call of [`PATH`]: at once, and then as its messages come.
-    pub fn process<B>(&self, request: Request<B>) -> Response<Replies>
-    where
-        B: Body<Data = Bytes> + Send + Unpin + 'static,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    pub async fn process(self, request: Request<Body>) -> Response<Body> {
+        let (head, body) = request.into_parts();
+        let intake = Intake::new(body, self.0.budget.hold());
+        let mut grpc = Grpc::new(Codec::new(intake.clone())).max_decoding_message_size(self.0.max_message);
+        let call = Call { shared: self.0, intake: intake.clone() };
+        grpc.streaming(call, Request::from_parts(head, intake)).await
+    }
+}
+
+/// One call.
+struct Call {
+    shared: Arc<Shared>,
+    intake: Intake,
+}
+
+impl StreamingService<ProcessingRequest> for Call {
+    type Response = ProcessingResponse;
+    type ResponseStream = Replies;
+    type Future = Ready<Result<tonic::Response<Replies>, Status>>;
+
+    fn call(&mut self, request: tonic::Request<Streaming<ProcessingRequest>>) -> Self::Future {
         let outbox = Arc::new(Outbox::default());
-        let inbox = Inbox::new(request.into_body(), self.0.max_message, self.0.budget.hold());
-        let run = Box::pin(run(Arc::clone(&self.0), inbox, Arc::clone(&outbox)));
-        let mut response = Response::new(Replies::new(outbox, run, self.0.metrics.stream()));
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        response
+        let inbox = Inbox { messages: request.into_inner(), intake: self.intake.clone() };
+        let run = Run::new(run(Arc::clone(&self.shared), inbox, Arc::clone(&outbox)));
+        let (stalled, open) = (self.shared.stalled.clone(), self.shared.metrics.stream());
+        let replies = Replies::new(outbox, run, self.intake.clone(), stalled, open);
+        ready(Ok(tonic::Response::new(replies)))
+    }
+}
+
+/// What the peer says.
+struct Inbox {
+    messages: Streaming<ProcessingRequest>,
+    intake: Intake,
+}
+
+impl Inbox {
+    /// The next message; `None` when the peer has said all, or has reset the stream. May be dropped at any time without
+    /// losing anything.
+    async fn next(&mut self) -> Result<Option<ProcessingRequest>, Status> {
+        match self.messages.message().await? {
+            None if self.intake.is_cut() => Err(Status::internal("the stream ended in the middle of a message")),
+            message => Ok(message),
+        }
+    }
+
+    /// Takes what the peer sends until it has heard that nothing more is needed, but for a moment only. Ending the
+    /// stream under it would have HTTP/2 answer what is on its way with errors, and too many of those end a connection.
+    async fn farewell(self) {
+        let intake = self.intake.clone();
+        drop(self);
+        let _silence = tokio::time::timeout(FAREWELL, intake.drop_rest()).await;
+    }
+}
+
+impl Drop for Inbox {
+    fn drop(&mut self) {
+        // What tonic has not put together goes with it.
+        self.intake.clear();
     }
 }
 
 /// Answers one stream.
-async fn run<B>(shared: Arc<Shared>, inbox: Inbox<B>, outbox: Arc<Outbox>) -> Result<(), Status>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let mut request_id = Bytes::new();
+async fn run(shared: Arc<Shared>, inbox: Inbox, outbox: Arc<Outbox>) -> Result<(), Status> {
     let mut cut = shared.cut.clone();
     // Every end that is not the request's own is an error: after an OK, Envoy lets the rest of the request pass.
     let ended = tokio::select! {
         biased;
-        ended = shared.answer(inbox, &outbox, &mut request_id) => ended,
+        ended = shared.answer(inbox, &outbox) => ended,
         Ok(_) = cut.wait_for(|cut| *cut) => Err(Status::unavailable("the service ends")),
     };
     if let Err(status) = &ended {
-        shared.failed(status, &request_id);
+        shared.failed(status, &outbox.request_id());
     }
     ended
 }
 
 impl Shared {
-    async fn answer<B>(&self, mut inbox: Inbox<B>, outbox: &Arc<Outbox>, request_id: &mut Bytes) -> Result<(), Status>
-    where
-        B: Body<Data = Bytes> + Unpin,
-        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
+    async fn answer(&self, mut inbox: Inbox, outbox: &Outbox) -> Result<(), Status> {
         let mut deadline = pin!(tokio::time::sleep(self.decision_timeout));
         let first = tokio::select! {
             biased;
-            said = inbox.next() => said?,
-            () = &mut deadline => return Err(Status::deadline_exceeded(Violation::Silence.to_string())),
+            message = inbox.next() => message?,
+            () = &mut deadline => return Err(refused(Violation::Silence)),
         };
-        let Some(Said::Message(first)) = first else { return Ok(()) };
-        let mode = wire::mode(&first).map_err(refused)?;
-        inbox.in_parts();
+        let Some(first) = first else { return Ok(()) };
+        let mode = Mode::try_from(&first).map_err(unusable)?;
         let router = self.store.router();
         let mut exchange = Exchange {
             machine: Machine::new(router.clone(), mode, self.budget.hold()),
             router,
             metrics: &self.metrics,
             started: Instant::now(),
-            request_id,
+            outbox,
             decided: false,
             inspected: 0,
         };
-        let mut event = wire::event(first).map_err(refused)?;
+        let mut event = Event::try_from(first).map_err(unusable)?;
         let mut expired = false;
         loop {
             let held = exchange.machine.held() > 0;
-            for reply in exchange.on(event)? {
+            let replies = exchange.on(event)?;
+            let replied = !replies.is_empty();
+            for reply in replies {
                 let share = match &reply {
                     Reply::Piece { bytes, .. } if held => exchange.machine.share(bytes.len()),
                     _ => None,
                 };
-                outbox.push(reply, share, exchange.router.config());
+                outbox.push(response(reply, exchange.router.config()), share);
             }
             if exchange.machine.is_ended() {
                 drop(exchange);
-                farewell(inbox).await;
+                inbox.farewell().await;
                 return Ok(());
             }
-            if held {
-                self.stalled.watch(outbox, exchange.request_id);
-            }
-            if outbox.is_full() {
-                emptied().await;
+            if replied {
+                taken().await;
             }
             event = tokio::select! {
                 biased;
-                said = inbox.next() => match said? {
-                    Some(said) => wire::said(said).map_err(refused)?,
-                    None if exchange.machine.may_end() => return Ok(()),
+                message = inbox.next() => match message {
+                    Ok(Some(message)) => Event::try_from(message).map_err(unusable)?,
+                    Ok(None) if exchange.machine.may_end() => return Ok(()),
                     // Never OK: Envoy would let the rest of the request pass.
-                    None => return Err(Status::cancelled("the stream ended before its request")),
+                    Ok(None) => return Err(Status::cancelled("the stream ended before its request")),
+                    Err(_) if inbox.intake.is_full() => Event::NoRoom,
+                    Err(status) => return Err(status),
                 },
                 () = &mut deadline, if exchange.machine.is_deciding() && !expired => {
                     expired = true;
@@ -208,9 +252,9 @@ impl Shared {
 
     /// Counts and logs a stream that ended with an error, unless it is the peer that ended it: by a reset, as Envoy
     /// does when it needs us no more, or with its connection.
-    fn failed(&self, status: &Status, request_id: &[u8]) {
+    fn failed(&self, status: &Status, request_id: &str) {
         let transport = std::error::Error::source(status).is_some();
-        let (code, message, request_id) = (status.code(), status.message(), loggable(request_id));
+        let (code, message) = (status.code(), status.message());
         if transport || matches!(code, Code::Cancelled | Code::Unavailable) {
             tracing::debug!(request_id, ?code, message, "stream ended with an error");
             return;
@@ -225,12 +269,9 @@ impl Exchange<'_> {
     /// Steps the machine, and counts and logs what came of it.
     fn on(&mut self, event: Event) -> Result<Vec<Reply>, Status> {
         if let Event::RequestHeaders { fields, .. } = &event {
-            *self.request_id = request_id(fields);
+            self.outbox.name(request_id(fields));
         }
-        let replies = self.machine.on(event).map_err(|violation| match violation {
-            Violation::Silence => Status::deadline_exceeded(violation.to_string()),
-            _ => Status::failed_precondition(violation.to_string()),
-        })?;
+        let replies = self.machine.on(event).map_err(refused)?;
         let inspected = self.machine.inspected();
         if inspected > self.inspected {
             self.metrics.inspected(inspected - self.inspected);
@@ -256,7 +297,7 @@ impl Exchange<'_> {
             Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => "",
         };
         tracing::debug!(
-            request_id = loggable(self.request_id),
+            request_id = self.outbox.request_id(),
             outcome = decision.outcome.label(),
             reason = decision.reason.label(),
             cell = cell(),
@@ -266,34 +307,27 @@ impl Exchange<'_> {
     }
 }
 
-/// Takes what the peer sends until it has heard that nothing more is needed, but for a moment only. Ending the stream
-/// under it would have HTTP/2 answer what is on its way with errors, and too many of those end a connection.
-async fn farewell<B: Body<Data = Bytes> + Unpin>(mut inbox: Inbox<B>)
-where
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let _silence = tokio::time::timeout(FAREWELL, inbox.drop_rest()).await;
-}
-
 /// Waits until the outbox has been emptied: nobody polls before.
-async fn emptied() {
+async fn taken() {
     let mut asked = false;
     std::future::poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-fn refused(error: wire::Unusable) -> Status {
+fn unusable(error: Unusable) -> Status {
     Status::failed_precondition(error.to_string())
 }
 
-/// What a client, or Envoy, calls the request.
-fn request_id(head: &fields::Fields) -> Bytes {
-    Bytes::copy_from_slice({
-        let id = fields::first(head, "x-request-id");
-        id.get(..REQUEST_ID).unwrap_or(id)
-    })
+fn refused(violation: Violation) -> Status {
+    match violation {
+        Violation::Silence => Status::deadline_exceeded(violation.to_string()),
+        Violation::NoRoom => Status::resource_exhausted(violation.to_string()),
+        _ => Status::failed_precondition(violation.to_string()),
+    }
 }
 
-/// A client's text, made harmless for a log line.
-fn loggable(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().filter(|character| !character.is_control()).collect()
+/// What a client, or Envoy, calls the request: made harmless for a log line.
+fn request_id(head: &fields::Fields) -> String {
+    let id = fields::first(head, "x-request-id");
+    let id = id.get(..REQUEST_ID).unwrap_or(id);
+    String::from_utf8_lossy(id).chars().filter(|character| !character.is_control()).collect()
 }

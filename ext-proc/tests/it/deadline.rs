@@ -60,7 +60,7 @@ async fn a_peer_that_does_not_read_loses_its_share_of_the_budget() {
         peer.body(&pad, false).await;
     }
     peer.body(br#"{"tenant":{"id":"acme"}}"#, true).await;
-    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 3 << 20 }).await;
     until("given back", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
     let status = loop {
         match peer.next().await {

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
-use envoy_types::pb::envoy::service::ext_proc::v3::HttpHeaders;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use envoy_types::pb::envoy::service::ext_proc::v3::{HttpHeaders, HttpTrailers};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tonic::Code;
 
 use crate::peer::{Peer, cell, head, message};
 use crate::raw::{
@@ -126,6 +128,40 @@ async fn floods_end_the_connection_or_are_borne() {
     }
     still_serves(&service).await;
     until("no stream is left", || async { service.metric("cellgate_streams_open").await <= 1 }).await;
+}
+
+/// In memory an empty header takes far more than the two bytes that it has on the wire.
+#[tokio::test]
+async fn a_flood_of_headers_is_not_unpacked() {
+    let service = Service::start().await;
+    let headers = HeaderMap { headers: vec![HeaderValue::default(); 1 << 20] };
+    for request in [
+        Request::RequestHeaders(HttpHeaders { headers: Some(headers.clone()), ..Default::default() }),
+        Request::RequestTrailers(HttpTrailers { trailers: Some(headers) }),
+    ] {
+        let mut peer = Peer::open(&service).await;
+        peer.send(message(request)).await;
+        assert_eq!(peer.status().await.code(), Code::InvalidArgument);
+    }
+    assert_eq!(service.metric("cellgate_protocol_errors_total").await, 2);
+    still_serves(&service).await;
+}
+
+#[tokio::test]
+async fn compression_is_refused_by_its_name() {
+    let service = Service::start().await;
+    let mut connection = connect(service.grpc, &[(HEADER_TABLE, 0)]).await;
+    let mut opening = open(1);
+    let encoding = literal("grpc-encoding", "gzip");
+    // The frame's length is in its first three bytes.
+    let length = u32::try_from(opening.len() - 9 + encoding.len()).unwrap().to_be_bytes();
+    opening[..3].copy_from_slice(&length[1..]);
+    connection.write_all(&[opening, encoding].concat()).await.unwrap();
+    let answer = next_of(&mut connection, 1).await;
+    // `grpc-status: 12`, in a head that ends the stream.
+    assert!(answer.kind == HEADERS && answer.flags & END_STREAM != 0, "{answer:?}");
+    assert!(!answer.payload.is_empty());
+    still_serves(&service).await;
 }
 
 /// A message that is none ends its stream with a status, and no other.

@@ -33,17 +33,12 @@ fn head(extra: &[(&str, &str)], end_of_stream: bool) -> Event {
     let mut all = vec![(":method", "POST"), (":path", "/"), ("content-type", "application/json"), ("x-cell", "evil")];
     all.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
     all.extend_from_slice(extra);
-    let fields =
-        all.iter().map(|(name, value)| ((*name).to_owned().into(), value.as_bytes().to_vec().into())).collect();
+    let fields = all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
     Event::RequestHeaders { fields, end_of_stream }
 }
 
 fn body(chunk: &str, end_of_stream: bool) -> Event {
     Event::RequestBody { chunk: Bytes::copy_from_slice(chunk.as_bytes()), end_of_stream }
-}
-
-fn part(bytes: &str) -> Event {
-    Event::BodyPart(Bytes::copy_from_slice(bytes.as_bytes()))
 }
 
 fn trailers() -> Event {
@@ -104,43 +99,6 @@ fn buffered_answers_the_head_and_then_the_whole_body() {
     assert_eq!(machine.on(body(r#"{"t":"a"}"#, false)).unwrap(), [Reply::Body(answered)]);
     assert!(machine.may_end());
     assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
-}
-
-#[test]
-fn a_message_in_parts_is_answered_at_its_end() {
-    let mut machine = machine(Mode::Buffered);
-    machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(part(r#"{"t":"#)).unwrap(), []);
-    assert_eq!(machine.on(part(r#""a"}"#)).unwrap(), []);
-    let answered = Change { remove: vec![], decision: Some(ON_A) };
-    assert_eq!(machine.on(body("", true)).unwrap(), [Reply::Body(answered)]);
-    // However bad: it is all that Envoy sends.
-    let mut machine = self::machine(Mode::Buffered);
-    machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(part("bad")).unwrap(), []);
-    assert_eq!(machine.on(part("worse")).unwrap(), []);
-    assert_eq!(machine.on(body("", true)).unwrap(), immediate(400, Reason::BodyMalformed));
-}
-
-#[test]
-fn a_chunk_in_parts_is_held_until_its_end_and_refused_before() {
-    let budget = Budget::new(1000);
-    let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
-    machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(part(r#"{"t":"a","#)).unwrap(), []);
-    assert_eq!(budget.used(), 9 + COST);
-    let replies = machine.on(body(r#""x":"#, false)).unwrap();
-    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece(r#"{"t":"a","#, false), piece(r#""x":"#, false)]);
-    assert_eq!(machine.on(part("1")).unwrap(), [piece("1", false)]);
-    assert_eq!(machine.on(part("}}")).unwrap(), immediate(400, Reason::BodyMalformed));
-    assert_eq!(machine.on(body("", true)).unwrap(), []);
-
-    let mut machine = self::machine(Mode::Duplex);
-    machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(part("bad")).unwrap(), immediate(400, Reason::BodyMalformed));
-    for mode in [Mode::Duplex, Mode::Buffered] {
-        assert_eq!(self::machine(mode).on(part("x")), Err(Violation::HeadersNotFirst));
-    }
 }
 
 #[test]
@@ -304,6 +262,27 @@ fn no_room_is_overload_and_a_key_needs_none() {
     assert_eq!(machine.on(body(r#"{"t":"a""#, false)).unwrap().len(), 2);
 }
 
+/// The message that was to follow is lost: what goes on would not be whole.
+#[test]
+fn without_room_for_a_message_nothing_goes_on() {
+    for mode in [Mode::Buffered, Mode::Duplex] {
+        let mut machine = machine(mode);
+        machine.on(head(&[], false)).unwrap();
+        assert_eq!(machine.on(Event::NoRoom).unwrap(), immediate(503, Reason::Overloaded), "{mode:?}");
+        assert!(machine.is_ended());
+        // A cell that the policy names would get half a request.
+        let config = CONFIG.replace(r#""pass""#, r#""pass", "overloaded": {"use": "cell-b"}"#);
+        let mut machine = machine_of(&config, mode, &Budget::new(1000));
+        machine.on(head(&[], false)).unwrap();
+        assert_eq!(machine.on(Event::NoRoom), Err(Violation::NoRoom), "{mode:?}");
+    }
+    assert_eq!(machine(Mode::Duplex).on(Event::NoRoom), Err(Violation::NoRoom));
+    let mut machine = machine(Mode::Duplex);
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body(r#"{"t":"a""#, false)).unwrap();
+    assert_eq!(machine.on(Event::NoRoom), Err(Violation::NoRoom));
+}
+
 #[test]
 fn the_deadline_decides_what_is_undecided() {
     assert_eq!(machine(Mode::Duplex).on(Event::Deadline), Err(Violation::Silence));
@@ -360,7 +339,7 @@ fn a_request_that_envoy_answered_itself_is_given_up() {
         assert_eq!(budget.used(), 0);
         assert!(machine.may_end() && !machine.is_deciding() && machine.decision().is_none());
         // What was on its way goes nowhere.
-        for late in [part("x"), body("x", true), trailers(), Event::Deadline] {
+        for late in [body("x", true), trailers(), Event::Deadline, Event::NoRoom] {
             assert_eq!(machine.on(late).unwrap(), []);
         }
         assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);
@@ -378,8 +357,7 @@ fn what_has_no_place_is_a_violation() {
 
 #[test]
 fn fields_are_counted() {
-    let fields =
-        |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}").into(), Bytes::new())).collect::<Vec<_>>();
+    let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
     let head = |count| Event::RequestHeaders { fields: fields(count), end_of_stream: true };
     assert!(machine(Mode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
     assert_eq!(machine(Mode::Duplex).on(head(fields::MAX_FIELDS + 1)), Err(Violation::TooManyFields));

@@ -1,50 +1,52 @@
 use std::task::Waker;
 
 use cellgate_routing::Config;
-use http_body_util::BodyExt;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use tokio_stream::StreamExt;
 use tonic::Code;
 
 use super::*;
+use crate::budget::Budget;
 use crate::metrics::Metrics;
 use crate::process::message::Reply;
+use crate::process::response::response;
 
-fn config() -> Config {
+fn reply() -> ProcessingResponse {
     let text =
         r#"{"routing_header": "x-cell", "cells": ["a"], "key": [{"json": "/t"}], "placement": {"default": "a"}}"#;
-    Config::from_json(text, "test.json").unwrap()
+    response(Reply::ResponseHeaders, &Config::from_json(text, "test.json").unwrap())
+}
+
+/// One reply, and then this end.
+fn replies(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Send + 'static) -> Replies {
+    let outbox = Arc::new(Outbox::default());
+    let answers = Arc::clone(&outbox);
+    let run = Run::new(async move {
+        answers.push(reply(), None);
+        end.await
+    });
+    let intake = Intake::new(tonic::body::Body::empty(), Budget::new(0).hold());
+    Replies::new(outbox, run, intake, Stalled::default(), metrics.stream())
 }
 
 #[tokio::test]
 async fn the_end_follows_the_replies() {
     let metrics = Metrics::new().unwrap();
-    for (end, code) in [(Ok(()), Code::Ok), (Err(Status::aborted("why")), Code::Aborted)] {
-        let outbox = Arc::new(Outbox::default());
-        let answers = Arc::clone(&outbox);
-        let run = Box::pin(async move {
-            answers.push(Reply::ResponseHeaders, None, &config());
-            end
-        });
-        let mut replies = Replies::new(outbox, run, metrics.stream());
-        assert!(replies.frame().await.unwrap().unwrap().is_data());
+    for (end, code) in [(Ok(()), None), (Err(Status::aborted("why")), Some(Code::Aborted))] {
+        let mut replies = replies(&metrics, std::future::ready(end));
+        let first = replies.next().await.unwrap().unwrap();
+        assert!(matches!(first.response, Some(Response::ResponseHeaders(_))));
         assert_eq!(metrics.open_streams(), 1);
-        let trailers = replies.frame().await.unwrap().unwrap().into_trailers().unwrap();
-        assert_eq!(Status::from_header_map(&trailers).unwrap().code(), code);
-        assert!(replies.is_end_stream());
-        assert!(replies.frame().await.is_none());
+        assert_eq!(replies.next().await.map(|end| end.unwrap_err().code()), code);
+        assert!(replies.next().await.is_none());
     }
     assert_eq!(metrics.open_streams(), 0);
 }
 
 #[test]
 fn what_is_said_goes_out_before_anything_is_waited_for() {
-    let outbox = Arc::new(Outbox::default());
-    let answers = Arc::clone(&outbox);
-    let run = Box::pin(async move {
-        answers.push(Reply::ResponseHeaders, None, &config());
-        std::future::pending().await
-    });
-    let mut replies = Replies::new(outbox, run, Metrics::new().unwrap().stream());
+    let mut replies = replies(&Metrics::new().unwrap(), std::future::pending());
     let mut context = Context::from_waker(Waker::noop());
-    assert!(Pin::new(&mut replies).poll_frame(&mut context).is_ready());
-    assert!(Pin::new(&mut replies).poll_frame(&mut context).is_pending());
+    assert!(Pin::new(&mut replies).poll_next(&mut context).is_ready());
+    assert!(Pin::new(&mut replies).poll_next(&mut context).is_pending());
 }

@@ -21,11 +21,11 @@ fn event() -> impl Strategy<Value = Event> {
         2 => any::<bool>().prop_map(|end| head(&[], end)),
         1 => any::<bool>().prop_map(|end| head(&[("x-tenant", "a"), (":method", "GET")], end)),
         6 => (chunk(), any::<bool>()).prop_map(|(text, end)| body(&text, end)),
-        3 => chunk().prop_map(|text| part(&text)),
         1 => Just(trailers()),
         1 => Just(Event::ResponseHeaders),
         1 => Just(Event::ResponseTrailers),
         1 => Just(Event::Deadline),
+        1 => Just(Event::NoRoom),
     ]
 }
 
@@ -71,50 +71,22 @@ proptest! {
     }
 
     #[test]
-    fn parts_of_a_message_decide_as_the_whole_does(
-        mode in prop_oneof![Just(Mode::Buffered), Just(Mode::Duplex)],
-        text in prop::collection::vec(chunk(), 0..5).prop_map(|chunks| chunks.concat()),
-        cuts in prop::collection::vec(0usize..2000, 0..6),
-        end in any::<bool>(),
-    ) {
-        let decided = |cuts: &[usize]| {
-            let mut machine = machine(mode);
-            machine.on(head(&[], false)).unwrap();
-            let mut start = 0;
-            for cut in cuts {
-                machine.on(part(&text[start..*cut])).unwrap();
-                start = *cut;
-            }
-            machine.on(body(&text[start..], end)).unwrap();
-            (machine.decision(), machine.inspected())
-        };
-        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
-        cuts.retain(|cut| text.is_char_boundary(*cut));
-        cuts.sort_unstable();
-        let (whole, inspected) = decided(&[]);
-        let (in_parts, inspected_in_parts) = decided(&cuts);
-        prop_assert_eq!(in_parts, whole);
-        prop_assert!(inspected_in_parts <= inspected);
-    }
-
-    #[test]
     fn every_byte_comes_back_in_order_and_ends_once(
         padding in 0usize..200_000,
         late in any::<bool>(),
         with_trailers in any::<bool>(),
-        cuts in prop::collection::vec((0usize..200_100, any::<bool>()), 0..20),
+        cuts in prop::collection::vec(0usize..200_100, 0..20),
     ) {
         let pad = "-".repeat(padding);
         let text = if late { format!(r#"{{"x":"{pad}","t":"a"}}"#) } else { format!(r#"{{"t":"a","x":"{pad}"}}"#) };
         let mut machine = machine_of(&CONFIG.replace("\"stream_bytes\": 1024", "\"stream_bytes\": 1048576"), Mode::Duplex, &Budget::new(1 << 20));
-        let mut cuts: Vec<(usize, bool)> = cuts.into_iter().map(|(cut, ends)| (cut.min(text.len()), ends)).collect();
-        cuts.push((text.len(), true));
+        let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
+        cuts.push(text.len());
         cuts.sort_unstable();
         let mut events = vec![head(&[], false)];
         let mut start = 0;
-        for (index, (cut, ends_message)) in cuts.iter().enumerate() {
-            let (bytes, last) = (&text[start..*cut], index + 1 == cuts.len());
-            events.push(if *ends_message { body(bytes, last && !with_trailers) } else { part(bytes) });
+        for (index, cut) in cuts.iter().enumerate() {
+            events.push(body(&text[start..*cut], index + 1 == cuts.len() && !with_trailers));
             start = *cut;
         }
         if with_trailers {

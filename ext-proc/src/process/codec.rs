@@ -1,0 +1,104 @@
+//! Envoy's messages as tonic reads and writes them: what tonic's own codec does, and two limits before a message is
+//! unpacked.
+//!
+//! `ExternalProcessorServer` of envoy-types would decode whatever is below the message limit. That limit must exceed the
+//! largest `BUFFERED` body, and prost makes 72 bytes of a header that takes two on the wire, so that 64 MiB of empty
+//! headers would take over 2 GiB. Here everything but the bytes of a body is bounded by [`AROUND`].
+
+use bytes::Buf;
+use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
+use prost::Message;
+use prost::encoding::decode_varint;
+use tonic::Status;
+use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
+use tonic_prost::ProstEncoder;
+
+use crate::process::intake::Intake;
+
+/// The most bytes of a message beside a body: headers, trailers, attributes, metadata. Envoy's own default limit of all
+/// headers together is 60 KiB.
+pub(super) const AROUND: usize = 1024 * 1024;
+
+/// What stands before each message: a flag for compression, and its length in four bytes.
+const PREFIX: usize = 5;
+
+/// The tag of `ProcessingRequest.request_body`.
+const REQUEST_BODY: u8 = 4 << 3 | 2;
+
+/// A stream's first buffer, in bytes: most heads fit.
+const BUFFER: usize = 4 * 1024;
+
+/// So many bytes of answers go out together, at most.
+const TOGETHER: usize = 32 * 1024;
+
+/// The codec of one stream.
+#[derive(Debug)]
+pub(super) struct Codec {
+    intake: Intake,
+}
+
+/// Decodes [`ProcessingRequest`]s, and tells the intake how long they were.
+#[derive(Debug)]
+pub(super) struct RequestDecoder {
+    intake: Intake,
+}
+
+impl Codec {
+    /// For a stream whose bytes come by `intake`.
+    pub(super) fn new(intake: Intake) -> Self {
+        Self { intake }
+    }
+}
+
+impl tonic::codec::Codec for Codec {
+    type Encode = ProcessingResponse;
+    type Decode = ProcessingRequest;
+    type Encoder = ProstEncoder<ProcessingResponse>;
+    type Decoder = RequestDecoder;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::new(BufferSettings::new(BUFFER, TOGETHER))
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        RequestDecoder { intake: self.intake.clone() }
+    }
+}
+
+impl Decoder for RequestDecoder {
+    type Item = ProcessingRequest;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<ProcessingRequest>, Status> {
+        let length = message.remaining();
+        // tonic hands a message over in one piece.
+        let around = around(message.chunk(), length);
+        if around > AROUND {
+            let text = format!("a message with {around} bytes beside its body, but {AROUND} are the most");
+            return Err(Status::invalid_argument(text));
+        }
+        let decoded = ProcessingRequest::decode(message);
+        self.intake.taken(PREFIX + length);
+        match decoded {
+            Ok(message) => Ok(Some(message)),
+            Err(error) => Err(Status::internal(format!("a message that cannot be read: {error}"))),
+        }
+    }
+
+    fn buffer_settings(&self) -> BufferSettings {
+        BufferSettings::new(BUFFER, TOGETHER)
+    }
+}
+
+/// How many bytes of a message are not of a body. Envoy writes a body first; of one that stands further back all bytes
+/// count.
+fn around(mut message: &[u8], length: usize) -> usize {
+    if !message.has_remaining() || message.get_u8() != REQUEST_BODY {
+        return length;
+    }
+    let body = decode_varint(&mut message).ok().and_then(|body| usize::try_from(body).ok());
+    body.and_then(|body| length.checked_sub(body)).unwrap_or(length)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! tonic reads what this codec decodes, in whatever frames it comes.
+
+use bytes::Bytes;
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, HttpTrailers};
+use envoy_types::pb::google::protobuf::Struct;
+use http_body_util::StreamBody;
+use hyper::body::Frame;
+use proptest::prelude::*;
+use tonic::codec::Codec as _;
+use tonic::{Code, Streaming};
+
+use super::*;
+use crate::budget::Budget;
+
+const MAX: usize = 4 * AROUND;
+
+fn prefixed(message: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0];
+    bytes.extend(u32::try_from(message.len()).unwrap().to_be_bytes());
+    bytes.extend(message);
+    bytes
+}
+
+/// Everything that is read of these bytes, cut into frames of these sizes over and over, and the first error.
+fn read(bytes: &[u8], sizes: &[usize]) -> (Vec<ProcessingRequest>, Option<Code>) {
+    let (mut rest, mut frames) = (Bytes::copy_from_slice(bytes), Vec::new());
+    for size in sizes.iter().cycle() {
+        if rest.is_empty() {
+            break;
+        }
+        frames.push(Ok::<_, Status>(Frame::data(rest.split_to((*size).min(rest.len())))));
+    }
+    let body = tonic::body::Body::new(StreamBody::new(tokio_stream::iter(frames)));
+    let budget = Budget::new(1 << 30);
+    let intake = Intake::new(body, budget.hold());
+    let mut streaming = Streaming::new_request(Codec::new(intake.clone()).decoder(), intake.clone(), None, Some(MAX));
+    let mut messages = Vec::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let end = loop {
+        match runtime.block_on(streaming.message()) {
+            Ok(Some(message)) => messages.push(message),
+            Ok(None) => break intake.is_cut().then_some(Code::Internal),
+            Err(status) => break Some(status.code()),
+        }
+    };
+    if end.is_none() {
+        assert_eq!(budget.used(), 0, "all has become messages");
+    }
+    (messages, end)
+}
+
+fn body(size: usize, attributes: usize) -> ProcessingRequest {
+    let body = HttpBody { body: vec![b'x'; size], end_of_stream: true, drain_complete: true, ..Default::default() };
+    ProcessingRequest {
+        request: Some(Request::RequestBody(body)),
+        attributes: (0..attributes).map(|number| (number.to_string(), Struct::default())).collect(),
+        ..Default::default()
+    }
+}
+
+/// A message of empty headers, which take two bytes each.
+fn flood(tag: u8, count: usize) -> Vec<u8> {
+    let mut message = [0x0a, 0].repeat(count);
+    for tag in [1, tag] {
+        let inner = std::mem::replace(&mut message, vec![tag << 3 | 2]);
+        prost::encoding::encode_varint(inner.len() as u64, &mut message);
+        message.extend(inner);
+    }
+    message
+}
+
+#[test]
+fn what_stands_beside_a_body_is_bounded() {
+    let large = body(3 * AROUND, 10);
+    assert_eq!(read(&prefixed(&large.encode_to_vec()), &[16_384]), (vec![large.clone()], None));
+    for tag in [2, 3, 5, 6, 7] {
+        let flood = prefixed(&flood(tag, AROUND));
+        assert_eq!(read(&flood, &[16_384]), (vec![], Some(Code::InvalidArgument)), "{tag}");
+    }
+    // Also behind a body, and in front of one.
+    let (small, flood) = (body(10, 0).encode_to_vec(), flood(6, AROUND));
+    for both in [[small.as_slice(), &flood].concat(), [flood.as_slice(), &small].concat()] {
+        assert_eq!(read(&prefixed(&both), &[16_384]).1, Some(Code::InvalidArgument));
+    }
+    assert_eq!(read(&prefixed(&self::flood(6, 100)), &[16_384]).0.len(), 1);
+}
+
+#[test]
+fn what_is_no_message_is_refused() {
+    let whole = prefixed(&body(100, 0).encode_to_vec());
+    for end in 1..whole.len() {
+        assert_eq!(read(&whole[..end], &[7]), (vec![], Some(Code::Internal)), "cut off after {end}");
+    }
+    let mut compressed = whole.clone();
+    compressed[0] = 1;
+    assert_eq!(read(&compressed, &[7]).1, Some(Code::Internal));
+    assert_eq!(read(&prefixed(&body(MAX, 0).encode_to_vec()), &[16_384]).1, Some(Code::OutOfRange));
+    assert_eq!(read(&prefixed(&[0xff; 40]), &[7]).1, Some(Code::Internal));
+    // A name is text.
+    let name = [&[0x12, 6, 0x0a, 4, 0x0a, 2, 0x0a, 0][..], &[]].concat();
+    assert_eq!(read(&prefixed(&name), &[7]).1, None);
+    assert_eq!(read(&prefixed(&[0x12, 7, 0x0a, 5, 0x0a, 3, 0x0a, 1, 0xff]), &[7]).1, Some(Code::Internal));
+}
+
+#[test]
+fn around_is_all_that_is_not_the_body() {
+    for (size, attributes) in [(0, 0), (1, 0), (200, 1), (40_000, 3)] {
+        let message = body(size, attributes);
+        let bytes = message.encode_to_vec();
+        let Some(Request::RequestBody(http_body)) = message.request else { panic!("a body") };
+        // What is in HttpBody beside its bytes is a few flags.
+        assert_eq!(around(&bytes, bytes.len()), bytes.len() - http_body.encoded_len(), "{size}");
+    }
+    // A length beyond the message, or none.
+    for broken in [&[REQUEST_BODY, 0x7f][..], &[REQUEST_BODY], &[REQUEST_BODY, 0xff], &[]] {
+        assert_eq!(around(broken, broken.len()), broken.len());
+    }
+}
+
+fn message() -> impl Strategy<Value = ProcessingRequest> {
+    let map = || {
+        let field = ("[a-z:-]{0,12}", prop::collection::vec(any::<u8>(), 0..20));
+        prop::option::of(prop::collection::vec(field, 0..5)).prop_map(|fields| {
+            let header = |(key, raw_value)| HeaderValue { key, raw_value, ..Default::default() };
+            fields.map(|fields| HeaderMap { headers: fields.into_iter().map(header).collect() })
+        })
+    };
+    let head = (map(), any::<bool>()).prop_map(|(headers, end_of_stream)| {
+        Request::RequestHeaders(HttpHeaders { headers, end_of_stream, ..Default::default() })
+    });
+    let body = (prop::collection::vec(any::<u8>(), 0..300), any::<bool>())
+        .prop_map(|(body, end_of_stream)| Request::RequestBody(HttpBody { body, end_of_stream, ..Default::default() }));
+    let trailers = map().prop_map(|trailers| Request::RequestTrailers(HttpTrailers { trailers }));
+    let request = prop::option::weighted(0.9, prop_oneof![head, body, trailers]);
+    (request, any::<bool>()).prop_map(|(request, observability_mode)| ProcessingRequest {
+        request,
+        observability_mode,
+        ..Default::default()
+    })
+}
+
+proptest! {
+    #[test]
+    fn cuts_do_not_matter(
+        messages in prop::collection::vec(message(), 0..5),
+        sizes in prop::collection::vec(1usize..200, 1..6),
+    ) {
+        let bytes: Vec<u8> = messages.iter().flat_map(|message| prefixed(&message.encode_to_vec())).collect();
+        prop_assert_eq!(read(&bytes, &sizes), (messages, None));
+    }
+
+    /// Whatever is broken is an error, or another message: never a panic, and the same in whatever frames it comes.
+    #[test]
+    fn what_is_broken_is_read_the_same(
+        original in message(),
+        breaks in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..4), 1..4),
+        sizes in prop::collection::vec(1usize..200, 1..6),
+    ) {
+        let mut message = prefixed(&original.encode_to_vec());
+        for (at, byte, how) in breaks {
+            let at = at.index(message.len() + 1);
+            match how {
+                0 => message.insert(at, byte),
+                1 => message.truncate(at),
+                2 => message.extend_from_within(at..),
+                _ => if let Some(broken) = message.get_mut(at) { *broken = byte },
+            }
+        }
+        prop_assert_eq!(read(&message, &sizes), read(&message, &[message.len().max(1)]));
+    }
+}

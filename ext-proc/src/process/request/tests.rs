@@ -1,0 +1,73 @@
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, Metadata};
+use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration};
+use envoy_types::pb::google::protobuf::Struct;
+
+use super::*;
+
+fn event(request: Request) -> Result<Event, Unusable> {
+    Event::try_from(ProcessingRequest {
+        request: Some(request),
+        metadata_context: Some(Metadata::default()),
+        attributes: std::iter::once(("x".to_owned(), Struct::default())).collect(),
+        ..Default::default()
+    })
+}
+
+fn map(headers: &[(&str, &str, &[u8])]) -> Option<HeaderMap> {
+    let headers = headers.iter().map(|(key, value, raw)| HeaderValue {
+        key: (*key).into(),
+        value: (*value).into(),
+        raw_value: raw.to_vec(),
+    });
+    Some(HeaderMap { headers: headers.collect() })
+}
+
+#[test]
+fn what_envoy_says() {
+    let fields = |fields: &[(&str, &[u8])]| {
+        fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect::<Fields>()
+    };
+    // Raw values win.
+    let headers = map(&[("a", "", b"\xff"), ("b", "text", b""), ("a", "text", b"raw"), ("c", "", b"")]);
+    let read = fields(&[("a", b"\xff"), ("b", b"text"), ("a", b"raw"), ("c", b"")]);
+    let head = HttpHeaders { headers, end_of_stream: true, ..Default::default() };
+    assert_eq!(event(Request::RequestHeaders(head)), Ok(Event::RequestHeaders { fields: read, end_of_stream: true }));
+    let head = Request::RequestHeaders(HttpHeaders::default());
+    assert_eq!(event(head), Ok(Event::RequestHeaders { fields: Fields::new(), end_of_stream: false }));
+
+    let body = HttpBody { body: b"{}".into(), end_of_stream: true, drain_complete: true, ..Default::default() };
+    let read = Event::RequestBody { chunk: b"{}".as_slice().into(), end_of_stream: true };
+    assert_eq!(event(Request::RequestBody(body)), Ok(read));
+    let trailers = HttpTrailers { trailers: map(&[("sum", "", b"1")]) };
+    assert_eq!(event(Request::RequestTrailers(trailers)), Ok(Event::RequestTrailers(fields(&[("sum", b"1")]))));
+    let full = HttpHeaders { headers: map(&[("a", "", b"b")]), ..Default::default() };
+    assert_eq!(event(Request::ResponseHeaders(full)), Ok(Event::ResponseHeaders));
+    assert_eq!(event(Request::ResponseTrailers(HttpTrailers::default())), Ok(Event::ResponseTrailers));
+    assert_eq!(event(Request::ResponseBody(HttpBody::default())), Err(Unusable::ResponseBody));
+    assert_eq!(Event::try_from(ProcessingRequest::default()), Err(Unusable::Empty));
+}
+
+#[test]
+fn only_modes_that_can_route_are_taken() {
+    for (mode, wanted) in [
+        (BodySendMode::None, Ok(Mode::HeadersOnly)),
+        (BodySendMode::Streamed, Err(Unusable::BodyMode("STREAMED"))),
+        (BodySendMode::Buffered, Ok(Mode::Buffered)),
+        (BodySendMode::BufferedPartial, Err(Unusable::BodyMode("BUFFERED_PARTIAL"))),
+        (BodySendMode::FullDuplexStreamed, Ok(Mode::Duplex)),
+        (BodySendMode::Grpc, Err(Unusable::BodyMode("GRPC"))),
+    ] {
+        let config = ProtocolConfiguration { request_body_mode: mode as i32, ..Default::default() };
+        let mut message = ProcessingRequest { protocol_config: Some(config), ..Default::default() };
+        assert_eq!(Mode::try_from(&message), wanted);
+        message.observability_mode = true;
+        assert_eq!(Mode::try_from(&message), Err(Unusable::Observability));
+    }
+    let config = |request_body_mode, response_body_mode| {
+        let config = ProtocolConfiguration { request_body_mode, response_body_mode, ..Default::default() };
+        Mode::try_from(&ProcessingRequest { protocol_config: Some(config), ..Default::default() })
+    };
+    assert_eq!(config(99, 0), Err(Unusable::BodyMode("(unknown)")));
+    assert_eq!(config(2, 2), Err(Unusable::ResponseBody));
+    assert_eq!(Mode::try_from(&ProcessingRequest::default()), Err(Unusable::NoProtocolConfig));
+}

@@ -1,0 +1,108 @@
+//! Envoy's messages out of [`Reply`]s.
+
+use cellgate_routing::{CellId, Config, PROBLEM_CONTENT_TYPE, Reason, grpc_message, problem};
+use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
+use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingResponse,
+    StreamedBodyResponse, TrailersResponse,
+};
+use envoy_types::pb::envoy::r#type::v3::HttpStatus;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
+
+use crate::process::message::{Change, Reply};
+
+/// The namespace of the dynamic metadata: `%DYNAMIC_METADATA(cellgate:reason)%` in an access log.
+const METADATA: &str = "cellgate";
+
+/// The message for a reply. `config` is the one the request was decided with.
+pub(super) fn response(reply: Reply, config: &Config) -> ProcessingResponse {
+    let (response, told) = match reply {
+        Reply::Headers(change) => {
+            let told = told(&change);
+            (Response::RequestHeaders(HeadersResponse { response: Some(common(change, config)) }), told)
+        }
+        Reply::Body(change) => {
+            let told = told(&change);
+            (Response::RequestBody(BodyResponse { response: Some(common(change, config)) }), told)
+        }
+        Reply::Piece { bytes, end_of_stream } => {
+            let piece = StreamedBodyResponse { body: bytes.into(), end_of_stream, ..Default::default() };
+            let mutation = BodyMutation { mutation: Some(Mutation::StreamedResponse(piece)) };
+            let common = CommonResponse { body_mutation: Some(mutation), ..Default::default() };
+            (Response::RequestBody(BodyResponse { response: Some(common) }), None)
+        }
+        Reply::Trailers { remove } => {
+            let mutation = HeaderMutation { remove_headers: remove, ..Default::default() };
+            (Response::RequestTrailers(TrailersResponse { header_mutation: Some(mutation) }), None)
+        }
+        Reply::ResponseHeaders => (Response::ResponseHeaders(HeadersResponse::default()), None),
+        Reply::ResponseTrailers => (Response::ResponseTrailers(TrailersResponse::default()), None),
+        Reply::Immediate { status, reason, grpc } => {
+            (Response::ImmediateResponse(immediate(status, reason, grpc)), Some((reason, None)))
+        }
+    };
+    let dynamic_metadata = told.map(|(reason, cell)| metadata(reason, cell, config));
+    ProcessingResponse { response: Some(response), dynamic_metadata, ..Default::default() }
+}
+
+fn common(change: Change, config: &Config) -> CommonResponse {
+    let (cell, mut remove_headers) = (change.cell(), change.remove);
+    let set_headers = cell.map(|cell| {
+        // Overwriting removes every value by itself, in whatever order Envoy takes the two lists.
+        remove_headers.retain(|name| **name != *config.routing_header);
+        set(&config.routing_header, config.cell_name(cell))
+    });
+    let mutation = HeaderMutation { set_headers: Vec::from_iter(set_headers), remove_headers };
+    // Also without a cell: the stripped headers may have picked the route.
+    CommonResponse { header_mutation: Some(mutation), clear_route_cache: true, ..Default::default() }
+}
+
+fn immediate(status: u16, reason: Reason, grpc: bool) -> ImmediateResponse {
+    let mut set_headers = Vec::new();
+    if !grpc {
+        set_headers.push(set("content-type", PROBLEM_CONTENT_TYPE));
+    }
+    if reason == Reason::Overloaded {
+        set_headers.push(set("retry-after", "1"));
+    }
+    let body = if grpc { grpc_message(reason).as_bytes().to_vec() } else { problem(status, reason).into() };
+    ImmediateResponse {
+        status: Some(HttpStatus { code: status.into() }),
+        headers: Some(HeaderMutation { set_headers, ..Default::default() }),
+        body,
+        details: format!("cellgate_{}", reason.label()),
+        ..Default::default()
+    }
+}
+
+/// One value in place of all there are. The default action would append a second one.
+fn set(name: &str, value: &str) -> HeaderValueOption {
+    let header = HeaderValue { key: name.to_owned(), raw_value: value.as_bytes().to_vec(), ..Default::default() };
+    HeaderValueOption {
+        header: Some(header),
+        append_action: HeaderAppendAction::OverwriteIfExistsOrAdd as i32,
+        ..Default::default()
+    }
+}
+
+/// What access logs are told of a change.
+fn told(change: &Change) -> Option<(Reason, Option<CellId>)> {
+    change.decision.map(|decision| (decision.reason, change.cell()))
+}
+
+/// `dynamic_metadata`: `{"cellgate": {"reason": ..., "cell": ...}}`.
+fn metadata(reason: Reason, cell: Option<CellId>, config: &Config) -> Struct {
+    let text = |text: &str| Value { kind: Some(Kind::StringValue(text.to_owned())) };
+    let reason = ("reason".to_owned(), text(reason.label()));
+    let cell = cell.map(|cell| ("cell".to_owned(), text(config.cell_name(cell))));
+    let namespace = Struct { fields: std::iter::once(reason).chain(cell).collect() };
+    let namespace = Value { kind: Some(Kind::StructValue(namespace)) };
+    Struct { fields: [(METADATA.to_owned(), namespace)].into() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+use cellgate_routing::{Decision, Outcome};
+
+use super::*;
+
+const CONFIG: &str =
+    r#"{"routing_header": "x-cell", "cells": ["a", "b"], "key": [{"json": "/t"}], "placement": {"default": "b"}}"#;
+
+fn config() -> Config {
+    Config::from_json(CONFIG, "test.json").unwrap()
+}
+
+fn on_b() -> Decision {
+    Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::Default }
+}
+
+fn read(reply: Reply) -> ProcessingResponse {
+    response(reply, &config())
+}
+
+fn set(key: &str, value: &str) -> HeaderValueOption {
+    let header = HeaderValue { key: key.into(), raw_value: value.into(), ..Default::default() };
+    let append_action = HeaderAppendAction::OverwriteIfExistsOrAdd as i32;
+    HeaderValueOption { header: Some(header), append_action, ..Default::default() }
+}
+
+fn common(set_headers: Vec<HeaderValueOption>, remove: &[&str]) -> CommonResponse {
+    let remove_headers = remove.iter().map(|name| (*name).to_owned()).collect();
+    let header_mutation = Some(HeaderMutation { set_headers, remove_headers });
+    CommonResponse { header_mutation, clear_route_cache: true, ..Default::default() }
+}
+
+fn metadata(fields: &[(&str, &str)]) -> Struct {
+    let text = |text: &str| Value { kind: Some(Kind::StringValue(text.into())) };
+    let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), text(value))).collect();
+    let inner = Value { kind: Some(Kind::StructValue(Struct { fields })) };
+    Struct { fields: std::iter::once(("cellgate".to_owned(), inner)).collect() }
+}
+
+#[test]
+fn a_change_of_the_head() {
+    let remove = vec!["x-cell".to_owned(), "x_cell".to_owned()];
+    let mut change = Change { remove, decision: Some(on_b()) };
+    let mut expected = ProcessingResponse {
+        response: Some(Response::RequestHeaders(HeadersResponse {
+            response: Some(common(vec![set("x-cell", "b")], &["x_cell"])),
+        })),
+        dynamic_metadata: Some(metadata(&[("reason", "default"), ("cell", "b")])),
+        ..Default::default()
+    };
+    assert_eq!(read(Reply::Headers(change.clone())), expected);
+
+    // Without a cell to set, the routing header itself is removed.
+    change.decision = Some(Decision { outcome: Outcome::Pass, reason: Reason::KeyMissing });
+    let response = Some(common(vec![], &["x-cell", "x_cell"]));
+    expected.response = Some(Response::RequestHeaders(HeadersResponse { response: response.clone() }));
+    expected.dynamic_metadata = Some(metadata(&[("reason", "key_missing")]));
+    assert_eq!(read(Reply::Headers(change.clone())), expected);
+
+    change.decision = None;
+    expected.dynamic_metadata = None;
+    assert_eq!(read(Reply::Headers(change.clone())), expected);
+    expected.response = Some(Response::RequestBody(BodyResponse { response }));
+    assert_eq!(read(Reply::Body(change)), expected);
+}
+
+#[test]
+fn a_piece_of_the_body() {
+    for (body, end_of_stream) in [(b"".to_vec(), true), (b"{}".to_vec(), false)] {
+        let streamed = StreamedBodyResponse { body: body.clone(), end_of_stream, ..Default::default() };
+        let body_mutation = Some(BodyMutation { mutation: Some(Mutation::StreamedResponse(streamed)) });
+        let common = CommonResponse { body_mutation, ..Default::default() };
+        let expected = Response::RequestBody(BodyResponse { response: Some(common) });
+        let message = read(Reply::Piece { bytes: body.into(), end_of_stream });
+        assert_eq!(message, ProcessingResponse { response: Some(expected), ..Default::default() });
+    }
+}
+
+#[test]
+fn trailers_and_responses() {
+    let header_mutation = Some(HeaderMutation { remove_headers: vec!["x-cell".into()], ..Default::default() });
+    let trailers = read(Reply::Trailers { remove: vec!["x-cell".into()] });
+    assert_eq!(trailers.response, Some(Response::RequestTrailers(TrailersResponse { header_mutation })));
+    assert_eq!(read(Reply::ResponseHeaders).response, Some(Response::ResponseHeaders(HeadersResponse::default())));
+    assert_eq!(read(Reply::ResponseTrailers).response, Some(Response::ResponseTrailers(TrailersResponse::default())));
+}
+
+#[test]
+fn an_answer_to_the_client() {
+    let reason = Reason::Overloaded;
+    for grpc in [false, true] {
+        let mut set_headers = vec![set("content-type", PROBLEM_CONTENT_TYPE), set("retry-after", "1")];
+        if grpc {
+            set_headers.remove(0);
+        }
+        let expected = ImmediateResponse {
+            status: Some(HttpStatus { code: 503 }),
+            headers: Some(HeaderMutation { set_headers, ..Default::default() }),
+            body: if grpc { grpc_message(reason).into() } else { problem(503, reason).into() },
+            details: "cellgate_overloaded".into(),
+            ..Default::default()
+        };
+        let message = read(Reply::Immediate { status: 503, reason, grpc });
+        assert_eq!(message.response, Some(Response::ImmediateResponse(expected)));
+        assert_eq!(message.dynamic_metadata, Some(metadata(&[("reason", "overloaded")])));
+    }
+}
