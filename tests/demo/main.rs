@@ -1,7 +1,8 @@
 //! The demonstration: a real Envoy with the filter, the ext-proc service and three cells; real requests; one table of
 //! what went where. `make demo` builds what it needs and runs it.
 //!
-//! Exit code 0: every request ended as expected. 1: one did not, or a part did not start.
+//! Exit code 0: every request ended as expected. 1: one did not, or a part did not start. 128 and more: a signal ended
+//! it, and it ended every part before.
 
 mod scenario;
 mod table;
@@ -17,17 +18,33 @@ use cellgate_tests::stack::Stack;
 use cellgate_tests::wait;
 use scenario::{Expected, Protocol, Scenario};
 use table::{Row, Table};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match run().await {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("demo: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let result = tokio::select! {
+        result = run() => result.map(|as_expected| if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
+        // Whatever runs is dropped with the branch that is given up.
+        told = told_to_end() => told,
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("demo: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Waits for a signal that asks for the end: Ctrl-C, a `kill`, or the end of the terminal. Gives the exit code that a
+/// shell would.
+async fn told_to_end() -> Result<ExitCode> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    let kind = tokio::select! {
+        _ = interrupt.recv() => SignalKind::interrupt(),
+        _ = terminate.recv() => SignalKind::terminate(),
+        _ = hang_up.recv() => SignalKind::hangup(),
+    };
+    Ok(ExitCode::from(128 + u8::try_from(kind.as_raw_value())?))
 }
 
 async fn run() -> Result<bool> {
@@ -61,7 +78,7 @@ async fn run() -> Result<bool> {
     }
     println!("demo: {} of {} requests as expected", table.as_expected(), table.len());
     if keep {
-        stay_up(&stack).await?;
+        stay_up(&stack).await;
     }
     Ok(table.as_expected() == table.len())
 }
@@ -141,14 +158,13 @@ async fn summary(stack: &Stack) -> Result<String> {
 }
 
 /// Until the user ends it.
-async fn stay_up(stack: &Stack) -> Result<()> {
+async fn stay_up(stack: &Stack) {
     println!("\nEverything stays up until you press Ctrl-C. Poke it:\n\n  {}\n", curl(&stack.address().to_string()));
     println!("  configuration   {} (the service follows it)", stack.directory().join("cellgate.yaml").display());
     println!("  Envoy's admin   http://{}", stack.admin().address());
     println!("  Envoy's log     {}", stack.directory().join("access.log").display());
     println!("  the service     http://{}/metrics", stack.ext_proc().addresses().admin);
-    tokio::signal::ctrl_c().await?;
-    Ok(())
+    std::future::pending().await
 }
 
 fn curl(address: &str) -> String {

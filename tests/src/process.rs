@@ -1,6 +1,7 @@
 //! A program started by a test: its log is kept, and it does not outlive the test.
 
-use std::collections::BTreeSet;
+mod group;
+
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,19 +20,6 @@ const CRASHES: [&str; 4] = ["panicked at", "Uncaught RuntimeError", "envoy bug f
 /// How much of a log a failed test shows.
 const SHOWN_LINES: usize = 150;
 
-/// The programs that run now, for [`kill_all`].
-static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
-
-/// Ends every program that was started and not yet ended, for a process that is told to end itself: nothing is dropped then.
-pub fn kill_all() {
-    for pid in RUNNING.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-        if let Some(pid) = i32::try_from(*pid).ok().and_then(Pid::from_raw) {
-            // It fails only when it is already gone.
-            let _ = kill_process(pid, Signal::KILL);
-        }
-    }
-}
-
 /// A running program. Dropping it kills it, shows its log if the test is failing, and fails the test if the log tells
 /// of a crash.
 #[derive(Debug)]
@@ -42,20 +30,21 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with both output streams appended to the file `log`.
+    /// Starts `command` with both output streams appended to the file `log`. It ends with this process at the latest,
+    /// also when that is killed.
     ///
     /// # Errors
     /// When the program cannot be started or the file cannot be written.
     pub fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Result<Self> {
         let output =
             File::options().create(true).append(true).open(log).with_context(|| format!("{}", log.display()))?;
+        group::join(command)?;
         let child = command
             .stdin(Stdio::null())
             .stdout(output.try_clone()?)
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).insert(child.id());
         Ok(Self { name, child: Mutex::new(child), log: log.to_owned() })
     }
 
@@ -107,7 +96,6 @@ impl Process {
         // Both fail only when it is already gone.
         let _ = child.kill();
         let _ = child.wait();
-        RUNNING.lock().unwrap_or_else(PoisonError::into_inner).remove(&child.id());
     }
 
     /// Everything it has written so far.

@@ -7,6 +7,7 @@ mod corpus;
 mod cors;
 mod decided_by;
 mod deferred_at_once;
+mod demo;
 mod doctor;
 mod envoy_routes;
 mod examples;

@@ -23,10 +23,8 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use cellgate_tests::mesh::Mesh;
-use cellgate_tests::process;
 use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 /// What each test is given.
 type Shared = Arc<Mesh>;
@@ -131,13 +129,6 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// Ends every program with this one, when it is told to end.
-async fn end_when_told() -> Result<()> {
-    signal(SignalKind::terminate())?.recv().await;
-    process::kill_all();
-    std::process::exit(143);
-}
-
 /// What the tests share.
 struct Suite {
     mesh: Option<Shared>,
@@ -148,7 +139,6 @@ impl Suite {
     /// Starts the control plane, unless the tests are only to be listed.
     fn new(arguments: &Arguments) -> Result<Self> {
         let runtime = Arc::new(Runtime::new()?);
-        runtime.spawn(end_when_told());
         let mesh = if arguments.list { None } else { Some(Arc::new(runtime.block_on(Mesh::start())?)) };
         Ok(Self { mesh, runtime })
     }
