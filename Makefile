@@ -10,12 +10,16 @@ FUZZ_SECONDS ?= 600
 # How long `make soak` sends requests.
 MINUTES ?= 30
 
-# Where the programs under test are, for the demonstration and the benchmark: release builds.
+# Where the programs under test are: release builds.
 PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/cellgate.wasm \
 	CELLGATE_BIN=target/release/cellgate
 
+# The program under test, and the benchmark.
+BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
+	cargo build --locked --release -p cellgate-ext-proc --bin cellgate -p cellgate-bench
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate manifests check-generated build wasm image artifact test-image clean need
+.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -30,8 +34,20 @@ help: ## this list
 	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
-demo: wasm build ## start Envoy, the service and three cells, and send requests through them
-	@$(PROGRAMS) KEEP="$(KEEP)" target/release/demo
+# The three parts at the same time: -j without a number, so that cargo goes by the machine's cores. With `exec`, the
+# signals that make passes on reach the demonstration and not a shell.
+demo: ## start Envoy, the service and three cells, and send requests through them
+	@echo "demo: starts Envoy, the filter, the service and three cells here, and sends requests; the first time it" \
+		"fetches Envoy and compiles the rest (two to three minutes on two cores), after that it takes seconds"
+	@$(MAKE) --no-print-directory -j wasm demo-envoy demo-programs
+	@exec env $(PROGRAMS) CELLGATE_BIN=target/demo/cellgate KEEP="$(KEEP)" target/demo/demo
+
+demo-envoy: need
+	@scripts/envoy.sh $(ENVOY_VERSION) >/dev/null
+
+demo-programs: need
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" \
+		cargo build --locked --profile demo --bin cellgate --bin demo -p cellgate-ext-proc -p cellgate-tests
 
 test: need ## every test, with the end-to-end tests against real Envoy
 	@python3 scripts/test.py --workspace
@@ -42,7 +58,8 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 test-mesh: need ## the chart in a mesh: Istio's control plane on an API server, Envoy, and the service
 	@python3 scripts/test.py --mesh
 
-bench: wasm build ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold
+bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold
+	@$(BUILD_BENCH)
 	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy -p cellgate-bench-timed
 	@scripts/cargo-wasm.sh build --locked --profile wasm-bench -p cellgate-bench-scan
 	@scripts/bench-peers.sh
@@ -51,10 +68,12 @@ bench: wasm build ## CPU time per request: Cellgate, its peers and Envoy alone; 
 bench-docs: need ## the last report of `make bench`, into docs/performance.md and README.md
 	@python3 scripts/performance.py
 
-soak: wasm build ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth
+soak: wasm ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth
+	@$(BUILD_BENCH)
 	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/cellgate-bench soak
 
-scale: wasm build ## how cost grows with tenants, cells, rules, bodies, connections and workers
+scale: wasm ## how cost grows with tenants, cells, rules, bodies, connections and workers
+	@$(BUILD_BENCH)
 	@$(PROGRAMS) target/release/cellgate-bench scale
 
 fuzz: need ## every fuzz target for FUZZ_SECONDS each
@@ -99,10 +118,8 @@ manifests: need ## write anew what is made of the chart: its README, the schema 
 check-generated: need ## fail if something generated is not current
 	@scripts/generate.sh --check
 
-# One command for all programs: built one by one, each would choose other features of the same dependencies.
-build: need ## the programs, optimised: target/release/cellgate, demo and cellgate-bench
-	@CELLGATE_BUILD="$$(scripts/stamp.sh)" \
-		cargo build --locked --release --bins -p cellgate-ext-proc -p cellgate-tests -p cellgate-bench
+build: need ## the program, optimised: target/release/cellgate
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-ext-proc
 
 wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
 	@scripts/build-wasm.sh
