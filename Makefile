@@ -26,7 +26,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables:"
 	@echo "  ENVOY=PATH       an Envoy binary of your own, instead of $(ENVOY_VERSION) in .tools/"
-	@echo "  KEEP=1           demo: leave everything running, and say how to reach it"
+	@echo "  KEEP=1           demo: leave everything running until you end it, and say how to reach it"
 	@echo "  QUICK=1          bench: only what the goals need, in under five minutes"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
 	@echo "  UPDATE=1         instructions: write the budget anew"
@@ -37,8 +37,8 @@ help: ## this list
 # The three parts at the same time: -j without a number, so that cargo goes by the machine's cores. With `exec`, the
 # signals that make passes on reach the demonstration and not a shell.
 demo: ## start Envoy, the service and three cells, and send requests through them
-	@echo "demo: starts Envoy, the filter, the service and three cells here, and sends requests; the first time it" \
-		"fetches Envoy and compiles the rest (two to three minutes on two cores), after that it takes seconds"
+	@echo "demo: starts Envoy with the filter, the service and three cells, and sends requests. The first time, it" \
+		"fetches Envoy and compiles the rest: two to three minutes on two cores. After that it takes seconds."
 	@$(MAKE) --no-print-directory -j wasm demo-envoy demo-programs
 	@exec env $(PROGRAMS) CELLGATE_BIN=target/demo/cellgate KEEP="$(KEEP)" target/demo/demo
 
