@@ -35,7 +35,7 @@ help: ## this list
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 # The three parts at the same time: -j without a number, so that cargo goes by the machine's cores. With `exec`, the
-# signals that make passes on reach the demonstration and not a shell.
+# signals that make passes on reach the demonstration and not a shell. The last CELLGATE_BIN counts.
 demo: ## start Envoy, the service and three cells, and send requests through them
 	@echo "demo: starts Envoy with the filter, the service and three cells, and sends requests. The first time, it" \
 		"fetches Envoy and compiles the rest: two to three minutes on two cores. After that it takes seconds."
