@@ -2,7 +2,8 @@
 //!
 //! tonic puts a message together before it decodes it, and a `BUFFERED` body is one message. [`Intake`] stands between
 //! the connection and tonic: it counts the bytes that go in, the decoder says how many came out as messages, and what is
-//! in between takes its share of the process's byte budget.
+//! in between takes its share of the process's byte budget. tonic's buffer does not shrink when a message leaves it, so
+//! the share does not either: it lasts as long as the stream reads.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -30,7 +31,7 @@ struct State<B> {
     body: B,
     /// Bytes that are no message yet, gRPC's five bytes in front of each message among them.
     pending: usize,
-    /// Their share of the budget.
+    /// The budget's share of the most that there ever were.
     hold: Hold,
     /// Whether there was none left.
     full: bool,
@@ -54,9 +55,6 @@ impl<B> Intake<B> {
     pub(super) fn taken(&self, bytes: usize) {
         let mut state = self.state();
         state.pending = state.pending.saturating_sub(bytes);
-        let pending = state.pending as u64;
-        let beyond = state.hold.bytes().saturating_sub(pending);
-        state.hold.shrink(beyond);
     }
 
     /// Whether the peer ended its half in the middle of a message. tonic takes an end behind the first five bytes for

@@ -12,13 +12,14 @@ const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
 
 #[tokio::test]
 async fn what_does_not_fit_gets_503_and_may_come_again() {
-    let service = Service::start_with(|settings| settings.max_held_bytes = 100_000).await;
+    let service = Service::start_with(|settings| settings.max_held_bytes = 200_000).await;
     let held = || service.metric("cellgate_held_bytes");
     let pad = vec![b' '; 60_000];
 
     let first = Peer::post(&service, DUPLEX).await;
     first.body(&pad, false).await;
-    until("the first is held", || async { held().await >= 60_000 }).await;
+    // As the message that it came in, and as what is to be sent back.
+    until("the first is held", || async { held().await >= 120_000 }).await;
 
     let mut second = Peer::post(&service, DUPLEX).await;
     second.body(&pad, false).await;
@@ -32,6 +33,8 @@ async fn what_does_not_fit_gets_503_and_may_come_again() {
     // A client that goes away gives its share back.
     drop(first);
     until("the first is gone", || async { held().await == 0 }).await;
+    drop(second);
+    until("the second is gone", || async { held().await == 0 }).await;
     let mut third = Peer::post(&service, DUPLEX).await;
     third.body(&pad, false).await;
     third.body(br#"{"tenant":{"id":"acme"}}"#, true).await;
