@@ -69,8 +69,9 @@ bench-docs: need ## the last report of `make bench`, into docs/performance.md an
 	@python3 scripts/performance.py
 
 soak: wasm ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth
-	@$(BUILD_BENCH)
-	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/cellgate-bench soak
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-ext-proc --bin cellgate \
+		-p cellgate-tests --bin soak --features cellgate-tests/soak
+	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/soak
 
 scale: wasm ## how cost grows with tenants, cells, rules, bodies, connections and workers
 	@$(BUILD_BENCH)

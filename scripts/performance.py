@@ -72,8 +72,7 @@ def main():
     commit = report["facts"]["commit"]
     if commit.endswith("-dirty"):
         sys.exit(f"the report is of {commit}: commit, then run `make bench` again")
-    for plot in ("plot.svg", "plot.png"):
-        shutil.copyfile(source / plot, DOCS / f"performance-{plot}")
+    shutil.copyfile(source / "plot.svg", DOCS / "performance-plot.svg")
     replace(DOCS / "performance.md", "report", demoted((source / "report.md").read_text()))
     held = sum(goal["holds"] for goal in report["goals"])
     missed = [goal["name"] for goal in report["goals"] if not goal["holds"]]

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use cellgate_bench_documents::{KeyAt, Kind, document};
 
-use crate::documents::{self, Content, KeyAt};
-use crate::load::{Exchange, Expectation};
+use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
 
 /// Envoy's buffer limit in every variant, and the filter's `inspect_bytes` where nothing else is said.
 pub(crate) const BUFFER_LIMIT: u32 = 1024 * 1024;
@@ -40,7 +40,7 @@ pub(crate) struct Case {
     /// The body's size.
     pub(crate) size: Size,
     /// What the body is full of.
-    pub(crate) content: Content,
+    pub(crate) content: Kind,
     /// Where the routing key stands in it.
     pub(crate) key: KeyAt,
     /// What the client speaks.
@@ -48,29 +48,6 @@ pub(crate) struct Case {
     /// How the body comes.
     pub(crate) delivery: Delivery,
 }
-
-/// What the client speaks, without TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Protocol {
-    /// HTTP/1.1.
-    Http1,
-    /// HTTP/2.
-    Http2,
-}
-
-/// How a body comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Delivery {
-    /// With its head in one write.
-    Whole,
-    /// In writes of [`PIECE`], with a Content-Length.
-    Pieces,
-    /// In writes of one chunk of [`PIECE`] each, without a Content-Length.
-    Chunked,
-}
-
-/// Bytes of a body that comes in pieces that are written at once.
-pub(crate) const PIECE: usize = 1024;
 
 /// How a request says its cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,11 +66,11 @@ impl Case {
         let [_, small, middle, large, _] = SIZES;
         let mut cases = Vec::new();
         for size in SIZES {
-            for content in [Content::Objects, Content::Text] {
+            for content in [Kind::Objects, Kind::Text] {
                 cases.extend([KeyAt::First, KeyAt::Last].map(|key| Self { content, key, ..Self::plain(size) }));
             }
         }
-        cases.extend([middle, large].map(|size| Self { content: Content::Escaped, ..Self::plain(size) }));
+        cases.extend([middle, large].map(|size| Self { content: Kind::Escaped, ..Self::plain(size) }));
         cases.extend(
             [SIZES[0], small, middle, large].map(|size| Self { protocol: Protocol::Http2, ..Self::plain(size) }),
         );
@@ -105,7 +82,7 @@ impl Case {
 
     /// Objects, the key last, HTTP/1.1, the body in one write.
     pub(crate) fn plain(size: Size) -> Self {
-        let (content, key) = (Content::Objects, KeyAt::Last);
+        let (content, key) = (Kind::Objects, KeyAt::Last);
         Self { size, content, key, protocol: Protocol::Http1, delivery: Delivery::Whole }
     }
 
@@ -117,13 +94,7 @@ impl Case {
     /// For the command line and the goals: `64KB-objects-last-h1`, with `-pieces` or `-chunked` behind it.
     pub(crate) fn name(&self) -> String {
         let size = self.size.label.replace(' ', "");
-        format!(
-            "{size}-{}-{}-{}{}",
-            self.content.name(),
-            documents::name(self.key),
-            self.protocol.name(),
-            self.delivery.suffix()
-        )
+        format!("{size}-{}-{}-{}{}", self.content.name(), self.key.name(), self.protocol.name(), self.delivery.suffix())
     }
 
     /// For people: `64 KB, objects, key last, HTTP/1.1`.
@@ -133,13 +104,13 @@ impl Case {
 
     /// The title without the size.
     pub(crate) fn manner(&self) -> String {
-        let (content, key) = (self.content.name(), documents::name(self.key));
+        let (content, key) = (self.content.name(), self.key.name());
         format!("{content}, key {key}, {}{}", self.protocol.title(), self.delivery.title())
     }
 
     /// Its bodies, one for each tenant. They are worth sharing between variants: ten megabytes are among them.
     pub(crate) fn bodies(&self) -> Vec<Bytes> {
-        let body = |(tenant, _): &(&str, &str)| self.content.document(self.bytes(), self.key, tenant).into();
+        let body = |(tenant, _): &(&str, &str)| document(self.content, self.bytes(), self.key, tenant).into();
         TENANTS.iter().map(body).collect()
     }
 
@@ -166,40 +137,6 @@ impl NamedBy {
             Self::Client => Some(("x-cell", cell.to_owned())),
             Self::Header => Some((TENANT_HEADER, tenant.to_owned())),
             Self::Body => None,
-        }
-    }
-}
-
-impl Protocol {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Http1 => "h1",
-            Self::Http2 => "h2",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Http1 => "HTTP/1.1",
-            Self::Http2 => "HTTP/2",
-        }
-    }
-}
-
-impl Delivery {
-    fn suffix(self) -> &'static str {
-        match self {
-            Self::Whole => "",
-            Self::Pieces => "-pieces",
-            Self::Chunked => "-chunked",
-        }
-    }
-
-    fn title(self) -> &'static str {
-        match self {
-            Self::Whole => "",
-            Self::Pieces => ", in pieces of 1 KB",
-            Self::Chunked => ", in chunks of 1 KB of unknown number",
         }
     }
 }

@@ -8,50 +8,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
+use anyhow::{Context, Result};
 use cellgate_tests::wait;
-use serde_json::Value;
 use tokio::task::JoinSet;
 
-use crate::cases::{Delivery, Protocol};
+use crate::exchange::{Answer, Exchange, Protocol};
+
+/// Connections to each proxy.
+pub(crate) const CONNECTIONS: usize = 8;
 
 /// The path of every request.
 const PATH: &str = "/api/orders";
 
 /// The largest response, head and body, that a cell gives.
 const MAX_RESPONSE: usize = 64 * 1024;
-
-/// A request, and what must come back.
-#[derive(Clone, Debug)]
-pub(crate) struct Exchange {
-    /// The body.
-    pub(crate) body: Bytes,
-    /// How it is sent.
-    pub(crate) delivery: Delivery,
-    /// The header that names the cell or the tenant, if one does.
-    pub(crate) routing: Option<(&'static str, String)>,
-    /// The only good answer.
-    pub(crate) expectation: Expectation,
-}
-
-/// What the cell must say that it received.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Expectation {
-    /// The cell that answers.
-    pub(crate) cell: String,
-    /// The length of the body that reached it.
-    pub(crate) body_bytes: u64,
-    /// Its SHA-256 in hexadecimal.
-    pub(crate) sha256: String,
-}
-
-/// One answer.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    status: u16,
-    body: Bytes,
-}
 
 /// Connections to one proxy. One that fails is replaced.
 #[derive(Debug)]
@@ -146,39 +116,6 @@ impl Connection {
             }
         };
         wait::within("an answer", answer).await
-    }
-}
-
-impl Answer {
-    /// The status.
-    pub(crate) fn status(&self) -> u16 {
-        self.status
-    }
-
-    /// Status and body, in one line.
-    pub(crate) fn summary(&self) -> String {
-        let text: String = String::from_utf8_lossy(&self.body).chars().take(300).collect();
-        format!("{} {}", self.status, text.replace(['\n', '\r'], " "))
-    }
-}
-
-impl Expectation {
-    /// Whether this is the answer that is wanted.
-    ///
-    /// # Errors
-    /// When it is not, with what is wrong about it.
-    pub(crate) fn check(&self, answer: &Answer) -> Result<()> {
-        let Ok(seen) = serde_json::from_slice::<Value>(&answer.body) else {
-            bail!("no cell answered, but what stands before it: {}", answer.summary());
-        };
-        let field = |name: &str| seen.get(name).unwrap_or(&Value::Null);
-        let (cell, bytes, hash) = (field("cell"), field("body_bytes"), field("sha256"));
-        ensure!(cell.is_string(), "no cell answered, but what stands before it: {}", answer.summary());
-        ensure!(answer.status == 200, "a cell answered {}", answer.summary());
-        ensure!(*cell == *self.cell, "{} received what was for {}", cell, self.cell);
-        ensure!(*bytes == self.body_bytes, "{bytes} of {} bytes arrived", self.body_bytes);
-        ensure!(*hash == *self.sha256, "the body arrived changed");
-        Ok(())
     }
 }
 

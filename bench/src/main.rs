@@ -8,29 +8,28 @@
 #![forbid(unsafe_code)]
 
 mod affinity;
+mod bootstrap;
 mod cases;
-mod documents;
+mod exchange;
+mod facts;
 mod goals;
 mod load;
-mod machine;
 mod measure;
 mod memory;
 mod micro;
 mod naive_service;
 mod noop_service;
-mod peers;
 mod plan;
 mod plot;
-mod procfs;
 mod promises;
-mod regression;
 mod report;
+mod row;
 mod run;
 mod scale;
-mod soak;
 mod stage;
 mod stats;
 mod summary;
+mod variant;
 mod variants;
 
 use std::process::ExitCode;
@@ -51,14 +50,6 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Measures Cellgate's pieces alone: scans, decisions, placement.
-    Micro(run::Options),
-    /// Sends mixed traffic for a long time, while the configuration changes: does anything go wrong, or grow?
-    Soak {
-        /// For how long. Memory is judged from 20 on.
-        #[arg(long, env = "MINUTES", default_value = "30")]
-        minutes: f64,
-    },
     /// Measures how cost grows with tenants, cells, rules, bodies, connections, workers and replicas.
     Scale,
     /// Serves an ext-proc service that does nothing. The benchmark starts this by itself.
@@ -71,11 +62,9 @@ enum Mode {
 async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mode {
-        Some(Mode::Soak { minutes }) => unless_interrupted(soak::run(minutes)).await,
         Some(Mode::Scale) => unless_interrupted(scale::run()).await,
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
-        Some(Mode::Micro(options)) => unless_interrupted(run::pieces(&options)).await,
         None => unless_interrupted(run::bench(&arguments.options)).await,
     };
     outcome.unwrap_or_else(|error| {

@@ -4,17 +4,17 @@
 //! case is measured in every variant, one right after the other, so that what disturbs the machine disturbs neighbours
 //! alike; what we report compares batches of the same round.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use cellgate_tests::cell::Cell;
 
-use crate::cases::{Case, Protocol, SIZES};
-use crate::load::Exchange;
-use crate::plan::Plan;
-use crate::stage::{CONNECTIONS, Contender, Stage, Used};
-use crate::variants::{Cannot, Variant};
+use crate::cases::{Case, SIZES};
+use crate::exchange::Protocol;
+use crate::load::CONNECTIONS;
+use crate::row::{Batch, Outcome, Row};
+use crate::stage::{Contender, Stage};
+use crate::variant::{Cannot, Variant};
 
 /// How much is measured. Many rounds of short batches, because a disturbed round can then be told from the others: of
 /// eleven, [`crate::stats::interval`] ignores two at each end, of sixteen four.
@@ -43,38 +43,6 @@ const WARM_UP: usize = 10_000;
 /// The same where there is no module. LuaJIT compiles after some tens.
 const WARM_UP_NATIVE: usize = 2_000;
 
-/// One case through one variant.
-#[derive(Debug)]
-pub(crate) struct Row {
-    /// The requests.
-    pub(crate) case: Case,
-    /// The way they took.
-    pub(crate) variant: &'static Variant,
-    /// What came of it.
-    pub(crate) outcome: Outcome,
-    exchanges: Arc<[Exchange]>,
-    requests: usize,
-    took: Duration,
-}
-
-/// What came of a row.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Outcome {
-    /// Its batches in the order of the rounds, every answer of every one right.
-    Measured(Vec<Batch>),
-    /// The variant cannot do it, as was proved if it could be.
-    Cannot(Cannot),
-}
-
-/// What one batch cost: microseconds of CPU time per request.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Batch {
-    /// In the proxy: Envoy, or what stands in its place.
-    pub(crate) proxy: f64,
-    /// In the ext-proc service; 0 where none is asked.
-    pub(crate) service: f64,
-}
-
 /// A measurement under way.
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
@@ -93,49 +61,12 @@ impl Effort {
         Self { rounds: 11, limit: Duration::from_secs(16 * 60), batch: BATCH, patience: Duration::from_secs(4 * 60) };
 }
 
-impl Batch {
-    /// In both.
-    pub(crate) fn total(self) -> f64 {
-        self.proxy + self.service
-    }
-
-    fn new(used: Used, requests: usize) -> Self {
-        let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
-        Self { proxy: each(used.proxy), service: each(used.service) }
-    }
-}
-
-impl Row {
-    pub(crate) fn new(case: Case, variant: &'static Variant, exchanges: Arc<[Exchange]>) -> Self {
-        let outcome = (variant.can)(&case).map_or_else(Outcome::Cannot, |()| Outcome::Measured(Vec::new()));
-        Self { case, variant, outcome, exchanges, requests: first_guess(&case), took: Duration::ZERO }
-    }
-
-    /// What it cost, batch by batch. Empty where the variant cannot do it.
-    pub(crate) fn batches(&self) -> &[Batch] {
-        match &self.outcome {
-            Outcome::Measured(batches) => batches,
-            Outcome::Cannot(_) => &[],
-        }
-    }
-
-    /// `64KB-objects-last-h1, filter`, which is also what the command line takes.
-    fn name(&self) -> String {
-        format!("{}, {}", self.case.name(), self.variant.name)
-    }
-
-    fn is_measured(&self) -> bool {
-        matches!(self.outcome, Outcome::Measured(_))
-    }
-}
-
 impl<'a> Session<'a> {
     /// Warms everything up, proves what cannot be done, and finds out how many requests make a batch.
     ///
     /// # Errors
     /// At the first request that comes to another end than it should.
-    pub(crate) async fn open(stage: &'a mut Stage, plan: &Plan, effort: Effort) -> Result<Self> {
-        let rows = plan.rows(stage.contenders.iter().map(|contender| contender.variant));
+    pub(crate) async fn open(stage: &'a mut Stage, rows: Vec<Row>, effort: Effort) -> Result<Self> {
         let mut session = Self { stage, effort, rows };
         for contender in &mut session.stage.contenders {
             warm_up(contender).await.with_context(|| contender.variant.name)?;
@@ -249,11 +180,10 @@ async fn batch(row: &mut Row, contender: &mut Contender, cells: &[Cell], effort:
         let counted = contender.stat(counter).await?.saturating_sub(counted);
         ensure!(counted == expected, "{counter} went up by {counted}, not by {expected}");
     }
-    let used =
-        Used { proxy: after.proxy.saturating_sub(before.proxy), service: after.service.saturating_sub(before.service) };
-    row.requests = requests_for(effort.batch, used.proxy + used.service, requests);
+    let (proxy, service) = (after.proxy.saturating_sub(before.proxy), after.service.saturating_sub(before.service));
+    row.requests = requests_for(effort.batch, proxy + service, requests);
     row.took = start.elapsed();
-    Ok(Batch::new(used, requests))
+    Ok(Batch::new(proxy, service, requests))
 }
 
 /// Shows that a variant cannot do what it is said not to.
@@ -261,7 +191,7 @@ async fn prove(row: &Row, contender: &mut Contender, cannot: Cannot) -> Result<(
     let Cannot::Status(status) = cannot else { return Ok(()) };
     let exchange = row.exchanges.first().context("no exchanges")?;
     let answer = contender.client(row.case.protocol).once(exchange).await?;
-    ensure!(answer.status() == status, "expected {status}, got {}", answer.summary());
+    ensure!(answer.status == status, "expected {status}, got {}", answer.summary());
     Ok(())
 }
 
@@ -275,11 +205,6 @@ fn same_case(row: &Row, other: &Row) -> bool {
 
 fn arrived(cells: &[Cell]) -> u64 {
     cells.iter().map(Cell::complete).sum()
-}
-
-/// For the first batch, which is not counted: some hundredths of a second.
-fn first_guess(case: &Case) -> usize {
-    (20_000_000 / (case.bytes() + 40_000)).max(CONNECTIONS)
 }
 
 /// How many requests cost `wanted`, when `requests` of them cost `used`.
@@ -321,14 +246,6 @@ mod tests {
         assert_eq!(requests_for(Duration::from_millis(200), hundredth, 100), 2000);
         assert_eq!(requests_for(Duration::from_millis(200), Duration::from_secs(10), 10), CONNECTIONS);
         assert_eq!(requests_for(Duration::from_millis(200), Duration::ZERO, 64), 64);
-    }
-
-    #[test]
-    fn the_cost_is_per_request() {
-        let used = Used { proxy: Duration::from_millis(200), service: Duration::from_millis(50) };
-        let batch = Batch::new(used, 1000);
-        assert_eq!(batch, Batch { proxy: 200.0, service: 50.0 });
-        assert!((batch.total() - 250.0).abs() < 1e-9);
     }
 
     #[test]

@@ -19,8 +19,8 @@ use tokio::task::JoinSet;
 
 use crate::goals::Goal;
 use crate::micro::Part;
-use crate::procfs::resident;
 use crate::stats::Spread;
+use cellgate_tests::measure::procfs::resident;
 
 /// Bodies that are sent.
 const BODIES: usize = 64;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use anyhow::{Result, ensure};
 
 use crate::cases::{Case, NamedBy};
-use crate::load::Exchange;
-use crate::measure::Row;
+use crate::exchange::Exchange;
 use crate::promises;
-use crate::variants::{self, Variant};
+use crate::row::Row;
+use crate::variant::Variant;
+use crate::variants;
 
 /// The choice. The baseline is always in it.
 #[derive(Clone, Debug)]

@@ -6,12 +6,13 @@
 
 use std::fmt;
 
+use cellgate_bench_documents::KeyAt;
+
 use crate::cases::{Case, SIZES};
-use crate::documents::{self, KeyAt};
 use crate::goals::Goal;
-use crate::measure::{Batch, Row};
+use crate::row::{Batch, Row};
 use crate::stats::{Spread, interval};
-use crate::variants::Variant;
+use crate::variant::Variant;
 
 /// How far a median may be off without anybody minding, as a part of the goal. A comparison that is known better than
 /// this is decided by its median, on whichever side of the goal that is.
@@ -131,7 +132,7 @@ pub(crate) fn unclear(rows: &[Row]) -> Vec<(Promise, Unclear)> {
 impl Promise {
     /// What is compared, where.
     pub(crate) fn name(&self) -> String {
-        format!("{}, {}, key {}", self.what, self.case.size.label, documents::name(self.case.key))
+        format!("{}, {}, key {}", self.what, self.case.size.label, self.case.key.name())
     }
 
     /// Whether a row of this case and variant is one of the two that are compared.

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use crate::facts::Facts;
 use crate::goals::Goal;
-use crate::machine::Facts;
-use crate::measure::{Effort, Outcome, Row};
+use crate::measure::Effort;
 use crate::micro::Part;
+use crate::row::{Outcome, Row};
 use crate::stats::Spread;
 use crate::summary::Summary;
-use crate::variants::Variant;
+use crate::variant::Variant;
 
 /// A finished run.
 #[derive(Debug)]

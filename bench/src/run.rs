@@ -6,18 +6,20 @@ use std::time::Instant;
 
 use anyhow::Result;
 use cellgate_tests::artifacts;
+use cellgate_tests::measure::machine::load_average;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use crate::facts;
 use crate::goals::Goal;
-use crate::machine;
-use crate::measure::{Effort, Row, Session};
+use crate::measure::{Effort, Session};
 use crate::memory;
 use crate::micro::{self, Part};
 use crate::plan::Plan;
 use crate::plot;
 use crate::promises::{self, Promise, Unclear};
 use crate::report::Report;
+use crate::row::Row;
 use crate::stage::Stage;
 
 /// What a person may choose.
@@ -53,7 +55,7 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
     let directory = artifacts::checkout().join("target/bench");
     forget(&directory)?;
-    let mut facts = machine::facts()?;
+    let mut facts = facts::facts()?;
     eprintln!("starting {} variants", plan.variants().len());
     let mut stage = Stage::start(plan.variants(), !options.unpinned).await?;
     facts.push(("processors", stage.processors()));
@@ -62,7 +64,7 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
         Err(error) => return Ok(refuse(&[format!("a request came to a wrong end: {error:#}")])),
     };
     drop(stage);
-    facts.push(("load average after", machine::load_average()));
+    facts.push(("load average after", load_average()));
     let unclear = promises::unclear(&rows);
     if !unclear.is_empty() {
         let hidden = |(_, unclear): &(Promise, Unclear)| format!("noise hides whether {unclear}");
@@ -76,7 +78,9 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     let report = Report { facts, effort, rows: &rows, goals: goals(&rows, &parts), parts: &parts };
     std::fs::write(directory.join("report.md"), report.markdown())?;
     std::fs::write(directory.join("report.json"), serde_json::to_string_pretty(&report.json())?)?;
-    plot::write(&rows, &directory)?;
+    if let Some(svg) = plot::svg(&rows) {
+        std::fs::write(directory.join("plot.svg"), svg)?;
+    }
     println!("{}\n{}", report.markdown(), report.verdict());
     Ok(ExitCode::SUCCESS)
 }
@@ -88,21 +92,10 @@ fn goals(rows: &[Row], parts: &[Part]) -> Vec<Goal> {
     goals
 }
 
-/// Measures Cellgate's pieces alone, and prints what a whole run would say about them.
-///
-/// # Errors
-/// When a module is missing, or something did not do what its name says.
-pub(crate) async fn pieces(options: &Options) -> Result<ExitCode> {
-    let parts = micro::measure(options.quick).await?;
-    let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
-    let report = Report { facts: machine::facts()?, effort, rows: &[], goals: goals(&[], &parts), parts: &parts };
-    println!("{}{}\n{}", report.goals_table(), report.parts_markdown(), report.verdict());
-    Ok(ExitCode::SUCCESS)
-}
-
 /// All rounds, and more of those that noise has left open, while there is patience.
 async fn measure(stage: &mut Stage, plan: &Plan, effort: Effort) -> Result<Vec<Row>> {
-    let mut session = Session::open(stage, plan, effort).await?;
+    let rows = plan.rows(stage.contenders.iter().map(|contender| contender.variant));
+    let mut session = Session::open(stage, rows, effort).await?;
     session.rounds().await?;
     let start = Instant::now();
     loop {
@@ -121,7 +114,7 @@ async fn measure(stage: &mut Stage, plan: &Plan, effort: Effort) -> Result<Vec<R
 /// A run that ends without a report must not leave one of an earlier run behind.
 fn forget(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory)?;
-    for file in ["report.md", "report.json", "plot.svg", "plot.png"] {
+    for file in ["report.md", "report.json", "plot.svg"] {
         let _ = std::fs::remove_file(directory.join(file));
     }
     Ok(())

@@ -11,7 +11,7 @@ use anyhow::Result;
 use cellgate_tests::artifacts;
 use serde_json::json;
 
-use crate::machine;
+use cellgate_tests::measure::machine;
 
 /// Measures every curve, and writes `target/bench/scale.json` and `scale.md`.
 ///

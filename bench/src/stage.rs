@@ -17,14 +17,13 @@ use cellgate_tests::wait;
 use tempfile::TempDir;
 
 use crate::affinity::Split;
-use crate::cases::{BUFFER_LIMIT, Protocol};
-use crate::load::Client;
+use crate::bootstrap;
+use crate::cases::BUFFER_LIMIT;
+use crate::exchange::Protocol;
+use crate::load::{CONNECTIONS, Client};
 use crate::noop_service;
-use crate::procfs::cpu_time;
-use crate::variants::{self, Proxy, Service, Variant};
-
-/// Connections to each proxy.
-pub(crate) const CONNECTIONS: usize = 8;
+use crate::variant::{Proxy, Running, Scene, Service, Variant};
+use cellgate_tests::measure::procfs::cpu_time;
 
 /// The parts. Dropping it ends them.
 #[derive(Debug)]
@@ -46,26 +45,6 @@ pub(crate) struct Contender {
     http2: Client,
     proxy: RunningProxy,
     service: Option<RunningService>,
-}
-
-/// What a proxy that is not Envoy is started with.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scene<'a> {
-    /// What it routes to.
-    pub(crate) cells: &'a [Cell],
-    /// A directory of its own.
-    pub(crate) directory: &'a Path,
-}
-
-/// A proxy that runs, and is not Envoy.
-#[derive(Debug)]
-pub(crate) struct Running {
-    /// Its process.
-    pub(crate) pid: u32,
-    /// Where it takes requests.
-    pub(crate) address: SocketAddr,
-    /// What ends it when it is dropped.
-    pub(crate) _owner: Box<dyn Debug + Send + Sync>,
 }
 
 /// CPU time used so far.
@@ -252,7 +231,7 @@ async fn envoy(variant: &Variant, service: Option<&RunningService>, scene: Scene
     let mut options = Options::default().config((variant.config)()).chain(variant.chain).buffer_limit(BUFFER_LIMIT);
     options = options.adjust(move |bootstrap| {
         // Writing a line for each request costs the same in every variant; without it, what differs shows better.
-        if let Some(manager) = variants::connection_manager(bootstrap) {
+        if let Some(manager) = bootstrap::connection_manager(bootstrap) {
             manager.remove("access_log");
         }
         adjust(bootstrap);

@@ -1,6 +1,6 @@
 //! From batches to the figures of a report.
 
-use crate::measure::{Batch, Row};
+use crate::row::{Batch, Row};
 use crate::stats::Spread;
 
 /// The figures of a row, per request, in µs unless said otherwise.

@@ -32,6 +32,7 @@
 //! - [`cell`]: what arrived, complete or not; failing, slow and silent cells; tunnels and gRPC.
 //! - [`envoy`]: statistics, access log, live change of the filter's configuration.
 //! - [`ext_proc`]: kill, freeze, drain, restart, metrics.
+//! - `measure`, with the feature of that name: CPU time and memory of the parts, for the soak and the benchmark.
 //! - `mesh`, with the feature of that name: Istio's control plane and a release of the chart.
 //! - [`wait`]: conditions with a deadline. No test sleeps.
 //!
@@ -44,6 +45,8 @@ pub mod client;
 pub mod corpus;
 pub mod envoy;
 pub mod ext_proc;
+#[cfg(feature = "measure")]
+pub mod measure;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod options;

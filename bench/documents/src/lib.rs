@@ -23,6 +23,17 @@ pub enum KeyAt {
     Last,
 }
 
+impl KeyAt {
+    /// For people, and for the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Last => "last",
+        }
+    }
+}
+
 /// Around the payload and the filler: the whole document but them and the key.
 const FRAME: usize = r#"{"tenant":{"id":""},"payload":,"note":""}"#.len();
 

@@ -71,8 +71,6 @@ pub fn contenders(document: &[u8], cut: Cut) -> Vec<Contender<'_>> {
     let mut all = vec![cellgate(document, cut), memchr(document, cut), memcpy(document, cut), acutejson(document, cut)];
     if cut == Cut::Whole {
         all.push(serde_json(document));
-        #[cfg(feature = "native")]
-        all.extend([sonic_ignored(document), sonic_get(document)]);
     }
     all
 }
@@ -125,24 +123,6 @@ fn acutejson(document: &[u8], cut: Cut) -> Contender<'_> {
         let mut parser = builder.build();
         let scanned = cut.of(black_box(document)).all(|piece| parser.feed(piece).is_ok());
         scanned && parser.finish().is_ok() && found.get()
-    })
-}
-
-/// Vector instructions, as wide as the build's target has them. As serde_json, but it skips without validating.
-#[cfg(feature = "native")]
-fn sonic_ignored(document: &[u8]) -> Contender<'_> {
-    Contender::new("sonic-rs IgnoredAny", move || {
-        sonic_rs::from_slice::<serde::de::IgnoredAny>(black_box(document)).is_ok()
-    })
-}
-
-/// By pointer: what is off the path is skipped, what comes after the key is not looked at.
-#[cfg(feature = "native")]
-fn sonic_get(document: &[u8]) -> Contender<'_> {
-    use sonic_rs::JsonValueTrait as _;
-    Contender::new("sonic-rs get", move || {
-        let found = sonic_rs::get_from_slice(black_box(document), ["tenant", "id"]);
-        found.is_ok_and(|value| value.as_str() == Some("acme"))
     })
 }
 

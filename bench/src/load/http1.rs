@@ -7,8 +7,8 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{Answer, Exchange, MAX_RESPONSE, PATH};
-use crate::cases::{Delivery, PIECE};
+use super::{MAX_RESPONSE, PATH};
+use crate::exchange::{Answer, Delivery, Exchange, PIECE};
 
 /// One connection.
 #[derive(Debug)]

@@ -9,8 +9,8 @@ use http::Request;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::{Answer, Exchange, PATH};
-use crate::cases::{Delivery, PIECE};
+use super::PATH;
+use crate::exchange::{Answer, Delivery, Exchange, PIECE};
 
 /// One connection. Dropping it closes it.
 #[derive(Debug)]

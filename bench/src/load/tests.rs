@@ -3,6 +3,7 @@ use http::StatusCode;
 
 use super::*;
 use crate::cases::{Case, NamedBy, SIZES};
+use crate::exchange::{Delivery, Expectation};
 
 /// A client that speaks to a cell directly, and what is in the cell's name.
 async fn to_cell(name: &str, protocol: Protocol, delivery: Delivery) -> (Cell, Client, Arc<[Exchange]>) {
@@ -58,7 +59,7 @@ async fn a_changed_body_is_an_error() {
 async fn one_request_has_an_answer_that_nobody_checks() {
     let (cell, client, exchanges) = to_cell("cell-a", Protocol::Http1, Delivery::Whole).await;
     cell.fail_next(1, StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(client.once(&exchanges[0]).await.unwrap().status(), 413);
+    assert_eq!(client.once(&exchanges[0]).await.unwrap().status, 413);
 }
 
 #[test]

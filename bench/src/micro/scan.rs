@@ -190,7 +190,7 @@ fn markdown(rows: &[Row]) -> String {
     let mut text = String::from(
         "\n## Scans, ns per byte\n\nOurs validates all of RFC 8259, UTF-8 and duplicate names included, and finds the key \
          behind everything else. memchr, for a byte that does not occur, and memcpy are what no scanner can beat. acutejson \
-         validates in part; sonic-rs skips without validating, with the vector instructions that every x86-64 or arm64 has.\n",
+         validates in part.\n",
     );
     for of_place in rows.chunk_by(|row, other| row.place == other.place && row.case.cut == other.case.cut) {
         let Some(first) = of_place.first() else { continue };

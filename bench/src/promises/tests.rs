@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::measure::Outcome;
+use crate::row::Outcome;
 use crate::variants;
 
 #[test]

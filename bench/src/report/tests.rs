@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::cases::{Case, SIZES};
-use crate::measure::Batch;
+use crate::row::Batch;
 use crate::variants;
 
 /// Envoy alone, the filter, and the service, at two sizes; the service cannot do the larger one.

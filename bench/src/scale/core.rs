@@ -10,7 +10,7 @@ use cellgate_routing::{Config, Opening, Router, Tier};
 use serde_json::{Value, json};
 
 use super::curve::{Curve, Place};
-use crate::procfs::cpu_time;
+use cellgate_tests::measure::procfs::cpu_time;
 
 /// CPU time that one figure takes, at least.
 const LEAST: Duration = Duration::from_millis(60);

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::regression::Line;
+use cellgate_tests::measure::regression::Line;
 
 /// A cost at several places.
 #[derive(Clone, Debug)]

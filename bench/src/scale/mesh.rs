@@ -14,9 +14,9 @@ use serde_json::{Value, json};
 
 use super::core::exact_keys;
 use super::curve::{Curve, Place};
-use crate::cases::{Delivery, Protocol};
-use crate::load::{Client, Exchange, Expectation};
-use crate::procfs::{cpu_time, resident};
+use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
+use crate::load::Client;
+use cellgate_tests::measure::procfs::{cpu_time, resident};
 
 /// CPU time that one figure takes, at least.
 const LEAST: Duration = Duration::from_millis(300);

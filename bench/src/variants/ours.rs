@@ -1,11 +1,13 @@
 //! The baseline, the yardsticks, and Cellgate.
 
+use cellgate_bench_documents::KeyAt;
 use cellgate_tests::options::{BodyMode, Chain, sample_config};
 use serde_json::{Value, json};
 
-use super::{Cannot, Service, Variant, insert_filter, own_service, whole_body};
-use crate::cases::{BUFFER_LIMIT, Case, NamedBy, Protocol};
-use crate::documents::KeyAt;
+use crate::bootstrap::insert_filter;
+use crate::cases::{BUFFER_LIMIT, Case, NamedBy};
+use crate::exchange::Protocol;
+use crate::variant::{Cannot, Service, Variant, own_service, whole_body};
 
 /// How many streams Envoy has opened to the ext-proc service.
 const STREAMS: &str = "cluster.ext-proc.upstream_rq_total";

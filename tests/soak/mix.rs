@@ -5,34 +5,34 @@ use cellgate_bench_documents::KeyAt;
 use cellgate_tests::client::Request;
 use cellgate_tests::sha256;
 
-use super::bodies::{Flaw, Shape, body, flawed};
-use super::tenants::{TENANTS, Tenant};
+use crate::bodies::{Flaw, Shape, body, flawed};
+use crate::tenants::{TENANTS, Tenant};
 
 /// The largest body that the filter holds. Larger ones, and those of unknown length, are peeked at, and then guarded
 /// or deferred: every way through both tiers is taken.
-pub(super) const INSPECT_BYTES: u32 = 64 * 1024;
+pub(crate) const INSPECT_BYTES: u32 = 64 * 1024;
 
 /// One request and what must come of it.
 #[derive(Clone, Debug)]
-pub(super) struct Visit {
+pub(crate) struct Visit {
     /// What it is an example of, for the tally.
-    pub(super) kind: &'static str,
-    pub(super) protocol: Protocol,
-    pub(super) request: Request,
+    pub(crate) kind: &'static str,
+    pub(crate) protocol: Protocol,
+    pub(crate) request: Request,
     /// Bytes of its body.
-    pub(super) bytes: usize,
-    pub(super) wanted: Wanted,
+    pub(crate) bytes: usize,
+    pub(crate) wanted: Wanted,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Protocol {
+pub(crate) enum Protocol {
     Http1,
     Http2,
 }
 
 /// The right answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wanted {
+pub(crate) enum Wanted {
     /// The tenant's cell gets the body with this hash.
     Cell(Tenant, String),
     /// Nobody gets it: the status and the code of the refusal.
@@ -43,7 +43,7 @@ pub(super) enum Wanted {
 
 /// All visits with their weights, walked through so that every stretch has about the same mixture.
 #[derive(Debug)]
-pub(super) struct Mix {
+pub(crate) struct Mix {
     visits: Vec<Visit>,
     /// Running totals of the weights.
     totals: Vec<u64>,
@@ -64,7 +64,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Mix {
     /// Makes all bodies: some 100 MB.
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut mix = Self { visits: Vec::new(), totals: Vec::new() };
         for (size, share) in SIZES {
             for (shape, parts) in [(Shape::Dense, 44), (Shape::LongString, 8), (Shape::Escapes, 6), (Shape::Form, 12)] {
@@ -81,7 +81,7 @@ impl Mix {
     }
 
     /// The visit of a number. Its successors spread evenly over all visits (a Weyl sequence by the golden ratio).
-    pub(super) fn visit(&self, number: u64) -> Option<&Visit> {
+    pub(crate) fn visit(&self, number: u64) -> Option<&Visit> {
         let total = self.totals.last().copied()?;
         let place = (u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(total)) >> 64;
         self.visits.get(self.totals.partition_point(|end| u128::from(*end) <= place))

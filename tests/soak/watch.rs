@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use cellgate_tests::stack::Stack;
 use serde_json::{Value, json};
 
-use crate::procfs;
-use crate::regression::{Line, blocks};
+use cellgate_tests::measure::procfs;
+use cellgate_tests::measure::regression::{Line, blocks};
 
 /// Blocks that the samples of the second half are averaged in before a line is drawn through them.
 const BLOCKS: usize = 30;
@@ -23,16 +23,16 @@ const LEAST: f64 = 10.0;
 
 /// One look, in KiB.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sample {
-    pub(super) at: Duration,
-    pub(super) envoy: u64,
-    pub(super) service: u64,
-    pub(super) allocated: Option<u64>,
+pub(crate) struct Sample {
+    pub(crate) at: Duration,
+    pub(crate) envoy: u64,
+    pub(crate) service: u64,
+    pub(crate) allocated: Option<u64>,
 }
 
 /// Whether memory grew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Growth {
+pub(crate) enum Growth {
     /// Less than allowed, with 95 % confidence.
     Flat,
     /// More than nothing with 95 % confidence, and more than allowed by the best estimate.
@@ -43,19 +43,19 @@ pub(super) enum Growth {
 
 /// A process's memory over the second half of the run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Verdict {
+pub(crate) struct Verdict {
     /// KiB per minute.
-    pub(super) line: Line,
-    pub(super) growth: Growth,
+    pub(crate) line: Line,
+    pub(crate) growth: Growth,
     /// KiB.
-    pub(super) peak: u64,
+    pub(crate) peak: u64,
 }
 
 /// Looks once. `ask_envoy`: for its allocator's count too.
 ///
 /// # Errors
 /// When a program has ended.
-pub(super) async fn sample(stack: &Stack, at: Duration, ask_envoy: bool) -> Result<Sample> {
+pub(crate) async fn sample(stack: &Stack, at: Duration, ask_envoy: bool) -> Result<Sample> {
     let allocated = if ask_envoy {
         let memory = stack.admin().get("/memory").await?;
         let memory: Value = serde_json::from_slice(&memory.body).context("/memory")?;
@@ -73,7 +73,7 @@ pub(super) async fn sample(stack: &Stack, at: Duration, ask_envoy: bool) -> Resu
 
 /// Judges one series of the samples. The first half is the warm-up: pools, caches and the allocators' reserves fill
 /// up. `None` without samples.
-pub(super) fn judge(samples: &[Sample], series: impl Fn(&Sample) -> Option<u64>) -> Option<Verdict> {
+pub(crate) fn judge(samples: &[Sample], series: impl Fn(&Sample) -> Option<u64>) -> Option<Verdict> {
     let points: Vec<(f64, f64)> =
         samples.iter().filter_map(|sample| Some((sample.at.as_secs_f64() / 60.0, series(sample)? as f64))).collect();
     let middle = samples.last()?.at.as_secs_f64() / 60.0 / 2.0;
@@ -96,7 +96,7 @@ fn growth(line: &Line) -> Growth {
 
 impl Verdict {
     /// For people: `+1.2 ± 3.4 KB/min at 101.3 MB: flat`.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let Line { slope, margin, mean, .. } = self.line;
         let (mean, peak) = (mean / 1024.0, self.peak as f64 / 1024.0);
         let verdict = match self.growth {
@@ -108,7 +108,7 @@ impl Verdict {
     }
 
     /// For the report.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "kb_per_minute": self.line.slope,
             "margin_95": self.line.margin,

@@ -3,25 +3,25 @@
 use serde_json::{Map, Value, json};
 
 /// The number of a configuration: 0 at the start, one more at each change.
-pub(super) type Epoch = u64;
+pub(crate) type Epoch = u64;
 
 /// The tenant whose move tells that a configuration is in force: it moves at every change.
-pub(super) const PENDULUM: &str = "pendulum";
+pub(crate) const PENDULUM: &str = "pendulum";
 
 /// Exact keys beside those of the traffic, so that a change costs what it costs a mesh of some size.
 const OTHERS: usize = 1000;
 
 /// A tenant and how it moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Tenant {
-    pub(super) name: &'static str,
+pub(crate) struct Tenant {
+    pub(crate) name: &'static str,
     homes: [&'static str; 2],
     /// It moves from one home to the other after so many epochs; 0: never.
     period: Epoch,
 }
 
 /// The tenants that requests name.
-pub(super) const TENANTS: [Tenant; 8] = [
+pub(crate) const TENANTS: [Tenant; 8] = [
     Tenant { name: "acme", homes: ["cell-b", "cell-b"], period: 0 },
     Tenant { name: "globex", homes: ["cell-c", "cell-c"], period: 0 },
     Tenant { name: "initech", homes: ["cell-a", "cell-a"], period: 0 },
@@ -36,7 +36,7 @@ const CELLS: [&str; 3] = ["cell-a", "cell-b", "cell-c"];
 
 impl Tenant {
     /// Where it lives in an epoch.
-    pub(super) fn home(&self, epoch: Epoch) -> &'static str {
+    pub(crate) fn home(&self, epoch: Epoch) -> &'static str {
         let moves = epoch.checked_div(self.period).unwrap_or(0);
         let [first, second] = self.homes;
         if moves.is_multiple_of(2) { first } else { second }
@@ -44,12 +44,12 @@ impl Tenant {
 }
 
 /// Where [`PENDULUM`] is in an epoch.
-pub(super) fn pendulum(epoch: Epoch) -> &'static str {
+pub(crate) fn pendulum(epoch: Epoch) -> &'static str {
     if epoch.is_multiple_of(2) { "cell-a" } else { "cell-b" }
 }
 
 /// The configuration of an epoch, for both tiers.
-pub(super) fn config(epoch: Epoch, inspect_bytes: u32) -> Value {
+pub(crate) fn config(epoch: Epoch, inspect_bytes: u32) -> Value {
     let mut exact: Map<String, Value> =
         (0..OTHERS).zip(CELLS.iter().cycle()).map(|(number, cell)| (format!("tenant-{number}"), json!(cell))).collect();
     exact.extend(TENANTS.iter().map(|tenant| (tenant.name.to_owned(), json!(tenant.home(epoch)))));
@@ -65,7 +65,7 @@ pub(super) fn config(epoch: Epoch, inspect_bytes: u32) -> Value {
 }
 
 /// The label of an epoch's configuration.
-pub(super) fn version(epoch: Epoch) -> String {
+pub(crate) fn version(epoch: Epoch) -> String {
     format!("soak-{epoch}")
 }
 

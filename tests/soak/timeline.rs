@@ -3,14 +3,14 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::tenants::Epoch;
+use crate::tenants::Epoch;
 
 /// When each configuration was published, and when it was seen to be superseded in both tiers.
 ///
 /// Between the two moments of a change either configuration may decide, in either tier. Outside of them only one may:
 /// a proxy that went on with an old configuration would be found out.
 #[derive(Debug, Default)]
-pub(super) struct Timeline(Mutex<Vec<Reign>>);
+pub(crate) struct Timeline(Mutex<Vec<Reign>>);
 
 #[derive(Clone, Copy, Debug)]
 struct Reign {
@@ -21,12 +21,12 @@ struct Reign {
 
 impl Timeline {
     /// Notes that a configuration is about to be published.
-    pub(super) fn publish(&self, epoch: Epoch) {
+    pub(crate) fn publish(&self, epoch: Epoch) {
         self.reigns().push(Reign { epoch, published: Instant::now(), superseded: None });
     }
 
     /// Notes that both tiers decide by `epoch`: all earlier ones are over.
-    pub(super) fn confirm(&self, epoch: Epoch) {
+    pub(crate) fn confirm(&self, epoch: Epoch) {
         let now = Instant::now();
         let mut reigns = self.reigns();
         for reign in reigns.iter_mut().rev().filter(|reign| reign.epoch < epoch) {
@@ -38,7 +38,7 @@ impl Timeline {
     }
 
     /// The epochs whose configuration may have decided a request that was under way from `start` to `end`.
-    pub(super) fn between(&self, start: Instant, end: Instant) -> Vec<Epoch> {
+    pub(crate) fn between(&self, start: Instant, end: Instant) -> Vec<Epoch> {
         let reigns = self.reigns();
         let alive = reigns.iter().rev().take_while(|reign| reign.superseded.is_none_or(|over| over >= start));
         alive.filter(|reign| reign.published <= end).map(|reign| reign.epoch).collect()

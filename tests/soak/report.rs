@@ -9,28 +9,28 @@ use cellgate_tests::stack::Stack;
 use cellgate_tests::{artifacts, wait};
 use serde_json::{Value, json};
 
-use super::Rates;
-use super::reload::{Probes, Reloads};
-use super::tally::Tally;
-use super::watch::{Growth, Sample, Verdict, judge};
-use crate::machine;
+use crate::Rates;
+use crate::reload::{Probes, Reloads};
+use crate::tally::Tally;
+use crate::watch::{Growth, Sample, Verdict, judge};
+use cellgate_tests::measure::machine;
 
 /// Everything that is known when the traffic has ended.
 #[derive(Debug)]
-pub(super) struct Outcome<'a> {
-    pub(super) minutes: f64,
-    pub(super) rates: Rates,
+pub(crate) struct Outcome<'a> {
+    pub(crate) minutes: f64,
+    pub(crate) rates: Rates,
     /// Requests that were sent later than they were due.
-    pub(super) late: u64,
-    pub(super) reloads: Reloads,
-    pub(super) samples: &'a [Sample],
+    pub(crate) late: u64,
+    pub(crate) reloads: Reloads,
+    pub(crate) samples: &'a [Sample],
     /// What should not be there any more, or never.
-    pub(super) leftovers: Vec<String>,
+    pub(crate) leftovers: Vec<String>,
 }
 
 impl Outcome<'_> {
     /// Prints and writes the report.
-    pub(super) fn publish(&self, tally: &Tally) -> Result<ExitCode> {
+    pub(crate) fn publish(&self, tally: &Tally) -> Result<ExitCode> {
         let series: [(&str, Option<Verdict>); 3] = [
             ("Envoy", judge(self.samples, |sample| Some(sample.envoy))),
             ("the service", judge(self.samples, |sample| Some(sample.service))),
@@ -99,13 +99,13 @@ impl Outcome<'_> {
 }
 
 /// The rates for people.
-pub(super) fn rates(rates: Rates) -> String {
+pub(crate) fn rates(rates: Rates) -> String {
     let Rates { saturation, cost, chosen } = rates;
     format!("at most {saturation:.0} requests/s, {:.0} µs of CPU each; from now on {chosen:.0}/s", cost * 1e6)
 }
 
 /// A line of progress.
-pub(super) fn progress(sample: &Sample, tally: &Tally, reloads: Reloads) -> String {
+pub(crate) fn progress(sample: &Sample, tally: &Tally, reloads: Reloads) -> String {
     let megabytes = |kilobytes: u64| kilobytes as f64 / 1024.0;
     let milliseconds = |share| tally.quantile(share).as_secs_f64() * 1e3;
     format!(
@@ -123,7 +123,7 @@ pub(super) fn progress(sample: &Sample, tally: &Tally, reloads: Reloads) -> Stri
 
 /// What is there after the last request and should not be: open streams, held bytes, requests that a cell took whole
 /// and no client was told of, crashes.
-pub(super) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Result<Vec<String>> {
+pub(crate) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let idle = wait::until("all to be idle", || async {
         let open = stack.ext_proc().metric("cellgate_streams_open").await?;

@@ -10,16 +10,16 @@ use bytes::Bytes;
 use cellgate_tests::client::{Http1, Http2, Response};
 use serde_json::Value;
 
-use super::mix::{Protocol, Visit, Wanted};
-use super::tenants::Tenant;
-use super::timeline::Timeline;
+use crate::mix::{Protocol, Visit, Wanted};
+use crate::tenants::Tenant;
+use crate::timeline::Timeline;
 
 /// HTTP/2 connections, shared by all requests over it.
 const SHARED: usize = 4;
 
 /// Connections to one Envoy.
 #[derive(Debug)]
-pub(super) struct Clients {
+pub(crate) struct Clients {
     address: SocketAddr,
     /// HTTP/1.1 connections on which an answer has been read to its end.
     idle: Mutex<Vec<Http1>>,
@@ -28,7 +28,7 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) fn new(address: SocketAddr) -> Self {
+    pub(crate) fn new(address: SocketAddr) -> Self {
         Self { address, idle: Mutex::default(), shared: Default::default(), turn: AtomicU64::new(0) }
     }
 
@@ -37,7 +37,7 @@ impl Clients {
     ///
     /// # Errors
     /// A wrong answer, or none.
-    pub(super) async fn visit(&self, visit: &Visit, timeline: &Timeline) -> Result<bool> {
+    pub(crate) async fn visit(&self, visit: &Visit, timeline: &Timeline) -> Result<bool> {
         let start = Instant::now();
         if let Wanted::Abandoned(part) = &visit.wanted {
             self.abandon(visit, part).await.context("leaving")?;

@@ -3,8 +3,8 @@
 
 use serde_json::{Value, json};
 
+use crate::bootstrap::insert_filter;
 use crate::cases::TENANTS;
-use crate::variants::insert_filter;
 
 /// How the script looks for the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

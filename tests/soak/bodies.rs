@@ -4,7 +4,7 @@ use cellgate_bench_documents::{KeyAt, Kind, document};
 
 /// What a good body looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
+pub(crate) enum Shape {
     /// JSON full of small objects.
     Dense,
     /// JSON that is one long string.
@@ -17,7 +17,7 @@ pub(super) enum Shape {
 
 /// What is wrong with a bad one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(crate) enum Flaw {
     /// No source holds a key.
     Missing,
     /// The key stands at the beginning, and another one at the end.
@@ -29,7 +29,7 @@ pub(super) enum Flaw {
 }
 
 impl Shape {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Dense => "JSON, objects",
             Self::LongString => "JSON, one string",
@@ -40,7 +40,7 @@ impl Shape {
 }
 
 impl Flaw {
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Missing => "no key",
             Self::Duplicated => "two keys",
@@ -50,7 +50,7 @@ impl Flaw {
     }
 
     /// The status and code that the documentation's default policy gives it.
-    pub(super) fn answer(self) -> (u16, &'static str) {
+    pub(crate) fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Missing => (421, "key_missing"),
             Self::Duplicated => (400, "key_duplicated"),
@@ -61,7 +61,7 @@ impl Flaw {
 }
 
 /// A body of exactly `size` bytes, of at least 100, that names `tenant` once.
-pub(super) fn body(shape: Shape, size: usize, key: KeyAt, tenant: &str) -> String {
+pub(crate) fn body(shape: Shape, size: usize, key: KeyAt, tenant: &str) -> String {
     match (shape, key) {
         (Shape::Dense, key) => document(Kind::Objects, size, key, tenant),
         (Shape::LongString, key) => document(Kind::Text, size, key, tenant),
@@ -72,7 +72,7 @@ pub(super) fn body(shape: Shape, size: usize, key: KeyAt, tenant: &str) -> Strin
 }
 
 /// A body of about `size` bytes.
-pub(super) fn flawed(flaw: Flaw, size: usize) -> String {
+pub(crate) fn flawed(flaw: Flaw, size: usize) -> String {
     let good = document(Kind::Objects, size, KeyAt::First, "acme");
     let open = good.strip_suffix('}').unwrap_or(&good);
     match flaw {

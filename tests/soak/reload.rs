@@ -9,33 +9,33 @@ use cellgate_tests::stack::Stack;
 use cellgate_tests::wait;
 use tokio::time::MissedTickBehavior;
 
-use super::mix::INSPECT_BYTES;
-use super::tenants::{Epoch, PENDULUM, config, pendulum, version};
-use super::timeline::Timeline;
+use crate::mix::INSPECT_BYTES;
+use crate::tenants::{Epoch, PENDULUM, config, pendulum, version};
+use crate::timeline::Timeline;
 
 /// From one change to the next.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Requests that ask which configuration the filter uses. Cells answer them too.
 #[derive(Debug, Default)]
-pub(super) struct Probes {
-    pub(super) sent: AtomicU64,
-    pub(super) answered: AtomicU64,
+pub(crate) struct Probes {
+    pub(crate) sent: AtomicU64,
+    pub(crate) answered: AtomicU64,
 }
 
 /// How changes went.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Reloads {
+pub(crate) struct Reloads {
     /// Changes that came into force in both tiers.
-    pub(super) done: Epoch,
+    pub(crate) done: Epoch,
     /// The longest time from publishing one to seeing it in force in both tiers.
-    pub(super) slowest: Duration,
+    pub(crate) slowest: Duration,
     total: Duration,
 }
 
 impl Reloads {
     /// The mean time from publishing a change to seeing it in force in both tiers.
-    pub(super) fn mean(&self) -> Duration {
+    pub(crate) fn mean(&self) -> Duration {
         self.total.checked_div(u32::try_from(self.done).unwrap_or(u32::MAX)).unwrap_or_default()
     }
 }
@@ -44,7 +44,7 @@ impl Reloads {
 ///
 /// # Errors
 /// When a tier refuses a configuration or does not come to use it.
-pub(super) async fn keep_changing(
+pub(crate) async fn keep_changing(
     stack: &Stack,
     timeline: &Timeline,
     probes: &Probes,

@@ -4,6 +4,8 @@
 //!
 //! The chain is the one that the documentation recommends: the filter, and the service behind it for what it defers.
 
+#![forbid(unsafe_code)]
+
 mod bodies;
 mod clients;
 mod mix;
@@ -19,14 +21,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use cellgate_tests::measure::procfs::cpu_time;
 use cellgate_tests::options::Options;
 use cellgate_tests::stack::Stack;
 use serde_json::Value;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 
-use crate::procfs::cpu_time;
 use clients::Clients;
 use mix::{INSPECT_BYTES, Mix};
 use reload::{Probes, Reloads};
@@ -75,13 +78,39 @@ struct Rates {
     chosen: f64,
 }
 
+/// Exit codes: 0 good, 1 an answer was wrong or memory grew, 2 it could not run.
+#[tokio::main]
+async fn main() -> ExitCode {
+    let outcome = async {
+        let mut terminate = signal(SignalKind::terminate())?;
+        // Dropping the run ends every program that it started.
+        tokio::select! {
+            outcome = run(minutes()?) => outcome,
+            _ = tokio::signal::ctrl_c() => bail!("interrupted"),
+            _ = terminate.recv() => bail!("terminated"),
+        }
+    };
+    outcome.await.unwrap_or_else(|error| {
+        eprintln!("soak: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+/// `$MINUTES`, or half an hour. Memory is judged from 20 on.
+fn minutes() -> Result<f64> {
+    let Some(minutes) = std::env::var_os("MINUTES") else { return Ok(30.0) };
+    let minutes = minutes.to_str().and_then(|text| text.parse().ok());
+    let minutes: f64 = minutes.context("MINUTES is not a number")?;
+    ensure!(minutes > 0.0 && minutes < 1e5, "MINUTES is {minutes}");
+    Ok(minutes)
+}
+
 /// Runs for `minutes` and writes `target/bench/soak.json`. The exit code says whether every answer was right, nothing
 /// was left over, and memory did not grow.
 ///
 /// # Errors
 /// When a part does not come up, ends, or does not take a configuration.
-pub(crate) async fn run(minutes: f64) -> Result<ExitCode> {
-    ensure!(minutes > 0.0 && minutes < 1e5, "{minutes} minutes");
+async fn run(minutes: f64) -> Result<ExitCode> {
     let options = Options::default()
         .config(tenants::config(0, INSPECT_BYTES))
         .service_option("--decision-timeout", DEADLINE)

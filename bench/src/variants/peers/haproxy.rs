@@ -12,15 +12,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use cellgate_bench_documents::KeyAt;
 use cellgate_tests::ports::KeptPort;
 use cellgate_tests::process::Process;
 use cellgate_tests::wait;
 use tokio::net::TcpStream;
 
 use crate::cases::{BUFFER_LIMIT, Case, TENANTS};
-use crate::documents::KeyAt;
-use crate::stage::{Running, Scene};
-use crate::variants::Cannot;
+use crate::variant::{Cannot, Running, Scene};
 
 /// As much of a body as Envoy may buffer, and room for a request's head.
 const BUFFER: usize = BUFFER_LIMIT as usize + 32 * 1024;

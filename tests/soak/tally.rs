@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::mix::{Visit, Wanted};
+use crate::mix::{Visit, Wanted};
 
 /// Wrong answers beyond this are counted and not kept.
 const KEPT: usize = 20;
 
 /// Counts.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
-    pub(super) sent: u64,
-    pub(super) wrong: u64,
+pub(crate) struct Tally {
+    pub(crate) sent: u64,
+    pub(crate) wrong: u64,
     /// Requests that a cell has taken whole, by its own answer.
-    pub(super) taken: u64,
+    pub(crate) taken: u64,
     kinds: BTreeMap<&'static str, (u64, u64)>,
     examples: Vec<String>,
     times: Times,
@@ -24,7 +24,7 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Counts one visit that began `at` after the start.
-    pub(super) fn count(&mut self, visit: &Visit, at: Duration, took: Duration, outcome: anyhow::Result<bool>) {
+    pub(crate) fn count(&mut self, visit: &Visit, at: Duration, took: Duration, outcome: anyhow::Result<bool>) {
         let (sent, wrong) = self.kinds.entry(visit.kind).or_default();
         self.sent += 1;
         *sent += 1;
@@ -47,17 +47,17 @@ impl Tally {
     }
 
     /// Wrong answers so far, the first ones.
-    pub(super) fn examples(&self) -> &[String] {
+    pub(crate) fn examples(&self) -> &[String] {
         &self.examples
     }
 
     /// The time below which this share of the answers to requests of up to 4 KB came, at most 20 % too long.
-    pub(super) fn quantile(&self, share: f64) -> Duration {
+    pub(crate) fn quantile(&self, share: f64) -> Duration {
         self.times.quantile(share)
     }
 
     /// For the report.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         let kinds = self.kinds.iter().map(|(kind, (sent, wrong))| json!({"kind": kind, "sent": sent, "wrong": wrong}));
         let milliseconds = |share| self.quantile(share).as_secs_f64() * 1e3;
         json!({

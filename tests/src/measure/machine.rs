@@ -4,19 +4,17 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
-use cellgate_tests::artifacts;
 
-use crate::peers;
-use crate::stage::bench_module;
+use crate::artifacts;
 
 /// Names and values, for people.
-pub(crate) type Facts = Vec<(&'static str, String)>;
+pub type Facts = Vec<(&'static str, String)>;
 
 /// The machine, the versions, and the size of Cellgate's module.
 ///
 /// # Errors
 /// When a part is not there.
-pub(crate) fn basics() -> Result<Facts> {
+pub fn basics() -> Result<Facts> {
     Ok(vec![
         ("CPU", cpu()),
         ("kernel", read("/proc/sys/kernel/osrelease")),
@@ -28,23 +26,9 @@ pub(crate) fn basics() -> Result<Facts> {
     ])
 }
 
-/// [`basics`], and the modules and programs that the benchmark compares it with.
-///
-/// # Errors
-/// When a part that the benchmark needs is not there.
-pub(crate) fn facts() -> Result<Facts> {
-    let mut facts = basics()?;
-    facts.extend([
-        ("no-op module", size(&bench_module("cellgate_bench_noop.wasm")?)?),
-        ("copying module", size(&bench_module("cellgate_bench_copy.wasm")?)?),
-        ("naive module", size(&bench_module("cellgate_bench_naive.wasm")?)?),
-    ]);
-    facts.extend(peers::programs().into_iter().map(|(name, program, option)| (name, run(&program, &[option]))));
-    Ok(facts)
-}
-
 /// Who else was at work: runnable threads on average over 1, 5 and 15 minutes.
-pub(crate) fn load_average() -> String {
+#[must_use]
+pub fn load_average() -> String {
     read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
 }
 
@@ -65,12 +49,17 @@ fn envoy_version(line: &str) -> String {
     }
 }
 
-fn size(file: &Path) -> Result<String> {
+/// A file's size, for people.
+///
+/// # Errors
+/// When it is not there.
+pub fn size(file: &Path) -> Result<String> {
     Ok(format!("{} bytes", std::fs::metadata(file)?.len()))
 }
 
 /// The first line that a program prints, or nothing: no figure depends on it.
-fn run(program: &Path, arguments: &[&str]) -> String {
+#[must_use]
+pub fn run(program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
     String::from_utf8_lossy(&output).lines().find(|line| !line.trim().is_empty()).unwrap_or_default().trim().to_owned()
 }

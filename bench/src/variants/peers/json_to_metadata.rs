@@ -7,8 +7,8 @@
 
 use serde_json::{Value, json};
 
+use crate::bootstrap::{connection_manager, insert_filter};
 use crate::cases::{Case, TENANTS};
-use crate::variants::{connection_manager, insert_filter};
 
 /// Where the filter leaves the tenant, and the routes look for it.
 const NAMESPACE: &str = "tenant-routing";

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use cellgate_tests::options::{BodyMode, Chain, sample_config};
 
 use crate::cases::{Case, NamedBy};
-use crate::variants::{Proxy, Service, Variant, own_service, whole_body};
+use crate::variant::{Proxy, Service, Variant, own_service, whole_body};
 
 mod go_router;
 mod haproxy;

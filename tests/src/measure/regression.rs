@@ -2,23 +2,23 @@
 
 /// A line fitted by least squares.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Line {
+pub struct Line {
     /// Units of y per unit of x.
-    pub(crate) slope: f64,
+    pub slope: f64,
     /// The slope's 95 % confidence interval is `slope ± margin`, if the points lie independently around the line.
     /// Infinite for two points.
-    pub(crate) margin: f64,
+    pub margin: f64,
     /// The line at x = 0.
-    pub(crate) intercept: f64,
+    pub intercept: f64,
     /// The mean of y.
-    pub(crate) mean: f64,
+    pub mean: f64,
     /// How much of y's variance the line explains, from 0 to 1.
-    pub(crate) explained: f64,
+    pub explained: f64,
 }
 
 impl Line {
     /// The line through `(x, y)` pairs. `None` with fewer than two different x.
-    pub(crate) fn through(points: &[(f64, f64)]) -> Option<Self> {
+    pub fn through(points: &[(f64, f64)]) -> Option<Self> {
         let count = points.len() as f64;
         let mean_of = |coordinate: fn(&(f64, f64)) -> f64| points.iter().map(coordinate).sum::<f64>() / count;
         let (mean_x, mean) = (mean_of(|point| point.0), mean_of(|point| point.1));
@@ -36,7 +36,7 @@ impl Line {
     }
 
     /// The power law y = c·x^slope through pairs above 0: the line through their logarithms.
-    pub(crate) fn power_law(points: &[(f64, f64)]) -> Option<Self> {
+    pub fn power_law(points: &[(f64, f64)]) -> Option<Self> {
         let positive = points.iter().filter(|(x, y)| *x > 0.0 && *y > 0.0);
         let logarithms: Vec<_> = positive.map(|(x, y)| (x.ln(), y.ln())).collect();
         Self::through(&logarithms)
@@ -45,7 +45,7 @@ impl Line {
 
 /// The mean of each of at most `count` runs of neighbours: successive samples of one thing are alike, and their
 /// number would make a slope look surer than it is.
-pub(crate) fn blocks(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
+pub fn blocks(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
     let length = points.len().div_ceil(count.max(1)).max(1);
     let mean = |block: &[(f64, f64)]| {
         let sum = block.iter().fold((0.0, 0.0), |sum, point| (sum.0 + point.0, sum.1 + point.1));

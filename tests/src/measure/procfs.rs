@@ -13,7 +13,7 @@ use nix::unistd::Pid;
 ///
 /// # Errors
 /// When there is no such process.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+pub fn cpu_time(pid: u32) -> Result<Duration> {
     let pid = Pid::from_raw(i32::try_from(pid).context("a process id")?);
     Ok(Duration::from(clock_gettime(clock_getcpuclockid(pid)?)?))
 }
@@ -22,7 +22,7 @@ pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
 ///
 /// # Errors
 /// When there is no such process.
-pub(crate) fn resident(pid: u32) -> Result<u64> {
+pub fn resident(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
     line.context("no VmRSS")
