@@ -22,6 +22,7 @@ README_VARIANTS = [
     "lua-search",
     "lua",
     "json-to-metadata",
+    "transform",
     "haproxy",
     "ext-proc-noop-buffered",
     "service-buffered",

@@ -14,6 +14,7 @@ mod go_router;
 mod haproxy;
 mod json_to_metadata;
 mod lua;
+mod transform;
 
 /// The table.
 pub(crate) const ALL: &[Variant] = &[
@@ -36,6 +37,14 @@ pub(crate) const ALL: &[Variant] = &[
         title: "Envoy's json_to_metadata",
         adjust: json_to_metadata::install,
         proof: json_to_metadata::proof,
+        can: whole_body,
+        ..PEER
+    },
+    Variant {
+        name: "transform",
+        title: "Envoy's transform",
+        adjust: transform::install,
+        proof: transform::proof,
         can: whole_body,
         ..PEER
     },
