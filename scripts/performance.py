@@ -76,9 +76,12 @@ def main():
     shutil.copyfile(source / "plot.svg", DOCS / "performance-plot.svg")
     replace(DOCS / "performance.md", "report", demoted((source / "report.md").read_text()))
     held = sum(goal["holds"] for goal in report["goals"])
-    missed = [goal["name"] for goal in report["goals"] if not goal["holds"]]
-    summary = f"Commit {commit}, Envoy {report['facts']['Envoy']}, at least {report['rounds']} rounds. {held} of {len(report['goals'])} goals hold"
-    summary += "; these do not:\n\n" + "\n".join(f"- {name}" for name in missed) if missed else "."
+    missed = [goal["name"] for goal in report["goals"] if not goal["holds"] and not goal["unclear"]]
+    unclear = [goal["name"] for goal in report["goals"] if goal["unclear"]]
+    summary = f"Commit {commit}, Envoy {report['facts']['Envoy']}, at least {report['rounds']} rounds. {held} of {len(report['goals'])} goals hold."
+    for title, names in (("Missed", missed), ("Hidden by noise", unclear)):
+        if names:
+            summary += f"\n\n{title}:\n\n" + "\n".join(f"- {name}" for name in names)
     replace(DOCS / "performance.md", "verdict", summary)
     replace(ROOT / "README.md", "table", short_table(report))
     print(f"docs: {len(report['rows'])} rows, {held} of {len(report['goals'])} goals, commit {commit}")

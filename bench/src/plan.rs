@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 
+use crate::baseline;
 use crate::cases::{Case, NamedBy};
 use crate::exchange::Exchange;
 use crate::promises;
@@ -22,11 +23,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     /// The cases whose names begin with one of `cases`, in the variants named; all where nothing is named. A quick plan
-    /// has only what the goals need.
+    /// has only what the goals need. `baseline`: with the other build of each variant that has one.
     ///
     /// # Errors
     /// When a name means nothing.
-    pub(crate) fn new(cases: &[String], variants: &[String], quick: bool) -> Result<Self> {
+    pub(crate) fn new(cases: &[String], variants: &[String], quick: bool, baseline: bool) -> Result<Self> {
         for name in cases {
             let found = Case::all().iter().any(|case| case.name().starts_with(name));
             let all: Vec<_> = Case::all().iter().map(Case::name).collect();
@@ -40,11 +41,11 @@ impl Plan {
         let named = |case: &Case| cases.is_empty() || cases.iter().any(|name| case.name().starts_with(name));
         let mut plan = Self {
             cases: Case::all().into_iter().filter(named).collect(),
-            variants: variants::all().collect(),
+            variants: if baseline { baseline::with_counterparts() } else { variants::all().collect() },
             promised_only: quick,
         };
         plan.variants.retain(|variant| {
-            is_baseline(variant) || variants.is_empty() || variants.iter().any(|name| variant.name == name)
+            is_baseline(variant) || variants.is_empty() || variants.iter().any(|name| variant.base() == name)
         });
         let everything = plan.clone();
         plan.cases
@@ -92,7 +93,7 @@ mod tests {
 
     fn plan(cases: &[&str], variants: &[&str], quick: bool) -> Result<Plan> {
         let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
-        Plan::new(&owned(cases), &owned(variants), quick)
+        Plan::new(&owned(cases), &owned(variants), quick, false)
     }
 
     #[test]
@@ -118,6 +119,20 @@ mod tests {
             let needed = rows.iter().filter(|row| promise.needs(&row.case, row.variant)).count();
             assert_eq!(needed, 2, "{}", promise.name());
         }
+    }
+
+    #[test]
+    fn another_build_is_measured_wherever_this_one_is() {
+        let plan = Plan::new(&["64KB-objects-last".to_owned()], &["filter".to_owned()], false, true).unwrap();
+        let names: Vec<_> = plan.variants.iter().map(|variant| variant.name).collect();
+        assert_eq!(names, ["plain", "filter", "filter-baseline"]);
+        let quick = Plan::new(&[], &[], true, true).unwrap();
+        let rows = quick.rows(quick.variants.iter().copied());
+        for row in rows.iter().filter(|row| row.variant.another_build_of.is_some()) {
+            let pair = rows.iter().find(|own| own.case == row.case && own.variant.name == row.variant.base());
+            assert!(pair.is_some(), "{}", row.name());
+        }
+        assert!(rows.iter().any(|row| row.variant.name == "service-streamed-baseline"));
     }
 
     #[test]

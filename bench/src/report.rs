@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use crate::facts::Facts;
-use crate::goals::Goal;
+use crate::goals::{Goal, verdict};
 use crate::measure::Effort;
 use crate::micro::Part;
 use crate::row::{Outcome, Row};
@@ -60,18 +60,25 @@ impl Report<'_> {
     pub(crate) fn goals_table(&self) -> String {
         let mut text = String::from("| measure | value (min to max) | goal | holds |\n|---|--:|--:|---|\n");
         for goal in &self.goals {
-            let sign = if goal.at_most { "≤" } else { "≥" };
-            let (value, promised) = (range(goal.value, figure), goal.goal);
-            let holds = if goal.holds() { "yes" } else { "**no**" };
-            line(&mut text, &format!("| {} | {value} | {sign} {promised} | {holds} |", goal.name));
+            let (value, promised) = (range(goal.value, figure), promised(goal));
+            let holds = match goal.unclear {
+                Some(more) => format!("*unclear*, about {more} more rounds would tell"),
+                None if goal.holds() => "yes".to_owned(),
+                None => "**no**".to_owned(),
+            };
+            line(&mut text, &format!("| {} | {value} | {promised} | {holds} |", goal.name));
         }
         text
     }
 
-    /// `goals: N of M hold`.
+    /// `goals: N of M hold, K unclear`.
     pub(crate) fn verdict(&self) -> String {
-        let held = self.goals.iter().filter(|goal| goal.holds()).count();
-        format!("goals: {held} of {} hold", self.goals.len())
+        verdict(&self.goals)
+    }
+
+    /// Whether all goals hold.
+    pub(crate) fn is_good(&self) -> bool {
+        self.goals.iter().all(Goal::holds)
     }
 
     /// Everything, also every single batch.
@@ -184,6 +191,16 @@ fn range(spread: Spread, show: fn(f64) -> String) -> String {
     format!("{} ({} to {})", show(spread.median), show(spread.min), show(spread.max))
 }
 
+/// A goal's value with what was promised: `≤ 1.19`.
+fn promised(goal: &Goal) -> String {
+    format!("{} {}", if goal.at_most { "≤" } else { "≥" }, goal.goal)
+}
+
+/// What was measured about a goal, in one line.
+pub(crate) fn sentence(goal: &Goal) -> String {
+    format!("{}: {}, promised {}", goal.name, range(goal.value, figure), promised(goal))
+}
+
 /// Three digits at most say something; below 10 a tenth may.
 fn micros(value: f64) -> String {
     if value.abs() < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
@@ -209,6 +226,7 @@ fn goal_json(goal: &Goal) -> Value {
         "goal": goal.goal,
         "at_most": goal.at_most,
         "holds": goal.holds(),
+        "unclear": goal.unclear.is_some(),
     })
 }
 

@@ -10,6 +10,7 @@ use cellgate_tests::measure::machine::load_average;
 use clap::Args;
 use clap::builder::FalseyValueParser;
 
+use crate::baseline::{self, Build};
 use crate::facts;
 use crate::goals::Goal;
 use crate::measure::{Effort, Session};
@@ -17,8 +18,8 @@ use crate::memory;
 use crate::micro::{self, Part};
 use crate::plan::Plan;
 use crate::plot;
-use crate::promises::{self, Promise, Unclear};
-use crate::report::Report;
+use crate::promises;
+use crate::report::{self, Report};
 use crate::row::Row;
 use crate::stage::Stage;
 
@@ -34,42 +35,52 @@ pub(crate) struct Options {
     /// Lets the proxies share all processors with the client, instead of having one to themselves.
     #[arg(long)]
     unpinned: bool,
+    /// A directory with `cellgate.wasm` and `cellgate` of another build, which is measured in the same rounds: the report
+    /// has this build's cost over its.
+    #[arg(long, env = "BASELINE", hide_env_values = true)]
+    baseline: Option<String>,
     /// Only these variants, beside Envoy alone. May be given more than once.
     #[arg(long)]
     variant: Vec<String>,
 }
 
 impl Options {
+    /// Of [`Options::baseline`]; the empty one is none.
+    fn another_build(&self) -> Result<Option<Build>> {
+        self.baseline.as_deref().filter(|directory| !directory.is_empty()).map(Build::in_directory).transpose()
+    }
+
     /// Whether only a part of the comparison is asked for.
     fn picks(&self) -> bool {
         !self.case.is_empty() || !self.variant.is_empty()
     }
 }
 
-/// Measures, and writes the report if there is something to report.
+/// Measures, and writes the report. The exit code says whether every goal holds.
 ///
 /// # Errors
 /// When a program is missing or does not start.
 pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
-    let plan = Plan::new(&options.case, &options.variant, options.quick)?;
+    let another = options.another_build()?;
+    let plan = Plan::new(&options.case, &options.variant, options.quick, another.is_some())?;
     let effort = if options.quick { Effort::QUICK } else { Effort::FULL };
     let directory = artifacts::checkout().join("target/bench");
     forget(&directory)?;
     let mut facts = facts::facts()?;
     eprintln!("starting {} variants", plan.variants().len());
-    let mut stage = Stage::start(plan.variants(), !options.unpinned).await?;
+    let mut stage = Stage::start(plan.variants(), !options.unpinned, another.as_ref()).await?;
     facts.push(("processors", stage.processors()));
     let rows = match measure(&mut stage, &plan, effort).await {
         Ok(rows) => rows,
-        Err(error) => return Ok(refuse(&[format!("a request came to a wrong end: {error:#}")])),
+        Err(error) => {
+            eprintln!("bench: no table, because a request came to a wrong end: {error:#}");
+            return Ok(ExitCode::FAILURE);
+        }
     };
     drop(stage);
     facts.push(("load average after", load_average()));
-    let unclear = promises::unclear(&rows);
-    if !unclear.is_empty() {
-        let hidden = |(_, unclear): &(Promise, Unclear)| format!("noise hides whether {unclear}");
-        return Ok(refuse(&unclear.iter().map(hidden).collect::<Vec<_>>()));
-    }
+    let comparison = baseline::markdown(&rows);
+    let rows: Vec<Row> = rows.into_iter().filter(|row| row.variant.another_build_of.is_none()).collect();
     let mut parts = Vec::new();
     if !options.picks() {
         parts = micro::measure(options.quick).await?;
@@ -81,8 +92,12 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     if let Some(svg) = plot::svg(&rows) {
         std::fs::write(directory.join("plot.svg"), svg)?;
     }
-    println!("{}\n{}", report.markdown(), report.verdict());
-    Ok(ExitCode::SUCCESS)
+    // Not in the report, which is about this build: the documentation is made of it.
+    if let Some(comparison) = &comparison {
+        std::fs::write(directory.join("baseline.md"), comparison)?;
+    }
+    println!("{}{}\n{}", report.markdown(), comparison.unwrap_or_default(), report.verdict());
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The goals of every part. A part that has goals adds them here.
@@ -103,9 +118,9 @@ async fn measure(stage: &mut Stage, plan: &Plan, effort: Effort) -> Result<Vec<R
         if unclear.is_empty() || start.elapsed() > effort.patience {
             return Ok(session.into_rows());
         }
-        eprintln!("one more round, because noise still hides whether");
-        for (_, unclear) in &unclear {
-            eprintln!("  {}", unclear.question());
+        eprintln!("one more round, because noise still hides whether these hold:");
+        for (_, goal) in &unclear {
+            eprintln!("  {}", report::sentence(goal));
         }
         session.one_more(&|row| unclear.iter().any(|(promise, _)| promise.needs(&row.case, row.variant))).await?;
     }
@@ -114,16 +129,8 @@ async fn measure(stage: &mut Stage, plan: &Plan, effort: Effort) -> Result<Vec<R
 /// A run that ends without a report must not leave one of an earlier run behind.
 fn forget(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory)?;
-    for file in ["report.md", "report.json", "plot.svg"] {
+    for file in ["report.md", "report.json", "plot.svg", "baseline.md"] {
         let _ = std::fs::remove_file(directory.join(file));
     }
     Ok(())
-}
-
-fn refuse(reasons: &[String]) -> ExitCode {
-    eprintln!("bench: no table, because");
-    for reason in reasons {
-        eprintln!("  {reason}");
-    }
-    ExitCode::FAILURE
 }

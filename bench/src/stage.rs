@@ -17,6 +17,7 @@ use cellgate_tests::wait;
 use tempfile::TempDir;
 
 use crate::affinity::Split;
+use crate::baseline::Build;
 use crate::bootstrap;
 use crate::cases::BUFFER_LIMIT;
 use crate::exchange::Protocol;
@@ -69,14 +70,15 @@ enum RunningService {
 }
 
 impl Stage {
-    /// Starts the variants' parts and waits until they are ready. A variant that needs a program that is not installed
+    /// Starts the variants' parts, those of another build of Cellgate with it, and waits until they are ready. A variant that needs a program that is not installed
     /// is left out, and said. Where there is more than one processor, and they shall be split, the proxies and their
     /// services get one of them, and this process, with its client and its cells, the others.
     ///
     /// # Errors
     /// When a part is missing, is not a release build, or does not come up.
-    pub(crate) async fn start(variants: &[&'static Variant], split: bool) -> Result<Self> {
-        ensure_release_build(&artifacts::cellgate()?)?;
+    pub(crate) async fn start(variants: &[&'static Variant], split: bool, another: Option<&Build>) -> Result<Self> {
+        let this = Build { module: artifacts::wasm()?, program: artifacts::cellgate()? };
+        ensure_release_build(&this.program)?;
         let directory = tempfile::Builder::new().prefix("cellgate-bench-").tempdir()?;
         let mut cells = Vec::new();
         for name in ["cell-a", "cell-b", "cell-c"] {
@@ -86,7 +88,8 @@ impl Stage {
         for variant in variants {
             let own = directory.path().join(variant.name);
             std::fs::create_dir(&own)?;
-            let started = Contender::start(variant, Scene { cells: &cells, directory: &own }).await;
+            let build = if variant.another_build_of.is_some() { another.context("no other build")? } else { &this };
+            let started = Contender::start(variant, build, Scene { cells: &cells, directory: &own }).await;
             match started.with_context(|| format!("starting {}", variant.title))? {
                 Some(contender) => contenders.push(contender),
                 None => eprintln!("not installed, so left out: {}", variant.title),
@@ -113,17 +116,17 @@ impl Stage {
 }
 
 impl Contender {
-    async fn start(variant: &'static Variant, scene: Scene<'_>) -> Result<Option<Self>> {
+    async fn start(variant: &'static Variant, build: &Build, scene: Scene<'_>) -> Result<Option<Self>> {
         let service = match variant.service {
             Service::Nobody => None,
-            Service::Cellgate => Some(RunningService::cellgate(variant, scene.directory).await?),
+            Service::Cellgate => Some(RunningService::cellgate(variant, build, scene.directory).await?),
             Service::Other(command) => match command()? {
                 Some(command) => Some(RunningService::other(command, scene.directory).await?),
                 None => return Ok(None),
             },
         };
         let proxy = match variant.proxy {
-            Proxy::Envoy => RunningProxy::Envoy(envoy(variant, service.as_ref(), scene).await?),
+            Proxy::Envoy => RunningProxy::Envoy(envoy(variant, build, service.as_ref(), scene).await?),
             Proxy::Other(start) => match start(scene).await? {
                 Some(running) => RunningProxy::Other(running),
                 None => return Ok(None),
@@ -197,8 +200,9 @@ impl RunningProxy {
 }
 
 impl RunningService {
-    async fn cellgate(variant: &Variant, directory: &Path) -> Result<Self> {
-        Ok(Self::Cellgate(ExtProc::start(&(variant.config)(), directory, &[]).await?))
+    async fn cellgate(variant: &Variant, build: &Build, directory: &Path) -> Result<Self> {
+        let config = (variant.config)();
+        Ok(Self::Cellgate(ExtProc::start_program(build.program.clone(), &config, directory, &[]).await?))
     }
 
     async fn other(mut command: Command, directory: &Path) -> Result<Self> {
@@ -226,7 +230,7 @@ impl RunningService {
     }
 }
 
-async fn envoy(variant: &Variant, service: Option<&RunningService>, scene: Scene<'_>) -> Result<Envoy> {
+async fn envoy(variant: &Variant, build: &Build, service: Option<&RunningService>, scene: Scene<'_>) -> Result<Envoy> {
     let adjust = variant.adjust;
     let mut options = Options::default().config((variant.config)()).chain(variant.chain).buffer_limit(BUFFER_LIMIT);
     options = options.adjust(move |bootstrap| {
@@ -236,9 +240,10 @@ async fn envoy(variant: &Variant, service: Option<&RunningService>, scene: Scene
         }
         adjust(bootstrap);
     });
-    if let Some(module) = variant.module {
-        options = options.module(bench_module(module)?);
-    }
+    options = options.module(match variant.module {
+        Some(module) => bench_module(module)?,
+        None => build.module.clone(),
+    });
     Envoy::start(&mut options, scene.cells, service.map(RunningService::address), scene.directory).await
 }
 

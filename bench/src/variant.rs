@@ -21,6 +21,8 @@ pub(crate) struct Variant {
     pub(crate) name: &'static str,
     /// For people: what stands in front of the router.
     pub(crate) title: &'static str,
+    /// The variant of which this is the same with another build of Cellgate: see [`crate::baseline`].
+    pub(crate) another_build_of: Option<&'static str>,
     /// Whether it is Cellgate, which the tables set in bold.
     pub(crate) ours: bool,
     /// What takes the requests.
@@ -83,6 +85,7 @@ impl Variant {
     pub(crate) const PLAIN: Self = Self {
         name: "plain",
         title: "Envoy alone",
+        another_build_of: None,
         ours: false,
         proxy: Proxy::Envoy,
         chain: Chain::Plain,
@@ -94,6 +97,11 @@ impl Variant {
         proof: |_, _| None,
         can: |_| Ok(()),
     };
+
+    /// The name, or that of the variant of which this is another build.
+    pub(crate) fn base(&self) -> &'static str {
+        self.another_build_of.unwrap_or(self.name)
+    }
 
     /// As the tables have it: in bold where it is Cellgate.
     pub(crate) fn heading(&self) -> String {

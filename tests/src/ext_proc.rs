@@ -17,6 +17,7 @@ use crate::{artifacts, wait};
 #[derive(Debug)]
 pub struct ExtProc {
     process: Mutex<Process>,
+    program: PathBuf,
     addresses: Addresses,
     directory: PathBuf,
     options: Vec<String>,
@@ -38,12 +39,20 @@ impl ExtProc {
     /// # Errors
     /// When the program is missing, ends, or is not ready in time; its log is in the message.
     pub async fn start(config: &Value, directory: &Path, options: &[String]) -> Result<Self> {
+        Self::start_program(artifacts::cellgate()?, config, directory, options).await
+    }
+
+    /// As [`ExtProc::start`], with a `cellgate` of one's own.
+    ///
+    /// # Errors
+    /// As for [`ExtProc::start`].
+    pub async fn start_program(program: PathBuf, config: &Value, directory: &Path, options: &[String]) -> Result<Self> {
         let (directory, options) = (directory.to_owned(), options.to_vec());
         replace_file(&config_file(&directory), &config.to_string())?;
         let ports = [KeptPort::take()?, KeptPort::take()?];
         let addresses = Addresses { grpc: ports[0].address()?, admin: ports[1].address()? };
-        let process = launch(&directory, addresses, &options).await?;
-        Ok(Self { process: Mutex::new(process), addresses, directory, options, _ports: ports })
+        let process = launch(&program, &directory, addresses, &options).await?;
+        Ok(Self { process: Mutex::new(process), program, addresses, directory, options, _ports: ports })
     }
 
     /// The program's process id.
@@ -105,7 +114,7 @@ impl ExtProc {
     /// # Errors
     /// As for [`ExtProc::start`].
     pub async fn restart(&self) -> Result<()> {
-        let process = launch(&self.directory, self.addresses, &self.options).await?;
+        let process = launch(&self.program, &self.directory, self.addresses, &self.options).await?;
         *self.process() = process;
         Ok(())
     }
@@ -149,8 +158,8 @@ impl ExtProc {
 }
 
 /// Starts the program and waits until it says that it is ready.
-async fn launch(directory: &Path, addresses: Addresses, options: &[String]) -> Result<Process> {
-    let mut command = Command::new(artifacts::cellgate()?);
+async fn launch(program: &Path, directory: &Path, addresses: Addresses, options: &[String]) -> Result<Process> {
+    let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(config_file(directory));
     command.args(["--listen", &addresses.grpc.to_string(), "--admin", &addresses.admin.to_string()]);
     command.args(["--log-format", "json"]).args(options);

@@ -26,6 +26,7 @@ fn report(rows: &[Row]) -> Report<'_> {
     let goals = vec![
         Goal::at_most("cost", Spread { median: 1.2, min: 1.1, max: 1.3 }, 1.25),
         Goal::at_least("gain, MB", Spread::one(12.0), 20.0),
+        Goal { unclear: Some(7), ..Goal::at_most("noise", Spread { median: 1.0, min: 0.5, max: 2.0 }, 1.1) },
     ];
     Report { facts: vec![("CPU", "fast".to_owned())], effort: Effort::QUICK, rows, goals, parts: &[] }
 }
@@ -50,14 +51,29 @@ fn goals_are_shown_with_what_they_ask_for() {
     let report = report(&rows);
     assert!(report.goals_table().contains("| cost | 1.200 (1.100 to 1.300) | ≤ 1.25 | yes |"));
     assert!(report.goals_table().contains("| gain, MB | 12.0 | ≥ 20 | **no** |"));
-    assert_eq!(report.verdict(), "goals: 1 of 2 hold");
+    assert_eq!(report.verdict(), "goals: 1 of 3 hold, 1 unclear");
+}
+
+#[test]
+fn a_goal_that_noise_hides_takes_no_other_figure_away() {
+    let rows = rows();
+    let report = report(&rows);
+    let text = report.markdown();
+    for wanted in [
+        "| noise | 1.000 (0.500 to 2.000) | ≤ 1.1 | *unclear*, about 7 more rounds would tell |",
+        "| cost | 1.200 (1.100 to 1.300) | ≤ 1.25 | yes |",
+        "| **Cellgate's filter** | 210 (1.40) | 421 |",
+    ] {
+        assert!(text.contains(wanted), "{wanted}\n{text}");
+    }
+    assert!(!report.is_good());
+    assert_eq!(report.json()["goals"][2]["unclear"], true);
 }
 
 #[test]
 fn programs_find_everything() {
     let json = report(&rows()).json();
-    let goal =
-        json!({"name": "cost", "value": 1.2, "min": 1.1, "max": 1.3, "goal": 1.25, "at_most": true, "holds": true});
+    let goal = json!({"name": "cost", "value": 1.2, "min": 1.1, "max": 1.3, "goal": 1.25, "at_most": true, "holds": true, "unclear": false});
     assert_eq!(json["goals"][0], goal);
     let row = &json["rows"][1];
     assert_eq!((&row["variant"], &row["case"]), (&json!("filter"), &json!("4KB-objects-last-h1")));
