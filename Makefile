@@ -16,7 +16,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 
 # The program under test, and the benchmark.
 BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
-	cargo build --locked --release -p cellgate-ext-proc --bin cellgate -p cellgate-bench
+	cargo build --locked --release -p cellgate-ext-proc -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
@@ -28,6 +28,7 @@ help: ## this list
 	@echo "  ENVOY=PATH       an Envoy binary of your own, instead of $(ENVOY_VERSION) in .tools/"
 	@echo "  KEEP=1           demo: leave everything running until you end it, and say how to reach it"
 	@echo "  QUICK=1          bench: only what the goals need, in under five minutes"
+	@echo "  BASELINE=DIR     bench: another build, cellgate.wasm and cellgate, beside this one in the same rounds"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
 	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
@@ -63,7 +64,7 @@ bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the la
 	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-noop -p cellgate-bench-copy -p cellgate-bench-timed
 	@scripts/cargo-wasm.sh build --locked --profile wasm-bench -p cellgate-bench-scan
 	@scripts/bench-peers.sh
-	@$(PROGRAMS) QUICK="$(QUICK)" target/release/cellgate-bench
+	@$(PROGRAMS) QUICK="$(QUICK)" BASELINE="$(BASELINE)" target/release/cellgate-bench
 
 bench-docs: need ## the last report of `make bench`, into docs/performance.md and README.md
 	@python3 scripts/performance.py

@@ -123,8 +123,7 @@ impl<'a> Session<'a> {
         self.rows
     }
 
-    /// One batch of each wanted row: case after case, in each the variants in turn, beginning with another one in each
-    /// round.
+    /// One batch of each wanted row: case after case, in each the variants in turn.
     async fn round(&mut self, round: usize, wanted: &(dyn Fn(&Row) -> bool + Sync)) -> Result<()> {
         let Self { stage, effort, rows } = self;
         for of_case in rows.chunk_by_mut(same_case) {
@@ -133,16 +132,14 @@ impl<'a> Session<'a> {
             if turn.is_empty() {
                 continue;
             }
-            let first = round.checked_rem(turn.len()).unwrap_or(0);
-            turn.rotate_left(first);
-            for row in &mut turn {
+            for index in order(turn.len(), round) {
+                let Some(row) = turn.get_mut(index) else { continue };
                 let contender = contender(&mut stage.contenders, row.variant)?;
                 let cost = batch(row, contender, &stage.cells, *effort).await.with_context(|| row.name())?;
                 if let Outcome::Measured(batches) = &mut row.outcome {
                     batches.push(cost);
                 }
             }
-            turn.rotate_right(first);
             eprintln!("  {name}: {} µs", latest(&turn));
         }
         Ok(())
@@ -193,6 +190,17 @@ async fn prove(row: &Row, contender: &mut Contender, cannot: Cannot) -> Result<(
     let answer = contender.client(row.case.protocol).once(exchange).await?;
     ensure!(answer.status == status, "expected {status}, got {}", answer.summary());
     Ok(())
+}
+
+/// Who comes when in a round: beginning with another one in each, and in every other round backwards. Of two neighbours
+/// the second finds the caches as the first has left them, so each must be second as often as the other.
+fn order(count: usize, round: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    order.rotate_left(round.checked_rem(count).unwrap_or(0));
+    if !round.is_multiple_of(2) {
+        order.reverse();
+    }
+    order
 }
 
 fn contender<'a>(contenders: &'a mut [Contender], variant: &Variant) -> Result<&'a mut Contender> {
@@ -246,6 +254,18 @@ mod tests {
         assert_eq!(requests_for(Duration::from_millis(200), hundredth, 100), 2000);
         assert_eq!(requests_for(Duration::from_millis(200), Duration::from_secs(10), 10), CONNECTIONS);
         assert_eq!(requests_for(Duration::from_millis(200), Duration::ZERO, 64), 64);
+    }
+
+    #[test]
+    fn of_two_neighbours_each_is_second_as_often_as_the_other() {
+        let later = |round: &usize| {
+            let order = order(5, *round);
+            let place = |index| order.iter().position(|found| *found == index);
+            place(2) < place(3)
+        };
+        assert_eq!((0..20).filter(later).count(), 10);
+        assert_eq!(order(3, 1), [0, 2, 1]);
+        assert_eq!(order(0, 7), [0; 0]);
     }
 
     #[test]
