@@ -12,6 +12,9 @@ library=$("$root/scripts/wasm-target.sh")
 flags="-C target-feature=+simd128 --remap-path-prefix=$cargo_home=/cargo --remap-path-prefix=$root=/cellgate"
 flags="$flags --remap-path-prefix=$(rustc --print sysroot)=/rust"
 
+# Named here and not in the flags: cargo makes the flags a part of every symbol's name.
+export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$root/scripts/wasm-link.sh"
+
 command=$1
 shift
 set -- --target "$target" "$@"

@@ -5,10 +5,13 @@ mod exchange;
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 pub(crate) use exchange::{CONFIG, Exchange};
 
 use crate::host::{Fields, Host, Level, Unreleased};
+use crate::metrics::Metrics;
+use crate::plugin::{NotConfigured, Plugin};
 
 /// Names and values.
 pub(crate) type Pairs = Vec<(String, Vec<u8>)>;
@@ -32,6 +35,8 @@ pub(crate) struct World {
     pub(crate) shared: BTreeMap<String, Vec<u8>>,
     pub(crate) log: Vec<(Level, String)>,
     pub(crate) configuration: Option<Vec<u8>>,
+    /// How often the root is called.
+    pub(crate) tick: Option<Duration>,
     /// The URI in the client's certificate.
     pub(crate) peer_uri: Option<Vec<u8>>,
     /// Hostcalls made, all but `log`.
@@ -62,6 +67,11 @@ pub(crate) enum Phase {
 impl Fake {
     pub(crate) fn world(&self) -> RefMut<'_, World> {
         self.0.borrow_mut()
+    }
+
+    /// A configuration with counters of its own.
+    pub(crate) fn plugin(&self, config: &str) -> Result<Plugin<Self>, NotConfigured> {
+        Plugin::new(self.clone(), Rc::new(Metrics::new(self.clone())), config.as_bytes())
     }
 
     /// A counter's value, 0 if it was never defined.
@@ -95,20 +105,24 @@ impl Host for Fake {
         self.call().configuration.clone()
     }
 
+    fn tick_every(&self, period: Duration) {
+        self.call().tick = Some(period);
+    }
+
     fn request_headers(&self) -> Option<Fields> {
         let world = self.call();
         assert_eq!(world.phase, Phase::Headers, "headers are fetched in their callback");
-        (!world.blind).then(|| fields(&world.headers))
+        (!world.blind).then(|| Fields::new(world.headers.clone()))
     }
 
     fn peer_uri(&self) -> Option<Vec<u8>> {
         self.call().peer_uri.clone()
     }
 
-    fn remove_request_header(&self, _: &Unreleased, name: &[u8]) {
+    fn remove_request_header(&self, _: &Unreleased, name: &str) {
         let mut world = self.writable();
         if !world.rigid {
-            world.headers.retain(|(known, _)| known.as_bytes() != name);
+            world.headers.retain(|(known, _)| known != name);
         }
     }
 
@@ -128,13 +142,13 @@ impl Host for Fake {
     fn request_trailers(&self) -> Option<Fields> {
         let world = self.call();
         assert_eq!(world.phase, Phase::Trailers, "trap: there are no trailers yet");
-        (!world.blind).then(|| fields(&world.trailers))
+        (!world.blind).then(|| Fields::new(world.trailers.clone()))
     }
 
-    fn remove_request_trailer(&self, name: &[u8]) {
+    fn remove_request_trailer(&self, name: &str) {
         let mut world = self.call();
         assert_eq!(world.phase, Phase::Trailers, "trap: there are no trailers yet");
-        world.trailers.retain(|(known, _)| known.as_bytes() != name);
+        world.trailers.retain(|(known, _)| known != name);
     }
 
     fn request_body(&self, start: usize, size: usize) -> Vec<u8> {
@@ -185,8 +199,4 @@ impl Host for Fake {
     fn log(&self, level: Level, line: &str) {
         self.world().log.push((level, line.to_owned()));
     }
-}
-
-fn fields(pairs: &Pairs) -> Fields {
-    pairs.iter().map(|(name, value)| (name, value)).collect()
 }

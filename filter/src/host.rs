@@ -1,17 +1,32 @@
 //! What the filter asks of Envoy: the only hostcalls.
 //!
-//! One trap answers 503 to every request in flight on the worker. Envoy ends the VM itself when headers are changed after
-//! the request was let go; [`Unreleased`] makes that a type error. Everything else that Envoy may refuse it refuses with a
-//! status, and no status is a panic here.
+//! One trap answers 503 to every request in flight on the worker and costs a reload of the VM, and the SDK
+//! (`proxy_wasm::hostcalls`) panics on every status that it does not expect. So each call is made only where Envoy gives an
+//! expected one:
+//!
+//! | hostcalls | expected | another status comes | so it is called |
+//! |---|---|---|---|
+//! | `get_buffer` | `Ok`, `NotFound` | if the start lies behind the end | in the buffer's own callback, within the size that Envoy names there |
+//! | `get_map_bytes` | `Ok` | if there is no such map now | in the map's own callback |
+//! | `set_map_value_bytes`, `remove_map_value` | `Ok` | if the request was let go; if there are no trailers | with [`Unreleased`]; in the trailers callback |
+//! | `set_property` | `Ok` | if there is no stream | in a request's callbacks |
+//! | `get_property` | `Ok`, `NotFound`, two failures | never | in a request's callbacks |
+//! | `send_http_response`, `set_tick_period`, `log` | `Ok` | never | anywhere |
+//! | `define_metric` | `Ok` | never for a counter | in a root's callbacks and at the end of its last request |
+//! | `increment_metric` | `Ok`, `NotFound`, `BadArgument` | never | like `define_metric` |
+//! | `get_shared_data` | `Ok`, `NotFound` | never | while being configured |
+//! | `set_shared_data` | `Ok`, `CasMismatch` | never | while being configured |
+//!
+//! Two panics are left. `get_map_bytes` panics on a name that is not UTF-8: Envoy's codecs let none through. And a VM that
+//! has no memory for what Envoy hands over ends there.
 
 mod envoy;
 mod fields;
-mod raw;
+
+use std::time::Duration;
 
 pub use envoy::Envoy;
 pub use fields::Fields;
-#[cfg(all(feature = "entry", target_arch = "wasm32"))]
-pub(crate) use raw::allocate;
 
 /// The right to change a request's headers. Envoy ends the VM when they are changed after the request was let go, so
 /// this is handed out once per request and used up by [`Host::release`].
@@ -41,6 +56,9 @@ pub trait Host {
     /// The plugin's configuration. Only while being configured.
     fn configuration(&self) -> Option<Vec<u8>>;
 
+    /// Asks for a callback of the root once in each such period. Only while being configured.
+    fn tick_every(&self, period: Duration);
+
     /// All request headers. Only in the headers callback. `None`: they cannot be seen, so nothing can be removed.
     fn request_headers(&self) -> Option<Fields>;
 
@@ -49,7 +67,7 @@ pub trait Host {
     fn peer_uri(&self) -> Option<Vec<u8>>;
 
     /// Removes every value of a request header.
-    fn remove_request_header(&self, unreleased: &Unreleased, name: &[u8]);
+    fn remove_request_header(&self, unreleased: &Unreleased, name: &str);
 
     /// Lets the request go on, with a header that replaces every value of that name. The caller returns `Continue`.
     /// `false`: the header could not be set, and the request must not go on.
@@ -60,7 +78,7 @@ pub trait Host {
     fn request_trailers(&self) -> Option<Fields>;
 
     /// Removes every value of a request trailer. Only in the trailers callback.
-    fn remove_request_trailer(&self, name: &[u8]);
+    fn remove_request_trailer(&self, name: &str);
 
     /// A piece of the body as Envoy holds it now. Only in the body callback, and `start + size` at most its size. Less
     /// than `size` bytes: it cannot be seen.

@@ -1,17 +1,13 @@
 //! Cellgate's proxy-wasm filter: decides inside Envoy what can be decided there, and marks the rest for ext-proc.
 //!
-//! A callback of Envoy's goes one way: `entry` (the names of the proxy-wasm ABI) → [`Contexts`] → [`Request`] (the state
-//! machine) → the core in `cellgate_routing`, and back as hostcalls through [`Host`]. Everything but `entry` and [`Envoy`]
-//! runs natively, where the tests script Envoy's callbacks against a host that enforces Envoy's rules.
+//! A callback of Envoy's goes one way: the SDK (`proxy_wasm`) → [`Root`] or [`Stream`] → [`Request`] (the state machine) →
+//! the core in `cellgate_routing`, and back as hostcalls through [`Host`]. Everything but [`Envoy`] runs natively, where the
+//! tests script Envoy's callbacks against a host that enforces Envoy's rules.
 //!
 //! Envoy must be configured with `allow_on_headers_stop_iteration: true`, or a paused request never sees its body.
-#![deny(unsafe_code)]
+#![forbid(unsafe_code)]
 
-mod contexts;
 mod defer;
-// Its names belong to a module for Envoy.
-#[cfg(all(feature = "entry", target_arch = "wasm32"))]
-mod entry;
 #[cfg(test)]
 mod fake;
 mod host;
@@ -22,12 +18,27 @@ mod panic;
 mod plugin;
 mod request;
 mod root;
+mod stream;
 mod strip;
 
-pub use contexts::Contexts;
 pub use defer::Mode;
 pub use host::{Envoy, Fields, Host, Level, Unreleased};
 pub use metrics::Metrics;
 pub use plugin::{NotConfigured, Plugin};
 pub use request::{Action, Request};
 pub use root::Root;
+pub use stream::Stream;
+
+/// Where Envoy starts the module. A module that links this crate as a library has its own.
+#[cfg(all(feature = "entry", target_arch = "wasm32"))]
+mod entry {
+    use crate::{Envoy, Host, Level, Root, panic};
+
+    proxy_wasm::main! {{
+        // Not the SDK's hook, which logs the whole message. No hook is known before.
+        std::panic::set_hook(Box::new(|info| {
+            Envoy.log(Level::Critical, &panic::line(info.payload(), info.location()));
+        }));
+        proxy_wasm::set_root_context(|_| Box::new(Root::new(Envoy)));
+    }}
+}

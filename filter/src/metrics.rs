@@ -1,4 +1,8 @@
-//! The filter's counters, kept in Envoy's stats.
+//! The filter's counters. Requests count in the VM, at the price of an addition; [`Metrics::flush`] adds the sums to Envoy's
+//! stats. The root's timer does that once a second, and whoever drops the counters last does it once more.
+//!
+//! Each worker has a VM and sums of its own, which Envoy adds up. A VM that traps takes what it has not flushed with it:
+//! the counts of at most one second.
 //!
 //! | stat (`wasmcustom.` in front) | counts |
 //! |---|---|
@@ -20,9 +24,11 @@ use cellgate_routing::{Decision, Outcome, Reason};
 use crate::defer::Mode;
 use crate::host::Host;
 
-/// Counters, each defined when it first counts, so that a stat which is there has a reason to be.
+/// The counters of a root and of its requests. Each is defined when it is first flushed with a count, so that a stat which
+/// is there has a reason to be.
 #[derive(Debug)]
-pub struct Metrics {
+pub struct Metrics<H: Host> {
+    host: H,
     /// By outcome, then reason.
     decisions: Vec<Counter>,
     deferrals: [Counter; Mode::ALL.len()],
@@ -33,17 +39,24 @@ pub struct Metrics {
     config_rejected: Counter,
 }
 
-/// Envoy's id of a counter, once it has one.
 #[derive(Clone, Debug, Default)]
-struct Counter(Cell<Option<u32>>);
+struct Counter {
+    /// What Envoy has not been told yet.
+    sum: Cell<u64>,
+    /// Envoy's id of it, once it has one.
+    id: Cell<Option<u32>>,
+}
 
-/// The number of [`Outcome`] labels.
-const OUTCOMES: usize = 4;
+/// The labels of [`Outcome`], in the order of the rows of `decisions`.
+const OUTCOMES: [&str; 4] = ["cell", "reject", "defer", "pass"];
 
-impl Default for Metrics {
-    fn default() -> Self {
+impl<H: Host> Metrics<H> {
+    /// Counters that have counted nothing.
+    #[must_use]
+    pub fn new(host: H) -> Self {
         Self {
-            decisions: vec![Counter::default(); OUTCOMES * Reason::ALL.len()],
+            host,
+            decisions: vec![Counter::default(); OUTCOMES.len() * Reason::ALL.len()],
             deferrals: Default::default(),
             inspected_bytes: Counter::default(),
             guard_conflicts: Counter::default(),
@@ -52,11 +65,26 @@ impl Default for Metrics {
             config_rejected: Counter::default(),
         }
     }
-}
 
-impl Metrics {
+    /// Adds to Envoy's stats what was counted since the last time.
+    pub fn flush(&self) {
+        for (row, outcome) in self.decisions.chunks(Reason::ALL.len()).zip(OUTCOMES) {
+            for (counter, reason) in row.iter().zip(Reason::ALL) {
+                counter.flush(&self.host, || format!("cellgate.decisions.{outcome}.{reason}"));
+            }
+        }
+        for (counter, mode) in self.deferrals.iter().zip(Mode::ALL) {
+            counter.flush(&self.host, || format!("cellgate.deferrals.{}", mode.label()));
+        }
+        self.inspected_bytes.flush(&self.host, || "cellgate.inspected_bytes".into());
+        self.guard_conflicts.flush(&self.host, || "cellgate.guard_conflicts".into());
+        self.stripped_headers.flush(&self.host, || "cellgate.stripped_headers".into());
+        self.abandoned.flush(&self.host, || "cellgate.abandoned".into());
+        self.config_rejected.flush(&self.host, || "cellgate.config_rejected".into());
+    }
+
     /// A request was decided. Once per request.
-    pub(crate) fn decided<H: Host>(&self, host: &H, decision: Decision) {
+    pub(crate) fn decided(&self, decision: Decision) {
         let Decision { outcome, reason } = decision;
         let row = match outcome {
             Outcome::Cell(_) => 0,
@@ -65,54 +93,123 @@ impl Metrics {
             Outcome::Pass => 3,
         };
         if let Some(counter) = self.decisions.get(row * Reason::ALL.len() + reason as usize) {
-            counter.add(host, 1, || format!("cellgate.decisions.{}.{reason}", outcome.label()));
+            counter.add(1);
         }
     }
 
     /// A request was deferred.
-    pub(crate) fn deferred<H: Host>(&self, host: &H, mode: Mode) {
+    pub(crate) fn deferred(&self, mode: Mode) {
         if let Some(counter) = self.deferrals.get(mode as usize) {
-            counter.add(host, 1, || format!("cellgate.deferrals.{}", mode.label()));
+            counter.add(1);
         }
     }
 
     /// Body bytes were scanned.
-    pub(crate) fn inspected<H: Host>(&self, host: &H, bytes: u64) {
-        self.inspected_bytes.add(host, bytes, || "cellgate.inspected_bytes".into());
+    pub(crate) fn inspected(&self, bytes: u64) {
+        self.inspected_bytes.add(bytes);
     }
 
     /// A released request was ended.
-    pub(crate) fn conflicted<H: Host>(&self, host: &H) {
-        self.guard_conflicts.add(host, 1, || "cellgate.guard_conflicts".into());
+    pub(crate) fn conflicted(&self) {
+        self.guard_conflicts.add(1);
     }
 
     /// Inbound headers or trailers were removed.
-    pub(crate) fn stripped<H: Host>(&self, host: &H, values: u64) {
-        self.stripped_headers.add(host, values, || "cellgate.stripped_headers".into());
+    pub(crate) fn stripped(&self, values: u64) {
+        self.stripped_headers.add(values);
     }
 
     /// A request ended undecided.
-    pub(crate) fn abandoned<H: Host>(&self, host: &H) {
-        self.abandoned.add(host, 1, || "cellgate.abandoned".into());
+    pub(crate) fn abandoned(&self) {
+        self.abandoned.add(1);
     }
 
     /// A configuration was refused.
-    pub(crate) fn config_rejected<H: Host>(&self, host: &H) {
-        self.config_rejected.add(host, 1, || "cellgate.config_rejected".into());
+    pub(crate) fn config_rejected(&self) {
+        self.config_rejected.add(1);
+    }
+}
+
+/// What is still in the VM when the root and its last request are gone.
+impl<H: Host> Drop for Metrics<H> {
+    fn drop(&mut self) {
+        self.flush();
     }
 }
 
 impl Counter {
+    fn add(&self, by: u64) {
+        self.sum.set(self.sum.get().saturating_add(by));
+    }
+
     /// Adding nothing costs nothing: no hostcall.
-    fn add<H: Host>(&self, host: &H, by: u64, name: impl FnOnce() -> String) {
-        if by == 0 {
+    fn flush<H: Host>(&self, host: &H, name: impl FnOnce() -> String) {
+        let sum = self.sum.take();
+        if sum == 0 {
             return;
         }
-        let id = self.0.get().unwrap_or_else(|| {
+        let id = self.id.get().unwrap_or_else(|| {
             let id = host.define_counter(&name());
-            self.0.set(Some(id));
+            self.id.set(Some(id));
             id
         });
-        host.count(id, by);
+        host.count(id, sum);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use cellgate_routing::CellId;
+
+    use super::*;
+    use crate::fake::Fake;
+
+    #[test]
+    fn counting_asks_nothing_of_envoy_until_the_flush() {
+        let host = Fake::default();
+        let metrics = Metrics::new(host.clone());
+        for _ in 0..1000 {
+            metrics.decided(Decision { outcome: Outcome::Pass, reason: Reason::PathExcluded });
+            metrics.inspected(7);
+        }
+        assert_eq!(host.world().calls, 0);
+        metrics.flush();
+        // Each is defined once, and added to once.
+        assert_eq!(host.world().calls, 4);
+        assert_eq!(host.counter("cellgate.decisions.pass.path_excluded"), 1000);
+        assert_eq!(host.counter("cellgate.inspected_bytes"), 7000);
+        metrics.flush();
+        assert_eq!(host.world().calls, 4, "nothing to tell");
+        metrics.inspected(1);
+        metrics.flush();
+        assert_eq!(host.world().calls, 5);
+        assert_eq!(host.counter("cellgate.inspected_bytes"), 7001);
+    }
+
+    #[test]
+    fn what_was_not_flushed_is_flushed_at_the_end() {
+        let host = Fake::default();
+        let metrics = Metrics::new(host.clone());
+        metrics.abandoned();
+        drop(metrics);
+        assert_eq!(host.counter("cellgate.abandoned"), 1);
+    }
+
+    #[test]
+    fn every_outcome_and_reason_has_a_counter_of_its_name() {
+        let host = Fake::default();
+        let metrics = Metrics::new(host.clone());
+        let outcomes = [Outcome::Cell(CellId(0)), Outcome::Reject(400), Outcome::Defer, Outcome::Pass];
+        for outcome in outcomes {
+            for &reason in Reason::ALL {
+                metrics.decided(Decision { outcome, reason });
+            }
+        }
+        metrics.flush();
+        for outcome in outcomes {
+            for reason in Reason::ALL {
+                assert_eq!(host.counter(&format!("cellgate.decisions.{}.{reason}", outcome.label())), 1);
+            }
+        }
     }
 }

@@ -44,13 +44,13 @@ const WINDOW: usize = 64 * 1024;
 /// The status of a request whose headers or trailers cannot be seen, or not be changed.
 const UNREADABLE: u16 = 500;
 
-/// What Envoy does after a callback, by the ABI's numbers.
+/// What Envoy does after a callback.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Go on.
-    Continue = 0,
+    Continue,
     /// Wait for more, or for nothing any more: the client has its answer.
-    Pause = 1,
+    Pause,
 }
 
 /// A request and how far it has come.
@@ -102,7 +102,7 @@ impl<H: Host> Request<H> {
         let Some(Stripped { head, count, before }) = strip::headers(host, &unreleased, router) else {
             return self.unforeseen();
         };
-        metrics.stripped(host, count);
+        metrics.stripped(count);
         self.is_grpc = is_grpc_call(&head);
         let inspect_bytes = router.config().limits.inspect_bytes;
         match before.map_or_else(|| router.open(&head, end_of_stream), Opening::Decided) {
@@ -150,7 +150,7 @@ impl<H: Host> Request<H> {
         }
         let Plugin { host, router, metrics } = &*self.plugin;
         let stripped = strip::trailers(host, &router.config().routing_header);
-        metrics.stripped(host, stripped.unwrap_or_default());
+        metrics.stripped(stripped.unwrap_or_default());
         match self.take() {
             State::Refused => self.stay(State::Refused),
             State::Guarding(watch) if stripped.is_none() => self.conflict(unreadable(), watch.cell),
@@ -173,10 +173,10 @@ impl<H: Host> Request<H> {
 
     /// The request is over, one way or another.
     pub fn on_end(&mut self) {
-        let Plugin { host, metrics, .. } = &*self.plugin;
-        metrics.inspected(host, std::mem::take(&mut self.inspected));
+        let metrics = &self.plugin.metrics;
+        metrics.inspected(std::mem::take(&mut self.inspected));
         if matches!(self.state, State::Holding { .. } | State::Peeking { .. } | State::Shadowing(_)) {
-            metrics.abandoned(host);
+            metrics.abandoned();
             self.state = State::Refused;
         }
     }
@@ -267,7 +267,7 @@ impl<H: Host> Request<H> {
     fn conclude(&mut self, unreleased: Unreleased, decision: Decision, mode: Mode) -> Action {
         let Plugin { host, router, metrics } = &*self.plugin;
         let Decision { outcome, reason } = decision;
-        metrics.inspected(host, std::mem::take(&mut self.inspected));
+        metrics.inspected(std::mem::take(&mut self.inspected));
         let released = match outcome {
             Outcome::Cell(cell) => {
                 let name = router.config().cell_name(cell);
@@ -275,7 +275,7 @@ impl<H: Host> Request<H> {
                 host.release(unreleased, Some((&router.config().routing_header, name)))
             }
             Outcome::Defer => {
-                metrics.deferred(host, mode);
+                metrics.deferred(mode);
                 note(host, ["defer=", mode.label()], reason);
                 host.release(unreleased, Some((headers::DEFER, &mode.header(reason))))
             }
@@ -284,7 +284,7 @@ impl<H: Host> Request<H> {
                 host.release(unreleased, None)
             }
             Outcome::Reject(status) => {
-                metrics.decided(host, decision);
+                metrics.decided(decision);
                 note(host, ["reject=", &status.to_string()], reason);
                 return self.refuse(status, reason);
             }
@@ -292,7 +292,7 @@ impl<H: Host> Request<H> {
         if !released {
             return self.unforeseen();
         }
-        metrics.decided(host, decision);
+        metrics.decided(decision);
         self.state = State::Released;
         Action::Continue
     }
@@ -304,16 +304,16 @@ impl<H: Host> Request<H> {
         // A guard only ever rejects, but `body_unread` has a policy that may send a request to a cell.
         let status = if let Outcome::Reject(status) = outcome { status } else { 400 };
         let cell = sent_to.map_or("", |cell| router.config().cell_name(cell));
-        metrics.conflicted(host);
+        metrics.conflicted();
         host.set_property(PROPERTY, &format!("reject={status};reason={reason};after={cell}"));
         self.refuse(status, reason)
     }
 
     /// Headers that Envoy does not show or change, or a body before them. What a client sent might still be there, so
-    /// nothing may pass. The one known way to it is a VM without memory.
+    /// nothing may pass. No way to it is known.
     fn unforeseen(&mut self) -> Action {
         let Plugin { host, metrics, .. } = &*self.plugin;
-        metrics.decided(host, unreadable());
+        metrics.decided(unreadable());
         note(host, ["reject=", &UNREADABLE.to_string()], Reason::BodyUnread);
         self.refuse(UNREADABLE, Reason::BodyUnread)
     }

@@ -22,7 +22,7 @@ pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, router: &Route
     if count == 0 {
         return Some(Stripped { head: fields, count: 0, before: None });
     }
-    let before = router.decided_before(fields.iter(), || host.peer_uri());
+    let before = router.decided_before(fields.iter().map(|(name, value)| (name.as_bytes(), value)), || host.peer_uri());
     for name in reserved(&fields, routing_header) {
         host.remove_request_header(unreleased, name);
     }
@@ -47,6 +47,6 @@ pub(crate) fn trailers<H: Host>(host: &H, routing_header: &str) -> Option<u64> {
 }
 
 /// The names of the reserved fields. One that is there twice is named twice; removing it again changes nothing.
-pub(crate) fn reserved<'a>(fields: &'a Fields, routing_header: &str) -> impl Iterator<Item = &'a [u8]> {
-    fields.iter().map(|(name, _)| name).filter(move |name| headers::is_reserved(name, routing_header))
+pub(crate) fn reserved<'a>(fields: &'a Fields, routing_header: &str) -> impl Iterator<Item = &'a str> {
+    fields.iter().map(|(name, _)| name).filter(move |name| headers::is_reserved(name.as_bytes(), routing_header))
 }

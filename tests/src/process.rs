@@ -5,6 +5,7 @@ mod group;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -27,6 +28,7 @@ pub struct Process {
     name: &'static str,
     child: Mutex<Child>,
     log: PathBuf,
+    is_to_crash: AtomicBool,
 }
 
 impl Process {
@@ -45,7 +47,7 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        Ok(Self { name, child: Mutex::new(child), log: log.to_owned() })
+        Ok(Self { name, child: Mutex::new(child), log: log.to_owned(), is_to_crash: AtomicBool::new(false) })
     }
 
     /// The program's process id.
@@ -104,6 +106,11 @@ impl Process {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
+    /// Says that the test is about a crash, so that its traces in the log are no failure.
+    pub fn may_crash(&self) {
+        self.is_to_crash.store(true, Ordering::Relaxed);
+    }
+
     /// Shows its log's last lines, as a failed test does.
     pub fn show_log(&self) {
         eprintln!("---- log of {} ----\n{}\n---- end ----", self.name, self.last_lines(SHOWN_LINES));
@@ -125,6 +132,7 @@ impl Drop for Process {
         self.kill();
         let log = self.log();
         let crash = CRASHES.iter().find_map(|sign| log.lines().find(|line| line.contains(sign)));
+        let crash = crash.filter(|_| !self.is_to_crash.load(Ordering::Relaxed));
         if std::thread::panicking() || crash.is_some() {
             self.show_log();
         }

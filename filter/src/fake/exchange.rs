@@ -1,9 +1,10 @@
 //! One request as Envoy would take it through the filter: what is held, what is passed on, what the callbacks say.
 
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::{Fake, Phase};
-use crate::plugin::Plugin;
+use crate::metrics::Metrics;
 use crate::request::{Action, Request};
 
 /// The configuration of the tests. `cell-a` has the key `acme`, `cell-b` has `globex`.
@@ -21,6 +22,7 @@ pub(crate) const CONFIG: &str = r#"{
 /// A request on its way, and both its ends.
 pub(crate) struct Exchange {
     pub(crate) host: Fake,
+    metrics: Rc<Metrics<Fake>>,
     request: Request<Fake>,
     held: Vec<u8>,
     /// The body that the upstream has.
@@ -38,7 +40,8 @@ impl Exchange {
 
     pub(crate) fn with(config: &str, headers: &[(&str, &str)]) -> Self {
         let host = Fake::default();
-        let plugin = Plugin::new(host.clone(), config.as_bytes()).unwrap();
+        let plugin = host.plugin(config).unwrap();
+        let metrics = Rc::clone(&plugin.metrics);
         let mut fields: Vec<_> =
             [(":method", "POST"), (":path", "/api/x")].map(|(name, value)| (name.to_owned(), value.into())).into();
         for (name, value) in headers {
@@ -49,7 +52,7 @@ impl Exchange {
         let length = length.and_then(|(_, length)| length.parse().ok());
         host.world().headers = fields;
         let request = Request::new(Rc::new(plugin));
-        Self { host, request, held: Vec::new(), upstream: Vec::new(), complete: false, length }
+        Self { host, metrics, request, held: Vec::new(), upstream: Vec::new(), complete: false, length }
     }
 
     /// A JSON request with a Content-Length.
@@ -128,6 +131,18 @@ impl Exchange {
     /// The status the client got from the filter.
     pub(crate) fn answered(&self) -> Option<u16> {
         self.host.world().answer.as_ref().map(|(status, _)| *status)
+    }
+
+    /// A counter's value as Envoy shows it after the next flush, 0 if it was never defined.
+    pub(crate) fn counter(&self, name: &str) -> u64 {
+        self.metrics.flush();
+        self.host.counter(name)
+    }
+
+    /// Every counter that is not zero.
+    pub(crate) fn counters(&self) -> BTreeMap<String, u64> {
+        self.metrics.flush();
+        self.host.counters()
     }
 
     /// What access logs say.

@@ -1,6 +1,10 @@
 //! The host that Envoy is.
 
-use super::raw::{self, Buffer, LogLevel, Map};
+use std::time::Duration;
+
+use proxy_wasm::hostcalls;
+use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
+
 use super::{Fields, Host, Level, Unreleased};
 
 /// Envoy itself.
@@ -10,63 +14,69 @@ pub struct Envoy;
 impl Host for Envoy {
     fn configuration(&self) -> Option<Vec<u8>> {
         // The size is a bound, not a promise. The start is 0, so that the largest cannot overflow.
-        raw::buffer(Buffer::PluginConfiguration, 0, usize::MAX)
+        hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX).ok().flatten()
+    }
+
+    fn tick_every(&self, period: Duration) {
+        let _ = hostcalls::set_tick_period(period);
     }
 
     fn request_headers(&self) -> Option<Fields> {
-        raw::fields(Map::RequestHeaders).and_then(Fields::from_block)
+        hostcalls::get_map_bytes(MapType::HttpRequestHeaders).ok().map(Fields::new)
     }
 
     fn peer_uri(&self) -> Option<Vec<u8>> {
-        raw::property(b"connection\0uri_san_peer_certificate")
+        hostcalls::get_property(vec!["connection", "uri_san_peer_certificate"]).ok().flatten()
     }
 
-    fn remove_request_header(&self, _unreleased: &Unreleased, name: &[u8]) {
-        raw::remove(Map::RequestHeaders, name);
+    fn remove_request_header(&self, _unreleased: &Unreleased, name: &str) {
+        let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
     }
 
     fn release(&self, _unreleased: Unreleased, header: Option<(&str, &str)>) -> bool {
-        header.is_none_or(|(name, value)| raw::replace(Map::RequestHeaders, name.as_bytes(), value.as_bytes()))
+        header.is_none_or(|(name, value)| {
+            hostcalls::set_map_value_bytes(MapType::HttpRequestHeaders, name, Some(value.as_bytes())).is_ok()
+        })
     }
 
     fn request_trailers(&self) -> Option<Fields> {
-        raw::fields(Map::RequestTrailers).and_then(Fields::from_block)
+        hostcalls::get_map_bytes(MapType::HttpRequestTrailers).ok().map(Fields::new)
     }
 
-    fn remove_request_trailer(&self, name: &[u8]) {
-        raw::remove(Map::RequestTrailers, name);
+    fn remove_request_trailer(&self, name: &str) {
+        let _ = hostcalls::remove_map_value(MapType::HttpRequestTrailers, name);
     }
 
     fn request_body(&self, start: usize, size: usize) -> Vec<u8> {
-        raw::buffer(Buffer::RequestBody, start, size).unwrap_or_default()
+        hostcalls::get_buffer(BufferType::HttpRequestBody, start, size).ok().flatten().unwrap_or_default()
     }
 
     fn respond(&self, status: u16, content_type: &str, body: &str) {
-        let headers: Fields = [("content-type", content_type)].into_iter().collect();
-        raw::respond(status.into(), headers.as_block(), body.as_bytes());
+        let headers = vec![("content-type", content_type)];
+        let _ = hostcalls::send_http_response(status.into(), headers, Some(body.as_bytes()));
     }
 
     fn set_property(&self, name: &str, value: &str) {
-        raw::set_property(name.as_bytes(), value.as_bytes());
+        let _ = hostcalls::set_property(vec![name], Some(value.as_bytes()));
     }
 
     fn define_counter(&self, name: &str) -> u32 {
         // Numbers start above zero; counting on an unknown one is refused, and that is all.
-        raw::define_counter(name).unwrap_or_default()
+        hostcalls::define_metric(MetricType::Counter, name).unwrap_or_default()
     }
 
     fn count(&self, counter: u32, by: u64) {
         if let Ok(by @ 1..) = i64::try_from(by) {
-            raw::increment(counter, by);
+            let _ = hostcalls::increment_metric(counter, by);
         }
     }
 
     fn shared(&self, key: &str) -> Option<Vec<u8>> {
-        raw::shared(key.as_bytes())
+        hostcalls::get_shared_data(key).ok().and_then(|(value, _version)| value)
     }
 
     fn set_shared(&self, key: &str, value: &str) {
-        raw::set_shared(key.as_bytes(), value.as_bytes());
+        let _ = hostcalls::set_shared_data(key, Some(value.as_bytes()), None);
     }
 
     fn log(&self, level: Level, line: &str) {
@@ -75,6 +85,6 @@ impl Host for Envoy {
             Level::Error => LogLevel::Error,
             Level::Critical => LogLevel::Critical,
         };
-        raw::log(level, line);
+        let _ = hostcalls::log(level, line);
     }
 }

@@ -13,7 +13,7 @@ impl<H: Host> Request<H> {
         let Plugin { host, router, metrics } = &*self.plugin;
         let Some(head) = host.request_headers() else { return self.tell(unreadable(), Mode::Headers) };
         let would_go = strip::reserved(&head, &router.config().routing_header).count();
-        metrics.stripped(host, would_go as u64);
+        metrics.stripped(would_go as u64);
         match router.open(&head, end_of_stream) {
             Opening::Decided(decision) => {
                 let inspect_bytes = router.config().limits.inspect_bytes;
@@ -52,8 +52,8 @@ impl<H: Host> Request<H> {
     fn tell(&mut self, decision: Decision, mode: Mode) -> Action {
         let Plugin { host, router, metrics } = &*self.plugin;
         let Decision { outcome, reason } = decision;
-        metrics.inspected(host, std::mem::take(&mut self.inspected));
-        metrics.decided(host, decision);
+        metrics.inspected(std::mem::take(&mut self.inspected));
+        metrics.decided(decision);
         match outcome {
             Outcome::Cell(cell) => note(host, ["shadow;cell=", router.config().cell_name(cell)], reason),
             Outcome::Defer => note(host, ["shadow;defer=", mode.label()], reason),

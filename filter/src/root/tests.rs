@@ -17,7 +17,7 @@ fn a_good_configuration_is_announced_once() {
     for _worker in 0..3 {
         let (root, accepted) = configure(&host, CONFIG.as_bytes());
         assert!(accepted);
-        assert!(root.plugin().is_some());
+        assert!(root.plugin.is_some());
     }
     let log = host.world().log.clone();
     assert_eq!(log.len(), 1, "{log:?}");
@@ -46,7 +46,7 @@ fn a_bad_configuration_is_refused_with_its_reason() {
         let host = Fake::default();
         let (root, accepted) = configure(&host, configuration);
         assert!(!accepted);
-        assert!(root.plugin().is_none());
+        assert!(root.plugin.is_none());
         let log = host.world().log.clone();
         assert!(log.iter().all(|(level, _)| *level == Level::Error));
         assert!(log.iter().any(|(_, line)| line.contains("refused") && line.contains(reason)), "{log:?}");
@@ -60,5 +60,5 @@ fn a_refused_change_leaves_the_old_configuration_in_force() {
     let (mut root, _) = configure(&host, CONFIG.as_bytes());
     host.world().configuration = Some(b"{}".into());
     assert!(!root.configure());
-    assert!(root.plugin().is_some());
+    assert!(root.plugin.is_some());
 }

@@ -7,7 +7,7 @@ use cellgate_tests::options::{BodyMode, Chain, Options};
 use cellgate_tests::stack::Stack;
 use serde_json::json;
 
-use crate::support::arrived;
+use crate::support::{arrived, counted};
 
 /// A gRPC message: not compressed, its length, its bytes.
 fn message(bytes: &[u8]) -> Bytes {
@@ -79,12 +79,11 @@ async fn a_streaming_call_passes_the_service_alone() {
 async fn a_call_with_json_messages_is_no_json_body() {
     let stack = Stack::start(Options::default()).await;
     let client = stack.connect_h2().await;
-    let refusals = "wasmcustom.cellgate.decisions.reject.content_type_unsupported";
     for (count, content_type) in ["application/grpc+json", "application/grpc-web+json"].into_iter().enumerate() {
         let request = Request::post("/demo.Echo/Call").header("content-type", content_type);
         let stream = client.open(&request).await.unwrap();
         stream.response().await.unwrap();
-        assert_eq!(stack.admin().stat(refusals).await.unwrap(), count as u64 + 1);
+        counted(&stack, "decisions.reject.content_type_unsupported", count as u64 + 1).await;
     }
     assert_eq!(arrived(&stack), 0);
 }
@@ -160,7 +159,7 @@ async fn a_conflict_after_the_answer_has_begun_resets_both_sides() {
         stack.cell("cell-b").wait_for(Ending::Broken, count as u64 + 1).await;
     }
     assert_eq!(stack.cell("cell-b").complete(), 0);
-    assert_eq!(stack.admin().stat("wasmcustom.cellgate.guard_conflicts").await.unwrap(), 2);
+    counted(&stack, "guard_conflicts", 2).await;
     // The VM lives on.
     assert_eq!(stack.post_json("/", r#"{"tenant":{"id":"globex"}}"#).await.cell(), "cell-c");
 }

@@ -7,7 +7,7 @@ use cellgate_tests::stack::Stack;
 use serde_json::{Value, json};
 
 use crate::bodies::{key_at, key_first_then};
-use crate::support::code;
+use crate::support::{code, counted};
 use crate::upload::{Framing, Upload};
 
 /// How a body ends after its padding, and what it is refused for.
@@ -33,7 +33,7 @@ async fn the_filter_ends_a_request_whose_later_bytes_contradict_its_key() {
             conflict(&stack, framing, &body, 1_000, ended, reason).await;
         }
     }
-    assert_eq!(stack.admin().stat("wasmcustom.cellgate.guard_conflicts").await.unwrap(), ended);
+    counted(&stack, "guard_conflicts", ended).await;
     assert_eq!(stack.ext_proc_streams().await, 0);
     no_cell_has_a_body(&stack, ended).await;
 }

@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 
 use cellgate_tests::artifacts;
 
-/// Numbers of sections and of an external kind: WebAssembly Core Specification, 5.5.2 and 5.5.10.
+/// Numbers of sections and of an external kind: WebAssembly Core Specification, 5.5.2, 5.5.5 and 5.5.10.
+const IMPORT_SECTION: u8 = 2;
 const EXPORT_SECTION: u8 = 7;
 const FUNCTION: u8 = 0;
+
+/// What the module is to export. The linker goes by it too.
+const EXPORTS: &str = include_str!("../../../filter/exports.txt");
 
 /// Takes an unsigned LEB128 number off the front.
 fn number(bytes: &mut &[u8]) -> usize {
@@ -29,43 +33,116 @@ fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
     taken
 }
 
-fn exported_functions(module: &[u8]) -> BTreeSet<String> {
+/// Takes a name off the front.
+fn name(bytes: &mut &[u8]) -> String {
+    let length = number(bytes);
+    String::from_utf8(take(bytes, length).to_vec()).unwrap()
+}
+
+/// The contents of a section.
+fn section(module: &[u8], wanted: u8) -> Vec<u8> {
     let mut rest = module.strip_prefix(b"\0asm\x01\0\0\0").expect("a module");
-    let mut functions = BTreeSet::new();
     while !rest.is_empty() {
         let kind = take(&mut rest, 1)[0];
         let size = number(&mut rest);
-        let mut section = take(&mut rest, size);
-        if kind != EXPORT_SECTION {
-            continue;
+        let contents = take(&mut rest, size);
+        if kind == wanted {
+            return contents.to_vec();
         }
-        for _ in 0..number(&mut section) {
-            let length = number(&mut section);
-            let name = String::from_utf8_lossy(take(&mut section, length)).into_owned();
-            let is_function = take(&mut section, 1)[0] == FUNCTION;
-            number(&mut section);
-            if is_function {
-                functions.insert(name);
-            }
+    }
+    panic!("there is no section {wanted}");
+}
+
+fn exported_functions(module: &[u8]) -> BTreeSet<String> {
+    let section = section(module, EXPORT_SECTION);
+    let mut section = section.as_slice();
+    let mut functions = BTreeSet::new();
+    for _ in 0..number(&mut section) {
+        let name = name(&mut section);
+        let is_function = take(&mut section, 1)[0] == FUNCTION;
+        number(&mut section);
+        if is_function {
+            functions.insert(name);
         }
     }
     functions
 }
 
+fn imports(module: &[u8]) -> BTreeSet<String> {
+    let section = section(module, IMPORT_SECTION);
+    let mut section = section.as_slice();
+    let count = number(&mut section);
+    let import = |_| {
+        let (from, name) = (name(&mut section), name(&mut section));
+        assert_eq!((from.as_str(), take(&mut section, 1)), ("env", &[FUNCTION][..]), "{name}");
+        number(&mut section);
+        name
+    };
+    (0..count).map(import).collect()
+}
+
 /// Envoy calls every callback that it finds, on every request, whether or not there is something to do.
 #[test]
-fn only_callbacks_with_work_are_exported() {
+fn only_what_is_listed_is_exported() {
     let module = std::fs::read(artifacts::wasm().unwrap()).unwrap();
+    assert_eq!(exported_functions(&module), EXPORTS.lines().map(str::to_owned).collect());
+}
+
+/// No callback of the response, of the log or of a request's being done.
+#[test]
+fn no_callback_without_work_is_listed() {
+    let callbacks: Vec<_> = EXPORTS.lines().filter(|name| name.starts_with("proxy_on_")).collect();
     let expected = [
-        "_initialize",
-        "proxy_abi_version_0_2_1",
         "proxy_on_configure",
         "proxy_on_context_create",
         "proxy_on_delete",
-        "proxy_on_memory_allocate",
         "proxy_on_request_body",
         "proxy_on_request_headers",
         "proxy_on_request_trailers",
+        "proxy_on_tick",
     ];
-    assert_eq!(exported_functions(&module), expected.map(str::to_owned).into());
+    assert_eq!(callbacks, expected);
+}
+
+/// An Envoy that lacks one of these does not load the module. The filter makes 13 of them; the rest is what the SDK's
+/// contexts could call.
+#[test]
+fn every_hostcall_is_one_of_abi_0_2_1() {
+    let module = std::fs::read(artifacts::wasm().unwrap()).unwrap();
+    let expected = [
+        "proxy_add_header_map_value",
+        "proxy_call_foreign_function",
+        "proxy_close_stream",
+        "proxy_continue_stream",
+        "proxy_define_metric",
+        "proxy_dequeue_shared_queue",
+        "proxy_done",
+        "proxy_enqueue_shared_queue",
+        "proxy_get_buffer_bytes",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_get_header_map_pairs",
+        "proxy_get_header_map_value",
+        "proxy_get_property",
+        "proxy_get_shared_data",
+        "proxy_get_status",
+        "proxy_grpc_call",
+        "proxy_grpc_cancel",
+        "proxy_grpc_close",
+        "proxy_grpc_send",
+        "proxy_grpc_stream",
+        "proxy_http_call",
+        "proxy_increment_metric",
+        "proxy_log",
+        "proxy_register_shared_queue",
+        "proxy_remove_header_map_value",
+        "proxy_replace_header_map_value",
+        "proxy_resolve_shared_queue",
+        "proxy_send_local_response",
+        "proxy_set_buffer_bytes",
+        "proxy_set_header_map_pairs",
+        "proxy_set_property",
+        "proxy_set_shared_data",
+        "proxy_set_tick_period_milliseconds",
+    ];
+    assert_eq!(imports(&module), expected.map(str::to_owned).into());
 }

@@ -5,7 +5,7 @@ use cellgate_tests::options::Options;
 use cellgate_tests::stack::Stack;
 use serde_json::json;
 
-use crate::support::{key_first, key_last};
+use crate::support::{counted, key_first, key_last};
 use crate::upload::{Framing, Upload};
 
 /// What a dashboard needs: the tags of `examples/envoy/two-tier.yaml`, which make labels of the counters' names.
@@ -38,7 +38,7 @@ async fn the_filter_counts_decisions_in_envoys_statistics() {
         ("deferrals.stream", 1),
         ("stripped_headers", 1),
     ] {
-        assert_eq!(stack.admin().stat(&format!("wasmcustom.cellgate.{name}")).await.unwrap(), count, "{name}");
+        counted(&stack, name, count).await;
     }
     stack.admin().wait_for_stat("wasmcustom.cellgate.inspected_bytes", |bytes| bytes > 100).await;
     let prometheus = stack.admin().get("/stats/prometheus?filter=cellgate").await.unwrap().text();

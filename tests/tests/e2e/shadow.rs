@@ -6,7 +6,7 @@ use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
 use serde_json::json;
 
-use crate::support::{arrived, key_last, undecided_to};
+use crate::support::{arrived, counted, key_last, undecided_to};
 
 /// Every request goes to `cell-c`, unless its own header says otherwise: routes that knew nothing of Cellgate.
 async fn shadow() -> Stack {
@@ -36,10 +36,9 @@ async fn every_request_passes_as_it_came_and_its_decision_is_told() {
         }
         assert_eq!(stack.envoy().access_line(path).await.decision(), decision);
     }
-    let counter = |name: &str| format!("wasmcustom.cellgate.{name}");
-    assert_eq!(stack.admin().stat(&counter("decisions.cell.exact")).await.unwrap(), 4);
-    assert_eq!(stack.admin().stat(&counter("decisions.reject.body_malformed")).await.unwrap(), 2);
-    assert_eq!(stack.admin().stat(&counter("stripped_headers")).await.unwrap(), 20);
+    counted(&stack, "decisions.cell.exact", 4).await;
+    counted(&stack, "decisions.reject.body_malformed", 2).await;
+    counted(&stack, "stripped_headers", 20).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

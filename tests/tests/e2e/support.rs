@@ -57,6 +57,11 @@ pub(crate) fn undecided_to(cell: &'static str) -> impl FnOnce(&mut Value) + Send
     }
 }
 
+/// Waits until the filter has told Envoy of so many: it does once a second, of all its counters at once.
+pub(crate) async fn counted(stack: &Stack, counter: &str, count: u64) {
+    stack.admin().wait_for_stat(&format!("wasmcustom.cellgate.{counter}"), |value| value == count).await;
+}
+
 /// Gives the service a policy of its own, so that it routes what the filter defers in one piece: encoded bodies.
 pub(crate) async fn service_sends_encoded_to(stack: &Stack, cell: &str) {
     let mut config = sample_config();

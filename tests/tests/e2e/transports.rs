@@ -6,7 +6,7 @@ use cellgate_tests::options::{BodyMode, Chain, DEFAULT_BUFFER_LIMIT, Options};
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
 
-use crate::support::{code, key_first, key_last, read_by_envoy};
+use crate::support::{code, counted, key_first, key_last, read_by_envoy};
 
 const TENANTS: [(&str, &str); 3] = [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")];
 const KIB: usize = 1024;
@@ -114,6 +114,7 @@ async fn a_body_that_nobody_reads_is_passed_on_untouched() {
             assert_eq!(answer.sha256(), sha256(&body));
         }
     }
+    counted(&stack, "decisions.cell.exact", 4).await;
     assert_eq!(stack.admin().stat("wasmcustom.cellgate.inspected_bytes").await.unwrap(), 0);
     assert_eq!(stack.ext_proc_streams().await, 0);
 }

@@ -4,15 +4,19 @@
 //! `GET /-/timed` is answered here: `{"decisions": [[nanoseconds, count], …], "clock": nanoseconds, "memory": bytes}` with
 //! the decisions since the last such question, what reading the clock costs, and the VM's memory. The clock is read
 //! twice for each callback, and about one of these readings is inside what is measured.
-// Its names and the hostcall belong to a module for Envoy.
+// Its clock and its memory are those of a module for Envoy.
 #![cfg(target_arch = "wasm32")]
-#![expect(unsafe_code, reason = "exported names, and one hostcall")]
+#![expect(missing_docs, reason = "the SDK's macro exports undocumented symbols")]
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::UNIX_EPOCH;
 
 use cellgate_bench_micro::Histogram;
-use cellgate_filter::{Action, Contexts, Envoy, Host};
+use cellgate_filter::{Envoy, Host, Root, Stream};
+use proxy_wasm::hostcalls;
+use proxy_wasm::traits::{Context, HttpContext, RootContext};
+use proxy_wasm::types::{Action, ContextType};
 use serde_json::json;
 
 /// What is answered here.
@@ -21,100 +25,116 @@ const QUESTION: &[u8] = b"/-/timed";
 /// How many readings of the clock are measured together.
 const READINGS: u64 = 10_000;
 
-struct Timed {
-    filter: Contexts<Envoy>,
-    /// Nanoseconds in callbacks so far, for each request that is not decided yet.
-    spent: HashMap<u32, u64>,
-    decisions: Histogram,
+proxy_wasm::main! {{
+    proxy_wasm::set_root_context(|_| Box::new(TimedRoot { filter: Root::new(Envoy), decisions: Rc::default() }));
+}}
+
+struct TimedRoot {
+    filter: Root<Envoy>,
+    decisions: Rc<RefCell<Histogram>>,
 }
 
-thread_local! {
-    static TIMED: RefCell<Option<Timed>> = const { RefCell::new(None) };
+struct TimedStream {
+    filter: Stream<Envoy>,
+    /// Nanoseconds in callbacks so far, as long as the request is not decided.
+    spent: Option<u64>,
+    decisions: Rc<RefCell<Histogram>>,
 }
 
-impl Timed {
-    fn new() -> Self {
-        Self { filter: Contexts::new(Envoy), spent: HashMap::new(), decisions: Histogram::default() }
+impl Context for TimedRoot {}
+
+impl RootContext for TimedRoot {
+    fn on_configure(&mut self, size: usize) -> bool {
+        self.filter.on_configure(size)
     }
 
-    fn create(&mut self, id: u32, parent: u32) {
+    fn on_tick(&mut self) {
+        self.filter.on_tick();
+    }
+
+    fn get_type(&self) -> Option<ContextType> {
+        self.filter.get_type()
+    }
+
+    fn create_http_context(&self, _id: u32) -> Option<Box<dyn HttpContext>> {
         let start = now();
-        self.filter.create(id, parent);
-        if parent != 0 {
-            self.spent.insert(id, now().saturating_sub(start));
-        }
+        let filter = self.filter.open();
+        let spent = Some(now().saturating_sub(start));
+        Some(Box::new(TimedStream { filter, spent, decisions: Rc::clone(&self.decisions) }))
     }
+}
 
-    fn on_headers(&mut self, id: u32, end_of_stream: bool) -> Action {
-        if end_of_stream && is_question() {
-            self.spent.remove(&id);
-            Envoy.respond(200, "application/json", &self.answer());
-            return Action::Pause;
-        }
-        self.timed(id, |filter| filter.on_headers(id, end_of_stream))
-    }
-
-    fn timed(&mut self, id: u32, callback: impl FnOnce(&mut Contexts<Envoy>) -> Action) -> Action {
+impl TimedStream {
+    fn timed(&mut self, callback: impl FnOnce(&mut Stream<Envoy>) -> Action) -> Action {
         let start = now();
         let action = callback(&mut self.filter);
         let taken = now().saturating_sub(start);
-        if let Some(spent) = self.spent.get_mut(&id) {
+        if let Some(spent) = &mut self.spent {
             *spent += taken;
         }
         // The filter lets a request go on when it has decided.
         if action == Action::Continue {
-            self.decided(id);
+            self.decided();
         }
         action
     }
 
-    fn decided(&mut self, id: u32) {
-        if let Some(spent) = self.spent.remove(&id) {
-            self.decisions.record(spent);
+    fn decided(&mut self) {
+        if let Some(spent) = self.spent.take() {
+            self.decisions.borrow_mut().record(spent);
         }
     }
 
-    fn delete(&mut self, id: u32) {
-        // Refused requests never went on.
-        self.decided(id);
-        self.filter.delete(id);
-    }
-
-    fn answer(&mut self) -> String {
+    fn answer(&self) -> String {
         let start = now();
         for _ in 1..READINGS {
             now();
         }
         let clock = now().saturating_sub(start) / READINGS;
-        let decisions: Vec<_> = self.decisions.buckets().collect();
-        self.decisions.clear();
+        let mut histogram = self.decisions.borrow_mut();
+        let decisions: Vec<_> = histogram.buckets().collect();
+        histogram.clear();
         json!({"decisions": decisions, "clock": clock, "memory": memory()}).to_string()
+    }
+}
+
+impl Context for TimedStream {}
+
+impl HttpContext for TimedStream {
+    fn on_http_request_headers(&mut self, count: usize, end_of_stream: bool) -> Action {
+        if end_of_stream && is_question() {
+            self.spent = None;
+            Envoy.respond(200, "application/json", &self.answer());
+            return Action::Pause;
+        }
+        self.timed(|filter| filter.on_http_request_headers(count, end_of_stream))
+    }
+
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.timed(|filter| filter.on_http_request_body(size, end_of_stream))
+    }
+
+    fn on_http_request_trailers(&mut self, count: usize) -> Action {
+        self.timed(|filter| filter.on_http_request_trailers(count))
+    }
+}
+
+/// Refused requests never went on.
+impl Drop for TimedStream {
+    fn drop(&mut self) {
+        self.decided();
     }
 }
 
 fn is_question() -> bool {
     let headers = Envoy.request_headers();
-    headers.is_some_and(|headers| headers.iter().any(|(name, value)| name == b":path" && value == QUESTION))
-}
-
-/// Envoy makes no callback inside another; if it did, the inner one would get `otherwise`.
-fn with<T>(otherwise: T, call: impl FnOnce(&mut Timed) -> T) -> T {
-    TIMED.with(|timed| match timed.try_borrow_mut() {
-        Ok(mut timed) => call(timed.get_or_insert_with(Timed::new)),
-        Err(_) => otherwise,
-    })
+    headers.is_some_and(|headers| headers.iter().any(|(name, value)| name == ":path" && value == QUESTION))
 }
 
 /// Nanoseconds since 1970, by Envoy's clock.
 fn now() -> u64 {
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        fn proxy_get_current_time_nanoseconds(time: *mut u64) -> u32;
-    }
-    let mut time = 0;
-    // SAFETY: the host writes eight bytes to where it is told, before it returns.
-    let _ = unsafe { proxy_get_current_time_nanoseconds(&raw mut time) };
-    time
+    let since = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or_default()
 }
 
 /// What the VM has taken so far, in bytes; it gives none back.
@@ -122,46 +142,4 @@ fn memory() -> usize {
     /// Of WebAssembly.
     const PAGE: usize = 64 * 1024;
     core::arch::wasm32::memory_size::<0>() * PAGE
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_abi_version_0_2_1() {}
-
-#[unsafe(no_mangle)]
-extern "C" fn _initialize() {}
-
-/// Where the host puts what it hands over.
-#[unsafe(no_mangle)]
-extern "C" fn malloc(size: usize) -> *mut u8 {
-    Box::leak(Box::<[u8]>::new_uninit_slice(size)).as_mut_ptr().cast()
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_context_create(id: u32, parent: u32) {
-    with((), |timed| timed.create(id, parent));
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_configure(id: u32, _size: u32) -> u32 {
-    with(false, |timed| timed.filter.configure(id)).into()
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_headers(id: u32, _count: u32, end_of_stream: u32) -> u32 {
-    with(Action::Pause, |timed| timed.on_headers(id, end_of_stream != 0)) as u32
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_body(id: u32, size: usize, end_of_stream: u32) -> u32 {
-    with(Action::Pause, |timed| timed.timed(id, |filter| filter.on_body(id, size, end_of_stream != 0))) as u32
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_request_trailers(id: u32, _count: u32) -> u32 {
-    with(Action::Pause, |timed| timed.timed(id, |filter| filter.on_trailers(id))) as u32
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn proxy_on_delete(id: u32) {
-    with((), |timed| timed.delete(id));
 }

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use proptest::prelude::*;
 
 use crate::fake::{CONFIG, Exchange, Fake, Phase};
-use crate::plugin::Plugin;
 use crate::request::Request;
 
 /// Whose decisions are taken over.
@@ -76,7 +75,7 @@ proptest! {
         host.world().peer_uri = peer.then(|| PEER.into());
         let more = format!(r#""decided_by": {{ "peers": ["{PEER}"] }}, "shadow": {shadow}, "limits""#);
         let config = CONFIG.replace(r#""limits""#, &more);
-        let mut request = Request::new(Rc::new(Plugin::new(host.clone(), config.as_bytes()).unwrap()));
+        let mut request = Request::new(Rc::new(host.plugin(&config).unwrap()));
         body.resize(3000, b' ');
         {
             let mut world = host.world();

@@ -50,7 +50,7 @@ fn reserved_trailers_are_removed_in_every_state() {
         let trailers = exchange.host.world().trailers.clone();
         assert_eq!(trailers, [("ok".to_owned(), b"kept".to_vec())]);
         assert_eq!(exchange.header("x-cell"), ["cell-a"]);
-        assert_eq!(exchange.host.counter("cellgate.stripped_headers"), 4);
+        assert_eq!(exchange.counter("cellgate.stripped_headers"), 4);
     }
 }
 
@@ -62,7 +62,7 @@ fn trailers_that_envoy_does_not_show_are_never_passed_on() {
     exchange.host.world().blind = true;
     assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
     assert_eq!(exchange.answered(), Some(500));
-    assert_eq!(exchange.host.counter("cellgate.decisions.reject.body_unread"), 1);
+    assert_eq!(exchange.counter("cellgate.decisions.reject.body_unread"), 1);
     assert_eq!(exchange.trailers(&[]), Action::Pause);
 }
 
@@ -81,8 +81,8 @@ fn trailers_that_envoy_does_not_show_end_a_released_request() {
         assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
         assert_eq!(exchange.answered(), Some(500));
         // It was counted when it was decided.
-        assert_eq!(exchange.host.counter("cellgate.decisions.reject.body_unread"), 0);
-        assert_eq!(exchange.host.counter("cellgate.guard_conflicts"), 1);
+        assert_eq!(exchange.counter("cellgate.decisions.reject.body_unread"), 0);
+        assert_eq!(exchange.counter("cellgate.guard_conflicts"), 1);
         assert!(exchange.note().starts_with("reject=500;reason=body_unread;after="), "{}", exchange.note());
     }
 }
@@ -92,17 +92,17 @@ fn a_client_that_leaves_while_its_request_waits_is_counted() {
     for mut exchange in [Exchange::json(ACME.len()), Exchange::chunked()] {
         exchange.headers(false);
         exchange.end();
-        assert_eq!(exchange.host.counter("cellgate.abandoned"), 1);
+        assert_eq!(exchange.counter("cellgate.abandoned"), 1);
         assert_eq!(exchange.note(), "");
         // Access logs may be written more than once.
         exchange.end();
-        assert_eq!(exchange.host.counter("cellgate.abandoned"), 1);
+        assert_eq!(exchange.counter("cellgate.abandoned"), 1);
     }
     let mut exchange = Exchange::json(ACME.len());
     exchange.headers(false);
     exchange.body(&ACME[..5], false);
     exchange.end();
-    assert_eq!(exchange.host.counter("cellgate.inspected_bytes"), 5);
+    assert_eq!(exchange.counter("cellgate.inspected_bytes"), 5);
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn a_decided_request_is_never_abandoned() {
         Exchange::chunked().http1(&[br#"{"tenant":"acme","#]),
     ] {
         exchange.end();
-        assert_eq!(exchange.host.counter("cellgate.abandoned"), 0);
+        assert_eq!(exchange.counter("cellgate.abandoned"), 0);
     }
 }
 

@@ -20,8 +20,8 @@ fn assert_ended(exchange: &Exchange, code: &str, upstream: &[u8]) {
     assert!(!exchange.complete, "the upstream has a complete body");
     assert_eq!(exchange.upstream, upstream, "the chunk with the conflict must not go on");
     assert_eq!(exchange.note(), format!("reject=400;reason={code};after=cell-a"));
-    assert_eq!(exchange.host.counter("cellgate.guard_conflicts"), 1);
-    assert_eq!(exchange.host.counter("cellgate.decisions.cell.exact"), 1, "a request is decided once");
+    assert_eq!(exchange.counter("cellgate.guard_conflicts"), 1);
+    assert_eq!(exchange.counter("cellgate.decisions.cell.exact"), 1, "a request is decided once");
 }
 
 #[test]

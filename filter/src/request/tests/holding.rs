@@ -32,7 +32,7 @@ fn each_byte_is_read_once() {
     let exchange = Exchange::json(body.len()).http1(&bytes);
     assert_delivered(&exchange, "cell-b", &body);
     assert_eq!(exchange.host.world().copied, body.len());
-    assert_eq!(exchange.host.counter("cellgate.inspected_bytes"), body.len() as u64);
+    assert_eq!(exchange.counter("cellgate.inspected_bytes"), body.len() as u64);
 }
 
 #[test]

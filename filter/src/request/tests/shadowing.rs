@@ -44,7 +44,7 @@ fn a_request_without_a_body_is_told_at_its_head() {
     let mut exchange = shadow(&[("x-tenant", "globex")]);
     assert_eq!(exchange.headers(true), Action::Continue);
     assert_untouched(&exchange, b"", "shadow;cell=cell-b;reason=exact");
-    assert_eq!(exchange.host.counter("cellgate.decisions.cell.exact"), 1);
+    assert_eq!(exchange.counter("cellgate.decisions.cell.exact"), 1);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_clients_header_stays_and_is_counted() {
     assert_eq!(exchange.header("x_cell"), ["cell-b"]);
     assert_eq!(exchange.header("x-cellgate-defer"), ["stream;x"]);
     assert_eq!(exchange.host.world().trailers, [("x-cell".to_owned(), b"cell-b".to_vec())]);
-    assert_eq!(exchange.host.counter("cellgate.stripped_headers"), 3);
+    assert_eq!(exchange.counter("cellgate.stripped_headers"), 3);
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_request_that_ends_early_is_abandoned() {
     exchange.body(&ACME[..5], false);
     exchange.end();
     assert_eq!(exchange.note(), "");
-    assert_eq!(exchange.host.counter("cellgate.abandoned"), 1);
+    assert_eq!(exchange.counter("cellgate.abandoned"), 1);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::{ACME, early, late};
 use crate::fake::Exchange;
 
 fn counters(exchange: &Exchange) -> Vec<(String, u64)> {
-    exchange.host.counters().into_iter().collect()
+    exchange.counters().into_iter().collect()
 }
 
 fn expect<const N: usize>(counters: [(&str, u64); N]) -> Vec<(String, u64)> {

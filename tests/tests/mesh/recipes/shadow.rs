@@ -47,7 +47,7 @@ pub(crate) async fn shadow(mesh: Shared) -> Result<()> {
     }
     for (counter, value) in [("decisions.cell.override", 2), ("decisions.reject.body_malformed", 1)] {
         let name = format!("wasmcustom.cellgate.{counter}");
-        assert_eq!(release.gateway().proxy().admin().stat(&name).await?, value, "{name}");
+        release.gateway().proxy().admin().wait_for_stat(&name, |count| count == value).await;
     }
 
     // Live.

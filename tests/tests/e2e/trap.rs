@@ -1,0 +1,72 @@
+//! What a trap of the filter costs: the requests in flight on that worker, and one reload of its VM.
+//!
+//! No client can cause one, so another filter does: it puts a header in front of Cellgate whose name is not UTF-8, and
+//! the proxy-wasm SDK panics on that.
+
+use cellgate_tests::client::Request;
+use cellgate_tests::options::{Chain, Options};
+use cellgate_tests::stack::Stack;
+use cellgate_tests::wait;
+use serde_json::json;
+
+use crate::support::{connection_manager, counted, read_by_envoy};
+
+const ACME: &str = r#"{"tenant":{"id":"acme"}}"#;
+
+/// The name has a part that logs must not show.
+const HOSTILE: &str = r#"
+function envoy_on_request(handle)
+  if handle:headers():get("x-trap") then
+    handle:headers():add("s3cr3t-\255", "v")
+  end
+end
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trap_costs_the_requests_in_flight_and_one_reload() {
+    let options = Options::default().chain(Chain::Filter).adjust(|bootstrap| {
+        let lua = json!({
+            "name": "hostile",
+            "typed_config": {
+                "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
+                "default_source_code": {"inline_string": HOSTILE},
+            },
+        });
+        connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap().insert(0, lua);
+    });
+    let stack = Stack::start(options).await;
+    stack.envoy().process().may_crash();
+    assert_eq!(stack.post_json("/", ACME).await.cell(), "cell-b");
+    counted(&stack, "decisions.cell.exact", 1).await;
+
+    // One that waits for the rest of its body.
+    let mut held = stack.connect().await;
+    let head = format!(
+        "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        ACME.len()
+    );
+    let before = crate::support::bytes_read(&stack).await;
+    held.write([head.as_bytes(), &ACME.as_bytes()[..5]].concat()).await.unwrap();
+    read_by_envoy(&stack, before + head.len() + 5).await;
+
+    assert_eq!(stack.send(&Request::post("/").header("x-trap", "1").json(ACME)).await.status, 503);
+    held.write(&ACME.as_bytes()[5..]).await.unwrap();
+    assert_eq!(held.response("POST").await.unwrap().status, 503);
+
+    // Until the pause before the reload is over, 503.
+    let decided = || async {
+        let answer = stack.post_json("/", ACME).await;
+        assert!([200, 503].contains(&answer.status.as_u16()), "{answer:?}");
+        Ok((answer.status == 200).then_some(answer))
+    };
+    assert_eq!(wait::until("the VM to be back", decided).await.unwrap().cell(), "cell-b");
+    assert_eq!(stack.admin().stat("wasm.cellgate.vm_reload_success").await.unwrap(), 1);
+    assert_eq!(stack.admin().stat("wasm.cellgate.vm_reload_failure").await.unwrap(), 0);
+    // Nothing that the dead VM had flushed is lost, and the new one counts on.
+    counted(&stack, "decisions.cell.exact", 2).await;
+    assert_eq!(stack.cell("cell-b").complete(), 2);
+
+    let log = stack.envoy().process().log();
+    assert!(log.contains("cellgate: panicked at ") && log.contains("its message is not shown"), "{log}");
+    assert!(!log.contains("s3cr3t"), "{log}");
+}
