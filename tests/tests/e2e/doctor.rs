@@ -6,7 +6,7 @@ use cellgate_tests::stack::Stack;
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use crate::support::connection_manager;
+use crate::support::{connection_manager, counted};
 
 /// The exit code and the findings.
 async fn doctor(stack: &Stack) -> (i32, Vec<Value>) {
@@ -50,6 +50,7 @@ async fn only_error(options: Options) -> String {
 async fn nothing_is_wrong_with_a_good_chain() {
     let stack = Stack::start(Options::default()).await;
     stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
+    counted(&stack, "decisions.cell.exact", 1).await;
     let (code, findings) = doctor(&stack).await;
     assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
     for part in [
