@@ -29,6 +29,11 @@ pub use request::{Action, Request};
 pub use root::Root;
 pub use stream::Stream;
 
+/// The SDK allocates each header's name and value: an allocator that is quick with small pieces pays.
+#[cfg(target_arch = "wasm32")]
+#[global_allocator]
+static ALLOCATOR: rlsf::SmallGlobalTlsf = rlsf::SmallGlobalTlsf::new();
+
 /// Where Envoy starts the module. A module that links this crate as a library has its own.
 #[cfg(all(feature = "entry", target_arch = "wasm32"))]
 mod entry {
