@@ -70,6 +70,11 @@ impl Hold {
         (bytes > 0).then(|| Self { total: Arc::clone(&self.total), bytes })
     }
 
+    /// Takes over what another share of the same budget holds.
+    pub fn absorb(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
     /// Gives bytes back, at most those it holds.
     pub fn shrink(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
@@ -108,6 +113,9 @@ mod tests {
         assert!(one.grow(6));
         let (part, rest) = (one.split(2), one.split(100));
         assert_eq!((part.as_ref().map(Hold::bytes), rest.map(|rest| rest.bytes())), (Some(2), Some(4)));
+        assert_eq!((budget.used(), one.bytes()), (6, 0));
+        one.absorb(part.unwrap());
+        let part = one.split(2);
         assert_eq!((budget.used(), one.bytes()), (6, 0));
         drop((one, two, part));
         assert_eq!(budget.used(), 0);

@@ -28,6 +28,9 @@ const QUIET: Duration = Duration::from_millis(500);
 /// How often the drain counts the open streams.
 const COUNT: Duration = Duration::from_millis(20);
 
+/// The largest request for our health, in bytes: a name.
+const MAX_HEALTH_MESSAGE: usize = 1024;
+
 /// The names under which health is reported: the whole server, and the one service Envoy calls.
 const HEALTH_NAMES: [&str; 2] = ["", service::NAME];
 
@@ -102,7 +105,8 @@ pub async fn serve(
         when_cut,
     );
     let supervising = tokio::spawn(processor.clone().supervise());
-    let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()));
+    let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()))
+        .max_decoding_message_size(MAX_HEALTH_MESSAGE);
     let services = Services { processor, health: health_service };
     let limits = Limits { max_streams: settings.max_streams, silence: settings.silence };
     let mut grpc = tokio::spawn(connections::serve(grpc, services, limits, grpc_stopped));

@@ -5,10 +5,12 @@
 //! largest `BUFFERED` body, and prost makes 72 bytes of a header that takes two on the wire, so that 64 MiB of empty
 //! headers would take over 2 GiB. Here everything but the bytes of a body is bounded by [`AROUND`].
 
+use std::ops::RangeInclusive;
+
 use bytes::Buf;
 use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use prost::Message;
-use prost::encoding::decode_varint;
+use prost::encoding::{DecodeContext, decode_key, skip_field};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder};
 use tonic_prost::ProstEncoder;
@@ -22,8 +24,11 @@ pub(super) const AROUND: usize = 1024 * 1024;
 /// What stands before each message: a flag for compression, and its length in four bytes.
 const PREFIX: usize = 5;
 
-/// The tag of `ProcessingRequest.request_body`.
-const REQUEST_BODY: u8 = 4 << 3 | 2;
+/// `ProcessingRequest.request_body`.
+const REQUEST_BODY: u32 = 4;
+
+/// All fields of `ProcessingRequest.request`.
+const CONTENTS: RangeInclusive<u32> = 2..=7;
 
 /// A stream's first buffer, in bytes: most heads fit.
 const BUFFER: usize = 4 * 1024;
@@ -50,6 +55,13 @@ impl Codec {
     }
 }
 
+impl RequestDecoder {
+    /// For a stream whose bytes come by `intake`.
+    pub(super) fn new(intake: Intake) -> Self {
+        Self { intake }
+    }
+}
+
 impl tonic::codec::Codec for Codec {
     type Encode = ProcessingResponse;
     type Decode = ProcessingRequest;
@@ -61,7 +73,7 @@ impl tonic::codec::Codec for Codec {
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RequestDecoder { intake: self.intake.clone() }
+        RequestDecoder::new(self.intake.clone())
     }
 }
 
@@ -72,10 +84,14 @@ impl Decoder for RequestDecoder {
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<ProcessingRequest>, Status> {
         let length = message.remaining();
         // tonic hands a message over in one piece.
-        let around = around(message.chunk(), length);
+        let Survey { around, contents } = survey(message.chunk());
         if around > AROUND {
             let text = format!("a message with {around} bytes beside its body, but {AROUND} are the most");
             return Err(Status::invalid_argument(text));
+        }
+        // Protobuf would let the last one win. Envoy never writes two.
+        if contents > 1 {
+            return Err(Status::invalid_argument("a message with two contents"));
         }
         let decoded = ProcessingRequest::decode(message);
         self.intake.taken(PREFIX + length);
@@ -90,14 +106,36 @@ impl Decoder for RequestDecoder {
     }
 }
 
-/// How many bytes of a message are not of a body. Envoy writes a body first; of one that stands further back all bytes
-/// count.
-fn around(mut message: &[u8], length: usize) -> usize {
-    if !message.has_remaining() || message.get_u8() != REQUEST_BODY {
-        return length;
+/// What a message has, without unpacking it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Survey {
+    /// Bytes that are of no request's body.
+    around: usize,
+    /// Headers, bodies, trailers.
+    contents: usize,
+}
+
+/// Goes over the fields of a message. Of one that cannot be read all bytes from the first bad one on are around.
+fn survey(mut message: &[u8]) -> Survey {
+    let mut survey = Survey::default();
+    while !message.is_empty() {
+        let before = message.len();
+        let Some((tag, body)) = next_field(&mut message) else {
+            survey.around += before;
+            break;
+        };
+        survey.around += before - message.len() - body;
+        survey.contents += usize::from(CONTENTS.contains(&tag));
     }
-    let body = decode_varint(&mut message).ok().and_then(|body| usize::try_from(body).ok());
-    body.and_then(|body| length.checked_sub(body)).unwrap_or(length)
+    survey
+}
+
+/// Skips a field: its tag, and how many bytes of a request's body it has.
+fn next_field(message: &mut &[u8]) -> Option<(u32, usize)> {
+    let (tag, wire_type) = decode_key(message).ok()?;
+    let before = message.len();
+    skip_field(wire_type, tag, message, DecodeContext::default()).ok()?;
+    Some((tag, if tag == REQUEST_BODY { before - message.len() } else { 0 }))
 }
 
 #[cfg(test)]

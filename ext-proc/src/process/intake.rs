@@ -2,8 +2,7 @@
 //!
 //! tonic puts a message together before it decodes it, and a `BUFFERED` body is one message. [`Intake`] stands between
 //! the connection and tonic: it counts the bytes that go in, the decoder says how many came out as messages, and what is
-//! in between takes its share of the process's byte budget. tonic's buffer does not shrink when a message leaves it, so
-//! the share does not either: it lasts as long as the stream reads.
+//! in between takes its share of the process's byte budget. A message takes its share with it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -31,7 +30,7 @@ struct State<B> {
     body: B,
     /// Bytes that are no message yet, gRPC's five bytes in front of each message among them.
     pending: usize,
-    /// The budget's share of the most that there ever were.
+    /// Their share of the budget.
     hold: Hold,
     /// Whether there was none left.
     full: bool,
@@ -71,9 +70,19 @@ impl<B> Intake<B> {
         state.hold.clear();
     }
 
-    /// Whether it has a share of the budget.
-    pub(super) fn holds(&self) -> bool {
+    /// Whether a message that has not come completely has a share of the budget.
+    pub(super) fn is_midway(&self) -> bool {
         self.state().hold.bytes() > 0
+    }
+
+    /// The share of the message that was taken last, if it has one and nothing has come behind it.
+    pub(super) fn share(&self) -> Option<Hold> {
+        let mut state = self.state();
+        if state.pending > 0 {
+            return None;
+        }
+        let bytes = state.hold.bytes();
+        state.hold.split(bytes)
     }
 
     /// Whether it ended because there was no room to put a message together.

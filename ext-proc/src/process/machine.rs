@@ -36,6 +36,8 @@ pub struct Machine {
     mode: Mode,
     state: State,
     hold: Hold,
+    /// What the message at hand holds of the budget already.
+    arrived: Option<Hold>,
     decision: Option<Decision>,
     conflict: Option<Decision>,
     inspected: u64,
@@ -66,7 +68,17 @@ impl Machine {
     /// A request that has not begun. `hold` is its share of the process's byte budget.
     #[must_use]
     pub fn new(router: Router, mode: Mode, hold: Hold) -> Self {
-        Self { router, mode, state: State::Start, hold, decision: None, conflict: None, inspected: 0, grpc: false }
+        Self {
+            router,
+            mode,
+            state: State::Start,
+            hold,
+            arrived: None,
+            decision: None,
+            conflict: None,
+            inspected: 0,
+            grpc: false,
+        }
     }
 
     /// What to send for an event, in this order.
@@ -134,9 +146,16 @@ impl Machine {
         self.inspected
     }
 
+    /// The next message holds this much of the budget already, from when it arrived. None: the message at hand is dealt
+    /// with.
+    pub fn arrived(&mut self, share: Option<Hold>) {
+        self.arrived = share;
+    }
+
     /// The share of the budget that these bytes of a piece have: they are held until it is dropped.
     pub fn share(&mut self, bytes: usize) -> Option<Hold> {
-        self.hold.split(bytes as u64)
+        let bytes = bytes as u64;
+        self.hold.split(bytes).or_else(|| self.arrived.as_mut()?.split(bytes))
     }
 
     /// What it holds of the process's byte budget.
@@ -231,7 +250,12 @@ impl Machine {
 
     /// Holds the next bytes of a body whose key is looked for, if there is room for them.
     fn keep(&mut self, search: Search, remove: Vec<String>, mut held: Held, bytes: Bytes, replies: &mut Vec<Reply>) {
-        if self.hold.grow(held.cost(&bytes)) {
+        let mut cost = held.cost(&bytes);
+        if let Some(share) = self.arrived.as_mut().and_then(|arrived| arrived.split(cost)) {
+            cost -= share.bytes();
+            self.hold.absorb(share);
+        }
+        if self.hold.grow(cost) {
             held.push(bytes);
             self.state = State::Holding { search, remove, held };
             return;

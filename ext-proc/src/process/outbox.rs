@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
@@ -19,9 +20,8 @@ const LOOKS: u32 = 8;
 #[derive(Debug, Default)]
 pub(super) struct Outbox(Mutex<Queue>);
 
-/// Streams that hold some of the budget. One whose peer takes nothing is not polled, and so would keep it for ever.
-///
-/// A stream that has nothing to send may hold bytes for as long as its deadline allows, which polls it.
+/// Streams that hold some of the budget and may not be polled again: one whose peer takes nothing is not, nor does its
+/// deadline come then.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stalled(Arc<Mutex<Vec<Watched>>>);
 
@@ -48,8 +48,10 @@ struct Queue {
     messages: VecDeque<Message>,
     /// How many of them have a share of the budget.
     shares: usize,
-    /// When a stream that holds some of the budget was last polled.
-    waits: Option<Instant>,
+    /// Whether the machine holds some of the budget.
+    held: bool,
+    /// When a stream that has to be polled again was last polled, and what polls it.
+    waits: Option<(Instant, Waker)>,
     watched: bool,
     /// Why nothing more is sent.
     failed: Option<Status>,
@@ -79,9 +81,10 @@ impl Outbox {
         queue.messages.push_back(Message { response, share });
     }
 
-    /// Whether there is nothing to send.
+    /// Whether there is nothing to send, nor an error.
     pub(super) fn is_empty(&self) -> bool {
-        self.queue().messages.is_empty()
+        let queue = self.queue();
+        queue.messages.is_empty() && queue.failed.is_none()
     }
 
     /// The next message.
@@ -97,12 +100,22 @@ impl Outbox {
         Ok(Some(response))
     }
 
-    /// The stream has been polled. Whether somebody must watch from now on that it is polled again: it holds some of the
-    /// budget, here or, as `holds` says, elsewhere.
-    pub(super) fn polled(&self, holds: bool) -> bool {
+    /// Whether the machine holds some of the budget.
+    pub(super) fn hold(&self, held: bool) {
+        self.queue().held = held;
+    }
+
+    /// The stream has been polled. Whether somebody must watch from now on that it is polled again, because something is
+    /// held that nobody else would give back: a message that is `midway`, pieces to send, or, unless all that was said
+    /// has been `sent`, what the machine holds.
+    pub(super) fn polled(&self, midway: bool, sent: bool, waker: &Waker) -> bool {
         let mut queue = self.queue();
-        queue.waits = (holds || queue.shares > 0).then(Instant::now);
-        queue.waits.is_some() && !std::mem::replace(&mut queue.watched, true)
+        if !(midway || queue.shares > 0 || queue.held && !sent) {
+            queue.waits = None;
+            return false;
+        }
+        queue.waits = Some((Instant::now(), waker.clone()));
+        !std::mem::replace(&mut queue.watched, true)
     }
 
     /// Behind the messages that are there the stream ends with an error.
@@ -112,19 +125,22 @@ impl Outbox {
 
     fn check(&self, now: Instant, patience: Duration) -> Moves {
         let mut queue = self.queue();
-        match queue.waits {
-            Some(since) if now.duration_since(since) < patience => Moves::On,
-            Some(_) => {
-                let status = Status::deadline_exceeded("the peer did not take what it was sent in time");
-                let request_id = std::mem::take(&mut queue.request_id);
-                *queue = Queue { request_id, failed: Some(status.clone()), ..Queue::default() };
-                Moves::Not(status)
-            }
-            None => {
-                queue.watched = false;
-                Moves::Through
-            }
+        let Some((since, _)) = &queue.waits else {
+            queue.watched = false;
+            return Moves::Through;
+        };
+        if now.duration_since(*since) < patience {
+            return Moves::On;
         }
+        let status =
+            Status::deadline_exceeded("the peer sent half a message, or did not take what it was sent, in time");
+        let request_id = std::mem::take(&mut queue.request_id);
+        let failed = Queue { request_id, failed: Some(status.clone()), ..Queue::default() };
+        // It may be waiting for nothing but more bytes.
+        if let Some((_, waker)) = std::mem::replace(&mut *queue, failed).waits {
+            waker.wake();
+        }
+        Moves::Not(status)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

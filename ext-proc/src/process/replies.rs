@@ -31,9 +31,21 @@ pub struct Replies {
     outbox: Arc<Outbox>,
     run: Arc<Run>,
     ended: bool,
+    sending: Sending,
     intake: Intake,
     stalled: Stalled,
     _open: OpenStream,
+}
+
+/// What of our messages may not have been taken. tonic collects them until there is none, then hyper sends what was
+/// collected, and does not poll us before the peer has let it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sending {
+    Nothing,
+    /// With tonic.
+    Collected,
+    /// With hyper.
+    Sent,
 }
 
 impl Run {
@@ -62,7 +74,7 @@ impl Run {
 impl Replies {
     /// What `run` puts into the outbox, and then its end. `intake` is where it reads.
     pub(super) fn new(outbox: Arc<Outbox>, run: Run, intake: Intake, stalled: Stalled, open: OpenStream) -> Self {
-        Self { outbox, run: Arc::new(run), ended: false, intake, stalled, _open: open }
+        Self { outbox, run: Arc::new(run), ended: false, sending: Sending::Nothing, intake, stalled, _open: open }
     }
 }
 
@@ -97,10 +109,22 @@ impl Stream for Replies {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.poll(context);
-        if self.outbox.polled(self.intake.holds()) {
+        self.sending = self.sending.after(polled.is_ready());
+        if self.outbox.polled(self.intake.is_midway(), self.sending == Sending::Nothing, context.waker()) {
             self.stalled.watch(&self.outbox, &self.run);
         }
         polled
+    }
+}
+
+impl Sending {
+    /// What may be on its way after another poll, which had a message or not.
+    fn after(self, message: bool) -> Self {
+        match self {
+            _ if message => Self::Collected,
+            Self::Collected => Self::Sent,
+            Self::Sent | Self::Nothing => Self::Nothing,
+        }
     }
 }
 

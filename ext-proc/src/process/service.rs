@@ -18,11 +18,11 @@ use tonic::body::Body;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Status, Streaming};
 
-use crate::budget::Budget;
+use crate::budget::{Budget, Hold};
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
-use crate::process::codec::Codec;
+use crate::process::codec::{Codec, RequestDecoder};
 use crate::process::intake::Intake;
 use crate::process::machine::Machine;
 use crate::process::message::{Event, Mode, Reply, Violation};
@@ -136,7 +136,8 @@ impl StreamingService<ProcessingRequest> for Call {
 
     fn call(&mut self, request: tonic::Request<Streaming<ProcessingRequest>>) -> Self::Future {
         let outbox = Arc::new(Outbox::default());
-        let inbox = Inbox { messages: request.into_inner(), intake: self.intake.clone() };
+        let (messages, intake) = (request.into_inner(), self.intake.clone());
+        let inbox = Inbox { messages, intake, max_message: self.shared.max_message };
         let run = Run::new(run(Arc::clone(&self.shared), inbox, Arc::clone(&outbox)));
         let (stalled, open) = (self.shared.stalled.clone(), self.shared.metrics.stream());
         let replies = Replies::new(outbox, run, self.intake.clone(), stalled, open);
@@ -148,16 +149,29 @@ impl StreamingService<ProcessingRequest> for Call {
 struct Inbox {
     messages: Streaming<ProcessingRequest>,
     intake: Intake,
+    max_message: usize,
 }
 
 impl Inbox {
     /// The next message; `None` when the peer has said all, or has reset the stream. May be dropped at any time without
     /// losing anything.
     async fn next(&mut self) -> Result<Option<ProcessingRequest>, Status> {
-        match self.messages.message().await? {
-            None if self.intake.is_cut() => Err(Status::internal("the stream ended in the middle of a message")),
-            message => Ok(message),
+        let message = self.messages.message().await?;
+        if message.is_none() && self.intake.is_cut() {
+            return Err(Status::internal("the stream ended in the middle of a message"));
         }
+        Ok(message)
+    }
+
+    /// The share of the budget that the last message has, if it was a large one.
+    fn share(&mut self) -> Option<Hold> {
+        let share = self.intake.share();
+        if share.is_some() {
+            // tonic's buffer stays as large as its largest message was. It is empty, so another will do.
+            let decoder = RequestDecoder::new(self.intake.clone());
+            self.messages = Streaming::new_request(decoder, self.intake.clone(), None, Some(self.max_message));
+        }
+        share
     }
 
     /// Takes what the peer sends until it has heard that nothing more is needed, but for a moment only. Ending the
@@ -214,16 +228,18 @@ impl Shared {
         let mut event = Event::try_from(first).map_err(unusable)?;
         let mut expired = false;
         loop {
-            let held = exchange.machine.held() > 0;
+            exchange.machine.arrived(inbox.share());
             let replies = exchange.on(event)?;
             let replied = !replies.is_empty();
             for reply in replies {
                 let share = match &reply {
-                    Reply::Piece { bytes, .. } if held => exchange.machine.share(bytes.len()),
+                    Reply::Piece { bytes, .. } => exchange.machine.share(bytes.len()),
                     _ => None,
                 };
                 outbox.push(response(reply, exchange.router.config()), share);
             }
+            exchange.machine.arrived(None);
+            outbox.hold(exchange.machine.held() > 0);
             if exchange.machine.is_ended() {
                 drop(exchange);
                 inbox.farewell().await;
@@ -231,6 +247,13 @@ impl Shared {
             }
             if replied {
                 taken().await;
+            }
+            // A peer that always has another message uses up the budget of the task, without which `select!` does not look
+            // at the timer.
+            if exchange.machine.is_deciding() && !expired && Instant::now() >= deadline.deadline() {
+                expired = true;
+                event = Event::Deadline;
+                continue;
             }
             event = tokio::select! {
                 biased;

@@ -22,4 +22,5 @@ mod render;
 mod resets;
 mod serve;
 mod silence;
+mod stalled;
 mod support;

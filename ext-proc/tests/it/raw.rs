@@ -58,6 +58,8 @@ pub(crate) async fn connect(address: SocketAddr, settings: &[(u16, u32)]) -> Tcp
     // The server's own hold once they are acknowledged.
     while next(&mut connection).await.expect("closed").kind != SETTINGS {}
     connection.write_all(&frame(SETTINGS, ACK, 0, &[])).await.unwrap();
+    // Before it comes, 65,535 bytes are all that may be sent.
+    while next(&mut connection).await.expect("closed").kind != WINDOW_UPDATE {}
     connection
 }
 

@@ -96,9 +96,17 @@ fn what_is_no_message_is_refused() {
     assert_eq!(read(&prefixed(&body(MAX, 0).encode_to_vec()), &[16_384]).1, Some(Code::OutOfRange));
     assert_eq!(read(&prefixed(&[0xff; 40]), &[7]).1, Some(Code::Internal));
     // A name is text.
-    let name = [&[0x12, 6, 0x0a, 4, 0x0a, 2, 0x0a, 0][..], &[]].concat();
-    assert_eq!(read(&prefixed(&name), &[7]).1, None);
+    assert_eq!(read(&prefixed(&[0x12, 6, 0x0a, 4, 0x0a, 2, 0x0a, 0]), &[7]).1, None);
     assert_eq!(read(&prefixed(&[0x12, 7, 0x0a, 5, 0x0a, 3, 0x0a, 1, 0xff]), &[7]).1, Some(Code::Internal));
+}
+
+/// Envoy never writes two, and protobuf would let the last one win.
+#[test]
+fn two_contents_are_refused() {
+    let (one, head) = (body(100, 0).encode_to_vec(), [0x12, 0]);
+    for both in [[&one[..], &one].concat(), [&one[..], &head].concat(), [&head[..], &one].concat()] {
+        assert_eq!(read(&prefixed(&both), &[16_384]), (vec![], Some(Code::InvalidArgument)));
+    }
 }
 
 #[test]
@@ -107,13 +115,15 @@ fn around_is_all_that_is_not_the_body() {
         let message = body(size, attributes);
         let bytes = message.encode_to_vec();
         let Some(Request::RequestBody(http_body)) = message.request else { panic!("a body") };
-        // What is in HttpBody beside its bytes is a few flags.
-        assert_eq!(around(&bytes, bytes.len()), bytes.len() - http_body.encoded_len(), "{size}");
+        let inner = http_body.encoded_len();
+        let around = bytes.len() - inner - prost::encoding::encoded_len_varint(inner as u64);
+        assert_eq!(survey(&bytes), Survey { around, contents: 1 }, "{size}");
     }
-    // A length beyond the message, or none.
-    for broken in [&[REQUEST_BODY, 0x7f][..], &[REQUEST_BODY], &[REQUEST_BODY, 0xff], &[]] {
-        assert_eq!(around(broken, broken.len()), broken.len());
+    // A length beyond the message, or none; a group that does not end.
+    for broken in [&[0x22, 0x7f][..], &[0x22], &[0x22, 0xff], &[0x0b, 0x0b]] {
+        assert_eq!(survey(broken), Survey { around: broken.len(), contents: 0 });
     }
+    assert_eq!(survey(&[]), Survey::default());
 }
 
 fn message() -> impl Strategy<Value = ProcessingRequest> {

@@ -25,7 +25,7 @@ fn frames(sizes: &[usize]) -> Frames {
 }
 
 #[tokio::test]
-async fn the_most_that_was_put_together_is_counted() {
+async fn what_is_put_together_is_counted_and_a_message_takes_its_share() {
     let budget = Budget::new(100_000);
     let mut intake = Intake::new(frames(&[16_384, 16_384, 10_000]), budget.hold());
     let mut used = Vec::new();
@@ -35,12 +35,14 @@ async fn the_most_that_was_put_together_is_counted() {
     }
     assert_eq!(used, [0, 32_768, 42_768]);
     intake.taken(30_000);
-    assert!(intake.is_cut());
+    assert!(intake.is_cut() && intake.is_midway());
+    assert!(intake.share().is_none(), "there is more of another message");
     intake.taken(12_768);
     assert!(!intake.is_cut());
-    // As large as tonic's buffer is now.
-    assert_eq!(budget.used(), 42_768);
-    intake.clear();
+    let share = intake.share().unwrap();
+    assert_eq!((share.bytes(), budget.used()), (42_768, 42_768));
+    assert!(!intake.is_midway() && intake.share().is_none());
+    drop(share);
     assert_eq!(budget.used(), 0);
 }
 

@@ -262,6 +262,33 @@ fn no_room_is_overload_and_a_key_needs_none() {
     assert_eq!(machine.on(body(r#"{"t":"a""#, false)).unwrap().len(), 2);
 }
 
+/// A large message holds its bytes from when it arrived: they are not counted again.
+#[test]
+fn what_arrived_with_its_share_needs_no_other() {
+    let budget = Budget::new(8 + COST);
+    let mut share = budget.hold();
+    assert!(share.grow(8));
+    let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
+    machine.on(head(&[], false)).unwrap();
+    machine.arrived(Some(share));
+    assert_eq!(machine.on(body("{       ", false)).unwrap(), []);
+    assert_eq!(budget.used(), 8 + COST);
+    machine.arrived(None);
+    assert_eq!(machine.held(), 8 + COST);
+
+    // Pieces that never waited hold what they arrived with.
+    let budget = Budget::new(9);
+    let mut share = budget.hold();
+    assert!(share.grow(9));
+    let mut machine = machine_of(CONFIG, Mode::Duplex, &budget);
+    machine.on(head(&[], false)).unwrap();
+    machine.arrived(Some(share));
+    assert_eq!(machine.on(body(r#"{"t":"a"}"#, true)).unwrap().len(), 2);
+    let piece = machine.share(9).unwrap();
+    machine.arrived(None);
+    assert_eq!((piece.bytes(), budget.used()), (9, 9));
+}
+
 /// The message that was to follow is lost: what goes on would not be whole.
 #[test]
 fn without_room_for_a_message_nothing_goes_on() {

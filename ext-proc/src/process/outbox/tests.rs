@@ -20,17 +20,24 @@ fn what_was_held_is_free_when_it_leaves() {
     assert!(outbox.is_empty());
 }
 
+fn polled(outbox: &Outbox, sent: bool) -> bool {
+    outbox.polled(false, sent, Waker::noop())
+}
+
 #[test]
-fn who_holds_something_is_watched_once() {
+fn who_may_keep_something_is_watched_once() {
     let (budget, outbox) = (Budget::new(1), Outbox::default());
-    assert!(!outbox.polled(false));
-    // What tonic puts together is held too.
-    assert!(outbox.polled(true) && !outbox.polled(true));
+    assert!(!polled(&outbox, false));
+    // What the machine holds its deadline gives back, if it is polled.
+    outbox.hold(true);
+    assert!(!polled(&outbox, true));
+    assert!(polled(&outbox, false) && !polled(&outbox, false));
+    assert!(Outbox::default().polled(true, true, Waker::noop()));
     let outbox = Outbox::default();
     let mut hold = budget.hold();
     assert!(hold.grow(1));
     put(&outbox, Some(hold));
-    assert!(outbox.polled(false));
+    assert!(polled(&outbox, true));
 }
 
 #[test]
@@ -55,7 +62,7 @@ fn stream(stalled: &Stalled, budget: &Budget) -> (Arc<Outbox>, Arc<Run>) {
         let _held = hold;
         std::future::pending().await
     }));
-    assert!(outbox.pop().unwrap().is_some() && outbox.polled(false));
+    assert!(outbox.pop().unwrap().is_some() && polled(&outbox, false));
     stalled.watch(&outbox, &run);
     (outbox, run)
 }
@@ -68,7 +75,7 @@ async fn a_peer_that_takes_nothing_loses_what_is_held_for_it() {
     let (slow, slow_run) = stream(&stalled, &budget);
     let (quick, quick_run) = stream(&stalled, &budget);
     while quick.pop().unwrap().is_some() {}
-    assert!(!quick.polled(false));
+    assert!(!polled(&quick, true));
     let failures = Arc::new(Mutex::new(Vec::new()));
     let told = Arc::clone(&failures);
     let watching = tokio::spawn(stalled.clone().run(patience, move |status, id| {
@@ -77,7 +84,7 @@ async fn a_peer_that_takes_nothing_loses_what_is_held_for_it() {
     for _ in 0..2 {
         tokio::time::sleep(patience * 2 / 3).await;
         assert!(slow.pop().unwrap().is_some());
-        assert!(!slow.polled(false));
+        assert!(!polled(&slow, false));
     }
     assert_eq!(still.pop().unwrap_err().code(), tonic::Code::DeadlineExceeded);
     assert_eq!(*failures.lock().unwrap(), [(tonic::Code::DeadlineExceeded, "id".to_owned())]);

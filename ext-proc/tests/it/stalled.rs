@@ -1,0 +1,154 @@
+//! Streams that are not polled: what they hold is given back, and those that only wait are left alone.
+
+use std::time::Duration;
+
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use envoy_types::pb::envoy::service::ext_proc::v3::{HttpHeaders, ProcessingRequest};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+
+use crate::peer::{Peer, cell, head, message};
+use crate::raw::{
+    DATA, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW, RST_STREAM, WINDOW_UPDATE, body, connect, data, frame, next,
+    next_of, open, open_with,
+};
+use crate::support::{Service, until};
+
+const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+async fn impatient() -> Service {
+    Service::start_with(|settings| settings.decision_timeout = Duration::from_millis(200)).await
+}
+
+/// Two deadlines pass, one after the other.
+async fn two_deadlines(service: &Service) {
+    for _ in 0..2 {
+        let mut late = Peer::post(service, DUPLEX).await;
+        late.immediate().await;
+    }
+}
+
+fn large(end: &[u8]) -> Vec<u8> {
+    let mut text = br#"{"tenant":{"id":"acme"},"x":""#.to_vec();
+    text.resize(50_000, b'x');
+    text.extend(end);
+    text
+}
+
+/// The budget has to do with large messages, not with slow clients.
+#[tokio::test]
+async fn a_slow_upload_behind_a_large_chunk_goes_on() {
+    let service = impatient().await;
+    let mut peer = Peer::post(&service, DUPLEX).await;
+    peer.body(&large(b""), false).await;
+    assert_eq!(cell(&peer.change().await), "cell-b");
+    assert_eq!(peer.piece().await.0.len(), 50_000);
+    until("given back", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
+    two_deadlines(&service).await;
+    peer.body(b"\"}", true).await;
+    assert_eq!(peer.piece().await, (b"\"}".to_vec(), true));
+}
+
+#[tokio::test]
+async fn a_slow_upstream_behind_a_large_body_is_waited_for() {
+    let service = impatient().await;
+    let mut peer = Peer::post(&service, BodySendMode::Buffered).await;
+    peer.change().await;
+    peer.body(&large(b"\"}"), true).await;
+    assert_eq!(cell(&peer.change().await), "cell-b");
+    until("given back", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
+    two_deadlines(&service).await;
+    peer.send(message(Request::ResponseHeaders(HttpHeaders::default()))).await;
+    assert!(peer.next().await.unwrap().is_some());
+}
+
+/// A body that is held behind an answer that nobody takes: the stream is not polled, and its deadline does not come.
+#[tokio::test]
+async fn what_is_held_behind_an_answer_that_is_not_taken_is_given_back() {
+    let service = impatient().await;
+    let mut connection = connect(service.grpc, &[(INITIAL_WINDOW, 0)]).await;
+    let protocol_config = head(DUPLEX, &[], false).protocol_config;
+    let first = ProcessingRequest { protocol_config, ..message(Request::ResponseHeaders(HttpHeaders::default())) };
+    for stream in (1..41).step_by(2) {
+        let mut all = [open(stream), data(stream, &first), data(stream, &head(DUPLEX, &JSON, false))].concat();
+        (0..20).for_each(|_| all.extend(data(stream, &body(&[b' '; 9_000], false))));
+        connection.write_all(&all).await.unwrap();
+    }
+    until("ended", || async { service.metric("cellgate_protocol_errors_total").await == 20 }).await;
+    until("given back", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
+}
+
+#[tokio::test]
+async fn half_a_message_and_then_silence_ends_with_a_status() {
+    let service = impatient().await;
+    let mut connection = connect(service.grpc, &[]).await;
+    let message = data(1, &body(&[b' '; 100_000], false));
+    let begun = body(br#"{"tenant":{"id":"acme"},"a":1,"#, false);
+    let all = [open(1), data(1, &head(DUPLEX, &JSON, false)), data(1, &begun), message[..4 * (9 + 16_384)].to_vec()];
+    connection.write_all(&all.concat()).await.unwrap();
+    loop {
+        let frame = next_of(&mut connection, 1).await;
+        if frame.flags & END_STREAM != 0 {
+            assert_eq!(frame.kind, HEADERS, "trailers");
+            break;
+        }
+    }
+    until("closed", || async { service.metric("cellgate_streams_open").await == 0 }).await;
+    assert_eq!(service.metric("cellgate_held_bytes").await, 0);
+}
+
+/// A task that always has another message to read must look at its deadline all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flood_of_tiny_messages_does_not_outrun_the_deadline() {
+    let service = impatient().await;
+    let mut connection = connect(service.grpc, &[]).await;
+    connection.write_all(&[open(1), data(1, &head(DUPLEX, &JSON, false))].concat()).await.unwrap();
+    let connection = connection.into_std().unwrap();
+    let mut read = tokio::net::TcpStream::from_std(connection.try_clone().unwrap()).unwrap();
+    let mut write = tokio::net::TcpStream::from_std(connection).unwrap();
+    let (credits, mut given) = mpsc::unbounded_channel::<usize>();
+    let writing = tokio::spawn(async move {
+        let one = data(1, &body(b" ", false));
+        let (batch, size) = (one.repeat(1000), (one.len() - 9) * 1000);
+        let mut credit = 200_000;
+        loop {
+            while credit < size {
+                let Some(more) = given.recv().await else { return };
+                credit += more;
+            }
+            credit -= size;
+            if write.write_all(&batch).await.is_err() {
+                return;
+            }
+        }
+    });
+    loop {
+        let frame = next(&mut read).await.expect("closed");
+        assert!(frame.kind != GOAWAY && frame.kind != RST_STREAM, "{frame:?}");
+        match (frame.kind, frame.stream) {
+            (WINDOW_UPDATE, 1) => {
+                let credit = u32::from_be_bytes(frame.payload.try_into().unwrap());
+                credits.send(credit as usize).unwrap();
+            }
+            (DATA, 1) => break,
+            _ => {}
+        }
+    }
+    writing.abort();
+    let answered = r#"cellgate_decisions_total{outcome="reject",reason="deadline_exceeded",tier="service"}"#;
+    assert_eq!(service.metric(answered).await, 1);
+}
+
+/// A request for our health is a name.
+#[tokio::test]
+async fn a_large_message_to_the_health_service_is_refused() {
+    let service = Service::start().await;
+    let mut connection = connect(service.grpc, &[]).await;
+    let large = [&[0][..], &4000u32.to_be_bytes(), &[b'x'; 4000]].concat();
+    let opening = open_with(1, "POST", "/grpc.health.v1.Health/Check", "application/grpc");
+    connection.write_all(&[opening, frame(DATA, END_STREAM, 1, &large)].concat()).await.unwrap();
+    let answer = next_of(&mut connection, 1).await;
+    assert!(answer.kind == HEADERS && answer.flags & END_STREAM != 0, "an error, and nothing else: {answer:?}");
+}
