@@ -1,38 +1,24 @@
-//! Replies on their way to tonic, and who looks after them when nobody takes them.
+//! Replies on their way to tonic.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::Instant;
 use tonic::Status;
 
 use crate::budget::Hold;
-use crate::process::replies::Run;
 
-/// How often in a deadline it is looked for streams that do not move.
-const LOOKS: u32 = 8;
-
-/// What one stream has to send. Locked for moments only, and contended only by [`Stalled`].
+/// What one stream has to send. Locked for moments only, and contended only by
+/// [`Stalled`](super::stalled::Stalled).
 #[derive(Debug, Default)]
 pub(super) struct Outbox(Mutex<Queue>);
 
-/// Streams that hold some of the budget and may not be polled again: one whose peer takes nothing is not, nor does its
-/// deadline come then.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Stalled(Arc<Mutex<Vec<Watched>>>);
-
-struct Watched {
-    outbox: Weak<Outbox>,
-    run: Weak<Run>,
-}
-
 /// What a stream is doing, as far as it holds some of the budget.
 #[derive(Clone, Debug)]
-enum Moves {
+pub(super) enum Moves {
     /// It is polled, now and then.
     On,
     /// It holds nothing any more.
@@ -123,7 +109,8 @@ impl Outbox {
         self.queue().failed = Some(status);
     }
 
-    fn check(&self, now: Instant, patience: Duration) -> Moves {
+    /// How the stream does. One that has not been polled for so long fails, and what is here is given back.
+    pub(super) fn check(&self, now: Instant, patience: Duration) -> Moves {
         let mut queue = self.queue();
         let Some((since, _)) = &queue.waits else {
             queue.watched = false;
@@ -145,53 +132,6 @@ impl Outbox {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Stalled {
-    /// Watches over a stream.
-    pub(super) fn watch(&self, outbox: &Arc<Outbox>, run: &Arc<Run>) {
-        let watched = Watched { outbox: Arc::downgrade(outbox), run: Arc::downgrade(run) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
-    }
-
-    /// Looks after the streams for as long as it is polled, and tells of those that fail: all that they hold is given
-    /// back.
-    pub(super) async fn run(self, patience: Duration, failed: impl Fn(&Status, &str)) {
-        let mut looks = tokio::time::interval((patience / LOOKS).max(Duration::from_millis(1)));
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let now = looks.tick().await;
-            let mut stuck = Vec::new();
-            let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            watched.retain(|watched| {
-                let Some(outbox) = watched.outbox.upgrade() else { return false };
-                match outbox.check(now, patience) {
-                    Moves::On => true,
-                    Moves::Through => false,
-                    Moves::Not(status) => {
-                        stuck.push((status, watched.run.upgrade(), outbox.request_id()));
-                        false
-                    }
-                }
-            });
-            // As many as there were at the busiest moment are not kept for ever.
-            watched.shrink_to(1024);
-            drop(watched);
-            // Telling takes longer than looking, and every stream that begins to send may wait for the lock.
-            for (status, run, request_id) in stuck {
-                if let Some(run) = run {
-                    run.end();
-                }
-                failed(&status, &request_id);
-            }
-        }
-    }
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watched").field("outbox", &self.outbox).finish_non_exhaustive()
     }
 }
 

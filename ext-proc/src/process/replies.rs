@@ -1,9 +1,8 @@
 //! Our half of a stream: replies in order, and an end that is never OK by accident.
 
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
@@ -12,16 +11,9 @@ use tonic::Status;
 
 use crate::metrics::OpenStream;
 use crate::process::intake::Intake;
-use crate::process::outbox::{Outbox, Stalled};
-
-type Answering = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
-
-/// What answers a stream, into its outbox, and how it ends: `Ok` only if its request has all it needs. It must be pending
-/// only when it waits for something else than the outbox, or when there is something in that: it is polled again once
-/// the outbox is empty.
-///
-/// All that a stream holds is in it or in the outbox, so that [`Stalled`] can end both.
-pub(super) struct Run(Mutex<Option<Answering>>);
+use crate::process::outbox::Outbox;
+use crate::process::run::Run;
+use crate::process::stalled::Stalled;
 
 /// The messages of our response. It lives until the last one is handed over, and so does the count of open streams.
 ///
@@ -46,29 +38,6 @@ enum Sending {
     Collected,
     /// With hyper.
     Sent,
-}
-
-impl Run {
-    /// Something that answers.
-    pub(super) fn new(answering: impl Future<Output = Result<(), Status>> + Send + 'static) -> Self {
-        Self(Mutex::new(Some(Box::pin(answering))))
-    }
-
-    /// Ends it, whatever it waits for.
-    pub(super) fn end(&self) {
-        // Dropped when nobody waits for the lock any more.
-        let _ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    /// Polls it. Ready for ever when it has ended.
-    fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let mut answering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = answering.as_mut().map_or(Poll::Ready(Ok(())), |answering| answering.as_mut().poll(context));
-        if ended.is_ready() {
-            *answering = None;
-        }
-        ended
-    }
 }
 
 impl Replies {

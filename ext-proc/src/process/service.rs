@@ -26,10 +26,12 @@ use crate::process::codec::{Codec, RequestDecoder};
 use crate::process::intake::Intake;
 use crate::process::machine::Machine;
 use crate::process::message::{Event, Mode, Reply, Violation};
-use crate::process::outbox::{Outbox, Stalled};
-use crate::process::replies::{Replies, Run};
+use crate::process::outbox::Outbox;
+use crate::process::replies::Replies;
 use crate::process::request::Unusable;
 use crate::process::response::response;
+use crate::process::run::Run;
+use crate::process::stalled::Stalled;
 
 /// The name of the service.
 pub const NAME: &str = SERVICE_NAME;
