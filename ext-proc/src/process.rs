@@ -6,7 +6,7 @@
 //! and encodes: `intake` and `codec` are its bounds, and [`replies`] is the stream that it polls: a `run` that answers, and
 //! an `outbox` for what it says. `stalled` ends those that are not polled.
 
-mod codec;
+pub mod codec;
 mod held;
 mod intake;
 pub mod machine;

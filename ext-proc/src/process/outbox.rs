@@ -5,11 +5,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
 use tokio::time::Instant;
 use tonic::Status;
 
 use crate::budget::Hold;
+use crate::process::codec::Sent;
 
 /// What one stream has to send. Locked for moments only, and contended only by
 /// [`Stalled`](super::stalled::Stalled).
@@ -45,7 +45,7 @@ struct Queue {
 
 #[derive(Debug)]
 struct Message {
-    response: ProcessingResponse,
+    response: Sent,
     share: Option<Hold>,
 }
 
@@ -61,7 +61,7 @@ impl Outbox {
     }
 
     /// Adds a message. `share` is what a piece of body in it holds of the budget, until tonic takes it.
-    pub(super) fn push(&self, response: ProcessingResponse, share: Option<Hold>) {
+    pub(super) fn push(&self, response: Sent, share: Option<Hold>) {
         let mut queue = self.queue();
         queue.shares += usize::from(share.is_some());
         queue.messages.push_back(Message { response, share });
@@ -77,7 +77,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The stream has failed. Told once.
-    pub(super) fn pop(&self) -> Result<Option<ProcessingResponse>, Status> {
+    pub(super) fn pop(&self) -> Result<Option<Sent>, Status> {
         let mut queue = self.queue();
         let Some(Message { response, share }) = queue.messages.pop_front() else {
             return queue.failed.take().map_or(Ok(None), Err);

@@ -5,11 +5,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
 use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::metrics::OpenStream;
+use crate::process::codec::Sent;
 use crate::process::intake::Intake;
 use crate::process::outbox::Outbox;
 use crate::process::run::Run;
@@ -48,7 +48,7 @@ impl Replies {
 }
 
 impl Replies {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<ProcessingResponse, Status>>> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Sent, Status>>> {
         loop {
             match self.outbox.pop() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
@@ -74,7 +74,7 @@ impl Replies {
 }
 
 impl Stream for Replies {
-    type Item = Result<ProcessingResponse, Status>;
+    type Item = Result<Sent, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.poll(context);

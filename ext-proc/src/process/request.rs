@@ -6,6 +6,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 
 use crate::fields::Fields;
+use crate::process::codec::Received;
 use crate::process::message::{Event, Mode};
 
 /// The filter is configured in a way that cannot route, or a message is none that it sends.
@@ -50,17 +51,16 @@ impl TryFrom<&ProcessingRequest> for Mode {
     }
 }
 
-impl TryFrom<ProcessingRequest> for Event {
+impl TryFrom<Received> for Event {
     type Error = Unusable;
 
-    fn try_from(message: ProcessingRequest) -> Result<Self, Unusable> {
+    fn try_from(received: Received) -> Result<Self, Unusable> {
+        let Received { message, body: chunk } = received;
         Ok(match message.request.ok_or(Unusable::Empty)? {
             Request::RequestHeaders(head) => {
                 Self::RequestHeaders { fields: fields(head.headers), end_of_stream: head.end_of_stream }
             }
-            Request::RequestBody(body) => {
-                Self::RequestBody { chunk: body.body.into(), end_of_stream: body.end_of_stream }
-            }
+            Request::RequestBody(body) => Self::RequestBody { chunk, end_of_stream: body.end_of_stream },
             Request::RequestTrailers(trailers) => Self::RequestTrailers(fields(trailers.trailers)),
             Request::ResponseHeaders(_) => Self::ResponseHeaders,
             Request::ResponseTrailers(_) => Self::ResponseTrailers,

@@ -3,23 +3,23 @@
 use cellgate_routing::{CellId, Config, PROBLEM_CONTENT_TYPE, Reason, grpc_message, problem};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, HeaderValueOption};
-use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingResponse,
-    StreamedBodyResponse, TrailersResponse,
+    BodyResponse, CommonResponse, HeaderMutation, HeadersResponse, ImmediateResponse, ProcessingResponse,
+    TrailersResponse,
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 
+use crate::process::codec::Sent;
 use crate::process::message::{Change, Reply};
 
 /// The namespace of the dynamic metadata: `%DYNAMIC_METADATA(cellgate:reason)%` in an access log.
 const METADATA: &str = "cellgate";
 
 /// The message for a reply. `config` is the one the request was decided with.
-pub(super) fn response(reply: Reply, config: &Config) -> ProcessingResponse {
+pub(super) fn response(reply: Reply, config: &Config) -> Sent {
     let (response, told) = match reply {
         Reply::Headers(change) => {
             let told = told(&change);
@@ -29,12 +29,7 @@ pub(super) fn response(reply: Reply, config: &Config) -> ProcessingResponse {
             let told = told(&change);
             (Response::RequestBody(BodyResponse { response: Some(common(change, config)) }), told)
         }
-        Reply::Piece { bytes, end_of_stream } => {
-            let piece = StreamedBodyResponse { body: bytes.into(), end_of_stream, ..Default::default() };
-            let mutation = BodyMutation { mutation: Some(Mutation::StreamedResponse(piece)) };
-            let common = CommonResponse { body_mutation: Some(mutation), ..Default::default() };
-            (Response::RequestBody(BodyResponse { response: Some(common) }), None)
-        }
+        Reply::Piece { bytes, end_of_stream } => return Sent::Piece { bytes, end_of_stream },
         Reply::Trailers { remove } => {
             let mutation = HeaderMutation { remove_headers: remove, ..Default::default() };
             (Response::RequestTrailers(TrailersResponse { header_mutation: Some(mutation) }), None)
@@ -46,7 +41,7 @@ pub(super) fn response(reply: Reply, config: &Config) -> ProcessingResponse {
         }
     };
     let dynamic_metadata = told.map(|(reason, cell)| metadata(reason, cell, config));
-    ProcessingResponse { response: Some(response), dynamic_metadata, ..Default::default() }
+    Sent::Message(Box::new(ProcessingResponse { response: Some(response), dynamic_metadata, ..Default::default() }))
 }
 
 fn common(change: Change, config: &Config) -> CommonResponse {

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use cellgate_routing::{Decision, Outcome, Router};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::SERVICE_NAME;
-use envoy_types::pb::envoy::service::ext_proc::v3::{ProcessingRequest, ProcessingResponse};
 use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
@@ -22,7 +21,7 @@ use crate::budget::{Budget, Hold};
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
-use crate::process::codec::{Codec, RequestDecoder};
+use crate::process::codec::{Codec, Received, RequestDecoder, Sent};
 use crate::process::intake::Intake;
 use crate::process::machine::Machine;
 use crate::process::message::{Event, Mode, Reply, Violation};
@@ -131,12 +130,12 @@ struct Call {
     intake: Intake,
 }
 
-impl StreamingService<ProcessingRequest> for Call {
-    type Response = ProcessingResponse;
+impl StreamingService<Received> for Call {
+    type Response = Sent;
     type ResponseStream = Replies;
     type Future = Ready<Result<tonic::Response<Replies>, Status>>;
 
-    fn call(&mut self, request: tonic::Request<Streaming<ProcessingRequest>>) -> Self::Future {
+    fn call(&mut self, request: tonic::Request<Streaming<Received>>) -> Self::Future {
         let outbox = Arc::new(Outbox::default());
         let (messages, intake) = (request.into_inner(), self.intake.clone());
         let inbox = Inbox { messages, intake, max_message: self.shared.max_message };
@@ -149,7 +148,7 @@ impl StreamingService<ProcessingRequest> for Call {
 
 /// What the peer says.
 struct Inbox {
-    messages: Streaming<ProcessingRequest>,
+    messages: Streaming<Received>,
     intake: Intake,
     max_message: usize,
 }
@@ -157,7 +156,7 @@ struct Inbox {
 impl Inbox {
     /// The next message; `None` when the peer has said all, or has reset the stream. May be dropped at any time without
     /// losing anything.
-    async fn next(&mut self) -> Result<Option<ProcessingRequest>, Status> {
+    async fn next(&mut self) -> Result<Option<Received>, Status> {
         let message = self.messages.message().await?;
         if message.is_none() && self.intake.is_cut() {
             return Err(Status::internal("the stream ended in the middle of a message"));
@@ -216,7 +215,7 @@ impl Shared {
             () = &mut deadline => return Err(refused(Violation::Silence)),
         };
         let Some(first) = first else { return Ok(()) };
-        let mode = Mode::try_from(&first).map_err(unusable)?;
+        let mode = Mode::try_from(&first.message).map_err(unusable)?;
         let router = self.store.router();
         let mut exchange = Exchange {
             machine: Machine::new(router.clone(), mode, self.budget.hold()),

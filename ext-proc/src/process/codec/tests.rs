@@ -1,9 +1,11 @@
 //! tonic reads what this codec decodes, in whatever frames it comes.
 
-use bytes::Bytes;
 use envoy_types::pb::envoy::config::core::v3::{HeaderMap, HeaderValue};
-use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
-use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, HttpTrailers};
+use envoy_types::pb::envoy::service::ext_proc::v3::body_mutation::Mutation;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
+use envoy_types::pb::envoy::service::ext_proc::v3::{
+    BodyMutation, BodyResponse, CommonResponse, HttpHeaders, HttpTrailers, StreamedBodyResponse,
+};
 use envoy_types::pb::google::protobuf::Struct;
 use http_body_util::StreamBody;
 use hyper::body::Frame;
@@ -40,7 +42,17 @@ fn read(bytes: &[u8], sizes: &[usize]) -> (Vec<ProcessingRequest>, Option<Code>)
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let end = loop {
         match runtime.block_on(streaming.message()) {
-            Ok(Some(message)) => messages.push(message),
+            Ok(Some(Received { mut message, body })) => {
+                // As envoy-types has it.
+                match &mut message.request {
+                    Some(Request::RequestBody(http_body)) => {
+                        assert!(http_body.body.is_empty());
+                        http_body.body = body.into();
+                    }
+                    _ => assert!(body.is_empty()),
+                }
+                messages.push(message);
+            }
             Ok(None) => break intake.is_cut().then_some(Code::Internal),
             Err(status) => break Some(status.code()),
         }
@@ -98,6 +110,32 @@ fn what_is_no_message_is_refused() {
     // A name is text.
     assert_eq!(read(&prefixed(&[0x12, 6, 0x0a, 4, 0x0a, 2, 0x0a, 0]), &[7]).1, None);
     assert_eq!(read(&prefixed(&[0x12, 7, 0x0a, 5, 0x0a, 3, 0x0a, 1, 0xff]), &[7]).1, Some(Code::Internal));
+}
+
+#[test]
+fn a_body_stays_where_it_was_read() {
+    let mut bytes = Bytes::from(body(10_000, 3).encode_to_vec());
+    let range = bytes.as_ptr_range();
+    let received = received(&mut bytes).unwrap();
+    assert!(received.body.len() == 10_000 && range.contains(&received.body.as_ptr()));
+    assert_eq!(received.message.attributes.len(), 3);
+}
+
+/// Against prost, at every size that changes a length.
+#[test]
+fn pieces_are_what_envoy_reads() {
+    for size in [0, 1, 110, 116, 117, 118, 119, 120, 121, 122, 127, 128, 16_370, 16_383, 16_384, 62_000] {
+        for end_of_stream in [false, true] {
+            let streamed = StreamedBodyResponse { body: vec![b'x'; size], end_of_stream, ..Default::default() };
+            let body_mutation = Some(BodyMutation { mutation: Some(Mutation::StreamedResponse(streamed)) });
+            let common = CommonResponse { body_mutation, ..Default::default() };
+            let response = Some(Response::RequestBody(BodyResponse { response: Some(common) }));
+            let mut written = Vec::new();
+            piece(vec![b'x'; size].into(), end_of_stream, &mut written);
+            let read = ProcessingResponse::decode(written.as_slice()).unwrap();
+            assert_eq!(read, ProcessingResponse { response, ..Default::default() }, "{size}");
+        }
+    }
 }
 
 /// Envoy never writes two, and protobuf would let the last one win.
@@ -176,5 +214,30 @@ proptest! {
             }
         }
         prop_assert_eq!(read(&message, &sizes), read(&message, &[message.len().max(1)]));
+    }
+
+    /// Bodies out of their buffer are what prost would have made of them, whatever stands around them.
+    #[test]
+    fn bodies_are_read_as_prost_reads_them(
+        original in message(),
+        breaks in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+    ) {
+        let mut bytes = original.encode_to_vec();
+        for (at, byte) in breaks {
+            if !bytes.is_empty() {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+        }
+        if survey(&bytes).contents <= 1
+            && let Ok(mut theirs) = ProcessingRequest::decode(bytes.as_slice())
+        {
+            let ours = received(&mut Bytes::from(bytes)).unwrap();
+            let body = match &mut theirs.request {
+                Some(Request::RequestBody(body)) => std::mem::take(&mut body.body),
+                _ => Vec::new(),
+            };
+            prop_assert_eq!(ours, Received { message: theirs, body: body.into() });
+        }
     }
 }

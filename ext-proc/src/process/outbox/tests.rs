@@ -2,7 +2,7 @@ use super::*;
 use crate::budget::Budget;
 
 fn put(outbox: &Outbox, share: Option<Hold>) {
-    outbox.push(ProcessingResponse::default(), share);
+    outbox.push(Sent::Message(Box::default()), share);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::process::message::Reply;
 use crate::process::response::response;
 
-fn reply() -> ProcessingResponse {
+fn reply() -> Sent {
     let text =
         r#"{"routing_header": "x-cell", "cells": ["a"], "key": [{"json": "/t"}], "placement": {"default": "a"}}"#;
     response(Reply::ResponseHeaders, &Config::from_json(text, "test.json").unwrap())
@@ -35,6 +35,7 @@ async fn the_end_follows_the_replies() {
     for (end, code) in [(Ok(()), None), (Err(Status::aborted("why")), Some(Code::Aborted))] {
         let mut replies = replies(&metrics, std::future::ready(end));
         let first = replies.next().await.unwrap().unwrap();
+        let Sent::Message(first) = first else { panic!("a piece") };
         assert!(matches!(first.response, Some(Response::ResponseHeaders(_))));
         assert_eq!(metrics.open_streams(), 1);
         assert_eq!(replies.next().await.map(|end| end.unwrap_err().code()), code);

@@ -5,12 +5,17 @@ use envoy_types::pb::google::protobuf::Struct;
 use super::*;
 
 fn event(request: Request) -> Result<Event, Unusable> {
-    Event::try_from(ProcessingRequest {
+    received(request, b"")
+}
+
+fn received(request: Request, body: &'static [u8]) -> Result<Event, Unusable> {
+    let message = ProcessingRequest {
         request: Some(request),
         metadata_context: Some(Metadata::default()),
         attributes: std::iter::once(("x".to_owned(), Struct::default())).collect(),
         ..Default::default()
-    })
+    };
+    Event::try_from(Received { message, body: body.into() })
 }
 
 fn map(headers: &[(&str, &str, &[u8])]) -> Option<HeaderMap> {
@@ -35,16 +40,16 @@ fn what_envoy_says() {
     let head = Request::RequestHeaders(HttpHeaders::default());
     assert_eq!(event(head), Ok(Event::RequestHeaders { fields: Fields::new(), end_of_stream: false }));
 
-    let body = HttpBody { body: b"{}".into(), end_of_stream: true, drain_complete: true, ..Default::default() };
+    let body = HttpBody { end_of_stream: true, drain_complete: true, ..Default::default() };
     let read = Event::RequestBody { chunk: b"{}".as_slice().into(), end_of_stream: true };
-    assert_eq!(event(Request::RequestBody(body)), Ok(read));
+    assert_eq!(received(Request::RequestBody(body), b"{}"), Ok(read));
     let trailers = HttpTrailers { trailers: map(&[("sum", "", b"1")]) };
     assert_eq!(event(Request::RequestTrailers(trailers)), Ok(Event::RequestTrailers(fields(&[("sum", b"1")]))));
     let full = HttpHeaders { headers: map(&[("a", "", b"b")]), ..Default::default() };
     assert_eq!(event(Request::ResponseHeaders(full)), Ok(Event::ResponseHeaders));
     assert_eq!(event(Request::ResponseTrailers(HttpTrailers::default())), Ok(Event::ResponseTrailers));
     assert_eq!(event(Request::ResponseBody(HttpBody::default())), Err(Unusable::ResponseBody));
-    assert_eq!(Event::try_from(ProcessingRequest::default()), Err(Unusable::Empty));
+    assert_eq!(Event::try_from(Received::default()), Err(Unusable::Empty));
 }
 
 #[test]

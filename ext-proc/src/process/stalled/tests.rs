@@ -1,12 +1,11 @@
 use std::task::Waker;
 
-use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingResponse;
-
 use super::*;
 use crate::budget::{Budget, Hold};
+use crate::process::codec::Sent;
 
 fn put(outbox: &Outbox, share: Option<Hold>) {
-    outbox.push(ProcessingResponse::default(), share);
+    outbox.push(Sent::Message(Box::default()), share);
 }
 
 fn polled(outbox: &Outbox, sent: bool) -> bool {
