@@ -42,7 +42,8 @@ const MAX_RESETS: usize = 100_000;
 const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// What a connection may send unread. Streams that are not read must not starve those that are, so that this is no
-/// limit in practice; the bound is [`STREAM_WINDOW`] times the streams.
+/// limit in practice; the bound is [`STREAM_WINDOW`] times the streams, of payload: what HTTP/2 keeps
+/// beside each unread frame is not in it.
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// What answers on the gRPC port.

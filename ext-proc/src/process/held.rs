@@ -2,8 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 
-/// Chunks below this many bytes are copied together. Others are kept as they came: parts of what was read from the
-/// connection, which is a frame of at most 16 KiB and what came with it, kept whole by any part of it.
+/// Chunks below this many bytes are copied together. Others are kept as they came: in the buffer that tonic put
+/// their message together in, which is kept whole by any part of it.
 const SMALL: usize = 8 * 1024;
 
 /// Copies grow up to this, so that none is copied often.
