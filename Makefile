@@ -16,7 +16,7 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 
 # The program under test, and the benchmark.
 BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
-	cargo build --locked --release -p cellgate-ext-proc -p cellgate-bench --bin cellgate --bin cellgate-bench
+	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
@@ -48,7 +48,7 @@ demo-envoy: need
 
 demo-programs: need
 	@CELLGATE_BUILD="$$(scripts/stamp.sh)" \
-		cargo build --locked --profile demo --bin cellgate --bin demo -p cellgate-ext-proc -p cellgate-tests
+		cargo build --locked --profile demo --bin cellgate --bin demo -p cellgate-cli -p cellgate-tests
 
 test: need ## every test, with the end-to-end tests against real Envoy
 	@python3 scripts/test.py --workspace
@@ -70,7 +70,7 @@ bench-docs: need ## the last report of `make bench`, into docs/performance.md an
 	@python3 scripts/performance.py
 
 soak: wasm ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth
-	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-ext-proc --bin cellgate \
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-cli --bin cellgate \
 		-p cellgate-tests --bin soak --features cellgate-tests/soak
 	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/soak
 
@@ -121,7 +121,7 @@ check-generated: need ## fail if something generated is not current
 	@scripts/generate.sh --check
 
 build: need ## the program, optimised: target/release/cellgate
-	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-ext-proc
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-cli
 
 wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
 	@scripts/build-wasm.sh

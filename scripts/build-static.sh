@@ -49,7 +49,7 @@ flags="-C target-feature=+crt-static --remap-path-prefix=$cargo_home=/cargo --re
 flags="$flags --remap-path-prefix=$(rustc --print sysroot)=/rust"
 CELLGATE_BUILD=$(scripts/stamp.sh)
 export CELLGATE_BUILD
-RUSTFLAGS=$flags cargo build --locked --release -p cellgate-ext-proc --bin cellgate --target "$target"
+RUSTFLAGS=$flags cargo build --locked --release -p cellgate-cli --bin cellgate --target "$target"
 
 mkdir -p "$(dirname "$program")"
 install -m 0755 "${CARGO_TARGET_DIR:-target}/$target/release/cellgate" "$program"

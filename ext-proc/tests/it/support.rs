@@ -2,8 +2,7 @@
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cellgate_ext_proc::server::{ServeError, Settings, serve};
@@ -16,17 +15,8 @@ use tokio::task::JoinHandle;
 /// After this long a test has failed, on any machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-pub(crate) const CONFIG: &str = "\
-version: one
-routing_header: x-cell
-cells: [cell-a, cell-b]
-key:
-  - json: /tenant/id
-  - header: x-tenant-id
-placement:
-  exact: { acme: cell-b }
-  default: cell-a
-";
+/// Two cells, and a key in the body or in a header.
+pub(crate) const CONFIG: &str = include_str!("../fixtures/cellgate.yaml");
 
 /// A service in this process, on free ports, with a configuration file of its own.
 pub(crate) struct Service {
@@ -115,31 +105,4 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
         }
     };
     tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// The binary, without the environment's configuration.
-pub(crate) fn cellgate(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_cellgate"));
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CELLGATE_")) {
-        command.env_remove(name);
-    }
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-/// Runs the binary to its end: exit code, stdout, stderr.
-pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
-    said(&cellgate(arguments).output().unwrap())
-}
-
-pub(crate) fn said(output: &Output) -> (i32, String, String) {
-    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
-}
-
-/// A file in a directory, and its path as text.
-pub(crate) fn file(directory: &Path, name: &str, text: &str) -> String {
-    let path = directory.join(name);
-    std::fs::write(&path, text).unwrap();
-    path.to_str().unwrap().to_owned()
 }

@@ -12,7 +12,7 @@ pub use framing::BadFraming;
 pub use report::{json, text};
 pub use request::{BadRequest, Parts, Request};
 
-use crate::fields;
+use cellgate_ext_proc::fields;
 
 /// What happens to a request, step by step.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Where a request's body ends (RFC 9112, section 6), read strictly: what Envoy refuses is no request.
 
-use crate::fields::Fields;
+use cellgate_ext_proc::fields::Fields;
 
 /// The body's end is not clear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use cellgate_ext_proc::logging;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -18,7 +19,6 @@ pub use neighbours::{NeighboursArgs, neighbours};
 pub use serve::serve;
 
 use crate::http_client::Server;
-use crate::logging::Format;
 use crate::units;
 
 const EXIT_CODES: &str = "\
@@ -86,7 +86,7 @@ pub struct ServeArgs {
     pub admin: SocketAddr,
     /// The form of log lines
     #[arg(long, value_name = "FORMAT", env = "CELLGATE_LOG_FORMAT", default_value = "json", value_enum)]
-    pub log_format: Format,
+    pub log_format: LogFormat,
     /// What is logged: error, warn, info, debug, or directives such as `info,cellgate_ext_proc=debug`
     #[arg(long, value_name = "LEVEL", env = "CELLGATE_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
     pub log_level: LogFilter,
@@ -196,6 +196,15 @@ pub struct ProbeArgs {
     pub no_deferral: bool,
 }
 
+/// The form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For a terminal.
+    Human,
+}
+
 /// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
@@ -247,6 +256,15 @@ impl Failure {
     /// A failure with its message.
     pub fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
         Self { exit, message: message.to_string() }
+    }
+}
+
+impl From<LogFormat> for logging::Format {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Human => Self::Human,
+        }
     }
 }
 

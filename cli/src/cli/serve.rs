@@ -8,10 +8,10 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::{Exit, Failure, ServeArgs};
-use crate::config_file::LoadError;
-use crate::listen;
-use crate::logging;
-use crate::server::{self, ServeError, Settings};
+use cellgate_ext_proc::config_file::LoadError;
+use cellgate_ext_proc::listen;
+use cellgate_ext_proc::logging;
+use cellgate_ext_proc::server::{self, ServeError, Settings};
 
 /// Envoy speaks as soon as it is connected. Who does not holds a file descriptor for nothing.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The configuration is not valid, a port is taken, or the service failed.
 pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
-    logging::start(args.log_format, args.log_level.filter());
+    logging::start(args.log_format.into(), args.log_level.filter());
     // Before anything is ready, so that no signal can end the process without a drain.
     let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;

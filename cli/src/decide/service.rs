@@ -4,9 +4,9 @@ use bytes::Bytes;
 use cellgate_routing::{Config, Decision, Outcome, Reason, Router, Tier};
 
 use super::{Request, Verdict};
-use crate::budget::Budget;
-use crate::process::machine::Machine;
-use crate::process::message::{Event, Mode};
+use cellgate_ext_proc::budget::Budget;
+use cellgate_ext_proc::process::machine::Machine;
+use cellgate_ext_proc::process::message::{Event, Mode};
 
 /// Decides as the service does in `FULL_DUPLEX_STREAMED` mode, with the body in chunks of this many bytes.
 pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cellgate_ext_proc::cli::{self, Cli, Command, Exit, Failure};
+use cellgate_cli::cli::{self, Cli, Command, Exit, Failure};
 use clap::Parser;
 use tokio::runtime::Runtime;
 

@@ -5,10 +5,10 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{CONFIG, cellgate, file, get, run};
+use crate::support::{CONFIG, cellgate, file, run, status};
 
-#[tokio::test]
-async fn it_says_where_it_listens_and_ends_on_sigterm() {
+#[test]
+fn it_says_where_it_listens_and_ends_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0"]);
@@ -20,7 +20,7 @@ async fn it_says_where_it_listens_and_ends_on_sigterm() {
     assert_eq!(line["event"], "listening");
     assert!(line["grpc"].as_str().unwrap().starts_with("127.0.0.1:"));
     let admin = line["admin"].as_str().unwrap().parse().unwrap();
-    assert_eq!(get(admin, "/readyz").await.0, 200);
+    assert_eq!(status(admin, "/readyz"), 200);
 
     let killed = Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
@@ -52,8 +52,8 @@ fn what_keeps_it_from_starting_has_its_exit_code() {
 }
 
 /// `[::]` takes connections of both families on one port. A kernel without IPv6 takes those that it can.
-#[tokio::test]
-async fn one_listener_serves_ipv6_and_ipv4() {
+#[test]
+fn one_listener_serves_ipv6_and_ipv4() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let any = "[::]:0";
@@ -71,8 +71,8 @@ async fn one_listener_serves_ipv6_and_ipv4() {
     let hosts: &[&str] = if has_ipv6 { &["[::1]", "127.0.0.1"] } else { &["127.0.0.1"] };
     for host in hosts {
         let address = |name| format!("{host}:{}", port(name)).parse::<std::net::SocketAddr>().unwrap();
-        assert_eq!(get(address("admin"), "/readyz").await.0, 200, "{host}");
-        assert!(tokio::net::TcpStream::connect(address("grpc")).await.is_ok(), "{host}");
+        assert_eq!(status(address("admin"), "/readyz"), 200, "{host}");
+        assert!(std::net::TcpStream::connect(address("grpc")).is_ok(), "{host}");
     }
     child.kill().unwrap();
     child.wait().unwrap();

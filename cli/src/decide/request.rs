@@ -1,7 +1,7 @@
 //! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
 
 use super::framing::{self, BadFraming};
-use crate::fields::{self, Fields};
+use cellgate_ext_proc::fields::{self, Fields};
 
 /// A whole request.
 #[derive(Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use cellgate_routing::source::Source as KeySource;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
-use crate::config_file::{self, LoadError};
 use crate::decide::{self, Parts, Request};
 use crate::doctor::{self, FetchError, Level, Source};
 use crate::probe;
+use cellgate_ext_proc::config_file::{self, LoadError};
 
 /// `cellgate check FILE…`: a line for each good file, and all errors of the others.
 ///

@@ -1,0 +1,11 @@
+//! The `cellgate` binary as a process. One command per file.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+mod check;
+mod decide;
+mod doctor;
+mod documented;
+mod probe;
+mod render;
+mod serve;
+mod support;

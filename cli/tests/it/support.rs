@@ -1,0 +1,45 @@
+//! The binary as a process, and the files it reads.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+/// Two cells, and a key in the body or in a header.
+pub(crate) const CONFIG: &str = include_str!("../../../ext-proc/tests/fixtures/cellgate.yaml");
+
+/// The status of a GET.
+pub(crate) fn status(address: SocketAddr, path: &str) -> u16 {
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}
+
+/// The binary, without the environment's configuration.
+pub(crate) fn cellgate(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cellgate"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CELLGATE_")) {
+        command.env_remove(name);
+    }
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// Runs the binary to its end: exit code, stdout, stderr.
+pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
+    said(&cellgate(arguments).output().unwrap())
+}
+
+pub(crate) fn said(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
+}
+
+/// A file in a directory, and its path as text.
+pub(crate) fn file(directory: &Path, name: &str, text: &str) -> String {
+    let path = directory.join(name);
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
