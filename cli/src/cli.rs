@@ -14,9 +14,9 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-pub use commands::{check, decide, doctor, probe, render, schema};
-pub use neighbours::{NeighboursArgs, neighbours};
-pub use serve::serve;
+pub(crate) use commands::{check, decide, doctor, probe, render, schema};
+pub(crate) use neighbours::{NeighboursArgs, neighbours};
+pub(crate) use serve::serve;
 
 use crate::http_client::Server;
 use crate::units;
@@ -37,15 +37,15 @@ Exit codes:
 /// Routes requests to the cell that owns their tenant, by what their body says.
 #[derive(Debug, Parser)]
 #[command(name = "cellgate", version, after_help = EXIT_CODES, subcommand_required = true)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run the ext_proc service
     Serve(ServeArgs),
     /// Check configuration files
@@ -74,131 +74,131 @@ pub enum Command {
 
 /// Options of `cellgate serve`. Each has an environment variable; options win.
 #[derive(Debug, Args)]
-pub struct ServeArgs {
+pub(crate) struct ServeArgs {
     /// The configuration file, watched while it runs
     #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// Where Envoy connects (gRPC, plaintext: inside a mesh); `[::]` is IPv6 and IPv4
     #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "[::]:50051")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Where /livez, /readyz, /metrics and /version are
     #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902")]
-    pub admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
     /// The form of log lines
     #[arg(long, value_name = "FORMAT", env = "CELLGATE_LOG_FORMAT", default_value = "json", value_enum)]
-    pub log_format: LogFormat,
+    pub(crate) log_format: LogFormat,
     /// What is logged: error, warn, info, debug, or directives such as `info,cellgate_ext_proc=debug`
     #[arg(long, value_name = "LEVEL", env = "CELLGATE_LOG_LEVEL", default_value = "info", value_parser = log_filter)]
-    pub log_level: LogFilter,
+    pub(crate) log_level: LogFilter,
     /// From a request's first message to its decision, at most
     #[arg(long, value_name = "TIME", env = "CELLGATE_DECISION_TIMEOUT", default_value = "10s", value_parser = units::positive_duration)]
-    pub decision_timeout: Duration,
+    pub(crate) decision_timeout: Duration,
     /// On SIGTERM: not ready, but still accepting, for this long
     #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_DELAY", default_value = "0s", value_parser = units::duration)]
-    pub drain_delay: Duration,
+    pub(crate) drain_delay: Duration,
     /// On SIGTERM: streams in flight may take this long to finish
     #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_TIMEOUT", default_value = "30s", value_parser = units::duration)]
-    pub drain_timeout: Duration,
+    pub(crate) drain_timeout: Duration,
     /// Body bytes held back by all requests together; beyond it requests get 503
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_HELD_BYTES", default_value = "512MiB", value_parser = units::bytes)]
-    pub max_held_bytes: u64,
+    pub(crate) max_held_bytes: u64,
     /// The largest message from Envoy; must exceed its buffer limits
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_MESSAGE_BYTES", default_value = "64MiB", value_parser = units::bytes)]
-    pub max_message_bytes: u64,
+    pub(crate) max_message_bytes: u64,
     /// Requests on one connection at a time; beyond it Envoy opens another connection
     #[arg(long, value_name = "COUNT", env = "CELLGATE_MAX_STREAMS", default_value = "10000", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_streams: u32,
+    pub(crate) max_streams: u32,
 }
 
 /// Options of `cellgate decide`.
 #[derive(Debug, Args)]
-pub struct DecideArgs {
+pub(crate) struct DecideArgs {
     /// The configuration file
     #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The whole request as an HTTP/1.1 message; `-` is stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "path", "header", "body", "chunked"])]
-    pub request: Option<PathBuf>,
+    pub(crate) request: Option<PathBuf>,
     /// The method [default: POST with a body, else GET]
     #[arg(long)]
-    pub method: Option<String>,
+    pub(crate) method: Option<String>,
     /// Path and query [default: /]
     #[arg(long)]
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// A header, such as `content-type: application/json`; may be repeated
     #[arg(short = 'H', long, value_name = "NAME: VALUE")]
-    pub header: Vec<String>,
+    pub(crate) header: Vec<String>,
     /// The body; `-` is stdin
     #[arg(long, value_name = "FILE")]
-    pub body: Option<PathBuf>,
+    pub(crate) body: Option<PathBuf>,
     /// Do not announce the body's length
     #[arg(long)]
-    pub chunked: bool,
+    pub(crate) chunked: bool,
     /// The URI that the client's certificate names, for `decided_by`
     #[arg(long, value_name = "URI")]
-    pub peer: Option<String>,
+    pub(crate) peer: Option<String>,
     /// How much of the body arrives at a time
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = units::bytes)]
-    pub first_chunk: u64,
+    pub(crate) first_chunk: u64,
     /// The form of the report
     #[arg(long, default_value = "text", value_enum)]
-    pub output: Output,
+    pub(crate) output: Output,
 }
 
 /// Options of `cellgate doctor`: one of the three sources.
 #[derive(Debug, Args)]
 #[group(skip)]
 #[command(group = ArgGroup::new("source").required(true))]
-pub struct DoctorArgs {
+pub(crate) struct DoctorArgs {
     /// Envoy's admin port, such as `http://127.0.0.1:15000` by kubectl port-forward
     #[arg(long, value_name = "URL", value_parser = server, group = "source")]
-    pub admin: Option<Server>,
+    pub(crate) admin: Option<Server>,
     /// istiod's debug port, such as `http://127.0.0.1:15014`; needs --proxy
     #[arg(long, value_name = "URL", value_parser = server, requires = "proxy", group = "source")]
-    pub istiod: Option<Server>,
+    pub(crate) istiod: Option<Server>,
     /// A file with what `/config_dump?include_eds` or istiod's `/debug/config_dump` answered
     #[arg(long, value_name = "FILE", group = "source")]
-    pub config_dump: Option<PathBuf>,
+    pub(crate) config_dump: Option<PathBuf>,
     /// The proxy that istiod is asked about
     #[arg(long, value_name = "POD.NAMESPACE", value_parser = proxy, requires = "istiod")]
-    pub proxy: Option<String>,
+    pub(crate) proxy: Option<String>,
     /// A file with a service account's token, where istiod asks for one
     #[arg(long, value_name = "FILE", requires = "istiod")]
-    pub token: Option<PathBuf>,
+    pub(crate) token: Option<PathBuf>,
     /// The form of the report
     #[arg(long, visible_alias = "format", default_value = "text", value_enum)]
-    pub output: Output,
+    pub(crate) output: Output,
 }
 
 /// Options of `cellgate probe`.
 #[derive(Debug, Args)]
-pub struct ProbeArgs {
+pub(crate) struct ProbeArgs {
     /// The configuration file that both tiers have
     #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
-    pub config: PathBuf,
+    pub(crate) config: PathBuf,
     /// The gateway, such as `http://gateway.istio-ingress:80`
     #[arg(long, value_name = "URL", value_parser = gateway)]
-    pub url: Server,
+    pub(crate) url: Server,
     /// The Host header: that of the routes that answer with the cell's name
     #[arg(long)]
-    pub host: String,
+    pub(crate) host: String,
     /// A header for every request, such as `x-probe: 1`; may be repeated
     #[arg(long, value_name = "NAME: VALUE", value_parser = header)]
-    pub header: Vec<String>,
+    pub(crate) header: Vec<String>,
     /// A key to use for a cell, instead of one that is found; may be repeated
     #[arg(long, value_name = "CELL=KEY", value_parser = cell_key)]
-    pub key: Vec<(String, String)>,
+    pub(crate) key: Vec<(String, String)>,
     /// How long the first right answers may take: routes reach a gateway seconds after they were applied
     #[arg(long, value_name = "TIME", default_value = "60s", value_parser = units::positive_duration)]
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// Do not send what the filter must hand to the service
     #[arg(long)]
-    pub no_deferral: bool,
+    pub(crate) no_deferral: bool,
 }
 
 /// The form of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     /// One JSON object a line.
     Json,
     /// For a terminal.
@@ -207,7 +207,7 @@ pub enum LogFormat {
 
 /// The form of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Output {
+pub(crate) enum Output {
     /// For a person.
     Text,
     /// For a program.
@@ -216,11 +216,11 @@ pub enum Output {
 
 /// What is logged, checked when it is given.
 #[derive(Clone, Debug)]
-pub struct LogFilter(String);
+pub(crate) struct LogFilter(String);
 
 /// How a command ends. The codes are those of BSD's `sysexits.h` where it has one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// Done.
     Ok = 0,
     /// The answer is no.
@@ -246,15 +246,15 @@ pub enum Exit {
 /// Why a command ends badly: one line for stderr, or several.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The exit code.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     message: String,
 }
 
 impl Failure {
     /// A failure with its message.
-    pub fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
+    pub(crate) fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
         Self { exit, message: message.to_string() }
     }
 }
@@ -271,7 +271,7 @@ impl From<LogFormat> for logging::Format {
 impl LogFilter {
     /// For the subscriber.
     #[must_use]
-    pub fn filter(&self) -> EnvFilter {
+    pub(crate) fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
     }
 }

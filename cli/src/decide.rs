@@ -8,52 +8,51 @@ mod service;
 
 use cellgate_routing::{Config, Decision, Held, Opening, Reason, Router, Tier, body::BodyError};
 
-pub use framing::BadFraming;
-pub use report::{json, text};
-pub use request::{BadRequest, Parts, Request};
+pub(crate) use report::{json, text};
+pub(crate) use request::{Parts, Request};
 
 use cellgate_ext_proc::fields;
 
 /// What happens to a request, step by step.
 #[derive(Debug)]
-pub struct Report {
+pub(crate) struct Report {
     /// `POST /path`.
-    pub line: String,
+    pub(crate) line: String,
     /// Bytes of the body.
-    pub body_bytes: usize,
+    pub(crate) body_bytes: usize,
     /// The reserved headers that were removed.
-    pub stripped: Vec<String>,
+    pub(crate) stripped: Vec<String>,
     /// Why the request is not in scope, if so.
-    pub excluded: Option<Reason>,
+    pub(crate) excluded: Option<Reason>,
     /// Whether it is in scope of `applies_to.hosts` only because it names no host.
-    pub hostless: bool,
+    pub(crate) hostless: bool,
     /// Each source, as configured, and what it held.
-    pub findings: Vec<(String, Held)>,
+    pub(crate) findings: Vec<(String, Held)>,
     /// Where the body is malformed, if it was read and is.
-    pub broken: Option<BodyError>,
+    pub(crate) broken: Option<BodyError>,
     /// What the filter does.
-    pub filter: Verdict,
+    pub(crate) filter: Verdict,
     /// What the service does, alone or behind a filter that deferred.
-    pub service: Verdict,
+    pub(crate) service: Verdict,
     /// The names of the cells.
-    pub cells: Vec<Box<str>>,
+    pub(crate) cells: Vec<Box<str>>,
 }
 
 /// One tier's way to its decision.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub(crate) struct Verdict {
     /// How it treats the body.
-    pub how: String,
+    pub(crate) how: String,
     /// What it decides.
-    pub decision: Decision,
+    pub(crate) decision: Decision,
     /// What ends the request after that decision was sent on.
-    pub conflict: Option<Decision>,
+    pub(crate) conflict: Option<Decision>,
 }
 
 impl Report {
     /// The verdict that counts: the filter's, or the service's if the filter defers.
     #[must_use]
-    pub fn last(&self) -> &Verdict {
+    pub(crate) fn last(&self) -> &Verdict {
         if self.filter.decision.outcome == cellgate_routing::Outcome::Defer { &self.service } else { &self.filter }
     }
 }
@@ -61,7 +60,7 @@ impl Report {
 impl Verdict {
     /// The decision that stands in the end.
     #[must_use]
-    pub fn end(&self) -> Decision {
+    pub(crate) fn end(&self) -> Decision {
         self.conflict.unwrap_or(self.decision)
     }
 }
@@ -69,7 +68,7 @@ impl Verdict {
 /// Decides a request. `peer` is the URI that the client's certificate names, and `first_chunk` is how much of a body the
 /// filter sees first when it may not hold it.
 #[must_use]
-pub fn run(config: &Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report {
+pub(crate) fn run(config: &Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report {
     let router = Router::new(config.clone(), Tier::Filter);
     let fields = request.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
     let before = router.decided_before(fields, || peer);

@@ -25,12 +25,12 @@ use std::collections::BTreeSet;
 
 use cellgate_routing::Config;
 
-pub use dump::{Dump, NoDump};
-pub use fetch::{FetchError, Fetched, Source, fetch};
-pub use finding::{Finding, Level, Section};
+pub(crate) use dump::Dump;
+pub(crate) use fetch::{FetchError, Source, fetch};
+pub(crate) use finding::{Finding, Level, Section};
 pub(crate) use report::sum;
-pub use report::{json, text};
-pub use updates::Stats;
+pub(crate) use report::{json, text};
+pub(crate) use updates::Stats;
 
 use dump::{Chain, HttpFilter};
 pub(crate) use finding::enumerate;
@@ -41,7 +41,7 @@ use rules::Rules;
 
 /// Judges a gateway by its dump and, where there are any, its statistics.
 #[must_use]
-pub fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
+pub(crate) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     let chains = dump.chains();
     let (with, without): (Vec<_>, Vec<_>) =
         chains.iter().map(|chain| (chain, filter::find(dump, chain.manager))).partition(|(_, filter)| filter.is_some());

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 
 /// Where a server is: the `http://HOST:PORT` of a URL, and the path behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     host: String,
     port: u16,
     base: String,
@@ -21,7 +21,7 @@ pub struct Server {
 
 /// The text is not the URL of a server.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadUrl {
+pub(crate) enum BadUrl {
     /// Not a URL at all, or one without a host.
     #[error("`{0}` is no URL: expected `http://HOST:PORT`")]
     NoUrl(String),
@@ -35,25 +35,25 @@ pub enum BadUrl {
 
 /// How long a request may take, and how much its answer may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// From the connection's first packet to the answer's last byte.
-    pub time: Duration,
+    pub(crate) time: Duration,
     /// The answer's body, in bytes.
-    pub bytes: usize,
+    pub(crate) bytes: usize,
 }
 
 /// An answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// The status code.
-    pub status: u16,
+    pub(crate) status: u16,
     /// The body.
-    pub body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 /// There is no complete answer.
 #[derive(Debug, thiserror::Error)]
-pub enum NoAnswer {
+pub(crate) enum NoAnswer {
     /// Nobody listens there, or the name is not known.
     #[error("cannot connect: {0}")]
     Connect(#[source] io::Error),
@@ -79,7 +79,7 @@ impl Server {
     ///
     /// # Errors
     /// It is none, its scheme is not `http`, or it has a query.
-    pub fn parse(text: &str) -> Result<Self, BadUrl> {
+    pub(crate) fn parse(text: &str) -> Result<Self, BadUrl> {
         let no_url = || BadUrl::NoUrl(text.to_owned());
         let uri: Uri = text.parse().map_err(|_| no_url())?;
         match uri.scheme_str() {
@@ -100,19 +100,19 @@ impl Server {
 
     /// `HOST:PORT`, for a Host header.
     #[must_use]
-    pub fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
     /// The URL of a path on it.
     #[must_use]
-    pub fn url(&self, path: &str) -> String {
+    pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{}{path}", self.authority(), self.base)
     }
 
     /// The target of a request for a path on it.
     #[must_use]
-    pub fn target(&self, path: &str) -> String {
+    pub(crate) fn target(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
@@ -120,7 +120,7 @@ impl Server {
     ///
     /// # Errors
     /// There is no answer, or it exceeds the bounds.
-    pub async fn send(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, NoAnswer> {
+    pub(crate) async fn send(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, NoAnswer> {
         let answered = tokio::time::timeout(bounds.time, self.converse(request, bounds.bytes));
         answered.await.unwrap_or(Err(NoAnswer::TooLate(bounds.time)))
     }

@@ -1,11 +1,25 @@
-//! The `cellgate` binary: reads the command line, runs the command, says how it ended.
+//! The `cellgate` command: reads the command line, runs a command and returns its exit code.
+//!
+//! [`cli`] has the options and the commands. `serve` runs the service of `cellgate_ext_proc`. [`decide`] decides one
+//! request offline, [`neighbours`] compares a release with a cluster before an installation, [`doctor`] examines a gateway,
+//! and [`probe`] sends requests through one.
+#![forbid(unsafe_code)]
+
+mod cli;
+mod decide;
+mod doctor;
+mod http_client;
+mod neighbours;
+mod probe;
+mod units;
 
 use std::process::ExitCode;
 
 use anyhow::Context;
-use cellgate_cli::cli::{self, Cli, Command, Exit, Failure};
 use clap::Parser;
 use tokio::runtime::Runtime;
+
+use cli::{Cli, Command, Exit, Failure};
 
 fn main() -> ExitCode {
     let command = match Cli::try_parse() {

@@ -17,25 +17,25 @@ mod rules;
 mod tests;
 mod virtual_services;
 
-pub use cluster::{Access, BadAccess, read_cluster};
-pub use object::{NoObjects, Objects, Unseen, read_file};
-pub use plan::Plan;
-pub use report::text;
+pub(crate) use cluster::{Access, read_cluster};
+pub(crate) use object::{Objects, Unseen, read_file};
+pub(crate) use plan::Plan;
+pub(crate) use report::text;
 
 use crate::doctor::{Level, enumerate};
 use object::Object;
 
 /// One statement about a neighbour, or about what could not be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// How bad it is.
-    pub level: Level,
+    pub(crate) level: Level,
     /// The object, as `KIND/NAMESPACE/NAME`; empty for the cluster.
-    pub object: String,
+    pub(crate) object: String,
     /// What is so.
-    pub what: String,
+    pub(crate) what: String,
     /// What to do about it.
-    pub fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 /// Findings as they are made.
@@ -75,7 +75,7 @@ impl Notes {
 
 /// Compares a release with what is in the cluster.
 #[must_use]
-pub fn examine(plan: &Plan, objects: &Objects) -> Vec<Finding> {
+pub(crate) fn examine(plan: &Plan, objects: &Objects) -> Vec<Finding> {
     let mut notes = Notes::default();
     virtual_services::examine(plan, objects, &mut notes);
     http_routes::examine(plan, objects, &mut notes);

@@ -9,12 +9,12 @@ mod keys;
 mod plan;
 mod requests;
 
-pub use ask::{Settings, run};
-pub use plan::{BadKey, Plan, plan};
+pub(crate) use ask::{Settings, run};
+pub(crate) use plan::plan;
 
 /// The end of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// As it should be.
     Ok(String),
     /// Not as it should be.
@@ -26,7 +26,7 @@ pub enum Outcome {
 impl Outcome {
     /// The line that says it.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         match self {
             Self::Ok(what) => format!("ok    {what}"),
             Self::Failed(what) => format!("FAIL  {what}"),

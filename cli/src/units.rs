@@ -6,7 +6,7 @@ use std::time::Duration;
 ///
 /// # Errors
 /// What was expected.
-pub fn bytes(text: &str) -> Result<u64, &'static str> {
+pub(crate) fn bytes(text: &str) -> Result<u64, &'static str> {
     const EXPECTED: &str = "expected a number of bytes such as `4096`, `32KiB` or `512MiB`";
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
     scaled(text, &units).filter(|bytes| *bytes > 0).ok_or(EXPECTED)
@@ -16,7 +16,7 @@ pub fn bytes(text: &str) -> Result<u64, &'static str> {
 ///
 /// # Errors
 /// What was expected.
-pub fn duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn duration(text: &str) -> Result<Duration, &'static str> {
     const EXPECTED: &str = "expected a duration such as `500ms`, `10s` or `2m`";
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
     scaled(text, &units).map(Duration::from_millis).ok_or(EXPECTED)
@@ -26,7 +26,7 @@ pub fn duration(text: &str) -> Result<Duration, &'static str> {
 ///
 /// # Errors
 /// What was expected.
-pub fn positive_duration(text: &str) -> Result<Duration, &'static str> {
+pub(crate) fn positive_duration(text: &str) -> Result<Duration, &'static str> {
     duration(text).and_then(|time| if time.is_zero() { Err("expected more than no time") } else { Ok(time) })
 }
 

@@ -17,7 +17,7 @@ use cellgate_ext_proc::config_file::{self, LoadError};
 ///
 /// # Errors
 /// Standard output is closed.
-pub fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
+pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for file in files {
         match config_file::load(file) {
@@ -56,7 +56,7 @@ fn warn_of_underscores(file: &Path, config: &Config) {
 ///
 /// # Errors
 /// Standard output is closed.
-pub fn schema() -> Result<Exit, Failure> {
+pub(crate) fn schema() -> Result<Exit, Failure> {
     print(&format!("{:#}\n", config::schema()))?;
     Ok(Exit::Ok)
 }
@@ -65,7 +65,7 @@ pub fn schema() -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// The file cannot be read, or is not a valid configuration.
-pub fn render(file: &Path) -> Result<Exit, Failure> {
+pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
     print(&format!("{}\n", rendered(file)?))?;
     Ok(Exit::Ok)
 }
@@ -74,7 +74,7 @@ pub fn render(file: &Path) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// The configuration or the request cannot be read.
-pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
+pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     let of_stdin = [Some(&args.config), args.request.as_ref(), args.body.as_ref()];
     if of_stdin.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
         return Err(Failure::new(Exit::Usage, "`-` is stdin, which can be read once: give a file for the others"));
@@ -112,7 +112,7 @@ pub fn decide(args: DecideArgs) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// There is no dump to examine.
-pub async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
+pub(crate) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
     let source = match (args.admin, args.istiod.zip(args.proxy), args.config_dump) {
         (Some(server), _, _) => Source::Admin(server),
         (None, Some((server, proxy)), _) => Source::Istiod { server, proxy, token: args.token },
@@ -139,7 +139,7 @@ pub async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
 ///
 /// # Errors
 /// The configuration cannot be read, or a given key is not placed where it should be.
-pub async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
+pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     let text = rendered(&args.config)?;
     let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::BadConfig, error);
     let json = serde_json::from_str(&text).map_err(|error| bad(&error))?;

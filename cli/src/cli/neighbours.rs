@@ -12,16 +12,16 @@ use crate::neighbours::{Access, Plan, examine, read_cluster, read_file, text};
 
 /// Options of `cellgate neighbours`.
 #[derive(Debug, Args)]
-pub struct NeighboursArgs {
+pub(crate) struct NeighboursArgs {
     /// What the release brings, to compare with what others have in the cluster: the chart writes it
     #[arg(long, value_name = "FILE")]
-    pub plan: PathBuf,
+    pub(crate) plan: PathBuf,
     /// The cluster's objects, as `kubectl get KIND,… --all-namespaces --output=json` prints them; `-` is stdin
     #[arg(long, value_name = "FILE")]
-    pub objects: Option<PathBuf>,
+    pub(crate) objects: Option<PathBuf>,
     /// The API server by `kubectl proxy`, such as `http://127.0.0.1:8001`
     #[arg(long, value_name = "URL", value_parser = server, conflicts_with = "objects")]
-    pub api: Option<Server>,
+    pub(crate) api: Option<Server>,
     /// In a pod: where its service account's token is
     #[arg(
         long,
@@ -29,14 +29,14 @@ pub struct NeighboursArgs {
         default_value = "/var/run/secrets/kubernetes.io/serviceaccount",
         conflicts_with_all = ["objects", "api"]
     )]
-    pub service_account: PathBuf,
+    pub(crate) service_account: PathBuf,
 }
 
 /// `cellgate neighbours`: compares a release with the cluster.
 ///
 /// # Errors
 /// A file cannot be read, or is not what it should be; or there is no way to the cluster.
-pub async fn neighbours(args: NeighboursArgs) -> Result<Exit, Failure> {
+pub(crate) async fn neighbours(args: NeighboursArgs) -> Result<Exit, Failure> {
     let bad = |file: &Path, error: &dyn std::fmt::Display| {
         Failure::new(Exit::BadInput, format!("{}: {error}", file.display()))
     };

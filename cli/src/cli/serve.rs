@@ -20,7 +20,7 @@ const SILENCE: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The configuration is not valid, a port is taken, or the service failed.
-pub async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
+pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     logging::start(args.log_format.into(), args.log_level.filter());
     // Before anything is ready, so that no signal can end the process without a drain.
     let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("signals: {error}"));

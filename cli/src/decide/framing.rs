@@ -4,7 +4,7 @@ use cellgate_ext_proc::fields::Fields;
 
 /// The body's end is not clear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadFraming {
+pub(crate) enum BadFraming {
     /// Content-Length is no number, or there are several.
     #[error("expected one Content-Length, a number of bytes")]
     Length,

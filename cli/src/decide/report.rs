@@ -9,7 +9,7 @@ use super::{Report, Verdict};
 
 /// The report as aligned text.
 #[must_use]
-pub fn text(report: &Report) -> String {
+pub(crate) fn text(report: &Report) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         // Writing into a string cannot fail.
@@ -45,7 +45,7 @@ pub fn text(report: &Report) -> String {
 
 /// The report as a JSON document.
 #[must_use]
-pub fn json(report: &Report) -> Value {
+pub(crate) fn json(report: &Report) -> Value {
     let end = report.last().end();
     let sources: Vec<Value> = report.findings.iter().map(|(source, held)| held_json(source, held)).collect();
     json!({

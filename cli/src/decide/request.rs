@@ -5,33 +5,33 @@ use cellgate_ext_proc::fields::{self, Fields};
 
 /// A whole request.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// The head, as Envoy would show it: names in lower case, pseudo-headers first.
-    pub fields: Fields,
+    pub(crate) fields: Fields,
     /// The body.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Whether the head is all.
-    pub end_of_stream: bool,
+    pub(crate) end_of_stream: bool,
 }
 
 /// A request in parts. What is missing is made up as curl would.
 #[derive(Clone, Debug, Default)]
-pub struct Parts {
+pub(crate) struct Parts {
     /// `POST` if there is a body, else `GET`.
-    pub method: Option<String>,
+    pub(crate) method: Option<String>,
     /// `/` by default.
-    pub path: Option<String>,
+    pub(crate) path: Option<String>,
     /// `name: value`, each.
-    pub headers: Vec<String>,
+    pub(crate) headers: Vec<String>,
     /// The body, if there is one.
-    pub body: Option<Vec<u8>>,
+    pub(crate) body: Option<Vec<u8>>,
     /// Whether the body's length is not announced.
-    pub chunked: bool,
+    pub(crate) chunked: bool,
 }
 
 /// Not a request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadRequest {
+pub(crate) enum BadRequest {
     /// The first line of a message.
     #[error("line 1: expected a request line such as `POST /orders HTTP/1.1`")]
     RequestLine,
@@ -57,7 +57,7 @@ impl Request {
     ///
     /// # Errors
     /// A header, the method or the path is none, or two headers contradict each other.
-    pub fn from_parts(parts: Parts) -> Result<Self, BadRequest> {
+    pub(crate) fn from_parts(parts: Parts) -> Result<Self, BadRequest> {
         let method = parts.method.unwrap_or_else(|| if parts.body.is_some() { "POST" } else { "GET" }.to_owned());
         let mut fields = pseudo(&method, parts.path.as_deref().unwrap_or("/"))?;
         for header in &parts.headers {
@@ -82,7 +82,7 @@ impl Request {
     ///
     /// # Errors
     /// It is none.
-    pub fn from_message(message: &[u8]) -> Result<Self, BadRequest> {
+    pub(crate) fn from_message(message: &[u8]) -> Result<Self, BadRequest> {
         let mut rest = message;
         let line = std::str::from_utf8(next_line(&mut rest)).map_err(|_| BadRequest::RequestLine)?;
         let mut words = line.split(' ');
@@ -115,7 +115,7 @@ impl Request {
 
     /// `POST /path`.
     #[must_use]
-    pub fn line(&self) -> String {
+    pub(crate) fn line(&self) -> String {
         let value = |name: &str| String::from_utf8_lossy(fields::first(&self.fields, name)).into_owned();
         format!("{} {}", value(":method"), value(":path"))
     }

@@ -9,7 +9,7 @@ use super::message::{at, has, is_a, list, number, text};
 
 /// What a proxy has been given, by name.
 #[derive(Debug, Default)]
-pub struct Dump {
+pub(crate) struct Dump {
     pub(super) listeners: Vec<Value>,
     pub(super) routes: BTreeMap<String, Value>,
     pub(super) clusters: BTreeMap<String, Value>,
@@ -64,14 +64,14 @@ pub(super) struct HttpFilter<'a> {
 /// The text is JSON, and no configuration dump.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this is no configuration dump: it has no `configs` with listeners and clusters")]
-pub struct NoDump;
+pub(crate) struct NoDump;
 
 impl Dump {
     /// Reads a dump.
     ///
     /// # Errors
     /// It is none.
-    pub fn read(document: &Value) -> Result<Self, NoDump> {
+    pub(crate) fn read(document: &Value) -> Result<Self, NoDump> {
         let mut dump = Self::default();
         let mut known = false;
         for config in list(document, "configs") {

@@ -21,7 +21,7 @@ const SHOWN: usize = 200;
 
 /// Where to look.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub(crate) enum Source {
     /// Envoy's admin port.
     Admin(Server),
     /// istiod's debug port.
@@ -39,18 +39,18 @@ pub enum Source {
 
 /// What was found there.
 #[derive(Debug)]
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// What it is, for the report's first line.
-    pub subject: String,
+    pub(crate) subject: String,
     /// The dump.
-    pub dump: Dump,
+    pub(crate) dump: Dump,
     /// The statistics; istiod and files have none.
-    pub stats: Option<Stats>,
+    pub(crate) stats: Option<Stats>,
 }
 
 /// Nothing can be examined.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub(crate) enum FetchError {
     /// A file cannot be read.
     #[error("{path}: {source}", path = .path.display())]
     File {
@@ -92,7 +92,7 @@ const SHOW_TOKEN: &str = "istiod wants to know who asks: give --token FILE with 
 ///
 /// # Errors
 /// The source cannot be reached, or has no dump.
-pub async fn fetch(source: &Source) -> Result<Fetched, FetchError> {
+pub(crate) async fn fetch(source: &Source) -> Result<Fetched, FetchError> {
     match source {
         Source::Admin(server) => admin(server).await,
         Source::Istiod { server, proxy, token } => istiod(server, proxy, token.as_ref()).await,

@@ -2,7 +2,7 @@
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub(crate) enum Level {
     /// As it should be.
     Ok,
     /// It cannot be told from what was read.
@@ -15,7 +15,7 @@ pub enum Level {
 
 /// What it is about, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Section {
+pub(crate) enum Section {
     /// Whether and how the filter is in the chain.
     Filter,
     /// Envoy's limits and Cellgate's.
@@ -34,23 +34,23 @@ pub enum Section {
 
 /// One statement about the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// What it is about.
-    pub section: Section,
+    pub(crate) section: Section,
     /// How bad it is.
-    pub level: Level,
+    pub(crate) level: Level,
     /// Where: listeners, virtual hosts, clusters; none for the whole gateway.
-    pub places: Vec<String>,
+    pub(crate) places: Vec<String>,
     /// What is so.
-    pub what: String,
+    pub(crate) what: String,
     /// What to do about it.
-    pub fix: Option<String>,
+    pub(crate) fix: Option<String>,
 }
 
 impl Level {
     /// The word in JSON.
     #[must_use]
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Unknown => "unknown",
@@ -61,7 +61,7 @@ impl Level {
 
     /// The mark in the text.
     #[must_use]
-    pub const fn mark(self) -> &'static str {
+    pub(crate) const fn mark(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Unknown => "??",
@@ -74,7 +74,7 @@ impl Level {
 impl Section {
     /// Its heading.
     #[must_use]
-    pub const fn title(self) -> &'static str {
+    pub(crate) const fn title(self) -> &'static str {
         match self {
             Self::Filter => "Filter",
             Self::Limits => "Limits",

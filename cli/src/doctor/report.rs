@@ -8,7 +8,7 @@ use super::finding::{Finding, Level, Section, enumerate};
 
 /// The findings by section, with a mark each, and a last line that counts.
 #[must_use]
-pub fn text(subject: &str, findings: &[Finding]) -> String {
+pub(crate) fn text(subject: &str, findings: &[Finding]) -> String {
     let mut text = format!("{subject}\n");
     let mut section: Option<Section> = None;
     for finding in findings {
@@ -39,7 +39,7 @@ pub(crate) fn sum(levels: impl Iterator<Item = Level> + Clone) -> String {
 
 /// The findings as a document.
 #[must_use]
-pub fn json(subject: &str, findings: &[Finding]) -> Value {
+pub(crate) fn json(subject: &str, findings: &[Finding]) -> Value {
     let all: Vec<Value> = findings
         .iter()
         .map(|finding| {

@@ -10,12 +10,12 @@ use super::message::{list, number, text};
 
 /// Counters and gauges by name.
 #[derive(Debug, Default)]
-pub struct Stats(BTreeMap<String, u64>);
+pub(crate) struct Stats(BTreeMap<String, u64>);
 
 impl Stats {
     /// Reads `/stats?format=json`. Histograms are left out.
     #[must_use]
-    pub fn read(document: &Value) -> Self {
+    pub(crate) fn read(document: &Value) -> Self {
         let all = list(document, "stats").iter();
         Self(all.filter_map(|stat| Some((text(stat, "name").to_owned(), number(stat, "value")?))).collect())
     }

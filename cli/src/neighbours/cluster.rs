@@ -30,7 +30,7 @@ const BOUNDS: Bounds = Bounds { time: TIME, bytes: 256 * 1024 * 1024 };
 const PAGE: u32 = 100;
 
 /// How the API server is reached.
-pub enum Access {
+pub(crate) enum Access {
     /// By `kubectl proxy`, which knows who one is.
     Proxy(Server),
     /// From a pod, by its service account.
@@ -38,7 +38,7 @@ pub enum Access {
 }
 
 /// A pod's way to the API server.
-pub struct Pod {
+pub(crate) struct Pod {
     host: String,
     port: u16,
     token: String,
@@ -47,7 +47,7 @@ pub struct Pod {
 
 /// There is no way to the API server from here.
 #[derive(Debug, thiserror::Error)]
-pub enum BadAccess {
+pub(crate) enum BadAccess {
     /// Not in a pod.
     #[error(
         "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, as they are in a pod; elsewhere, say \
@@ -80,7 +80,7 @@ impl Access {
     ///
     /// # Errors
     /// This is no pod, or it has no service account.
-    pub fn of_pod(service_account: &Path) -> Result<Self, BadAccess> {
+    pub(crate) fn of_pod(service_account: &Path) -> Result<Self, BadAccess> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let host = variable("KUBERNETES_SERVICE_HOST").ok_or(BadAccess::NoPod)?;
         let port = variable("KUBERNETES_SERVICE_PORT").and_then(|port| port.parse().ok()).ok_or(BadAccess::NoPod)?;
@@ -136,7 +136,7 @@ impl Pod {
 }
 
 /// Reads all objects that matter to a plan and may be read, in less than ten seconds.
-pub async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
+pub(crate) async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
     let mut reading = Reading { access, plan, deadline: Instant::now() + TIME, objects: Objects::default() };
     for kind in KINDS {
         reading.all(kind, plan).await;

@@ -11,18 +11,18 @@ pub(super) const KINDS: [&str; 6] =
 
 /// What is in the cluster, and what of it could not be seen.
 #[derive(Debug, Default)]
-pub struct Objects {
+pub(crate) struct Objects {
     objects: Vec<Value>,
     unseen: Vec<Unseen>,
 }
 
 /// Something that could not be seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unseen {
+pub(crate) struct Unseen {
     /// What: `VirtualServices in the namespace team-a`.
-    pub what: String,
+    pub(crate) what: String,
     /// Why.
-    pub why: String,
+    pub(crate) why: String,
 }
 
 /// One object.
@@ -31,7 +31,7 @@ pub(super) struct Object<'a>(&'a Value);
 
 /// The text is not a list of Kubernetes' objects.
 #[derive(Debug, thiserror::Error)]
-pub enum NoObjects {
+pub(crate) enum NoObjects {
     /// It is not JSON.
     #[error("not JSON: {0}; expected what `kubectl get … --output=json` prints")]
     NoJson(#[from] serde_json::Error),
@@ -44,7 +44,7 @@ pub enum NoObjects {
 ///
 /// # Errors
 /// It is something else.
-pub fn read_file(text: &[u8]) -> Result<Objects, NoObjects> {
+pub(crate) fn read_file(text: &[u8]) -> Result<Objects, NoObjects> {
     let list: Value = serde_json::from_slice(text)?;
     let items = list.get("items").and_then(Value::as_array).ok_or(NoObjects::NoList)?;
     let mut objects = Objects::default();
@@ -65,20 +65,14 @@ impl Objects {
 
     /// What could not be seen.
     #[must_use]
-    pub fn unseen(&self) -> &[Unseen] {
+    pub(crate) fn unseen(&self) -> &[Unseen] {
         &self.unseen
     }
 
     /// How many objects there are.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.objects.len()
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.objects.is_empty()
     }
 
     /// All objects of a kind and of an API group's name, such as `networking.istio.io`, whatever their version.

@@ -7,74 +7,74 @@ use serde::Deserialize;
 /// What a release brings. JSON; unknown fields are refused.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The release's name: the label `app.kubernetes.io/instance` of its objects.
-    pub release: String,
+    pub(crate) release: String,
     /// Its namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The prefix of its objects' names.
-    pub name: String,
+    pub(crate) name: String,
     /// The header that its routes match on.
-    pub routing_header: String,
+    pub(crate) routing_header: String,
     /// The hosts whose requests go to cells.
     #[serde(default)]
-    pub hosts: Vec<String>,
+    pub(crate) hosts: Vec<String>,
     /// Istio Gateways as `namespace/name`, and `mesh` for sidecars.
     #[serde(default)]
-    pub gateways: Vec<String>,
+    pub(crate) gateways: Vec<String>,
     /// Gateways of the Gateway API as `namespace/name`.
     #[serde(default)]
-    pub parents: Vec<String>,
+    pub(crate) parents: Vec<String>,
     /// The cells' services, and the ext-proc service.
     #[serde(default)]
-    pub services: Vec<Service>,
+    pub(crate) services: Vec<Service>,
     /// The proxies with the filter.
     #[serde(default)]
-    pub proxies: Vec<Proxy>,
+    pub(crate) proxies: Vec<Proxy>,
     /// `limits.inspect_bytes`.
-    pub inspect_bytes: u64,
+    pub(crate) inspect_bytes: u64,
     /// Whether deferred bodies go to the service in the mode `FULL_DUPLEX_STREAMED`.
     #[serde(default)]
-    pub streams: bool,
+    pub(crate) streams: bool,
     /// The `priority` of the EnvoyFilter that puts the filter first.
     #[serde(default)]
-    pub priority: i64,
+    pub(crate) priority: i64,
     /// Istio's namespace.
-    pub istio_namespace: String,
+    pub(crate) istio_namespace: String,
     /// Istio's version as `MAJOR.MINOR`, empty where nobody knows it.
     #[serde(default)]
-    pub istio_version: String,
+    pub(crate) istio_version: String,
     /// Objects that the user knows about, as `KIND/NAMESPACE/NAME`.
     #[serde(default)]
-    pub accepted: Vec<String>,
+    pub(crate) accepted: Vec<String>,
 }
 
 /// A service and the DestinationRule that the release has for it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Service {
+pub(crate) struct Service {
     /// The full host name.
-    pub host: String,
+    pub(crate) host: String,
     /// The namespace of its DestinationRule.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// The value of the chart that says how requests travel to it: `cells.cell-a`.
-    pub value: String,
+    pub(crate) value: String,
 }
 
 /// Proxies that get the filter.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Proxy {
+pub(crate) struct Proxy {
     /// Their namespace.
-    pub namespace: String,
+    pub(crate) namespace: String,
     /// Their labels, where they are chosen by labels.
     #[serde(default)]
-    pub labels: BTreeMap<String, String>,
+    pub(crate) labels: BTreeMap<String, String>,
     /// What they are chosen by otherwise: names of Gateways or Services.
     #[serde(default)]
-    pub targets: Vec<String>,
+    pub(crate) targets: Vec<String>,
     /// `GATEWAY`, `SIDECAR_INBOUND` or `SIDECAR_OUTBOUND`, as EnvoyFilters call it.
-    pub context: String,
+    pub(crate) context: String,
 }
 
 impl Plan {
@@ -82,7 +82,7 @@ impl Plan {
     ///
     /// # Errors
     /// It is not JSON, or not a plan.
-    pub fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
+    pub(crate) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
     }
 

@@ -7,7 +7,7 @@ use crate::doctor::sum;
 
 /// The findings, worst first, and how many there are.
 #[must_use]
-pub fn text(objects: &Objects, findings: &[Finding]) -> String {
+pub(crate) fn text(objects: &Objects, findings: &[Finding]) -> String {
     let mut text = format!("neighbours: {} objects read\n", objects.len());
     let mut sorted: Vec<&Finding> = findings.iter().collect();
     sorted.sort_by_key(|finding| std::cmp::Reverse(finding.level));

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::object::KINDS;
+use super::object::{KINDS, NoObjects};
 use super::*;
 
 /// A release for `api.example.com` on the gateway `ingress/public`, and one cell.

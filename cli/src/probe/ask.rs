@@ -27,15 +27,15 @@ const SHOWN: usize = 80;
 
 /// Where to send requests, and how long to wait for right answers.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The gateway.
-    pub server: Server,
+    pub(crate) server: Server,
     /// The Host header.
-    pub host: String,
+    pub(crate) host: String,
     /// How long the first right answers may take to come.
-    pub deadline: Duration,
+    pub(crate) deadline: Duration,
     /// Whether to send what the filter must defer.
-    pub deferral: bool,
+    pub(crate) deferral: bool,
 }
 
 /// What came back.
@@ -52,7 +52,7 @@ struct Asker<'a> {
 }
 
 /// Sends what was planned, and tells each outcome as it is known.
-pub async fn run(plan: &Plan, settings: &Settings, mut tell: impl FnMut(Outcome)) {
+pub(crate) async fn run(plan: &Plan, settings: &Settings, mut tell: impl FnMut(Outcome)) {
     let asker = Asker { settings, plan, until: Instant::now() + settings.deadline };
     for why in &plan.unreached {
         tell(Outcome::Skipped(why.clone()));

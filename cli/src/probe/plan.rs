@@ -15,7 +15,7 @@ const EXCESS: u64 = 1 << 20;
 
 /// Everything to send.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// The header that clients must not be able to set.
     pub(super) routing_header: String,
     /// All cells' names.
@@ -50,7 +50,7 @@ pub(super) enum Expected {
 
 /// A key that was asked for by hand cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadKey {
+pub(crate) enum BadKey {
     /// It is for no cell.
     #[error("--key {0}: `{0}` is none of the configuration's cells")]
     Cell(String),
@@ -69,7 +69,7 @@ pub enum BadKey {
 ///
 /// # Errors
 /// A given key is not placed where it is said to be.
-pub fn plan(
+pub(crate) fn plan(
     config: Config,
     json: &Value,
     headers: &[String],
