@@ -1,13 +1,12 @@
 //! The configuration, one schema for both tiers: read, checked, and then in force.
 //!
 //! Text becomes a tree with positions (`tree`), the tree becomes plain structs of the schema (`raw`), and these become
-//! a [`Config`] (`check`), in which every invariant between the parts holds. Each step's errors name file, line,
+//! a [`Config`] (`build`), in which every invariant between the parts holds. Each step's errors name file, line,
 //! column and field ([`ConfigError`]).
 
-mod bounded;
-mod check;
-mod de;
+mod build;
 mod error;
+mod number;
 mod raw;
 #[cfg(feature = "schema")]
 mod schema;
@@ -146,8 +145,8 @@ fn parse(text: &str, file: &str, parser: fn(&str) -> Result<Node, Fault>) -> Res
 }
 
 fn read(root: &Node, text: &str, file: &str) -> Result<Config, ConfigError> {
-    let raw: raw::RawConfig = de::read(root).map_err(|fault| ConfigError::one(file, text, fault))?;
+    let raw: raw::RawConfig = tree::read(root).map_err(|fault| ConfigError::one(file, text, fault))?;
     let mut report = Report::new(root);
-    let config = check::check(&raw, &mut report);
+    let config = build::build(&raw, &mut report);
     report.finish(config, file, text)
 }

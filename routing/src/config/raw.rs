@@ -6,11 +6,11 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 
-use super::bounded::{Int, MAX_SAFE, Size};
+use super::number::{Int, MAX_SAFE, Size};
 use crate::key::Duplicates;
 
 #[cfg(feature = "schema")]
-use super::check::{MAX_ITEMS, MAX_SPIFFE_ID};
+use super::build::{MAX_ITEMS, MAX_SPIFFE_ID};
 #[cfg(feature = "schema")]
 use crate::host::MAX_HOST;
 

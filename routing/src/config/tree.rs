@@ -2,6 +2,7 @@
 //!
 //! JSON and YAML both become this tree, so that every later step exists once and every error can name its place.
 
+mod deserializer;
 mod json;
 #[cfg(feature = "yaml")]
 mod yaml;
@@ -9,6 +10,7 @@ mod yaml;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::error::{Fault, float, quote};
+pub(super) use deserializer::read;
 pub(super) use json::parse as parse_json;
 #[cfg(feature = "yaml")]
 pub(super) use yaml::parse as parse_yaml;

@@ -9,15 +9,15 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::error::{Fault, float, quote};
-use super::suggest::nearest;
-use super::tree::{Entry, Node, Value};
+use super::super::error::{Fault, float, quote};
+use super::super::suggest::nearest;
+use super::{Entry, Node, Value};
 
 /// The most entries that an error names.
 const NAMED: usize = 8;
 
 /// Reads a whole tree.
-pub(super) fn read<'de, T: Deserialize<'de>>(root: &'de Node) -> Result<T, Fault> {
+pub(in super::super) fn read<'de, T: Deserialize<'de>>(root: &'de Node) -> Result<T, Fault> {
     match &root.value {
         Value::Map(_) => T::deserialize(root).map_err(|fault| fault.at(root.at)),
         other => Err(Fault::new(format!("expected a map of fields, found {}", other.describe())).at(root.at)),

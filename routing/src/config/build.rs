@@ -36,7 +36,7 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const MAX_VERSION: usize = 128;
 
 /// Checks everything that one field's type cannot.
-pub(super) fn check(raw: &RawConfig, report: &mut Report<'_>) -> Config {
+pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
     if raw.version.chars().count() > MAX_VERSION || raw.version.chars().any(char::is_control) {
         report.problem(&[Step::Of("version")], || {
             format!("expected at most {MAX_VERSION} characters, none of them a control character")
