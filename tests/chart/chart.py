@@ -124,26 +124,26 @@ def helm(*arguments):
 
 
 @functools.lru_cache(maxsize=None)
-def template(values, files):
+def template(values, files, *options):
     """The objects that Helm makes of values, pickled: every caller gets a copy of its own, and Helm runs once."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(values)
         file.flush()
         sources = [argument for path in (*files, file.name) for argument in ("--values", path)]
         kinds = [argument for version in API_VERSIONS for argument in ("--api-versions", version)]
-        return pickle.dumps(load(helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *kinds, *sources)))
+        return pickle.dumps(load(helm("template", RELEASE, CHART, "--namespace", NAMESPACE, *options, *kinds, *sources)))
 
 
-def render(change=None, base=VALUES, files=()):
+def render(change=None, base=VALUES, files=(), options=()):
     """The objects of the chart with `base`, changed by `change`, over the values of `files`."""
     values = merge(base, change or {})
-    return Objects(pickle.loads(template(json.dumps(values, sort_keys=True), tuple(map(str, files)))))
+    return Objects(pickle.loads(template(json.dumps(values, sort_keys=True), tuple(map(str, files)), *options)))
 
 
-def refusal(change, base=VALUES):
-    """What Helm says of values that it must refuse."""
+def refusal(change, base=VALUES, options=()):
+    """The message with which Helm refuses values."""
     try:
-        render(change, base)
+        render(change, base, options=options)
     except Refused as refused:
         return str(refused)
     raise AssertionError(f"not refused: {json.dumps(change)}")
