@@ -3,8 +3,10 @@
 //! [`fetch()`] gets a configuration dump from Envoy's admin port, from istiod or from a file; [`examine`] judges it without
 //! doing anything else; [`text`] and [`json`] write what it found.
 
+mod circuit_breakers;
 mod clusters;
 mod deferral;
+mod destinations;
 mod dump;
 mod fetch;
 mod filter;
@@ -32,11 +34,12 @@ pub(crate) use report::sum;
 pub(crate) use report::{json, text};
 pub(crate) use updates::Stats;
 
+use destinations::Destinations;
 use dump::{Chain, HttpFilter};
 pub(crate) use finding::enumerate;
 
 use finding::{Notes, merge};
-use routes::{Destinations, Judge};
+use routes::FilterContext;
 use rules::Rules;
 
 /// Judges a gateway by its dump and, where there are any, its statistics.
@@ -56,13 +59,15 @@ pub(crate) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     let judged: Vec<_> = deciding
         .map(|(chain, filter, config)| {
             let service = service::name(dump, chain.manager);
-            (*chain, dump.routes_of(chain.manager), Judge { filter, service, config })
+            (*chain, dump.routes_of(chain.manager), FilterContext { filter, service, config })
         })
         .collect();
-    let by_cell = judged.iter().any(|(_, routes, judge)| routes.is_some_and(|routes| judge.is_mentioned(routes)));
+    let by_cell = judged.iter().any(|(_, routes, context)| {
+        routes.is_some_and(|routes| routes::mention(routes, &context.config.routing_header))
+    });
     let mut destinations = Destinations::new();
-    for (chain, routes, judge) in judged {
-        findings.extend(routes::examine(chain, routes, judge, by_cell, &mut destinations));
+    for (chain, routes, context) in judged {
+        findings.extend(routes::examine(chain, routes, context, by_cell, &mut destinations));
     }
     let headers: BTreeSet<&str> = configured.iter().map(|(_, _, config)| &*config.routing_header).collect();
     findings.extend(elsewhere(dump, &without, with.is_empty(), &headers));

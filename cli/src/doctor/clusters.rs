@@ -4,20 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+use super::circuit_breakers::{CircuitBreakers, DEFAULT_LIMIT};
 use super::dump::Dump;
 use super::finding::{Notes, Section, enumerate};
 use super::message::{at, has, is_a, list, number, text};
 use super::origin::Origin;
 use super::rules::{InForce, Rules};
 
-/// What Istio writes where a connection pool has no limit, and more than any proxy holds.
-const UNLIMITED: u64 = u32::MAX as u64;
-
 /// The service's default for `--max-streams`.
 const SERVICE_STREAMS: u64 = 10_000;
-
-/// What Envoy takes for a limit that is not set.
-const DEFAULT_LIMIT: u64 = 1024;
 
 /// Looks at a cluster to which a cell's routes lead.
 pub(super) fn examine(dump: &Dump, rules: &Rules<'_>, cell: &str, name: &str) -> Notes {
@@ -141,7 +136,7 @@ fn ejection(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
 
 /// Whether a slow cell can take all of the gateway's memory and connections.
 fn breakers(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
-    let Some(limits) = limits(cluster) else {
+    let Some(breakers) = CircuitBreakers::of(cluster) else {
         notes.warning(
             format!(
                 "circuit breakers are Envoy's defaults: {DEFAULT_LIMIT} connections, pending requests and requests{}",
@@ -151,20 +146,20 @@ fn breakers(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
         );
         return;
     };
-    if limits.iter().all(|limit| *limit >= UNLIMITED) {
+    if breakers.has_limits() {
+        notes.ok(format!("{breakers}{}", rule.credit()));
+    } else {
         notes.warning(
             format!("no circuit breaker: a slow cell can take all of the gateway{}", rule.fault("connectionPool")),
             rule.fix("connectionPool"),
         );
-    } else {
-        let budget = if has_budget(cluster) { ", with a retry budget" } else { "" };
-        notes.ok(format!("{}{budget}{}", in_words(limits), rule.credit()));
     }
 }
 
 /// Whether the service's cluster takes as many requests at a time as the service does: one more is refused.
 pub(super) fn capacity(cluster: &Value, notes: &mut Notes) {
-    let [_, pending, requests] = limits(cluster).unwrap_or([DEFAULT_LIMIT; 3]);
+    let (pending, requests) = CircuitBreakers::of(cluster)
+        .map_or((DEFAULT_LIMIT, DEFAULT_LIMIT), |breakers| (breakers.pending, breakers.requests));
     if requests.min(pending) < SERVICE_STREAMS {
         let both = match Origin::of_cluster(cluster) {
             Some(rule) => format!("http1MaxPendingRequests and http2MaxRequests in {rule}"),
@@ -179,40 +174,4 @@ pub(super) fn capacity(cluster: &Value, notes: &mut Notes) {
     } else {
         notes.ok(format!("at most {requests} deferred requests at a time"));
     }
-}
-
-/// Connections, pending requests and requests of a cluster, as Envoy limits them; `None` where nothing is said.
-fn limits(cluster: &Value) -> Option<[u64; 3]> {
-    let threshold = threshold(cluster)?;
-    let fields = ["max_connections", "max_pending_requests", "max_requests"];
-    Some(fields.map(|field| number(threshold, field).unwrap_or(DEFAULT_LIMIT)))
-}
-
-/// Limits as a finding says them.
-fn in_words(limits: [u64; 3]) -> String {
-    let [connections, pending, requests] =
-        limits.map(|limit| if limit >= UNLIMITED { "any number of".to_owned() } else { limit.to_string() });
-    format!("at most {connections} connections, {pending} pending requests and {requests} requests")
-}
-
-/// Whether anything is limited, in words of a DestinationRule: by a connectionPool.
-pub(super) fn has_limits(cluster: &Value) -> bool {
-    limits(cluster).is_some_and(|limits| limits.iter().any(|limit| *limit < UNLIMITED))
-}
-
-/// Whether retries are bounded by a share of the requests.
-pub(super) fn has_budget(cluster: &Value) -> bool {
-    threshold(cluster).is_some_and(|threshold| has(threshold, "retry_budget"))
-}
-
-/// The thresholds of the default priority.
-fn threshold(cluster: &Value) -> Option<&Value> {
-    list(cluster, "circuit_breakers.thresholds").iter().find(|one| text(one, "priority") != "HIGH")
-}
-
-/// Names of clusters to which a route action leads.
-pub(super) fn of_action(action: &Value) -> BTreeSet<&str> {
-    let weighted = list(action, "weighted_clusters.clusters").iter();
-    let weighted = weighted.filter(|entry| number(entry, "weight") != Some(0)).map(|entry| text(entry, "name"));
-    weighted.chain([text(action, "cluster")]).filter(|name| !name.is_empty()).collect()
 }

@@ -1,33 +1,19 @@
 //! Routes: does each cell have one, does anything stand in its way, and what becomes of a request without a decision.
 
 mod conditions;
+mod context;
 mod host;
 mod neighbours;
 mod route;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use cellgate_routing::Config;
 use serde_json::Value;
 
+use super::destinations::Destinations;
 use super::dump::Chain;
 use super::finding::{Finding, Notes, Section, enumerate};
 use super::message::{list, text};
+pub(super) use context::FilterContext;
 use host::Host;
-
-/// Each cell and the clusters to which its routes lead.
-pub(super) type Destinations<'a> = BTreeMap<&'a str, BTreeSet<&'a str>>;
-
-/// What the routes of a chain are judged by.
-#[derive(Clone, Copy)]
-pub(super) struct Judge<'a> {
-    /// The filter's name in the chain.
-    pub(super) filter: &'a str,
-    /// The name of the service's filter behind it, if there is one.
-    pub(super) service: Option<&'a str>,
-    /// Its configuration.
-    pub(super) config: &'a Config,
-}
 
 /// Whether any route of a configuration looks at a header.
 pub(super) fn mention(routes: &Value, header: &str) -> bool {
@@ -40,23 +26,12 @@ pub(super) fn that_set(routes: &Value, filter: &str, is_meant: impl Fn(&Value) -
     hosts.flat_map(|host| Host::new(routes, host).that_set(filter, &is_meant)).collect()
 }
 
-impl Judge<'_> {
-    /// Whether any of these routes looks at the routing header.
-    pub(super) fn is_mentioned(&self, routes: &Value) -> bool {
-        mention(routes, &self.config.routing_header)
-    }
-
-    fn is_cell(&self, name: &str) -> bool {
-        self.config.cells.iter().any(|cell| **cell == *name)
-    }
-}
-
 /// Looks at the routes of a chain with the filter, and adds to where the cells are. `elsewhere` is whether any chain's routes
 /// look at the header: a gateway has others too, that redirect to HTTPS for example.
 pub(super) fn examine<'a>(
     chain: &Chain<'_>,
     routes: Option<&'a Value>,
-    judge: Judge<'_>,
+    context: FilterContext<'_>,
     elsewhere: bool,
     destinations: &mut Destinations<'a>,
 ) -> Vec<Finding> {
@@ -70,7 +45,7 @@ pub(super) fn examine<'a>(
         return notes.into_findings();
     };
     let hosts: Vec<Host<'a>> = list(routes, "virtual_hosts").iter().map(|host| Host::new(routes, host)).collect();
-    let header = &judge.config.routing_header;
+    let header = &context.config.routing_header;
     let (by_cell, others): (Vec<&Host<'_>>, Vec<&Host<'_>>) = hosts.iter().partition(|host| host.mentions(header));
     let inbound = text(chain.listener, "traffic_direction") == "INBOUND";
     match (by_cell.is_empty(), inbound, elsewhere) {
@@ -86,10 +61,10 @@ pub(super) fn examine<'a>(
     }
     let mut findings = Vec::new();
     for host in &hosts {
-        findings.extend(host.opt_outs(judge));
+        findings.extend(host.opt_outs(context));
     }
     for host in by_cell {
-        findings.extend(host.examine(judge, destinations));
+        findings.extend(host.examine(context, destinations));
     }
     if !others.is_empty() && findings.iter().any(|finding| finding.section == Section::Routes) {
         let names: Vec<&str> = others.iter().map(|host| host.name()).collect();

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use super::clusters::{has_budget, has_limits};
+use super::circuit_breakers::CircuitBreakers;
+use super::destinations::Destinations;
 use super::dump::Dump;
 use super::finding::Notes;
 use super::message::has;
 use super::origin::Origin;
-use super::routes::Destinations;
 
 /// What the names of the cells' rules have in common.
 #[derive(Debug, Default)]
@@ -41,10 +41,11 @@ impl<'a> Rules<'a> {
     pub(super) fn examine(&self, in_force: InForce<'_>, cluster: &serde_json::Value, notes: &mut Notes) {
         let Some(release) = self.release else { return };
         let expected = format!("{release}-{}", in_force.cell);
+        let breakers = CircuitBreakers::of(cluster);
         let lacks: Vec<&str> = [
             (has(cluster, "outlier_detection"), "outlierDetection"),
-            (has_limits(cluster), "connectionPool"),
-            (has_budget(cluster), "retryBudget"),
+            (breakers.is_some_and(|breakers| breakers.has_limits()), "connectionPool"),
+            (breakers.is_some_and(|breakers| breakers.has_retry_budget), "retryBudget"),
         ]
         .into_iter()
         .filter_map(|(is_there, part)| (!is_there).then_some(part))

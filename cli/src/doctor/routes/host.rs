@@ -5,9 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use cellgate_routing::headers::DEFER;
 use serde_json::Value;
 
+use super::context::FilterContext;
 use super::neighbours::{self, Owner, Owners};
 use super::route::{Route, Wanted};
-use super::{Destinations, Judge};
+use crate::doctor::destinations::Destinations;
 use crate::doctor::finding::{Finding, Notes, Section, enumerate};
 use crate::doctor::message::{list, text};
 
@@ -56,15 +57,15 @@ impl<'a> Host<'a> {
     }
 
     /// Looks at the cells' routes and the rest, and adds to where the cells are.
-    pub(super) fn examine(&self, judge: Judge<'_>, destinations: &mut Destinations<'a>) -> Vec<Finding> {
+    pub(super) fn examine(&self, context: FilterContext<'_>, destinations: &mut Destinations<'a>) -> Vec<Finding> {
         let mut notes = Notes::new(Section::Routes, self.name);
-        let header = &judge.config.routing_header;
+        let header = &context.config.routing_header;
         let forwards = |route: &Route<'_>| route.forwards() && route.wants(header) != Wanted::Anything;
         if !self.routes.iter().any(forwards) {
             notes.ok(format!("answers requests with {header} by itself, as a probe's routes do"));
             return notes.into_findings();
         }
-        let cells = self.cells(judge);
+        let cells = self.cells(context);
         for (cell, route) in &cells.whole {
             match route.status() {
                 Some(status) => notes.ok(format!("{header}: {cell} is answered {status} by the route itself")),
@@ -72,9 +73,9 @@ impl<'a> Host<'a> {
             }
             destinations.entry(cell).or_default().extend(route.clusters());
         }
-        absent(&cells, judge, &mut notes);
-        let owners = Owners::of(&self.routes, judge);
-        neighbours::examine(&self.routes, &owners, judge, &mut notes);
+        absent(&cells, context, &mut notes);
+        let owners = Owners::of(&self.routes, context);
+        neighbours::examine(&self.routes, &owners, context, &mut notes);
         if !cells.unknown.is_empty() {
             let names: Vec<&str> = cells.unknown.iter().copied().collect();
             notes.warning(
@@ -98,12 +99,12 @@ impl<'a> Host<'a> {
     }
 
     /// Looks at routes that switch the filter off, and with it the stripping.
-    pub(super) fn opt_outs(&self, judge: Judge<'_>) -> Vec<Finding> {
+    pub(super) fn opt_outs(&self, context: FilterContext<'_>) -> Vec<Finding> {
         let mut notes = Notes::new(Section::Routes, self.name);
-        for route in self.routes.iter().filter(|route| route.disables(judge.filter)) {
+        for route in self.routes.iter().filter(|route| route.disables(context.filter)) {
             let kept: Vec<&str> =
-                [&*judge.config.routing_header, DEFER].into_iter().filter(|header| !route.removes(header)).collect();
-            if let Some(service) = judge.service.filter(|service| !route.disables(service)) {
+                [&*context.config.routing_header, DEFER].into_iter().filter(|header| !route.removes(header)).collect();
+            if let Some(service) = context.service.filter(|service| !route.disables(service)) {
                 notes.warning(
                     format!(
                         "{} switches the filter off and leaves `{service}` on: a client's own {DEFER} asks the service",
@@ -128,13 +129,13 @@ impl<'a> Host<'a> {
         notes.into_findings()
     }
 
-    fn cells(&self, judge: Judge<'_>) -> Cells<'a> {
-        let header = &judge.config.routing_header;
+    fn cells(&self, context: FilterContext<'_>) -> Cells<'a> {
+        let header = &context.config.routing_header;
         let mut cells = Cells::default();
         for route in &self.routes {
             let broad = route.is_broad(header);
             match route.wants(header) {
-                Wanted::Exactly(cell) if !judge.is_cell(cell) => {
+                Wanted::Exactly(cell) if !context.is_cell(cell) => {
                     cells.unknown.insert(cell);
                 }
                 Wanted::Exactly(cell) if cells.whole.contains_key(cell) => {}
@@ -157,9 +158,9 @@ impl<'a> Host<'a> {
 }
 
 /// Cells without a route of their own, or with one on some paths only.
-fn absent(cells: &Cells<'_>, judge: Judge<'_>, notes: &mut Notes) {
-    let names = || judge.config.cells.iter().map(|cell| &**cell).filter(|cell| !cells.whole.contains_key(cell));
-    let header = &judge.config.routing_header;
+fn absent(cells: &Cells<'_>, context: FilterContext<'_>, notes: &mut Notes) {
+    let names = || context.config.cells.iter().map(|cell| &**cell).filter(|cell| !cells.whole.contains_key(cell));
+    let header = &context.config.routing_header;
     let partly: Vec<&str> = names().filter(|cell| cells.partly.contains(cell)).collect();
     if !partly.is_empty() {
         notes.warning(

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Judge;
+use super::context::FilterContext;
 use super::route::{Route, Wanted};
 use crate::doctor::finding::{Notes, enumerate};
 use crate::doctor::origin::Origin;
@@ -25,8 +25,8 @@ pub(super) enum Owner<'a> {
 pub(super) struct Owners<'a>(BTreeSet<Origin<'a>>);
 
 impl<'a> Owners<'a> {
-    pub(super) fn of(routes: &[Route<'a>], judge: Judge<'_>) -> Self {
-        let of_cells = routes.iter().filter(|route| cell_of(route, judge).is_some());
+    pub(super) fn of(routes: &[Route<'a>], context: FilterContext<'_>) -> Self {
+        let of_cells = routes.iter().filter(|route| cell_of(route, context).is_some());
         Self(of_cells.filter_map(Route::origin).collect())
     }
 
@@ -42,15 +42,15 @@ impl<'a> Owners<'a> {
 
 /// Looks at every route that a request of a cell could take instead of the cell's, and at those that take requests without a
 /// decision.
-pub(super) fn examine<'a>(routes: &[Route<'a>], owners: &Owners<'a>, judge: Judge<'_>, notes: &mut Notes) {
-    let header = &judge.config.routing_header;
+pub(super) fn examine<'a>(routes: &[Route<'a>], owners: &Owners<'a>, context: FilterContext<'_>, notes: &mut Notes) {
+    let header = &context.config.routing_header;
     // Cells whose requests have all found their route already.
     let mut served = BTreeSet::new();
     let mut has_cells = false;
     let mut rest = routes;
     while let Some((route, behind)) = rest.split_first() {
         rest = behind;
-        if let Some(cell) = cell_of(route, judge) {
+        if let Some(cell) = cell_of(route, context) {
             has_cells = true;
             if route.is_broad(header) {
                 served.insert(cell);
@@ -63,10 +63,10 @@ pub(super) fn examine<'a>(routes: &[Route<'a>], owners: &Owners<'a>, judge: Judg
         }
         let overlapping = behind.iter().filter(|other| route.conditions().overlaps(other.conditions()));
         let robbed: BTreeSet<&str> =
-            overlapping.filter_map(|other| cell_of(other, judge)).filter(|cell| !served.contains(cell)).collect();
+            overlapping.filter_map(|other| cell_of(other, context)).filter(|cell| !served.contains(cell)).collect();
         let is_last = wanted == Wanted::Anything && route.is_broad(header);
         if !robbed.is_empty() {
-            before(route, owners.owner(route), &robbed.into_iter().collect::<Vec<_>>(), judge, notes);
+            before(route, owners.owner(route), &robbed.into_iter().collect::<Vec<_>>(), context, notes);
         } else if has_cells && wanted == Wanted::Anything && !is_last {
             after(route, owners.owner(route), notes);
         }
@@ -78,15 +78,15 @@ pub(super) fn examine<'a>(routes: &[Route<'a>], owners: &Owners<'a>, judge: Judg
 }
 
 /// The cell whose route it is.
-fn cell_of<'a>(route: &Route<'a>, judge: Judge<'_>) -> Option<&'a str> {
-    match route.wants(&judge.config.routing_header) {
-        Wanted::Exactly(cell) if judge.is_cell(cell) => Some(cell),
+fn cell_of<'a>(route: &Route<'a>, context: FilterContext<'_>) -> Option<&'a str> {
+    match route.wants(&context.config.routing_header) {
+        Wanted::Exactly(cell) if context.is_cell(cell) => Some(cell),
         _ => None,
     }
 }
 
-fn before(route: &Route<'_>, owner: Owner<'_>, cells: &[&str], judge: Judge<'_>, notes: &mut Notes) {
-    let header = &judge.config.routing_header;
+fn before(route: &Route<'_>, owner: Owner<'_>, cells: &[&str], context: FilterContext<'_>, notes: &mut Notes) {
+    let header = &context.config.routing_header;
     let (title, paths, deed) = (route.title(), route.conditions().in_words(), route.deed());
     let is_broad = route.is_broad(header);
     if let Some(purpose) = harmless(route) {
@@ -96,7 +96,7 @@ fn before(route: &Route<'_>, owner: Owner<'_>, cells: &[&str], judge: Judge<'_>,
     let is_deliberate = match owner {
         Owner::Cells => true,
         Owner::Other(_) => false,
-        Owner::Unknown => !route.forwards() || route.disables(judge.filter),
+        Owner::Unknown => !route.forwards() || route.disables(context.filter),
     };
     if is_deliberate && !is_broad {
         notes.ok(format!("{title} takes {paths} before the cells, and {deed}"));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::conditions::{Conditions, exact};
-use crate::doctor::clusters;
+use crate::doctor::destinations::clusters_of;
 use crate::doctor::message::{at, flag, has, list, number, text, texts};
 use crate::doctor::origin::Origin;
 
@@ -99,7 +99,7 @@ impl<'a> Route<'a> {
 
     /// The clusters to which it leads.
     pub(super) fn clusters(&self) -> BTreeSet<&'a str> {
-        clusters::of_action(at(self.route, "route"))
+        clusters_of(at(self.route, "route"))
     }
 
     /// Whether it leads to a cluster at all.
