@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use cellgate_ext_proc::logging;
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use hyper::header::HeaderName;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -317,11 +318,9 @@ fn proxy(text: &str) -> Result<String, String> {
 }
 
 fn header(text: &str) -> Result<String, String> {
-    let is_token = |name: &str| {
-        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    };
+    let is_name = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok();
     match text.split_once(':') {
-        Some((name, value)) if is_token(name.trim()) && !value.contains(char::is_control) => Ok(text.to_owned()),
+        Some((name, value)) if is_name(name.trim()) && !value.contains(char::is_control) => Ok(text.to_owned()),
         _ => Err(format!("`{text}`: expected `NAME: VALUE`")),
     }
 }

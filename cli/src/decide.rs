@@ -15,7 +15,7 @@ use cellgate_ext_proc::fields;
 
 /// What happens to a request, step by step.
 #[derive(Debug)]
-pub(crate) struct Report {
+pub(crate) struct Report<'a> {
     /// `POST /path`.
     pub(crate) line: String,
     /// Bytes of the body.
@@ -34,8 +34,8 @@ pub(crate) struct Report {
     pub(crate) filter: Verdict,
     /// What the service does, alone or behind a filter that deferred.
     pub(crate) service: Verdict,
-    /// The names of the cells.
-    pub(crate) cells: Vec<Box<str>>,
+    /// The configuration that decided.
+    pub(crate) config: &'a Config,
 }
 
 /// One tier's way to its decision.
@@ -49,7 +49,7 @@ pub(crate) struct Verdict {
     pub(crate) conflict: Option<Decision>,
 }
 
-impl Report {
+impl Report<'_> {
     /// The verdict that counts: the filter's, or the service's if the filter defers.
     #[must_use]
     pub(crate) fn last(&self) -> &Verdict {
@@ -68,7 +68,7 @@ impl Verdict {
 /// Decides a request. `peer` is the URI that the client's certificate names, and `first_chunk` is how much of a body the
 /// filter sees first when it may not hold it.
 #[must_use]
-pub(crate) fn run(config: &Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report {
+pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report<'a> {
     let router = Router::new(config.clone(), Tier::Filter);
     let fields = request.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
     let before = router.decided_before(fields, || peer);
@@ -103,6 +103,6 @@ pub(crate) fn run(config: &Config, request: &Request, peer: Option<&str>, first_
             None => filter::run(&router, head.as_slice(), request, first_chunk),
         },
         service: service::run(config, request, first_chunk),
-        cells: config.cells.clone(),
+        config,
     }
 }

@@ -9,7 +9,7 @@ use super::{Report, Verdict};
 
 /// The report as aligned text.
 #[must_use]
-pub(crate) fn text(report: &Report) -> String {
+pub(crate) fn text(report: &Report<'_>) -> String {
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
         // Writing into a string cannot fail.
@@ -45,7 +45,7 @@ pub(crate) fn text(report: &Report) -> String {
 
 /// The report as a JSON document.
 #[must_use]
-pub(crate) fn json(report: &Report) -> Value {
+pub(crate) fn json(report: &Report<'_>) -> Value {
     let end = report.last().end();
     let sources: Vec<Value> = report.findings.iter().map(|(source, held)| held_json(source, held)).collect();
     json!({
@@ -85,22 +85,22 @@ fn held_json(source: &str, held: &Held) -> Value {
     json!({ "source": source, "held": state, "key": key, "reason": reason })
 }
 
-fn outcome_text(outcome: Outcome, report: &Report) -> String {
+fn outcome_text(outcome: Outcome, report: &Report<'_>) -> String {
     match outcome {
-        Outcome::Cell(cell) => format!("cell {}", cell_name(cell, report)),
+        Outcome::Cell(cell) => format!("cell {}", report.config.cell_name(cell)),
         Outcome::Reject(status) => format!("reject with status {status}"),
         Outcome::Defer => "defer to the service".to_owned(),
         Outcome::Pass => "pass without a cell".to_owned(),
     }
 }
 
-fn decision_text(decision: Decision, report: &Report) -> String {
+fn decision_text(decision: Decision, report: &Report<'_>) -> String {
     format!("{} ({})", outcome_text(decision.outcome, report), decision.reason)
 }
 
-fn decision_json(decision: Decision, report: &Report) -> Value {
+fn decision_json(decision: Decision, report: &Report<'_>) -> Value {
     let (cell, status) = match decision.outcome {
-        Outcome::Cell(cell) => (Some(cell_name(cell, report)), None),
+        Outcome::Cell(cell) => (Some(report.config.cell_name(cell)), None),
         Outcome::Reject(status) => (None, Some(status)),
         Outcome::Defer | Outcome::Pass => (None, None),
     };
@@ -112,14 +112,10 @@ fn decision_json(decision: Decision, report: &Report) -> Value {
     })
 }
 
-fn verdict_json(verdict: &Verdict, report: &Report) -> Value {
+fn verdict_json(verdict: &Verdict, report: &Report<'_>) -> Value {
     json!({
         "how": verdict.how,
         "decision": decision_json(verdict.decision, report),
         "conflict": verdict.conflict.map(|conflict| decision_json(conflict, report)),
     })
-}
-
-fn cell_name(cell: cellgate_routing::CellId, report: &Report) -> &str {
-    report.cells.get(usize::from(cell.0)).map_or("", |name| name)
 }

@@ -1,7 +1,9 @@
 //! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
 
-use super::framing::{self, BadFraming};
 use cellgate_ext_proc::fields::{self, Fields};
+use hyper::Method;
+
+use super::framing::{self, BadFraming};
 
 /// A whole request.
 #[derive(Debug, PartialEq, Eq)]
@@ -134,9 +136,7 @@ fn split_target(target: &str) -> (Option<&str>, &str) {
 }
 
 fn pseudo(method: &str, path: &str) -> Result<Fields, BadRequest> {
-    if method.is_empty()
-        || !method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-    {
+    if Method::from_bytes(method.as_bytes()).is_err() {
         return Err(BadRequest::Target(method.to_owned(), "method"));
     }
     // The target of CONNECT is a host, that of `OPTIONS *` an asterisk.

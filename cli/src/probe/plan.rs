@@ -77,7 +77,7 @@ pub(crate) fn plan(
 ) -> Result<Plan, BadKey> {
     let mut candidates = keys::candidates(&config, json);
     for (name, key) in given {
-        let cell = id(&config, name).ok_or_else(|| BadKey::Cell(name.clone()))?;
+        let cell = config.cell_named(name.as_bytes()).ok_or_else(|| BadKey::Cell(name.clone()))?;
         if config.placement.place(key).is_none_or(|(placed, _)| placed != cell) {
             return Err(BadKey::Placed { cell: name.clone(), key: key.clone() });
         }
@@ -149,11 +149,6 @@ fn large_body(router: &Router) -> Option<usize> {
     let most = limits.stream_bytes.saturating_sub(4096);
     let size = (limits.inspect_bytes + EXCESS).min(most);
     (size > limits.inspect_bytes).then(|| usize::try_from(size).ok()).flatten()
-}
-
-fn id(config: &Config, name: &str) -> Option<CellId> {
-    let index = config.cells.iter().position(|cell| **cell == *name)?;
-    u16::try_from(index).ok().map(CellId)
 }
 
 #[cfg(test)]
