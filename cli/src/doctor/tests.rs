@@ -54,18 +54,18 @@ fn has(findings: &[Finding], level: Level, part: &str) {
     );
 }
 
-/// Compares what is found besides what was found `before` with `tests/fixtures/doctor/NAME.txt`. With `CELLGATE_BLESS=1` the
-/// file is written.
+/// Compares what is found besides what was found `before` with `tests/fixtures/doctor/NAME.txt`. `UPDATE=1` writes
+/// the file anew.
 #[track_caller]
 fn snapshot(name: &str, before: &[Finding], findings: &[Finding]) {
     let new: Vec<Finding> = findings.iter().filter(|finding| !before.contains(finding)).cloned().collect();
     let said = text(name, &new);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/doctor/{name}.txt"));
-    if std::env::var_os("CELLGATE_BLESS").is_some() {
+    if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &said).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(said, expected, "{}: CELLGATE_BLESS=1 writes it anew", path.display());
+    assert_eq!(said, expected, "{}: UPDATE=1 writes it anew", path.display());
 }
 
 #[test]

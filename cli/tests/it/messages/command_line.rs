@@ -1,0 +1,114 @@
+//! Options and their values.
+
+use super::Transcript;
+
+#[test]
+fn messages_about_the_command_line() {
+    let mut transcript = Transcript::new();
+    transcript.section("Commands");
+    for arguments in ["", "frobnicate", "serv", "--colour", "check", "render", "render a.yaml b.yaml", "schema a.yaml"]
+    {
+        transcript.run(arguments);
+    }
+
+    transcript.section("Options of serve");
+    transcript.run("serve");
+    for option in [
+        "--listen nowhere",
+        "--listen :50051",
+        "--admin 127.0.0.1",
+        "--log-format xml",
+        "--log-level ''",
+        "--log-level warning",
+        "--log-level info,cellgate",
+        "--log-level info,==",
+        "--log-level cellgate_ext_proc=loud",
+        "--decision-timeout soon",
+        "--decision-timeout 10",
+        "--decision-timeout 0s",
+        "--drain-delay -1s",
+        "--drain-timeout 1.5s",
+        "--max-held-bytes 0",
+        "--max-held-bytes 512MB",
+        "--max-message-bytes 99999999999GiB",
+        "--max-streams 0",
+        "--max-streams many",
+    ] {
+        transcript.run(&format!("serve --config good.yaml {option}"));
+    }
+    for variable in [
+        ("CELLGATE_LISTEN", "nowhere"),
+        ("CELLGATE_LOG_FORMAT", "xml"),
+        ("CELLGATE_LOG_LEVEL", "warning"),
+        ("CELLGATE_DRAIN_TIMEOUT", "30"),
+        ("CELLGATE_MAX_STREAMS", "-1"),
+    ] {
+        transcript.run_in(&[variable], "serve --config good.yaml");
+    }
+
+    transcript.section("Options of decide");
+    transcript.run("decide");
+    for options in [
+        "--request a.http --body b.json",
+        "--first-chunk 0",
+        "--output xml",
+        "--request - --body -",
+        "--config - --request -",
+    ] {
+        transcript.run(&format!("decide --config good.yaml {options}").replace("good.yaml --config ", ""));
+    }
+
+    transcript.section("Options of doctor");
+    transcript.run("doctor");
+    for options in [
+        "--admin localhost:15000",
+        "--admin https://localhost:15000",
+        "--admin http://",
+        "--admin http://localhost:15000/?pretty",
+        "--admin http://localhost:15000 --config-dump dump.json",
+        "--istiod http://localhost:15014",
+        "--istiod http://localhost:15014 --proxy gateway",
+        "--istiod http://localhost:15014 --proxy gate/way.istio-ingress",
+        "--admin http://localhost:15000 --token token",
+        "--config-dump dump.json --output xml",
+    ] {
+        transcript.run(&format!("doctor {options}"));
+    }
+
+    transcript.section("Options of probe");
+    transcript.run("probe");
+    transcript.run("probe --config good.yaml --url http://localhost");
+    for options in [
+        "--url localhost:80",
+        "--url https://gateway",
+        "--url http://gateway/path",
+        "--url http://gateway --header nothing",
+        "--url http://gateway --header 'x y: 1'",
+        "--url http://gateway --header 'X-Cell: cell-a'",
+        "--url http://gateway --header 'x-cellgate-defer: 1'",
+        "--url http://gateway --key cell-a",
+        "--url http://gateway --key cell-z=acme",
+        "--url http://gateway --key cell-a=acme",
+        "--url http://gateway --deadline 0s",
+        "--url http://gateway --deadline 1d",
+    ] {
+        transcript.run(&format!("probe --config good.yaml --host probe.test {options}"));
+    }
+
+    transcript.section("Options of neighbours");
+    transcript.run("neighbours");
+    for options in [
+        "--api localhost:8001",
+        "--api https://kubernetes",
+        "--api http://localhost:8001 --objects objects.json",
+        "--objects objects.json --service-account directory",
+    ] {
+        transcript.run(&format!("neighbours --plan plan.json {options}"));
+    }
+
+    transcript.section("Output that cannot be written");
+    for arguments in ["schema", "render good.yaml", "check good.yaml", "decide --config good.yaml", "--help"] {
+        transcript.run_to_full_device(arguments);
+    }
+    transcript.check("command-line.txt");
+}
