@@ -1,18 +1,24 @@
-//! The configuration, one schema for both tiers: read, checked, and then in force.
+//! The configuration: one schema for both tiers.
 //!
-//! Text becomes a tree with positions (`tree`), the tree becomes plain structs of the schema (`raw`), and these become
-//! a [`Config`] (`build`), in which every invariant between the parts holds. Each step's errors name file, line,
-//! column and field ([`ConfigError`]).
+//! The text becomes a tree with positions (`tree`), the tree becomes structs of the schema (`raw`), and these become a
+//! [`Config`] in which every rule between the parts holds (`build`). An error of any step names file, line, column and
+//! field ([`ConfigError`]).
 
+mod bounds;
 mod build;
 mod error;
+mod fault;
 mod number;
+mod path;
 mod raw;
+mod report;
 #[cfg(feature = "schema")]
 mod schema;
 mod suggest;
+mod text;
 mod tree;
 
+pub use bounds::MAX_TEXT;
 pub use error::{ConfigError, Problem};
 #[cfg(feature = "schema")]
 pub use schema::schema;
@@ -24,11 +30,9 @@ use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::scope::Scope;
 use crate::source::Source;
-use error::{Fault, Report};
-use tree::Node;
-
-/// The longest configuration, in bytes. It bounds what a file can make us hold.
-pub const MAX_TEXT: usize = 256 << 20;
+use fault::Fault;
+use report::Report;
+use tree::TreeNode;
 
 /// A checked configuration. Every invariant between its parts holds.
 #[derive(Clone, Debug)]
@@ -126,7 +130,7 @@ pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
     let text = without_mark(text);
     let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
     read(&root, text, file)?;
-    serde_json::to_string(&root).map_err(|error| ConfigError::one(file, text, Fault::new(error.to_string())))
+    serde_json::to_string(&root).map_err(|error| ConfigError::from_fault(Fault::new(error.to_string()), text, file))
 }
 
 #[cfg(feature = "yaml")]
@@ -139,14 +143,15 @@ fn without_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-fn parse(text: &str, file: &str, parser: fn(&str) -> Result<Node, Fault>) -> Result<Node, ConfigError> {
+fn parse(text: &str, file: &str, parser: fn(&str) -> Result<TreeNode, Fault>) -> Result<TreeNode, ConfigError> {
     let root = if text.len() > MAX_TEXT { Err(Fault::new("longer than 256MiB")) } else { parser(text) };
-    root.and_then(|root| root.refuse_duplicates().map(|()| root)).map_err(|fault| ConfigError::one(file, text, fault))
+    root.and_then(|root| root.refuse_duplicates().map(|()| root))
+        .map_err(|fault| ConfigError::from_fault(fault, text, file))
 }
 
-fn read(root: &Node, text: &str, file: &str) -> Result<Config, ConfigError> {
-    let raw: raw::RawConfig = tree::read(root).map_err(|fault| ConfigError::one(file, text, fault))?;
+fn read(root: &TreeNode, text: &str, file: &str) -> Result<Config, ConfigError> {
+    let raw: raw::RawConfig = tree::read(root).map_err(|fault| ConfigError::from_fault(fault, text, file))?;
     let mut report = Report::new(root);
     let config = build::build(&raw, &mut report);
-    report.finish(config, file, text)
+    report.finish(config, text, file)
 }

@@ -38,7 +38,7 @@ pub use decision::{Decision, Outcome, Tier};
 pub use head::Head;
 pub use host::{BadHost, HostPattern};
 pub use key::Duplicates;
-pub use media::{BadMediaType, ContentTypes, MediaType, content_length, is_grpc_call};
+pub use media::{BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MediaType, content_length, is_grpc_call};
 pub use policy::Policy;
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, grpc_message, problem};
 pub use reason::{Allowed, Reason, UnknownReason};

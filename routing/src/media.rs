@@ -16,10 +16,7 @@ pub struct ContentTypes {
 impl Default for ContentTypes {
     fn default() -> Self {
         let parse = |text: &str| text.parse().unwrap_or_else(|_| MediaType(text.into()));
-        Self {
-            json: vec![parse("application/json"), parse("application/*+json")],
-            form: vec![parse("application/x-www-form-urlencoded")],
-        }
+        Self { json: vec![parse("application/json"), parse("application/*+json")], form: vec![parse(FORM_MEDIA_TYPE)] }
     }
 }
 
@@ -33,7 +30,8 @@ const UNREAD_GRPC: [&str; 6] = [
     "application/grpc-web-text+proto",
 ];
 
-const FORM: &[u8] = b"application/x-www-form-urlencoded";
+/// The media type of HTML forms (WHATWG URL, 5).
+pub const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
 /// A media type without parameters, lower case: `type/subtype` or `type/*+suffix`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +64,7 @@ impl MediaType {
             // A gRPC body is a sequence of length-prefixed messages, whatever the format of each (`application/grpc+json`).
             // And what starts like a form (`application/x-www-form-urlencoded+json`) is one to servers that compare the start.
             return !is_grpc(essence)
-                && !starts_with(essence, FORM)
+                && !starts_with(essence, FORM_MEDIA_TYPE.as_bytes())
                 && essence.len() > kind.len() + suffix.len()
                 && starts_with(essence, kind)
                 && essence.get(essence.len() - suffix.len()..).is_some_and(|end| end.eq_ignore_ascii_case(suffix));

@@ -1,4 +1,4 @@
-//! Numbers with bounds, as written in a configuration.
+//! Numbers with limits, as written in a configuration.
 
 use std::fmt;
 
@@ -6,7 +6,8 @@ use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
 /// An integer from `MIN` to `MAX`.
 ///
-/// An integral float counts: a protobuf `Struct`, through which some control planes pass configurations, has no integers.
+/// A float without a fraction is accepted: some control planes pass configurations in a protobuf `Struct`, which has no
+/// integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Int<const MIN: u64, const MAX: u64>(pub(super) u64);
 
@@ -14,34 +15,34 @@ pub(super) struct Int<const MIN: u64, const MAX: u64>(pub(super) u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Size<const MIN: u64, const MAX: u64>(pub(super) u64);
 
-/// The largest integer a double holds exactly together with all smaller ones.
+/// The largest integer up to which a double represents every integer exactly.
 pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
 
 const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Int<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Number { min: MIN, max: MAX, bytes: false };
+        let number = NumberVisitor { min: MIN, max: MAX, bytes: false };
         deserializer.deserialize_any(number).map(Self)
     }
 }
 
 impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Size<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = Number { min: MIN, max: MAX, bytes: true };
+        let number = NumberVisitor { min: MIN, max: MAX, bytes: true };
         deserializer.deserialize_any(number).map(Self)
     }
 }
 
-/// One visitor for all bounds, so that its code exists once.
+/// One visitor for all limits, so that its code is compiled once.
 #[derive(Clone, Copy)]
-struct Number {
+struct NumberVisitor {
     min: u64,
     max: u64,
     bytes: bool,
 }
 
-impl Visitor<'_> for Number {
+impl Visitor<'_> for NumberVisitor {
     type Value = u64;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,7 +99,7 @@ impl Visitor<'_> for Number {
     }
 }
 
-struct WithUnits(Number);
+struct WithUnits(NumberVisitor);
 
 impl serde::de::Expected for WithUnits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,15 +183,15 @@ mod tests {
     use super::*;
 
     type Depth = Int<1, 1024>;
-    type Inspect = Size<1024, 0x100_0000>;
+    type InspectBytes = Size<1024, 0x100_0000>;
 
     fn size(text: &str) -> Result<u64, String> {
         let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
-        Inspect::deserialize(deserializer).map(|size| size.0).map_err(|error| error.to_string())
+        InspectBytes::deserialize(deserializer).map(|size| size.0).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn sizes() {
+    fn sizes_are_bytes_or_have_a_unit() {
         for (text, bytes) in [("1024", 1024), ("1KiB", 1024), ("64KiB", 65536), ("16MiB", 16 << 20)] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
@@ -204,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn integers() {
+    fn integers_are_within_their_limits_and_may_be_floats() {
         let float = |value: f64| {
             let deserializer: F64Deserializer<Error> = value.into_deserializer();
             Depth::deserialize(deserializer).map(|depth| depth.0)

@@ -1,16 +1,17 @@
-//! The configuration as written. Doc comments and bounds here are the JSON Schema's.
+//! The configuration as written. The doc comments and limits are those of the JSON Schema.
 
-use std::fmt;
-use std::marker::PhantomData;
+mod table;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, MapAccess, Visitor};
 
 use super::number::{Int, MAX_SAFE, Size};
 use crate::key::Duplicates;
+pub(super) use table::RawTable;
 
 #[cfg(feature = "schema")]
-use super::build::{MAX_ITEMS, MAX_SPIFFE_ID};
+use super::bounds::{MAX_ITEMS, MAX_SOURCE_NAME, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
+#[cfg(feature = "schema")]
+use crate::headers::MAX_NAME;
 #[cfg(feature = "schema")]
 use crate::host::MAX_HOST;
 
@@ -18,7 +19,7 @@ use crate::host::MAX_HOST;
 #[cfg(feature = "schema")]
 const TOKEN: &str = "^[!#$%&'*+.^_`|~0-9A-Za-z-]+$";
 
-/// A DNS name without a dot at its end, or all below one.
+/// A DNS name without a trailing dot, or `*.` and such a name.
 #[cfg(feature = "schema")]
 const HOST: &str = r"^([*][.])?[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*$";
 
@@ -27,188 +28,197 @@ const HOST: &str = r"^([*][.])?[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*$";
 const SPIFFE_ID: &str =
     r"^spiffe://[a-z0-9._-]{1,255}(/([A-Za-z0-9_-]|[.][A-Za-z0-9_-]|[.]{2}[A-Za-z0-9._-])[A-Za-z0-9._-]*)+$";
 
-/// A field's or parameter's name, decoded.
+/// The decoded name of a field or parameter.
 #[cfg(feature = "schema")]
 const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
-/// Cellgate's configuration, read by the filter (JSON) and by the service (YAML or JSON).
+/// Cellgate's configuration. The filter reads it as JSON, the service as YAML or JSON.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cellgate"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawConfig {
-    /// This schema's address, for editors. Not used.
+    /// The address of this schema, for editors. Cellgate ignores it.
     #[serde(default, rename = "$schema")]
     pub(super) _schema: Option<Box<str>>,
-    /// A label of your own, such as a Git revision: logged, and reported by both tiers.
+    /// A label of your choice, such as a Git revision. Both tiers log and report it.
     #[serde(default)]
-    #[cfg_attr(feature = "schema", schemars(length(max = 128)))]
+    #[cfg_attr(feature = "schema", schemars(length(max = MAX_VERSION)))]
     pub(super) version: Box<str>,
-    /// The header that the decision sets and the routes match on. Clients' own are removed.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = 256)))]
+    /// The header that carries the cell and that the routes match. Cellgate removes it from client requests.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_NAME)))]
     pub(super) routing_header: Box<str>,
     /// The cells: the values of the routing header.
     #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::cells"))]
     pub(super) cells: Vec<Box<str>>,
-    /// Which requests are decided. The default is every request.
+    /// The requests that Cellgate decides. All requests by default.
     #[serde(default)]
     pub(super) applies_to: RawScope,
-    /// Which media types are read as which format.
+    /// The media types of each body format.
     #[serde(default)]
     pub(super) content_types: RawContentTypes,
-    /// Where the routing key may be. The first source that yields a value wins.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = 32)))]
+    /// The sources of the routing key, in order of precedence. The first source that yields a value wins.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCES)))]
     pub(super) key: Vec<RawSource>,
-    /// What it means when the key is there more than once.
+    /// The rule for a source that holds more than one value.
     #[serde(default)]
     #[cfg_attr(feature = "schema", schemars(extend("default" = "reject")))]
     pub(super) duplicates: Duplicates,
-    /// Which key belongs to which cell.
+    /// The cell of each key.
     pub(super) placement: RawPlacement,
-    /// What to do where there is no key or no cell, by reason. Each reason has a safe default.
+    /// The action for each reason why a request has no key or no cell. Every reason has a secure default.
     #[serde(default)]
     pub(super) policy: RawPolicy,
-    /// Peers whose decision is taken over, and the cell that this proxy belongs to. The default is none.
+    /// The peers whose decisions are accepted, and the cell of this proxy. None by default.
     pub(super) decided_by: Option<RawDecidedBy>,
-    /// Decide, count and log, and change nothing.
+    /// Decide, count and log, but do not change any request.
     #[serde(default)]
     pub(super) shadow: bool,
-    /// Bounds on what is read and held.
+    /// Limits on bodies and keys.
     #[serde(default)]
     pub(super) limits: RawLimits,
 }
 
-/// Which requests are decided.
+/// The requests that Cellgate decides.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AppliesTo"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawScope {
-    /// Hosts: names, or `*.` and a domain for all names below it, in any case and without ports. The default is all.
+    /// Host names without ports, in any case. `*.` and a domain stand for all names below the domain. All hosts by default.
     #[cfg_attr(
         feature = "schema",
         schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = HOST), length(max = MAX_HOST)))
     )]
     pub(super) hosts: Option<Vec<Box<str>>>,
-    /// Methods, in capitals as HTTP compares them. The default is all.
+    /// Methods, compared exactly: `POST`, not `post`. All methods by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) methods: Option<Vec<Box<str>>>,
-    /// Prefixes of the path. The default is all.
+    /// Path prefixes. All paths by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]*$"))))]
     pub(super) paths: Option<Vec<Box<str>>>,
-    /// What is not decided all the same: certificate challenges, health checks, static files. The default is nothing.
+    /// Exceptions, such as certificate challenges, health checks and static files. None by default.
     pub(super) except: Option<RawExcept>,
 }
 
-/// Requests that are not decided.
+/// Requests that Cellgate does not decide.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Except"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawExcept {
-    /// Methods, in capitals as HTTP compares them.
+    /// Methods, compared exactly.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) methods: Option<Vec<Box<str>>>,
-    /// Paths, or their beginnings with a `/` at the end.
+    /// Paths. A path that ends in `/` stands for all paths below it.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]+$"))))]
     pub(super) paths: Option<Vec<Box<str>>>,
 }
 
-/// Which media types are read as which format.
+/// The media types of each body format.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ContentTypes"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawContentTypes {
-    /// Read as JSON. The default is `application/json` and `application/*+json`.
+    /// Media types of JSON bodies. `application/json` and `application/*+json` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) json: Option<Vec<Box<str>>>,
-    /// Read as a URL-encoded form. The default is `application/x-www-form-urlencoded`.
+    /// Media types of URL-encoded forms. `application/x-www-form-urlencoded` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) form: Option<Vec<Box<str>>>,
 }
 
-/// One place where a key may be.
+/// A place in a request where the routing key may be.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Source"))]
 #[serde(rename_all = "snake_case", expecting = "a source such as `json: /tenant/id`")]
 pub(super) enum RawSource {
     /// A value in a JSON body: an RFC 6901 pointer such as `/tenant/id`.
-    Json(#[cfg_attr(feature = "schema", schemars(regex(pattern = "^(/|$)"), length(max = 256)))] Box<str>),
+    Json(#[cfg_attr(feature = "schema", schemars(regex(pattern = "^(/|$)"), length(max = MAX_SOURCE_NAME)))] Box<str>),
     /// A field of a URL-encoded form.
-    Form(#[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = 256)))] Box<str>),
+    Form(
+        #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
+        Box<str>,
+    ),
     /// A request header.
-    Header(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = 256)))] Box<str>),
+    Header(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_NAME)))] Box<str>),
     /// A query parameter.
-    Query(#[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = 256)))] Box<str>),
+    Query(
+        #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
+        Box<str>,
+    ),
     /// A path segment: a template such as `/orgs/{key}` or `/*/tenants/{key}`.
     Path(
-        #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/(.*/)?[{]key[}](/|$)"), length(max = 256)))]
+        #[cfg_attr(
+            feature = "schema",
+            schemars(regex(pattern = "^/(.*/)?[{]key[}](/|$)"), length(max = MAX_SOURCE_NAME))
+        )]
         Box<str>,
     ),
     /// A cookie.
-    Cookie(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = 256)))] Box<str>),
+    Cookie(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_SOURCE_NAME)))] Box<str>),
 }
 
-/// Which key belongs to which cell. Overrides come first, then exact keys, the longest prefix, slots, the default.
+/// The cell of each key. Overrides come first, then exact keys, the longest prefix, slots and the default.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Placement"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPlacement {
-    /// Keys moved by hand: pins and quarantines.
+    /// Keys moved by an operator: pins and quarantines.
     #[serde(default)]
-    pub(super) overrides: Table<Box<str>>,
-    /// Keys with a cell of their own.
+    pub(super) overrides: RawTable<Box<str>>,
+    /// Keys with an assigned cell.
     #[serde(default)]
-    pub(super) exact: Table<Box<str>>,
-    /// Beginnings of keys. The longest one that matches counts.
+    pub(super) exact: RawTable<Box<str>>,
+    /// Prefixes of keys. The longest matching prefix wins.
     #[serde(default)]
-    pub(super) prefixes: Table<Box<str>>,
-    /// Every other key, by its hash.
+    pub(super) prefixes: RawTable<Box<str>>,
+    /// Slots, which place all other keys by their hash.
     pub(super) slots: Option<RawSlots>,
-    /// The cell of the keys that no rule names.
+    /// The cell of keys that no other rule matches.
     pub(super) default: Option<Box<str>>,
 }
 
-/// A fixed number of slots, shared out to the cells by weight.
+/// A fixed number of slots, distributed over the cells by weight.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Slots"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawSlots {
-    /// How many slots. Changing it moves nearly every key.
+    /// The number of slots. A change moves almost every key.
     #[serde(default = "default_count")]
     pub(super) count: Int<1, 65_536>,
-    /// The hash's seed. Changing it moves nearly every key.
+    /// The seed of the hash. A change moves almost every key.
     #[serde(default = "default_seed")]
     pub(super) seed: Int<0, MAX_SAFE>,
-    /// Each cell's share; 0 drains it. The default is equal shares. All cells must be named, or none.
-    pub(super) weights: Option<Table<Int<0, 1_000_000>>>,
+    /// The weight of each cell; 0 drains the cell. Equal weights by default. Name every cell or leave this out.
+    pub(super) weights: Option<RawTable<Int<0, 1_000_000>>>,
 }
 
-/// What to do where there is no key or no cell, by reason.
+/// The action for each reason why a request has no key or no cell.
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct RawPolicy(pub(super) Table<RawAnswer>);
+pub(super) struct RawPolicy(pub(super) RawTable<RawAction>);
 
-/// The answer to a reason.
+/// The action for a reason.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "snake_case", expecting = "an answer such as `defer`, `reject: 400` or `use: default`")]
-pub(super) enum RawAnswer {
-    /// Answer the client with this status.
+pub(super) enum RawAction {
+    /// Refuse the request with this status.
     Reject(Int<400, 599>),
     /// Send the request to this cell.
     Use(Box<str>),
-    /// Hand the request to the ext-proc service.
+    /// Let the ext-proc service decide.
     Defer,
     /// Try the next source.
     Next,
-    /// Take the key's slot.
+    /// Send the request to the cell of the key's slot.
     Hash,
-    /// Let the request go on without a cell.
+    /// Forward the request without a cell.
     Pass,
 }
 
-/// Peers whose decision is taken over, and the cell that this proxy belongs to.
+/// The peers whose decisions are accepted, and the cell of this proxy.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DecidedBy"))]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawDecidedBy {
-    /// SPIFFE IDs, such as those of the gateways. A peer with one of them in its certificate sets the routing header.
+    /// SPIFFE IDs, such as those of the gateways. A peer whose certificate has one of them may set the routing header.
     #[cfg_attr(
         feature = "schema",
         schemars(
@@ -218,18 +228,18 @@ pub(super) struct RawDecidedBy {
         )
     )]
     pub(super) peers: Vec<Box<str>>,
-    /// The cell of this proxy: a request for another one is refused. The default is to let requests for any cell pass.
+    /// The cell of this proxy, which refuses requests for other cells. By default it forwards requests for any cell.
     pub(super) cell: Option<Box<str>>,
 }
 
-/// Bounds on what is read and held.
+/// Limits on bodies and keys.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Limits"))]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
-    /// The largest body the filter holds. At most Envoy's own buffer limit: Envoy answers 413 by itself beyond it.
+    /// The largest body that the filter holds. At most Envoy's buffer limit: Envoy answers 413 to larger bodies.
     pub(super) inspect_bytes: Size<1024, { 16 << 20 }>,
-    /// The most body bytes the service holds of one request while it looks for the key. At least `inspect_bytes`.
+    /// The most body bytes of one request that the service buffers to find the key. At least `inspect_bytes`.
     pub(super) stream_bytes: Size<1024, { 1 << 30 }>,
     /// The longest key, in bytes.
     pub(super) key_bytes: Int<1, 4096>,
@@ -249,38 +259,4 @@ fn default_count() -> Int<1, 65_536> {
 
 fn default_seed() -> Int<0, MAX_SAFE> {
     Int(0)
-}
-
-/// A map in the order written. The tree has refused duplicates.
-#[derive(Debug)]
-pub(super) struct Table<T>(pub(super) Vec<(Box<str>, T)>);
-
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Table<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(TableVisitor(PhantomData))
-    }
-}
-
-struct TableVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for TableVisitor<T> {
-    type Value = Table<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Table<T>, A::Error> {
-        let mut entries = Vec::with_capacity(map.size_hint().unwrap_or_default());
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Table(entries))
-    }
 }

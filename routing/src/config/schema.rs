@@ -1,6 +1,6 @@
-//! The JSON Schema (draft 2020-12), for editors and CI. It is generated from `raw`, so it cannot say other things.
+//! The JSON Schema (draft 2020-12), for editors and CI. It is generated from [`super::raw`], so both agree.
 //!
-//! A schema sees one field at a time: whether a cell exists, say, only [`super::Config`]'s constructors know.
+//! A schema cannot express rules between fields, such as that a cell is in the list. [`super::build`] checks those.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
-use super::raw::{RawConfig, RawPolicy, Table};
+use super::raw::{RawConfig, RawPolicy, RawTable};
 use crate::answer::Answer;
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::reason::Reason;
@@ -26,8 +26,8 @@ pub fn schema() -> Value {
     schema
 }
 
-/// A field that may be left out is an `Option`, which schemars takes to be nullable. It is not: an empty field in YAML
-/// is more often an oversight than a wish.
+/// Removes null from the types. schemars makes an `Option` nullable, but an optional field is absent or has a value: an
+/// empty field in YAML is usually a mistake.
 fn refuse_null(schema: &mut Value) {
     let null = json!({ "type": "null" });
     match schema {
@@ -61,7 +61,7 @@ fn refuse_null(schema: &mut Value) {
 
 fn reject() -> Value {
     json!({
-        "description": "Answer the client with this status and an RFC 9457 problem document.",
+        "description": "Refuse the request with this status and an RFC 9457 problem document.",
         "type": "object",
         "properties": { "reject": { "type": "integer", "minimum": 400, "maximum": 599 } },
         "required": ["reject"],
@@ -100,9 +100,9 @@ impl JsonSchema for RawPolicy {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let failed = Reason::ALL.iter().filter(|reason| !reason.is_placed());
-        let properties: Map<_, _> = failed.map(|reason| (reason.label().to_owned(), answer(*reason))).collect();
+        let properties: Map<_, _> = failed.map(|reason| (reason.label().to_owned(), action(*reason))).collect();
         json_schema!({
-            "description": "What to do where there is no key or no cell, by reason.",
+            "description": "The action for each reason why a request has no key or no cell.",
             "type": "object",
             "properties": properties,
             "additionalProperties": false,
@@ -110,7 +110,7 @@ impl JsonSchema for RawPolicy {
     }
 }
 
-fn answer(reason: Reason) -> Value {
+fn action(reason: Reason) -> Value {
     let allowed = reason.allowed();
     let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
     let words: Vec<_> = words.iter().filter(|(_, allowed)| *allowed).map(|(word, _)| *word).collect();
@@ -120,12 +120,13 @@ fn answer(reason: Reason) -> Value {
     }
     let default = match reason.default_answer() {
         Answer::Reject(status) => json!({ "reject": status }),
+        Answer::Pass => json!("pass"),
         _ => json!("defer"),
     };
     json!({ "description": reason.text(), "default": default, "anyOf": options })
 }
 
-impl<T: JsonSchema> JsonSchema for Table<T> {
+impl<T: JsonSchema> JsonSchema for RawTable<T> {
     fn inline_schema() -> bool {
         true
     }

@@ -1,6 +1,6 @@
-//! A configuration text as a tree of values that remember where they stand.
+//! A configuration's text as a tree of values, each with its position.
 //!
-//! JSON and YAML both become this tree, so that every later step exists once and every error can name its place.
+//! JSON and YAML both become this tree. So each later step exists once, and every error can give a position.
 
 mod deserializer;
 mod json;
@@ -9,18 +9,17 @@ mod yaml;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::error::{Fault, float, quote};
+use super::fault::Fault;
+use super::path::Step;
+use super::text::{float, quote};
 pub(super) use deserializer::read;
 pub(super) use json::parse as parse_json;
 #[cfg(feature = "yaml")]
 pub(super) use yaml::parse as parse_yaml;
 
-/// The deepest nesting of a configuration. The schema needs four levels.
-const MAX_DEPTH: usize = 16;
-
 /// A value and the offset of its first byte.
 #[derive(Debug)]
-pub(super) struct Node {
+pub(super) struct TreeNode {
     pub(super) at: usize,
     pub(super) value: Value,
 }
@@ -33,49 +32,46 @@ pub(super) enum Value {
     Negative(i64),
     Float(f64),
     Text(Box<str>),
-    List(Vec<Node>),
-    Map(Vec<Entry>),
+    List(Vec<TreeNode>),
+    Map(Vec<MapEntry>),
 }
 
-/// One entry of a map.
+/// One entry of a map, and the offset of its name.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct MapEntry {
     pub(super) at: usize,
     pub(super) name: Box<str>,
-    pub(super) node: Node,
+    pub(super) node: TreeNode,
 }
 
-/// A place in a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Place {
-    /// Bytes from the beginning.
-    Offset(usize),
-    /// Line and column, as a parser reported them.
-    Line(usize, usize),
+/// A value one step below another; for an entry of a map, with its name and the name's offset.
+pub(super) struct Child<'a> {
+    pub(super) at: usize,
+    pub(super) name: &'a str,
+    pub(super) node: &'a TreeNode,
 }
 
-impl Place {
-    /// Line and column (in characters), counted from 1.
-    pub(super) fn line_and_column(self, text: &str) -> (usize, usize) {
-        let offset = match self {
-            Place::Line(line, column) => return (line.max(1), column.max(1)),
-            Place::Offset(offset) => offset.min(text.len()),
-        };
-        let before = text.get(..offset).unwrap_or_default();
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        let column = before.get(line_start..).unwrap_or_default().chars().count() + 1;
-        (before.bytes().filter(|byte| *byte == b'\n').count() + 1, column)
+impl TreeNode {
+    /// The value one step down.
+    pub(super) fn child(&self, step: Step<'_>) -> Option<Child<'_>> {
+        let entry = match (&self.value, step) {
+            (Value::List(items), Step::Item(index)) => {
+                return items.get(index).map(|node| Child { at: node.at, name: "", node });
+            }
+            (Value::Map(entries), Step::Field(name)) => entries.iter().find(|entry| &*entry.name == name),
+            (Value::Map(entries), Step::Entry(index) | Step::Name(index)) => entries.get(index),
+            _ => None,
+        }?;
+        Some(Child { at: entry.at, name: &entry.name, node: &entry.node })
     }
-}
 
-impl Node {
-    /// Refuses maps with two entries of one name: parsers differ on which one counts, so neither does.
+    /// Refuses a map with two entries of the same name: parsers differ on which one counts.
     pub(super) fn refuse_duplicates(&self) -> Result<(), Fault> {
         match &self.value {
             Value::List(items) => items
                 .iter()
                 .enumerate()
-                .try_for_each(|(index, item)| item.refuse_duplicates().map_err(|f| f.item(index))),
+                .try_for_each(|(index, item)| item.refuse_duplicates().map_err(|fault| fault.in_item(index))),
             Value::Map(entries) => {
                 let mut names: Vec<(&str, usize)> = entries.iter().map(|entry| (&*entry.name, entry.at)).collect();
                 names.sort_unstable();
@@ -83,12 +79,12 @@ impl Node {
                     if let [(first, _), (second, at)] = pair
                         && first == second
                     {
-                        return Err(Fault::new("this stands here for the second time").at(*at).of(second));
+                        return Err(Fault::new("this stands here for the second time").at(*at).in_entry(second));
                     }
                 }
                 entries
                     .iter()
-                    .try_for_each(|entry| entry.node.refuse_duplicates().map_err(|fault| fault.of(&entry.name)))
+                    .try_for_each(|entry| entry.node.refuse_duplicates().map_err(|fault| fault.in_entry(&entry.name)))
             }
             _ => Ok(()),
         }
@@ -96,7 +92,7 @@ impl Node {
 }
 
 impl Value {
-    /// The value for an error message: `a map`, `0`, `"64k"`.
+    /// The value for a message: `a map`, `0`, `"64k"`.
     pub(super) fn describe(&self) -> String {
         match self {
             Value::Null => "nothing (null)".into(),
@@ -111,7 +107,7 @@ impl Value {
     }
 }
 
-impl Serialize for Node {
+impl Serialize for TreeNode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
             Value::Null => serializer.serialize_unit(),
@@ -129,19 +125,5 @@ impl Serialize for Node {
                 map.end()
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lines_and_columns_are_counted_in_characters() {
-        let text = "a\nå: b\n";
-        assert_eq!(Place::Offset(0).line_and_column(text), (1, 1));
-        assert_eq!(Place::Offset(2).line_and_column(text), (2, 1));
-        assert_eq!(Place::Offset(6).line_and_column(text), (2, 4));
-        assert_eq!(Place::Offset(99).line_and_column(text), (3, 1));
     }
 }

@@ -1,32 +1,29 @@
-//! Peers whose decisions are taken over: each a SPIFFE ID that a certificate can have.
+//! The peers whose decisions are accepted: SPIFFE IDs that a certificate can have.
 
-use super::super::error::{Report, Step, quote};
+use super::super::bounds::{MAX_ITEMS, MAX_SPIFFE_ID, MAX_TRUST_DOMAIN};
+use super::super::path::Step;
 use super::super::raw::RawDecidedBy;
+use super::super::report::Report;
+use super::super::text::quote;
 use super::{Cells, list};
 use crate::decided_by::DecidedBy;
-
-/// The longest SPIFFE ID, in bytes (SPIFFE-ID, 2.3).
-pub(in super::super) const MAX_SPIFFE_ID: usize = 2048;
-
-/// The longest trust domain, in bytes (SPIFFE-ID, 2.1).
-const MAX_TRUST_DOMAIN: usize = 255;
 
 const SECTION: &str = "decided_by";
 
 pub(super) fn decided_by(raw: &RawDecidedBy, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
     let peers = list(Some(&raw.peers), &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
-    for (index, peer) in raw.peers.iter().enumerate().take(super::MAX_ITEMS) {
+    for (index, peer) in raw.peers.iter().enumerate().take(MAX_ITEMS) {
         if raw.peers.iter().take(index).any(|other| other == peer) {
-            let path = [Step::Of(SECTION), Step::Of("peers"), Step::Item(index)];
+            let path = [Step::Field(SECTION), Step::Field("peers"), Step::Item(index)];
             report.problem(&path, || format!("{} is in the list already", quote(peer)));
         }
     }
-    let cell = raw.cell.as_deref().and_then(|name| cells.find(name, &[Step::Of(SECTION), Step::Of("cell")], report));
+    let cell =
+        raw.cell.as_deref().and_then(|name| cells.find(name, &[Step::Field(SECTION), Step::Field("cell")], report));
     DecidedBy { peers: peers.unwrap_or_default(), cell }
 }
 
-/// Whether a text is the SPIFFE ID of a workload. One that no certificate can have would never match, and nobody would
-/// notice.
+/// Checks that a text is the SPIFFE ID of a workload. Any other text would never match, without a sign of it.
 fn spiffe_id(text: &str) -> Result<(), String> {
     if text.len() > MAX_SPIFFE_ID {
         return Err(format!("expected at most {MAX_SPIFFE_ID} bytes, found {}", text.len()));

@@ -1,11 +1,13 @@
-//! Which headers may route, and which may name the tenant.
+//! The headers that may carry the cell, and those that may hold the key.
 
-use super::super::error::{Report, Step, quote};
+use super::super::path::Step;
+use super::super::report::Report;
+use super::super::text::quote;
 use crate::headers::{BadName, INTERNAL_PREFIX, MAX_NAME, check_name, is_reserved};
 
-/// Headers that mean something to HTTP, to Envoy or to every back end. Cellgate removes inbound values of the routing
-/// header and sets its own, which would break requests if it were one of these.
-const TAKEN: [&str; 27] = [
+/// Headers with a meaning to HTTP, to Envoy or to most upstreams. Cellgate removes inbound values of the routing header
+/// and sets its own, which would break requests if the routing header were one of these.
+const STANDARD: [&str; 27] = [
     "host",
     "connection",
     "keep-alive",
@@ -35,14 +37,14 @@ const TAKEN: [&str; 27] = [
     "http2-settings",
 ];
 
-const TAKEN_PREFIXES: [&str; 6] = ["content-", "x-envoy-", "x-forwarded-", "accept-", "if-", "sec-"];
+const STANDARD_PREFIXES: [&str; 6] = ["content-", "x-envoy-", "x-forwarded-", "accept-", "if-", "sec-"];
 
 /// The routing header, lower case.
 pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
     let lower = name.to_ascii_lowercase();
-    // As upstreams that map headers to variables see it.
+    // Upstreams that map headers to CGI-style variables cannot tell `_` from `-`.
     let folded = lower.replace('_', "-");
-    let problem = if TAKEN.contains(&&*folded) || TAKEN_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
+    let problem = if STANDARD.contains(&&*folded) || STANDARD_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
         Some(format!("{} has a meaning of its own; expected a header of yours, such as `x-cell`", quote(name)))
     } else if let Err(message) = header_name(name) {
         Some(message)
@@ -52,7 +54,7 @@ pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
         None
     };
     if let Some(message) = problem {
-        report.problem(&[Step::Of("routing_header")], || message);
+        report.problem(&[Step::Field("routing_header")], || message);
     }
     lower.into()
 }

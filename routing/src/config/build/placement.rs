@@ -1,13 +1,15 @@
-//! Placement: every cell known, every key possible, and something that places.
+//! Placement: every cell is in the list, every key is possible, and at least one rule places keys.
 
-use super::super::error::{Report, Step, quote};
-use super::super::raw::{RawPlacement, RawSlots, Table};
+use super::super::path::Step;
+use super::super::raw::{RawPlacement, RawSlots, RawTable};
+use super::super::report::Report;
+use super::super::text::quote;
 use super::Cells;
 use crate::answer::CellId;
 use crate::key;
 use crate::placement::{DEFAULT_SLOTS, MAX_CELLS, MAX_DRAWS, Placement, Rules, Slots};
 
-const PLACEMENT: Step<'static> = Step::Of("placement");
+const PLACEMENT: Step<'static> = Step::Field("placement");
 
 pub(super) fn placement(
     raw: &RawPlacement,
@@ -17,7 +19,7 @@ pub(super) fn placement(
     report: &mut Report<'_>,
 ) -> Placement {
     let default =
-        raw.default.as_deref().and_then(|name| cells.find(name, &[PLACEMENT, Step::Of(super::DEFAULT)], report));
+        raw.default.as_deref().and_then(|name| cells.find(name, &[PLACEMENT, Step::Field(super::DEFAULT)], report));
     let mut table = |name: &'static str, table| keys(table, name, cells, key_bytes, report);
     let (overrides, exact, prefixes) =
         (table("overrides", &raw.overrides), table("exact", &raw.exact), table("prefixes", &raw.prefixes));
@@ -33,30 +35,36 @@ pub(super) fn placement(
         (Some(slots), Some(weights)) => {
             let count = u32::try_from(slots.count.0).unwrap_or(DEFAULT_SLOTS);
             let cells: Vec<_> = named(cells).zip(weights).map(|((id, name), weight)| (id, name, weight)).collect();
-            share(count, slots.seed.0, &cells, &[PLACEMENT, Step::Of("slots"), Step::Of("count")], report)
+            slot_table(count, slots.seed.0, &cells, &[PLACEMENT, Step::Field("slots"), Step::Field("count")], report)
         }
         _ if hashes => {
             let cells: Vec<_> = named(cells).map(|(id, name)| (id, name, 1)).collect();
-            share(DEFAULT_SLOTS, 0, &cells, &[PLACEMENT, Step::Of("slots")], report)
+            slot_table(DEFAULT_SLOTS, 0, &cells, &[PLACEMENT, Step::Field("slots")], report)
         }
         _ => Slots::default(),
     };
-    // Tables cost time to make, so not for a configuration that is refused.
+    // Tables take time to build, so a refused configuration gets none.
     if !report.is_empty() {
         return Placement::default();
     }
     Placement::new(Rules { overrides, exact, prefixes, slots, by_slot: raw.slots.is_some(), default })
 }
 
-/// The slot table, unless that is refused or would take too long to make.
-fn share(count: u32, seed: u64, cells: &[(CellId, &str, u32)], path: &[Step<'_>], report: &mut Report<'_>) -> Slots {
-    let contenders = cells.iter().filter(|(_, _, weight)| *weight > 0).count() as u64;
-    // Too many cells are a problem of their own.
-    if u64::from(count) * contenders > MAX_DRAWS && cells.len() <= MAX_CELLS {
+/// The slot table, unless the configuration is refused or the table would take too long to build.
+fn slot_table(
+    count: u32,
+    seed: u64,
+    cells: &[(CellId, &str, u32)],
+    path: &[Step<'_>],
+    report: &mut Report<'_>,
+) -> Slots {
+    let weighted = cells.iter().filter(|(_, _, weight)| *weight > 0).count() as u64;
+    // Too many cells have their own problem.
+    if u64::from(count) * weighted > MAX_DRAWS && cells.len() <= MAX_CELLS {
         report.problem(path, || {
-            let most = MAX_DRAWS / contenders;
+            let most = MAX_DRAWS / weighted;
             format!(
-                "expected at most {most} slots for {contenders} cells with a weight above 0, found {count}: every \
+                "expected at most {most} slots for {weighted} cells with a weight above 0, found {count}: every \
                      start shares all slots out among all cells"
             )
         });
@@ -70,8 +78,8 @@ fn named<'a>(cells: &Cells<'a>) -> impl Iterator<Item = (CellId, &'a str)> {
 
 /// Each cell's weight, in the order of the cells.
 fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u32> {
-    let Some(Table(entries)) = &raw.weights else { return vec![1; cells.names.len()] };
-    let path = [PLACEMENT, Step::Of("slots"), Step::Of("weights")];
+    let Some(RawTable(entries)) = &raw.weights else { return vec![1; cells.names.len()] };
+    let path = [PLACEMENT, Step::Field("slots"), Step::Field("weights")];
     let mut weights = vec![None; cells.names.len()];
     for (index, (name, weight)) in entries.iter().enumerate() {
         let [placement, slots, table] = path;
@@ -90,7 +98,7 @@ fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u3
 
 /// A table of keys or prefixes.
 fn keys<'a>(
-    Table(entries): &'a Table<Box<str>>,
+    RawTable(entries): &'a RawTable<Box<str>>,
     table: &'static str,
     cells: &Cells<'_>,
     key_bytes: usize,
@@ -99,10 +107,10 @@ fn keys<'a>(
     let mut keys = Vec::with_capacity(entries.len());
     for (index, (key, cell)) in entries.iter().enumerate() {
         if let Err(reason) = key::check(key.as_bytes(), key_bytes) {
-            let path = [PLACEMENT, Step::Of(table), Step::Name(index)];
+            let path = [PLACEMENT, Step::Field(table), Step::Name(index)];
             report.problem(&path, || format!("no request's key can be {}: {}", quote(key), reason.text()));
         }
-        if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Of(table), Step::Entry(index)], report) {
+        if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Field(table), Step::Entry(index)], report) {
             keys.push((&**key, cell));
         }
     }

@@ -1,8 +1,10 @@
-//! The policy table: each answer allowed for its reason.
+//! The policy: an allowed action for each reason.
 
-use super::super::error::{Report, Step, quote};
-use super::super::raw::{RawAnswer, RawPolicy};
+use super::super::path::Step;
+use super::super::raw::{RawAction, RawPolicy};
+use super::super::report::Report;
 use super::super::suggest::hint;
+use super::super::text::quote;
 use super::{Cells, DEFAULT};
 use crate::answer::Answer;
 use crate::policy::Policy;
@@ -16,7 +18,7 @@ pub(super) fn policy(
 ) -> Policy {
     let mut policy = Policy::default();
     for (index, (label, raw)) in table.0.iter().enumerate() {
-        let name = [Step::Of("policy"), Step::Name(index)];
+        let name = [Step::Field("policy"), Step::Name(index)];
         match label.parse::<Reason>() {
             Err(_) => {
                 report.problem(&name, || {
@@ -28,9 +30,9 @@ pub(super) fn policy(
                 report.problem(&name, || format!("`{label}` means that the request has its cell: it has no policy"));
             }
             Ok(reason) => {
-                let path = [Step::Of("policy"), Step::Entry(index)];
-                if let Some(answer) = answer(reason, raw, path, cells, default, report) {
-                    policy.set(reason, answer);
+                let path = [Step::Field("policy"), Step::Entry(index)];
+                if let Some(action) = action(reason, raw, path, cells, default, report) {
+                    policy.set(reason, action);
                 }
             }
         }
@@ -38,45 +40,45 @@ pub(super) fn policy(
     policy
 }
 
-fn answer(
+fn action(
     reason: Reason,
-    raw: &RawAnswer,
+    raw: &RawAction,
     path: [Step<'_>; 2],
     cells: &Cells<'_>,
     default: Option<&str>,
     report: &mut Report<'_>,
 ) -> Option<Answer> {
     let allowed = reason.allowed();
-    let (answer, is_allowed) = match raw {
-        RawAnswer::Reject(status) => (Answer::Reject(u16::try_from(status.0).ok()?), true),
-        RawAnswer::Use(name) => {
+    let (action, is_allowed) = match raw {
+        RawAction::Reject(status) => (Answer::Reject(u16::try_from(status.0).ok()?), true),
+        RawAction::Use(name) => {
             let [policy, entry] = path;
-            let path = [policy, entry, Step::Of("use")];
+            let path = [policy, entry, Step::Field("use")];
             let name = match (&**name, default) {
                 (DEFAULT, None) => {
                     report.problem(&path, || "`use: default` needs `placement.default`".into());
                     return None;
                 }
-                // An unknown default is a problem of its own, reported where it stands.
+                // An unknown default has its own problem, at `placement.default`.
                 (DEFAULT, Some(default)) if cells.get(default).is_none() => return None,
                 (DEFAULT, Some(default)) => default,
                 (name, _) => name,
             };
             return cells.find(name, &path, report).map(Answer::Use);
         }
-        RawAnswer::Defer => (Answer::Defer, allowed.defer),
-        RawAnswer::Next => (Answer::Next, allowed.next),
-        RawAnswer::Hash => (Answer::Hash, allowed.hash),
-        RawAnswer::Pass => (Answer::Pass, allowed.pass),
+        RawAction::Defer => (Answer::Defer, allowed.defer),
+        RawAction::Next => (Answer::Next, allowed.next),
+        RawAction::Hash => (Answer::Hash, allowed.hash),
+        RawAction::Pass => (Answer::Pass, allowed.pass),
     };
     if !is_allowed {
-        report.problem(&path, || format!("expected one of {}", allowed_answers(reason)));
+        report.problem(&path, || format!("expected one of {}", allowed_actions(reason)));
     }
-    is_allowed.then_some(answer)
+    is_allowed.then_some(action)
 }
 
-/// The answers a reason allows, for a person.
-fn allowed_answers(reason: Reason) -> String {
+/// The actions that a reason allows, for a message.
+fn allowed_actions(reason: Reason) -> String {
     let allowed = reason.allowed();
     let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
     let mut text = String::from("`reject: STATUS`, `use: CELL`");

@@ -1,25 +1,24 @@
-//! The list of sources.
+//! The sources of the key.
 
-use super::super::error::{Report, Step, quote};
+use super::super::bounds::{MAX_SOURCE_NAME, MAX_SOURCES};
+use super::super::path::Step;
 use super::super::raw::RawSource;
+use super::super::report::Report;
+use super::super::text::quote;
 use super::headers::source_header;
 use crate::media::is_token;
 use crate::source::Source;
 
-/// The most sources.
-const MAX_SOURCES: usize = 32;
-
-/// The longest name of a field, parameter or cookie, and the longest pointer or template, in bytes.
-const MAX_NAME: usize = 256;
-
 pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
-        report.problem(&[Step::Of("key")], || format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len()));
+        report.problem(&[Step::Field("key")], || {
+            format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len())
+        });
     }
     let mut sources: Vec<Source> = Vec::with_capacity(raw.len().min(MAX_SOURCES));
     for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
         let (kind, source) = source(raw, routing_header);
-        let path = [Step::Of("key"), Step::Item(index), Step::Of(kind)];
+        let path = [Step::Field("key"), Step::Item(index), Step::Field(kind)];
         match source {
             Ok(source) if sources.contains(&source) => {
                 report.problem(&path, || "this source is in the list already".into())
@@ -33,11 +32,11 @@ pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Repo
 
 fn source(raw: &RawSource, routing_header: &str) -> (&'static str, Result<Source, String>) {
     match raw {
-        RawSource::Json(text) => ("json", short(text).and_then(|text| Ok(Source::Json(parse(text)?)))),
+        RawSource::Json(text) => ("json", check_length(text).and_then(|text| Ok(Source::Json(parse(text)?)))),
         RawSource::Form(name) => ("form", field_name(name).map(Source::Form)),
         RawSource::Header(name) => ("header", source_header(name, routing_header).map(Source::Header)),
         RawSource::Query(name) => ("query", field_name(name).map(Source::Query)),
-        RawSource::Path(text) => ("path", short(text).and_then(|text| Ok(Source::Path(parse(text)?)))),
+        RawSource::Path(text) => ("path", check_length(text).and_then(|text| Ok(Source::Path(parse(text)?)))),
         RawSource::Cookie(name) => ("cookie", cookie_name(name).map(Source::Cookie)),
     }
 }
@@ -46,17 +45,17 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
     text.parse().map_err(|error| format!("{error}, found {}", quote(text)))
 }
 
-fn short(text: &str) -> Result<&str, String> {
-    if text.len() > MAX_NAME {
-        Err(format!("expected at most {MAX_NAME} bytes, found {}", text.len()))
+fn check_length(text: &str) -> Result<&str, String> {
+    if text.len() > MAX_SOURCE_NAME {
+        Err(format!("expected at most {MAX_SOURCE_NAME} bytes, found {}", text.len()))
     } else {
         Ok(text)
     }
 }
 
-/// Requests write some characters encoded, so a name with `%` is nearly always one that nobody decoded.
+/// Names are compared decoded, so a name with `%` is almost always one that was left encoded.
 fn field_name(name: &str) -> Result<Box<str>, String> {
-    let name = short(name)?;
+    let name = check_length(name)?;
     if name.is_empty() {
         Err("expected a name, found an empty string".into())
     } else if name.contains(|character: char| character == '%' || character.is_control()) {
@@ -66,9 +65,9 @@ fn field_name(name: &str) -> Result<Box<str>, String> {
     }
 }
 
-/// RFC 6265 cookie names are tokens; no other name can ever match.
+/// A cookie's name is a token (RFC 6265, 4.1.1). No other name can match.
 fn cookie_name(name: &str) -> Result<Box<str>, String> {
-    let name = short(name)?;
+    let name = check_length(name)?;
     if is_token(name.as_bytes()) {
         Ok(name.into())
     } else {

@@ -1,4 +1,4 @@
-//! Tree to Rust types: a serde deserializer whose errors know the field they are about.
+//! Tree to Rust types: a serde deserializer whose errors have a path and a position.
 
 use std::fmt;
 
@@ -9,15 +9,16 @@ use serde::de::{
 };
 use serde::forward_to_deserialize_any;
 
-use super::super::error::{Fault, float, quote};
+use super::super::fault::Fault;
 use super::super::suggest::nearest;
-use super::{Entry, Node, Value};
+use super::super::text::{float, quote};
+use super::{MapEntry, TreeNode, Value};
 
-/// The most entries that an error names.
-const NAMED: usize = 8;
+/// The most entries that a message lists.
+const MAX_LISTED: usize = 8;
 
-/// Reads a whole tree.
-pub(in super::super) fn read<'de, T: Deserialize<'de>>(root: &'de Node) -> Result<T, Fault> {
+/// Deserializes a whole tree.
+pub(in super::super) fn read<'de, T: Deserialize<'de>>(root: &'de TreeNode) -> Result<T, Fault> {
     match &root.value {
         Value::Map(_) => T::deserialize(root).map_err(|fault| fault.at(root.at)),
         other => Err(Fault::new(format!("expected a map of fields, found {}", other.describe())).at(root.at)),
@@ -56,11 +57,11 @@ impl Error for Fault {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new("this field is missing and has no default").of(field)
+        Self::new("this field is missing and has no default").in_entry(field)
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("this field stands here twice").of(field)
+        Self::new("this field stands here twice").in_entry(field)
     }
 }
 
@@ -74,8 +75,8 @@ fn unknown(what: &str, found: &str, expected: &[&str]) -> String {
     }
 }
 
-impl Node {
-    fn mismatch(&self, expected: &dyn fmt::Display) -> Fault {
+impl TreeNode {
+    fn type_mismatch(&self, expected: &dyn fmt::Display) -> Fault {
         let advice = match (&self.value, expected.to_string().as_str()) {
             (Value::Unsigned(_) | Value::Negative(_) | Value::Float(_) | Value::Bool(_), "a string") => {
                 " (write it in quotes)"
@@ -87,19 +88,19 @@ impl Node {
     }
 }
 
-impl<'de> Deserializer<'de> for &'de Node {
+impl<'de> Deserializer<'de> for &'de TreeNode {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.value {
-            Value::Null => Err(self.mismatch(&Expectation(&visitor))),
+            Value::Null => Err(self.type_mismatch(&Expectation(&visitor))),
             Value::Bool(value) => visitor.visit_bool(*value),
             Value::Unsigned(value) => visitor.visit_u64(*value),
             Value::Negative(value) => visitor.visit_i64(*value),
             Value::Float(value) => visitor.visit_f64(*value),
             Value::Text(text) => visitor.visit_borrowed_str(text),
-            Value::List(items) => visitor.visit_seq(Items { items: items.iter(), index: 0 }),
-            Value::Map(entries) => visitor.visit_map(Entries { entries: entries.iter(), value: None }),
+            Value::List(items) => visitor.visit_seq(ListAccess { items: items.iter(), index: 0 }),
+            Value::Map(entries) => visitor.visit_map(EntryAccess { entries: entries.iter(), current: None }),
         }
         .map_err(|fault| fault.at(self.at))
     }
@@ -107,7 +108,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.value {
             Value::Text(_) => self.deserialize_any(visitor),
-            _ => Err(self.mismatch(&"a string")),
+            _ => Err(self.type_mismatch(&"a string")),
         }
     }
 
@@ -122,14 +123,14 @@ impl<'de> Deserializer<'de> for &'de Node {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.value {
             Value::List(_) => self.deserialize_any(visitor),
-            _ => Err(self.mismatch(&"a list")),
+            _ => Err(self.type_mismatch(&"a list")),
         }
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match &self.value {
             Value::Map(_) => self.deserialize_any(visitor),
-            _ => Err(self.mismatch(&"a map")),
+            _ => Err(self.type_mismatch(&"a map")),
         }
     }
 
@@ -153,17 +154,17 @@ impl<'de> Deserializer<'de> for &'de Node {
         visitor: V,
     ) -> Result<V::Value, Fault> {
         let variant = match &self.value {
-            Value::Text(word) => Variant { at: self.at, word, node: None },
+            Value::Text(name) => TaggedValue { at: self.at, name, node: None },
             Value::Map(entries) => match entries.as_slice() {
-                [Entry { at, name, node }] => Variant { at: *at, word: name, node: Some(node) },
+                [MapEntry { at, name, node }] => TaggedValue { at: *at, name, node: Some(node) },
                 others => {
-                    let names: Vec<_> = others.iter().take(NAMED).map(|entry| quote(&entry.name)).collect();
-                    let more = if others.len() > NAMED { ", …" } else { "" };
+                    let names: Vec<_> = others.iter().take(MAX_LISTED).map(|entry| quote(&entry.name)).collect();
+                    let more = if others.len() > MAX_LISTED { ", …" } else { "" };
                     let message = format!("expected one entry, found {} [{}{more}]", others.len(), names.join(", "));
                     return Err(Fault::new(message).at(self.at));
                 }
             },
-            _ => return Err(self.mismatch(&Expectation(&visitor))),
+            _ => return Err(self.type_mismatch(&Expectation(&visitor))),
         };
         visitor.visit_enum(variant).map_err(|fault| fault.at(self.at))
     }
@@ -174,7 +175,7 @@ impl<'de> Deserializer<'de> for &'de Node {
     }
 }
 
-/// What a visitor expects, in its own words.
+/// Shows what a visitor expects.
 struct Expectation<'a, V>(&'a V);
 
 impl<'de, V: Visitor<'de>> fmt::Display for Expectation<'_, V> {
@@ -183,19 +184,19 @@ impl<'de, V: Visitor<'de>> fmt::Display for Expectation<'_, V> {
     }
 }
 
-struct Items<'de> {
-    items: std::slice::Iter<'de, Node>,
+struct ListAccess<'de> {
+    items: std::slice::Iter<'de, TreeNode>,
     index: usize,
 }
 
-impl<'de> SeqAccess<'de> for Items<'de> {
+impl<'de> SeqAccess<'de> for ListAccess<'de> {
     type Error = Fault;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Fault> {
         let Some(item) = self.items.next() else { return Ok(None) };
         let index = self.index;
         self.index += 1;
-        seed.deserialize(item).map(Some).map_err(|fault| fault.at(item.at).item(index))
+        seed.deserialize(item).map(Some).map_err(|fault| fault.at(item.at).in_item(index))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -203,24 +204,25 @@ impl<'de> SeqAccess<'de> for Items<'de> {
     }
 }
 
-struct Entries<'de> {
-    entries: std::slice::Iter<'de, Entry>,
-    value: Option<&'de Entry>,
+struct EntryAccess<'de> {
+    entries: std::slice::Iter<'de, MapEntry>,
+    /// The entry whose name was read last.
+    current: Option<&'de MapEntry>,
 }
 
-impl<'de> MapAccess<'de> for Entries<'de> {
+impl<'de> MapAccess<'de> for EntryAccess<'de> {
     type Error = Fault;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Fault> {
-        self.value = self.entries.next();
-        let Some(entry) = self.value else { return Ok(None) };
+        self.current = self.entries.next();
+        let Some(entry) = self.current else { return Ok(None) };
         let name: StrDeserializer<'de, Fault> = (*entry.name).into_deserializer();
-        seed.deserialize(name).map(Some).map_err(|fault| fault.at(entry.at).of(&entry.name))
+        seed.deserialize(name).map(Some).map_err(|fault| fault.at(entry.at).in_entry(&entry.name))
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Fault> {
-        let Some(entry) = self.value else { return Err(Fault::new("a value without a name")) };
-        seed.deserialize(&entry.node).map_err(|fault| fault.at(entry.node.at).of(&entry.name))
+        let Some(entry) = self.current else { return Err(Fault::new("a value without a name")) };
+        seed.deserialize(&entry.node).map_err(|fault| fault.at(entry.node.at).in_entry(&entry.name))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -228,38 +230,38 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// A word (`defer`), or a map with one entry (`reject: 400`).
-struct Variant<'de> {
+/// An enum's value: a name (`defer`), or a map with one entry (`reject: 400`).
+struct TaggedValue<'de> {
     at: usize,
-    word: &'de str,
-    node: Option<&'de Node>,
+    name: &'de str,
+    node: Option<&'de TreeNode>,
 }
 
-impl<'de> EnumAccess<'de> for Variant<'de> {
+impl<'de> EnumAccess<'de> for TaggedValue<'de> {
     type Error = Fault;
     type Variant = Self;
 
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self), Fault> {
-        let word: StrDeserializer<'de, Fault> = self.word.into_deserializer();
-        let variant = seed.deserialize(word).map_err(|fault| fault.at(self.at))?;
+        let name: StrDeserializer<'de, Fault> = self.name.into_deserializer();
+        let variant = seed.deserialize(name).map_err(|fault| fault.at(self.at))?;
         Ok((variant, self))
     }
 }
 
-impl<'de> VariantAccess<'de> for Variant<'de> {
+impl<'de> VariantAccess<'de> for TaggedValue<'de> {
     type Error = Fault;
 
     fn unit_variant(self) -> Result<(), Fault> {
         match self.node {
             None => Ok(()),
-            Some(_) => Err(Fault::new(format!("expected the bare word `{}`, without a value", self.word)).at(self.at)),
+            Some(_) => Err(Fault::new(format!("expected the bare word `{}`, without a value", self.name)).at(self.at)),
         }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
         match self.node {
-            None => Err(Fault::new(format!("expected `{}: …`, found the bare word", self.word)).at(self.at)),
-            Some(node) => seed.deserialize(node).map_err(|fault| fault.at(node.at).of(self.word)),
+            None => Err(Fault::new(format!("expected `{}: …`, found the bare word", self.name)).at(self.at)),
+            Some(node) => seed.deserialize(node).map_err(|fault| fault.at(node.at).in_entry(self.name)),
         }
     }
 

@@ -6,22 +6,24 @@ use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 
-use super::super::error::{Fault, quote};
-use super::{Entry, MAX_DEPTH, Node, Place, Value};
+use super::super::bounds::MAX_DEPTH;
+use super::super::fault::Fault;
+use super::super::text::{Position, quote};
+use super::{MapEntry, TreeNode, Value};
 
 const SECOND_DOCUMENT: &str = "expected one document, found a second one";
 
 /// Parses one YAML document.
-pub(in super::super) fn parse(text: &str) -> Result<Node, Fault> {
+pub(in super::super) fn parse(text: &str) -> Result<TreeNode, Fault> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
-            // A configuration without repetition cannot unfold into more than was written.
+            // Without aliases a configuration cannot expand into more than its text.
             max_anchors: 0,
             max_aliases: 0,
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
             max_documents: 1,
-            // Large tables are legitimate; the text's length bounds these.
+            // Large tables are legitimate. The length of the text bounds these.
             max_events: usize::MAX,
             max_nodes: usize::MAX,
             max_total_scalar_bytes: usize::MAX,
@@ -39,7 +41,7 @@ pub(in super::super) fn parse(text: &str) -> Result<Node, Fault> {
 
 fn syntax_error(error: &Error) -> Fault {
     let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
-    let place = Place::Line(usize_of(location.line()), usize_of(location.column()));
+    let position = Position::Line(usize_of(location.line()), usize_of(location.column()));
     let message = match error {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
             format!("{} stands here for the second time", quote(key))
@@ -60,10 +62,10 @@ fn syntax_error(error: &Error) -> Fault {
         Error::NonFiniteFloat { .. } => "this is not a finite number (write it in quotes if it is a text)".into(),
         other => one_line(&other.to_string()),
     };
-    Fault { place: Some(place), ..Fault::new(message) }
+    Fault { position: Some(position), ..Fault::new(message) }
 }
 
-/// The parser's own words, without the position that is stated already.
+/// The parser's message without the position, which the error shows already.
 fn one_line(message: &str) -> String {
     let line = message.lines().next().unwrap_or_default();
     line.rfind(" at line ").and_then(|end| line.get(..end)).unwrap_or(line).to_owned()
@@ -73,12 +75,12 @@ fn usize_of(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// A value whose children, not itself, know where they stand.
+/// A value without its own position. Its children have theirs.
 struct Untyped(Value);
 
 impl Untyped {
-    fn into_node(spanned: Spanned<Self>) -> Node {
-        Node { at: offset(&spanned), value: spanned.value.0 }
+    fn into_node(spanned: Spanned<Self>) -> TreeNode {
+        TreeNode { at: offset(&spanned), value: spanned.value.0 }
     }
 }
 
@@ -135,7 +137,7 @@ impl<'de> Visitor<'de> for UntypedVisitor {
         let mut entries = Vec::new();
         while let Some(name) = map.next_key::<Spanned<Box<str>>>()? {
             let node = Untyped::into_node(map.next_value()?);
-            entries.push(Entry { at: offset(&name), name: name.value, node });
+            entries.push(MapEntry { at: offset(&name), name: name.value, node });
         }
         Ok(Untyped(Value::Map(entries)))
     }

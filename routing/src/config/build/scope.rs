@@ -1,0 +1,62 @@
+//! The requests that are decided.
+
+use super::super::raw::{RawExcept, RawScope};
+use super::super::report::Report;
+use super::super::text::quote;
+use super::list;
+use crate::host::BadHost;
+use crate::media::is_token;
+use crate::scope::{Except, Scope, is_normalised};
+
+pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
+    let hosts = list(raw.hosts.as_deref(), &["applies_to", "hosts"], report, |host| {
+        host.parse().map_err(|error| match error {
+            BadHost::Every => error.to_string(),
+            BadHost::Name => format!("{error}, found {}", quote(host)),
+        })
+    });
+    let methods = list(raw.methods.as_deref(), &["applies_to", "methods"], report, method);
+    let paths = list(raw.paths.as_deref(), &["applies_to", "paths"], report, |path| {
+        if path.starts_with('/') && !path.contains(['?', '#']) {
+            Ok(Box::from(path))
+        } else {
+            Err(format!("expected the beginning of a path, with a leading `/` and no query, found {}", quote(path)))
+        }
+    });
+    let except = except(raw.except.as_ref(), report);
+    Scope {
+        hosts: hosts.unwrap_or_default(),
+        methods: methods.unwrap_or_default(),
+        paths: paths.unwrap_or_default(),
+        except,
+    }
+}
+
+fn except(raw: Option<&RawExcept>, report: &mut Report<'_>) -> Except {
+    let Some(raw) = raw else { return Except::default() };
+    let methods = list(raw.methods.as_deref(), &["applies_to", "except", "methods"], report, method);
+    let paths = list(raw.paths.as_deref(), &["applies_to", "except", "paths"], report, |path| {
+        if path.starts_with('/') && !path.contains(['?', '#']) && is_normalised(path.as_bytes()) && path != "/" {
+            Ok(Box::from(path))
+        } else {
+            Err(format!(
+                "expected a path such as `/healthz`, or the beginning of one with a `/` at the end, such as \
+                 `/static/`, as Envoy normalises it, and not all of them; found {}",
+                quote(path)
+            ))
+        }
+    });
+    Except { methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
+}
+
+/// A method in the case that HTTP compares.
+fn method(text: &str) -> Result<Box<str>, String> {
+    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    if !is_token(text.as_bytes()) {
+        Err(format!("expected a method such as `POST`, found {}", quote(text)))
+    } else if let Some(known) = KNOWN.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {
+        Err(format!("methods are compared exactly: write `{known}`"))
+    } else {
+        Ok(Box::from(text))
+    }
+}
