@@ -5,26 +5,21 @@
 //! paths is validated and forgotten.
 //!
 //! - [`scanner`]: the grammar between tokens, and nothing else.
-//! - [`string`], [`number`], [`word`]: one token each, resumable at every byte.
-//! - [`skip`]: the fast way through what no pointer can reach, by the [`plain`] tokens; [`memory`]: what repeats there.
-//! - [`window`], [`lanes`]: many bytes at a time; the latter is the only place that knows vector instructions.
+//! - [`string`], [`number`], [`literal`]: one token each, resumable at every byte.
+//! - [`fast`]: the fast way through what no pointer can reach.
 //! - [`query`]: the pointers, compiled; [`path`]: where in the document the scanner is, in their terms.
 
-mod lanes;
-mod memory;
+mod fast;
+mod literal;
 mod number;
 mod path;
-mod plain;
 mod pointer;
 mod query;
 mod scanner;
-mod skip;
 mod stack;
 mod state;
 mod string;
 mod text;
-mod window;
-mod word;
 
 pub use pointer::{BadPointer, Pointer};
 pub use query::JsonQuery;

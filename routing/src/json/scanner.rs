@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
-use super::memory::Memory;
+use super::fast::skip::Skip;
+use super::fast::strings::{Window, skip_to_ink};
+use super::fast::structure_cache::Memory;
+use super::fast::tokens::NEAR;
+use super::literal::Word;
 use super::number::{INTEGER_BYTES, Number};
 use super::path::Path;
-use super::plain::NEAR;
 use super::query::JsonQuery;
-use super::skip::Skip;
 use super::stack::{Container, Stack};
 use super::state::State;
 use super::string::StringScan;
 use super::text::Text;
-use super::window::{Window, skip_to_ink};
-use super::word::Word;
 use crate::body::{BodyError, BodyScanner, Candidate};
 use crate::key::{self, Duplicates};
 use crate::reason::Reason;

@@ -1,7 +1,7 @@
 //! What the grammar expects next.
 
+use super::literal::Word;
 use super::number::Number;
-use super::word::Word;
 
 /// What comes next.
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Strings (RFC 8259, 7), resumable at every byte: escapes, surrogate pairs and UTF-8.
 
+use super::fast::strings::plain_run;
 use super::text::Text;
-use super::window::plain_run;
 use crate::body::BodyError;
 use crate::reason::Reason;
 

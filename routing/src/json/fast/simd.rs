@@ -6,7 +6,7 @@
 use wide::i8x16;
 
 /// How many bytes there are.
-pub(super) const WIDTH: usize = 64;
+pub(in crate::json) const WIDTH: usize = 64;
 const LANE: usize = 16;
 const LANES: usize = WIDTH / LANE;
 
@@ -14,11 +14,11 @@ const LANES: usize = WIDTH / LANE;
 ///
 /// As signed numbers, which are what vectors compare at no extra cost: bytes beyond ASCII are below all others.
 #[derive(Clone, Copy)]
-pub(super) struct Lanes([i8x16; LANES]);
+pub(in crate::json) struct Lanes([i8x16; LANES]);
 
 impl Lanes {
     #[inline(always)]
-    pub(super) fn load(bytes: &[u8; WIDTH]) -> Self {
+    pub(in crate::json) fn load(bytes: &[u8; WIDTH]) -> Self {
         let mut lanes = [i8x16::splat(0); LANES];
         for (lane, bytes) in lanes.iter_mut().zip(bytes.as_chunks::<LANE>().0) {
             *lane = i8x16::new(bytes.map(|byte| byte as i8));
@@ -34,13 +34,13 @@ impl Lanes {
 
     /// Bytes that stop a plain run of a string: `"`, `\` and controls.
     #[inline(always)]
-    pub(super) fn stops(self) -> u64 {
+    pub(in crate::json) fn stops(self) -> u64 {
         self.one_of(b'"', b'\\') | self.controls()
     }
 
     /// Whether there are neither stops nor high bytes.
     #[inline(always)]
-    pub(super) fn is_plain(self) -> bool {
+    pub(in crate::json) fn is_plain(self) -> bool {
         !self.any(|lane| is(lane, b'"') | is(lane, b'\\') | is_below_space(lane))
     }
 
@@ -52,13 +52,13 @@ impl Lanes {
 
     /// Bytes beyond ASCII.
     #[inline(always)]
-    pub(super) fn high(self) -> u64 {
+    pub(in crate::json) fn high(self) -> u64 {
         self.mask(|lane| lane)
     }
 
     /// JSON white space: space, tab, line feed, carriage return.
     #[inline(always)]
-    pub(super) fn spaces(self) -> u64 {
+    pub(in crate::json) fn spaces(self) -> u64 {
         self.mask(|lane| (is(lane, b' ') | is(lane, b'\t')) | (is(lane, b'\n') | is(lane, b'\r')))
     }
 
@@ -90,53 +90,53 @@ fn is_below_space(lane: i8x16) -> i8x16 {
 
 /// Sixteen bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Vector(i8x16);
+pub(in crate::json) struct Vector(i8x16);
 
 impl Vector {
     /// How many bytes there are.
-    pub(super) const BYTES: usize = LANE;
+    pub(in crate::json) const BYTES: usize = LANE;
 
     /// One bit for each of them.
-    pub(super) const ALL: u32 = (1 << LANE) - 1;
+    pub(in crate::json) const ALL: u32 = (1 << LANE) - 1;
 
     #[inline(always)]
-    pub(super) fn of(bytes: &[u8; LANE]) -> Self {
+    pub(in crate::json) fn of(bytes: &[u8; LANE]) -> Self {
         Self(i8x16::new(bytes.map(|byte| byte as i8)))
     }
 
     /// The bytes at `at`, if there are enough.
     #[inline(always)]
-    pub(super) fn load(chunk: &[u8], at: usize) -> Option<Self> {
+    pub(in crate::json) fn load(chunk: &[u8], at: usize) -> Option<Self> {
         chunk.get(at..)?.first_chunk().map(Self::of)
     }
 
     /// Bytes that no plain string has, and its quote.
     #[inline(always)]
-    pub(super) fn stops(self) -> u32 {
+    pub(in crate::json) fn stops(self) -> u32 {
         (is(self.0, b'"') | is(self.0, b'\\') | is_below_space(self.0)).to_bitmask()
     }
 
     /// Bytes that stop a string of any characters: `"`, `\` and controls.
     #[inline(always)]
-    pub(super) fn ends(self) -> u32 {
+    pub(in crate::json) fn ends(self) -> u32 {
         (is(self.0, b'"') | is(self.0, b'\\')).to_bitmask() | is_below_space(self.0).to_bitmask() & !self.high()
     }
 
     /// Bytes beyond ASCII.
     #[inline(always)]
-    pub(super) fn high(self) -> u32 {
+    pub(in crate::json) fn high(self) -> u32 {
         self.0.to_bitmask()
     }
 
     /// ASCII digits.
     #[inline(always)]
-    pub(super) fn digits(self) -> u32 {
+    pub(in crate::json) fn digits(self) -> u32 {
         is_digit(self.0).to_bitmask()
     }
 
     /// Bytes that are the same.
     #[inline(always)]
-    pub(super) fn same(self, other: Self) -> u32 {
+    pub(in crate::json) fn same(self, other: Self) -> u32 {
         self.0.simd_eq(other.0).to_bitmask()
     }
 }

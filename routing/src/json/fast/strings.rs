@@ -3,11 +3,11 @@
 //! A window is loaded once and serves every string that starts in it, so a run of short strings costs a shift and a
 //! count each.
 
-use super::lanes::{Lanes, Vector, WIDTH};
+use super::simd::{Lanes, Vector, WIDTH};
 
 /// Two bits for each byte of a part of the chunk.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Window {
+pub(in crate::json) struct Window {
     /// Index of the first byte in the chunk.
     start: usize,
     /// Bytes that end a plain run: `"`, `\` and controls.
@@ -18,14 +18,14 @@ pub(super) struct Window {
 
 impl Window {
     /// A window over nothing.
-    pub(super) const fn new() -> Self {
+    pub(in crate::json) const fn new() -> Self {
         Self { start: 0, stops: 0, high: 0 }
     }
 
     /// The index of the quote that ends the string whose content starts at `at`, if that string is as simple as most:
     /// short, ASCII, free of escapes, whole in this chunk.
     #[inline]
-    pub(super) fn plain_end(&mut self, chunk: &[u8], at: usize) -> Option<usize> {
+    pub(in crate::json) fn plain_end(&mut self, chunk: &[u8], at: usize) -> Option<usize> {
         let mut offset = at.wrapping_sub(self.start);
         let mut stops = if offset < WIDTH { self.stops >> offset } else { 0 };
         if stops == 0 {
@@ -70,15 +70,15 @@ impl Window {
 
 /// A run of bytes in a string, up to a stop or the end of the chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Run {
+pub(in crate::json) struct Run {
     /// Index of the stop, or the chunk's length.
-    pub(super) end: usize,
+    pub(in crate::json) end: usize,
     /// Whether a byte beyond ASCII may be among them.
-    pub(super) has_high: bool,
+    pub(in crate::json) has_high: bool,
 }
 
 /// The run that starts at `at`.
-pub(super) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
+pub(in crate::json) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
     let mut any_high = 0;
     if let Some(bytes) = Vector::load(chunk, at) {
         // Between escapes, runs are short.
@@ -112,7 +112,7 @@ pub(super) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
 
 /// The same as [`skip_space`], for places where white space is rare.
 #[inline(always)]
-pub(super) fn skip_to_ink(chunk: &[u8], at: usize) -> usize {
+pub(in crate::json) fn skip_to_ink(chunk: &[u8], at: usize) -> usize {
     match chunk.get(at) {
         Some(byte) if *byte > b' ' => at,
         _ => skip_space(chunk, at),
@@ -121,7 +121,7 @@ pub(super) fn skip_to_ink(chunk: &[u8], at: usize) -> usize {
 
 /// The index of the first byte from `at` on that is no JSON white space, or the chunk's length.
 #[inline]
-pub(super) fn skip_space(chunk: &[u8], mut at: usize) -> usize {
+pub(in crate::json) fn skip_space(chunk: &[u8], mut at: usize) -> usize {
     // Compact documents have none, most others one byte.
     for _ in 0..2 {
         match chunk.get(at) {

@@ -3,20 +3,20 @@
 //! Nothing is ever found wrong here. What is not plain, or not whole in the chunk, is left to the scanner, in the state
 //! that the scanner would be in itself. So whether this runs at all changes nothing but time.
 
-use super::memory::{Memory, Place};
-use super::plain::{member_end, near, near_end, scalar_end};
-use super::stack::{Container, Containers, SIGHT, Stack};
-use super::state::State;
-use super::window::skip_to_ink;
+use super::super::stack::{Container, Containers, SIGHT, Stack};
+use super::super::state::State;
+use super::strings::skip_to_ink;
+use super::structure_cache::{Memory, Place};
+use super::tokens::{member_end, near, near_end, scalar_end};
 
 /// Reads on in a container that no pointer goes through, until it closes.
-pub(super) struct Skip<'a> {
-    pub(super) chunk: &'a [u8],
+pub(in crate::json) struct Skip<'a> {
+    pub(in crate::json) chunk: &'a [u8],
     /// How many containers pointers go through.
-    pub(super) floor: usize,
+    pub(in crate::json) floor: usize,
     /// The most containers that may be open.
-    pub(super) limit: usize,
-    pub(super) memory: Option<&'a mut Memory>,
+    pub(in crate::json) limit: usize,
+    pub(in crate::json) memory: Option<&'a mut Memory>,
 }
 
 /// Where the scanner goes on, and in which state.
@@ -32,14 +32,14 @@ struct Run {
 impl Skip<'_> {
     /// Whether there is something to read on from: a value comes next, or has ended.
     #[inline(always)]
-    pub(super) fn begins(state: State, stack: &Stack) -> bool {
+    pub(in crate::json) fn begins(state: State, stack: &Stack) -> bool {
         let is_at_value = matches!(state, State::Value | State::FirstElement | State::MemberEnd | State::ElementEnd);
         is_at_value && stack.depth() <= SIGHT
     }
 
     /// Reads on from `at`, where `state` is.
     #[inline(never)]
-    pub(super) fn read(mut self, at: usize, state: State, stack: &mut Stack) -> Stop {
+    pub(in crate::json) fn read(mut self, at: usize, state: State, stack: &mut Stack) -> Stop {
         let is_value_next = matches!(state, State::Value | State::FirstElement);
         self.limit = self.limit.min(SIGHT);
         let mut run = Run { open: stack.open(), last: None };

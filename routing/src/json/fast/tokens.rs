@@ -2,13 +2,13 @@
 //!
 //! Nothing is ever found wrong here. What is not certain, the scanner reads.
 
-use super::lanes::Vector;
-use super::number::Number;
-use super::string::whole_escape;
-use super::window::skip_space;
+use super::super::number::Number;
+use super::super::string::whole_escape;
+use super::simd::Vector;
+use super::strings::skip_space;
 
 /// How many bytes are looked at at once: a string of two vectors in its quotes, and a vector of what comes next.
-pub(super) const NEAR: usize = 1 + 2 * Vector::BYTES + 1 + Vector::BYTES;
+pub(in crate::json) const NEAR: usize = 1 + 2 * Vector::BYTES + 1 + Vector::BYTES;
 
 /// How many bytes of a name.
 const NAME: usize = Vector::BYTES;
@@ -19,14 +19,14 @@ const FALS: u32 = u32::from_le_bytes(*b"fals");
 
 /// The bytes at `at`, if there are enough to look at.
 #[inline(always)]
-pub(super) fn near(chunk: &[u8], at: usize) -> Option<&[u8; NEAR]> {
+pub(in crate::json) fn near(chunk: &[u8], at: usize) -> Option<&[u8; NEAR]> {
     chunk.get(at..)?.first_chunk()
 }
 
 /// How long the scalar is that `bytes` begin with, if it is as simple as most. It is only certain to be one if something
 /// comes next that may follow a value: a number could go on.
 #[inline(always)]
-pub(super) fn near_end(bytes: &[u8; NEAR]) -> Option<usize> {
+pub(in crate::json) fn near_end(bytes: &[u8; NEAR]) -> Option<usize> {
     let [first, second, ..] = *bytes;
     // No match: it would become a table of jumps, which nobody can foretell.
     if first == b'"' {
@@ -66,7 +66,7 @@ fn number_length(first: u8, digits: Vector, rest: &[u8]) -> Option<usize> {
 
 /// The index after the value at `at`, if it is a whole scalar.
 #[inline(never)]
-pub(super) fn scalar_end(chunk: &[u8], at: usize) -> Option<usize> {
+pub(in crate::json) fn scalar_end(chunk: &[u8], at: usize) -> Option<usize> {
     let is = |word: &[u8]| chunk.get(at..at + word.len()).filter(|bytes| *bytes == word).map(|_| at + word.len());
     match chunk.get(at)? {
         b'"' => string_end(chunk, at + 1),
@@ -80,7 +80,7 @@ pub(super) fn scalar_end(chunk: &[u8], at: usize) -> Option<usize> {
 
 /// The index after the colon of the member whose name begins at `at`.
 #[inline(always)]
-pub(super) fn member_end(chunk: &[u8], at: usize) -> Option<usize> {
+pub(in crate::json) fn member_end(chunk: &[u8], at: usize) -> Option<usize> {
     let near: Option<&[u8; 1 + NAME + 2]> = chunk.get(at..).and_then(<[u8]>::first_chunk);
     if let Some(bytes) = near
         && let [b'"', rest @ ..] = bytes

@@ -5,9 +5,9 @@
 //! containers, they mean the same and lead to the same containers, so comparing them does for reading their tokens. And
 //! where the next value begins is known before the bytes have been looked at, so that a processor can go ahead.
 
-use super::lanes::Vector;
-use super::plain::{near, near_end, scalar_end};
-use super::stack::Containers;
+use super::super::stack::Containers;
+use super::simd::Vector;
+use super::tokens::{near, near_end, scalar_end};
 
 /// The most kinds of contexts that are remembered.
 const CONTEXTS: usize = 16;
@@ -47,7 +47,7 @@ const ORIGIN: u8 = 0;
 
 /// What the document has taught so far.
 #[derive(Debug)]
-pub(super) struct Memory {
+pub(in crate::json) struct Memory {
     stretches: [Stretch; STRETCHES],
     contexts: [Containers; CONTEXTS],
     text: [u8; TEXT],
@@ -68,10 +68,10 @@ pub(super) struct Memory {
 
 /// The end of a value.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(in crate::json) struct Place {
     /// The stretch before the value.
     here: u8,
-    pub(super) end: usize,
+    pub(in crate::json) end: usize,
 }
 
 /// The bytes from the end of a scalar value to the beginning of the next one.
@@ -97,7 +97,7 @@ impl Memory {
     /// The memory, if it is of use for the `rest` of a `chunk`, both in bytes, where at least `body` come in all. The
     /// outermost `floor` containers are those that pointers go through.
     #[inline]
-    pub(super) fn for_rest(
+    pub(in crate::json) fn for_rest(
         memory: &mut Option<Box<Self>>,
         rest: usize,
         chunk: usize,
@@ -133,20 +133,20 @@ impl Memory {
 
     /// A chunk of so many bytes has ended.
     #[inline]
-    pub(super) fn end_chunk(&mut self, length: usize) {
+    pub(in crate::json) fn end_chunk(&mut self, length: usize) {
         self.tried = self.tried.saturating_sub(length);
         self.resume = self.resume.saturating_sub(length);
     }
 
     /// Whether a try is worth it at this index of the chunk.
     #[inline(always)]
-    pub(super) fn is_awake(&self, at: usize) -> bool {
+    pub(in crate::json) fn is_awake(&self, at: usize) -> bool {
         at >= self.resume
     }
 
     /// A try has ended at `end`. Whether tries have brought more than they cost.
     #[inline(always)]
-    pub(super) fn is_worth_it(&mut self, end: usize) -> bool {
+    pub(in crate::json) fn is_worth_it(&mut self, end: usize) -> bool {
         self.gain = GAIN.min(self.gain + end.saturating_sub(self.tried)).saturating_sub(COST);
         self.tried = end;
         let is_worth_it = self.gain > 0;
@@ -161,7 +161,7 @@ impl Memory {
 
     /// The containers that are open after a value, if the stretch before it is known.
     #[inline(always)]
-    pub(super) fn open(&self, place: Place) -> Option<Containers> {
+    pub(in crate::json) fn open(&self, place: Place) -> Option<Containers> {
         let stretch = self.stretch(place.here).filter(|_| place.here != ORIGIN)?;
         self.contexts.get(usize::from(stretch.to)).copied()
     }
@@ -169,7 +169,7 @@ impl Memory {
     /// Learns that these bytes came after a value, and lead from some open containers to others and to a value that ends
     /// at `end`.
     #[inline(never)]
-    pub(super) fn learn(
+    pub(in crate::json) fn learn(
         &mut self,
         mut place: Place,
         from: Containers,
@@ -235,7 +235,7 @@ impl Memory {
 
     /// Reads on from the end of a value: the end of the last one before something that is not known.
     #[inline(never)]
-    pub(super) fn read(&self, chunk: &[u8], mut place: Place) -> Place {
+    pub(in crate::json) fn read(&self, chunk: &[u8], mut place: Place) -> Place {
         let Some(mut next) = self.next(place, chunk) else { return place };
         loop {
             let (here, at) = next;
@@ -307,7 +307,7 @@ impl Memory {
 impl Place {
     /// The end of a value that was reached by what is not known.
     #[inline(always)]
-    pub(super) fn unknown(end: usize) -> Self {
+    pub(in crate::json) fn unknown(end: usize) -> Self {
         Self { here: ORIGIN, end }
     }
 }
