@@ -1,4 +1,4 @@
-"""What `helm install` says at its end."""
+"""The notes that `helm install` prints."""
 
 import json
 import pathlib
@@ -10,33 +10,33 @@ import chart
 import matrix
 
 
-class Told(unittest.TestCase):
-    """What an installation says of settings that are not for Cellgate's hosts alone."""
+class Notes(unittest.TestCase):
+    """They name the settings that apply to other hosts too."""
 
     def notes(self, change=None):
-        """`helm template` leaves NOTES.txt out, and Helm 3 wants a cluster to print it. A template of a copy of the chart has it."""
+        """`helm template` leaves NOTES.txt out, and Helm 3 needs a cluster to print it. So a template in a copy of the chart includes it."""
         with tempfile.TemporaryDirectory() as folder:
             copied = pathlib.Path(folder) / "cellgate"
             shutil.copytree(chart.CHART, copied)
-            (copied / "templates" / "told.yaml").write_text('told: {{ include "cellgate/templates/NOTES.txt" . | toJson }}\n')
-            values = copied / "told-values.yaml"
+            (copied / "templates" / "notes.yaml").write_text('notes: {{ include "cellgate/templates/NOTES.txt" . | toJson }}\n')
+            values = copied / "notes-values.yaml"
             values.write_text(json.dumps(chart.merge(chart.VALUES, change or {})))
-            told = chart.helm("template", chart.RELEASE, copied, "--values", values, "--show-only", "templates/told.yaml")
-        return chart.load(told)[0]["told"]
+            rendered = chart.helm("template", chart.RELEASE, copied, "--values", values, "--show-only", "templates/notes.yaml")
+        return chart.load(rendered)[0]["notes"]
 
-    def test_the_buffers_alone_by_default(self):
+    def test_by_default_only_the_buffer_limits_are_named(self):
         found = self.notes()
         self.assertIn("other hosts included", found)
-        self.assertIn("ingress: buffers of 65536 bytes", found)
+        self.assertIn("ingress: a buffer limit of 65536 bytes", found)
         for setting in ["refuseUnderscores", "streamIdleTimeout", "requestTimeout"]:
             self.assertNotIn(setting, found)
 
-    def test_what_is_switched_on(self):
+    def test_settings_that_are_switched_on_are_named(self):
         found = self.notes({"filter": {"refuseUnderscores": True, "streamIdleTimeout": "30s", "requestTimeout": "60s"}})
-        for setting in ["refuseUnderscores", "30s are ended (filter.streamIdleTimeout)", "60s to arrive are ended (filter.requestTimeout)"]:
+        for setting in ["refuseUnderscores", "30s are closed (filter.streamIdleTimeout)", "60s to arrive are rejected with 408 (filter.requestTimeout)"]:
             self.assertIn(setting, found)
 
-    def test_nothing_in_shadow(self):
+    def test_nothing_is_named_in_shadow_mode(self):
         self.assertNotIn("other hosts included", self.notes(matrix.CHANGES["shadow"]))
 
 

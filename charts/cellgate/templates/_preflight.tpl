@@ -30,7 +30,7 @@
 {{- end -}}
 {{- range $kind, $remedy := $kinds -}}
 {{- if not ($.Capabilities.APIVersions.Has $kind) -}}
-{{- printf "the cluster does not know %s: %s" $kind $remedy | println -}}
+{{- printf "%s: the cluster has no such kind; %s" $kind $remedy | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -60,7 +60,7 @@ and where there is no cluster to look into. */}}
 {{- define "cellgate.preflight.istio" -}}
 {{- $version := include "cellgate.istioVersion" . -}}
 {{- if and $version (semverCompare "<1.28.0" (printf "%s.0" $version)) -}}
-{{- printf "istio: %s is version %s; update Istio to 1.28 or newer, because Cellgate needs its Envoy, 1.36" (include "cellgate.istiodName" .) $version | println -}}
+{{- printf "istio: %s is version %s; update Istio to 1.28 or newer, because Cellgate needs Envoy 1.36" (include "cellgate.istiodName" .) $version | println -}}
 {{- end -}}
 {{- end -}}
 
@@ -85,7 +85,7 @@ and where there is no cluster to look into. */}}
 {{- end -}}
 {{- range $namespace, $path := omit $wanted "" .Release.Namespace -}}
 {{- if not (lookup "v1" "Namespace" "" $namespace) -}}
-{{- printf "%s: there is no namespace %s; make it before you install" $path $namespace | println -}}
+{{- printf "%s: the namespace %s does not exist; create it before you install" $path $namespace | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -106,7 +106,7 @@ and where there is no cluster to look into. */}}
 {{- end -}}
 {{- range $name, $path := $wanted -}}
 {{- if not (or (has $name $made) (lookup "v1" "Secret" $.Release.Namespace $name)) -}}
-{{- printf "%s: there is no Secret %s in the namespace %s; make it before you install" $path $name $.Release.Namespace | println -}}
+{{- printf "%s: the Secret %s does not exist in the namespace %s; create it before you install" $path $name $.Release.Namespace | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -125,7 +125,7 @@ for both. Attachments that choose by other labels, and still meet in a pod, are 
 {{- if and (hasPrefix "cellgate-" (default "" (index $labels "helm.sh/chart"))) (not $ours) -}}
 {{- $same := and $attach.selector (eq (toJson $attach.selector) (dig "workloadSelector" "labels" dict .spec | toJson)) -}}
 {{- if or $same (and $attach.targetRefs (eq (toJson $attach.targetRefs) (toJson .spec.targetRefs))) -}}
-{{- printf "filter.attach[%d]: the release %s is in these proxies already, and two filters undo each other's decisions; give one of them proxies of its own" $i $release | println -}}
+{{- printf "filter.attach[%d]: the release %s already has its filter in these proxies, and two filters would remove each other's routing headers; attach one release to other proxies" $i $release | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

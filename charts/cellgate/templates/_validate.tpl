@@ -6,7 +6,7 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- $errors = concat $errors (include (printf "cellgate.check.%s" .) $ | splitList "\n" | compact) -}}
 {{- end -}}
 {{- if $errors -}}
-{{- $lines := list "wrong values" -}}
+{{- $lines := list "these values are not valid:" -}}
 {{- range uniq $errors -}}
 {{- $lines = append $lines (printf "cellgate: %s" .) -}}
 {{- end -}}
@@ -17,7 +17,7 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- define "cellgate.check.cells" -}}
 {{- range $name := keys (default dict .Values.commonAnnotations) | sortAlpha -}}
 {{- if hasPrefix "helm.sh/" $name -}}
-{{- printf "commonAnnotations: leave %s out; helm reads it, and every object would become a hook" $name | println -}}
+{{- printf "commonAnnotations: remove %s; Helm would treat every object of the release as a hook" $name | println -}}
 {{- end -}}
 {{- end -}}
 {{- $hosts := dict -}}
@@ -27,37 +27,37 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- $cell := default dict $values -}}
 {{- $path := printf "cells.%s" $name -}}
 {{- if or (not (include "cellgate.isLabel" $name)) (eq $name "default") -}}
-{{- printf "%s: give it another name, of small letters, digits and `-`; `default` has a meaning of its own" $path | println -}}
+{{- printf "%s: this name is not allowed; use lower-case letters, digits and `-`, and not `default`, which config.policy reserves" $path | println -}}
 {{- end -}}
 {{- if not $cell.host -}}
-{{- printf "%s.host: say the full name of its service, for example api.%s.svc.cluster.local" $path $name | println -}}
+{{- printf "%s.host: this value is required; set the full name of the cell's service, for example api.%s.svc.cluster.local" $path $name | println -}}
 {{- else if not (contains "." (toString $cell.host)) -}}
-{{- printf "%s.host: say the service's full name instead of %s: Istio reads a short one differently in each namespace" $path $cell.host | println -}}
+{{- printf "%s.host: %s is a short name, which Istio completes differently in each namespace; set the full name, for example api.NAMESPACE.svc.cluster.local" $path $cell.host | println -}}
 {{- else if not (include "cellgate.cellNamespace" $cell) -}}
-{{- printf "%s.namespace: say the namespace for its policies, because %s does not" $path $cell.host | println -}}
+{{- printf "%s.namespace: this value is required, because the host %s does not contain a namespace; set the namespace for the cell's policies" $path $cell.host | println -}}
 {{- end -}}
 {{- if not (include "cellgate.isPort" $cell.port) -}}
-{{- printf "%s.port: say the port of its service, 1 to 65535" $path | println -}}
+{{- printf "%s.port: the port is missing or out of range; set the port of the cell's service, 1 to 65535" $path | println -}}
 {{- end -}}
 {{- with $cell.host -}}
 {{- if hasKey $hosts . -}}
-{{- printf "%s.host: %s belongs to %s already; give each cell a service of its own" $path . (index $hosts .) | println -}}
+{{- printf "%s.host: %s is already the host of %s; give each cell its own service" $path . (index $hosts .) | println -}}
 {{- end -}}
 {{- $_ := set $hosts . $name -}}
 {{- end -}}
 {{- /* Policies without a selector are for the whole namespace, so there can be one cell in it. */}}
 {{- $place := printf "%s %s" (include "cellgate.cellNamespace" $cell) (toJson $cell.workload) -}}
 {{- if and $.Values.mtls.enabled (hasKey $namespaces $place) -}}
-{{- printf "%s.workload: say the labels of its pods, other ones than those of %s in the same namespace" $path (index $namespaces $place) | println -}}
+{{- printf "%s.workload: %s has the same namespace and the same labels; set labels that select only this cell's pods" $path (index $namespaces $place) | println -}}
 {{- end -}}
 {{- $_ := set $namespaces $place $name -}}
 {{- with $cell.mirror -}}
 {{- include "cellgate.checkCell" (dict "root" $ "path" (printf "%s.mirror.cell" $path) "cell" .cell) -}}
 {{- if eq (toString .cell) $name -}}
-{{- printf "%s.mirror.cell: name another cell; this one has the request already" $path | println -}}
+{{- printf "%s.mirror.cell: a cell cannot mirror to itself; name another cell" $path | println -}}
 {{- end -}}
 {{- if and (hasKey . "percent") (or (lt (float64 .percent) 0.0) (gt (float64 .percent) 100.0)) -}}
-{{- printf "%s.mirror.percent: say 0 to 100, not %v" $path .percent | println -}}
+{{- printf "%s.mirror.percent: %v is out of range; use 0 to 100" $path .percent | println -}}
 {{- end -}}
 {{- end -}}
 {{- with $cell.versions -}}
@@ -66,15 +66,15 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- range . -}}
 {{- $sum = add $sum (int64 .weight) -}}
 {{- if has .name $names -}}
-{{- printf "%s.versions: %s is there twice; give each version a name of its own" $path .name | println -}}
+{{- printf "%s.versions: the name %s appears twice; give each version a different name" $path .name | println -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- if not (and .name .labels) -}}
-{{- printf "%s.versions: give each version a name and the labels of its pods" $path | println -}}
+{{- printf "%s.versions: a version has no name or no labels; set both, with the labels of the version's pods" $path | println -}}
 {{- end -}}
 {{- end -}}
 {{- if ne (int64 $sum) 100 -}}
-{{- printf "%s.versions: the weights add up to %d; make it 100" $path $sum | println -}}
+{{- printf "%s.versions: the weights add up to %d; they must add up to 100" $path $sum | println -}}
 {{- end -}}
 {{- end -}}
 {{- if $cell.drain -}}
@@ -82,9 +82,9 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- end -}}
 {{- if not .Values.cells -}}
-{{- println "cells: name at least one cell, with its host and port" -}}
+{{- println "cells: this value is required; add at least one cell with its host and port" -}}
 {{- else if eq (int $drained) (len .Values.cells) -}}
-{{- println "cells: leave at least one cell undrained, or the slots have nowhere to go" -}}
+{{- println "cells: every cell has drain: true, so no cell can take the slots; set drain: false for at least one cell" -}}
 {{- end -}}
 {{- end -}}
 
@@ -105,16 +105,16 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- $timeout := include "cellgate.milliseconds" .traffic.timeout -}}
 {{- $perTry := include "cellgate.milliseconds" $retries.perTryTimeout -}}
 {{- if not $timeout -}}
-{{- printf "%s.timeout: %v is no duration; write 30s, 500ms or 1m30s, or 0s for none" .path .traffic.timeout | println -}}
+{{- printf "%s.timeout: %v is not a valid duration; write for example 30s, 500ms or 1m30s, or 0s for no timeout" .path .traffic.timeout | println -}}
 {{- end -}}
 {{- if and .traffic.idleTimeout (not (include "cellgate.milliseconds" .traffic.idleTimeout)) -}}
-{{- printf "%s.idleTimeout: %v is no duration; write 5m, 30s or 1m30s, or 0s for none" .path .traffic.idleTimeout | println -}}
+{{- printf "%s.idleTimeout: %v is not a valid duration; write for example 5m, 30s or 1m30s, or 0s for no timeout" .path .traffic.idleTimeout | println -}}
 {{- end -}}
 {{- if and $retries.perTryTimeout (int64 $retries.attempts) -}}
 {{- if not $perTry -}}
-{{- printf "%s.retries.perTryTimeout: %v is no duration; write 10s, 500ms or 1m30s, or leave it empty for none" .path $retries.perTryTimeout | println -}}
+{{- printf "%s.retries.perTryTimeout: %v is not a valid duration; write for example 10s, 500ms or 1m30s, or leave it empty for no timeout" .path $retries.perTryTimeout | println -}}
 {{- else if and $timeout (int64 $timeout) (gt (int64 $perTry) (int64 $timeout)) -}}
-{{- printf "%s.retries.perTryTimeout: make %s shorter than the timeout of %s, or no try ends early enough for another" .path $retries.perTryTimeout .traffic.timeout | println -}}
+{{- printf "%s.retries.perTryTimeout: %s is longer than the timeout of the whole request (%s), so there would be no retry; make it shorter" .path $retries.perTryTimeout .traffic.timeout | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -123,46 +123,48 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- range $path, $hosts := dict "routes.hosts" .Values.routes.hosts "test.host" (list .Values.test.host) -}}
 {{- range $hosts -}}
 {{- if not (or (eq "*" (toString .)) (include "cellgate.isHostName" (lower (toString .) | trimPrefix "*."))) -}}
-{{- printf "%s: %v is no host name; write api.example.com or *.example.com, without a port" $path . | println -}}
+{{- printf "%s: %v is not a valid host name; write for example api.example.com or *.example.com, without a port" $path . | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if and (gt (include "cellgate.hosts" . | fromJsonArray | len) 64) (not (hasKey (default dict .Values.config.applies_to) "hosts")) -}}
-{{- println "routes.hosts: these are more than 64 names, a service in the mesh having four and helm test one; say fewer with `*.`, or config.applies_to.hosts" -}}
+{{- println "routes.hosts: the filter accepts at most 64 names (a service of the mesh has four, the host of helm test is one); combine hosts as `*.example.com`, or set config.applies_to.hosts" -}}
 {{- end -}}
 {{- with .Values.routes -}}
 {{- if .enabled -}}
 {{- if not .hosts -}}
-{{- println "routes.hosts: name the hosts that the gateways serve, for example [api.example.com]" -}}
+{{- println "routes.hosts: this value is required; list the host names that the gateways serve, for example [api.example.com]" -}}
 {{- end -}}
 {{- if and (eq .api "istio") (not .gateways) -}}
-{{- println "routes.gateways: name the Istio Gateways as namespace/name, or mesh for sidecars" -}}
+{{- println "routes.gateways: this value is required; list the Istio Gateways as namespace/name, or mesh for sidecars" -}}
 {{- end -}}
 {{- if and (eq .api "gateway-api") (not .parentRefs) -}}
-{{- println "routes.parentRefs: name the Gateways that take the HTTPRoute, for example [{ name: public, namespace: istio-ingress }]" -}}
+{{- println "routes.parentRefs: this value is required with routes.api gateway-api; list the Gateways of the HTTPRoute, for example [{ name: public, namespace: istio-ingress }]" -}}
 {{- end -}}
 {{- if .undecided.cell -}}
 {{- include "cellgate.checkCell" (dict "root" $ "path" "routes.undecided.cell" "cell" .undecided.cell) -}}
+{{- else if not .undecided.reject -}}
+{{- println "routes.undecided: this value is required; set reject to a status from 400 to 599, or cell to one of the cells" -}}
 {{- else if or (lt (int64 .undecided.reject) 400) (gt (int64 .undecided.reject) 599) -}}
-{{- printf "routes.undecided.reject: say a status from 400 to 599, not %v" .undecided.reject | println -}}
+{{- printf "routes.undecided.reject: %v is not a status from 400 to 599; set one, or set routes.undecided.cell" .undecided.reject | println -}}
 {{- end -}}
 {{- if eq .api "gateway-api" -}}
 {{- if .extra -}}
-{{- println "routes.extra: these are entries of a VirtualService; use routes.api istio, or an HTTPRoute of your own" -}}
+{{- println "routes.extra: its entries need a VirtualService, and routes.api is gateway-api; set routes.api to istio, or write your own HTTPRoute" -}}
 {{- end -}}
 {{- range $name, $values := $.Values.cells -}}
 {{- $cell := default dict $values -}}
 {{- if not (regexMatch "^[^.]+[.][^.]+[.]svc[.]" (toString $cell.host)) -}}
-{{- printf "cells.%s.host: an HTTPRoute needs a Kubernetes service, SERVICE.NAMESPACE.svc.cluster.local" $name | println -}}
+{{- printf "cells.%s.host: an HTTPRoute can only name a Kubernetes service; set SERVICE.NAMESPACE.svc.cluster.local, or set routes.api to istio" $name | println -}}
 {{- end -}}
 {{- if $cell.versions -}}
-{{- printf "cells.%s.versions: an HTTPRoute has no subsets; use routes.api istio" $name | println -}}
+{{- printf "cells.%s.versions: an HTTPRoute cannot name subsets; set routes.api to istio, or remove the versions" $name | println -}}
 {{- end -}}
 {{- if $cell.fault -}}
-{{- printf "cells.%s.fault: an HTTPRoute injects no faults; use routes.api istio" $name | println -}}
+{{- printf "cells.%s.fault: an HTTPRoute cannot inject faults; set routes.api to istio, or remove the fault" $name | println -}}
 {{- end -}}
 {{- if lt (float64 (default 100 (default dict $cell.mirror).percent)) 100.0 -}}
-{{- printf "cells.%s.mirror.percent: an HTTPRoute mirrors all requests; use routes.api istio" $name | println -}}
+{{- printf "cells.%s.mirror.percent: an HTTPRoute can only mirror all requests; set routes.api to istio, or the percentage to 100" $name | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -175,19 +177,20 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- range $accounts -}}
 {{- $parts := splitList "/" (toString .) -}}
 {{- if not (and (eq 2 (len $parts)) (include "cellgate.isLabel" (first $parts)) (include "cellgate.isHostName" (last $parts))) -}}
-{{- printf "%s: write %v as namespace/serviceaccount, without wildcards" $path . | println -}}
+{{- printf "%s: %v is not a valid identity; write namespace/serviceaccount, without wildcards" $path . | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- if not (include "cellgate.isHostName" .Values.mtls.trustDomain) -}}
-{{- printf "mtls.trustDomain: %v is no trust domain; say the mesh's, for example cluster.local" .Values.mtls.trustDomain | println -}}
+{{- printf "mtls.trustDomain: %v is not a valid trust domain; set the trust domain of the mesh, for example cluster.local" .Values.mtls.trustDomain | println -}}
 {{- end -}}
 {{- end -}}
 
-{{/* A line if `cell` is none of the cells. Takes a dict of `root`, `path` and `cell`. */}}
+{{/* A line if `cell` is not one of the cells. Without any cell `cells` has the only line. Takes a dict of `root`, `path` and
+`cell`. */}}
 {{- define "cellgate.checkCell" -}}
-{{- if not (hasKey .root.Values.cells (toString .cell)) -}}
-{{- printf "%s: %q is not one of the cells [%s]; correct it, or add the cell" .path (toString .cell) (keys .root.Values.cells | sortAlpha | join ", ") | println -}}
+{{- if and .root.Values.cells (not (hasKey .root.Values.cells (toString .cell))) -}}
+{{- printf "%s: %q is not one of the cells [%s]; correct the name, or add the cell to cells" .path (toString .cell) (keys .root.Values.cells | sortAlpha | join ", ") | println -}}
 {{- end -}}
 {{- end -}}
 

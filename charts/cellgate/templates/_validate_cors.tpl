@@ -3,17 +3,17 @@
 {{- define "cellgate.check.cors" -}}
 {{- with .Values.routes.cors -}}
 {{- if and $.Values.routes.enabled (eq $.Values.routes.api "gateway-api") -}}
-{{- println "routes.cors: an HTTPRoute's CORS filter is not in the standard channel of the Gateway API before 1.5; use routes.api istio" -}}
+{{- println "routes.cors: the Gateway API's standard channel has no CORS filter before version 1.5; set routes.api to istio, or remove routes.cors" -}}
 {{- end -}}
 {{- if not .allowOrigins -}}
-{{- println "routes.cors.allowOrigins: name the origins of the pages, for example [{ exact: https://app.example.com }]" -}}
+{{- println "routes.cors.allowOrigins: this value is required in a CORS policy; list the allowed origins, for example [{ exact: https://app.example.com }]" -}}
 {{- end -}}
 {{- $credentials := .allowCredentials -}}
 {{- range $i, $origin := .allowOrigins -}}
 {{- if ne 1 (pick $origin "exact" "prefix" "regex" | values | compact | len) -}}
-{{- printf "routes.cors.allowOrigins[%d]: say one of exact, prefix and regex, and what it is" $i | println -}}
+{{- printf "routes.cors.allowOrigins[%d]: an origin needs exactly one of exact, prefix and regex, and it must not be empty" $i | println -}}
 {{- else if and $credentials (include "cellgate.isAnyOrigin" (include "cellgate.originOf" $origin)) -}}
-{{- printf "routes.cors.allowCredentials: leave it out, or name the origins; allowOrigins[%d] takes pages of every origin, which would act with their visitors' cookies" $i | println -}}
+{{- printf "routes.cors.allowCredentials: allowOrigins[%d] matches every origin, so any page could send requests with its visitors' cookies; remove allowCredentials, or list the origins" $i | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

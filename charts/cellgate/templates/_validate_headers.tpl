@@ -6,19 +6,19 @@
 {{- $ends := list "connection" "content-length" "expect" "host" "http2-settings" "keep-alive" "proxy-authenticate" "proxy-authorization" "proxy-connection" "te" "trailer" "transfer-encoding" "upgrade" -}}
 {{- $taken := concat $ends (list "authorization" "cookie" "range" "via" "forwarded" "date" "origin" "referer" "user-agent" "accept" "cache-control" "x-request-id" "traceparent" "tracestate" "grpc-timeout") -}}
 {{- if or (has $folded $taken) (regexMatch "^(content-|x-envoy-|x-forwarded-|accept-|if-|sec-)" $folded) -}}
-{{- printf "config.routing_header: %s has a meaning of its own; choose a header of yours, such as x-cell" $routing | println -}}
+{{- printf "config.routing_header: %s is a standard header or one of Envoy's; choose a header that nothing else uses, for example x-cell" $routing | println -}}
 {{- else if hasPrefix "x-cellgate-" $folded -}}
-{{- printf "config.routing_header: %s begins with x-cellgate-, which is Cellgate's own; choose another, such as x-cell" $routing | println -}}
+{{- printf "config.routing_header: %s begins with x-cellgate-, which Cellgate reserves; choose another header, for example x-cell" $routing | println -}}
 {{- else if and .Values.filter.refuseUnderscores (contains "_" $routing) -}}
-{{- printf "config.routing_header: write %s with `-`; filter.refuseUnderscores refuses header names with `_`" $routing | println -}}
+{{- printf "config.routing_header: filter.refuseUnderscores refuses header names with `_`, such as %s; write the name with `-`" $routing | println -}}
 {{- end -}}
 {{- range $i, $source := .Values.config.key -}}
 {{- if hasKey $source "header" -}}
 {{- $name := lower (toString $source.header) -}}
 {{- if has $name $ends -}}
-{{- printf "config.key[%d].header: %s is between a client and the next server (RFC 9110), and Envoy takes or changes it; choose another header for the key" $i $name | println -}}
+{{- printf "config.key[%d].header: %s applies to one connection (RFC 9110), and Envoy removes or changes it; read the key from another header" $i $name | println -}}
 {{- else if and $.Values.filter.refuseUnderscores (contains "_" $name) -}}
-{{- printf "config.key[%d].header: no request with %s arrives, because filter.refuseUnderscores refuses header names with `_`; write it with `-`, or set that to false" $i $name | println -}}
+{{- printf "config.key[%d].header: filter.refuseUnderscores refuses every request with the header %s; write the name with `-`, or set filter.refuseUnderscores to false" $i $name | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -96,11 +96,14 @@ pub(crate) async fn what_the_cluster_lacks_is_said_before_it_is_missed(mesh: Sha
     });
     let secret = |name: &str| object("v1", "Secret", plan.name(), name);
     for (path, name) in [("extProc.secrets", &keys), ("image.pullSecrets", &registry)] {
-        plan.is_refused(&change, &[path, &format!("there is no Secret {name} in the namespace {}", plan.name())])
-            .await?;
+        plan.is_refused(
+            &change,
+            &[path, &format!("the Secret {name} does not exist in the namespace {}", plan.name())],
+        )
+        .await?;
         mesh.kube().apply(&secret(name)).await?;
     }
-    plan.is_refused(&change, &["cells.cell-a.namespace", &format!("there is no namespace {nowhere}")]).await?;
+    plan.is_refused(&change, &["cells.cell-a.namespace", &format!("the namespace {nowhere} does not exist")]).await?;
     plan.has_left_nothing().await?;
 
     mesh.create_namespace(&nowhere).await?;
