@@ -1,4 +1,4 @@
-//! One request decided offline, by the core that the filter and the service run, with every step told.
+//! Decides one request offline with the decision core of the filter and the service, and reports each step.
 
 mod filter;
 mod framing;
@@ -13,44 +13,44 @@ pub(crate) use request::{Parts, Request};
 
 use cellgate_ext_proc::fields;
 
-/// What happens to a request, step by step.
+/// The decision for a request, step by step.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
     /// `POST /path`.
     pub(crate) line: String,
-    /// Bytes of the body.
+    /// The size of the body.
     pub(crate) body_bytes: usize,
-    /// The reserved headers that were removed.
+    /// The reserved headers that the filter removes.
     pub(crate) stripped: Vec<String>,
-    /// Why the request is not in scope, if so.
+    /// Why the request is out of scope, if it is.
     pub(crate) excluded: Option<Reason>,
-    /// Whether it is in scope of `applies_to.hosts` only because it names no host.
+    /// Whether it is in scope of `applies_to.hosts` only because it has no host.
     pub(crate) hostless: bool,
-    /// Each source, as configured, and what it held.
+    /// Each source, as configured, and what was found there.
     pub(crate) findings: Vec<(String, Held)>,
-    /// Where the body is malformed, if it was read and is.
+    /// Where the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
-    /// What the filter does.
+    /// The decision of the filter.
     pub(crate) filter: Verdict,
-    /// What the service does, alone or behind a filter that deferred.
+    /// The decision of the service, alone or after a deferral by the filter.
     pub(crate) service: Verdict,
     /// The configuration that decided.
     pub(crate) config: &'a Config,
 }
 
-/// One tier's way to its decision.
+/// The decision of one tier.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Verdict {
-    /// How it treats the body.
+    /// How the tier handles the body.
     pub(crate) how: String,
-    /// What it decides.
+    /// The decision.
     pub(crate) decision: Decision,
-    /// What ends the request after that decision was sent on.
+    /// The refusal that ends the request after the decision was carried out.
     pub(crate) conflict: Option<Decision>,
 }
 
 impl Report<'_> {
-    /// The verdict that counts: the filter's, or the service's if the filter defers.
+    /// The final verdict: the filter's, or the service's if the filter defers.
     #[must_use]
     pub(crate) fn last(&self) -> &Verdict {
         if self.filter.decision.outcome == cellgate_routing::Outcome::Defer { &self.service } else { &self.filter }
@@ -58,15 +58,15 @@ impl Report<'_> {
 }
 
 impl Verdict {
-    /// The decision that stands in the end.
+    /// The final decision.
     #[must_use]
     pub(crate) fn end(&self) -> Decision {
         self.conflict.unwrap_or(self.decision)
     }
 }
 
-/// Decides a request. `peer` is the URI that the client's certificate names, and `first_chunk` is how much of a body the
-/// filter sees first when it may not hold it.
+/// Decides a request. `peer` is the URI in the client's certificate. `first_chunk` is the size of the first chunk of a body
+/// that the filter does not hold.
 #[must_use]
 pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report<'a> {
     let router = Router::new(config.clone(), Tier::Filter);
@@ -99,7 +99,7 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
         broken: reading.and_then(|reading| reading.broken()),
         filter: match before {
-            Some(decision) => Verdict { how: "takes the peer's decision over".to_owned(), decision, conflict: None },
+            Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
             None => filter::run(&router, head.as_slice(), request, first_chunk),
         },
         service: service::run(config, request, first_chunk),

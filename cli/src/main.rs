@@ -11,54 +11,53 @@ mod doctor;
 mod http_client;
 mod neighbours;
 mod probe;
-mod units;
 
 use std::process::ExitCode;
 
-use anyhow::Context;
 use clap::Parser;
 use tokio::runtime::Runtime;
 
 use cli::{Cli, Command, Exit, Failure};
 
 fn main() -> ExitCode {
-    let command = match Cli::try_parse() {
-        Ok(cli) => cli.command,
-        Err(error) => {
-            // Help and version are no errors to clap, and go to stdout.
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
-            return if error.print().is_ok() { exit.into() } else { Exit::NoOutput.into() };
+    let done = match Cli::try_parse() {
+        Ok(cli) => run(cli.command),
+        // clap returns help and version as errors that go to stdout.
+        Err(message) => {
+            let exit = if message.use_stderr() { Exit::Usage } else { Exit::Ok };
+            message.print().map(|()| exit).map_err(cli::no_output)
         }
     };
-    match run(command) {
+    match done {
         Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("{error:#}");
-            error.downcast_ref::<Failure>().map_or(Exit::Internal, |failure| failure.exit).into()
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit.into()
         }
     }
 }
 
-fn run(command: Command) -> anyhow::Result<Exit> {
-    Ok(match command {
+fn run(command: Command) -> Result<Exit, Failure> {
+    match command {
         Command::Serve(args) => {
-            // For what is beside the requests: those have threads of their own.
+            // Requests have threads of their own. This runtime has everything else.
             let runtime = runtime()?;
             let exit = runtime.block_on(cli::serve(args));
-            // What outlasted the drain must not hold the process.
+            // Tasks that outlive the drain must not keep the process running.
             runtime.shutdown_background();
-            exit?
+            exit
         }
-        Command::Check { files } => cli::check(&files)?,
-        Command::Decide(args) => cli::decide(args)?,
-        Command::Neighbours(args) => runtime()?.block_on(cli::neighbours(args))?,
-        Command::Schema => cli::schema()?,
-        Command::Render { file } => cli::render(&file)?,
-        Command::Doctor(args) => runtime()?.block_on(cli::doctor(args))?,
-        Command::Probe(args) => runtime()?.block_on(cli::probe(args))?,
-    })
+        Command::Check { files } => cli::check(&files),
+        Command::Decide(args) => cli::decide(args),
+        Command::Neighbours(args) => runtime()?.block_on(cli::neighbours(args)),
+        Command::Schema => cli::schema(),
+        Command::Render { file } => cli::render(&file),
+        Command::Doctor(args) => runtime()?.block_on(cli::doctor(args)),
+        Command::Probe(args) => runtime()?.block_on(cli::probe(args)),
+    }
 }
 
-fn runtime() -> anyhow::Result<Runtime> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")
+fn runtime() -> Result<Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Internal, format!("cannot start the runtime: {error}")))
 }

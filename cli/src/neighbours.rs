@@ -1,8 +1,8 @@
-//! `cellgate neighbours`: what other teams have in the cluster for the same hosts, services and proxies, and what it
-//! would do to the cells' requests.
+//! `cellgate neighbours`: finds objects of other teams for the same hosts, services and proxies, and their effect on the cells'
+//! requests.
 //!
-//! [`Plan`] is what a release brings. [`read_cluster`] or [`read_file`] gives the [`Objects`] that are there already, and says
-//! what could not be seen. [`examine`] compares the two and does nothing else.
+//! A [`Plan`] describes what a release installs. [`read_cluster`] or [`read_file`] returns the [`Objects`] of the cluster, and
+//! the lists that could not be read. [`examine`] compares the two.
 
 mod cluster;
 mod envoy_filters;
@@ -18,27 +18,27 @@ mod tests;
 mod virtual_services;
 
 pub(crate) use cluster::{Access, read_cluster};
-pub(crate) use object::{Objects, Unseen, read_file};
+pub(crate) use object::{Objects, UnreadList, read_file};
 pub(crate) use plan::Plan;
 pub(crate) use report::text;
 
 use crate::doctor::{Level, enumerate};
 use object::Object;
 
-/// One statement about a neighbour, or about what could not be seen.
+/// A statement about an object of another team, or about a list that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// How bad it is.
+    /// The severity.
     pub(crate) level: Level,
     /// The object, as `KIND/NAMESPACE/NAME`; empty for the cluster.
     pub(crate) object: String,
-    /// What is so.
+    /// The fact.
     pub(crate) what: String,
-    /// What to do about it.
+    /// The fix.
     pub(crate) fix: Option<String>,
 }
 
-/// Findings as they are made.
+/// Collects findings.
 #[derive(Debug, Default)]
 struct Notes(Vec<Finding>);
 
@@ -59,7 +59,7 @@ impl Notes {
         self.note(Level::Ok, object, what.into(), None);
     }
 
-    /// Its hosts are more specific than one of the release's.
+    /// Warns that the hosts of an object are more specific than one of the release's.
     fn more_specific(&mut self, object: &Object<'_>, hosts: &[&str]) {
         self.warning(
             object,
@@ -73,7 +73,7 @@ impl Notes {
     }
 }
 
-/// Compares a release with what is in the cluster.
+/// Compares a release with the objects of the cluster.
 #[must_use]
 pub(crate) fn examine(plan: &Plan, objects: &Objects) -> Vec<Finding> {
     let mut notes = Notes::default();
@@ -83,11 +83,11 @@ pub(crate) fn examine(plan: &Plan, objects: &Objects) -> Vec<Finding> {
     envoy_filters::examine(plan, objects, &mut notes);
     let mut findings = notes.0;
     accept(plan, &mut findings);
-    findings.extend(objects.unseen().iter().map(Unseen::finding));
+    findings.extend(objects.unread().iter().map(UnreadList::finding));
     findings
 }
 
-/// Takes the objects that the user knows about out of the errors, and says so.
+/// Turns errors about accepted objects into notes, and warns of acceptances without a finding.
 fn accept(plan: &Plan, findings: &mut Vec<Finding>) {
     for finding in findings.iter_mut() {
         if finding.level == Level::Error && plan.accepted.contains(&finding.object) {
@@ -101,8 +101,8 @@ fn accept(plan: &Plan, findings: &mut Vec<Finding>) {
             findings.push(Finding {
                 level: Level::Warning,
                 object: accepted.clone(),
-                what: "is accepted, and nothing was found about it".to_owned(),
-                fix: Some("take it out of neighbours.accept, or correct it: KIND/NAMESPACE/NAME".to_owned()),
+                what: "is in neighbours.accept, but there is no finding about it".to_owned(),
+                fix: Some("remove it from neighbours.accept, or correct it: KIND/NAMESPACE/NAME".to_owned()),
             });
         }
     }

@@ -1,7 +1,7 @@
-//! `cellgate probe`: sends requests through a gateway whose routes answer with the cell's name, and says whether each cell
-//! is reached by its keys, and by nothing else.
+//! `cellgate probe`: sends requests through a gateway whose routes answer with the cell's name, and checks that each cell is
+//! reached by its keys only.
 //!
-//! [`plan()`] makes the requests from the configuration, with the core's own word on what must become of each;
+//! [`plan()`] builds the requests from the configuration, and takes the expected outcome of each from the decision core.
 //! [`run`] sends them.
 
 mod ask;
@@ -12,19 +12,19 @@ mod requests;
 pub(crate) use ask::{Settings, run};
 pub(crate) use plan::plan;
 
-/// The end of one check.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// As it should be.
+    /// The result is as expected.
     Ok(String),
-    /// Not as it should be.
+    /// The result is not as expected.
     Failed(String),
-    /// It cannot be done, and why that is no fault.
+    /// The check does not apply, with the reason.
     Skipped(String),
 }
 
 impl Outcome {
-    /// The line that says it.
+    /// The line of the report.
     #[must_use]
     pub(crate) fn line(&self) -> String {
         match self {

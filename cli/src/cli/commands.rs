@@ -1,8 +1,9 @@
-//! The commands that run once: data on stdout, errors on stderr.
+//! The commands that run once. Data goes to stdout, errors go to stderr.
 
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use cellgate_ext_proc::config_file::{self, LoadError};
 use cellgate_routing::headers::is_reserved;
 use cellgate_routing::source::Source as KeySource;
 use cellgate_routing::{Config, Outcome, config};
@@ -11,12 +12,11 @@ use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
 use crate::decide::{self, Parts, Request};
 use crate::doctor::{self, FetchError, Level, Source};
 use crate::probe;
-use cellgate_ext_proc::config_file::{self, LoadError};
 
-/// `cellgate check FILE…`: a line for each good file, and all errors of the others.
+/// `cellgate check FILE…`: prints a line for each valid file, and all errors of the others.
 ///
 /// # Errors
-/// Standard output is closed.
+/// Stdout cannot be written.
 pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for file in files {
@@ -28,7 +28,7 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
                 print(&format!("{}: ok ({}, {})\n", file.display(), count(cells, "cell"), count(sources, "source")))?;
             }
             Err(error) => {
-                exit = Exit::No;
+                exit = Exit::Found;
                 eprintln!("{error}");
             }
         }
@@ -36,16 +36,16 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// A key in a header that Envoy may refuse or drop before any filter sees it.
+/// Warns of keys in headers that Envoy may refuse or drop before any filter sees them.
 fn warn_of_underscores(file: &Path, config: &Config) {
     for (index, source) in config.sources.iter().enumerate() {
         if let KeySource::Header(name) = source
             && name.contains('_')
         {
             eprintln!(
-                "{}: warning: key[{index}].header: \"{name}\" has an underscore: where Envoy has \
-                 `headers_with_underscores_action: REJECT_REQUEST` it answers 400 to requests with this header; use hyphens, or \
-                 let Envoy allow underscores",
+                "{}: warning: key[{index}].header: \"{name}\" has an underscore: Envoy answers 400 to requests with this header \
+                 if it is configured with `headers_with_underscores_action: REJECT_REQUEST`; use hyphens, or let Envoy allow \
+                 underscores",
                 file.display()
             );
         }
@@ -55,7 +55,7 @@ fn warn_of_underscores(file: &Path, config: &Config) {
 /// `cellgate schema`.
 ///
 /// # Errors
-/// Standard output is closed.
+/// Stdout cannot be written.
 pub(crate) fn schema() -> Result<Exit, Failure> {
     print(&format!("{:#}\n", config::schema()))?;
     Ok(Exit::Ok)
@@ -75,9 +75,9 @@ pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
 /// # Errors
 /// The configuration or the request cannot be read.
 pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
-    let of_stdin = [Some(&args.config), args.request.as_ref(), args.body.as_ref()];
-    if of_stdin.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
-        return Err(Failure::new(Exit::Usage, "`-` is stdin, which can be read once: give a file for the others"));
+    let files = [Some(&args.config), args.request.as_ref(), args.body.as_ref()];
+    if files.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
+        return Err(Failure::new(Exit::Usage, "only one option can be `-` (stdin): use files for the others"));
     }
     let config = config_file::load(&args.config).map_err(|error| {
         let exit = match error {
@@ -88,7 +88,7 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     })?;
     let request = match &args.request {
         Some(file) => Request::from_message(&read(file)?)
-            .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", file.display())))?,
+            .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?,
         None => {
             let body = args.body.as_deref().map(read).transpose()?;
             let DecideArgs { method, path, header: headers, chunked, .. } = args;
@@ -104,26 +104,28 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     }
     Ok(match report.last().end().outcome {
         Outcome::Cell(_) | Outcome::Pass => Exit::Ok,
-        Outcome::Reject(_) | Outcome::Defer => Exit::No,
+        Outcome::Reject(_) | Outcome::Defer => Exit::Found,
     })
 }
 
 /// `cellgate doctor`.
 ///
 /// # Errors
-/// There is no dump to examine.
+/// There is no configuration dump to examine.
 pub(crate) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
     let source = match (args.admin, args.istiod.zip(args.proxy), args.config_dump) {
         (Some(server), _, _) => Source::Admin(server),
         (None, Some((server, proxy)), _) => Source::Istiod { server, proxy, token: args.token },
         (None, None, Some(file)) => Source::File(file),
-        (None, None, None) => return Err(Failure::new(Exit::Usage, "give one of --admin, --istiod and --config-dump")),
+        (None, None, None) => {
+            return Err(Failure::new(Exit::Usage, "use one of --admin, --istiod and --config-dump"));
+        }
     };
     let fetched = doctor::fetch(&source).await.map_err(|error| {
         let exit = match error {
             FetchError::File { .. } => Exit::NoInput,
-            FetchError::Unavailable { .. } => Exit::Unavailable,
-            FetchError::Unreadable { .. } => Exit::BadInput,
+            FetchError::Unreachable { .. } | FetchError::Refused { .. } => Exit::Unavailable,
+            FetchError::NotJson { .. } | FetchError::NotDump { .. } => Exit::BadInput,
         };
         Failure::new(exit, error)
     })?;
@@ -132,36 +134,19 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
         Output::Text => print(&doctor::text(&fetched.subject, &findings))?,
         Output::Json => print(&format!("{:#}\n", doctor::json(&fetched.subject, &findings)))?,
     }
-    Ok(if findings.iter().any(|finding| finding.level == Level::Error) { Exit::No } else { Exit::Ok })
+    Ok(if findings.iter().any(|finding| finding.level == Level::Error) { Exit::Found } else { Exit::Ok })
 }
 
-/// `cellgate probe`: a line for each check, as soon as it is done.
+/// `cellgate probe`: prints a line for each check as soon as it is done.
 ///
 /// # Errors
-/// The configuration cannot be read, or a given key is not placed where it should be.
+/// The configuration cannot be read or probed, or an option contradicts it.
 pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     let text = rendered(&args.config)?;
-    let bad = |error: &dyn std::fmt::Display| Failure::new(Exit::BadConfig, error);
-    let json = serde_json::from_str(&text).map_err(|error| bad(&error))?;
-    let config = Config::from_json(&text, &args.config.to_string_lossy()).map_err(|error| bad(&error))?;
-    if config.shadow {
-        let why = format!("{}: shadow: such a filter changes nothing, so nothing can be probed", args.config.display());
-        return Err(Failure::new(Exit::BadConfig, why));
-    }
-    let mut names = args.header.iter().filter_map(|header| header.split(':').next()).map(str::trim);
-    if let Some(name) = names.find(|name| is_reserved(name.as_bytes(), &config.routing_header)) {
-        let why = format!("--header {name}: the filter removes this header from every request; use another name");
-        return Err(Failure::new(Exit::Usage, why));
-    }
-    if !config.scope.lists(args.host.as_bytes()) {
-        let why = format!(
-            "--host {}: outside `applies_to.hosts` in {}: the filter decides nothing for this host; add it there, or name one \
-             that is there and has routes that answer with the cell's name",
-            args.host,
-            args.config.display(),
-        );
-        return Err(Failure::new(Exit::Usage, why));
-    }
+    let json = serde_json::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, error))?;
+    let config = Config::from_json(&text, &args.config.to_string_lossy())
+        .map_err(|error| Failure::new(Exit::BadConfig, error))?;
+    can_be_probed(&args, &config)?;
     let keys = args.key.into_iter().collect();
     let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;
     let settings =
@@ -170,7 +155,7 @@ pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     let mut printed = Ok(());
     probe::run(&plan, &settings, |outcome| {
         if matches!(outcome, probe::Outcome::Failed(_)) {
-            exit = Exit::No;
+            exit = Exit::Found;
         }
         if printed.is_ok() {
             printed = print(&format!("{}\n", outcome.line()));
@@ -181,7 +166,33 @@ pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-/// A checked configuration as compact JSON.
+/// Whether a filter with this configuration routes the probe's requests.
+fn can_be_probed(args: &ProbeArgs, config: &Config) -> Result<(), Failure> {
+    let file = args.config.display();
+    if config.shadow {
+        let why = format!(
+            "{file}: `shadow: true`: in shadow mode the filter routes no request, so there is nothing to probe; use a \
+             configuration without `shadow`"
+        );
+        return Err(Failure::new(Exit::BadConfig, why));
+    }
+    let mut names = args.header.iter().filter_map(|header| header.split(':').next()).map(str::trim);
+    if let Some(name) = names.find(|name| is_reserved(name.as_bytes(), &config.routing_header)) {
+        let why = format!("--header {name}: the filter removes this header from every request; use another name");
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    if !config.scope.lists(args.host.as_bytes()) {
+        let why = format!(
+            "--host {}: not in `applies_to.hosts` of {file}, so the filter routes no request for it; add it to the list, or use \
+             a host of the list whose routes answer with the cell's name",
+            args.host,
+        );
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    Ok(())
+}
+
+/// A valid configuration as compact JSON.
 fn rendered(file: &Path) -> Result<String, Failure> {
     let bytes = read(file)?;
     let file = config_file::name(file);
@@ -189,6 +200,7 @@ fn rendered(file: &Path) -> Result<String, Failure> {
     config::to_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
 }
 
+/// Reads a file, or stdin if the path is `-`.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let read = if config_file::is_stdin(path) {
         let mut bytes = Vec::new();
@@ -201,10 +213,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
 
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .map_err(|error| Failure::new(Exit::NoOutput, format!("stdout: {error}")))
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(no_output)
+}
+
+/// Stdout cannot be written.
+pub(crate) fn no_output(error: io::Error) -> Failure {
+    Failure::new(Exit::NoOutput, format!("cannot write to stdout: {error}"))
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -1,4 +1,4 @@
-//! `cellgate serve`: from options to a running server, and from signals to its end.
+//! `cellgate serve`: starts the service, and shuts it down on a signal.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,32 +13,32 @@ use cellgate_ext_proc::listen;
 use cellgate_ext_proc::logging;
 use cellgate_ext_proc::server::{self, ServeError, Settings};
 
-/// Envoy speaks as soon as it is connected. Who does not holds a file descriptor for nothing.
+/// Envoy sends its preface as soon as it is connected. A silent connection only occupies a file descriptor.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// Runs the service until SIGTERM or SIGINT, and drains it. A second one ends the drain.
+/// Runs the service until SIGTERM or SIGINT, then drains it. A second signal ends the drain.
 ///
 /// # Errors
-/// The configuration is not valid, a port is taken, or the service failed.
+/// The configuration is not valid, a port cannot be bound, or the service failed.
 pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     logging::start(args.log_format.into(), args.log_level.filter());
-    // Before anything is ready, so that no signal can end the process without a drain.
-    let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("signals: {error}"));
+    // Before anything else starts, so that no signal ends the process without a drain.
+    let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("cannot handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(internal)?;
-    let (heard, signals) = mpsc::channel(1);
+    let (received, signals) = mpsc::channel(1);
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            if heard.send(()).await.is_err() {
+            if received.send(()).await.is_err() {
                 return;
             }
         }
     });
-    let (grpc, admin) = (bind(args.listen)?, bind(args.admin)?);
+    let (grpc, admin) = (bind("--listen", args.listen)?, bind("--admin", args.admin)?);
     let settings = Settings {
         config: args.config,
         decision_timeout: args.decision_timeout,
@@ -64,6 +64,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     Ok(Exit::Ok)
 }
 
-fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    listen::bind(address).map_err(|error| Failure::new(Exit::NoPort, format!("{address}: {error}")))
+fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
+    listen::bind(address)
+        .map_err(|error| Failure::new(Exit::NoPort, format!("{option} {address}: cannot bind the port: {error}")))
 }

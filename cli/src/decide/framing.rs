@@ -1,46 +1,48 @@
-//! Where a request's body ends (RFC 9112, section 6), read strictly: what Envoy refuses is no request.
+//! The end of a request's body (RFC 9112, section 6). Requests that Envoy refuses are refused here too.
 
 use cellgate_ext_proc::fields::Fields;
 
-/// The body's end is not clear.
+/// The end of the body is not clear.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadFraming {
-    /// Content-Length is no number, or there are several.
-    #[error("expected one Content-Length, a number of bytes")]
+    /// Content-Length is not a number, or there are several.
+    #[error("Content-Length must appear once, and be a whole number of bytes")]
     Length,
-    /// Content-Length and Transfer-Encoding.
-    #[error("a request has either Content-Length or Transfer-Encoding")]
+    /// There are Content-Length and Transfer-Encoding.
+    #[error("the request has both Content-Length and Transfer-Encoding: remove one of them")]
     Both,
-    /// An encoding of which Envoy knows nothing.
-    #[error("expected no Transfer-Encoding but `chunked`")]
+    /// An encoding that Envoy does not support.
+    #[error("the only Transfer-Encoding that Envoy supports is `chunked`")]
     Encoding,
-    /// The body is shorter than announced.
-    #[error("Content-Length announces {announced} bytes of body, and there are {actual}")]
+    /// The length of the body is not that of Content-Length.
+    #[error("Content-Length is {announced}, but the body has {actual} bytes")]
     Short {
-        /// By Content-Length.
+        /// The value of Content-Length.
         announced: u64,
-        /// In the file.
+        /// The length of the body in the file.
         actual: usize,
     },
-    /// Nothing is announced, and something is there.
+    /// Bytes follow a head that announces no body.
     #[error(
-        "{0} bytes follow the head, which announces no body: add `Content-Length: {0}` to the head, or give the request by \
+        "{0} bytes follow the head, which announces no body: add `Content-Length: {0}` to the head, or build the request with \
          --method, --path, --header and --body"
     )]
     Unannounced(usize),
     /// A chunk does not follow the grammar.
-    #[error("byte {0} of the body: expected a chunk: its size in hexadecimal, a line end, as many bytes, a line end")]
+    #[error(
+        "byte {0} of the body: not a valid chunk: write its size in hexadecimal, a line end, as many bytes, and a line end"
+    )]
     Chunk(usize),
 }
 
-/// What the head announces.
+/// The length of the body, as the head announces it.
 enum Announced {
     Nothing,
     Length(u64),
     Chunks,
 }
 
-/// The body of a request in parts, which is all of `body`, and whether the head is all there is.
+/// The body of a request that was built from options, and whether the request ends with its head.
 pub(super) fn given(fields: &Fields, body: Vec<u8>) -> Result<(Vec<u8>, bool), BadFraming> {
     let end_of_stream = match announced(fields)? {
         Announced::Length(announced) if announced != body.len() as u64 => {
@@ -52,10 +54,10 @@ pub(super) fn given(fields: &Fields, body: Vec<u8>) -> Result<(Vec<u8>, bool), B
     Ok((body, end_of_stream))
 }
 
-/// The body that follows the head in a message, and whether the head is all there is.
+/// The body that follows the head in a message, and whether the request ends with its head.
 pub(super) fn read(fields: &Fields, rest: &[u8]) -> Result<(Vec<u8>, bool), BadFraming> {
     match announced(fields)? {
-        // Editors end a file with a line end, also where the head's own is there already.
+        // Editors add a line end to the file, after that of the head.
         Announced::Nothing if matches!(rest, b"" | b"\n" | b"\r\n") => Ok((Vec::new(), true)),
         Announced::Nothing => Err(BadFraming::Unannounced(rest.len())),
         Announced::Chunks => Ok((chunks(rest)?, false)),
@@ -78,7 +80,7 @@ fn announced(fields: &Fields) -> Result<Announced, BadFraming> {
         }
         (None, Some(_)) => Err(BadFraming::Encoding),
         (Some(length), None) => {
-            // `u64::from_str` would also take a sign.
+            // `u64::from_str` also accepts a plus sign.
             let digits = length.iter().all(u8::is_ascii_digit) && lengths.next().is_none();
             let number = std::str::from_utf8(length).ok().filter(|_| digits).and_then(|text| text.parse().ok());
             number.map(Announced::Length).ok_or(BadFraming::Length)
@@ -86,7 +88,7 @@ fn announced(fields: &Fields) -> Result<Announced, BadFraming> {
     }
 }
 
-/// Decodes chunks up to the last one. Extensions and trailers say nothing about the body.
+/// Decodes chunks up to the last one. Extensions and trailers do not change the body.
 fn chunks(message: &[u8]) -> Result<Vec<u8>, BadFraming> {
     let mut body = Vec::new();
     let mut rest = message;
@@ -136,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_clear_is_refused() {
+    fn an_unclear_length_is_refused() {
         let error = |all: &[(&str, &str)]| read(&fields(all), b"abc").unwrap_err();
         for bad in ["", "+1", "1a", "-1", "1, 1", "99999999999999999999"] {
             assert_eq!(error(&[("content-length", bad)]), BadFraming::Length, "{bad}");
@@ -152,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn length_ends_the_body() {
+    fn content_length_ends_the_body() {
         assert_eq!(read(&fields(&[("content-length", "2")]), b"{}\n"), Ok((b"{}".to_vec(), false)));
         assert_eq!(read(&fields(&[("content-length", "0")]), b"x"), Ok((Vec::new(), true)));
         for nothing in [&b""[..], b"\n", b"\r\n"] {

@@ -1,4 +1,4 @@
-//! A report for a person, and for a program.
+//! The report as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -19,7 +19,7 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     line("stripped", &if report.stripped.is_empty() { "nothing".to_owned() } else { report.stripped.join(", ") });
     let scope = match report.excluded {
         Some(reason) => reason.text(),
-        None if report.hostless => "in scope, as it names no host: give it one with -H 'host: NAME'",
+        None if report.hostless => "in scope, because it has no host: set one with -H 'host: NAME'",
         None => "in scope",
     };
     line("scope", scope);

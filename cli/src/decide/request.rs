@@ -1,55 +1,60 @@
-//! The request to decide: put together from options, or read from a file as an HTTP/1.1 message.
+//! The request to decide, built from options or parsed from a file with an HTTP/1.1 message.
 
 use cellgate_ext_proc::fields::{self, Fields};
 use hyper::Method;
 
 use super::framing::{self, BadFraming};
 
-/// A whole request.
+/// A complete request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// The head, as Envoy would show it: names in lower case, pseudo-headers first.
+    /// The head as Envoy shows it to filters: names in lower case, pseudo-headers first.
     pub(crate) fields: Fields,
     /// The body.
     pub(crate) body: Vec<u8>,
-    /// Whether the head is all.
+    /// Whether the request ends with its head.
     pub(crate) end_of_stream: bool,
 }
 
-/// A request in parts. What is missing is made up as curl would.
+/// The parts of a request. The defaults are those of curl.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Parts {
     /// `POST` if there is a body, else `GET`.
     pub(crate) method: Option<String>,
     /// `/` by default.
     pub(crate) path: Option<String>,
-    /// `name: value`, each.
+    /// Each as `name: value`.
     pub(crate) headers: Vec<String>,
-    /// The body, if there is one.
+    /// The body, if the request has one.
     pub(crate) body: Option<Vec<u8>>,
-    /// Whether the body's length is not announced.
+    /// Whether to send the body chunked, without its length.
     pub(crate) chunked: bool,
 }
 
-/// Not a request.
+/// The input is not a valid request.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadRequest {
-    /// The first line of a message.
+    /// The first line of a message is not a request line.
     #[error("line 1: expected a request line such as `POST /orders HTTP/1.1`")]
     RequestLine,
-    /// A line of a message's head.
-    #[error("line {0}: expected a header such as `content-type: application/json`")]
+    /// A line of a message's head is not a header.
+    #[error("line {0}: expected a header on one line, such as `content-type: application/json`")]
     HeaderLine(usize),
-    /// A header given as an option.
-    #[error("header `{0}`: expected `name: value`")]
+    /// A header option is not a header.
+    #[error("--header `{0}`: use `NAME: VALUE`")]
     Header(String),
-    /// A method or path that cannot stand in a request line.
-    #[error("`{0}` is no {1}")]
-    Target(String, &'static str),
-    /// RFC 9112 wants exactly one, and Envoy too.
-    #[error("expected one Host header, and there are {0}")]
+    /// The method is not a token (RFC 9110).
+    #[error("`{0}` is not a valid method: use for example `POST`")]
+    Method(String),
+    /// The path cannot be sent in a request line.
+    #[error(
+        "`{0}` is not a valid path: it must start with `/`, and spaces and other special characters must be percent-encoded"
+    )]
+    Path(String),
+    /// RFC 9112 and Envoy require exactly one.
+    #[error("the request has {0} Host headers: it must have exactly one")]
     Host(usize),
-    /// Where the body ends is not clear.
+    /// The end of the body is not clear.
     #[error(transparent)]
     Framing(#[from] BadFraming),
 }
@@ -58,7 +63,7 @@ impl Request {
     /// Builds a request from parts.
     ///
     /// # Errors
-    /// A header, the method or the path is none, or two headers contradict each other.
+    /// A header, the method or the path is not valid, or two headers contradict each other.
     pub(crate) fn from_parts(parts: Parts) -> Result<Self, BadRequest> {
         let method = parts.method.unwrap_or_else(|| if parts.body.is_some() { "POST" } else { "GET" }.to_owned());
         let mut fields = pseudo(&method, parts.path.as_deref().unwrap_or("/"))?;
@@ -80,10 +85,10 @@ impl Request {
         Ok(Self { fields, body, end_of_stream })
     }
 
-    /// Reads an HTTP/1.1 request message (RFC 9112). Lines of the head may end in LF alone.
+    /// Parses an HTTP/1.1 request message (RFC 9112). Lines of the head may end in LF alone.
     ///
     /// # Errors
-    /// It is none.
+    /// It is not a valid request.
     pub(crate) fn from_message(message: &[u8]) -> Result<Self, BadRequest> {
         let mut rest = message;
         let line = std::str::from_utf8(next_line(&mut rest)).map_err(|_| BadRequest::RequestLine)?;
@@ -123,8 +128,8 @@ impl Request {
     }
 }
 
-/// The host, and path and query of a request target. Its absolute form (`http://host/path`), which a proxy is sent, has a
-/// host, and that counts instead of the Host header (RFC 9112, 3.2.2).
+/// The host, and path and query of a request target. The host of the absolute form (`http://host/path`) replaces the Host
+/// header (RFC 9112, 3.2.2).
 fn split_target(target: &str) -> (Option<&str>, &str) {
     match target.split_once("://") {
         Some((scheme, rest)) if scheme.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
@@ -137,17 +142,17 @@ fn split_target(target: &str) -> (Option<&str>, &str) {
 
 fn pseudo(method: &str, path: &str) -> Result<Fields, BadRequest> {
     if Method::from_bytes(method.as_bytes()).is_err() {
-        return Err(BadRequest::Target(method.to_owned(), "method"));
+        return Err(BadRequest::Method(method.to_owned()));
     }
-    // The target of CONNECT is a host, that of `OPTIONS *` an asterisk.
+    // The target of CONNECT is a host, and the target of `OPTIONS *` is an asterisk.
     let other = method == "CONNECT" || path == "*";
     if !(path.starts_with('/') || other) || !path.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(BadRequest::Target(path.to_owned(), "path"));
+        return Err(BadRequest::Path(path.to_owned()));
     }
     Ok(vec![(":method".into(), method.into()), (":path".into(), path.into())])
 }
 
-/// `Name: value`, as Envoy shows it: `Host` is `:authority`.
+/// `Name: value`, as Envoy shows it to filters: `Host` becomes `:authority`.
 fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     let colon = line.iter().position(|byte| *byte == b':').filter(|colon| *colon > 0)?;
     let (name, value) = line.split_at(colon);
@@ -159,7 +164,7 @@ fn field(line: &[u8]) -> Option<(String, Vec<u8>)> {
     Some((name, value.get(1..)?.trim_ascii().to_vec()))
 }
 
-/// Takes a line off, without its end.
+/// Removes the first line, and returns it without its line end.
 fn next_line<'a>(rest: &mut &'a [u8]) -> &'a [u8] {
     let end = rest.iter().position(|byte| *byte == b'\n');
     let (line, after) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
@@ -208,20 +213,20 @@ mod tests {
     }
 
     #[test]
-    fn the_targets_host_counts_before_the_headers() {
+    fn the_host_of_the_target_replaces_the_header() {
         let request = Request::from_message(b"GET http://a.example:80/x HTTP/1.1\nHost: b.example\n\n").unwrap();
         assert_eq!(header(&request, ":authority"), Some(&b"a.example:80"[..]));
     }
 
     #[test]
-    fn bad_messages_are_named() {
+    fn malformed_messages_are_refused() {
         let error = |message: &str| Request::from_message(message.as_bytes()).unwrap_err();
         assert_eq!(error(""), BadRequest::RequestLine);
         assert_eq!(error("POST /\n\n"), BadRequest::RequestLine);
         assert_eq!(error("POST  / HTTP/1.1\n\n"), BadRequest::RequestLine);
-        assert_eq!(error("PO(ST / HTTP/1.1\n\n"), BadRequest::Target("PO(ST".into(), "method"));
-        assert_eq!(error("POST a HTTP/1.1\n\n"), BadRequest::Target("a".into(), "path"));
-        assert_eq!(error("POST /\u{e9} HTTP/1.1\n\n"), BadRequest::Target("/\u{e9}".into(), "path"));
+        assert_eq!(error("PO(ST / HTTP/1.1\n\n"), BadRequest::Method("PO(ST".into()));
+        assert_eq!(error("POST a HTTP/1.1\n\n"), BadRequest::Path("a".into()));
+        assert_eq!(error("POST /\u{e9} HTTP/1.1\n\n"), BadRequest::Path("/\u{e9}".into()));
         assert_eq!(error("POST / HTTP/1.1\na: b\nc d: e\n\n"), BadRequest::HeaderLine(3));
         assert_eq!(error("POST / HTTP/1.1\n: b\n\n"), BadRequest::HeaderLine(2));
         assert_eq!(error("POST / HTTP/1.1\n\n"), BadRequest::Host(0));

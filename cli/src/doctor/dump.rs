@@ -63,7 +63,7 @@ pub(super) struct HttpFilter<'a> {
 
 /// The text is JSON, and no configuration dump.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no configuration dump: it has no `configs` with listeners and clusters")]
+#[error("not a configuration dump: it has no `configs` with listeners and clusters")]
 pub(crate) struct NoDump;
 
 impl Dump {

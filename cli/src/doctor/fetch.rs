@@ -1,4 +1,4 @@
-//! Where a dump comes from: Envoy's admin port, istiod's debug port, or a file.
+//! Reads a configuration dump from Envoy's admin port, istiod's debug port or a file.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,15 +11,15 @@ use serde_json::Value;
 use super::dump::{Dump, NoDump};
 use super::message::text;
 use super::updates::Stats;
-use crate::http_client::{Bounds, NoAnswer, Server};
+use crate::http_client::{RequestLimits, ResponseError, Server};
 
-/// A gateway with thousands of clusters has some tens of megabytes.
-const BOUNDS: Bounds = Bounds { time: Duration::from_secs(30), bytes: 256 << 20 };
+/// The dump of a gateway with thousands of clusters has tens of megabytes.
+const LIMITS: RequestLimits = RequestLimits { time: Duration::from_secs(30), bytes: 256 << 20 };
 
-/// How much of an answer that is no dump is shown.
+/// How many characters of an unexpected response an error shows.
 const SHOWN: usize = 200;
 
-/// Where to look.
+/// A source of a configuration dump.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
     /// Envoy's admin port.
@@ -33,65 +33,87 @@ pub(crate) enum Source {
         /// A file with a service account's token.
         token: Option<PathBuf>,
     },
-    /// A file that one of them has written.
+    /// A file with the response of one of the two.
     File(PathBuf),
 }
 
-/// What was found there.
+/// A configuration dump and its source.
 #[derive(Debug)]
 pub(crate) struct Fetched {
-    /// What it is, for the report's first line.
+    /// The first line of the report.
     pub(crate) subject: String,
     /// The dump.
     pub(crate) dump: Dump,
-    /// The statistics; istiod and files have none.
+    /// The statistics. istiod and files have none.
     pub(crate) stats: Option<Stats>,
 }
 
-/// Nothing can be examined.
+/// There is no configuration dump to examine.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FetchError {
     /// A file cannot be read.
     #[error("{path}: {source}", path = .path.display())]
     File {
-        /// Its path.
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
-    /// A server does not answer, or refuses.
-    #[error("{url}: {what}. {advice}")]
-    Unavailable {
-        /// What was asked.
+    /// A server does not respond.
+    #[error("{url}: {source}. {advice}")]
+    Unreachable {
+        /// The URL of the request.
         url: String,
-        /// What happened.
-        what: String,
-        /// What to do.
+        /// The cause.
+        source: ResponseError,
+        /// How to reach the server.
         advice: &'static str,
     },
-    /// It answers, and that is no dump.
-    #[error("{place}: {what}")]
-    Unreadable {
+    /// A server responds with an error.
+    #[error("{url}: status {status}{details}. {advice}")]
+    Refused {
+        /// The URL of the request.
+        url: String,
+        /// The status of the response.
+        status: u16,
+        /// The beginning of the response body, after a comma.
+        details: String,
+        /// How to get a dump.
+        advice: &'static str,
+    },
+    /// The content is not JSON.
+    #[error("{place}: not valid JSON: {source}; {EXPECTED}")]
+    NotJson {
         /// A file or URL.
         place: String,
-        /// Why.
-        what: String,
+        /// The cause.
+        source: serde_json::Error,
+    },
+    /// The content is JSON, but not a dump.
+    #[error("{place}: {source}; {EXPECTED}")]
+    NotDump {
+        /// A file or URL.
+        place: String,
+        /// The cause.
+        source: NoDump,
     },
 }
 
-const REACH_ADMIN: &str = "Is it Envoy's admin port, and does a port-forward lead there? In Kubernetes: \
-                           kubectl -n NAMESPACE port-forward deploy/GATEWAY 15000";
-const REACH_ISTIOD: &str =
-    "Does a port-forward lead to istiod? In Kubernetes: kubectl -n istio-system port-forward deploy/istiod 15014";
+const EXPECTED: &str =
+    "use the response of Envoy's `/config_dump?include_eds` or of istiod's `/debug/config_dump?proxyID=…&include_eds`";
+const REACH_ADMIN: &str = "Use the URL of Envoy's admin port; in Kubernetes, forward it with \
+                           `kubectl -n NAMESPACE port-forward deploy/GATEWAY 15000`";
+const REACH_ISTIOD: &str = "Use the URL of istiod's debug port; in Kubernetes, forward it with \
+                            `kubectl -n istio-system port-forward deploy/istiod 15014`";
 const NAME_PROXY: &str =
-    "Is --proxy POD.NAMESPACE, of a gateway that is connected to this istiod? `istioctl proxy-status` lists them";
-const SHOW_TOKEN: &str = "istiod wants to know who asks: give --token FILE with a service account's token of istiod's \
-                          namespace, or ask from istiod's own pod by kubectl port-forward";
+    "Use a proxy that is connected to this istiod, as `istioctl proxy-status` lists it: --proxy POD.NAMESPACE";
+const SHOW_TOKEN: &str = "istiod requires a token: use --token FILE with the token of a service account in istiod's namespace, \
+                          or forward the port of istiod's own pod with `kubectl port-forward`";
 
 /// Gets the dump.
 ///
 /// # Errors
-/// The source cannot be reached, or has no dump.
+/// The source cannot be reached, or returns no dump.
 pub(crate) async fn fetch(source: &Source) -> Result<Fetched, FetchError> {
     match source {
         Source::Admin(server) => admin(server).await,
@@ -149,33 +171,29 @@ async fn get(
     token: Option<&str>,
     advice: &'static str,
 ) -> Result<(u16, Bytes), FetchError> {
-    let unavailable = |what: String| FetchError::Unavailable { url: server.url(path), what, advice };
+    let unreachable = |source| FetchError::Unreachable { url: server.url(path), source, advice };
     let mut request = Request::get(server.target(path)).header("host", server.authority());
     if let Some(token) = token {
         request = request.header("authorization", format!("Bearer {token}"));
     }
-    let request = request.body(Full::default()).map_err(|error| unavailable(error.to_string()))?;
-    let answer = server.send(request, BOUNDS).await.map_err(|error: NoAnswer| unavailable(error.to_string()))?;
+    let request = request.body(Full::default()).map_err(|error| unreachable(ResponseError::Request(error)))?;
+    let answer = server.send(request, LIMITS).await.map_err(unreachable)?;
     Ok((answer.status, answer.body))
 }
 
 fn refused(server: &Server, path: &str, (status, body): &(u16, Bytes), advice: &'static str) -> FetchError {
-    let said: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
-    // A page for browsers says nothing that the status does not.
-    let said = if said.starts_with('<') { "" } else { said.trim().trim_end_matches('.') };
-    let what = if said.is_empty() { format!("status {status}") } else { format!("status {status}, {said}") };
-    FetchError::Unavailable { url: server.url(path), what, advice }
+    let text: String = String::from_utf8_lossy(body).chars().take(SHOWN).collect();
+    let text = text.trim().trim_end_matches('.');
+    // An HTML page adds nothing to the status.
+    let details = if text.is_empty() || text.starts_with('<') { String::new() } else { format!(", {text}") };
+    FetchError::Refused { url: server.url(path), status: *status, details, advice }
 }
 
 fn read(bytes: &[u8], place: &str) -> Result<Dump, FetchError> {
-    let unreadable = |error: NoDump| FetchError::Unreadable { place: place.to_owned(), what: error.to_string() };
-    Dump::read(&document(bytes, place)?).map_err(unreadable)
+    let not_dump = |source: NoDump| FetchError::NotDump { place: place.to_owned(), source };
+    Dump::read(&document(bytes, place)?).map_err(not_dump)
 }
 
 fn document(bytes: &[u8], place: &str) -> Result<Value, FetchError> {
-    let unreadable = |error: serde_json::Error| FetchError::Unreadable {
-        place: place.to_owned(),
-        what: format!("not JSON: {error}"),
-    };
-    serde_json::from_slice(bytes).map_err(unreadable)
+    serde_json::from_slice(bytes).map_err(|source| FetchError::NotJson { place: place.to_owned(), source })
 }

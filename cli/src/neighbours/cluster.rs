@@ -1,5 +1,4 @@
-//! Reading the cluster's objects from the API server, with no more rights than there are: a refusal is said, and what may be
-//! read is read.
+//! Reads the cluster's objects from the API server. Lists that the account may not read are reported.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -21,23 +20,23 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::hosts;
 use super::object::{KINDS, Objects, texts};
 use super::plan::Plan;
-use crate::http_client::{Answer, Bounds, NoAnswer, Server, exchange};
+use crate::http_client::{RequestLimits, Response, ResponseError, Server, exchange};
 
-/// All lists together. An installation waits for them.
+/// The timeout for all lists together. An installation waits for them.
 const TIME: Duration = Duration::from_secs(9);
-/// One page of a list: 100 objects, of which none can be larger than etcd's 1.5 MiB.
-const BOUNDS: Bounds = Bounds { time: TIME, bytes: 256 * 1024 * 1024 };
+/// The limits of a page with 100 objects. etcd limits each object to 1.5 MiB.
+const LIMITS: RequestLimits = RequestLimits { time: TIME, bytes: 256 * 1024 * 1024 };
 const PAGE: u32 = 100;
 
-/// How the API server is reached.
+/// The access to the API server.
 pub(crate) enum Access {
-    /// By `kubectl proxy`, which knows who one is.
+    /// Through `kubectl proxy`, which authenticates the user.
     Proxy(Server),
-    /// From a pod, by its service account.
+    /// From a pod, with its service account.
     Pod(Box<Pod>),
 }
 
-/// A pod's way to the API server.
+/// The API server as a pod sees it, and the credentials of the pod.
 pub(crate) struct Pod {
     host: String,
     port: u16,
@@ -45,24 +44,24 @@ pub(crate) struct Pod {
     connector: TlsConnector,
 }
 
-/// There is no way to the API server from here.
+/// There is no access to the API server.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BadAccess {
     /// Not in a pod.
     #[error(
-        "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set, as they are in a pod; elsewhere, say \
-         `--api http://127.0.0.1:8001` and run `kubectl proxy`, or give `--objects FILE`"
+        "KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set: this is not a pod; run `kubectl proxy` and use \
+         `--api http://127.0.0.1:8001`, or use `--objects FILE`"
     )]
     NoPod,
-    /// A file of the service account is missing.
-    #[error("{0}: {1}; does the pod mount its service account's token?")]
+    /// A file of the service account cannot be read.
+    #[error("{0}: {1}; check that the pod mounts its service account's token (automountServiceAccountToken)")]
     File(PathBuf, #[source] io::Error),
-    /// The authority's certificate is none.
-    #[error("{0}: {1}")]
-    Authority(PathBuf, String),
+    /// The certificate of the authority is not valid.
+    #[error("{0}: not a valid certificate: {1}")]
+    Authority(PathBuf, #[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The paths of a kind's lists: group and versions, newest first, and the plural.
+/// The API group, the versions with the newest first, and the plural of a kind.
 fn source(kind: &str) -> (&'static str, &'static [&'static str], &'static str) {
     let istio = &["v1", "v1beta1", "v1alpha3"][..];
     match kind {
@@ -76,10 +75,10 @@ fn source(kind: &str) -> (&'static str, &'static [&'static str], &'static str) {
 }
 
 impl Access {
-    /// A pod's own, from what the kubelet gives it.
+    /// The access of a pod, from the variables and files that the kubelet provides.
     ///
     /// # Errors
-    /// This is no pod, or it has no service account.
+    /// This is not a pod, or it has no service account.
     pub(crate) fn of_pod(service_account: &Path) -> Result<Self, BadAccess> {
         let variable = |name| std::env::var(name).ok().filter(|value: &String| !value.is_empty());
         let host = variable("KUBERNETES_SERVICE_HOST").ok_or(BadAccess::NoPod)?;
@@ -90,32 +89,31 @@ impl Access {
         let pem = std::fs::read(&file).map_err(|error| BadAccess::File(file.clone(), error))?;
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(&pem) {
-            let added = certificate.map_err(|error| error.to_string());
-            added
-                .and_then(|certificate| roots.add(certificate).map_err(|error| error.to_string()))
-                .map_err(|error| BadAccess::Authority(file.clone(), error))?;
+            let bad = |error| BadAccess::Authority(file.clone(), error);
+            let certificate = certificate.map_err(|error| bad(error.into()))?;
+            roots.add(certificate).map_err(|error| bad(error.into()))?;
         }
         let config = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
         let connector = TlsConnector::from(Arc::new(config));
         Ok(Self::Pod(Box::new(Pod { host, port, token, connector })))
     }
 
-    async fn get(&self, path: &str, bounds: Bounds) -> Result<Answer, NoAnswer> {
+    async fn get(&self, path: &str, limits: RequestLimits) -> Result<Response, ResponseError> {
         match self {
             Self::Proxy(server) => {
                 let request = Request::get(server.target(path)).header(HOST, server.authority());
-                server.send(request.body(Full::default()).map_err(NoAnswer::Request)?, bounds).await
+                server.send(request.body(Full::default()).map_err(ResponseError::Request)?, limits).await
             }
             Self::Pod(pod) => {
-                let answered = tokio::time::timeout(bounds.time, pod.get(path, bounds.bytes));
-                answered.await.unwrap_or(Err(NoAnswer::TooLate(bounds.time)))
+                let answered = tokio::time::timeout(limits.time, pod.get(path, limits.bytes));
+                answered.await.unwrap_or(Err(ResponseError::TooLate(limits.time)))
             }
         }
     }
 }
 
 impl Pod {
-    async fn get(&self, path: &str, bytes: usize) -> Result<Answer, NoAnswer> {
+    async fn get(&self, path: &str, bytes: usize) -> Result<Response, ResponseError> {
         let authority = if self.host.contains(':') {
             format!("[{}]:{}", self.host, self.port)
         } else {
@@ -126,16 +124,16 @@ impl Pod {
             .header(ACCEPT, "application/json")
             .header(AUTHORIZATION, format!("Bearer {}", self.token))
             .body(Full::<Bytes>::default())
-            .map_err(NoAnswer::Request)?;
-        let invalid = |error| NoAnswer::Connect(io::Error::new(io::ErrorKind::InvalidInput, error));
+            .map_err(ResponseError::Request)?;
+        let invalid = |error| ResponseError::Connect(io::Error::new(io::ErrorKind::InvalidInput, error));
         let name = ServerName::try_from(self.host.clone()).map_err(invalid)?;
-        let connection = TcpStream::connect((&*self.host, self.port)).await.map_err(NoAnswer::Connect)?;
-        let connection = self.connector.connect(name, connection).await.map_err(NoAnswer::Connect)?;
+        let connection = TcpStream::connect((&*self.host, self.port)).await.map_err(ResponseError::Connect)?;
+        let connection = self.connector.connect(name, connection).await.map_err(ResponseError::Connect)?;
         exchange(connection, request, bytes).await
     }
 }
 
-/// Reads all objects that matter to a plan and may be read, in less than ten seconds.
+/// Reads all readable objects that matter to a plan, in less than ten seconds.
 pub(crate) async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
     let mut reading = Reading { access, plan, deadline: Instant::now() + TIME, objects: Objects::default() };
     for kind in KINDS {
@@ -151,31 +149,33 @@ struct Reading<'a> {
     objects: Objects,
 }
 
-/// Why a list was not read.
-enum Unread {
+/// The reason why a list was not read.
+enum ListError {
     /// The API server does not know the kind.
     Absent,
-    /// It may not be read.
+    /// The account may not read the list.
     Forbidden(String),
     /// Anything else.
     Failed(String),
 }
 
 impl Reading<'_> {
-    /// A kind in all namespaces, or, where that is not allowed, in those that the plan names.
+    /// Reads a kind in all namespaces, or, if that is forbidden, in the namespaces of the plan.
     async fn all(&mut self, kind: &str, plan: &Plan) {
         let (_, _, plural) = source(kind);
         match self.list(kind, None).await {
             // A cluster without the Gateway API has no HTTPRoutes.
-            Ok(()) | Err(Unread::Absent) => {}
-            Err(Unread::Failed(why)) => self.objects.miss(format!("{plural} in any namespace"), why),
-            Err(Unread::Forbidden(why)) => {
+            Ok(()) | Err(ListError::Absent) => {}
+            Err(ListError::Failed(why)) => self.objects.add_unread(format!("{plural} in any namespace"), why),
+            Err(ListError::Forbidden(why)) => {
                 for namespace in plan.namespaces() {
-                    if let Err(Unread::Failed(why) | Unread::Forbidden(why)) = self.list(kind, Some(namespace)).await {
-                        self.objects.miss(format!("{plural} in the namespace {namespace}"), why);
+                    if let Err(ListError::Failed(why) | ListError::Forbidden(why)) =
+                        self.list(kind, Some(namespace)).await
+                    {
+                        self.objects.add_unread(format!("{plural} in the namespace {namespace}"), why);
                     }
                 }
-                self.objects.miss(
+                self.objects.add_unread(
                     format!("{plural} in other namespaces than the release's own, its cells' and its proxies'"),
                     why,
                 );
@@ -183,31 +183,31 @@ impl Reading<'_> {
         }
     }
 
-    async fn list(&mut self, kind: &str, namespace: Option<&str>) -> Result<(), Unread> {
+    async fn list(&mut self, kind: &str, namespace: Option<&str>) -> Result<(), ListError> {
         let (group, versions, plural) = source(kind);
         for version in versions {
             let within = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
             let path = format!("/apis/{group}/{version}/{within}{plural}");
             match self.pages(kind, &format!("{group}/{version}"), &path).await {
-                Err(Unread::Absent) => {}
+                Err(ListError::Absent) => {}
                 read => return read,
             }
         }
-        Err(Unread::Absent)
+        Err(ListError::Absent)
     }
 
-    async fn pages(&mut self, kind: &str, api_version: &str, path: &str) -> Result<(), Unread> {
+    async fn pages(&mut self, kind: &str, api_version: &str, path: &str) -> Result<(), ListError> {
         let mut next = String::new();
         loop {
             let time = self.deadline.saturating_duration_since(Instant::now());
             let page = format!("{path}?limit={PAGE}&continue={next}");
-            let answer = self.access.get(&page, Bounds { time, ..BOUNDS }).await;
-            let list = judge(answer)?;
+            let answer = self.access.get(&page, RequestLimits { time, ..LIMITS }).await;
+            let list = parse(answer)?;
             let mut list = list;
-            let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Err(no_list()) };
+            let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Err(not_a_list()) };
             for mut item in items {
                 slim(&mut item, self.plan);
-                // Lists of some kinds leave this out.
+                // The items of some lists have no kind and no API version.
                 if let Value::Object(fields) = &mut item {
                     fields.insert("kind".to_owned(), kind.into());
                     fields.insert("apiVersion".to_owned(), api_version.into());
@@ -222,8 +222,8 @@ impl Reading<'_> {
     }
 }
 
-/// Takes out of an object what nobody looks at, before thousands of them are kept: who has changed it, where its routes lead, and
-/// all of them if they are for hosts that have nothing to do with the release's.
+/// Removes the unused parts of an object, because a cluster may have thousands of them: managed fields, the actions of routes,
+/// and all routes of hosts that the release does not share.
 fn slim(item: &mut Value, plan: &Plan) {
     if let Some(Value::Object(metadata)) = item.get_mut("metadata") {
         metadata.remove("managedFields");
@@ -231,7 +231,7 @@ fn slim(item: &mut Value, plan: &Plan) {
     let namespace =
         item.get("metadata").and_then(|metadata| metadata.get("namespace")?.as_str()).unwrap_or_default().to_owned();
     let Some(spec) = item.get_mut("spec") else { return };
-    // What is no list of names is named later.
+    // `examine` reports a field that is not a list of names.
     let named = texts(spec, "hosts").unwrap_or_default();
     let is_near = |host: &&str| {
         let host = hosts::full(host, &namespace);
@@ -250,28 +250,28 @@ fn slim(item: &mut Value, plan: &Plan) {
     }
 }
 
-fn judge(answer: Result<Answer, NoAnswer>) -> Result<Value, Unread> {
+fn parse(answer: Result<Response, ResponseError>) -> Result<Value, ListError> {
     let answer = answer.map_err(|error| match error {
-        NoAnswer::TooLate(_) => Unread::Failed(format!("not read within {} s", TIME.as_secs())),
-        error => Unread::Failed(error.to_string()),
+        ResponseError::TooLate(_) => ListError::Failed(format!("not read within {} s", TIME.as_secs())),
+        error => ListError::Failed(error.to_string()),
     })?;
     match answer.status {
-        200 => serde_json::from_slice(&answer.body).map_err(|_| no_list()),
-        404 => Err(Unread::Absent),
+        200 => serde_json::from_slice(&answer.body).map_err(|_| not_a_list()),
+        404 => Err(ListError::Absent),
         status => {
-            let said: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
-            let said = said.get("message").and_then(Value::as_str).unwrap_or("no message");
-            let why = format!("the API server answers {status}: {said}");
-            Err(if status == 403 { Unread::Forbidden(why) } else { Unread::Failed(why) })
+            let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+            let message = body.get("message").and_then(Value::as_str).unwrap_or("no message");
+            let why = format!("the API server responds with {status}: {message}");
+            Err(if status == 403 { ListError::Forbidden(why) } else { ListError::Failed(why) })
         }
     }
 }
 
-fn no_list() -> Unread {
-    Unread::Failed("the API server's answer is not a list".to_owned())
+fn not_a_list() -> ListError {
+    ListError::Failed("the response of the API server is not a list".to_owned())
 }
 
-/// A token of the API server in a query: it is base64url, and others' servers may use more.
+/// Percent-encodes a continue token. The API server's tokens are base64url, but others may have more characters.
 fn encoded(token: &str) -> String {
     let mut text = String::with_capacity(token.len());
     for byte in token.bytes() {

@@ -1,52 +1,52 @@
-//! Objects of the cluster, and what could not be seen of it.
+//! The objects of the cluster, and the lists that could not be read.
 
 use serde_json::Value;
 
 use super::{Finding, Plan};
 use crate::doctor::Level;
 
-/// The kinds that can stand in the cells' way.
+/// The kinds that can affect the cells' requests.
 pub(super) const KINDS: [&str; 6] =
     ["VirtualService", "HTTPRoute", "GRPCRoute", "Gateway", "DestinationRule", "EnvoyFilter"];
 
-/// What is in the cluster, and what of it could not be seen.
+/// The objects of the cluster, and the lists that could not be read.
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     objects: Vec<Value>,
-    unseen: Vec<Unseen>,
+    unread: Vec<UnreadList>,
 }
 
-/// Something that could not be seen.
+/// A list that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Unseen {
-    /// What: `VirtualServices in the namespace team-a`.
+pub(crate) struct UnreadList {
+    /// The list: `virtualservices in the namespace team-a`.
     pub(crate) what: String,
-    /// Why.
+    /// The cause.
     pub(crate) why: String,
 }
 
-/// One object.
+/// An object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Object<'a>(&'a Value);
 
-/// The text is not a list of Kubernetes' objects.
+/// The text is not a list of Kubernetes objects.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NoObjects {
+pub(crate) enum BadObjects {
     /// It is not JSON.
-    #[error("not JSON: {0}; expected what `kubectl get … --output=json` prints")]
-    NoJson(#[from] serde_json::Error),
-    /// It is other JSON.
-    #[error("it has no `items`: expected what `kubectl get … --output=json` prints")]
-    NoList,
+    #[error("not valid JSON: {0}; use the output of `kubectl get … --output=json`")]
+    NotJson(#[from] serde_json::Error),
+    /// It is JSON without a list.
+    #[error("not a list of objects: it has no `items`; use the output of `kubectl get … --output=json`")]
+    NotList,
 }
 
-/// Reads what `kubectl get virtualservices,destinationrules,… --all-namespaces --output=json` has printed.
+/// Parses the output of `kubectl get virtualservices,destinationrules,… --all-namespaces --output=json`.
 ///
 /// # Errors
-/// It is something else.
-pub(crate) fn read_file(text: &[u8]) -> Result<Objects, NoObjects> {
+/// The text is not a list of objects.
+pub(crate) fn read_file(text: &[u8]) -> Result<Objects, BadObjects> {
     let list: Value = serde_json::from_slice(text)?;
-    let items = list.get("items").and_then(Value::as_array).ok_or(NoObjects::NoList)?;
+    let items = list.get("items").and_then(Value::as_array).ok_or(BadObjects::NotList)?;
     let mut objects = Objects::default();
     for item in items {
         objects.push(item.clone());
@@ -59,17 +59,17 @@ impl Objects {
         self.objects.push(object);
     }
 
-    pub(super) fn miss(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.unseen.push(Unseen { what: what.into(), why: why.into() });
+    pub(super) fn add_unread(&mut self, what: impl Into<String>, why: impl Into<String>) {
+        self.unread.push(UnreadList { what: what.into(), why: why.into() });
     }
 
-    /// What could not be seen.
+    /// The lists that could not be read.
     #[must_use]
-    pub(crate) fn unseen(&self) -> &[Unseen] {
-        &self.unseen
+    pub(crate) fn unread(&self) -> &[UnreadList] {
+        &self.unread
     }
 
-    /// How many objects there are.
+    /// The number of objects.
     #[must_use]
     pub(crate) fn len(&self) -> usize {
         self.objects.len()
@@ -82,12 +82,12 @@ impl Objects {
     }
 }
 
-impl Unseen {
+impl UnreadList {
     pub(super) fn finding(&self) -> Finding {
         Finding {
             level: Level::Unknown,
             object: String::new(),
-            what: format!("{} could not be seen: {}", self.what, self.why),
+            what: format!("{} could not be read: {}", self.what, self.why),
             fix: Some(
                 "allow the check's service account to list them, or run `cellgate neighbours` with an account \
                  that may"
@@ -123,7 +123,7 @@ impl<'a> Object<'a> {
         self.0.get("spec").unwrap_or(&Value::Null)
     }
 
-    /// Its place in Istio's order: by creation time, then by name.
+    /// The key of Istio's order: the creation time, then the name.
     pub(super) fn age(&self) -> (&'a str, &'a str, &'a str) {
         (self.metadata("creationTimestamp"), self.name(), self.namespace())
     }
@@ -138,12 +138,12 @@ impl<'a> Object<'a> {
             && self.name().starts_with(&plan.name)
     }
 
-    /// Texts of a list in its specification; `None` where there is something else than texts.
+    /// The strings of a list in its specification; `None` if the field is not a list of strings.
     pub(super) fn texts(&self, field: &str) -> Option<Vec<&'a str>> {
         texts(self.spec(), field)
     }
 
-    /// Whether proxies of a namespace get it, by `exportTo`.
+    /// Whether `exportTo` exports it to proxies of a namespace.
     pub(super) fn is_seen_from(&self, namespace: &str) -> bool {
         let exported = self.texts("exportTo").unwrap_or_default();
         let is_meant = |to: &&str| match *to {
@@ -163,7 +163,7 @@ impl<'a> Object<'a> {
     }
 }
 
-/// Texts of a list; none where it is not there, `None` where it is something else.
+/// The strings of a list; empty if the field is absent, `None` if it is not a list of strings.
 pub(super) fn texts<'a>(message: &'a Value, field: &str) -> Option<Vec<&'a str>> {
     match message.get(field) {
         None | Some(Value::Null) => Some(Vec::new()),
@@ -172,7 +172,7 @@ pub(super) fn texts<'a>(message: &'a Value, field: &str) -> Option<Vec<&'a str>>
     }
 }
 
-/// The elements of a list; none where there is something else.
+/// The elements of a list; empty if the field is not a list.
 pub(super) fn list<'a>(message: &'a Value, field: &str) -> &'a [Value] {
     message.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }

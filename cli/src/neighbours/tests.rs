@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::object::{KINDS, NoObjects};
+use super::object::{BadObjects, KINDS};
 use super::*;
 
 /// A release for `api.example.com` on the gateway `ingress/public`, and one cell.
@@ -279,15 +279,15 @@ fn broken_objects_are_named_and_not_guessed_at() {
     }
     let nothing = [json!(null), json!({}), json!({"kind": "VirtualService"}), json!([])];
     assert_eq!(said(json!({}), &nothing), Vec::<String>::new());
-    assert!(matches!(read_file(b"{}"), Err(NoObjects::NoList)));
-    assert!(matches!(read_file(b"nothing"), Err(NoObjects::NoJson(_))));
+    assert!(matches!(read_file(b"{}"), Err(BadObjects::NotList)));
+    assert!(matches!(read_file(b"nothing"), Err(BadObjects::NotJson(_))));
     assert!(Plan::read(b"{\"relese\": 1}").unwrap_err().to_string().contains("relese"));
 }
 
 #[test]
-fn an_acceptance_of_nothing_is_said() {
+fn an_acceptance_without_a_finding_is_a_warning() {
     let said = said(json!({"accepted": ["VirtualService/team-a/gone"]}), &[]);
-    assert_eq!(said, ["!   VirtualService/team-a/gone is accepted, and nothing was found about it"]);
+    assert_eq!(said, ["!   VirtualService/team-a/gone is in neighbours.accept, but there is no finding about it"]);
 }
 
 #[test]
@@ -305,7 +305,7 @@ fn a_pattern_on_a_server_that_names_the_host_is_the_same_host() {
 }
 
 #[test]
-fn every_way_to_name_a_gateway_is_read() {
+fn every_spelling_of_a_gateway_is_read() {
     for (place, name) in [("ingress/legacy", "./public"), ("team-a/legacy", "public.ingress.svc.cluster.local")] {
         let spec = json!({"hosts": ["api.example.com"], "gateways": [name], "http": [{}]});
         assert_eq!(said(json!({}), &[virtual_service(place, 1, spec)]).len(), 1, "{name}");
@@ -316,7 +316,7 @@ fn every_way_to_name_a_gateway_is_read() {
 }
 
 #[test]
-fn what_only_begins_like_a_challenge_or_is_bound_elsewhere_is_told_apart() {
+fn a_regex_like_a_challenge_and_other_gateways_are_distinguished() {
     let with = |http: Value| {
         let spec = json!({"hosts": ["api.example.com"], "gateways": ["ingress/public", "other"], "http": http});
         said(json!({}), &[virtual_service("team-a/x", 1, spec)])

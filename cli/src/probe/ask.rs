@@ -1,4 +1,4 @@
-//! The requests are sent, one after the other, and their answers judged.
+//! Sends the requests one after the other, and checks the responses.
 
 use std::time::Duration;
 
@@ -10,76 +10,75 @@ use tokio::time::Instant;
 use super::Outcome;
 use super::plan::{Expected, Plan, Reach};
 use crate::decide::Parts;
-use crate::http_client::{Bounds, Server};
+use crate::http_client::{RequestLimits, Server};
 
-/// Configuration reaches a gateway some seconds after it was applied, and nothing tells a client when. So the first
-/// answers are asked for again and again, this far apart.
+/// The interval between retries. Routes reach a gateway some seconds after they are applied, and no event tells a client when.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// The longest that one request may take.
+/// The timeout of one request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A cell's name is short. What is longer was written by somebody else.
+/// The limit of a response body. A cell's name is far shorter.
 const LONGEST_ANSWER: usize = 1 << 20;
 
-/// How much of an answer is shown.
+/// How many characters of a response the report shows.
 const SHOWN: usize = 80;
 
-/// Where to send requests, and how long to wait for right answers.
+/// The gateway, and how to probe it.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     /// The gateway.
     pub(crate) server: Server,
     /// The Host header.
     pub(crate) host: String,
-    /// How long the first right answers may take to come.
+    /// How long requests are retried.
     pub(crate) deadline: Duration,
-    /// Whether to send what the filter must defer.
+    /// Whether to send a request that the filter must defer.
     pub(crate) deferral: bool,
 }
 
-/// What came back.
+/// A response, or why there is none.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Answer(u16, String),
     Nothing(String),
 }
 
-struct Asker<'a> {
+struct Probe<'a> {
     settings: &'a Settings,
     plan: &'a Plan,
     until: Instant,
 }
 
-/// Sends what was planned, and tells each outcome as it is known.
-pub(crate) async fn run(plan: &Plan, settings: &Settings, mut tell: impl FnMut(Outcome)) {
-    let asker = Asker { settings, plan, until: Instant::now() + settings.deadline };
+/// Sends all requests of the plan, and reports each outcome as soon as it is known.
+pub(crate) async fn run(plan: &Plan, settings: &Settings, mut report: impl FnMut(Outcome)) {
+    let probe = Probe { settings, plan, until: Instant::now() + settings.deadline };
     for why in &plan.unreached {
-        tell(Outcome::Skipped(why.clone()));
+        report(Outcome::Skipped(why.clone()));
     }
     for reach in &plan.reached {
-        tell(asker.reaches(reach).await);
+        report(probe.reaches(reach).await);
     }
     for reach in &plan.reached {
-        tell(asker.cannot_be_spoofed(reach).await);
+        report(probe.cannot_be_spoofed(reach).await);
     }
     if let Some(reach) = plan.reached.first() {
-        tell(asker.other_spelling(reach).await);
+        report(probe.other_spelling(reach).await);
     }
     match &plan.without_key {
-        Some((parts, expected)) => tell(asker.without_key(parts, expected).await),
-        None => tell(Outcome::Skipped("a request without a key: there is none in scope".into())),
+        Some((parts, expected)) => report(probe.without_key(parts, expected).await),
+        None => report(Outcome::Skipped("a request without a key: no such request is in scope".into())),
     }
     match &plan.large {
-        _ if !settings.deferral => tell(Outcome::Skipped("a large body: --no-deferral".into())),
-        None => tell(Outcome::Skipped(
-            "a large body: no source reads one, or the service may not hold more than the filter".into(),
+        _ if !settings.deferral => report(Outcome::Skipped("a large body: --no-deferral".into())),
+        None => report(Outcome::Skipped(
+            "a large body: no source reads bodies, or limits.stream_bytes is not above limits.inspect_bytes".into(),
         )),
-        Some(reach) => tell(asker.large(reach).await),
+        Some(reach) => report(probe.large(reach).await),
     }
 }
 
-impl Asker<'_> {
+impl Probe<'_> {
     async fn reaches(&self, reach: &Reach) -> Outcome {
         let what = format!("{}: reached by {}", reach.cell, reach.by);
         self.cell(&what, &reach.parts, None, &reach.cell, |_| false).await
@@ -98,7 +97,7 @@ impl Asker<'_> {
         self.cell(&what, &reach.parts, None, &reach.cell, |seen| self.is_other_cell(seen, &reach.cell)).await
     }
 
-    /// With an underscore the header is another one to Envoy, and the same to some servers.
+    /// For Envoy, the spelling with an underscore is another header. Some servers take both for the same one.
     async fn other_spelling(&self, reach: &Reach) -> Outcome {
         let name = self.plan.routing_header.replace('-', "_");
         if name == self.plan.routing_header {
@@ -143,7 +142,7 @@ impl Asker<'_> {
         Outcome::Failed(format!("{what}: expected {wanted}; {}", seen.text()))
     }
 
-    /// Asks until the cell answers, the time is over, or the answer is one that no waiting can excuse.
+    /// Retries until the cell responds, the deadline passes, or the response cannot become right by waiting.
     async fn cell(
         &self,
         what: &str,
@@ -183,14 +182,14 @@ impl Asker<'_> {
             Err(error) => return Seen::Nothing(error.to_string()),
         };
         let left = self.until.saturating_duration_since(Instant::now());
-        let bounds = Bounds { time: left.clamp(Duration::from_secs(1), PATIENCE), bytes: LONGEST_ANSWER };
-        match server.send(request, bounds).await {
+        let limits = RequestLimits { time: left.clamp(Duration::from_secs(1), PATIENCE), bytes: LONGEST_ANSWER };
+        match server.send(request, limits).await {
             Ok(answer) => Seen::Answer(answer.status, String::from_utf8_lossy(&answer.body).trim().to_owned()),
             Err(error) => Seen::Nothing(format!("{}: {error}", server.url(""))),
         }
     }
 
-    /// A cell that is not this one, or a name that is none where there is only one.
+    /// Another cell, or a name that is not a cell if there is only one.
     fn other(&self, cell: &str) -> &str {
         self.plan.cells.iter().find(|other| **other != cell).map_or("cellgate-probe-nowhere", |other| other)
     }

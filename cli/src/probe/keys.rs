@@ -1,21 +1,21 @@
-//! For each cell, keys that are placed there.
+//! Keys for each cell.
 
 use std::collections::BTreeMap;
 
 use cellgate_routing::{CellId, Config};
 use serde_json::Value;
 
-/// How many made-up keys are tried. A cell that owns one slot of 65,536 gets one of them, as good as certainly.
+/// How many generated keys are tried. A cell that owns one slot of 65,536 almost certainly gets one of them.
 const TRIED: u32 = 1_000_000;
 
-/// How many keys of each kind a cell is given: some cannot be written in some sources.
+/// How many keys of each kind a cell gets. Some keys cannot be written in some sources.
 const PER_KIND: usize = 3;
 
-/// Keys by cell, the harmless ones first: made up, then with a configured prefix, then configured one by one. `json` is
-/// the configuration as it was written.
+/// Keys by cell: first generated keys, which no tenant has, then keys with a configured prefix, then configured keys. `json`
+/// is the configuration as JSON.
 pub(super) fn candidates(config: &Config, json: &Value) -> BTreeMap<CellId, Vec<String>> {
     let mut found = Candidates { config, keys: BTreeMap::new() };
-    found.add_made_up();
+    found.add_generated();
     let prefixes = table(json, "prefixes");
     found.add(prefixes.map(|(prefix, _)| format!("{prefix}cellgate-probe")));
     for name in ["overrides", "exact"] {
@@ -36,7 +36,7 @@ struct Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    fn add_made_up(&mut self) {
+    fn add_generated(&mut self) {
         let mut open = self.reachable();
         for number in 0..TRIED {
             if open.is_empty() {
@@ -55,7 +55,7 @@ impl Candidates<'_> {
         }
     }
 
-    /// The cells to which a key that nobody has named can be placed: by its slot, or by default.
+    /// The cells in which a key that no table has can be placed: by its slot, or by default.
     fn reachable(&self) -> Vec<CellId> {
         let placement = &self.config.placement;
         match placement.place("cellgate-probe-0") {
@@ -71,7 +71,7 @@ impl Candidates<'_> {
         }
     }
 
-    /// Adds keys where they are really placed: a table before theirs may name them too.
+    /// Adds each key to the cell in which it is placed. A table with precedence may have the same key.
     fn add(&mut self, keys: impl Iterator<Item = String>) {
         let mut added: BTreeMap<CellId, usize> = BTreeMap::new();
         for key in keys {
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn made_up_keys_reach_what_owns_slots_and_names_reach_the_rest() {
+    fn generated_keys_reach_cells_with_slots_and_configured_keys_the_others() {
         let found = by_cell(r#"{"slots":{"weights":{"a":1,"b":1000,"c":0}},"overrides":{"acme":"c"}}"#);
         assert_eq!(found["c"], ["acme"]);
         assert_eq!(found["a"].len(), 3);
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_counts_where_it_is_placed() {
+    fn a_key_belongs_to_the_cell_in_which_it_is_placed() {
         let found = by_cell(r#"{"exact":{"acme":"a"},"overrides":{"acme":"b"},"prefixes":{"eu-":"c"}}"#);
         assert!(!found.contains_key("a"));
         assert_eq!(found["c"], ["eu-cellgate-probe"]);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_takes_what_is_made_up() {
+    fn generated_keys_are_placed_by_default() {
         let found = by_cell(r#"{"exact":{"acme":"a"},"default":"b"}"#);
         assert_eq!(found["b"].len(), 3);
         assert_eq!(found["a"], ["acme"]);

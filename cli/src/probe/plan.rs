@@ -1,4 +1,4 @@
-//! Which requests are sent, and what must become of each.
+//! The requests of a probe, and the expected outcome of each.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +6,28 @@ use cellgate_routing::{CellId, Config, Outcome, Router, Tier};
 use serde_json::Value;
 
 use super::keys;
-use super::requests::Maker;
+use super::requests::RequestBuilder;
 use crate::decide::Parts;
+use crate::doctor::enumerate;
 
-/// By how much a large body exceeds what the filter may hold: Envoy's own default limit, so that no first chunk has all
-/// of it.
+/// By how much a large body exceeds the filter's limit. It is Envoy's default buffer limit, so that no first chunk has the
+/// whole body.
 const EXCESS: u64 = 1 << 20;
 
-/// Everything to send.
+/// All requests of a probe.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    /// The header that clients must not be able to set.
+    /// The routing header. Clients must not be able to set it.
     pub(super) routing_header: String,
-    /// All cells' names.
+    /// The names of all cells.
     pub(super) cells: Vec<String>,
-    /// For each cell that can be reached, how.
+    /// A request for each cell that can be reached.
     pub(super) reached: Vec<Reach>,
-    /// Those that cannot, and why.
+    /// The cells that cannot be reached, each with the reason.
     pub(super) unreached: Vec<String>,
-    /// A request without a key, and what the policy says of it.
+    /// A request without a key, and its outcome by the policy.
     pub(super) without_key: Option<(Parts, Expected)>,
-    /// A request larger than the filter may hold, for the first cell it can be made for.
+    /// A request whose body is above the filter's limit, for the first cell for which there is one.
     pub(super) large: Option<Reach>,
 }
 
@@ -34,41 +35,50 @@ pub(crate) struct Plan {
 #[derive(Debug)]
 pub(super) struct Reach {
     pub(super) cell: String,
-    /// The key and where it stands.
+    /// The key and its source.
     pub(super) by: String,
     pub(super) parts: Parts,
 }
 
-/// What must become of a request without a key.
+/// The expected outcome of a request without a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
     Cell(String),
     Status(u16),
-    /// The policy lets it pass: it gets what the routes have for requests without a decision.
+    /// The policy passes it: the routes for requests without a decision apply.
     Undecided,
 }
 
-/// A key that was asked for by hand cannot be used.
+/// A key of `--key` cannot be used.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadKey {
-    /// It is for no cell.
-    #[error("--key {0}: `{0}` is none of the configuration's cells")]
-    Cell(String),
-    /// It is placed elsewhere, or nowhere.
-    #[error("--key {cell}={key}: this key is not placed in {cell}")]
+    /// The configuration does not have this cell.
+    #[error("--key {name}={key}: `{name}` is not a cell of the configuration: use one of {}", enumerate(.cells))]
+    Cell {
+        /// The cell of the option.
+        name: String,
+        /// The key.
+        key: String,
+        /// The cells of the configuration.
+        cells: Vec<String>,
+    },
+    /// The configuration places the key in another cell, or in none.
+    #[error("--key {cell}={key}: the configuration does not place this key in {cell}: {}", place(.actual))]
     Placed {
-        /// The cell.
+        /// The cell of the option.
         cell: String,
         /// The key.
         key: String,
+        /// The cell in which the configuration places the key.
+        actual: Option<String>,
     },
 }
 
-/// Makes the plan. `json` is the configuration as it was written; `headers` go with every request; `given` has keys by
-/// cell that are used instead of those that would be found.
+/// Makes the plan. `json` is the configuration as JSON, `headers` are added to every request, and `given` has the keys to use
+/// for some cells.
 ///
 /// # Errors
-/// A given key is not placed where it is said to be.
+/// The configuration does not place a given key in its cell.
 pub(crate) fn plan(
     config: Config,
     json: &Value,
@@ -77,53 +87,65 @@ pub(crate) fn plan(
 ) -> Result<Plan, BadKey> {
     let mut candidates = keys::candidates(&config, json);
     for (name, key) in given {
-        let cell = config.cell_named(name.as_bytes()).ok_or_else(|| BadKey::Cell(name.clone()))?;
-        if config.placement.place(key).is_none_or(|(placed, _)| placed != cell) {
-            return Err(BadKey::Placed { cell: name.clone(), key: key.clone() });
+        let cell = config.cell_named(name.as_bytes()).ok_or_else(|| BadKey::Cell {
+            name: name.clone(),
+            key: key.clone(),
+            cells: config.cells.iter().map(|cell| cell.to_string()).collect(),
+        })?;
+        let placed = config.placement.place(key).map(|(placed, _)| placed);
+        if placed != Some(cell) {
+            let actual = placed.map(|placed| config.cell_name(placed).to_owned());
+            return Err(BadKey::Placed { cell: name.clone(), key: key.clone(), actual });
         }
         candidates.insert(cell, vec![key.clone()]);
     }
     let router = Router::new(config, Tier::Service);
-    let maker = Maker::new(&router, headers, json);
+    let builder = RequestBuilder::new(&router, headers, json);
     let mut plan = Plan {
         routing_header: router.config().routing_header.to_string(),
         cells: router.config().cells.iter().map(|cell| cell.to_string()).collect(),
         reached: Vec::new(),
         unreached: Vec::new(),
-        without_key: without_key(&router, &maker),
+        without_key: without_key(&router, &builder),
         large: None,
     };
     let size = large_body(&router);
     for (index, name) in router.config().cells.iter().enumerate() {
         let cell = CellId(u16::try_from(index).unwrap_or(u16::MAX));
         let Some(keys) = candidates.get(&cell) else {
-            plan.unreached.push(format!("{name}: no key is placed there: it is drained or unused"));
+            plan.unreached.push(format!("{name}: no key is placed in it: the cell is drained or unused"));
             continue;
         };
-        match reach(&router, &maker, cell, keys, None) {
+        match reach(&router, &builder, cell, keys, None) {
             Some(found) => plan.reached.push(found),
-            None => plan.unreached.push(format!("{name}: none of its keys can be written into a request by itself")),
+            None => plan.unreached.push(format!("{name}: no request can be made for any of its keys")),
         }
         if plan.large.is_none()
             && let Some(size) = size
         {
-            plan.large = reach(&router, &maker, cell, keys, Some(size));
+            plan.large = reach(&router, &builder, cell, keys, Some(size));
         }
     }
     Ok(plan)
 }
 
-/// The first request that the core sends to a cell, by the first source that can hold one of its keys. With a size, in
-/// a body that is as large and ends with the key.
-fn reach(router: &Router, maker: &Maker<'_>, cell: CellId, keys: &[String], size: Option<usize>) -> Option<Reach> {
+/// The first request that the decision core routes to the cell, by the first source that can hold one of its keys. With a
+/// size, the body has about that size and ends with the key.
+fn reach(
+    router: &Router,
+    builder: &RequestBuilder<'_>,
+    cell: CellId,
+    keys: &[String],
+    size: Option<usize>,
+) -> Option<Reach> {
     for source in &router.config().sources {
         for key in keys {
             let parts = match size {
-                None => maker.with_key(source, key),
-                Some(size) => maker.with_late_key(source, key, size),
+                None => builder.with_key(source, key),
+                Some(size) => builder.with_late_key(source, key, size),
             };
             let Some(parts) = parts else { continue };
-            if maker.outcome(&parts) == Some(Outcome::Cell(cell)) {
+            if builder.outcome(&parts) == Some(Outcome::Cell(cell)) {
                 let name = router.config().cell_name(cell).to_owned();
                 return Some(Reach { cell: name, by: format!("{key:?} in {source}"), parts });
             }
@@ -132,18 +154,25 @@ fn reach(router: &Router, maker: &Maker<'_>, cell: CellId, keys: &[String], size
     None
 }
 
-fn without_key(router: &Router, maker: &Maker<'_>) -> Option<(Parts, Expected)> {
-    let parts = maker.without_key(router.config().sources.first()?)?;
-    let expected = match maker.outcome(&parts)? {
+fn place(actual: &Option<String>) -> String {
+    match actual {
+        Some(cell) => format!("it places it in {cell}"),
+        None => "it places it in no cell".to_owned(),
+    }
+}
+
+fn without_key(router: &Router, builder: &RequestBuilder<'_>) -> Option<(Parts, Expected)> {
+    let parts = builder.without_key(router.config().sources.first()?)?;
+    let expected = match builder.outcome(&parts)? {
         Outcome::Cell(cell) => Expected::Cell(router.config().cell_name(cell).to_owned()),
         Outcome::Reject(status) => Expected::Status(status),
-        // The service has nobody to defer to.
+        // The service never defers.
         Outcome::Pass | Outcome::Defer => Expected::Undecided,
     };
     Some((parts, expected))
 }
 
-/// How much to put before a late key: more than the filter may hold, and no more than the service may.
+/// The size of a body above the filter's limit and below the service's.
 fn large_body(router: &Router) -> Option<usize> {
     let limits = router.config().limits;
     let most = limits.stream_bytes.saturating_sub(4096);
@@ -173,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn cells_are_reached_by_what_is_placed_there() {
+    fn each_cell_is_reached_by_a_key_that_is_placed_in_it() {
         let plan = planned(&config(), &[]).unwrap();
         let reached: Vec<(&str, &str)> = plan.reached.iter().map(|reach| (&*reach.cell, &*reach.by)).collect();
         assert_eq!(reached, [("a", "\"cellgate-probe-0\" in json /tenant/id"), ("b", "\"acme\" in json /tenant/id")]);
-        assert_eq!(plan.unreached, ["c: no key is placed there: it is drained or unused"]);
+        assert_eq!(plan.unreached, ["c: no key is placed in it: the cell is drained or unused"]);
         assert_eq!(plan.without_key.unwrap().1, Expected::Status(421));
         let large = plan.large.unwrap();
         assert!(large.parts.body.unwrap().len() > 32 * 1024 + (1 << 20));
@@ -187,13 +216,14 @@ mod tests {
     fn a_given_key_must_be_placed_in_its_cell() {
         let plan = planned(&config(), &[("b", "acme")]).unwrap();
         assert_eq!(plan.reached[1].by, "\"acme\" in json /tenant/id");
-        assert_eq!(planned(&config(), &[("z", "acme")]).unwrap_err(), BadKey::Cell("z".into()));
-        let elsewhere = BadKey::Placed { cell: "a".into(), key: "acme".into() };
+        let unknown = planned(&config(), &[("z", "acme")]).unwrap_err().to_string();
+        assert_eq!(unknown, "--key z=acme: `z` is not a cell of the configuration: use one of a, b, c");
+        let elsewhere = BadKey::Placed { cell: "a".into(), key: "acme".into(), actual: Some("b".into()) };
         assert_eq!(planned(&config(), &[("a", "acme")]).unwrap_err(), elsewhere);
     }
 
     #[test]
-    fn the_policy_answers_what_has_no_key() {
+    fn the_policy_decides_about_requests_without_a_key() {
         let mut config = config();
         config["policy"] = json!({"key_missing": {"use": "c"}});
         assert_eq!(planned(&config, &[]).unwrap().without_key.unwrap().1, Expected::Cell("c".into()));
@@ -202,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_source_in_the_body_there_is_no_large_one() {
+    fn without_a_source_in_the_body_there_is_no_large_request() {
         let mut config = config();
         config["key"] = json!([{"header": "x-tenant"}]);
         let plan = planned(&config, &[]).unwrap();

@@ -1,4 +1,4 @@
-//! Requests that name a key, or none, in a way that the configuration reads.
+//! Builds requests with a key, or without one, in a source of the configuration.
 
 use cellgate_routing::source::{Source, Template};
 use cellgate_routing::{Config, Opening, Outcome, Router};
@@ -6,18 +6,18 @@ use serde_json::Value;
 
 use crate::decide::{Parts, Request};
 
-/// What stands where anything may.
+/// Fills parts of a request that may have any value.
 const FILLER: &str = "cellgate-probe";
 
-/// Makes requests, and asks the core about them.
-pub(super) struct Maker<'a> {
+/// Builds requests, and asks the decision core for their outcome.
+pub(super) struct RequestBuilder<'a> {
     router: &'a Router,
     headers: &'a [String],
     content_types: [Vec<String>; 2],
 }
 
-impl<'a> Maker<'a> {
-    /// `headers` go with every request; `json` is the configuration as it was written.
+impl<'a> RequestBuilder<'a> {
+    /// `headers` are added to every request; `json` is the configuration as JSON.
     pub(super) fn new(router: &'a Router, headers: &'a [String], json: &Value) -> Self {
         let configured = |format: &str, defaults: &[&str]| {
             let written = json
@@ -35,7 +35,7 @@ impl<'a> Maker<'a> {
         self.router.config()
     }
 
-    /// A request that holds a key in a source.
+    /// A request with a key in a source.
     pub(super) fn with_key(&self, source: &Source, key: &str) -> Option<Parts> {
         let field = |name: &str| format!("{}={}", percent(name), percent(key));
         match source {
@@ -47,12 +47,12 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// As [`Maker::with_key`], in a body of about this many bytes that ends with the key.
+    /// As [`RequestBuilder::with_key`], with a body of about `size` bytes that ends with the key.
     pub(super) fn with_late_key(&self, source: &Source, key: &str, size: usize) -> Option<Parts> {
         self.with_body(source, &body(source, key, size)?)
     }
 
-    /// A request of the same kind that holds none.
+    /// A request of the same kind without a key.
     pub(super) fn without_key(&self, source: &Source) -> Option<Parts> {
         match source {
             Source::Json(_) => self.with_body(source, "{}"),
@@ -61,7 +61,7 @@ impl<'a> Maker<'a> {
         }
     }
 
-    /// What the core says of a request: where it must end.
+    /// The outcome of a request, by the decision core.
     pub(super) fn outcome(&self, parts: &Parts) -> Option<Outcome> {
         let request = Request::from_parts(parts.clone()).ok()?;
         let decision = match self.router.open(request.fields.as_slice(), request.end_of_stream) {
@@ -94,7 +94,7 @@ impl<'a> Maker<'a> {
         Some(Parts { method, path: Some(path.to_owned()), headers, body: None, chunked: false })
     }
 
-    /// The first of these methods that is in scope, or any that is and has an answer with a body.
+    /// The first of these methods in scope, or any other method in scope whose response has a body.
     fn method(&self, preferred: &[&str]) -> Option<String> {
         let scope = &self.config().scope.methods;
         let in_scope = |method: &&&str| scope.is_empty() || scope.iter().any(|wanted| **wanted == ***method);
@@ -111,7 +111,7 @@ impl<'a> Maker<'a> {
         })
     }
 
-    /// A template with the key, in scope where that can be.
+    /// A path of the template with the key, in scope if there is one.
     fn filled(&self, template: &Template, key: &str) -> Option<String> {
         let text = template.to_string();
         let scope = &self.config().scope.paths;
@@ -132,7 +132,7 @@ impl<'a> Maker<'a> {
     }
 }
 
-/// A body that holds a key, after this many bytes of something else.
+/// A body with a key behind this many bytes of padding.
 fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
     match source {
         Source::Json(pointer) => {
@@ -143,7 +143,7 @@ fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
             let text = value.to_string();
             match (padding, text.strip_prefix('{')) {
                 (0, _) => Some(text),
-                // Only an object has room for something else.
+                // Only an object has room for padding.
                 (_, rest) => Some(format!("{{\"{FILLER}\":\"{}\",{}", "p".repeat(padding), rest?)),
             }
         }
@@ -155,7 +155,7 @@ fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
     }
 }
 
-/// Percent-encoded, all but what never needs it (RFC 3986, 2.3).
+/// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).
 fn percent(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
@@ -170,26 +170,26 @@ mod tests {
     use super::*;
     use cellgate_routing::{CellId, Tier};
 
-    /// The line, the body and the outcome of the request that each source's key makes.
+    /// The line, the body and the outcome of the request for each source.
     fn made(key: &str, more: &str) -> Vec<(String, String, Option<Outcome>)> {
         let text =
             format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
         let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let router = Router::new(config, Tier::Service);
-        let maker = Maker::new(&router, &[], &serde_json::from_str(&text).unwrap());
+        let builder = RequestBuilder::new(&router, &[], &serde_json::from_str(&text).unwrap());
         let sources = router.config().sources.clone();
-        let requests = sources.iter().filter_map(|source| maker.with_key(source, "k 1"));
+        let requests = sources.iter().filter_map(|source| builder.with_key(source, "k 1"));
         requests
             .map(|parts| {
                 let line = format!("{} {}", parts.method.clone().unwrap(), parts.path.clone().unwrap());
                 let body = String::from_utf8(parts.body.clone().unwrap_or_default()).unwrap();
-                (line, body, maker.outcome(&parts))
+                (line, body, builder.outcome(&parts))
             })
             .collect()
     }
 
     #[test]
-    fn every_source_is_written_so_that_the_core_reads_it() {
+    fn the_core_reads_the_key_from_every_source() {
         let key = r#"[{"json":"/t/0/a~1b"},{"form":"t d"},{"header":"x-t"},{"query":"t d"},{"path":"/o/*/{key}/x"}]"#;
         let found = made(key, "");
         let lines: Vec<&str> = found.iter().map(|(line, _, _)| &**line).collect();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scope_is_kept() {
+    fn requests_are_in_scope() {
         let more = r#","applies_to":{"methods":["DELETE","PUT"],"paths":["/api/v2/","/x"]}"#;
         let found = made(r#"[{"json":"/t"},{"path":"/*/*/{key}"}]"#, more);
         assert_eq!(found[0].0, "PUT /api/v2/cellgate-probe");

@@ -24,7 +24,7 @@ fn good_files_are_counted() {
 }
 
 #[test]
-fn each_error_has_its_place_and_the_others_are_still_checked() {
+fn each_error_has_its_place_and_all_files_are_checked() {
     let directory = tempfile::tempdir().unwrap();
     let good = file(directory.path(), "good.yaml", CONFIG);
     let bad = file(directory.path(), "bad.yaml", &format!("{CONFIG}limits: {{ depth: none }}\n"));
@@ -53,9 +53,9 @@ fn a_dash_is_stdin_in_yaml_or_json() {
     assert!(err.starts_with("<stdin>:10:1: colour: unknown field"), "{err}");
 }
 
-/// Editors write one, and say nothing of it.
+/// Some editors write one.
 #[test]
-fn a_byte_order_mark_is_no_part_of_the_text() {
+fn a_byte_order_mark_is_skipped() {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in [("a.yaml", CONFIG), ("a.json", JSON)] {
         let path = file(directory.path(), name, &format!("\u{feff}{text}"));
@@ -67,11 +67,11 @@ fn a_byte_order_mark_is_no_part_of_the_text() {
     assert_eq!(code, 1);
     assert!(err.starts_with(&format!("{path}:1:2: colour: unknown field")), "{err}");
     let path = file(directory.path(), "c.json", &format!("\u{feff}\u{feff}{JSON}"));
-    assert_eq!(run(&["check", &path]).0, 1, "a second one is an error like any other character");
+    assert_eq!(run(&["check", &path]).0, 1, "a second byte order mark is an error");
 }
 
 #[test]
-fn a_key_header_with_an_underscore_is_warned_of() {
+fn a_key_header_with_an_underscore_is_a_warning() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(directory.path(), "a.yaml", &CONFIG.replace("x-tenant-id", "x_tenant"));
     let (code, out, err) = run(&["check", &path]);
@@ -81,7 +81,7 @@ fn a_key_header_with_an_underscore_is_warned_of() {
 }
 
 #[test]
-fn bytes_that_are_no_text_have_their_place() {
+fn bytes_that_are_not_utf_8_have_their_place() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a.yaml");
     std::fs::write(&path, b"cells: [\xff]\n").unwrap();
@@ -99,7 +99,7 @@ fn bytes_that_are_no_text_have_their_place() {
 }
 
 #[test]
-fn help_and_version_are_data() {
+fn help_and_version_go_to_stdout() {
     for (arguments, word) in [
         (&["--help"][..], "Exit codes"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
@@ -113,7 +113,7 @@ fn help_and_version_are_data() {
 }
 
 #[test]
-fn wrong_usage_is_64() {
+fn wrong_usage_exits_with_64() {
     for arguments in [
         &[][..],
         &["frobnicate"],

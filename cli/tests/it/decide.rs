@@ -30,7 +30,7 @@ fn post(body: &str) -> Vec<u8> {
 }
 
 #[test]
-fn every_step_is_told() {
+fn every_step_is_reported() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let body = file(directory.path(), "body.json", r#"{"tenant":{"id":"acme"}}"#);
@@ -52,7 +52,7 @@ decision  cell cell-b
 }
 
 #[test]
-fn a_rejection_is_1_and_names_the_byte() {
+fn a_rejection_exits_with_1_and_names_the_byte() {
     let (code, report) = report(CONFIG, &post(r#"{"tenant":{"id":"acme"},}"#), &[]);
     assert_eq!(code, 1);
     assert_eq!(report["decision"]["status"], 400);
@@ -73,7 +73,7 @@ fn a_large_body_is_deferred_and_the_service_decides() {
 }
 
 #[test]
-fn a_second_key_behind_an_early_release_ends_the_request_in_both_tiers() {
+fn a_second_key_after_the_decision_ends_the_request_in_both_tiers() {
     let body = format!(r#"{{"tenant":{{"id":"acme"}},"x":"{}","tenant":{{"id":"b"}}}}"#, "-".repeat(100_000));
     let (code, report) = report(CONFIG, &post(&body), &["--first-chunk", "1KiB"]);
     assert_eq!(code, 1);
@@ -85,7 +85,7 @@ fn a_second_key_behind_an_early_release_ends_the_request_in_both_tiers() {
 }
 
 #[test]
-fn what_is_out_of_scope_may_pass() {
+fn a_request_out_of_scope_may_pass() {
     let config = format!("{CONFIG}applies_to: {{ methods: [PUT] }}\npolicy: {{ method_excluded: pass }}\n");
     let (code, report) = report(&config, &post("x"), &[]);
     assert_eq!(code, 0);
@@ -94,7 +94,7 @@ fn what_is_out_of_scope_may_pass() {
 }
 
 #[test]
-fn the_host_is_in_scope_or_not() {
+fn the_host_is_compared_with_the_scope() {
     let config = format!("{CONFIG}applies_to: {{ hosts: ['*.example.com'] }}\n");
     let report = |host: &str| {
         report(&config, format!("GET / HTTP/1.1\r\nHost: {host}\r\nX-Tenant-Id: acme\r\n\r\n").as_bytes(), &[])
@@ -118,11 +118,11 @@ fn the_host_is_in_scope_or_not() {
     };
     assert_eq!(scope(&["-H", "host: api.example.com"]), "in scope");
     assert_eq!(scope(&["-H", "Host: example.com"]), "The request's host is outside `applies_to.hosts`.");
-    assert_eq!(scope(&[]), "in scope, as it names no host: give it one with -H 'host: NAME'");
+    assert_eq!(scope(&[]), "in scope, because it has no host: set one with -H 'host: NAME'");
 }
 
 #[test]
-fn a_peers_decision_is_taken_over() {
+fn a_peers_decision_is_accepted() {
     let config = format!("{CONFIG}decided_by: {{ peers: [spiffe://a/gateway], cell: cell-a }}\n");
     let message = |cell: &str| format!("GET / HTTP/1.1\r\nHost: h\r\nX-Cell: {cell}\r\n\r\n").into_bytes();
     let peer = ["--peer", "spiffe://a/gateway"];
@@ -138,7 +138,7 @@ fn a_peers_decision_is_taken_over() {
 }
 
 #[test]
-fn unreadable_input_has_its_exit_codes() {
+fn invalid_input_has_its_exit_codes() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let broken = file(directory.path(), "broken.http", "POST /\n\n");

@@ -24,7 +24,7 @@ fn a_file_is_examined() {
 }
 
 #[test]
-fn an_error_is_1_in_text_and_in_json() {
+fn an_error_exits_with_1_in_text_and_in_json() {
     let directory = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(ENVOY).unwrap().replace("\"exact\": \"cell-b\"", "\"exact\": \"cell-a\"");
     let broken = file(directory.path(), "dump.json", &text);
@@ -40,26 +40,26 @@ fn an_error_is_1_in_text_and_in_json() {
 }
 
 #[test]
-fn each_source_that_fails_has_its_exit_code_and_says_what_to_do() {
+fn each_source_that_fails_has_its_exit_code_and_advice() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str, text: &str| file(directory.path(), name, text);
-    // Bound, and not listened on: nobody else is given the port while the test runs.
+    // The socket is bound but does not listen: connections are refused, and no other process gets the port.
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let url = format!("http://{}", socket.local_addr().unwrap());
     let (empty, other) = (path("empty.json", ""), path("other.json", "{\"configs\": []}"));
     for (arguments, code, part) in [
         (&["--config-dump", "/nowhere.json"][..], 66, "/nowhere.json: No such file"),
-        (&["--config-dump", &empty], 65, "empty.json: not JSON"),
-        (&["--config-dump", &other], 65, "this is no configuration dump"),
+        (&["--config-dump", &empty], 65, "empty.json: not valid JSON"),
+        (&["--config-dump", &other], 65, "not a configuration dump"),
         (&["--admin", &url], 69, "port-forward deploy/GATEWAY 15000"),
         (&["--istiod", &url, "--proxy", "gateway.istio-ingress"], 69, "port-forward deploy/istiod 15014"),
         (&["--istiod", &url, "--proxy", "a.b", "--token", "/nowhere"], 66, "/nowhere: No such file"),
         (&[], 64, "--admin <URL>"),
         (&["--admin", &url, "--config-dump", &other], 64, "cannot be used with"),
         (&["--istiod", &url], 64, "--proxy"),
-        (&["--istiod", &url, "--proxy", "gateway"], 64, "expected POD.NAMESPACE"),
-        (&["--admin", "https://localhost:15000"], 64, "only plain http is spoken here"),
+        (&["--istiod", &url, "--proxy", "gateway"], 64, "use POD.NAMESPACE"),
+        (&["--admin", "https://localhost:15000"], 64, "only http without TLS is supported"),
     ] {
         let arguments: Vec<&str> = ["doctor"].into_iter().chain(arguments.iter().copied()).collect();
         let (actual, out, err) = run(&arguments);

@@ -46,7 +46,7 @@ impl Transcript {
         std::fs::write(self.directory.path().join(name), content).unwrap();
     }
 
-    /// Shows a value that differs from run to run, such as a port, as a word.
+    /// Replaces a value that differs from run to run, such as a port, by a word.
     fn replace(&mut self, value: impl ToString, word: &'static str) {
         self.replacements.push((value.to_string(), word));
     }
@@ -118,7 +118,7 @@ fn split(arguments: &str) -> Vec<&str> {
     words
 }
 
-/// An address that refuses connections for as long as the socket lives: it is bound, and nobody listens.
+/// An address that refuses connections while the socket exists: it is bound, but does not listen.
 fn refusing() -> (TcpSocket, String) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -133,7 +133,7 @@ fn answering(answer: &'static str) -> String {
     std::thread::spawn(move || {
         for connection in listener.incoming() {
             let mut connection = connection.unwrap();
-            // The client may have closed the connection: the transcript then shows it.
+            // An error here shows in the transcript.
             let _ = connection.read(&mut [0; 4096]).and_then(|_| connection.write_all(answer.as_bytes()));
         }
     });

@@ -5,7 +5,7 @@ use tokio::net::TcpSocket;
 use crate::support::{CONFIG, file, run};
 
 #[test]
-fn nobody_there_is_a_failure_once_the_deadline_has_passed() {
+fn an_unreachable_gateway_fails_after_the_deadline() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let socket = TcpSocket::new_v4().unwrap();
@@ -20,7 +20,7 @@ fn nobody_there_is_a_failure_once_the_deadline_has_passed() {
 }
 
 #[test]
-fn what_cannot_be_sent_has_its_exit_code() {
+fn invalid_options_have_their_exit_codes() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let broken = file(directory.path(), "b.yaml", "cells: []\n");
@@ -30,22 +30,26 @@ fn what_cannot_be_sent_has_its_exit_code() {
     for (arguments, code, part) in [
         (&["--config", "/nowhere", "--url", url, "--host", "h"][..], 66, "/nowhere"),
         (&["--config", &broken, "--url", url, "--host", "h"], 78, "b.yaml:1:"),
-        (&["--config", &shadow, "--url", url, "--host", "h"], 78, "nothing can be probed"),
+        (&["--config", &shadow, "--url", url, "--host", "h"], 78, "there is nothing to probe"),
         (
             &["--config", &hosts, "--url", url, "--host", "example.com:80"],
             64,
-            "--host example.com:80: outside `applies_to.hosts` in ",
+            "--host example.com:80: not in `applies_to.hosts` of ",
         ),
         (&["--config", &config, "--url", url], 64, "--host"),
-        (&["--config", &config, "--url", "http://h/path", "--host", "h"], 64, "expected no path"),
-        (&["--config", &config, "--url", url, "--host", "h", "--header", "no colon"], 64, "expected `NAME: VALUE`"),
+        (&["--config", &config, "--url", "http://h/path", "--host", "h"], 64, "a gateway's URL has no path"),
+        (&["--config", &config, "--url", url, "--host", "h", "--header", "no colon"], 64, "use `NAME: VALUE`"),
         (
             &["--config", &config, "--url", url, "--host", "h", "--header", "X-Cellgate-Probe:1"],
             64,
             "removes this header",
         ),
-        (&["--config", &config, "--url", url, "--host", "h", "--key", "cell-a"], 64, "expected CELL=KEY"),
-        (&["--config", &config, "--url", url, "--host", "h", "--key", "cell-a=acme"], 64, "is not placed in cell-a"),
+        (&["--config", &config, "--url", url, "--host", "h", "--key", "cell-a"], 64, "use CELL=KEY"),
+        (
+            &["--config", &config, "--url", url, "--host", "h", "--key", "cell-a=acme"],
+            64,
+            "does not place this key in cell-a: it places it in cell-b",
+        ),
     ] {
         let arguments: Vec<&str> = ["probe"].into_iter().chain(arguments.iter().copied()).collect();
         let (actual, out, err) = run(&arguments);

@@ -5,7 +5,7 @@ use cellgate_routing::Config;
 use crate::support::{CONFIG, file, run};
 
 #[test]
-fn a_configuration_becomes_one_line_of_json_that_means_the_same() {
+fn a_configuration_becomes_one_line_of_equivalent_json() {
     let directory = tempfile::tempdir().unwrap();
     let (code, out, err) = run(&["render", &file(directory.path(), "a.yaml", CONFIG)]);
     assert_eq!((code, err.as_str()), (0, ""));
@@ -15,7 +15,7 @@ fn a_configuration_becomes_one_line_of_json_that_means_the_same() {
 }
 
 #[test]
-fn a_bad_one_is_78_and_a_missing_one_66() {
+fn an_invalid_file_exits_with_78_and_a_missing_one_with_66() {
     let directory = tempfile::tempdir().unwrap();
     let bad = file(directory.path(), "bad.yaml", "cells: []\n");
     let (code, out, err) = run(&["render", &bad]);

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::support::{CONFIG, cellgate, file, run, status};
 
 #[test]
-fn it_says_where_it_listens_and_ends_on_sigterm() {
+fn the_service_logs_its_addresses_and_shuts_down_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0"]);
@@ -33,7 +33,7 @@ fn it_says_where_it_listens_and_ends_on_sigterm() {
 }
 
 #[test]
-fn what_keeps_it_from_starting_has_its_exit_code() {
+fn a_failed_start_has_its_exit_code() {
     let directory = tempfile::tempdir().unwrap();
     let bad = file(directory.path(), "bad.yaml", "cells: []\n");
     let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
@@ -51,7 +51,7 @@ fn what_keeps_it_from_starting_has_its_exit_code() {
     assert!(err.contains(&address), "{err}");
 }
 
-/// `[::]` takes connections of both families on one port. A kernel without IPv6 takes those that it can.
+/// `[::]` accepts connections of both families on one port. Without IPv6 in the kernel, it accepts IPv4 only.
 #[test]
 fn one_listener_serves_ipv6_and_ipv4() {
     let directory = tempfile::tempdir().unwrap();

@@ -69,6 +69,7 @@ fn messages_about_the_command_line() {
         "--istiod http://localhost:15014",
         "--istiod http://localhost:15014 --proxy gateway",
         "--istiod http://localhost:15014 --proxy gate/way.istio-ingress",
+        "--admin http://localhost:15000 --proxy gateway.istio-ingress",
         "--admin http://localhost:15000 --token token",
         "--config-dump dump.json --output xml",
     ] {

@@ -64,8 +64,8 @@ pub(crate) async fn what_may_not_be_seen_is_said(mesh: Shared) -> Result<()> {
     assert_eq!(nothing.status.code(), Some(0), "{said}");
     assert!(said.starts_with("neighbours: 0 objects read\n"), "{said}");
     for what in [
-        format!("??  virtualservices in the namespace {name} could not be seen: the API server answers 403"),
-        "??  envoyfilters in the namespace istio-system could not be seen".to_owned(),
+        format!("??  virtualservices in the namespace {name} could not be read: the API server responds with 403"),
+        "??  envoyfilters in the namespace istio-system could not be read".to_owned(),
         "??  destinationrules in other namespaces than the release's own".to_owned(),
     ] {
         assert!(said.contains(&what), "{what}\n{said}");

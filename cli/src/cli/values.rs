@@ -1,0 +1,149 @@
+//! Values of options. clap prefixes each error with the option and the value.
+
+use std::net::SocketAddr;
+use std::str::FromStr;
+use std::time::Duration;
+
+use hyper::header::HeaderName;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::http_client::{BadUrl, Server};
+
+/// A log level or a list of directives, in the syntax of [`EnvFilter`].
+#[derive(Clone, Debug)]
+pub(crate) struct LogLevel(String);
+
+impl LogLevel {
+    /// The filter for the subscriber.
+    #[must_use]
+    pub(crate) fn filter(&self) -> EnvFilter {
+        EnvFilter::new(&self.0)
+    }
+}
+
+/// An IP address and a port.
+pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "use an IP address and a port, such as `[::]:50051` or `127.0.0.1:9902`")
+}
+
+pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
+    // `EnvFilter` takes a single word that is not a level for a target: it would log that target only.
+    for word in text.split(',').map(str::trim).filter(|word| !word.contains('=')) {
+        LevelFilter::from_str(word)
+            .ok()
+            .filter(|_| word.bytes().all(|byte| byte.is_ascii_alphabetic()) && !word.is_empty())
+            .ok_or_else(|| format!("`{word}` is not a log level: use error, warn, info, debug, trace or off"))?;
+    }
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(LogLevel(text.to_owned())),
+        Err(error) => Err(format!(
+            "{error}; use a level, or a list such as `info,cellgate_ext_proc=debug` with the levels error, warn, info, debug, \
+             trace and off"
+        )),
+    }
+}
+
+/// A number of bytes above 0: `4096`, `32KiB`, `512MiB`, `1GiB`.
+pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
+    scaled(text, &units)
+        .filter(|bytes| *bytes > 0)
+        .ok_or("use a number of bytes above 0, such as `4096`, `32KiB`, `512MiB` or `1GiB`")
+}
+
+/// A duration: `500ms`, `10s`, `2m`, `1h`. Zero is allowed.
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
+    scaled(text, &units)
+        .map(Duration::from_millis)
+        .ok_or("use a whole number with a unit, such as `500ms`, `10s`, `2m` or `1h`")
+}
+
+/// A duration above zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, &'static str> {
+    match duration(text)? {
+        Duration::ZERO => Err("use a duration longer than zero, such as `500ms` or `10s`"),
+        time => Ok(time),
+    }
+}
+
+/// A number of streams above 0.
+pub(super) fn streams(text: &str) -> Result<u32, &'static str> {
+    text.parse().ok().filter(|number| *number > 0).ok_or("use a whole number from 1 to 4294967295")
+}
+
+/// A number with a unit, in the smallest unit.
+fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    units.iter().find_map(|(unit, scale)| {
+        let number = text.strip_suffix(unit)?;
+        // `u64::from_str` also accepts a plus sign.
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(*scale)
+    })
+}
+
+pub(super) fn server(text: &str) -> Result<Server, BadUrl> {
+    Server::parse(text)
+}
+
+/// A server without a path: the probe compares its own paths with the rules of the configuration.
+pub(super) fn gateway(text: &str) -> Result<Server, String> {
+    let server = server(text).map_err(|error| error.to_string())?;
+    if server.target("").is_empty() {
+        Ok(server)
+    } else {
+        Err("a gateway's URL has no path: use `http://HOST:PORT`".to_owned())
+    }
+}
+
+/// The name of a pod and its namespace. The characters need no encoding in a query.
+pub(super) fn proxy(text: &str) -> Result<String, &'static str> {
+    let is_name = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.'))
+    };
+    match text.rsplit_once('.') {
+        Some((name, namespace)) if is_name(name) && is_name(namespace) => Ok(text.to_owned()),
+        _ => Err("use POD.NAMESPACE, as `istioctl proxy-status` lists it"),
+    }
+}
+
+pub(super) fn header(text: &str) -> Result<String, &'static str> {
+    let is_name = |name: &str| HeaderName::from_bytes(name.as_bytes()).is_ok();
+    match text.split_once(':') {
+        Some((name, value)) if is_name(name.trim()) && !value.contains(char::is_control) => Ok(text.to_owned()),
+        _ => Err("use `NAME: VALUE`, with a valid header name and without control characters"),
+    }
+}
+
+pub(super) fn cell_key(text: &str) -> Result<(String, String), &'static str> {
+    let halves = text.split_once('=').filter(|(cell, key)| !cell.is_empty() && !key.is_empty());
+    halves.map(|(cell, key)| (cell.to_owned(), key.to_owned())).ok_or("use CELL=KEY, such as `cell-a=acme`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_binary_units() {
+        assert_eq!(bytes("4096"), Ok(4096));
+        assert_eq!(bytes("32KiB"), Ok(32 * 1024));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        for bad in ["", "KiB", "-1", "+1", "1kb", "1 KiB", "0", "1.5MiB", "99999999999GiB"] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        assert!(positive_duration("0s").is_err() && positive_duration("1ms").is_ok());
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "10", "s", "-1s", "1.5s", "1d", "99999999999999999h"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}
