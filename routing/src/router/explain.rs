@@ -1,50 +1,50 @@
-//! What each source held, for people: `cellgate decide` prints it. Not on the way of a live request.
+//! The value of each source, for `cellgate decide`. Live requests do not use it.
 
 use super::{Reading, Router};
 use crate::head::Head;
 use crate::reason::Reason;
 use crate::source::{Format, Source};
 
-/// One configured source and what it held.
+/// A configured source and its value.
 #[derive(Debug)]
 pub struct Finding<'a> {
     /// The source.
     pub source: &'a Source,
-    /// What it held.
+    /// Its value.
     pub held: Held,
 }
 
-/// What a source held.
+/// The value of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Held {
-    /// A source before it decided, so this one does not matter.
+    /// An earlier source decided.
     NotReached,
-    /// It reads the body, and the body was not read (or is of another format).
+    /// The source is in the body, which was not read or has another format.
     NotRead,
-    /// Nothing.
+    /// The source holds nothing.
     Nothing,
-    /// A key.
+    /// The source holds a key.
     Key(String),
-    /// Something that cannot be a key.
+    /// The source holds a value that cannot be a key.
     Unusable(Reason),
 }
 
 impl Router {
-    /// What each source holds in a request's head and in its body, if that was read, in order of precedence.
+    /// The value of each source in a request's head and in its body, if the body was read. In order of precedence.
     #[must_use]
     pub fn explain<H: Head + ?Sized>(&self, head: &H, body: Option<&Reading>) -> Vec<Finding<'_>> {
         let config = self.config();
         let mut decided = false;
         let mut findings = Vec::with_capacity(config.sources.len());
-        for (source, of_body) in self.sources() {
-            let held = match (decided, of_body) {
+        for (source, in_body) in self.indexed_sources() {
+            let held = match (decided, in_body) {
                 (true, _) => Held::NotReached,
-                (false, Some((format, index))) => body.map_or(Held::NotRead, |body| in_body(body, format, index)),
-                (false, None) => held(source.find(head, config.duplicates, config.limits.key_bytes)),
+                (false, Some((format, index))) => body.map_or(Held::NotRead, |body| body_value(body, format, index)),
+                (false, None) => value(source.find(head, config.duplicates, config.limits.key_bytes)),
             };
             decided |= match &held {
                 Held::Key(_) => true,
-                Held::Unusable(reason) => !self.is_next(*reason),
+                Held::Unusable(reason) => !self.is_passed_over(*reason),
                 Held::NotReached | Held::NotRead | Held::Nothing => false,
             };
             findings.push(Finding { source, held });
@@ -53,14 +53,14 @@ impl Router {
     }
 }
 
-fn in_body(body: &Reading, format: Format, index: usize) -> Held {
-    if body.scan().format() != format || body.received() == 0 {
+fn body_value(body: &Reading, format: Format, index: usize) -> Held {
+    if body.scanner().format() != format || body.received() == 0 {
         return Held::NotRead;
     }
-    held(body.scan().get().candidate(index).found())
+    value(body.scanner().get().candidate(index).found())
 }
 
-fn held(found: Option<Result<impl Into<String>, Reason>>) -> Held {
+fn value(found: Option<Result<impl Into<String>, Reason>>) -> Held {
     match found {
         None => Held::Nothing,
         Some(Ok(key)) => Held::Key(key.into()),

@@ -1,0 +1,60 @@
+//! The rest of a body after its request was released.
+
+use super::Router;
+use super::scanner::FormatScanner;
+use crate::answer::Answer;
+use crate::body::{BodyError, Candidate};
+use crate::decision::{Decision, Outcome};
+use crate::reason::Reason;
+
+/// Scans the rest of a body whose decision is final, so that no second key and no syntax error reaches the upstream.
+///
+/// The caller must forward a chunk only after [`Guard::push`] has accepted it.
+#[derive(Debug)]
+pub struct Guard {
+    router: Router,
+    scanner: FormatScanner,
+    /// The source that decided.
+    index: usize,
+}
+
+impl Guard {
+    pub(super) fn new(router: Router, scanner: FormatScanner, index: usize) -> Self {
+        Self { router, scanner, index }
+    }
+
+    /// Scans the next chunk.
+    ///
+    /// # Errors
+    /// The body has a second key or is malformed. The caller must end the request before the upstream has a complete
+    /// body. The decision is always a rejection, because the request cannot change its cell any more.
+    pub fn push(&mut self, chunk: &[u8]) -> Result<(), Decision> {
+        let scanned = self.scanner.get_mut().push(chunk);
+        self.check(scanned)
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// As for [`Guard::push`].
+    pub fn finish(&mut self) -> Result<(), Decision> {
+        let scanned = self.scanner.get_mut().finish();
+        self.check(scanned)
+    }
+
+    fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {
+        match (scanned, self.scanner.get().candidate(self.index)) {
+            (Err(error), _) => Err(self.reject(error.reason)),
+            (Ok(()), Candidate::Unusable(reason)) if reason.is_conflict() => Err(self.reject(reason)),
+            (Ok(()), _) => Ok(()),
+        }
+    }
+
+    fn reject(&self, reason: Reason) -> Decision {
+        let status = match self.router.config().policy.answer(reason) {
+            Answer::Reject(status) => status,
+            _ => 400,
+        };
+        Decision { outcome: Outcome::Reject(status), reason }
+    }
+}
