@@ -144,7 +144,8 @@ fn without_mark(text: &str) -> &str {
 }
 
 fn parse(text: &str, file: &str, parser: fn(&str) -> Result<TreeNode, Fault>) -> Result<TreeNode, ConfigError> {
-    let root = if text.len() > MAX_TEXT { Err(Fault::new("longer than 256MiB")) } else { parser(text) };
+    let root =
+        if text.len() > MAX_TEXT { Err(Fault::new("the configuration is longer than 256MiB")) } else { parser(text) };
     root.and_then(|root| root.refuse_duplicates().map(|()| root))
         .map_err(|fault| ConfigError::from_fault(fault, text, file))
 }

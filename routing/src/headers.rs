@@ -33,44 +33,39 @@ pub(crate) fn routing_value<'a>(
     }
 }
 
-/// Why a header can neither carry the decision nor the key.
+/// A name that cannot be a header of the configuration. The message continues a sentence that begins with the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadName {
     /// `:path`, `:authority`, …
-    #[error("is a pseudo-header; expected a header's name")]
+    #[error("is a pseudo-header (RFC 9113, 8.3): use a regular header")]
     Pseudo,
     /// RFC 9110, 5.6.2.
-    #[error("is no header's name (RFC 9110) of at most {MAX_NAME} bytes")]
+    #[error("is not a valid header name (RFC 9110) of at most {MAX_NAME} bytes")]
     NotAName,
     /// `host`.
-    #[error(
-        "is turned into `:authority` by Envoy, which is no source; expected a header of yours, such as `x-tenant-id`"
-    )]
+    #[error("becomes `:authority` in Envoy, which cannot be a source: use a header of your own, such as `x-tenant-id`")]
     Host,
-    /// RFC 9110, 7.6.1, and what RFC 9113, 8.2.2, forbids in HTTP/2.
+    /// RFC 9110, 7.6.1, and the headers that RFC 9113, 8.2.2, forbids in HTTP/2.
     #[error(
-        "belongs to one connection (RFC 9110, 7.6.1): Envoy removes it, rewrites it or answers 400; expected a header of \
-         yours, such as `x-tenant-id`"
+        "is a hop-by-hop header (RFC 9110, 7.6.1), which Envoy removes, rewrites or refuses: use a header of your own, \
+         such as `x-tenant-id`"
     )]
     HopByHop,
     /// `content-length`, `transfer-encoding`.
-    #[error(
-        "says where the body ends, and Envoy answers 400 to any other value; expected a header of yours, such as \
-         `x-tenant-id`"
-    )]
+    #[error("frames the body, so Envoy refuses any other value: use a header of your own, such as `x-tenant-id`")]
     Framing,
     /// `expect`.
-    #[error("is answered by Envoy itself (RFC 9110, 10.1.1); expected a header of yours, such as `x-tenant-id`")]
+    #[error("is answered by Envoy (RFC 9110, 10.1.1): use a header of your own, such as `x-tenant-id`")]
     Expect,
 }
 
-/// Whether a header's name, in any case, can be used in a configuration: a token that neither HTTP nor Envoy takes for its own.
+/// Checks that a header name, in any case, is a token and has no meaning to HTTP or Envoy.
 ///
-/// Every header name in a configuration is held to this rule, and so should be what is found in that of others. Names with
-/// underscores are good: whether Envoy lets such headers through is up to its `headers_with_underscores_action`.
+/// Every header name of a configuration must pass this check; names from other configurations should too. Names with
+/// underscores pass: Envoy's `headers_with_underscores_action` decides whether it forwards such headers.
 ///
 /// # Errors
-/// Why not. The text continues a sentence that begins with the name.
+/// The reason why the name cannot be used.
 pub fn check_name(name: &str) -> Result<(), BadName> {
     if name.starts_with(':') {
         return Err(BadName::Pseudo);

@@ -25,10 +25,10 @@ pub struct HostPattern {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHost {
     /// Every host.
-    #[error("`*` is every host, which is the default: leave `hosts` out")]
+    #[error("`*` is not supported: to select every host, remove `hosts`")]
     Every,
     /// Anything else.
-    #[error("expected a host such as `api.example.com`, or `*.example.com` for all below it, without a port")]
+    #[error("expected a host without a port, such as `api.example.com`, or `*.example.com` for all hosts below it")]
     Name,
 }
 

@@ -21,6 +21,14 @@ pub struct Allowed {
     pub hash: bool,
 }
 
+impl Allowed {
+    /// The names of the allowed actions, as a configuration has them.
+    pub fn keywords(self) -> impl Iterator<Item = &'static str> {
+        let all = [("defer", self.defer), ("next", self.next), ("hash", self.hash), ("pass", self.pass)];
+        all.into_iter().filter(|(_, allowed)| *allowed).map(|(keyword, _)| keyword)
+    }
+}
+
 const NOTHING: Allowed = Allowed { defer: false, next: false, pass: false, hash: false };
 const DEFER: Allowed = Allowed { defer: true, ..NOTHING };
 const NEXT: Allowed = Allowed { next: true, ..NOTHING };

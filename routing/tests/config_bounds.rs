@@ -1,9 +1,9 @@
-//! What a configuration may not ask for, as each request or each start would pay for it.
+//! Limits of a configuration on the time that each request or each start takes.
 
 use cellgate_routing::Config;
 
 #[test]
-fn lists_that_every_request_goes_through_are_short() {
+fn lists_that_every_request_is_compared_with_have_at_most_64_items() {
     let text = |field: &str, item: &str, items: usize| {
         let (section, field) = field.split_once('.').unwrap();
         let items = vec![item; items].join(", ");
@@ -25,7 +25,7 @@ fn lists_that_every_request_goes_through_are_short() {
 }
 
 #[test]
-fn peers_are_few_and_are_spiffe_ids() {
+fn peers_are_at_most_64_spiffe_ids() {
     let accepted = |peers: &[String]| {
         let peers = peers.join(", ");
         let text = format!(
@@ -70,7 +70,7 @@ fn peers_are_few_and_are_spiffe_ids() {
 }
 
 #[test]
-fn a_slot_table_that_takes_too_long_to_make_is_refused() {
+fn a_slot_table_that_takes_too_long_to_build_is_refused() {
     let check = |cells: usize, drained: usize, placement: &str| {
         let names: Vec<_> = (0..cells).map(|number| format!("c{number}")).collect();
         let weights: Vec<_> =
@@ -83,14 +83,14 @@ fn a_slot_table_that_takes_too_long_to_make_is_refused() {
     let refused = |place: &str, most: u32, cells: u32, found: u32| {
         Err(format!(
             "slots.yaml:4:{place}: expected at most {most} slots for {cells} cells with a weight above 0, found {found}: \
-             every start shares all slots out among all cells"
+             the time to build the table grows with both"
         ))
     };
     assert_eq!(check(1024, 0, "{ slots: { count: 4096 } }"), Ok(()));
     assert_eq!(check(1024, 0, "{ slots: { count: 4097 } }"), refused("30: placement.slots.count", 4096, 1024, 4097));
     assert_eq!(check(257, 0, "{ slots: {} }"), refused("21: placement.slots.count", 16_320, 257, 16_384));
     assert_eq!(check(257, 1, "{ slots: { weights: { WEIGHTS } } }"), Ok(()));
-    // Without slots of its own, `hash` has the default count.
+    // Without `slots`, the action `hash` uses the default count.
     let hash = "{ exact: { k: c0 } }\npolicy: { key_unplaced: hash }";
     assert_eq!(check(256, 0, hash), Ok(()));
     assert_eq!(check(257, 0, hash), refused("12: placement.slots", 16_320, 257, 16_384));

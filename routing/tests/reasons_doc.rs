@@ -52,12 +52,11 @@ fn page() -> String {
     page.push_str(FAILED);
     for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
         let allowed = reason.allowed();
-        let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
-        let words: Vec<_> = words.iter().filter(|(_, allowed)| *allowed).map(|(word, _)| format!("`{word}`")).collect();
+        let keywords: Vec<_> = allowed.keywords().map(|keyword| format!("`{keyword}`")).collect();
         let (default, last) = (answer(reason.default_answer()), answer(reason.last_answer()));
         // It is what becomes of a deferral.
         let last = if default == last || !(allowed.defer || allowed.next) { "" } else { &last };
-        writeln!(page, "| `{}` | {} | {default} | {last} | {} |", reason.label(), reason.text(), words.join(", "))
+        writeln!(page, "| `{}` | {} | {default} | {last} | {} |", reason.label(), reason.text(), keywords.join(", "))
             .unwrap();
     }
     page

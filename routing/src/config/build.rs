@@ -56,8 +56,8 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
     if stream_bytes < inspect_bytes {
         report.problem(&[Step::Field("limits"), Step::Field("stream_bytes")], || {
             format!(
-                "expected at least limits.inspect_bytes ({inspect_bytes} bytes), found {stream_bytes}: the service \
-                 takes what is too large for the filter"
+                "expected at least `limits.inspect_bytes` ({inspect_bytes} bytes), found {stream_bytes}: the service \
+                 handles the bodies that are too large for the filter"
             )
         });
     }
@@ -76,7 +76,7 @@ fn list<T>(
     let path: Vec<Step<'_>> = fields.iter().copied().map(Step::Field).collect();
     let items = items?;
     if items.is_empty() {
-        report.problem(&path, || "expected at least one item (leave the field out for its default)".into());
+        report.problem(&path, || "the list is empty: add an item, or remove the field to use its default".into());
     } else if items.len() > MAX_ITEMS {
         report.problem(&path, || format!("expected at most {MAX_ITEMS} items, found {}", items.len()));
     }

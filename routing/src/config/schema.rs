@@ -111,12 +111,10 @@ impl JsonSchema for RawPolicy {
 }
 
 fn action(reason: Reason) -> Value {
-    let allowed = reason.allowed();
-    let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
-    let words: Vec<_> = words.iter().filter(|(_, allowed)| *allowed).map(|(word, _)| *word).collect();
+    let keywords: Vec<_> = reason.allowed().keywords().collect();
     let mut options = vec![json!({ "$ref": "#/$defs/Reject" }), json!({ "$ref": "#/$defs/Use" })];
-    if !words.is_empty() {
-        options.push(json!({ "enum": words }));
+    if !keywords.is_empty() {
+        options.push(json!({ "enum": keywords }));
     }
     let default = match reason.default_answer() {
         Answer::Reject(status) => json!({ "reject": status }),

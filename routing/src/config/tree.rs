@@ -9,6 +9,7 @@ mod yaml;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use super::bounds::MAX_DEPTH;
 use super::fault::Fault;
 use super::path::Step;
 use super::text::{float, quote};
@@ -79,7 +80,7 @@ impl TreeNode {
                     if let [(first, _), (second, at)] = pair
                         && first == second
                     {
-                        return Err(Fault::new("this stands here for the second time").at(*at).in_entry(second));
+                        return Err(Fault::new("this name occurs twice in the map").at(*at).in_entry(second));
                     }
                 }
                 entries
@@ -105,6 +106,11 @@ impl Value {
             Value::Map(_) => "a map".into(),
         }
     }
+}
+
+/// The message for a text that is nested too deep.
+fn too_deep() -> String {
+    format!("nested more than {MAX_DEPTH} levels deep")
 }
 
 impl Serialize for TreeNode {

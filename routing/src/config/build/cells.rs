@@ -35,8 +35,9 @@ impl<'a> Cells<'a> {
                     )
                 });
             } else if &**name == DEFAULT {
-                report
-                    .problem(&path, || "`default` is no cell's name: in a policy it means `placement.default`".into());
+                report.problem(&path, || {
+                    "`default` is reserved, because in a policy it means `placement.default`: use another name".into()
+                });
             }
         }
         for pair in by_name.windows(2) {
@@ -44,7 +45,7 @@ impl<'a> Cells<'a> {
                 && first == second
             {
                 let path = [Step::Field("cells"), Step::Item(*index)];
-                report.problem(&path, || format!("{} is in the list already", quote(second)));
+                report.problem(&path, || format!("duplicate cell {}", quote(second)));
             }
         }
         Self { names, by_name }

@@ -19,7 +19,9 @@ pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> C
     let types = ContentTypes { json, form };
     if let Some(index) = form_texts.iter().take(MAX_ITEMS).position(|text| is_json(text, &types)) {
         let path = [Step::Field("content_types"), Step::Field("form"), Step::Item(index)];
-        report.problem(&path, || "this media type is read as JSON already".into());
+        report.problem(&path, || {
+            "`content_types.json` matches this media type already: remove it from one of the lists".into()
+        });
     }
     types
 }

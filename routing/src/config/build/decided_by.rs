@@ -11,11 +11,16 @@ use crate::decided_by::DecidedBy;
 const SECTION: &str = "decided_by";
 
 pub(super) fn decided_by(raw: &RawDecidedBy, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
-    let peers = list(Some(&raw.peers), &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
+    if raw.peers.is_empty() {
+        let path = [Step::Field(SECTION), Step::Field("peers")];
+        report.problem(&path, || "the list is empty: add a peer, or remove `decided_by`".into());
+    }
+    let given = Some(&*raw.peers).filter(|peers| !peers.is_empty());
+    let peers = list(given, &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
     for (index, peer) in raw.peers.iter().enumerate().take(MAX_ITEMS) {
         if raw.peers.iter().take(index).any(|other| other == peer) {
             let path = [Step::Field(SECTION), Step::Field("peers"), Step::Item(index)];
-            report.problem(&path, || format!("{} is in the list already", quote(peer)));
+            report.problem(&path, || format!("duplicate peer {}", quote(peer)));
         }
     }
     let cell =
@@ -29,7 +34,7 @@ fn spiffe_id(text: &str) -> Result<(), String> {
         return Err(format!("expected at most {MAX_SPIFFE_ID} bytes, found {}", text.len()));
     }
     if text.contains('*') {
-        return Err(format!("peers are compared exactly: write out each one instead of {}", quote(text)));
+        return Err(format!("wildcards are not supported: list each peer instead of {}", quote(text)));
     }
     let parts = text.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/'));
     let is_id = parts.is_some_and(|(domain, path)| is_trust_domain(domain) && path.split('/').all(is_segment));

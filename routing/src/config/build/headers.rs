@@ -45,11 +45,11 @@ pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
     // Upstreams that map headers to CGI-style variables cannot tell `_` from `-`.
     let folded = lower.replace('_', "-");
     let problem = if STANDARD.contains(&&*folded) || STANDARD_PREFIXES.iter().any(|prefix| folded.starts_with(prefix)) {
-        Some(format!("{} has a meaning of its own; expected a header of yours, such as `x-cell`", quote(name)))
+        Some(format!("{} is a standard header: use a header of your own, such as `x-cell`", quote(name)))
     } else if let Err(message) = header_name(name) {
         Some(message)
     } else if folded.starts_with(INTERNAL_PREFIX) {
-        Some(format!("headers that start with `{INTERNAL_PREFIX}` are Cellgate's own"))
+        Some(format!("names that start with `{INTERNAL_PREFIX}` are reserved: use another name, such as `x-cell`"))
     } else {
         None
     };
@@ -63,7 +63,7 @@ pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
 pub(super) fn source_header(name: &str, routing_header: &str) -> Result<Box<str>, String> {
     header_name(name)?;
     if is_reserved(name.as_bytes(), routing_header) {
-        Err(format!("{} is removed from every request, so it cannot hold the key", quote(name)))
+        Err(format!("{} is removed from every request, so it cannot hold the key: use another header", quote(name)))
     } else {
         Ok(name.to_ascii_lowercase().into())
     }
@@ -72,7 +72,7 @@ pub(super) fn source_header(name: &str, routing_header: &str) -> Result<Box<str>
 fn header_name(name: &str) -> Result<(), String> {
     check_name(name).map_err(|error| match error {
         BadName::NotAName => {
-            format!("expected a header's name (RFC 9110) of at most {MAX_NAME} bytes, found {}", quote(name))
+            format!("expected a header name (RFC 9110) of at most {MAX_NAME} bytes, found {}", quote(name))
         }
         error => format!("{} {error}", quote(name)),
     })

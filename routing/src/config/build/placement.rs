@@ -26,7 +26,7 @@ pub(super) fn placement(
     let empty = raw.overrides.0.is_empty() && raw.exact.0.is_empty() && raw.prefixes.0.is_empty();
     if empty && raw.slots.is_none() && raw.default.is_none() {
         report.problem(&[PLACEMENT], || {
-            "expected at least one of `overrides`, `exact`, `prefixes`, `slots` and `default`: nothing here places a key"
+            "expected at least one of `overrides`, `exact`, `prefixes`, `slots` and `default`: otherwise no key has a cell"
                 .into()
         });
     }
@@ -64,8 +64,8 @@ fn slot_table(
         report.problem(path, || {
             let most = MAX_DRAWS / weighted;
             format!(
-                "expected at most {most} slots for {weighted} cells with a weight above 0, found {count}: every \
-                     start shares all slots out among all cells"
+                "expected at most {most} slots for {weighted} cells with a weight above 0, found {count}: the \
+                 time to build the table grows with both"
             )
         });
     }
@@ -89,7 +89,7 @@ fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u3
         }
     }
     if let Some((name, _)) = cells.names.iter().zip(&weights).find(|(_, weight)| weight.is_none()) {
-        report.problem(&path, || format!("{} has no weight: name every cell, with 0 to drain it", quote(name)));
+        report.problem(&path, || format!("{} has no weight: give every cell a weight (0 drains a cell)", quote(name)));
     } else if weights.iter().all(|weight| *weight == Some(0)) {
         report.problem(&path, || "expected at least one weight above 0".into());
     }
@@ -108,7 +108,7 @@ fn keys<'a>(
     for (index, (key, cell)) in entries.iter().enumerate() {
         if let Err(reason) = key::check(key.as_bytes(), key_bytes) {
             let path = [PLACEMENT, Step::Field(table), Step::Name(index)];
-            report.problem(&path, || format!("no request's key can be {}: {}", quote(key), reason.text()));
+            report.problem(&path, || format!("{} cannot be a key: {}", quote(key), reason.text()));
         }
         if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Field(table), Step::Entry(index)], report) {
             keys.push((&**key, cell));

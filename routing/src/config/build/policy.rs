@@ -27,11 +27,18 @@ pub(super) fn policy(
                 });
             }
             Ok(reason) if reason.is_placed() => {
-                report.problem(&name, || format!("`{label}` means that the request has its cell: it has no policy"));
+                report.problem(&name, || format!("`{label}` has no policy, because the request has a cell"));
             }
             Ok(reason) => {
                 let path = [Step::Field("policy"), Step::Entry(index)];
-                if let Some(action) = action(reason, raw, path, cells, default, report) {
+                let action = match raw {
+                    RawAction::Use(name) => use_cell(name, default, path, cells, report),
+                    RawAction::Reject(status) => u16::try_from(status.0).ok().map(Answer::Reject),
+                    RawAction::Defer | RawAction::Next | RawAction::Hash | RawAction::Pass => {
+                        keyword(raw, reason, path, report)
+                    }
+                };
+                if let Some(action) = action {
                     policy.set(reason, action);
                 }
             }
@@ -40,52 +47,43 @@ pub(super) fn policy(
     policy
 }
 
-fn action(
-    reason: Reason,
-    raw: &RawAction,
-    path: [Step<'_>; 2],
-    cells: &Cells<'_>,
+/// The action `use`. `default` is the name in `placement.default`.
+fn use_cell(
+    name: &str,
     default: Option<&str>,
+    [policy, entry]: [Step<'_>; 2],
+    cells: &Cells<'_>,
     report: &mut Report<'_>,
 ) -> Option<Answer> {
-    let allowed = reason.allowed();
-    let (action, is_allowed) = match raw {
-        RawAction::Reject(status) => (Answer::Reject(u16::try_from(status.0).ok()?), true),
-        RawAction::Use(name) => {
-            let [policy, entry] = path;
-            let path = [policy, entry, Step::Field("use")];
-            let name = match (&**name, default) {
-                (DEFAULT, None) => {
-                    report.problem(&path, || "`use: default` needs `placement.default`".into());
-                    return None;
-                }
-                // An unknown default has its own problem, at `placement.default`.
-                (DEFAULT, Some(default)) if cells.get(default).is_none() => return None,
-                (DEFAULT, Some(default)) => default,
-                (name, _) => name,
-            };
-            return cells.find(name, &path, report).map(Answer::Use);
+    let path = [policy, entry, Step::Field("use")];
+    let name = match (name, default) {
+        (DEFAULT, None) => {
+            report.problem(&path, || "`use: default` needs `placement.default`".into());
+            return None;
         }
-        RawAction::Defer => (Answer::Defer, allowed.defer),
-        RawAction::Next => (Answer::Next, allowed.next),
-        RawAction::Hash => (Answer::Hash, allowed.hash),
-        RawAction::Pass => (Answer::Pass, allowed.pass),
+        // An unknown default has its own problem, at `placement.default`.
+        (DEFAULT, Some(default)) if cells.get(default).is_none() => return None,
+        (DEFAULT, Some(default)) => default,
+        (name, _) => name,
     };
-    if !is_allowed {
-        report.problem(&path, || format!("expected one of {}", allowed_actions(reason)));
-    }
-    is_allowed.then_some(action)
+    cells.find(name, &path, report).map(Answer::Use)
 }
 
-/// The actions that a reason allows, for a message.
-fn allowed_actions(reason: Reason) -> String {
+/// An action without a value, if the reason allows it.
+fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Report<'_>) -> Option<Answer> {
     let allowed = reason.allowed();
-    let words = [("defer", allowed.defer), ("next", allowed.next), ("hash", allowed.hash), ("pass", allowed.pass)];
-    let mut text = String::from("`reject: STATUS`, `use: CELL`");
-    for (word, _) in words.iter().filter(|(_, allowed)| *allowed) {
-        text.push_str(", `");
-        text.push_str(word);
-        text.push('`');
+    let (name, action, is_allowed) = match raw {
+        RawAction::Defer => ("defer", Answer::Defer, allowed.defer),
+        RawAction::Next => ("next", Answer::Next, allowed.next),
+        RawAction::Hash => ("hash", Answer::Hash, allowed.hash),
+        RawAction::Pass => ("pass", Answer::Pass, allowed.pass),
+        RawAction::Reject(_) | RawAction::Use(_) => return None,
+    };
+    if !is_allowed {
+        report.problem(&path, || {
+            let others: String = allowed.keywords().map(|keyword| format!(", `{keyword}`")).collect();
+            format!("`{name}` is not allowed for this reason: use one of `reject: STATUS`, `use: CELL`{others}")
+        });
     }
-    text
+    is_allowed.then_some(action)
 }

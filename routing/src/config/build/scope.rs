@@ -20,7 +20,10 @@ pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
         if path.starts_with('/') && !path.contains(['?', '#']) {
             Ok(Box::from(path))
         } else {
-            Err(format!("expected the beginning of a path, with a leading `/` and no query, found {}", quote(path)))
+            Err(format!(
+                "expected a path prefix that starts with `/` and has no query or fragment, found {}",
+                quote(path)
+            ))
         }
     });
     let except = except(raw.except.as_ref(), report);
@@ -40,8 +43,8 @@ fn except(raw: Option<&RawExcept>, report: &mut Report<'_>) -> Except {
             Ok(Box::from(path))
         } else {
             Err(format!(
-                "expected a path such as `/healthz`, or the beginning of one with a `/` at the end, such as \
-                 `/static/`, as Envoy normalises it, and not all of them; found {}",
+                "expected a normalized path such as `/healthz`, or a prefix that ends in `/`, such as `/static/` (but not `/` \
+                 itself), found {}",
                 quote(path)
             ))
         }
@@ -55,7 +58,7 @@ fn method(text: &str) -> Result<Box<str>, String> {
     if !is_token(text.as_bytes()) {
         Err(format!("expected a method such as `POST`, found {}", quote(text)))
     } else if let Some(known) = KNOWN.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {
-        Err(format!("methods are compared exactly: write `{known}`"))
+        Err(format!("methods are case-sensitive: write `{known}`"))
     } else {
         Ok(Box::from(text))
     }

@@ -20,9 +20,7 @@ pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Repo
         let (kind, source) = source(raw, routing_header);
         let path = [Step::Field("key"), Step::Item(index), Step::Field(kind)];
         match source {
-            Ok(source) if sources.contains(&source) => {
-                report.problem(&path, || "this source is in the list already".into())
-            }
+            Ok(source) if sources.contains(&source) => report.problem(&path, || "duplicate source".into()),
             Ok(source) => sources.push(source),
             Err(message) => report.problem(&path, || message),
         }
@@ -59,7 +57,7 @@ fn field_name(name: &str) -> Result<Box<str>, String> {
     if name.is_empty() {
         Err("expected a name, found an empty string".into())
     } else if name.contains(|character: char| character == '%' || character.is_control()) {
-        Err(format!("expected a name as it is once decoded, without `%` and control characters, found {}", quote(name)))
+        Err(format!("expected a decoded name without `%` and control characters, found {}", quote(name)))
     } else {
         Ok(name.into())
     }
@@ -71,6 +69,6 @@ fn cookie_name(name: &str) -> Result<Box<str>, String> {
     if is_token(name.as_bytes()) {
         Ok(name.into())
     } else {
-        Err(format!("expected a cookie's name (RFC 6265), found {}", quote(name)))
+        Err(format!("expected a cookie name (RFC 6265), found {}", quote(name)))
     }
 }

@@ -49,7 +49,7 @@ impl Error for Fault {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(unknown("word", variant, expected))
+        Self::new(unknown("value", variant, expected))
     }
 
     fn unknown_field(field: &str, expected: &'static [&'static str]) -> Self {
@@ -57,11 +57,11 @@ impl Error for Fault {
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self::new("this field is missing and has no default").in_entry(field)
+        Self::new("this required field is missing").in_entry(field)
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self::new("this field stands here twice").in_entry(field)
+        Self::new("this field occurs twice").in_entry(field)
     }
 }
 
@@ -81,7 +81,7 @@ impl TreeNode {
             (Value::Unsigned(_) | Value::Negative(_) | Value::Float(_) | Value::Bool(_), "a string") => {
                 " (write it in quotes)"
             }
-            (Value::Null, _) => " (leave the field out for its default)",
+            (Value::Null, _) => " (remove the field, or give it a value)",
             _ => "",
         };
         Fault::new(format!("expected {expected}, found {}{advice}", self.value.describe())).at(self.at)
@@ -160,7 +160,8 @@ impl<'de> Deserializer<'de> for &'de TreeNode {
                 others => {
                     let names: Vec<_> = others.iter().take(MAX_LISTED).map(|entry| quote(&entry.name)).collect();
                     let more = if others.len() > MAX_LISTED { ", …" } else { "" };
-                    let message = format!("expected one entry, found {} [{}{more}]", others.len(), names.join(", "));
+                    let message =
+                        format!("expected a map with one entry, found {} [{}{more}]", others.len(), names.join(", "));
                     return Err(Fault::new(message).at(self.at));
                 }
             },
@@ -254,13 +255,13 @@ impl<'de> VariantAccess<'de> for TaggedValue<'de> {
     fn unit_variant(self) -> Result<(), Fault> {
         match self.node {
             None => Ok(()),
-            Some(_) => Err(Fault::new(format!("expected the bare word `{}`, without a value", self.name)).at(self.at)),
+            Some(_) => Err(Fault::new(format!("`{}` takes no value", self.name)).at(self.at)),
         }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Fault> {
         match self.node {
-            None => Err(Fault::new(format!("expected `{}: …`, found the bare word", self.name)).at(self.at)),
+            None => Err(Fault::new(format!("`{0}` needs a value: write `{0}: …`", self.name)).at(self.at)),
             Some(node) => seed.deserialize(node).map_err(|fault| fault.at(node.at).in_entry(self.name)),
         }
     }

@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 use super::super::bounds::MAX_DEPTH;
 use super::super::fault::Fault;
 use super::super::text::Position;
-use super::{MapEntry, TreeNode, Value};
+use super::{MapEntry, TreeNode, Value, too_deep};
 
 /// Parses one JSON document.
 pub(in super::super) fn parse(text: &str) -> Result<TreeNode, Fault> {
@@ -31,7 +31,7 @@ impl<'a> JsonText<'a> {
     fn node(&self, raw: &'a RawValue, depth: usize) -> Result<TreeNode, Fault> {
         let at = self.offset(raw);
         if depth == 0 {
-            return Err(Fault::new("nested too deep").at(at));
+            return Err(Fault::new(too_deep()).at(at));
         }
         let value = match raw.get().bytes().next() {
             Some(b'{') => {
@@ -72,7 +72,7 @@ fn syntax_error(error: &serde_json::Error) -> Fault {
 
 /// serde_json's message without the position, which the error shows already.
 fn message(error: &serde_json::Error) -> String {
-    let mut text = error.to_string();
+    let mut text = format!("invalid JSON: {error}");
     if let Some(end) = text.rfind(" at line ") {
         text.truncate(end);
     }

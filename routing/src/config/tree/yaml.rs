@@ -9,7 +9,7 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 use super::super::bounds::MAX_DEPTH;
 use super::super::fault::Fault;
 use super::super::text::{Position, quote};
-use super::{MapEntry, TreeNode, Value};
+use super::{MapEntry, TreeNode, Value, too_deep};
 
 const SECOND_DOCUMENT: &str = "expected one document, found a second one";
 
@@ -44,7 +44,7 @@ fn syntax_error(error: &Error) -> Fault {
     let position = Position::Line(usize_of(location.line()), usize_of(location.column()));
     let message = match error {
         Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("{} stands here for the second time", quote(key))
+            format!("{} occurs twice in the map", quote(key))
         }
         Error::MultipleDocuments { .. } => SECOND_DOCUMENT.into(),
         Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => SECOND_DOCUMENT.into(),
@@ -57,10 +57,11 @@ fn syntax_error(error: &Error) -> Fault {
         Error::Unexpected { expected: "string scalar", .. } => "expected a name, found a list or a map".into(),
         Error::TaggedScalarCannotDeserializeIntoString { .. } => "expected a name without a tag".into(),
         Error::InvalidScalar { .. } | Error::InvalidBooleanStrict { .. } | Error::InvalidBinaryBase64 { .. } => {
-            "this value is not what its tag says".into()
+            "the value does not match its tag".into()
         }
-        Error::NonFiniteFloat { .. } => "this is not a finite number (write it in quotes if it is a text)".into(),
-        other => one_line(&other.to_string()),
+        Error::NonFiniteFloat { .. } => "expected a finite number (write text in quotes)".into(),
+        Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
+        other => format!("invalid YAML: {}", one_line(&other.to_string())),
     };
     Fault { position: Some(position), ..Fault::new(message) }
 }
