@@ -2,7 +2,7 @@
 //!
 //! A header says nothing of who set it, so what it says counts only beside the certificate of the connection it came by.
 
-use crate::answer::CellId;
+use crate::action::CellId;
 
 /// Whose decisions are taken over, and which cell this is.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What was decided: an outcome and its reason.
 
-use crate::answer::CellId;
+use crate::action::CellId;
 use crate::reason::Reason;
 
 /// What happens to the request.

@@ -11,7 +11,7 @@
 //! Nothing here panics on any input; memory per request is bounded by the configuration.
 #![forbid(unsafe_code)]
 
-mod answer;
+mod action;
 pub mod body;
 pub mod config;
 mod decided_by;
@@ -31,7 +31,7 @@ mod router;
 mod scope;
 pub mod source;
 
-pub use answer::{Answer, CellId};
+pub use action::{Answer, CellId};
 pub use config::Config;
 pub use decided_by::DecidedBy;
 pub use decision::{Decision, Outcome, Tier};

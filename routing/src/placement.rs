@@ -7,7 +7,7 @@ mod table;
 pub(crate) use slots::MAX_CELL_NAME;
 pub use slots::{DEFAULT_SLOTS, Slots};
 
-use crate::answer::CellId;
+use crate::action::CellId;
 use crate::reason::Reason;
 use prefixes::Prefixes;
 use table::Table;

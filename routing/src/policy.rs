@@ -1,6 +1,6 @@
 //! The policy table: each reason's configured answer.
 
-use crate::answer::Answer;
+use crate::action::Answer;
 use crate::reason::Reason;
 
 /// An answer for every reason.

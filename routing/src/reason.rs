@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::answer::Answer;
+use crate::action::Answer;
 
 /// What a policy may say about a reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

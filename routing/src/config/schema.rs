@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::raw::{RawConfig, RawPolicy, RawTable};
-use crate::answer::Answer;
+use crate::action::Answer;
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::reason::Reason;
 

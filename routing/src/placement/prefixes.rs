@@ -1,7 +1,7 @@
 //! Beginnings of keys, the longest of which counts.
 
 use super::table::Table;
-use crate::answer::CellId;
+use crate::action::CellId;
 
 /// Prefixes to cells: one table for all, asked once for each length that occurs, from the longest down.
 #[derive(Clone, Debug, Default)]

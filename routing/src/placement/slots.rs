@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::answer::CellId;
+use crate::action::CellId;
 
 /// The number of slots where the configuration does not say.
 pub const DEFAULT_SLOTS: u32 = 16_384;

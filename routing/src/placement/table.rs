@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh64::xxh64;
 
-use crate::answer::CellId;
+use crate::action::CellId;
 
 /// Keys to cells. Immutable once built.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use super::Router;
 use super::sources::KeySearch;
-use crate::answer::{Answer, CellId};
+use crate::action::{Answer, CellId};
 use crate::decision::{Decision, Outcome, Tier};
 use crate::reason::Reason;
 

@@ -2,7 +2,7 @@
 
 use super::Router;
 use super::scanner::FormatScanner;
-use crate::answer::Answer;
+use crate::action::Answer;
 use crate::body::{BodyError, Candidate};
 use crate::decision::{Decision, Outcome};
 use crate::reason::Reason;

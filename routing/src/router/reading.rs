@@ -4,7 +4,7 @@ use super::Router;
 use super::guard::Guard;
 use super::scanner::FormatScanner;
 use super::sources::ActiveSources;
-use crate::answer::Answer;
+use crate::action::Answer;
 use crate::body::{BodyError, BodyScanner};
 use crate::decision::Decision;
 use crate::reason::Reason;

@@ -5,7 +5,7 @@ use super::super::report::Report;
 use super::super::suggest::hint;
 use super::super::text::quote;
 use super::DEFAULT;
-use crate::answer::CellId;
+use crate::action::CellId;
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 
 /// The cells by name.

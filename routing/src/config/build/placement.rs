@@ -5,7 +5,7 @@ use super::super::raw::{RawPlacement, RawSlots, RawTable};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::Cells;
-use crate::answer::CellId;
+use crate::action::CellId;
 use crate::key;
 use crate::placement::{DEFAULT_SLOTS, MAX_CELLS, MAX_DRAWS, Placement, Rules, Slots};
 

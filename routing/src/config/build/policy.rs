@@ -6,7 +6,7 @@ use super::super::report::Report;
 use super::super::suggest::hint;
 use super::super::text::quote;
 use super::{Cells, DEFAULT};
-use crate::answer::Answer;
+use crate::action::Answer;
 use crate::policy::Policy;
 use crate::reason::Reason;
 
