@@ -118,7 +118,7 @@ class Additions(unittest.TestCase):
         for item in chart.render({"commonAnnotations": {"team": "edge"}}):
             with self.subTest(chart.label(item)):
                 self.assertEqual(item["metadata"]["annotations"]["team"], "edge")
-        self.assertIn("commonAnnotations: leave helm.sh/hook", chart.refusal({"commonAnnotations": {"helm.sh/hook": "x"}}))
+        self.assertIn("commonAnnotations: remove helm.sh/hook", chart.refusal({"commonAnnotations": {"helm.sh/hook": "x"}}))
 
     def test_annotations_of_their_own(self):
         change = {
