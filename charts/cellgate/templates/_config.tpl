@@ -1,11 +1,11 @@
-{{/* Cellgate's configuration. Both tiers get what is printed here, so they cannot differ. */}}
+{{/* Cellgate's configuration. Both tiers get this text, so they have the same configuration. */}}
 
 {{- define "cellgate.config" -}}
 {{- $config := deepCopy .Values.config -}}
 {{- $_ := set $config "cells" (keys .Values.cells | sortAlpha) -}}
 {{- $weights := include "cellgate.slotWeights" . | fromJson -}}
 {{- if $weights -}}
-{{- /* `set`, not `merge`, which takes a weight of 0 for a missing one. */}}
+{{- /* Not `merge`, which treats a weight of 0 as missing. */}}
 {{- $_ := set $config.placement "slots" (set (default dict $config.placement.slots) "weights" $weights) -}}
 {{- end -}}
 {{- $scope := default dict $config.applies_to -}}
@@ -13,31 +13,31 @@
 {{- if and $hosts (not (hasKey $scope "hosts")) -}}
 {{- $_ := set $config "applies_to" (set $scope "hosts" $hosts) -}}
 {{- end -}}
-{{- /* The solver of a certificate challenge has routes of its own on the host, and no tenant. */ -}}
+{{- /* The solver of certificate challenges has its own routes for the host, and its requests have no key. */ -}}
 {{- if not (hasKey $scope "except") -}}
 {{- $_ := set $config "applies_to" (set $scope "except" (dict "paths" (list "/.well-known/acme-challenge/"))) -}}
 {{- end -}}
-{{- /* Other hosts are other people's. */ -}}
+{{- /* Other hosts may belong to other teams. */ -}}
 {{- $policy := default dict $config.policy -}}
 {{- if and (hasKey $scope "hosts") (not (hasKey $policy "host_excluded")) -}}
 {{- $_ := set $config "policy" (set $policy "host_excluded" "pass") -}}
 {{- end -}}
 {{- if not (or .Values.extProc.enabled .Values.filter.shadow) -}}
-{{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
+{{- $_ := set $config "policy" (include "cellgate.policyWithoutDeferral" $config.policy | fromJson) -}}
 {{- end -}}
 {{ toJson $config }}
 {{- end -}}
 
-{{/* The hosts whose requests are decided, as JSON: those of the routes, and the probe's. Whatever else the proxies serve passes,
-without routing headers. Empty for all: none is said, or they are for every host. The routes may be somebody else's, or gone
-for the moment: then the same hosts are decided as before.
+{{/* The hosts whose requests are decided, as JSON: routes.hosts, and the host of `helm test`. Requests for other
+hosts pass without routing headers. Empty, and so all hosts, if routes.hosts is empty or contains `*`. It does not
+depend on routes.enabled, because the routes may be written elsewhere.
 
-A service has more than one name inside the mesh, and Istio's routes take them all. */}}
+A service has several names inside the mesh, and Istio's routes match all of them. */}}
 {{- define "cellgate.hosts" -}}
 {{- $hosts := list -}}
 {{- if and .Values.routes.hosts (not (has "*" .Values.routes.hosts)) -}}
 {{- range .Values.routes.hosts -}}
-{{- $hosts = concat $hosts (lower . | include "cellgate.namesOf" | fromJsonArray) -}}
+{{- $hosts = concat $hosts (lower . | include "cellgate.hostAliases" | fromJsonArray) -}}
 {{- end -}}
 {{- if .Values.test.enabled -}}
 {{- $hosts = append $hosts (lower .Values.test.host) -}}
@@ -46,8 +46,8 @@ A service has more than one name inside the mesh, and Istio's routes take them a
 {{ uniq $hosts | toJson }}
 {{- end -}}
 
-{{/* The names under which a host is asked for, as JSON. Takes a host in small letters. */}}
-{{- define "cellgate.namesOf" -}}
+{{/* All names of a host, as JSON. Takes a host in lower case. */}}
+{{- define "cellgate.hostAliases" -}}
 {{- $names := list . -}}
 {{- if hasSuffix ".svc.cluster.local" . -}}
 {{- $name := trimSuffix ".svc.cluster.local" . -}}
@@ -56,8 +56,8 @@ A service has more than one name inside the mesh, and Istio's routes take them a
 {{ toJson $names }}
 {{- end -}}
 
-{{/* Slot weights as JSON: the configured ones, with 0 for drained cells. Empty while no cell is drained, because Cellgate's
-own default says the same. */}}
+{{/* Slot weights as JSON: the configured weights, with 0 for drained cells. Empty while no cell is drained: then
+Cellgate's defaults are the same. */}}
 {{- define "cellgate.slotWeights" -}}
 {{- $weights := dict -}}
 {{- $drained := false -}}
@@ -75,9 +75,9 @@ own default says the same. */}}
 {{ ternary $weights dict $drained | toJson }}
 {{- end -}}
 
-{{/* A policy that defers nothing, as JSON: what the service would answer at last, the filter answers at once. Without the
-service nobody would answer its `defer`. Takes the configured policy. */}}
-{{- define "cellgate.lastAnswers" -}}
+{{/* The policy without deferrals, as JSON: without the service, the filter rejects these requests with the status
+that the service would use. Takes the configured policy. */}}
+{{- define "cellgate.policyWithoutDeferral" -}}
 {{- $policy := default dict . | deepCopy -}}
 {{- range $reason, $status := dict "body_encoded" 415 "body_too_large" 413 "body_length_unknown" 411 -}}
 {{- if has (get $policy $reason) (list "" "defer") -}}
@@ -87,28 +87,28 @@ service nobody would answer its `defer`. Takes the configured policy. */}}
 {{ toJson $policy }}
 {{- end -}}
 
-{{/* `true` if an attached filter defers to the service. The sidecar of a cell does not: the service is shared, knows nothing of
-that sidecar's cell, and could name another one, which the sidecar would then serve. Takes a dict of `root` and `attach`. */}}
+{{/* `true` if an attached filter defers to the service. The sidecar of a cell does not: the shared service does not
+know the sidecar's cell and could choose another one. Takes a dict of `root` and `attach`. */}}
 {{- define "cellgate.defers" -}}
 {{ and .root.Values.extProc.enabled (not .attach.cell) }}
 {{- end -}}
 
 {{/* The configuration of one attached filter. Takes a dict of `root` and `attach`.
 
-Behind a gateway the request has been decided already. A sidecar takes the decision over from the identities that make one,
-instead of reading the body once more, and checks that it is the cell that was meant. Without mTLS nobody has an identity.
-A waypoint does not see one where the filter is, because the tunnel ends before it: it decides once more, and equally.
-In shadow the log is to say what would be deferred, so the policy stays as it is. */}}
+Behind a gateway the request already has a decision. A sidecar accepts the decision of a trusted identity instead of
+reading the body again, and checks that the decision names its own cell. This needs mTLS. A waypoint cannot see the
+identity, because the tunnel ends before the filter: it decides again, with the same result. In shadow mode the
+policy keeps its deferrals, so that the log shows them. */}}
 {{- define "cellgate.filterConfig" -}}
 {{- $config := include "cellgate.config" .root | fromJson -}}
-{{- /* A waypoint or a workload's own sidecar sees its service's requests only, by whatever name. */ -}}
+{{- /* A waypoint or a workload's own sidecar only receives requests for its service, under any name. */ -}}
 {{- if has .attach.type (list "sidecar-inbound" "waypoint") -}}
 {{- $_ := set $config "applies_to" (omit (default dict $config.applies_to) "hosts") -}}
 {{- end -}}
 {{- if .root.Values.filter.shadow -}}
 {{- $_ := set $config "shadow" true -}}
 {{- else if ne "true" (include "cellgate.defers" .) -}}
-{{- $_ := set $config "policy" (include "cellgate.lastAnswers" $config.policy | fromJson) -}}
+{{- $_ := set $config "policy" (include "cellgate.policyWithoutDeferral" $config.policy | fromJson) -}}
 {{- end -}}
 {{- if and .root.Values.mtls.enabled (eq .attach.type "sidecar-inbound") -}}
 {{- $peers := list -}}
@@ -126,7 +126,7 @@ In shadow the log is to say what would be deferred, so the policy stays as it is
 {{ toJson $config }}
 {{- end -}}
 
-{{/* `limits.inspect_bytes` in bytes; 32KiB is Cellgate's own default. */}}
+{{/* `limits.inspect_bytes` in bytes. The fallback 32KiB is Cellgate's default. */}}
 {{- define "cellgate.inspectBytes" -}}
 {{ include "cellgate.bytes" (default "32KiB" (default dict .Values.config.limits).inspect_bytes) }}
 {{- end -}}

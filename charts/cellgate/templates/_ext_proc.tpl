@@ -1,5 +1,5 @@
-{{/* The service's filter behind Cellgate's: it opens a stream for deferred requests only, in the mode that the deferral asks
-for. All templates take a dict of `root` and `attach`. */}}
+{{/* Envoy's ext_proc filter, directly after Cellgate's filter. It opens a stream only for deferred requests, in the
+body mode of the deferral header. The templates take a dict of `root` and `attach`. */}}
 
 {{- define "cellgate.extProcFilter" -}}
 name: {{ include "cellgate.filterName" . }}-ext-proc
@@ -32,23 +32,24 @@ typed_config:
         {{- end }}
 {{- end -}}
 
-{{/* Takes a dict of `root` and `mode`. `failure_mode_allow` stays false: a request that the service did not decide is refused. */}}
+{{/* Takes a dict of `root` and `mode`. `failure_mode_allow` stays false: a request without a decision of the
+service is refused. */}}
 {{- define "cellgate.extProcMode" -}}
 {{- $host := include "cellgate.extProcHost" .root -}}
 "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
 grpc_service:
   envoy_grpc:
     cluster_name: outbound|50051||{{ $host }}
-    # The default is the cluster's name, and HTTP/2 servers refuse its `|`.
+    # The default is the cluster's name, which contains `|`: HTTP/2 servers refuse that.
     authority: {{ $host }}
 {{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") -}}
 {{- if not $streams }}
-# There is none for a body that is streamed: the service's own deadline ends that.
+# FULL_DUPLEX_STREAMED has no message timeout: the service's own deadline applies.
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
 {{- end }}
-# 503 rather than Envoy's 500: it is not the request's fault, and it may be sent again.
+# 503 instead of Envoy's 500: the request is not at fault and may be sent again.
 status_on_error: { code: ServiceUnavailable }
-# Without it Envoy drops what the service says for the access log.
+# Without this Envoy drops the service's metadata for the access log.
 metadata_options: { receiving_namespaces: { untyped: [cellgate] } }
 processing_mode:
   request_header_mode: SEND
@@ -63,13 +64,14 @@ processing_mode:
   response_trailer_mode: SKIP
 {{- end -}}
 
-{{/* Istio's DestinationRule has no HTTP/2 keep-alive before 1.31, so the cluster is patched. MERGE replaces the whole entry of
-the map: what istiod puts there for a gRPC port, an HTTP/2 upstream, is said again here. Whatever a DestinationRule says about
-`http.idleTimeout`, `maxRequestsPerConnection` or `maxConcurrentStreams` is lost, so the chart's own does not. */}}
+{{/* Patches HTTP/2 keepalive into the service's cluster, because a DestinationRule cannot set it before Istio 1.31.
+MERGE replaces the whole map entry, so istiod's setting for a gRPC port, HTTP/2, is repeated here.
+`http.idleTimeout`, `maxRequestsPerConnection` and `maxConcurrentStreams` of a DestinationRule are lost, so the
+chart does not set them. */}}
 {{- define "cellgate.extProcCluster" -}}
 typed_extension_protocol_options:
   envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
     "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-    # A frozen service is noticed after seven seconds at most.
+    # Detects a frozen service after at most seven seconds.
     explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: 5s, timeout: 2s } } }
 {{- end -}}

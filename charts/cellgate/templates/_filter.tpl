@@ -1,13 +1,13 @@
-{{/* The patches of one EnvoyFilter. Each template takes a dict of `root` and `attach`, and mostly `port`: a listener's port,
-or 0 for all of them. docs/envoy.md says why each setting is there. */}}
+{{/* The patches of one EnvoyFilter. Each template takes a dict of `root` and `attach`, and most take `port`: the
+port of a listener, or 0 for all listeners. docs/envoy.md explains the settings. */}}
 
-{{/* istiod has no context of its own for waypoints: it patches their listeners as inbound ones of a sidecar. */}}
+{{/* istiod has no patch context for waypoints: it patches their listeners as a sidecar's inbound listeners. */}}
 {{- define "cellgate.patchContext" -}}
 {{ index (dict "gateway" "GATEWAY" "sidecar-inbound" "SIDECAR_INBOUND" "sidecar-outbound" "SIDECAR_OUTBOUND" "waypoint" "SIDECAR_INBOUND") .attach.type }}
 {{- end -}}
 
-{{/* The HTTP connection managers of the listeners: TCP ones have none, so they stay as they are. A waypoint has a second
-connection manager in front, for the tunnels; only `main_internal` sees the requests in them. */}}
+{{/* Matches the HTTP connection managers of the listeners; TCP listeners have none and stay unchanged. A waypoint
+has another connection manager in front, for tunnels; only `main_internal` sees the requests inside them. */}}
 {{- define "cellgate.httpMatch" -}}
 context: {{ include "cellgate.patchContext" . }}
 listener:
@@ -22,25 +22,25 @@ listener:
       name: envoy.filters.network.http_connection_manager
 {{- end -}}
 
-{{/* The same, at the router, the last filter. Takes what `cellgate.httpMatch` prints. */}}
+{{/* The same match at the router, the last HTTP filter. Takes the output of `cellgate.httpMatch`. */}}
 {{- define "cellgate.routerMatch" -}}
 {{- . }}
       subFilter: { name: envoy.filters.http.router }
 {{- end -}}
 
-{{/* Name of the filter in the chain, and of its configuration. A proxy that has two of them needs two names. */}}
+{{/* The name of the filter in the chain, and of its configuration. A proxy with two filters needs two names. */}}
 {{- define "cellgate.filterName" -}}
 {{ include "cellgate.fullname" .root }}-{{ .attach.name }}
 {{- end -}}
 
-{{/* The filter's place in the chain. Its configuration comes by ECDS, because only there does the proxy's agent fetch a module.
-The agent answers a failed download with an RBAC filter that denies everything, hence the second type. */}}
+{{/* The filter in the chain. Its configuration comes through ECDS, because the proxy's agent fetches modules only
+there. If the download fails, the agent substitutes an RBAC filter that denies all requests, hence the second type. */}}
 {{- define "cellgate.filterReference" -}}
 name: {{ include "cellgate.filterName" . }}
 config_discovery:
   config_source:
     ads: {}
-    # Without a time limit: a listener that starts without the filter would let the client's own header through.
+    # No timeout: a listener that starts without the filter would accept a client's own routing header.
     initial_fetch_timeout: 0s
     resource_api_version: V3
   type_urls:
@@ -54,9 +54,9 @@ typed_config:
   "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
   config:
     name: cellgate
-    # Without it a paused request never gets its body.
+    # Without this a paused request never gets its body.
     allow_on_headers_stop_iteration: true
-    # The default answers 503 for ever after one crash; FAIL_OPEN would let a client's own header through.
+    # The default answers 503 forever after one crash. FAIL_OPEN would accept a client's own routing header.
     failure_policy: FAIL_RELOAD
     reload_config: { backoff: { base_interval: 0.05s } }
     configuration:
@@ -71,7 +71,7 @@ typed_config:
 {{- define "cellgate.module" -}}
 {{- if .url -}}
 remote:
-  # The proxy's agent downloads it and tells Envoy the file: `cluster` is required, and not used.
+  # The proxy's agent downloads the module and gives Envoy the file. `cluster` is required but not used.
   http_uri: { uri: {{ quote .url }}, timeout: 30s, cluster: _ }
   sha256: {{ quote .sha256 }}
 {{- else -}}
@@ -79,9 +79,9 @@ local: { filename: {{ quote .path }} }
 {{- end -}}
 {{- end -}}
 
-{{/* The name that a cell's route has in Envoy: istiod counts the rules of an HTTPRoute.
-Takes a dict of `root`, `cell` (its name) and `index`. */}}
-{{- define "cellgate.boundRoute" -}}
+{{/* The name of a cell's route in Envoy: for an HTTPRoute istiod numbers the rules. Takes a dict of `root`, `cell`
+(its name) and `index`. */}}
+{{- define "cellgate.envoyRouteName" -}}
 {{- if eq .root.Values.routes.api "gateway-api" -}}
 {{ .root.Release.Namespace }}.{{ include "cellgate.fullname" .root }}.{{ .index }}
 {{- else -}}

@@ -1,5 +1,5 @@
-{{/* Names, labels and identities that more than one template needs. Lists and maps are printed as JSON, because an
-`include` returns text: read them with `fromJsonArray` and `fromJson`. */}}
+{{/* Names, labels and identities that several templates use. `include` returns text, so lists and maps are printed
+as JSON: read them with `fromJsonArray` and `fromJson`. */}}
 
 {{/* The prefix of all object names. */}}
 {{- define "cellgate.fullname" -}}
@@ -10,7 +10,7 @@
 {{ include "cellgate.fullname" . }}-ext-proc
 {{- end -}}
 
-{{/* The ext-proc service as Istio knows it: Envoy's cluster is named after it. */}}
+{{/* The host name of the ext-proc service. Istio names Envoy's cluster after it. */}}
 {{- define "cellgate.extProcHost" -}}
 {{ include "cellgate.extProcName" . }}.{{ .Release.Namespace }}.svc.cluster.local
 {{- end -}}
@@ -32,7 +32,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end -}}
 
-{{/* What selects the pods of the ext-proc service, and nothing else of the release. It may never change: a Deployment's
+{{/* Selects the pods of the ext-proc service and no other pods of the release. It must never change: a Deployment's
 selector is immutable. */}}
 {{- define "cellgate.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "cellgate.appName" . }}
@@ -55,8 +55,8 @@ app.kubernetes.io/component: ext-proc
 {{ keys .Values.cells | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* The namespace of one cell's objects, from `namespace` or from a host of the form SERVICE.NAMESPACE.svc.…;
-empty if neither says it. Takes the cell's values. */}}
+{{/* The namespace of one cell's objects, from `namespace` or from a host of the form SERVICE.NAMESPACE.svc.…; empty
+if both are missing. Takes the cell's values. */}}
 {{- define "cellgate.cellNamespace" -}}
 {{- $host := default "" .host | toString -}}
 {{- if .namespace -}}
@@ -66,13 +66,13 @@ empty if neither says it. Takes the cell's values. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* How requests travel to one cell, as JSON: `traffic` with the cell's own values over it.
-Takes a dict of `root` and `cell` (the cell's name). */}}
+{{/* The traffic settings of one cell, as JSON: `traffic`, overridden by the cell's own values. Takes a dict of
+`root` and `cell` (the cell's name). */}}
 {{- define "cellgate.traffic" -}}
 {{- $own := index .root.Values.cells .cell -}}
 {{- $traffic := deepCopy .root.Values.traffic -}}
 {{- $merged := mergeOverwrite $traffic (deepCopy (omit $own "host" "port" "namespace" "workload" "drain" "versions" "mirror")) -}}
-{{- /* Both are alternatives, not settings that add up. */ -}}
+{{- /* The two are alternatives: one replaces the other. */ -}}
 {{- if hasKey (default dict $merged.loadBalancer) "consistentHash" -}}
 {{- $_ := set $merged "loadBalancer" (omit $merged.loadBalancer "simple") -}}
 {{- end -}}
@@ -82,9 +82,9 @@ Takes a dict of `root` and `cell` (the cell's name). */}}
 {{ toJson $merged }}
 {{- end -}}
 
-{{/* The identities of all attached proxies that send requests on, as JSON, in the form `TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT`
-of AuthorizationPolicies. A workload behind `sidecar-inbound` receives requests only, but its filter asks the service too:
-it is in `cellgate.proxyPrincipals`. */}}
+{{/* The identities of the attached proxies that forward requests to cells, as JSON, in the form
+`TRUST-DOMAIN/ns/NAMESPACE/sa/ACCOUNT` of AuthorizationPolicies. A workload behind `sidecar-inbound` only receives
+requests, so it is not among them; if its filter defers, it is in `cellgate.proxyPrincipals`. */}}
 {{- define "cellgate.gatewayPrincipals" -}}
 {{- $principals := list -}}
 {{- range .Values.filter.attach -}}
@@ -95,7 +95,7 @@ it is in `cellgate.proxyPrincipals`. */}}
 {{ $principals | uniq | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* The identities of all attached proxies whose filter defers: who may call the ext-proc service. */}}
+{{/* The identities of the attached proxies whose filter defers. They may call the ext-proc service. */}}
 {{- define "cellgate.proxyPrincipals" -}}
 {{- $principals := list -}}
 {{- range .Values.filter.attach -}}
@@ -116,7 +116,7 @@ it is in `cellgate.proxyPrincipals`. */}}
 {{ $principals | uniq | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* The identities whose routing header counts: the gateways, and the named callers. */}}
+{{/* The identities that may send the routing header: the gateways and mtls.callers. */}}
 {{- define "cellgate.callerPrincipals" -}}
 {{- $callers := include "cellgate.principals" (dict "root" . "accounts" .Values.mtls.callers) | fromJsonArray -}}
 {{ concat (include "cellgate.gatewayPrincipals" . | fromJsonArray) $callers | uniq | sortAlpha | toJson }}
@@ -131,7 +131,7 @@ it is in `cellgate.proxyPrincipals`. */}}
 {{ $namespaces | uniq | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* `true` if a cell's workload is in the mesh, by what its clients are told to speak. Only there do policies mean something.
+{{/* `true` if a cell's workload is in the mesh, by the TLS mode of its clients. Policies have an effect only there.
 Takes a dict of `root` and `cell`. */}}
 {{- define "cellgate.isMeshCell" -}}
 {{- $traffic := include "cellgate.traffic" . | fromJson -}}

@@ -1,12 +1,14 @@
-{{/* Headers for the answers that a proxy gives by itself: refusals of Cellgate, and what Envoy says in the cells' place. */}}
+{{/* Headers for answers that a proxy gives itself: Cellgate's refusals, and Envoy's own answers in place of a cell. */}}
 
 {{/* Entries of `local_reply_config.mappers`, or nothing. Takes a dict of `root` and `attach`.
 
-A page may read an answer to its script if the answer says so. Envoy's cors filter adds that to what comes from a cell; it does not
-see what is answered before it, and skips direct responses. Behind a gateway there is one in front, which does it.
+A page may read an answer only if CORS headers allow it. Envoy's cors filter adds them to the answers of cells, but
+not to answers of filters before it nor to direct responses. A sidecar-inbound needs none: the gateway in front of
+it adds them.
 
-What no replica of the service took, for it has more than it can or none is there, may be sent again: nobody has worked on it. The
-service's own 503 says so already. The marker is on a request while its decision is outstanding, and only then. */}}
+Requests that no replica of the service accepted, because all are overloaded or absent, may be sent again: nothing
+has processed them. The service's own 503 has Retry-After already. A request has the deferral header only while its
+decision is outstanding. */}}
 {{- define "cellgate.localReplies" -}}
 {{- $cors := and .root.Values.routes.enabled .root.Values.routes.cors (ne .attach.type "sidecar-inbound") -}}
 {{- $defers := eq "true" (include "cellgate.defers" .) -}}
@@ -40,7 +42,7 @@ service's own 503 says so already. The marker is on a request while its decision
 
 {{- define "cellgate.deferredFilters" -}}
 - status_code_filter:
-    # Envoy wants a name by which this number could be overridden at run time.
+    # Envoy requires a runtime key by which this number could be overridden.
     comparison: { op: EQ, value: { default_value: 503, runtime_key: cellgate.overloaded_status } }
 - header_filter: { header: { name: x-cellgate-defer, present_match: true } }
 {{- end -}}
@@ -50,7 +52,7 @@ service's own 503 says so already. The marker is on a request while its decision
   append_action: ADD_IF_ABSENT
 {{- end -}}
 
-{{/* A request for one of the hosts, from a page of an allowed origin. Takes the root. */}}
+{{/* Matches a request for one of the hosts from a page of an allowed origin. Takes the root. */}}
 {{- define "cellgate.corsFilters" -}}
 - header_filter:
     header: { name: ":authority", string_match: { safe_regex: { regex: {{ include "cellgate.hostPattern" . | quote }} } } }
@@ -65,7 +67,7 @@ service's own 503 says so already. The marker is on a request while its decision
 {{- $headers = append $headers (list "access-control-allow-credentials" "true") -}}
 {{- end -}}
 {{- with .exposeHeaders -}}
-{{- /* A % begins one of Envoy's formats. */ -}}
+{{- /* `%` starts a format of Envoy. */ -}}
 {{- $headers = append $headers (list "access-control-expose-headers" (join "," . | replace "%" "%%")) -}}
 {{- end -}}
 {{- end -}}
@@ -75,7 +77,8 @@ service's own 503 says so already. The marker is on a request while its decision
 {{- end -}}
 {{- end -}}
 
-{{/* `routes.hosts` as a regular expression for `:authority`. A service of the mesh has more than one name. Takes the root. */}}
+{{/* `routes.hosts` as a regular expression for `:authority`. A service of the mesh has several names. Takes the
+root. */}}
 {{- define "cellgate.hostPattern" -}}
 {{- $names := list -}}
 {{- range .Values.routes.hosts -}}
@@ -85,7 +88,7 @@ service's own 503 says so already. The marker is on a request while its decision
 {{- else if hasPrefix "*." $host -}}
 {{- $names = append $names (printf ".+%s" (trimPrefix "*" $host | regexQuoteMeta)) -}}
 {{- else -}}
-{{- range include "cellgate.namesOf" $host | fromJsonArray -}}
+{{- range include "cellgate.hostAliases" $host | fromJsonArray -}}
 {{- $names = append $names (regexQuoteMeta .) -}}
 {{- end -}}
 {{- end -}}
@@ -97,13 +100,13 @@ service's own 503 says so already. The marker is on a request while its decision
 {{- define "cellgate.originPattern" -}}
 {{- $patterns := list -}}
 {{- range .Values.routes.cors.allowOrigins -}}
-{{- $patterns = append $patterns (include "cellgate.originOf" .) -}}
+{{- $patterns = append $patterns (include "cellgate.originRegex" .) -}}
 {{- end -}}
 {{ printf "(%s)" (join "|" $patterns) }}
 {{- end -}}
 
-{{/* One of Istio's StringMatches as a regular expression. To Envoy's cors filter an exact `*` is every origin. */}}
-{{- define "cellgate.originOf" -}}
+{{/* One of Istio's StringMatches as a regular expression. In Envoy's cors filter an exact `*` matches every origin. */}}
+{{- define "cellgate.originRegex" -}}
 {{- if eq (toString .exact) "*" -}}
 .*
 {{- else if .exact -}}

@@ -1,5 +1,5 @@
-{{/* What the release brings, for `cellgate neighbours`: it compares this with what others have in the cluster. JSON; the fields
-are those of docs/cli.md. */}}
+{{/* The plan for `cellgate neighbours`, as JSON: the objects of the release that it compares with those of other
+teams. docs/cli.md describes the fields. */}}
 {{- define "cellgate.neighbourPlan" -}}
 {{- $services := list -}}
 {{- if not .Values.filter.shadow -}}
@@ -37,7 +37,7 @@ are those of docs/cli.md. */}}
   "services" $services
   "proxies" $proxies
   "inspect_bytes" (include "cellgate.inspectBytes" . | int64)
-  "streams" (include "cellgate.streams" . | eq "true")
+  "streams" (include "cellgate.usesStreaming" . | eq "true")
   "priority" (int64 .Values.filter.priority)
   "istio_namespace" .Values.istio.namespace
   "istio_version" (include "cellgate.istioVersion" .)
@@ -46,7 +46,7 @@ are those of docs/cli.md. */}}
 {{ toJson $plan }}
 {{- end -}}
 
-{{/* `true` while the service is asked in the mode FULL_DUPLEX_STREAMED. */}}
-{{- define "cellgate.streams" -}}
+{{/* `true` if the filter calls the service in the mode FULL_DUPLEX_STREAMED. */}}
+{{- define "cellgate.usesStreaming" -}}
 {{ and .Values.extProc.enabled (not .Values.filter.shadow) (ne (toString .Values.extProc.bodyMode) "buffer") }}
 {{- end -}}

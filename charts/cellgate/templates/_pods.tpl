@@ -1,12 +1,13 @@
-{{/* What all pods of the chart share: the service's, and those of helm's hooks. */}}
+{{/* Templates for all pods of the chart: the service's, and those of Helm's hooks. */}}
 
-{{/* `true` on OpenShift, whose admission gives each namespace its own user and group ids, and refuses all others. */}}
+{{/* `true` on OpenShift, which assigns user and group ids to each namespace and refuses all others. */}}
 {{- define "cellgate.isOpenShift" -}}
-{{- $said := toString (kindIs "invalid" .Values.openshift | ternary "auto" .Values.openshift) -}}
-{{ ternary (.Capabilities.APIVersions.Has "security.openshift.io/v1") (eq $said "true") (eq $said "auto") }}
+{{- $mode := toString (kindIs "invalid" .Values.openshift | ternary "auto" .Values.openshift) -}}
+{{ ternary (.Capabilities.APIVersions.Has "security.openshift.io/v1") (eq $mode "true") (eq $mode "auto") }}
 {{- end -}}
 
-{{/* A pod's securityContext. Takes a dict of `root`, and `files` for pods whose volumes the group must be able to read. */}}
+{{/* A pod's securityContext. Takes a dict of `root`, and `files` for pods whose group must be able to read their
+volumes. */}}
 {{- define "cellgate.podSecurityContext" -}}
 {{- $context := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
 {{- if ne "true" (include "cellgate.isOpenShift" .root) -}}
@@ -25,7 +26,8 @@
 {{- include "cellgate.overlay" (dict "base" $context "over" .Values.containerSecurityContext) -}}
 {{- end -}}
 
-{{/* A map with another one over it, as YAML: each field of the latter counts whole, null takes one out. Takes a dict of `base` and `over`. */}}
+{{/* A map with another map over it, as YAML: a field of the second replaces the whole field, and null removes it.
+Takes a dict of `base` and `over`. */}}
 {{- define "cellgate.overlay" -}}
 {{- $merged := .base -}}
 {{- range $field, $value := default dict .over -}}
@@ -38,7 +40,7 @@
 {{ toYaml $merged }}
 {{- end -}}
 
-{{/* The names of the Secrets that images are pulled with, as JSON: said as names, or as Kubernetes does. */}}
+{{/* The names of the image pull Secrets, as JSON. The value has plain names or Kubernetes' form. */}}
 {{- define "cellgate.pullSecrets" -}}
 {{- $names := list -}}
 {{- range .Values.image.pullSecrets -}}
@@ -69,8 +71,8 @@ default
 {{- end -}}
 {{- end -}}
 
-{{/* Where the pods may run. */}}
-{{- define "cellgate.placement" -}}
+{{/* The nodes where the pods may run. */}}
+{{- define "cellgate.podScheduling" -}}
 {{- with .Values.extProc.nodeSelector }}
 nodeSelector:
   {{- toYaml . | nindent 2 }}
@@ -81,9 +83,9 @@ tolerations:
 {{- end }}
 {{- end -}}
 
-{{/* Takes cells out that a values file has set to null, so that nobody else has to know: `cells: { cell-b: null }` in a second
-file is Helm's way to say it. Every template that looks at cells begins with it. */}}
-{{- define "cellgate.init" -}}
+{{/* Removes the cells that a values file sets to null: `cells: { cell-b: null }` in a second file is Helm's way to
+remove one. Every template that reads cells calls it first. */}}
+{{- define "cellgate.removeNullCells" -}}
 {{- range $name := keys (default dict .Values.cells) -}}
 {{- if kindIs "invalid" (get $.Values.cells $name) -}}
 {{- $_ := unset $.Values.cells $name -}}

@@ -1,4 +1,5 @@
-{{/* Checks of the cluster. `helm template` and a dry run without a server find nothing, and so check nothing. */}}
+{{/* Checks of the cluster. `helm template` and a client-side dry run cannot look into a cluster, so they skip these
+checks. */}}
 
 {{- define "cellgate.check.preflight" -}}
 {{- if and .Values.preflight (lookup "v1" "Namespace" "" "default") -}}
@@ -35,8 +36,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Istio's version as MAJOR.MINOR, by the label of istiod's Deployment, or the tag of its image. Empty for an istiod elsewhere,
-and where there is no cluster to look into. */}}
+{{/* Istio's version as MAJOR.MINOR, from the label of istiod's Deployment or the tag of its image. Empty if istiod
+runs elsewhere, or without a cluster. */}}
 {{- define "cellgate.istioVersion" -}}
 {{- $name := include "cellgate.istiodName" . -}}
 {{- $version := "" -}}
@@ -64,7 +65,7 @@ and where there is no cluster to look into. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* Namespaces of objects. The release's own is not asked for: helm may make it. */}}
+{{/* Namespaces of the objects. The release's own is not checked, because Helm may create it. */}}
 {{- define "cellgate.preflight.namespaces" -}}
 {{- $wanted := dict -}}
 {{- range $name, $cell := .Values.cells -}}
@@ -90,7 +91,7 @@ and where there is no cluster to look into. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* Secrets that the pods mount or pull by. Those that the chart's ExternalSecrets make come later. */}}
+{{/* Secrets that the pods mount or pull images with. Those of the chart's ExternalSecrets are created later. */}}
 {{- define "cellgate.preflight.secrets" -}}
 {{- if .Values.extProc.enabled -}}
 {{- $made := list -}}
@@ -112,8 +113,8 @@ and where there is no cluster to look into. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* Other releases in the same proxies: each filter removes the header that the one before it has set, so one of the two decides
-for both. Attachments that choose by other labels, and still meet in a pod, are not found. */}}
+{{/* Other releases in the same proxies: each filter removes the routing header of the one before it, so the last
+filter decides for both. Attachments whose different labels select the same pod are not found. */}}
 {{- define "cellgate.preflight.neighbours" -}}
 {{- if .Values.filter.enabled -}}
 {{- range $i, $attach := .Values.filter.attach -}}

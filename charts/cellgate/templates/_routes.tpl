@@ -1,8 +1,8 @@
-{{/* What the two kinds of routes share. */}}
+{{/* Templates for both kinds of routes. */}}
 
-{{/* A VirtualService's destinations of one cell: one, or one for each of its versions.
-Takes a dict of `root` and `cell` (the cell's name). */}}
-{{- define "cellgate.destinations" -}}
+{{/* The destinations of one cell in a VirtualService: one, or one for each version. Takes a dict of `root` and
+`cell` (the cell's name). */}}
+{{- define "cellgate.cellDestinations" -}}
 {{- $cell := index .root.Values.cells .cell -}}
 {{- range default (list dict) $cell.versions }}
 - destination:
@@ -17,29 +17,29 @@ Takes a dict of `root` and `cell` (the cell's name). */}}
 {{- end }}
 {{- end -}}
 
-{{/* Of a name that no other VirtualService's route has: the EnvoyFilter's patches find the routes by it.
-Takes a dict of `root` and `cell` (the cell's name). */}}
+{{/* The name of a cell's route. No other VirtualService has this name, because the patches of the EnvoyFilter match
+it. Takes a dict of `root` and `cell` (the cell's name). */}}
 {{- define "cellgate.routeName" -}}
 {{ include "cellgate.fullname" .root }}-{{ .cell }}
 {{- end -}}
 
-{{/* Everything of a VirtualService's route but its name and match. Takes a dict of `root`, `cell`, and `undecided` for the route
-of requests that have no cell. */}}
+{{/* A route of a VirtualService without its name and match. Takes a dict of `root`, `cell`, and `undecided` for the
+route of requests without a decision. */}}
 {{- define "cellgate.route" -}}
 {{- $cell := index .root.Values.cells .cell -}}
 {{- $traffic := include "cellgate.traffic" . | fromJson -}}
 route:
-  {{- include "cellgate.destinations" . | trim | nindent 2 }}
+  {{- include "cellgate.cellDestinations" . | trim | nindent 2 }}
 headers:
   request:
-    # A routing header that leads here is nobody's decision.
+    # A cell gets no deferral header, and without a decision no routing header.
     remove: [x-cellgate-defer{{ if .undecided }}, {{ lower .root.Values.config.routing_header }}{{ end }}]
   {{- if .root.Values.routes.cors }}
   response:
-    # A cache must not give one origin's answer to another. Envoy's cors filter does not say it.
+    # A cache must not return an answer for one origin to another. Envoy's cors filter does not add this header.
     add: { vary: origin }
   {{- end }}
-{{- /* None is Istio's default, and its validation refuses 0s. */}}
+{{- /* No timeout is Istio's default, and its validation refuses 0s. */}}
 {{- if include "cellgate.milliseconds" $traffic.timeout | int64 }}
 timeout: {{ $traffic.timeout }}
 {{- end }}
@@ -51,7 +51,7 @@ retries:
   {{- end }}
   {{- toYaml $tries | nindent 2 }}
   {{- else }}
-  # Said, because Istio retries twice by default.
+  # Explicit, because Istio retries twice by default.
   attempts: 0
   {{- end }}
 {{- with $traffic.fault }}
@@ -70,7 +70,8 @@ corsPolicy:
 {{- end }}
 {{- end -}}
 
-{{/* Istio's default hands a preflight of an origin that is not allowed to the route's destination. A preflight has no cell. */}}
+{{/* By default Istio forwards a preflight of an origin that is not allowed to the destination. A preflight has no
+cell. */}}
 {{- define "cellgate.corsPolicy" -}}
 {{ merge (deepCopy .) (dict "unmatchedPreflights" "IGNORE") | toYaml }}
 {{- end -}}
@@ -84,8 +85,8 @@ http:
   {{- toYaml . | nindent 2 }}
   {{- end }}
   {{- if .Values.routes.cors }}
-  # A browser asks before it sends, without a body and without a key. Envoy's cors filter answers on this route; a destination is
-  # only there because a route must have one, and is not reached.
+  # Preflights have no body and no key. Envoy's cors filter answers them on this route. A route must have a destination,
+  # but no request reaches it.
   - name: {{ include "cellgate.fullname" . }}-preflight
     match:
       - method: { exact: OPTIONS }
@@ -98,7 +99,7 @@ http:
       - headers: { {{ lower $.Values.config.routing_header }}: { exact: {{ quote $name }} } }
     {{- include "cellgate.route" (dict "root" $ "cell" $name) | nindent 4 }}
   {{- end }}
-  # Without a decision there is no cell. Said, so that no other route takes such a request.
+  # Requests without a decision have no cell. This route keeps other VirtualServices from matching them.
   - name: undecided
     {{- with .Values.routes.undecided }}
     {{- if .cell }}
@@ -115,8 +116,8 @@ http:
 { kind: Service, name: {{ index $parts 0 }}, namespace: {{ index $parts 1 }}, port: {{ int64 .port }} }
 {{- end -}}
 
-{{/* Everything of an HTTPRoute's rule but its match. Takes a dict of `root` and `cell`. */}}
-{{- define "cellgate.rule" -}}
+{{/* A rule of an HTTPRoute without its match. Takes a dict of `root` and `cell`. */}}
+{{- define "cellgate.httpRouteRule" -}}
 {{- $cell := index .root.Values.cells .cell -}}
 {{- $traffic := include "cellgate.traffic" . | fromJson -}}
 filters:

@@ -1,6 +1,7 @@
-{{/* Numbers out of texts. Each prints an integer, or nothing if the text is none of its kind: _validate.tpl says so. */}}
+{{/* Parses sizes and durations. Each template prints an integer, or nothing if the text is not valid, which
+_validate.tpl reports. */}}
 
-{{/* Bytes of a size as in Cellgate's configuration: 65536, "64KiB", "1MiB", "1GiB". */}}
+{{/* Bytes of a size in the form of Cellgate's configuration: 65536, "64KiB", "1MiB", "1GiB". */}}
 {{- define "cellgate.bytes" -}}
 {{- $factors := dict "" 1 "KiB" 1024 "MiB" 1048576 "GiB" 1073741824 -}}
 {{- if kindIs "string" . -}}
@@ -38,7 +39,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* A duration as protobuf writes it: seconds only. Istio's own objects take 1m30s, what an EnvoyFilter carries does not. */}}
+{{/* A duration in protobuf's form, in seconds. Istio's own objects accept 1m30s; an EnvoyFilter's content does not. */}}
 {{- define "cellgate.protoDuration" -}}
 {{- $ms := include "cellgate.milliseconds" . | int64 -}}
 {{- if mod $ms 1000 -}}

@@ -1,8 +1,8 @@
-{{/* Wrong values end the installation, all of them at once: one line each, that names the value and says what to do.
-Each check prints its lines, or nothing. What the JSON Schema can say (types, words) is said there. */}}
+{{/* Values that are not valid stop the installation. The message has one line for each problem, with the path of
+the value and the remedy. Each check prints its lines, or nothing. The JSON Schema checks types and allowed words. */}}
 {{- define "cellgate.validate" -}}
 {{- $errors := list -}}
-{{- range list "cells" "traffic" "config" "headers" "places" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "mtls" "preflight" -}}
+{{- range list "cells" "traffic" "config" "headers" "placement" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "mtls" "preflight" -}}
 {{- $errors = concat $errors (include (printf "cellgate.check.%s" .) $ | splitList "\n" | compact) -}}
 {{- end -}}
 {{- if $errors -}}
@@ -45,7 +45,7 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- $_ := set $hosts . $name -}}
 {{- end -}}
-{{- /* Policies without a selector are for the whole namespace, so there can be one cell in it. */}}
+{{- /* A policy without a selector applies to the whole namespace, so only one cell can be in it. */}}
 {{- $place := printf "%s %s" (include "cellgate.cellNamespace" $cell) (toJson $cell.workload) -}}
 {{- if and $.Values.mtls.enabled (hasKey $namespaces $place) -}}
 {{- printf "%s.workload: %s has the same namespace and the same labels; set labels that select only this cell's pods" $path (index $namespaces $place) | println -}}
@@ -88,19 +88,19 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- end -}}
 
-{{/* `traffic`, and each cell where it differs: what is wrong for all cells is said once. */}}
+{{/* Timeouts of `traffic`, and of each cell that overrides them, so that a problem of all cells is reported once. */}}
 {{- define "cellgate.check.traffic" -}}
-{{- include "cellgate.check.times" (dict "path" "traffic" "traffic" .Values.traffic) -}}
+{{- include "cellgate.check.timeouts" (dict "path" "traffic" "traffic" .Values.traffic) -}}
 {{- range $name, $values := .Values.cells -}}
 {{- if pick (default dict $values) "timeout" "idleTimeout" "retries" -}}
 {{- $traffic := include "cellgate.traffic" (dict "root" $ "cell" $name) | fromJson -}}
-{{- include "cellgate.check.times" (dict "path" (printf "cells.%s" $name) "traffic" $traffic) -}}
+{{- include "cellgate.check.timeouts" (dict "path" (printf "cells.%s" $name) "traffic" $traffic) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* Takes a dict of `path` and `traffic`. */}}
-{{- define "cellgate.check.times" -}}
+{{- define "cellgate.check.timeouts" -}}
 {{- $retries := default dict .traffic.retries -}}
 {{- $timeout := include "cellgate.milliseconds" .traffic.timeout -}}
 {{- $perTry := include "cellgate.milliseconds" $retries.perTryTimeout -}}
@@ -186,20 +186,20 @@ Each check prints its lines, or nothing. What the JSON Schema can say (types, wo
 {{- end -}}
 {{- end -}}
 
-{{/* A line if `cell` is not one of the cells. Without any cell `cells` has the only line. Takes a dict of `root`, `path` and
-`cell`. */}}
+{{/* Prints a line if `cell` is not one of the cells. Without any cells, cellgate.check.cells reports that alone.
+Takes a dict of `root`, `path` and `cell`. */}}
 {{- define "cellgate.checkCell" -}}
 {{- if and .root.Values.cells (not (hasKey .root.Values.cells (toString .cell))) -}}
 {{- printf "%s: %q is not one of the cells [%s]; correct the name, or add the cell to cells" .path (toString .cell) (keys .root.Values.cells | sortAlpha | join ", ") | println -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Not empty if the text is a DNS label: names of objects are made of it. */}}
+{{/* Prints `yes` if the text is a DNS label: names of objects contain it. */}}
 {{- define "cellgate.isLabel" -}}
 {{- if regexMatch "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$" (toString .) }}yes{{ end -}}
 {{- end -}}
 
-{{/* Not empty if the text is DNS labels with dots between them. */}}
+{{/* Prints `yes` if the text is one or more DNS labels with dots between them. */}}
 {{- define "cellgate.isHostName" -}}
 {{- if regexMatch "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$" (toString .) }}yes{{ end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* Checks of `config`: what Cellgate itself would refuse later, in the proxies, where nobody looks. */}}
+{{/* Checks of `config`: problems that Cellgate would otherwise report later, in the logs of the proxies. */}}
 
 {{- define "cellgate.check.config" -}}
 {{- with .Values.config -}}
@@ -42,8 +42,8 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Every place in `config.placement` that names a cell. */}}
-{{- define "cellgate.check.places" -}}
+{{/* Every cell that `config.placement` names. */}}
+{{- define "cellgate.check.placement" -}}
 {{- $placement := default dict .Values.config.placement -}}
 {{- range $table := list "overrides" "exact" "prefixes" -}}
 {{- range $key, $cell := default dict (get $placement $table) -}}

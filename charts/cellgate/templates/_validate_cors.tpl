@@ -12,15 +12,15 @@
 {{- range $i, $origin := .allowOrigins -}}
 {{- if ne 1 (pick $origin "exact" "prefix" "regex" | values | compact | len) -}}
 {{- printf "routes.cors.allowOrigins[%d]: an origin needs exactly one of exact, prefix and regex, and it must not be empty" $i | println -}}
-{{- else if and $credentials (include "cellgate.isAnyOrigin" (include "cellgate.originOf" $origin)) -}}
+{{- else if and $credentials (include "cellgate.matchesAnyOrigin" (include "cellgate.originRegex" $origin)) -}}
 {{- printf "routes.cors.allowCredentials: allowOrigins[%d] matches every origin, so any page could send requests with its visitors' cookies; remove allowCredentials, or list the origins" $i | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* Not empty if a regular expression takes origins of which nobody has thought. */}}
-{{- define "cellgate.isAnyOrigin" -}}
+{{/* Prints `yes` if a regular expression matches origins that nobody has listed. */}}
+{{- define "cellgate.matchesAnyOrigin" -}}
 {{- range list "https://a.invalid" "http://cellgate.invalid:8080" -}}
 {{- if regexMatch (printf "^(?:%s)$" $) . }}yes{{ end -}}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* Checks of what goes into proxies and pods. */}}
+{{/* Checks of the values for proxies and pods. */}}
 
 {{- define "cellgate.check.filter" -}}
 {{- with .Values.filter -}}
