@@ -1,7 +1,7 @@
-//! `cellgate doctor`: reads what a gateway has been given, and says in words what is right, what is wrong and what to do.
+//! `cellgate doctor`: examines the configuration of a gateway, and reports faults with their fixes.
 //!
-//! [`fetch()`] gets a configuration dump from Envoy's admin port, from istiod or from a file; [`examine`] judges it without
-//! doing anything else; [`text`] and [`json`] write what it found.
+//! [`fetch()`] reads a configuration dump from Envoy's admin port, from istiod or from a file. [`examine`] returns the findings.
+//! [`text`] and [`json`] format them.
 
 mod circuit_breakers;
 mod clusters;
@@ -40,9 +40,9 @@ pub(crate) use finding::enumerate;
 
 use finding::{Notes, merge};
 use routes::FilterContext;
-use rules::Rules;
+use rules::DestinationRules;
 
-/// Judges a gateway by its dump and, where there are any, its statistics.
+/// Examines a gateway by its dump and, if there are any, its statistics.
 #[must_use]
 pub(crate) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     let chains = dump.chains();
@@ -54,24 +54,24 @@ pub(crate) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
         let config = in_chain(dump, chain, filter, &mut findings);
         configured.extend(config.map(|config| (chain, filter.name, config)));
     }
-    // What is only counted needs no routes.
-    let deciding = configured.iter().filter(|(_, _, config)| !config.shadow);
-    let judged: Vec<_> = deciding
+    // A filter in shadow mode needs no routes.
+    let routing = configured.iter().filter(|(_, _, config)| !config.shadow);
+    let routed: Vec<_> = routing
         .map(|(chain, filter, config)| {
             let service = service::name(dump, chain.manager);
             (*chain, dump.routes_of(chain.manager), FilterContext { filter, service, config })
         })
         .collect();
-    let by_cell = judged.iter().any(|(_, routes, context)| {
+    let by_cell = routed.iter().any(|(_, routes, context)| {
         routes.is_some_and(|routes| routes::mention(routes, &context.config.routing_header))
     });
     let mut destinations = Destinations::new();
-    for (chain, routes, context) in judged {
+    for (chain, routes, context) in routed {
         findings.extend(routes::examine(chain, routes, context, by_cell, &mut destinations));
     }
     let headers: BTreeSet<&str> = configured.iter().map(|(_, _, config)| &*config.routing_header).collect();
     findings.extend(elsewhere(dump, &without, with.is_empty(), &headers));
-    let rules = Rules::of(dump, &destinations);
+    let rules = DestinationRules::of(dump, &destinations);
     for (cell, clusters) in &destinations {
         for cluster in clusters {
             findings.extend(clusters::examine(dump, &rules, cell, cluster).into_findings());
@@ -81,7 +81,7 @@ pub(crate) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     merge(findings)
 }
 
-/// The filter, the limits and the service of one chain.
+/// Examines the filter, the limits and the service of one chain.
 fn in_chain(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, findings: &mut Vec<Finding>) -> Option<Config> {
     let [mut of_filter, mut of_limits] =
         [Section::Filter, Section::Limits].map(|section| Notes::new(section, &chain.place));
@@ -94,7 +94,7 @@ fn in_chain(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, findings: &
     config
 }
 
-/// Chains without the filter: wrong where it is nowhere else, or where their routes look at the routing header.
+/// Examines chains without the filter. They are faults if no chain has it, or if their routes match on the routing header.
 fn elsewhere(
     dump: &Dump,
     chains: &[(&Chain<'_>, Option<HttpFilter<'_>>)],
@@ -106,12 +106,12 @@ fn elsewhere(
     if nowhere {
         match (names.is_empty(), dump.warming.is_empty()) {
             (true, false) => notes.error(
-                "there is no HTTP listener yet: Envoy asks for listeners once its clusters are ready",
-                "look at what waits, under Updates",
+                "there is no HTTP listener yet: Envoy requests listeners when its clusters are ready",
+                "look at the waiting resources under Updates",
             ),
             (true, true) => notes.error(
                 "there is no HTTP listener",
-                "look at the Gateway: does its selector find this proxy, and does a route use it?",
+                "check the Gateway: its selector must match this proxy, and a route must use it",
             ),
             (false, _) => notes.error(
                 format!("the filter is in none of the chains: {}", enumerate(&names)),
@@ -135,7 +135,7 @@ fn elsewhere(
         }
     }
     if findings.is_empty() && !names.is_empty() {
-        notes.ok(format!("not in {}, whose routes do not look at the routing header", enumerate(&names)));
+        notes.ok(format!("not in {}, whose routes do not match on the routing header", enumerate(&names)));
     }
     findings.extend(notes.into_findings());
     findings

@@ -1,4 +1,4 @@
-//! Clusters: are they there, is anybody there, who is spoken to in the clear, and what stops a slow one.
+//! Clusters: existence, endpoints, encryption, outlier detection and circuit breakers.
 
 use std::collections::BTreeSet;
 
@@ -9,49 +9,50 @@ use super::dump::Dump;
 use super::finding::{Notes, Section, enumerate};
 use super::message::{at, has, is_a, list, number, text};
 use super::origin::Origin;
-use super::rules::{InForce, Rules};
+use super::rules::{DestinationRules, RuleInForce};
 
 /// The service's default for `--max-streams`.
 const SERVICE_STREAMS: u64 = 10_000;
 
-/// Looks at a cluster to which a cell's routes lead.
-pub(super) fn examine(dump: &Dump, rules: &Rules<'_>, cell: &str, name: &str) -> Notes {
+/// Examines a cluster of a cell's routes.
+pub(super) fn examine(dump: &Dump, rules: &DestinationRules<'_>, cell: &str, name: &str) -> Notes {
     let Some(cluster) = dump.clusters.get(name) else {
         let mut notes = Notes::new(Section::Cells, cell);
         notes.error(
-            format!("the cluster {name} is not there: its requests are answered 503"),
-            "look whether the cell's host and port exist where the gateway sees them (exportTo, Sidecar, subsets)",
+            format!("the cluster {name} does not exist: Envoy answers its requests with 503"),
+            "check that the cell's host and port exist and are visible to the gateway (exportTo, Sidecar, subsets)",
         );
         return notes;
     };
     let mut notes = Notes::new(Section::Cells, name);
     endpoints(dump, cluster, &mut notes);
     encryption(dump, cluster, &mut notes);
-    let rule = InForce::of(cell, cluster);
+    let rule = RuleInForce::of(cell, cluster);
     rules.examine(rule, cluster, &mut notes);
     ejection(cluster, rule, &mut notes);
     breakers(cluster, rule, &mut notes);
     notes
 }
 
-/// Whether anybody would answer.
+/// Whether any endpoint is healthy.
 pub(super) fn endpoints(dump: &Dump, cluster: &Value, notes: &mut Notes) {
     match dump.endpoints_of(cluster) {
         None if text(cluster, "type") == "ORIGINAL_DST" => {}
-        None => notes.unknown("the dump does not tell its endpoints", "ask for them: /config_dump?include_eds"),
+        None => notes
+            .unknown("the dump does not contain its endpoints", "get a dump with endpoints: /config_dump?include_eds"),
         Some(endpoints) if endpoints.healthy == 0 => notes.error(
             format!("none of {} endpoints is healthy", endpoints.total),
             "look at the pods behind the service, and at their readiness",
         ),
         Some(endpoints) if endpoints.healthy < endpoints.total => notes.warning(
             format!("{} of {} endpoints are healthy", endpoints.healthy, endpoints.total),
-            "look at those that are ejected or not ready",
+            "look at the endpoints that are ejected or not ready",
         ),
         Some(endpoints) => notes.ok(format!("{0} of {0} endpoints are healthy", endpoints.total)),
     }
 }
 
-/// Whether it is spoken to in the clear.
+/// Whether requests are encrypted.
 pub(super) fn encryption(dump: &Dump, cluster: &Value, notes: &mut Notes) {
     let sockets = if has(cluster, "transport_socket_matches") {
         let labels = dump.endpoints_of(cluster).map(|endpoints| endpoints.labels).unwrap_or_default();
@@ -61,8 +62,8 @@ pub(super) fn encryption(dump: &Dump, cluster: &Value, notes: &mut Notes) {
     };
     if sockets.is_empty() {
         notes.unknown(
-            "whether it is spoken to by mTLS depends on its endpoints, and there are none",
-            "look again once it has endpoints",
+            "whether requests use mTLS depends on its endpoints, and it has none",
+            "run the doctor again when it has endpoints",
         );
         return;
     }
@@ -78,11 +79,11 @@ pub(super) fn encryption(dump: &Dump, cluster: &Value, notes: &mut Notes) {
     } else if plain > 0 {
         notes.warning(
             format!("plain text, without mTLS, to {plain} of {} endpoints, which do not offer it", contexts.len()),
-            "give their pods sidecars, or demand it: a DestinationRule with tls.mode ISTIO_MUTUAL",
+            "give their pods sidecars, or require mTLS: a DestinationRule with tls.mode ISTIO_MUTUAL",
         );
     } else if anonymous > 0 {
         notes.warning(
-            "TLS without a client certificate: the other side cannot tell who calls",
+            "TLS without a client certificate: the cluster cannot authenticate the gateway",
             "in a mesh: a DestinationRule with tls.mode ISTIO_MUTUAL",
         );
     } else {
@@ -93,7 +94,7 @@ pub(super) fn encryption(dump: &Dump, cluster: &Value, notes: &mut Notes) {
     }
 }
 
-/// The socket that Envoy takes for an endpoint: the first match of which the endpoint has every label.
+/// The transport socket for an endpoint: the first match whose labels the endpoint all has.
 fn socket_for<'a>(cluster: &'a Value, labels: &Value) -> &'a Value {
     let fits = |entry: &&Value| {
         let wanted = at(entry, "match").as_object().into_iter().flatten();
@@ -103,13 +104,13 @@ fn socket_for<'a>(cluster: &'a Value, labels: &Value) -> &'a Value {
     matched.map_or(at(cluster, "transport_socket"), |entry| at(entry, "transport_socket"))
 }
 
-/// Whether a TLS context shows a certificate of its own.
+/// Whether a TLS context has a client certificate.
 fn is_identified(context: &Value) -> bool {
     let common = at(context, "common_tls_context");
     !list(common, "tls_certificate_sds_secret_configs").is_empty() || !list(common, "tls_certificates").is_empty()
 }
 
-/// The names that a server's certificate must have.
+/// The names that Envoy requires in a server's certificate.
 fn identities(context: &Value) -> impl Iterator<Item = &str> {
     let common = at(context, "common_tls_context");
     let contexts =
@@ -121,8 +122,8 @@ fn identities(context: &Value) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a failing endpoint is left alone for a while.
-fn ejection(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
+/// Whether a failing endpoint is ejected.
+fn ejection(cluster: &Value, rule: RuleInForce<'_>, notes: &mut Notes) {
     if has(cluster, "outlier_detection") {
         let failures = number(cluster, "outlier_detection.consecutive_5xx").unwrap_or(5);
         notes.ok(format!("an endpoint is ejected after {failures} answers of 5xx in a row{}", rule.credit()));
@@ -134,8 +135,8 @@ fn ejection(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
     }
 }
 
-/// Whether a slow cell can take all of the gateway's memory and connections.
-fn breakers(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
+/// Whether circuit breakers keep a slow cell from using all of the gateway.
+fn breakers(cluster: &Value, rule: RuleInForce<'_>, notes: &mut Notes) {
     let Some(breakers) = CircuitBreakers::of(cluster) else {
         notes.warning(
             format!(
@@ -156,7 +157,7 @@ fn breakers(cluster: &Value, rule: InForce<'_>, notes: &mut Notes) {
     }
 }
 
-/// Whether the service's cluster takes as many requests at a time as the service does: one more is refused.
+/// Whether the limits of the service's cluster allow as many concurrent requests as the service does.
 pub(super) fn capacity(cluster: &Value, notes: &mut Notes) {
     let (pending, requests) = CircuitBreakers::of(cluster)
         .map_or((DEFAULT_LIMIT, DEFAULT_LIMIT), |breakers| (breakers.pending, breakers.requests));

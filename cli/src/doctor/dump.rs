@@ -1,5 +1,5 @@
-//! A configuration dump, as Envoy's `/config_dump?include_eds` and istiod's `/debug/config_dump` write it: what is in it
-//! of listeners, routes, clusters, endpoints and discovered extensions. Secrets are not read.
+//! A configuration dump of Envoy's `/config_dump?include_eds` or istiod's `/debug/config_dump`: its listeners, routes, clusters,
+//! endpoints and discovered extensions. Secrets are not read.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::message::{at, has, is_a, list, number, text};
 
-/// What a proxy has been given, by name.
+/// The resources of a proxy, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Dump {
     pub(super) listeners: Vec<Value>,
@@ -15,10 +15,11 @@ pub(crate) struct Dump {
     pub(super) clusters: BTreeMap<String, Value>,
     pub(super) endpoints: BTreeMap<String, Endpoints>,
     pub(super) extensions: BTreeMap<String, Extension>,
-    /// Proxy-wasm filters of which istiod's dump does not tell the name by which the chain asks for them.
+    /// Proxy-wasm filters whose name in the chain istiod's dump does not contain.
     pub(super) unnamed: Vec<Extension>,
-    /// What Envoy has refused or is still waiting to use: its name, and what it says about it.
+    /// The resources that Envoy has refused: name and error.
     pub(super) refused: Vec<(String, String)>,
+    /// The resources that Envoy is still waiting to use.
     pub(super) warming: Vec<String>,
     /// Envoy's version: major and minor.
     pub(super) version: Option<(u64, u64)>,
@@ -29,7 +30,7 @@ pub(crate) struct Dump {
 pub(super) struct Endpoints {
     pub(super) total: usize,
     pub(super) healthy: usize,
-    /// What each says of itself for the choice of a transport socket: in Istio, whether it has a sidecar.
+    /// The labels of each endpoint for the choice of a transport socket: in Istio, whether it has a sidecar.
     pub(super) labels: Vec<Value>,
 }
 
@@ -49,28 +50,28 @@ pub(super) struct Chain<'a> {
     pub(super) manager: &'a Value,
 }
 
-/// An HTTP filter with its configuration, wherever that came from.
+/// An HTTP filter with its configuration, inline or discovered.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HttpFilter<'a> {
     pub(super) name: &'a str,
     /// The entry in the chain.
     pub(super) entry: &'a Value,
-    /// The typed configuration; null where a discovered one is not there.
+    /// The typed configuration; null if a discovered one is missing.
     pub(super) config: &'a Value,
-    /// The version, where it was discovered and has one.
+    /// The version of a discovered configuration, if it has one.
     pub(super) version: Option<&'a str>,
 }
 
-/// The text is JSON, and no configuration dump.
+/// The JSON is not a configuration dump.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not a configuration dump: it has no `configs` with listeners and clusters")]
 pub(crate) struct NoDump;
 
 impl Dump {
-    /// Reads a dump.
+    /// Parses a dump.
     ///
     /// # Errors
-    /// It is none.
+    /// The document is not a dump.
     pub(crate) fn read(document: &Value) -> Result<Self, NoDump> {
         let mut dump = Self::default();
         let mut known = false;
@@ -87,7 +88,7 @@ impl Dump {
             for entry in entries(config, &["static_route_configs", "dynamic_route_configs"]) {
                 let route = at(entry, "route_config");
                 self.refuse("routes", text(route, "name"), entry);
-                // Those without a name are inside their listener, too.
+                // Routes without a name are also inside their listener.
                 if !text(route, "name").is_empty() {
                     self.routes.insert(text(route, "name").to_owned(), route.clone());
                 }
@@ -173,7 +174,7 @@ impl Dump {
             .collect()
     }
 
-    /// A chain's routes: its own, or those it discovers. `None` where they have not come yet.
+    /// A chain's routes, inline or discovered. `None` if they have not arrived.
     pub(super) fn routes_of<'a>(&'a self, manager: &'a Value) -> Option<&'a Value> {
         if has(manager, "route_config") {
             return Some(at(manager, "route_config"));
@@ -181,7 +182,7 @@ impl Dump {
         self.routes.get(text(manager, "rds.route_config_name"))
     }
 
-    /// A cluster's endpoints, where the dump has them.
+    /// A cluster's endpoints, if the dump has them.
     pub(super) fn endpoints_of(&self, cluster: &Value) -> Option<Endpoints> {
         let named = |path: &str| Some(text(cluster, path)).filter(|name| !name.is_empty());
         let known = [named("eds_cluster_config.service_name"), named("name")];
@@ -194,7 +195,7 @@ impl Dump {
 }
 
 impl Extension {
-    /// Its version; files and Envoy's own dump do not always have one.
+    /// The version. Files and Envoy's own dump do not always have one.
     pub(super) fn version(&self) -> Option<&str> {
         Some(&*self.version).filter(|version| !version.is_empty())
     }
@@ -226,7 +227,7 @@ fn chains(listener: &Value) -> Vec<Chain<'_>> {
     chains
 }
 
-/// Envoy takes endpoints for healthy that nobody has judged, and those that only shall not get more than they need.
+/// Counts endpoints. As in Envoy, endpoints without a health check and degraded ones are healthy.
 fn count(assignment: &Value) -> Endpoints {
     let mut endpoints = Endpoints::default();
     for endpoint in list(assignment, "endpoints").iter().flat_map(|locality| list(locality, "lb_endpoints")) {

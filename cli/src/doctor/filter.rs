@@ -1,4 +1,4 @@
-//! The filter: is it there, is it first, does it survive a crash, and what was it given.
+//! The filter: its presence, its place in the chain, its behaviour after a crash, and its configuration.
 
 use cellgate_routing::Config;
 use serde_json::Value;
@@ -8,11 +8,11 @@ use super::finding::{Notes, enumerate};
 use super::message::{at, duration, flag, has, is_a, text, texts};
 use super::service;
 
-/// Half of it would be answered 503 for longer than a client retries.
+/// With a longer back-off, the worker would answer 503 for longer than clients retry.
 const LONGEST_BACK_OFF: std::time::Duration = std::time::Duration::from_millis(500);
 
-/// Cellgate's filter in a chain: the proxy-wasm filter that is configured or called so. Where its configuration has not come,
-/// or istiod's dump does not say whose it is, it is known by the service's filter behind it, too.
+/// Cellgate's filter in a chain: the proxy-wasm filter with its name or its configuration. If the configuration has not arrived,
+/// or istiod's dump does not name it, the filter is recognised by the service's filter behind it.
 pub(super) fn find<'a>(dump: &'a Dump, manager: &'a Value) -> Option<HttpFilter<'a>> {
     let filters = dump.http_filters(manager);
     let named = |filter: &HttpFilter<'_>| filter.name.contains("cellgate");
@@ -46,12 +46,12 @@ fn is_wasm(filter: &HttpFilter<'_>) -> bool {
     is_a(filter.config, "Wasm")
 }
 
-/// Whether a proxy-wasm filter is to be discovered.
+/// Whether the chain discovers a proxy-wasm filter.
 fn awaits_wasm(filter: &HttpFilter<'_>) -> bool {
     texts(filter.entry, "config_discovery.type_urls").any(|kind| kind.ends_with(".Wasm"))
 }
 
-/// Looks at the filter of a chain, and gives its configuration where that can be read.
+/// Examines the filter of a chain, and returns its configuration if it is valid.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, notes: &mut Notes) -> Option<Config> {
     let filters = dump.http_filters(chain.manager);
     let before: Vec<&str> = filters.iter().map(|other| other.name).take_while(|name| *name != filter.name).collect();
@@ -60,7 +60,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, n
     } else {
         notes.warning(
             format!(
-                "`{}` stands behind {}: these see the client's own routing header",
+                "`{}` is behind {}: filters in front of it see the client's own routing header",
                 filter.name,
                 enumerate(&before)
             ),
@@ -69,20 +69,23 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, n
     }
     if flag(filter.entry, "disabled") {
         notes.error(
-            "the filter is switched off (`disabled: true`): no request is decided, and no header is stripped",
+            "the filter is disabled (`disabled: true`): no request is decided, and no header is stripped",
             "remove `disabled` from the filter's entry",
         );
     }
     if filter.config.is_null() {
         notes.error(
-            format!("the configuration of `{}` has not come: Envoy answers 500, or refuses the listener", filter.name),
+            format!(
+                "the configuration of `{}` has not arrived: Envoy answers 500 or refuses the listener",
+                filter.name
+            ),
             "look at istiod's log and at the EnvoyFilter with EXTENSION_CONFIG: its name must be the filter's",
         );
         return None;
     }
     if !is_wasm(filter) {
         notes.error(
-            "the module could not be fetched: Istio's agent has put a filter in its place that refuses every request with 403",
+            "the module could not be fetched: Istio's agent has replaced the filter by one that refuses every request with 403",
             "look at the agent's log (the proxy's container), the module's URL and its sha256",
         );
         return None;
@@ -93,7 +96,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, n
     configuration(config, notes)
 }
 
-/// What lets a paused request get its body, and what happens after a crash.
+/// Settings for paused requests and for crashes.
 fn survives(config: &Value, notes: &mut Notes) {
     if !flag(config, "allow_on_headers_stop_iteration") {
         notes.error(
@@ -120,20 +123,20 @@ fn survives(config: &Value, notes: &mut Notes) {
     }
 }
 
-/// Which code runs.
+/// The module that runs.
 fn module(config: &Value, version: Option<&str>, notes: &mut Notes) {
     let code = at(config, "vm_config.code");
     let discovered = version.map(|version| format!(", version {version} of its configuration")).unwrap_or_default();
     if has(code, "remote") {
         let (uri, hash) = (text(code, "remote.http_uri.uri"), text(code, "remote.sha256"));
-        // istiod writes the hash of an image into the environment of Istio's agent, which then checks it.
+        // istiod passes the hash of an image to Istio's agent, which checks it.
         let pinned = !hash.is_empty() && hash != "nil";
         if pinned {
             notes.ok(format!("module {uri}, sha256 {hash}{discovered}"));
         } else {
             notes.warning(
-                format!("module {uri} is not pinned: whoever can write there runs code in the gateway"),
-                "give the module's sha256 (chart: `filter.module.sha256`)",
+                format!("module {uri} is not pinned: anyone who can write to this URL can run code in the gateway"),
+                "set the module's sha256 (chart: `filter.module.sha256`)",
             );
         }
     } else {
@@ -147,7 +150,7 @@ fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {
     if json.is_empty() {
         notes.error(
             "the filter has no configuration",
-            "give `configuration` as a google.protobuf.StringValue with what `cellgate render FILE` prints",
+            "set `configuration` to a google.protobuf.StringValue with the output of `cellgate render FILE`",
         );
         return None;
     }
@@ -161,19 +164,19 @@ fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {
             ));
             if config.shadow {
                 notes.warning(
-                    "the filter only counts and logs what it would do (`shadow`): no request gets a cell from it",
-                    "once the access log and the counters say what you expect, take `shadow: true` out of the configuration",
+                    "the filter is in shadow mode: it counts and logs its decisions, and routes no request",
+                    "when the access log and the counters show what you expect, remove `shadow: true` from the configuration",
                 );
             }
             if let Some(decided_by) = &config.decided_by {
-                notes.ok(format!("takes over the decisions of {}", enumerate(&decided_by.peers)));
+                notes.ok(format!("accepts the decisions of {}", enumerate(&decided_by.peers)));
             }
             Some(config)
         }
         Err(error) => {
             notes.error(
                 format!("this program refuses the filter's configuration: {error}"),
-                "correct it (`cellgate check`), or use the program of the filter's own version",
+                "correct it (`cellgate check`), or use a `cellgate` of the filter's version",
             );
             None
         }

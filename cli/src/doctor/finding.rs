@@ -1,54 +1,54 @@
-//! What the doctor says: one finding after the other, each with its place and, where something is wrong, its remedy.
+//! Findings: statements about a gateway, each with its place and, for a fault, its fix.
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Level {
-    /// As it should be.
+    /// No fault.
     Ok,
-    /// It cannot be told from what was read.
+    /// The source does not show it.
     Unknown,
-    /// It works, and could fail, or is not what the documentation recommends.
+    /// It works, but could fail, or differs from the recommendation.
     Warning,
     /// Requests are refused or misrouted, or will be.
     Error,
 }
 
-/// What it is about, in the order of the report.
+/// The subject of a finding, in the order of the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Section {
-    /// Whether and how the filter is in the chain.
+    /// The filter in the chain.
     Filter,
     /// Envoy's limits and Cellgate's.
     Limits,
-    /// The way to the ext-proc service.
+    /// The ext-proc service and its filter.
     Service,
-    /// From the routing header to clusters.
+    /// The routes to the cells.
     Routes,
     /// The cells' clusters.
     Cells,
-    /// What Envoy has refused.
+    /// Updates that Envoy has refused.
     Updates,
-    /// What has gone through.
+    /// Counters of requests.
     Traffic,
 }
 
-/// One statement about the gateway.
+/// A statement about the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Finding {
-    /// What it is about.
+    /// The subject.
     pub(crate) section: Section,
-    /// How bad it is.
+    /// The severity.
     pub(crate) level: Level,
-    /// Where: listeners, virtual hosts, clusters; none for the whole gateway.
+    /// Listeners, virtual hosts or clusters; empty for the whole gateway.
     pub(crate) places: Vec<String>,
-    /// What is so.
+    /// The fact.
     pub(crate) what: String,
-    /// What to do about it.
+    /// The fix.
     pub(crate) fix: Option<String>,
 }
 
 impl Level {
-    /// The word in JSON.
+    /// The name in JSON.
     #[must_use]
     pub(crate) const fn label(self) -> &'static str {
         match self {
@@ -87,7 +87,7 @@ impl Section {
     }
 }
 
-/// Findings about one place in one section, as they are made.
+/// Collects findings about one place in one section.
 #[derive(Debug)]
 pub(super) struct Notes {
     section: Section,
@@ -126,8 +126,8 @@ impl Notes {
     }
 }
 
-/// Sorts findings by section, and makes one of those that differ in their place only: a gateway has many chains with the
-/// same filter.
+/// Sorts findings by section, and merges those that differ in their place only: a gateway has many chains with the same
+/// filter.
 pub(super) fn merge(findings: Vec<Finding>) -> Vec<Finding> {
     let mut merged: Vec<Finding> = Vec::new();
     for finding in findings {

@@ -1,4 +1,4 @@
-//! Envoy's limits against Cellgate's, and the settings that end what stands still.
+//! Envoy's limits compared with Cellgate's, and the timeouts of idle requests.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ const DEFAULT_BUFFER: u64 = 1 << 20;
 /// Envoy's default for `initial_stream_window_size`.
 const DEFAULT_WINDOW: u64 = 16 << 20;
 
-/// Looks at a listener and its connection manager.
+/// Examines a listener and its connection manager.
 pub(super) fn examine(chain: &Chain<'_>, routes: Option<&Value>, config: Option<&Config>, notes: &mut Notes) {
     if let Some(config) = config {
         bodies(chain, config.limits.inspect_bytes, notes);
@@ -25,14 +25,14 @@ pub(super) fn examine(chain: &Chain<'_>, routes: Option<&Value>, config: Option<
     idle(chain, routes.zip(config).and_then(|(routes, config)| idle_of_cells(routes, config)), notes);
 }
 
-/// What Envoy holds of a body at most, by HTTP/1.1 and by HTTP/2.
+/// Envoy's limits of buffered body bytes for HTTP/1.1 and HTTP/2.
 pub(super) fn in_force(chain: &Chain<'_>) -> (u64, u64) {
     let buffer = number(chain.listener, "per_connection_buffer_limit_bytes").unwrap_or(DEFAULT_BUFFER);
     let window = number(chain.manager, "http2_protocol_options.initial_stream_window_size").unwrap_or(DEFAULT_WINDOW);
     (buffer, window)
 }
 
-/// Beyond the smaller limit Envoy answers 413 by itself, without asking the filter.
+/// Above the smaller limit, Envoy answers 413 without the filter.
 fn bodies(chain: &Chain<'_>, inspect: u64, notes: &mut Notes) {
     let (buffer, window) = in_force(chain);
     let mut fits = true;
@@ -60,11 +60,13 @@ fn underscores(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
         "REJECT_REQUEST" | "DROP_HEADER" => {
             notes.ok(format!("headers with underscores: {action}"));
         }
-        _ => notes.ok(format!("headers with underscores are let in, and the filter removes a client's own {spelling}")),
+        _ => {
+            notes.ok(format!("headers with underscores are accepted, and the filter removes a client's own {spelling}"))
+        }
     }
     let outcome = match action {
         "REJECT_REQUEST" => "Envoy answers 400 to every request that has it",
-        "DROP_HEADER" => "Envoy removes it, and its keys with it",
+        "DROP_HEADER" => "Envoy removes it, and the key with it",
         _ => return,
     };
     let of_keys = config.iter().flat_map(|config| &config.sources).filter_map(|source| match source {
@@ -74,12 +76,12 @@ fn underscores(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
     for name in of_keys {
         notes.error(
             format!("the key's header {name} has an underscore: {outcome}"),
-            "rename it, or leave headers_with_underscores_action out",
+            "rename the header, or remove headers_with_underscores_action",
         );
     }
 }
 
-/// The longest time after which a request with a cell ends that stands still, if every cell's route has one.
+/// The longest idle timeout of the cells' routes, if all of them have one.
 fn idle_of_cells(routes: &Value, config: &Config) -> Option<Duration> {
     let all = list(routes, "virtual_hosts").iter().flat_map(|host| list(host, "routes"));
     let matches = |route: &&Value| {
@@ -99,19 +101,19 @@ fn idle(chain: &Chain<'_>, of_cells: Option<Duration>, notes: &mut Notes) {
                 format!("{} s to arrive, by request_timeout", time.as_secs_f64())
             });
             notes.ok(format!(
-                "a request with a cell that stands still ends after {seconds} s, by its route's idle_timeout; before it has its cell it has {before}"
+                "an idle request with a cell ends after {seconds} s (idle_timeout of its route); without a cell it has {before}"
             ));
         }
         Some(Duration::ZERO) => notes.error(
-            "stream_idle_timeout is off: a request whose service falls silent never ends",
+            "stream_idle_timeout is off: a request never ends if its service stops responding",
             "set stream_idle_timeout, 30s for example",
         ),
-        Some(time) => notes.ok(format!("a request that stands still ends after {} s", time.as_secs_f64())),
+        Some(time) => notes.ok(format!("an idle request ends after {} s", time.as_secs_f64())),
         None if has(chain.manager, "stream_idle_timeout") => {
             notes.unknown("stream_idle_timeout cannot be read", "look at the connection manager in the dump")
         }
         None => notes.warning(
-            "a request that stands still ends after 5 minutes, Envoy's default",
+            "an idle request ends after 5 minutes, Envoy's default",
             "set stream_idle_timeout, 30s for example",
         ),
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 const NOTHING: Value = Value::Null;
 
-/// What stands at a path of field names such as `common_http_protocol_options.idle_timeout`, or null.
+/// The value at a path of field names such as `common_http_protocol_options.idle_timeout`, or null.
 pub(super) fn at<'a>(message: &'a Value, path: &str) -> &'a Value {
     path.split('.').fold(message, field)
 }
@@ -15,12 +15,12 @@ fn field<'a>(message: &'a Value, name: &str) -> &'a Value {
     message.get(name).or_else(|| message.get(camel_case(name))).unwrap_or(&NOTHING)
 }
 
-/// Whether there is something at a path.
+/// Whether there is a value at a path.
 pub(super) fn has(message: &Value, path: &str) -> bool {
     !at(message, path).is_null()
 }
 
-/// A string, an enumeration's name or bytes: empty where there is none.
+/// A string, an enumeration's name or bytes; empty if there is none.
 pub(super) fn text<'a>(message: &'a Value, path: &str) -> &'a str {
     at(message, path).as_str().unwrap_or_default()
 }
@@ -30,12 +30,12 @@ pub(super) fn list<'a>(message: &'a Value, path: &str) -> &'a [Value] {
     at(message, path).as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// A flag; false where it is not set.
+/// A flag; false if it is not set.
 pub(super) fn flag(message: &Value, path: &str) -> bool {
     at(message, path).as_bool().unwrap_or_default()
 }
 
-/// An integer, of 64 bits as text.
+/// An integer. Protobuf's JSON writes 64-bit integers as strings.
 pub(super) fn number(message: &Value, path: &str) -> Option<u64> {
     let value = at(message, path);
     value.as_u64().or_else(|| value.as_str()?.parse().ok())
@@ -47,7 +47,7 @@ pub(super) fn duration(message: &Value, path: &str) -> Option<Duration> {
     Duration::try_from_secs_f64(seconds).ok()
 }
 
-/// Whether a message in an `Any` is of a type, by the type's last word: `HttpConnectionManager`.
+/// Whether a message in an `Any` has a type, by the type's last part: `HttpConnectionManager`.
 pub(super) fn is_a(message: &Value, name: &str) -> bool {
     message.get("@type").and_then(Value::as_str).and_then(|kind| kind.rsplit(['.', '/']).next()) == Some(name)
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_nothing() {
+    fn missing_fields_have_defaults() {
         let message = json!({"a": null, "b": 1});
         assert!(!has(&message, "a") && !has(&message, "a.b.c") && has(&message, "b"));
         assert_eq!((text(&message, "b"), number(&message, "a"), duration(&message, "b")), ("", None, None));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn types_are_known_by_their_last_word() {
+    fn types_are_compared_by_their_last_part() {
         let message = json!({"@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm"});
         assert!(is_a(&message, "Wasm") && !is_a(&message, "asm") && !is_a(&json!({}), "Wasm"));
     }

@@ -1,4 +1,4 @@
-//! Findings for a person, and for a program.
+//! Formats findings as text and as JSON.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json as object};
 
 use super::finding::{Finding, Level, Section, enumerate};
 
-/// The findings by section, with a mark each, and a last line that counts.
+/// The findings by section, each with a mark, and a last line with their numbers.
 #[must_use]
 pub(crate) fn text(subject: &str, findings: &[Finding]) -> String {
     let mut text = format!("{subject}\n");
@@ -28,7 +28,7 @@ pub(crate) fn text(subject: &str, findings: &[Finding]) -> String {
     text
 }
 
-/// How many findings there are of each level that asks for something.
+/// The numbers of errors, warnings and unknowns.
 pub(crate) fn sum(levels: impl Iterator<Item = Level> + Clone) -> String {
     let count = |wanted: Level| levels.clone().filter(|level| *level == wanted).count();
     let [errors, warnings, unknown] = [Level::Error, Level::Warning, Level::Unknown].map(count);
@@ -37,7 +37,7 @@ pub(crate) fn sum(levels: impl Iterator<Item = Level> + Clone) -> String {
     format!("{errors} error{of_errors} (!!), {warnings} warning{of_warnings} (!), {unknown} unknown (??)")
 }
 
-/// The findings as a document.
+/// The findings as a JSON document.
 #[must_use]
 pub(crate) fn json(subject: &str, findings: &[Finding]) -> Value {
     let all: Vec<Value> = findings

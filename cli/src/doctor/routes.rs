@@ -1,4 +1,4 @@
-//! Routes: does each cell have one, does anything stand in its way, and what becomes of a request without a decision.
+//! Routes: the route of each cell, the routes in front of it, and the route for requests without a decision.
 
 mod conditions;
 mod context;
@@ -15,19 +15,19 @@ use super::message::{list, text};
 pub(super) use context::FilterContext;
 use host::Host;
 
-/// Whether any route of a configuration looks at a header.
+/// Whether any route of a configuration matches on a header.
 pub(super) fn mention(routes: &Value, header: &str) -> bool {
     list(routes, "virtual_hosts").iter().any(|host| Host::new(routes, host).mentions(header))
 }
 
-/// The routes of a configuration for which a filter has a setting of a kind, by name.
+/// The names of the routes that have a matching setting for a filter.
 pub(super) fn that_set(routes: &Value, filter: &str, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
     let hosts = list(routes, "virtual_hosts").iter();
     hosts.flat_map(|host| Host::new(routes, host).that_set(filter, &is_meant)).collect()
 }
 
-/// Looks at the routes of a chain with the filter, and adds to where the cells are. `elsewhere` is whether any chain's routes
-/// look at the header: a gateway has others too, that redirect to HTTPS for example.
+/// Examines the routes of a chain with the filter, and adds the cells' clusters to `destinations`. `elsewhere` is whether the
+/// routes of any chain match on the header: other chains may redirect to HTTPS, for example.
 pub(super) fn examine<'a>(
     chain: &Chain<'_>,
     routes: Option<&'a Value>,
@@ -39,8 +39,8 @@ pub(super) fn examine<'a>(
     let Some(routes) = routes else {
         let name = text(chain.manager, "rds.route_config_name");
         notes.error(
-            format!("the routes `{name}` have not come: every request is answered 404"),
-            "look at istiod's log, and whether a VirtualService or HTTPRoute names this gateway",
+            format!("the routes `{name}` have not arrived: Envoy answers every request with 404"),
+            "look at istiod's log, and check that a VirtualService or HTTPRoute names this gateway",
         );
         return notes.into_findings();
     };
@@ -50,12 +50,10 @@ pub(super) fn examine<'a>(
     let inbound = text(chain.listener, "traffic_direction") == "INBOUND";
     match (by_cell.is_empty(), inbound, elsewhere) {
         (false, _, _) => {}
-        (true, true, _) => {
-            notes.ok("inbound to the workload: it takes what the filter lets in, without routes by cell")
-        }
-        (true, false, true) => notes.ok(format!("no route looks at {header}")),
+        (true, true, _) => notes.ok("inbound to the workload: it needs no routes by cell"),
+        (true, false, true) => notes.ok(format!("no route matches on {header}")),
         (true, false, false) => notes.error(
-            format!("no route matches on {header}: what the filter decides has no effect"),
+            format!("no route matches on {header}: the filter's decisions have no effect"),
             "add a route for each cell on the exact value of the header (chart: routes.enabled)",
         ),
     }

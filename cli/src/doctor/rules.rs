@@ -1,5 +1,5 @@
-//! Which DestinationRule is in force for a cell's cluster. Of several rules for one host Istio takes the oldest one's traffic
-//! policy, so another team's may stand where the chart's is expected: the chart has one for each cell, called `RELEASE-CELL`.
+//! The DestinationRule that is in force for a cell's cluster. The chart has a rule for each cell, named `RELEASE-CELL`. Istio uses
+//! the traffic policy of the oldest rule for a host, so another team's rule may replace it.
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,22 @@ use super::finding::Notes;
 use super::message::has;
 use super::origin::Origin;
 
-/// What the names of the cells' rules have in common.
+/// The DestinationRules of the cells, by the common part of their names.
 #[derive(Debug, Default)]
-pub(super) struct Rules<'a> {
-    /// Their release, if some cell has a rule of such a name.
+pub(super) struct DestinationRules<'a> {
+    /// The release, if some cell has a rule named `RELEASE-CELL`.
     release: Option<&'a str>,
 }
 
-/// The rule of one cluster.
+/// The rule that is in force for a cluster.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct InForce<'a> {
+pub(super) struct RuleInForce<'a> {
     cell: &'a str,
     rule: Option<Origin<'a>>,
 }
 
-impl<'a> Rules<'a> {
-    /// Looks at the rules of all cells.
+impl<'a> DestinationRules<'a> {
+    /// Finds the release of the cells' rules.
     pub(super) fn of(dump: &'a Dump, destinations: &Destinations<'a>) -> Self {
         let mut releases: BTreeMap<&str, usize> = BTreeMap::new();
         for (cell, clusters) in destinations {
@@ -37,12 +37,12 @@ impl<'a> Rules<'a> {
         Self { release: releases.into_iter().max_by_key(|(_, count)| *count).map(|(release, _)| release) }
     }
 
-    /// Says where another rule than the one that is expected is in force, or none.
-    pub(super) fn examine(&self, in_force: InForce<'_>, cluster: &serde_json::Value, notes: &mut Notes) {
+    /// Reports a cluster whose rule in force is not the expected one.
+    pub(super) fn examine(&self, in_force: RuleInForce<'_>, cluster: &serde_json::Value, notes: &mut Notes) {
         let Some(release) = self.release else { return };
         let expected = format!("{release}-{}", in_force.cell);
         let breakers = CircuitBreakers::of(cluster);
-        let lacks: Vec<&str> = [
+        let missing: Vec<&str> = [
             (has(cluster, "outlier_detection"), "outlierDetection"),
             (breakers.is_some_and(|breakers| breakers.has_limits()), "connectionPool"),
             (breakers.is_some_and(|breakers| breakers.has_retry_budget), "retryBudget"),
@@ -50,40 +50,40 @@ impl<'a> Rules<'a> {
         .into_iter()
         .filter_map(|(is_there, part)| (!is_there).then_some(part))
         .collect();
-        let lacks = if lacks.is_empty() { String::new() } else { format!(", and sets no {}", lacks.join(", ")) };
+        let missing = if missing.is_empty() { String::new() } else { format!(", and sets no {}", missing.join(", ")) };
         match in_force.rule {
             Some(rule) if rule.name == expected => {}
             Some(rule) => notes.warning(
                 format!(
-                    "{rule} is in force instead of {expected}{lacks}: of several rules for a host Istio takes the oldest"
+                    "{rule} is in force instead of {expected}{missing}: Istio uses the oldest of several rules for a host"
                 ),
-                format!("move what it sets into {expected} (chart: cells.{}), and delete {rule}", in_force.cell),
+                format!("move its settings into {expected} (chart: cells.{}), and delete {rule}", in_force.cell),
             ),
             None => notes.warning(
                 format!("no DestinationRule is in force for it, and other cells have one, as {expected} would be"),
-                format!("look whether {expected} exists, is for this host, and is exported to the gateway (exportTo)"),
+                format!("check that {expected} exists, is for this host, and is exported to the gateway (exportTo)"),
             ),
         }
     }
 }
 
-impl<'a> InForce<'a> {
+impl<'a> RuleInForce<'a> {
     pub(super) fn of(cell: &'a str, cluster: &'a serde_json::Value) -> Self {
         Self { cell, rule: Origin::of_cluster(cluster) }
     }
 
-    /// What follows a fault that the rule could have prevented.
+    /// The end of a finding about a setting that is missing in the rule.
     pub(super) fn fault(&self, part: &str) -> String {
         self.rule.map(|rule| format!("; {rule} is in force, and sets no {part}")).unwrap_or_default()
     }
 
-    /// What follows a good setting, where it is not the cell's own rule that one has to know of.
+    /// The end of a finding about a good setting that another rule than the cell's own has.
     pub(super) fn credit(&self) -> String {
         let other = self.rule.filter(|rule| release_of(*rule, self.cell).is_none());
         other.map(|rule| format!(" ({rule})")).unwrap_or_default()
     }
 
-    /// How to set a part of the traffic policy.
+    /// The fix: how to set a part of the traffic policy.
     pub(super) fn fix(&self, part: &str) -> String {
         match self.rule {
             None => format!("set {part} in the cell's DestinationRule (chart: traffic.{part})"),
@@ -91,14 +91,14 @@ impl<'a> InForce<'a> {
                 format!("set {part} in {rule} (chart: traffic.{part})")
             }
             Some(rule) => format!(
-                "set {part} in {rule}, or delete it, once what it sets is in the cell's own rule (chart: cells.{})",
+                "set {part} in {rule}, or delete it after moving its settings to the cell's own rule (chart: cells.{})",
                 self.cell
             ),
         }
     }
 }
 
-/// The release whose rule it is, by its name.
+/// The release of a rule, by the rule's name.
 fn release_of<'a>(rule: Origin<'a>, cell: &str) -> Option<&'a str> {
     rule.name.strip_suffix(cell)?.strip_suffix('-').filter(|release| !release.is_empty())
 }

@@ -1,4 +1,4 @@
-//! The way to the ext-proc service: a filter for each mode in which the filter defers, and its cluster.
+//! The ext-proc service: a filter for each body mode of deferrals, and the cluster.
 
 use cellgate_routing::headers::DEFER;
 use cellgate_routing::{Answer, Config, Reason};
@@ -11,7 +11,7 @@ use super::finding::{Finding, Notes, Section};
 use super::message::{at, has, is_a, list, text};
 use super::processors::{self, STREAMED};
 
-/// Looks at what stands behind the filter in a chain.
+/// Examines the filters behind Cellgate's in a chain.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Service, &chain.place);
     let mut services = Vec::new();
@@ -29,7 +29,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
                     None if mode.is_used => notes.error(
-                        format!("nothing takes what is deferred as `{name}`: such requests have no cell"),
+                        format!("no filter handles deferrals in the body mode `{name}`: such requests get no cell"),
                         format!("match the prefix `{name};` of {DEFER} in `{}`", matcher.name),
                     ),
                     None => {}
@@ -37,10 +37,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
             }
         }
         (None, Some(direct)) => notes.warning(
-            format!(
-                "`{}` asks the service about every request, not only about those that the filter defers",
-                direct.name
-            ),
+            format!("`{}` sends every request to the service, not only deferred ones", direct.name),
             format!("put it behind a matcher on {DEFER}: docs/envoy.md"),
         ),
         (None, None) => missing(config, &mut notes),
@@ -58,21 +55,21 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     findings
 }
 
-/// The name of the filter that asks the service about what is deferred.
+/// The name of the filter that sends deferred requests to the service.
 pub(super) fn name<'a>(dump: &'a Dump, manager: &'a Value) -> Option<&'a str> {
     dump.http_filters(manager).iter().find(|filter| is_behind_matcher(filter.config)).map(|filter| filter.name)
 }
 
-/// Whether a client that is one too many is told when to come again.
+/// Whether refusals of an overloaded service have Retry-After.
 fn retry_after(chain: &Chain<'_>, notes: &mut Notes) {
     let mappers = list(chain.manager, "local_reply_config.mappers").iter();
     let mut added = mappers.flat_map(|mapper| list(mapper, "headers_to_add"));
     if added.any(|header| text(header, "header.key").eq_ignore_ascii_case("retry-after")) {
-        notes.ok("local_reply_config adds Retry-After, for requests that are too many for the service");
+        notes.ok("local_reply_config adds Retry-After to the refusals of an overloaded service");
     }
 }
 
-/// Without a service the policy must not defer.
+/// Reports deferrals of a policy without a service.
 fn missing(config: Option<&Config>, notes: &mut Notes) {
     let defers = |reason: &&Reason| config.is_none_or(|config| config.policy.answer(**reason) == Answer::Defer);
     let deferred: Vec<&str> = Reason::ALL
@@ -82,14 +79,14 @@ fn missing(config: Option<&Config>, notes: &mut Notes) {
         .map(|reason| reason.label())
         .collect();
     if deferred.is_empty() {
-        notes.ok("there is none, and the policy defers nothing");
+        notes.ok("there is no service, and the policy defers nothing");
     } else {
         notes.warning(
             format!(
-                "there is none behind the filter, which defers {}: such requests have no cell",
+                "there is no service behind the filter, which defers {}: such requests get no cell",
                 deferred.join(", ")
             ),
-            "add the service's filter (docs/envoy.md), or give these reasons another answer in `policy`",
+            "add the service's filter (docs/envoy.md), or set another action for these reasons in `policy`",
         );
     }
 }
@@ -99,25 +96,25 @@ pub(super) fn is_behind_matcher(config: &Value) -> bool {
     has(config, "xds_matcher") && config.to_string().contains(DEFER)
 }
 
-/// The service's own cluster.
+/// Examines the service's cluster.
 fn cluster(dump: &Dump, name: &str) -> Notes {
     let mut notes = Notes::new(Section::Service, name);
     let Some(cluster) = dump.clusters.get(name) else {
         notes.error(
-            "the cluster is not there: what is deferred is answered 500",
-            "look whether the service exists where the gateway sees it (exportTo, Sidecar), and its port is named grpc",
+            "the cluster does not exist: Envoy answers deferred requests with 500",
+            "check that the service exists, is visible to the gateway (exportTo, Sidecar), and that its port is named grpc",
         );
         return notes;
     };
     let http2 = http2(cluster);
     if http2.is_none_or(Value::is_null) {
         notes.error(
-            "it does not speak HTTP/2, which gRPC needs",
+            "it does not use HTTP/2, which gRPC requires",
             "name the service's port grpc, or set its appProtocol to grpc",
         );
     } else if !http2.is_some_and(|options| has(options, "connection_keepalive.interval")) {
         notes.warning(
-            "it has no connection_keepalive: a frozen service is noticed by stream_idle_timeout only",
+            "it has no connection_keepalive: only stream_idle_timeout detects a service that hangs",
             "set http2_protocol_options: { connection_keepalive: { interval: 5s, timeout: 2s } }",
         );
     }
@@ -127,7 +124,7 @@ fn cluster(dump: &Dump, name: &str) -> Notes {
     notes
 }
 
-/// A cluster's HTTP/2 options: null where it has none.
+/// A cluster's HTTP/2 options; null if it has none.
 fn http2(cluster: &Value) -> Option<&Value> {
     let options = at(cluster, "typed_extension_protocol_options").as_object();
     let by_extension =

@@ -1,4 +1,4 @@
-//! What is found in Envoy's own dump of `examples/envoy/two-tier.yaml`, and in the same with one thing wrong.
+//! Findings about Envoy's own dump of `examples/envoy/two-tier.yaml`, unchanged and with one fault.
 
 mod discovery;
 mod limits;
@@ -14,7 +14,7 @@ use super::{Dump, Finding, Level, Section, Stats, examine, text};
 
 const ENVOY: &str = include_str!("../../tests/fixtures/envoy-dump.json");
 
-/// What istiod 1.31 had for a gateway with the chart's `ci/gateway-values.yaml`.
+/// istiod 1.31's dump for a gateway with the chart's `ci/gateway-values.yaml`.
 const ISTIOD: &str = include_str!("../../tests/fixtures/istiod-dump.json");
 
 const MANAGER: &str = "/configs/2/static_listeners/0/listener/filter_chains/0/filters/0/typed_config";
@@ -23,7 +23,7 @@ fn dump() -> Value {
     serde_json::from_str(ENVOY).unwrap()
 }
 
-/// What is found once `change` has been made at a place in the connection manager.
+/// The findings after `change` at a place in the connection manager.
 fn changed(at: &str, change: impl FnOnce(&mut Value)) -> Vec<Finding> {
     let mut dump = dump();
     change(dump.pointer_mut(&format!("{MANAGER}{at}")).unwrap());
@@ -54,18 +54,17 @@ fn has(findings: &[Finding], level: Level, part: &str) {
     );
 }
 
-/// Compares what is found besides what was found `before` with `tests/fixtures/doctor/NAME.txt`. `UPDATE=1` writes
-/// the file anew.
+/// Compares the findings that are not in `before` with `tests/fixtures/doctor/NAME.txt`. `UPDATE=1` writes the file anew.
 #[track_caller]
 fn snapshot(name: &str, before: &[Finding], findings: &[Finding]) {
     let new: Vec<Finding> = findings.iter().filter(|finding| !before.contains(finding)).cloned().collect();
-    let said = text(name, &new);
+    let actual = text(name, &new);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/doctor/{name}.txt"));
     if std::env::var_os("UPDATE").is_some() {
-        std::fs::write(&path, &said).unwrap();
+        std::fs::write(&path, &actual).unwrap();
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(said, expected, "{}: UPDATE=1 writes it anew", path.display());
+    assert_eq!(actual, expected, "{}: UPDATE=1 writes it anew", path.display());
 }
 
 #[test]
@@ -104,11 +103,11 @@ fn a_filter_behind_others_is_a_warning() {
     let findings = changed("/http_filters", |filters| {
         filters.as_array_mut().unwrap().insert(0, json!({"name": "envoy.filters.http.cors"}));
     });
-    has(&findings, Level::Warning, "`cellgate` stands behind envoy.filters.http.cors");
+    has(&findings, Level::Warning, "`cellgate` is behind envoy.filters.http.cors");
 }
 
 #[test]
-fn settings_of_the_filter_that_hang_or_open_are_errors() {
+fn settings_that_hang_requests_or_fail_open_are_errors() {
     for (field, value, expected) in [
         ("allow_on_headers_stop_iteration", json!(false), "never gets its body"),
         ("failure_policy", json!("FAIL_OPEN"), "fails open"),
@@ -129,23 +128,23 @@ fn a_configuration_that_cannot_be_read_is_an_error() {
 }
 
 #[test]
-fn a_filter_in_shadow_needs_no_routes_and_is_said() {
+fn a_filter_in_shadow_mode_is_a_warning_and_needs_no_routes() {
     let mut dump = dump();
     dump.pointer_mut(&format!("{MANAGER}{ROUTES}")).unwrap().take();
     let value = dump.pointer_mut(&format!("{MANAGER}/http_filters/0/typed_config/config/configuration/value")).unwrap();
     *value = json!(value.as_str().unwrap().replacen('{', "{\"shadow\":true,", 1));
     let findings = examine(&Dump::read(&dump).unwrap(), None);
     assert_eq!(worst(&findings), Vec::<&Finding>::new());
-    has(&findings, Level::Warning, "only counts and logs");
+    has(&findings, Level::Warning, "it counts and logs");
 }
 
 #[test]
-fn whose_decisions_are_taken_over_is_said() {
+fn the_peers_whose_decisions_are_accepted_are_listed() {
     let findings = changed("/http_filters/0/typed_config/config/configuration/value", |value| {
         let peers = "{\"decided_by\":{\"peers\":[\"spiffe://cluster.local/ns/istio-ingress/sa/gateway\"]},";
         *value = json!(value.as_str().unwrap().replacen('{', peers, 1));
     });
-    has(&findings, Level::Ok, "takes over the decisions of spiffe://cluster.local/ns/istio-ingress/sa/gateway");
+    has(&findings, Level::Ok, "accepts the decisions of spiffe://cluster.local/ns/istio-ingress/sa/gateway");
 }
 
 #[test]
@@ -165,9 +164,9 @@ fn limits_below_inspect_bytes_are_errors() {
 }
 
 #[test]
-fn settings_of_the_connection_manager_are_looked_at() {
+fn settings_of_the_connection_manager_are_checked() {
     let findings = changed("", |manager| manager["common_http_protocol_options"] = Value::Null);
-    has(&findings, Level::Ok, "are let in, and the filter removes a client's own x_cell");
+    has(&findings, Level::Ok, "are accepted, and the filter removes a client's own x_cell");
     let findings = changed("", |manager| manager["stream_idle_timeout"] = Value::Null);
     has(&findings, Level::Warning, "after 5 minutes");
     let findings = changed("", |manager| manager["stream_idle_timeout"] = json!("0s"));
@@ -181,16 +180,16 @@ fn settings_of_the_connection_manager_are_looked_at() {
         }
     }
     let findings = examine(&Dump::read(&dump).unwrap(), None);
-    has(&findings, Level::Ok, "a request with a cell that stands still ends after 300 s");
+    has(&findings, Level::Ok, "an idle request with a cell ends after 300 s");
 }
 
 const MATCHERS: &str = "/http_filters/1/typed_config/xds_matcher/matcher_list/matchers";
 const PROCESSOR: &str = "/on_match/action/typed_config/typed_config/typed_config";
 
 #[test]
-fn the_way_to_the_service_is_looked_at() {
+fn the_filters_of_the_service_are_checked() {
     let findings = changed(MATCHERS, |matchers| drop(matchers.as_array_mut().unwrap().remove(1)));
-    assert!(only_error(&findings).1.contains("deferred as `stream`"));
+    assert!(only_error(&findings).1.contains("deferrals in the body mode `stream`"));
 
     let stream = format!("{MATCHERS}/1{PROCESSOR}");
     let buffer = format!("{MATCHERS}/0{PROCESSOR}");
@@ -218,7 +217,7 @@ fn the_way_to_the_service_is_looked_at() {
             &stream,
             "grpc_service",
             json!({"envoy_grpc": {"cluster_name": "elsewhere"}}),
-            "elsewhere: the cluster is not there",
+            "elsewhere: the cluster does not exist",
         ),
     ] {
         let findings = changed(processor, |config| config[field] = value);
@@ -231,7 +230,7 @@ fn the_way_to_the_service_is_looked_at() {
 }
 
 #[test]
-fn without_the_service_deferrals_have_no_cell() {
+fn deferrals_without_a_service_are_a_warning() {
     let findings = changed("/http_filters", |filters| drop(filters.as_array_mut().unwrap().remove(1)));
     has(&findings, Level::Warning, "defers body_encoded, body_too_large, body_length_unknown");
 }
@@ -250,7 +249,7 @@ fn the_matcher_may_be_a_tree() {
 const ROUTES: &str = "/route_config/virtual_hosts/0/routes";
 
 #[test]
-fn each_cell_needs_a_route_that_nothing_hides() {
+fn a_cell_without_a_reachable_route_is_an_error() {
     let findings = changed(ROUTES, |routes| drop(routes.as_array_mut().unwrap().remove(1)));
     assert_eq!(only_error(&findings), (Section::Routes, "cells: no route matches x-cell: cell-b".into()));
 
@@ -276,7 +275,7 @@ fn each_cell_needs_a_route_that_nothing_hides() {
 }
 
 #[test]
-fn requests_without_a_decision_need_an_answer() {
+fn requests_without_a_decision_need_a_route() {
     let findings = changed(ROUTES, |routes| drop(routes.as_array_mut().unwrap().pop()));
     has(&findings, Level::Warning, "answered 404");
     let findings =
@@ -285,7 +284,7 @@ fn requests_without_a_decision_need_an_answer() {
 }
 
 #[test]
-fn the_deferral_header_is_for_no_cell() {
+fn routes_that_forward_the_deferral_header_are_a_warning() {
     let findings = changed("/route_config/virtual_hosts/0", |host| host["request_headers_to_remove"] = json!([]));
     has(&findings, Level::Warning, "do not remove x-cellgate-defer");
 }
@@ -304,14 +303,14 @@ fn a_route_without_the_filter_must_remove_the_headers() {
     let with = |remove| changed(ROUTES, |routes| routes.as_array_mut().unwrap().insert(0, opt_out(remove)));
     let findings = with(json!([]));
     // The virtual host removes the other one.
-    assert!(only_error(&findings).1.contains("the route open switches the filter off and keeps a client's own x-cell"));
+    assert!(only_error(&findings).1.contains("the route open disables the filter and forwards a client's own x-cell"));
     let findings = with(json!(["X-Cell"]));
-    has(&findings, Level::Ok, "switches the filter off, and removes");
-    has(&findings, Level::Warning, "leaves `cellgate-ext-proc` on");
+    has(&findings, Level::Ok, "disables the filter, and removes");
+    has(&findings, Level::Warning, "but not `cellgate-ext-proc`");
 }
 
 #[test]
-fn clusters_are_looked_at() {
+fn clusters_are_checked() {
     let with = |change: &dyn Fn(&mut Value)| {
         let mut dump = dump();
         let clusters = dump.pointer_mut("/configs/0/static_clusters").unwrap().as_array_mut().unwrap();
@@ -319,7 +318,10 @@ fn clusters_are_looked_at() {
         examine(&Dump::read(&dump).unwrap(), None)
     };
     let findings = with(&|cluster| cluster["name"] = json!("renamed"));
-    assert_eq!(only_error(&findings).1, "cell-a: the cluster cell-a is not there: its requests are answered 503");
+    assert_eq!(
+        only_error(&findings).1,
+        "cell-a: the cluster cell-a does not exist: Envoy answers its requests with 503"
+    );
 
     let tls = json!({"name": "tls", "typed_config": {
         "@type": "x.UpstreamTlsContext",
@@ -347,9 +349,9 @@ fn clusters_are_looked_at() {
     has(&findings, Level::Warning, "no circuit breaker");
 }
 
-/// Istio speaks mTLS by itself to endpoints that say they have a sidecar, and plain text to the others.
+/// Istio uses mTLS for endpoints with the label of a sidecar, and plain text for the others.
 #[test]
-fn mtls_that_depends_on_endpoints_is_looked_up_there() {
+fn mtls_by_endpoint_is_checked_for_each_endpoint() {
     let with = |endpoints: &[Value]| {
         istiod(|dump| {
             let cluster = dump.pointer_mut("/configs/0/dynamicActiveClusters/0/cluster").unwrap();
@@ -374,7 +376,7 @@ fn mtls_that_depends_on_endpoints_is_looked_up_there() {
 }
 
 #[test]
-fn endpoints_are_counted() {
+fn healthy_endpoints_are_counted() {
     let mut dump = dump();
     let endpoint =
         dump.pointer_mut("/configs/1/static_endpoint_configs/0/endpoint_config/endpoints/0/lb_endpoints/0").unwrap();
@@ -383,7 +385,7 @@ fn endpoints_are_counted() {
     assert_eq!(only_error(&findings).1, "cell-a: none of 1 endpoints is healthy");
 }
 
-/// A server that redirects to HTTPS has the filter too, and nothing to route.
+/// A server that redirects to HTTPS has the filter, but no routes by cell.
 #[test]
 fn one_chain_with_routes_by_cell_is_enough() {
     let mut dump = dump();
@@ -395,7 +397,7 @@ fn one_chain_with_routes_by_cell_is_enough() {
     chains.as_array_mut().unwrap().push(second);
     let findings = examine(&Dump::read(&dump).unwrap(), None);
     assert_eq!(worst(&findings), Vec::<&Finding>::new());
-    let note = findings.iter().find(|finding| finding.what == "no route looks at x-cell").unwrap();
+    let note = findings.iter().find(|finding| finding.what == "no route matches on x-cell").unwrap();
     assert_eq!(note.places, ["ingress chain redirect"]);
 }
 
@@ -411,13 +413,13 @@ fn inbound_listeners_need_no_routes_by_cell() {
 }
 
 #[test]
-fn a_host_that_answers_by_itself_needs_no_more() {
+fn a_host_with_direct_responses_needs_no_more_routes() {
     let findings = changed(ROUTES, |routes| {
         let answer = json!({"status": 200, "body": {"inline_string": "cell-a"}});
         *routes = json!([{"match": routes[0]["match"], "direct_response": answer}]);
     });
     assert_eq!(worst(&findings), Vec::<&Finding>::new());
-    has(&findings, Level::Ok, "answers requests with x-cell by itself");
+    has(&findings, Level::Ok, "answers requests with x-cell directly");
 }
 
 #[test]
@@ -444,7 +446,7 @@ fn istiod(change: impl FnOnce(&mut Value)) -> Vec<Finding> {
 }
 
 #[test]
-fn what_istiod_makes_of_the_chart_has_no_fault() {
+fn istiods_configuration_for_the_chart_has_no_fault() {
     let findings = istiod(|_| {});
     let faults: Vec<&Finding> =
         findings.iter().filter(|finding| matches!(finding.level, Level::Error | Level::Warning)).collect();
@@ -464,17 +466,17 @@ fn what_istiod_makes_of_the_chart_has_no_fault() {
     ] {
         has(&findings, Level::Ok, part);
     }
-    has(&findings, Level::Unknown, "cannot be told from here");
+    has(&findings, Level::Unknown, "this source does not show");
 }
 
 #[test]
-fn clusters_that_wait_are_one_finding() {
+fn waiting_clusters_are_one_finding() {
     let waiting = |name: &str| json!({"cluster": {"name": name}});
     let dump = json!({"configs": [
         {"@type": "x.ClustersConfigDump", "dynamic_warming_clusters": [waiting("a"), waiting("b")]},
     ]});
     let findings = examine(&Dump::read(&dump).unwrap(), None);
     assert!(only_error(&findings).1.contains("no HTTP listener yet"));
-    let waits = findings.iter().find(|finding| finding.what.starts_with("waits for something")).unwrap();
+    let waits = findings.iter().find(|finding| finding.what.starts_with("is waiting for")).unwrap();
     assert_eq!(waits.places, ["cluster a", "cluster b"]);
 }

@@ -1,7 +1,8 @@
-//! What Envoy's statistics tell: updates it has refused, crashes of the filter, and what has gone through.
+//! Envoy's statistics: refused updates, crashes of the filter, and counters of requests.
 
 use std::collections::BTreeMap;
 
+use cellgate_routing::{CellId, Outcome};
 use serde_json::Value;
 
 use super::dump::Dump;
@@ -29,27 +30,27 @@ impl Stats {
     }
 }
 
-/// What has been refused, by the dump and by the statistics.
+/// Reports refused updates, by the dump and by the statistics.
 pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Updates, "");
     for (what, details) in &dump.refused {
         notes.error(
             format!("Envoy refuses its new {what}, and keeps the old one if it has one: {details}"),
-            "correct what the message names; Envoy's log has all of it",
+            "correct the cause in the message; Envoy's log has the whole message",
         );
     }
     let waiting = dump.warming.iter().flat_map(|what| {
         let mut notes = Notes::new(Section::Updates, what);
         notes.warning(
-            "waits for something: a certificate, routes or the filter's configuration",
+            "is waiting for a certificate, routes or the filter's configuration",
             "look at Envoy's log and, in a mesh, at the proxy's agent, which serves its certificates",
         );
         notes.into_findings()
     });
     let Some(stats) = stats else {
         notes.unknown(
-            "whether Envoy took what it was sent cannot be told from here",
-            "ask the gateway's own admin port with --admin",
+            "this source does not show whether Envoy accepted its updates",
+            "use the gateway's own admin port: --admin",
         );
         return waiting.chain(notes.into_findings()).collect();
     };
@@ -58,7 +59,7 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     for (name, count) in refused {
         notes.warning(
             format!("{name} is {count}: Envoy has refused updates since it started"),
-            "if it rises, look for `rejected` in Envoy's log: it keeps what it had before",
+            "if it rises, look for `rejected` in Envoy's log: Envoy keeps its previous configuration",
         );
     }
     for (name, count) in stats.matching(|name| name.starts_with("wasm.") && name.contains("cellgate.vm_reload_")) {
@@ -71,34 +72,34 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
     if fetches > 0 {
         notes.warning(
             format!("Envoy could not fetch a wasm module {fetches} times"),
-            "look whether the module's URL can be reached from the gateway, and its sha256 is right",
+            "check that the gateway can reach the module's URL, and that its sha256 is right",
         );
     }
     let mut findings: Vec<Finding> = waiting.chain(notes.into_findings()).collect();
     if findings.is_empty() {
         let mut notes = Notes::new(Section::Updates, "");
-        notes.ok("Envoy has refused nothing since it started");
+        notes.ok("Envoy has refused no update since it started");
         findings = notes.into_findings();
     }
     findings.extend(traffic(stats));
     findings
 }
 
-/// One line on what the filter has counted.
+/// Reports the filter's counters.
 fn traffic(stats: &Stats) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Traffic, "");
     let decisions = |outcome: &str| stats.sum(&format!("wasmcustom.cellgate.decisions.{outcome}."));
-    let [cell, reject, defer, pass] = ["cell", "reject", "defer", "pass"].map(decisions);
-    notes.ok(format!(
-        "the filter has sent {cell} requests to cells, refused {reject}, deferred {defer}, let {pass} pass"
-    ));
+    let [cell, reject, defer, pass] = [Outcome::Cell(CellId(0)), Outcome::Reject(0), Outcome::Defer, Outcome::Pass]
+        .map(|outcome| decisions(outcome.label()));
+    notes
+        .ok(format!("the filter has sent {cell} requests to cells, refused {reject}, deferred {defer}, passed {pass}"));
     let stripped = stats.sum("wasmcustom.cellgate.stripped_headers");
     if stripped > 0 {
-        notes.ok(format!("{stripped} headers that would choose a cell were removed from clients' requests"));
+        notes.ok(format!("{stripped} reserved headers were removed from clients' requests"));
     }
     let abandoned = stats.sum("wasmcustom.cellgate.abandoned");
     if abandoned > 0 {
-        notes.ok(format!("{abandoned} requests ended undecided: clients left, or Envoy answered by itself"));
+        notes.ok(format!("{abandoned} requests ended undecided: clients disconnected, or Envoy answered first"));
     }
     notes.into_findings()
 }
@@ -135,7 +136,7 @@ mod tests {
             {"name": "wasmcustom.cellgate.decisions.cell.exact", "value": 4},
             {"name": "wasmcustom.cellgate.decisions.reject.key_missing", "value": 1},
         ]}));
-        assert_eq!(findings[0].what, "Envoy has refused nothing since it started");
-        assert_eq!(findings[1].what, "the filter has sent 7 requests to cells, refused 1, deferred 0, let 0 pass");
+        assert_eq!(findings[0].what, "Envoy has refused no update since it started");
+        assert_eq!(findings[1].what, "the filter has sent 7 requests to cells, refused 1, deferred 0, passed 0");
     }
 }

@@ -65,8 +65,8 @@ async fn nothing_is_wrong_with_a_good_chain() {
         "requests without a decision are answered 421",
         "1 of 1 endpoints are healthy",
         "at most 100000 connections",
-        "Envoy has refused nothing since it started",
-        "the filter has sent 1 requests to cells, refused 0, deferred 0, let 0 pass",
+        "Envoy has refused no update since it started",
+        "the filter has sent 1 requests to cells, refused 0, deferred 0, passed 0",
     ] {
         says(&findings, "ok", part);
     }
@@ -106,7 +106,7 @@ async fn a_cell_whose_cluster_is_not_there_is_found() {
         let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
         clusters.retain(|cluster| cluster["name"] != "cell-c");
     }));
-    assert_eq!(error.await, "the cluster cell-c is not there: its requests are answered 503");
+    assert_eq!(error.await, "the cluster cell-c does not exist: Envoy answers its requests with 503");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,8 +114,8 @@ async fn a_missing_underscore_action_is_no_fault_and_a_missing_service_is_a_warn
     let options = Options::default().chain(Chain::Filter).underscores(Underscores::Allow);
     let (code, findings) = doctor(&Stack::start(options).await).await;
     assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
-    says(&findings, "ok", "headers with underscores are let in, and the filter removes a client's own x_cell");
-    says(&findings, "warning", "there is none behind the filter, which defers body_encoded");
+    says(&findings, "ok", "headers with underscores are accepted, and the filter removes a client's own x_cell");
+    says(&findings, "warning", "there is no service behind the filter, which defers body_encoded");
 }
 
 /// The routes of the harness's only virtual host.

@@ -1,15 +1,15 @@
-//! What a route matches, in words: the paths it takes, and what narrows them.
+//! The conditions of a route: its paths, and further conditions.
 
 use serde_json::Value;
 
 use crate::doctor::finding::enumerate;
 use crate::doctor::message::{at, flag, has, list, text};
 
-/// Where certificate authorities ask for the answer to an HTTP-01 challenge (RFC 8555, section 8.3).
+/// The path of HTTP-01 challenges of certificate authorities (RFC 8555, section 8.3).
 const CHALLENGES: &str = "/.well-known/acme-challenge";
 
-/// Conditions besides headers and query parameters, and their names. `filter_state` is none of them: the chart's guard demands it
-/// on the cells' routes, so that nothing but the filter leads there.
+/// Conditions besides headers and query parameters, and their names. `filter_state` is not in the list: the chart's guard
+/// requires it on the cells' routes, so that only the filter can route requests to them.
 const OTHERS: [(&str, &str); 5] = [
     ("grpc", "gRPC only"),
     ("runtime_fraction", "a share of them"),
@@ -32,14 +32,14 @@ impl<'a> Conditions<'a> {
         list(self.0, "headers").iter()
     }
 
-    /// Whether it takes every path.
+    /// Whether it matches every path.
     pub(super) fn is_every_path(self) -> bool {
         text(self.0, "prefix") == "/"
             || matches!(text(self.0, "safe_regex.regex"), ".*" | "/.*")
             || text(self.0, "path_separated_prefix") == "/"
     }
 
-    /// Whether it asks for more than a path and headers.
+    /// Whether it has conditions besides a path and headers.
     pub(super) fn is_narrowed(self) -> bool {
         has(self.0, "query_parameters") || OTHERS.iter().any(|(field, _)| has(self.0, field))
     }
@@ -68,7 +68,7 @@ impl<'a> Conditions<'a> {
         }
     }
 
-    /// The paths, and in brackets what else it asks for.
+    /// The paths, and the other conditions in parentheses.
     pub(super) fn in_words(self) -> String {
         let mut narrowed = Vec::new();
         for matcher in self.headers() {
@@ -87,14 +87,14 @@ impl<'a> Conditions<'a> {
         if narrowed.is_empty() { paths } else { format!("{paths} ({})", enumerate(&narrowed)) }
     }
 
-    /// Whether it takes CORS preflights only: the method OPTIONS with `access-control-request-method` (Fetch, section 3.2.2).
+    /// Whether it matches CORS preflights only: the method OPTIONS with `access-control-request-method` (Fetch, section 3.2.2).
     pub(super) fn is_preflight(self) -> bool {
         let of = |name: &str| self.headers().find(|matcher| text(matcher, "name").eq_ignore_ascii_case(name));
         of(":method").and_then(exact) == Some("OPTIONS")
             && of("access-control-request-method").is_some_and(|matcher| !flag(matcher, "invert_match"))
     }
 
-    /// Whether it takes certificate challenges only.
+    /// Whether it matches certificate challenges only.
     pub(super) fn is_challenge(self) -> bool {
         ["prefix", "path", "path_separated_prefix"].iter().any(|field| {
             let rest = text(self.0, field).strip_prefix(CHALLENGES);
@@ -102,7 +102,7 @@ impl<'a> Conditions<'a> {
         })
     }
 
-    /// Whether a request may fulfil the paths of both. Where a path is no literal, it may.
+    /// Whether a request may match the paths of both. A path that is not a literal may match any.
     pub(super) fn overlaps(self, other: Self) -> bool {
         match (self.literal(), other.literal()) {
             (Some((one, false)), Some((two, false))) => one == two,
@@ -124,7 +124,7 @@ impl<'a> Conditions<'a> {
     }
 }
 
-/// The only value that a matcher of a header takes, if there is one.
+/// The only value that a header matcher matches, if there is one.
 pub(super) fn exact(matcher: &Value) -> Option<&str> {
     if flag(matcher, "invert_match") {
         return None;

@@ -1,4 +1,4 @@
-//! One virtual host: its routes in their order, as Envoy tries them.
+//! One virtual host: its routes in the order in which Envoy tries them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::context::FilterContext;
 use super::neighbours::{self, Owner, Owners};
-use super::route::{Route, Wanted};
+use super::route::{HeaderCondition, Route};
 use crate::doctor::destinations::Destinations;
 use crate::doctor::finding::{Finding, Notes, Section, enumerate};
 use crate::doctor::message::{list, text};
@@ -18,20 +18,20 @@ pub(super) struct Host<'a> {
     routes: Vec<Route<'a>>,
 }
 
-/// How a cell's requests fare in it.
+/// The cells by the kind of their routes.
 #[derive(Default)]
 struct Cells<'a> {
-    /// Those with a route for every path.
+    /// Cells with a route for every path.
     whole: BTreeMap<&'a str, Route<'a>>,
-    /// Those with routes for some paths.
+    /// Cells with routes for some paths only.
     partly: BTreeSet<&'a str>,
-    /// Those whose route stands behind one that takes everything.
+    /// Cells whose route is behind a route for all requests.
     shadowed: BTreeSet<&'a str>,
-    /// Values of the header that are no cells.
+    /// Values of the header that are not cells.
     unknown: BTreeSet<&'a str>,
-    /// Whether a route matches by a pattern, which may be any cell.
+    /// Whether a route matches by a pattern, which may match any cell.
     by_pattern: bool,
-    /// The first route that takes everything, whatever the header says.
+    /// The first route for all requests, whatever the value of the header.
     catch_all: Option<Route<'a>>,
 }
 
@@ -45,30 +45,30 @@ impl<'a> Host<'a> {
         self.name
     }
 
-    /// Whether any route looks at a header.
+    /// Whether any route matches on a header.
     pub(super) fn mentions(&self, header: &str) -> bool {
-        self.routes.iter().any(|route| route.wants(header) != Wanted::Anything)
+        self.routes.iter().any(|route| route.condition_on(header) != HeaderCondition::Anything)
     }
 
-    /// The routes for which a filter has a setting of a kind, by name.
+    /// The names of the routes that have a matching setting for a filter.
     pub(super) fn that_set(&self, filter: &str, is_meant: impl Fn(&Value) -> bool) -> Vec<String> {
         let all = self.routes.iter().filter(|route| route.sets(filter, &is_meant));
         all.map(|route| format!("{} ({})", route.title(), self.name)).collect()
     }
 
-    /// Looks at the cells' routes and the rest, and adds to where the cells are.
+    /// Examines all routes, and adds the cells' clusters to `destinations`.
     pub(super) fn examine(&self, context: FilterContext<'_>, destinations: &mut Destinations<'a>) -> Vec<Finding> {
         let mut notes = Notes::new(Section::Routes, self.name);
         let header = &context.config.routing_header;
-        let forwards = |route: &Route<'_>| route.forwards() && route.wants(header) != Wanted::Anything;
+        let forwards = |route: &Route<'_>| route.forwards() && route.condition_on(header) != HeaderCondition::Anything;
         if !self.routes.iter().any(forwards) {
-            notes.ok(format!("answers requests with {header} by itself, as a probe's routes do"));
+            notes.ok(format!("answers requests with {header} directly, as a probe's routes do"));
             return notes.into_findings();
         }
         let cells = self.cells(context);
         for (cell, route) in &cells.whole {
             match route.status() {
-                Some(status) => notes.ok(format!("{header}: {cell} is answered {status} by the route itself")),
+                Some(status) => notes.ok(format!("{header}: {cell} is answered {status} by the route directly")),
                 None => notes.ok(format!("{header}: {cell} goes to {}", route.manner())),
             }
             destinations.entry(cell).or_default().extend(route.clusters());
@@ -80,7 +80,7 @@ impl<'a> Host<'a> {
             let names: Vec<&str> = cells.unknown.iter().copied().collect();
             notes.warning(
                 format!(
-                    "routes match {header}: {}, which the filter's configuration does not know as cells",
+                    "routes match {header}: {}, which are not cells of the filter's configuration",
                     enumerate(&names)
                 ),
                 "remove these routes, or add the cells to the configuration",
@@ -98,7 +98,7 @@ impl<'a> Host<'a> {
         notes.into_findings()
     }
 
-    /// Looks at routes that switch the filter off, and with it the stripping.
+    /// Examines routes that disable the filter, and with it the removal of reserved headers.
     pub(super) fn opt_outs(&self, context: FilterContext<'_>) -> Vec<Finding> {
         let mut notes = Notes::new(Section::Routes, self.name);
         for route in self.routes.iter().filter(|route| route.disables(context.filter)) {
@@ -107,21 +107,20 @@ impl<'a> Host<'a> {
             if let Some(service) = context.service.filter(|service| !route.disables(service)) {
                 notes.warning(
                     format!(
-                        "{} switches the filter off and leaves `{service}` on: a client's own {DEFER} asks the service",
+                        "{} disables the filter but not `{service}`: a client's own {DEFER} reaches the service",
                         route.label()
                     ),
-                    format!("switch `{service}` off there too"),
+                    format!("disable `{service}` there too"),
                 );
             }
             if kept.is_empty() || !route.forwards() {
-                notes.ok(format!("{} switches the filter off, and removes what clients could send", route.label()));
+                notes.ok(format!(
+                    "{} disables the filter, and removes the headers that clients could send",
+                    route.label()
+                ));
             } else {
                 notes.error(
-                    format!(
-                        "{} switches the filter off and keeps a client's own {}",
-                        route.label(),
-                        kept.join(" and ")
-                    ),
+                    format!("{} disables the filter and forwards a client's own {}", route.label(), kept.join(" and ")),
                     format!("add request_headers_to_remove: [{}] to the route", kept.join(", ")),
                 );
             }
@@ -134,30 +133,30 @@ impl<'a> Host<'a> {
         let mut cells = Cells::default();
         for route in &self.routes {
             let broad = route.is_broad(header);
-            match route.wants(header) {
-                Wanted::Exactly(cell) if !context.is_cell(cell) => {
+            match route.condition_on(header) {
+                HeaderCondition::Exactly(cell) if !context.is_cell(cell) => {
                     cells.unknown.insert(cell);
                 }
-                Wanted::Exactly(cell) if cells.whole.contains_key(cell) => {}
-                Wanted::Exactly(cell) if cells.catch_all.is_some() => {
+                HeaderCondition::Exactly(cell) if cells.whole.contains_key(cell) => {}
+                HeaderCondition::Exactly(cell) if cells.catch_all.is_some() => {
                     cells.shadowed.insert(cell);
                 }
-                Wanted::Exactly(cell) if broad => {
+                HeaderCondition::Exactly(cell) if broad => {
                     cells.whole.insert(cell, *route);
                 }
-                Wanted::Exactly(cell) => {
+                HeaderCondition::Exactly(cell) => {
                     cells.partly.insert(cell);
                 }
-                Wanted::Something => cells.by_pattern = true,
-                Wanted::Anything if broad => cells.catch_all = cells.catch_all.or(Some(*route)),
-                Wanted::Anything | Wanted::Absence => {}
+                HeaderCondition::Other => cells.by_pattern = true,
+                HeaderCondition::Anything if broad => cells.catch_all = cells.catch_all.or(Some(*route)),
+                HeaderCondition::Anything | HeaderCondition::Absence => {}
             }
         }
         cells
     }
 }
 
-/// Cells without a route of their own, or with one on some paths only.
+/// Reports cells without a route, or with routes for some paths only.
 fn absent(cells: &Cells<'_>, context: FilterContext<'_>, notes: &mut Notes) {
     let names = || context.config.cells.iter().map(|cell| &**cell).filter(|cell| !cells.whole.contains_key(cell));
     let header = &context.config.routing_header;
@@ -165,7 +164,7 @@ fn absent(cells: &Cells<'_>, context: FilterContext<'_>, notes: &mut Notes) {
     if !partly.is_empty() {
         notes.warning(
             format!("{} have routes for some requests only, by path or by other headers", enumerate(&partly)),
-            "add a route on the prefix / and nothing but the routing header for each of them, if others should reach them too",
+            "if other requests should reach these cells too, add a route for each on the prefix / and the routing header only",
         );
     }
     let known = |cell: &&str| cells.partly.contains(*cell) || cells.shadowed.contains(*cell);
@@ -175,29 +174,29 @@ fn absent(cells: &Cells<'_>, context: FilterContext<'_>, notes: &mut Notes) {
     }
     if cells.by_pattern {
         notes.unknown(
-            format!("no route matches {header} exactly for {}: one with a pattern may", enumerate(&missing)),
-            "match on exact values: a pattern also takes what is no cell",
+            format!("no route matches {header} exactly for {}: a route with a pattern may", enumerate(&missing)),
+            "match on exact values: a pattern also matches values that are not cells",
         );
     } else {
         notes.error(
             format!("no route matches {header}: {}", enumerate(&missing)),
-            "add a route on the exact value for each of them (chart: cells), or take them out of the configuration",
+            "add a route on the exact value for each of them (chart: cells), or remove them from the configuration",
         );
     }
 }
 
-/// What becomes of a request without a decision.
+/// Reports the route for requests without a decision.
 fn undecided<'a>(catch_all: Option<Route<'a>>, owners: &Owners<'a>, notes: &mut Notes) {
     let Some(route) = catch_all else {
         notes.warning(
-            "requests without a decision are answered 404, as by accident",
+            "requests without a decision are answered 404, Envoy's default without a route",
             "add a last route that refuses them: direct_response with status 421 (chart: routes.undecided)",
         );
         return;
     };
     match (owners.owner(&route), route.status()) {
         (Owner::Other(origin), status) if status.is_none_or(|status| status < 400) => notes.warning(
-            format!("requests without a decision are taken by {}, which {}", route.title(), route.deed()),
+            format!("requests without a decision are taken by {}, which {}", route.title(), route.action()),
             format!(
                 "remove the route that takes everything from {origin}, so that the cells' own last route refuses them"
             ),
@@ -205,7 +204,7 @@ fn undecided<'a>(catch_all: Option<Route<'a>>, owners: &Owners<'a>, notes: &mut 
         (_, Some(status)) => notes.ok(format!("requests without a decision are answered {status}")),
         (_, None) => notes.warning(
             format!("requests without a decision go to {}", route.manner()),
-            "if that is not meant: a last route that refuses them (chart: routes.undecided.reject)",
+            "if this is not intended, add a last route that refuses them (chart: routes.undecided.reject)",
         ),
     }
 }

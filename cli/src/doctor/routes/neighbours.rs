@@ -1,27 +1,27 @@
-//! Routes that do not ask for the routing header, beside those of the cells: what they take, and from whom.
+//! Routes beside those of the cells that do not match on the routing header: the requests that they take from the cells.
 //!
-//! Istio puts the routes of all VirtualServices of a host into one list, the oldest object's first, and those that take
-//! everything last. So another team's `/api` may stand before the cells' routes, and its last route before the one that refuses.
+//! Istio puts the routes of all VirtualServices of a host into one list: the routes of the oldest object first, and routes for
+//! all requests last. So another team's `/api` may stand before the cells' routes, and its last route before the refusing one.
 
 use std::collections::BTreeSet;
 
 use super::context::FilterContext;
-use super::route::{Route, Wanted};
+use super::route::{HeaderCondition, Route};
 use crate::doctor::finding::{Notes, enumerate};
 use crate::doctor::origin::Origin;
 
-/// Whose a route is.
+/// The owner of a route.
 #[derive(Clone, Copy)]
 pub(super) enum Owner<'a> {
-    /// Of the object that has the cells' routes, too.
+    /// The object that also has the cells' routes.
     Cells,
-    /// Of another one.
+    /// Another object.
     Other(Origin<'a>),
-    /// The dump does not tell.
+    /// The dump does not contain the owner.
     Unknown,
 }
 
-/// The objects that the cells' routes were made from.
+/// The objects with the cells' routes.
 pub(super) struct Owners<'a>(BTreeSet<Origin<'a>>);
 
 impl<'a> Owners<'a> {
@@ -40,11 +40,10 @@ impl<'a> Owners<'a> {
     }
 }
 
-/// Looks at every route that a request of a cell could take instead of the cell's, and at those that take requests without a
-/// decision.
+/// Examines every route that could take a cell's requests, and the routes for requests without a decision.
 pub(super) fn examine<'a>(routes: &[Route<'a>], owners: &Owners<'a>, context: FilterContext<'_>, notes: &mut Notes) {
     let header = &context.config.routing_header;
-    // Cells whose requests have all found their route already.
+    // Cells whose requests have all matched a route already.
     let mut served = BTreeSet::new();
     let mut has_cells = false;
     let mut rest = routes;
@@ -57,40 +56,40 @@ pub(super) fn examine<'a>(routes: &[Route<'a>], owners: &Owners<'a>, context: Fi
             }
             continue;
         }
-        let wanted = route.wants(header);
-        if matches!(wanted, Wanted::Exactly(_) | Wanted::Absence) {
+        let condition = route.condition_on(header);
+        if matches!(condition, HeaderCondition::Exactly(_) | HeaderCondition::Absence) {
             continue;
         }
         let overlapping = behind.iter().filter(|other| route.conditions().overlaps(other.conditions()));
-        let robbed: BTreeSet<&str> =
+        let affected: BTreeSet<&str> =
             overlapping.filter_map(|other| cell_of(other, context)).filter(|cell| !served.contains(cell)).collect();
-        let is_last = wanted == Wanted::Anything && route.is_broad(header);
-        if !robbed.is_empty() {
-            before(route, owners.owner(route), &robbed.into_iter().collect::<Vec<_>>(), context, notes);
-        } else if has_cells && wanted == Wanted::Anything && !is_last {
+        let is_last = condition == HeaderCondition::Anything && route.is_broad(header);
+        if !affected.is_empty() {
+            before(route, owners.owner(route), &affected.into_iter().collect::<Vec<_>>(), context, notes);
+        } else if has_cells && condition == HeaderCondition::Anything && !is_last {
             after(route, owners.owner(route), notes);
         }
         if is_last {
-            // Nothing gets beyond it.
+            // No request reaches the routes behind it.
             return;
         }
     }
 }
 
-/// The cell whose route it is.
+/// The cell of a route.
 fn cell_of<'a>(route: &Route<'a>, context: FilterContext<'_>) -> Option<&'a str> {
-    match route.wants(&context.config.routing_header) {
-        Wanted::Exactly(cell) if context.is_cell(cell) => Some(cell),
+    match route.condition_on(&context.config.routing_header) {
+        HeaderCondition::Exactly(cell) if context.is_cell(cell) => Some(cell),
         _ => None,
     }
 }
 
 fn before(route: &Route<'_>, owner: Owner<'_>, cells: &[&str], context: FilterContext<'_>, notes: &mut Notes) {
     let header = &context.config.routing_header;
-    let (title, paths, deed) = (route.title(), route.conditions().in_words(), route.deed());
+    let (title, paths, action) = (route.title(), route.conditions().in_words(), route.action());
     let is_broad = route.is_broad(header);
     if let Some(purpose) = harmless(route) {
-        notes.ok(format!("{title} takes {purpose} before the cells: {paths}, which {deed}"));
+        notes.ok(format!("{title} takes {purpose} before the cells: {paths}, which {action}"));
         return;
     }
     let is_deliberate = match owner {
@@ -99,13 +98,13 @@ fn before(route: &Route<'_>, owner: Owner<'_>, cells: &[&str], context: FilterCo
         Owner::Unknown => !route.forwards() || route.disables(context.filter),
     };
     if is_deliberate && !is_broad {
-        notes.ok(format!("{title} takes {paths} before the cells, and {deed}"));
+        notes.ok(format!("{title} takes {paths} before the cells, and {action}"));
         return;
     }
     let cells = enumerate(cells);
-    if route.wants(header) != Wanted::Anything {
+    if route.condition_on(header) != HeaderCondition::Anything {
         notes.warning(
-            format!("{title} matches {header} by a pattern and stands before the routes of {cells}: it may take {paths} from them, and {deed}"),
+            format!("{title} matches {header} by a pattern and stands before the routes of {cells}: it may take {paths} from them, and {action}"),
             "move it behind the cells' routes, or match on exact values: the first route that matches counts",
         );
         return;
@@ -116,36 +115,36 @@ fn before(route: &Route<'_>, owner: Owner<'_>, cells: &[&str], context: FilterCo
              routes the same paths"
         ),
         Owner::Other(origin) => format!(
-            "Istio puts the older object's routes first: take these paths out of {origin}; if they shall stay as they are, put \
+            "Istio puts the older object's routes first: take these paths out of {origin}; to keep them as they are, put \
              them into the cells' own VirtualService (chart: routes.extra): docs/operate.md, \"Take over a host\""
         ),
         Owner::Cells | Owner::Unknown => {
             "move it behind the cells' routes: the first route that matches counts".to_owned()
         }
     };
-    notes.error(format!("{title} stands before the routes of {cells}, and takes {paths} from them: it {deed}"), fix);
+    notes.error(format!("{title} stands before the routes of {cells}, and takes {paths} from them: it {action}"), fix);
 }
 
 fn after(route: &Route<'_>, owner: Owner<'_>, notes: &mut Notes) {
-    let (title, paths, deed) = (route.title(), route.conditions().in_words(), route.deed());
+    let (title, paths, action) = (route.title(), route.conditions().in_words(), route.action());
     if let Some(purpose) = harmless(route) {
-        notes.ok(format!("{title} takes {purpose}: {paths}, which {deed}"));
+        notes.ok(format!("{title} takes {purpose}: {paths}, which {action}"));
         return;
     }
-    let what = format!("requests without a decision for {paths} are taken by {title}, which {deed}");
+    let what = format!("requests without a decision for {paths} are taken by {title}, which {action}");
     match owner {
         Owner::Other(origin) => notes.warning(
             what,
-            format!("take these paths out of {origin}, if requests without a decision shall be refused on them too"),
+            format!("take these paths out of {origin}, if requests without a decision must be refused there too"),
         ),
         Owner::Unknown if route.forwards() => {
-            notes.warning(what, "remove it, if requests without a decision shall be refused on these paths too")
+            notes.warning(what, "remove it, if requests without a decision must be refused on these paths too")
         }
         Owner::Cells | Owner::Unknown => notes.ok(what),
     }
 }
 
-/// What it is for, if that is for nobody's cell.
+/// The purpose of a route whose requests belong to no cell.
 fn harmless(route: &Route<'_>) -> Option<&'static str> {
     let conditions = route.conditions();
     if conditions.is_preflight() {

@@ -1,4 +1,4 @@
-//! One route: what it matches, what it does, what it removes.
+//! One route: its conditions, its action and the headers that it removes.
 
 use std::collections::BTreeSet;
 
@@ -17,17 +17,17 @@ pub(super) struct Route<'a> {
     route: &'a Value,
 }
 
-/// What a route wants of a header.
+/// The condition of a route on a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wanted<'a> {
-    /// Nothing.
+pub(super) enum HeaderCondition<'a> {
+    /// None.
     Anything,
-    /// This value.
+    /// The header has this value.
     Exactly(&'a str),
-    /// That it is not there.
+    /// The header is absent.
     Absence,
-    /// Something that is not looked into: a pattern, a range.
-    Something,
+    /// Another condition, such as a pattern or a range.
+    Other,
 }
 
 impl<'a> Route<'a> {
@@ -35,18 +35,18 @@ impl<'a> Route<'a> {
         Self { levels: [routes, host, route], route }
     }
 
-    /// What it wants of a header.
-    pub(super) fn wants(&self, header: &str) -> Wanted<'a> {
+    /// The condition on a header.
+    pub(super) fn condition_on(&self, header: &str) -> HeaderCondition<'a> {
         let mut matchers = self.conditions().headers().filter(|matcher| is_for(matcher, header));
         match (matchers.next(), matchers.next()) {
-            (None, _) => Wanted::Anything,
-            (Some(only), None) if is_absence(only) => Wanted::Absence,
-            (Some(only), None) => exact(only).map_or(Wanted::Something, Wanted::Exactly),
-            _ => Wanted::Something,
+            (None, _) => HeaderCondition::Anything,
+            (Some(only), None) if is_absence(only) => HeaderCondition::Absence,
+            (Some(only), None) => exact(only).map_or(HeaderCondition::Other, HeaderCondition::Exactly),
+            _ => HeaderCondition::Other,
         }
     }
 
-    /// Whether it takes every request that has what it wants of this header.
+    /// Whether the condition on this header is the only one.
     pub(super) fn is_broad(&self, header: &str) -> bool {
         let conditions = self.conditions();
         conditions.is_every_path()
@@ -54,17 +54,17 @@ impl<'a> Route<'a> {
             && conditions.headers().all(|matcher| is_for(matcher, header))
     }
 
-    /// What it matches.
+    /// The conditions.
     pub(super) fn conditions(&self) -> Conditions<'a> {
         Conditions::of(self.route)
     }
 
-    /// The object that it was made from, if that is told.
+    /// The object from which it was generated, if the dump contains it.
     pub(super) fn origin(&self) -> Option<Origin<'a>> {
         Origin::of_route(self.route)
     }
 
-    /// Its name, or what it matches.
+    /// Its name, or its path.
     pub(super) fn label(&self) -> String {
         let conditions = at(self.route, "match");
         match text(self.route, "name") {
@@ -77,7 +77,7 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// Its label, and the object that it was made from.
+    /// Its label, and the object from which it was generated.
     pub(super) fn title(&self) -> String {
         match self.origin() {
             Some(origin) => format!("{} of {origin}", self.label()),
@@ -85,8 +85,8 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// What it does with a request: `goes to cell-a`.
-    pub(super) fn deed(&self) -> String {
+    /// Its action: `goes to cell-a`.
+    pub(super) fn action(&self) -> String {
         let clusters: Vec<&str> = self.clusters().into_iter().collect();
         match self.status() {
             Some(status) => format!("answers {status}"),
@@ -97,22 +97,22 @@ impl<'a> Route<'a> {
         }
     }
 
-    /// The clusters to which it leads.
+    /// The clusters to which it forwards.
     pub(super) fn clusters(&self) -> BTreeSet<&'a str> {
         clusters_of(at(self.route, "route"))
     }
 
-    /// Whether it leads to a cluster at all.
+    /// Whether it forwards requests.
     pub(super) fn forwards(&self) -> bool {
         has(self.route, "route")
     }
 
-    /// The status, if it answers by itself.
+    /// The status of a direct response.
     pub(super) fn status(&self) -> Option<u64> {
         number(self.route, "direct_response.status")
     }
 
-    /// How it forwards: to where, how often, how long.
+    /// How it forwards: clusters, retries and timeout.
     pub(super) fn manner(&self) -> String {
         let action = at(self.route, "route");
         let names: Vec<&str> = self.clusters().into_iter().collect();
@@ -130,7 +130,7 @@ impl<'a> Route<'a> {
         format!("{names}, {retries}, {timeout}")
     }
 
-    /// Whether a header is removed from what goes on, for each cluster to which it may go.
+    /// Whether it removes a header from forwarded requests, for all of its clusters.
     pub(super) fn removes(&self, header: &str) -> bool {
         let removed_by =
             |level: &Value| texts(level, "request_headers_to_remove").any(|name| name.eq_ignore_ascii_case(header));
@@ -138,30 +138,30 @@ impl<'a> Route<'a> {
         self.levels.iter().any(|level| removed_by(level)) || (!weighted.is_empty() && weighted.iter().all(removed_by))
     }
 
-    /// Whether it switches an HTTP filter off.
+    /// Whether it disables an HTTP filter.
     pub(super) fn disables(&self, filter: &str) -> bool {
-        self.setting(filter).is_some_and(is_off)
+        self.setting(filter).is_some_and(is_disabled)
     }
 
-    /// Whether a filter's setting for it, or for one of its clusters, is of a kind.
+    /// Whether it or one of its clusters has a matching setting for a filter.
     pub(super) fn sets(&self, filter: &str, is_meant: impl Fn(&Value) -> bool) -> bool {
         let clusters = list(self.route, "route.weighted_clusters.clusters").iter();
         let of_clusters = clusters.filter_map(|cluster| at(cluster, "typed_per_filter_config").get(filter));
         of_clusters.chain(self.setting(filter)).any(is_meant)
     }
 
-    /// The setting of an HTTP filter: the innermost one counts.
+    /// The setting for an HTTP filter. The innermost level takes precedence.
     fn setting(&self, filter: &str) -> Option<&'a Value> {
         self.levels.iter().rev().find_map(|level| at(level, "typed_per_filter_config").get(filter))
     }
 }
 
-/// Whether a filter's per-route setting is one that switches it off: Envoy's own, or that of ext_proc.
-fn is_off(setting: &Value) -> bool {
+/// Whether a per-route setting disables its filter: Envoy's own, or that of ext_proc.
+fn is_disabled(setting: &Value) -> bool {
     flag(setting, "disabled")
 }
 
-/// Whether a matcher asks that its header is not there.
+/// Whether a matcher requires that its header is absent.
 fn is_absence(matcher: &Value) -> bool {
     match at(matcher, "present_match").as_bool() {
         Some(present) => present == flag(matcher, "invert_match"),

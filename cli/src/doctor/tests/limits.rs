@@ -1,4 +1,4 @@
-//! Limits of the listener and its connection manager. The expected words are in `tests/fixtures/doctor/`.
+//! Limits of the listener and its connection manager. The expected findings are in `tests/fixtures/doctor/`.
 
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ fn expect(name: &str, change: impl FnOnce(&mut Value)) {
 }
 
 #[test]
-fn larger_limits_of_others_are_said() {
+fn larger_limits_of_others_are_reported() {
     expect("larger-limits", |dump| {
         dump.pointer_mut("/configs/2/static_listeners/0/listener").unwrap()["per_connection_buffer_limit_bytes"] =
             json!(10_485_760);
@@ -41,7 +41,7 @@ fn a_key_header_with_an_underscore_is_an_error_where_it_is_refused() {
 }
 
 #[test]
-fn the_cells_routes_may_end_what_stands_still() {
+fn the_cells_routes_may_have_an_idle_timeout() {
     let with = |manager_time: Value, times: [Value; 3], request: Value| {
         changed("", |manager| {
             manager["stream_idle_timeout"] = manager_time;

@@ -1,4 +1,4 @@
-//! Routes of others in a virtual host of the cells. The expected words are in `tests/fixtures/doctor/`.
+//! Routes of other teams in a virtual host of the cells. The expected findings are in `tests/fixtures/doctor/`.
 
 use serde_json::{Value, json};
 
@@ -36,13 +36,13 @@ fn answer(status: u16) -> (&'static str, Value) {
     ("directResponse", json!({"status": status}))
 }
 
-/// Of another team's VirtualService.
+/// A route of another team's VirtualService.
 fn legacy(mut route: Value) -> Value {
     route["metadata"] = origin("virtual-service", "team", "legacy");
     route
 }
 
-/// Of the VirtualService that has the cells' routes.
+/// A route of the VirtualService with the cells' routes.
 fn own(mut route: Value) -> Value {
     route["metadata"] = origin("virtual-service", "cellgate-system", "edge");
     route
@@ -61,7 +61,7 @@ fn an_older_virtual_service_takes_paths_from_the_cells() {
     });
 }
 
-/// Each form of path, narrowed or not, whatever is done with the request.
+/// Each form of path, with and without further conditions, and with each action.
 #[test]
 fn every_route_before_the_cells_is_named_with_its_paths() {
     let template =
@@ -84,7 +84,7 @@ fn every_route_before_the_cells_is_named_with_its_paths() {
 }
 
 #[test]
-fn a_younger_virtual_service_takes_what_has_no_decision() {
+fn a_younger_virtual_service_takes_requests_without_a_decision() {
     expect("younger-virtual-service", |routes| {
         routes.insert(2, legacy(with("legacy-api", json!({"prefix": "/api"}), answer(200))));
         routes.push(legacy(with("legacy-rest", json!({"prefix": "/"}), to("legacy-a"))));
@@ -92,7 +92,7 @@ fn a_younger_virtual_service_takes_what_has_no_decision() {
 }
 
 #[test]
-fn what_the_cells_own_virtual_service_puts_first_is_deliberate() {
+fn routes_of_the_cells_own_virtual_service_are_deliberate() {
     expect("own-routes", |routes| {
         routes.insert(0, own(with("maintenance", json!({"prefix": "/reports"}), answer(503))));
         routes.insert(1, own(with("static", json!({"prefix": "/static/"}), to("static"))));
@@ -106,7 +106,7 @@ fn a_route_for_everything_before_a_cell_is_never_deliberate() {
 }
 
 #[test]
-fn preflights_and_certificate_challenges_are_nobodys() {
+fn preflights_and_certificate_challenges_are_harmless() {
     let preflight = json!({"prefix": "/", "headers": [
         {"name": ":method", "stringMatch": {"exact": "OPTIONS"}},
         {"name": "origin", "presentMatch": true},
@@ -120,7 +120,7 @@ fn preflights_and_certificate_challenges_are_nobodys() {
     });
 }
 
-/// istiod makes one VirtualService of all HTTPRoutes of a host.
+/// istiod merges all HTTPRoutes of a host into one VirtualService.
 #[test]
 fn an_http_route_is_named_by_its_routes() {
     expect("http-route", |routes| {
@@ -144,7 +144,7 @@ fn a_pattern_may_take_a_cells_requests() {
     });
 }
 
-/// Envoy without Istio: a route that answers by itself is meant to, one that forwards is asked about.
+/// Without Istio, a route with a direct response is deliberate, and a route that forwards is not.
 #[test]
 fn without_metadata_only_forwarding_is_an_error() {
     expect("no-metadata", |routes| {
@@ -156,7 +156,7 @@ fn without_metadata_only_forwarding_is_an_error() {
 }
 
 #[test]
-fn paths_that_no_cell_has_are_taken_from_nobody() {
+fn paths_without_a_cell_are_not_taken_from_cells() {
     expect("disjoint", |routes| {
         for route in routes.iter_mut().take(2) {
             route["match"]["prefix"] = json!("/api");
@@ -165,7 +165,7 @@ fn paths_that_no_cell_has_are_taken_from_nobody() {
     });
 }
 
-/// The chart lets nothing but the filter lead to a cell.
+/// With the chart's guard, only the filter can route requests to a cell.
 #[test]
 fn the_charts_guard_on_the_cells_routes_does_not_narrow_them() {
     let guarded = routes(|routes| {

@@ -1,4 +1,4 @@
-//! DestinationRules of others for the cells' services. The expected words are in `tests/fixtures/doctor/`.
+//! DestinationRules of other teams for the cells' services. The expected findings are in `tests/fixtures/doctor/`.
 
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn by_rule(cell: &str, name: &str, cluster: &mut Value) {
     cluster["metadata"] = json!({"filterMetadata": {"istio": {"config": config, "services": []}}});
 }
 
-/// What istiod makes of a rule with a load balancer only.
+/// The cluster of a rule with a load balancer only.
 fn bare(cluster: &mut Value) {
     let unlimited = u32::MAX;
     cluster["outlierDetection"] = Value::Null;
@@ -39,7 +39,7 @@ fn expect(name: &str, change: impl Fn(&str, &mut Value)) {
 }
 
 #[test]
-fn a_rule_that_was_there_first_is_named() {
+fn an_older_rule_is_named() {
     expect("other-rule", |cell, cluster| {
         if cell == "cell-b" {
             by_rule(cell, "legacy", cluster);
@@ -49,7 +49,7 @@ fn a_rule_that_was_there_first_is_named() {
 }
 
 #[test]
-fn a_rule_of_others_that_limits_is_named_too() {
+fn an_older_rule_with_limits_is_named() {
     expect("other-rule-with-limits", |cell, cluster| {
         if cell == "cell-b" {
             by_rule(cell, "legacy", cluster);
@@ -57,7 +57,7 @@ fn a_rule_of_others_that_limits_is_named_too() {
     });
 }
 
-/// Nothing tells what the release's rules are called.
+/// The name of the release is unknown.
 #[test]
 fn rules_of_others_for_all_cells_are_named() {
     expect("other-rules-everywhere", |cell, cluster| {
@@ -78,6 +78,6 @@ fn a_cell_without_the_rule_that_others_have_is_found() {
 }
 
 #[test]
-fn the_cells_own_rules_are_named_where_they_lack_something() {
+fn incomplete_rules_of_the_cells_are_named() {
     expect("own-rules", |_, cluster| bare(cluster));
 }

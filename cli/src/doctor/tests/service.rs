@@ -1,11 +1,11 @@
-//! The way to the service beside other processors, and what becomes of requests that are too many for it. The expected words
+//! The service beside other processors, and refusals under overload. The expected findings
 //! are in `tests/fixtures/doctor/`.
 
 use serde_json::{Value, json};
 
 use super::{Dump, ENVOY, Finding, MANAGER, MATCHERS, PROCESSOR, examine, snapshot};
 
-/// What is found in Envoy's dump, with its version, once it was changed.
+/// The findings about Envoy's dump with this version after a change.
 fn envoy(minor: Option<u32>, change: impl FnOnce(&mut Value)) -> Vec<Finding> {
     let mut dump = serde_json::from_str(ENVOY).unwrap();
     change(&mut dump);
@@ -49,7 +49,7 @@ fn another_processor_loses_bodies_before_envoy_1_39() {
 }
 
 #[test]
-fn a_processor_behind_a_matcher_is_one() {
+fn a_processor_behind_a_matcher_counts() {
     expect("processor-matched", Some(38), |dump| {
         let action =
             json!({"typed_config": {"typed_config": {"name": "p", "typed_config": processor("FULL_DUPLEX_STREAMED")}}});
@@ -64,7 +64,7 @@ fn a_processor_behind_a_matcher_is_one() {
 }
 
 #[test]
-fn a_discovered_processor_is_one() {
+fn a_discovered_processor_counts() {
     let entry = || json!({"name": "inference", "config_discovery": {"type_urls": [processor("")["@type"]]}});
     expect("processor-discovered", Some(38), |dump| {
         insert(dump, entry());
@@ -74,9 +74,9 @@ fn a_discovered_processor_is_one() {
     expect("processor-awaited", Some(38), |dump| insert(dump, entry()));
 }
 
-/// As Istio configures it for InferencePools: idle in the chain, and streamed by the routes to a pool.
+/// As Istio configures it for InferencePools: inactive in the chain, and streaming by the routes to a pool.
 #[test]
-fn a_processor_that_routes_switch_on_is_one() {
+fn a_processor_that_routes_enable_counts() {
     expect("processor-of-routes", Some(38), |dump| {
         insert(dump, json!({"name": "envoy.filters.http.ext_proc", "typed_config": processor("NONE")}));
         let routes = dump.pointer_mut(&format!("{MANAGER}/route_config/virtual_hosts/0/routes")).unwrap();
@@ -89,7 +89,7 @@ fn a_processor_that_routes_switch_on_is_one() {
 }
 
 #[test]
-fn other_processors_are_no_fault() {
+fn processors_in_other_modes_are_no_fault() {
     for filter in [
         json!({"name": "other", "typed_config": processor("BUFFERED")}),
         // Answers' bodies do not matter.
@@ -100,9 +100,9 @@ fn other_processors_are_no_fault() {
     }
 }
 
-/// `extProc.bodyMode: buffer` of the chart: no fault, and beside another processor the remedy.
+/// `extProc.bodyMode: buffer` of the chart is no fault, and is the fix beside another processor.
 #[test]
-fn deferring_by_one_message_is_the_remedy() {
+fn the_body_mode_buffer_is_the_fix() {
     let change = |dump: &mut Value| {
         let stream = dump.pointer_mut(&format!("{MANAGER}{MATCHERS}/1{PROCESSOR}")).unwrap();
         stream["processing_mode"]["request_body_mode"] = json!("BUFFERED");
@@ -118,7 +118,7 @@ fn service(dump: &mut Value) -> &mut Value {
 }
 
 #[test]
-fn limits_below_what_the_service_takes_are_named() {
+fn limits_below_those_of_the_service_are_named() {
     let limits = |pending: u32, requests: u32| {
         json!({"thresholds": [
             {"priority": "HIGH", "max_requests": 1},
@@ -137,7 +137,7 @@ fn limits_below_what_the_service_takes_are_named() {
 }
 
 #[test]
-fn errors_of_the_service_are_503_and_say_when_to_come_again() {
+fn errors_of_the_service_are_503_with_retry_after() {
     let set = |dump: &mut Value, status: Value| {
         for matcher in 0..2 {
             dump.pointer_mut(&format!("{MANAGER}{MATCHERS}/{matcher}{PROCESSOR}")).unwrap()["status_on_error"] =
