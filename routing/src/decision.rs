@@ -35,6 +35,9 @@ pub enum Tier {
 }
 
 impl Outcome {
+    /// Every label, for tables of counters.
+    pub const LABELS: [&'static str; 4] = ["cell", "reject", "defer", "pass"];
+
     /// The label in metrics, logs and reports.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -44,5 +47,16 @@ impl Outcome {
             Outcome::Defer => "defer",
             Outcome::Pass => "pass",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_labels_are_in_the_order_of_the_outcomes() {
+        let outcomes = [Outcome::Cell(CellId(0)), Outcome::Reject(400), Outcome::Defer, Outcome::Pass];
+        assert_eq!(outcomes.map(Outcome::label), Outcome::LABELS);
     }
 }

@@ -1,6 +1,6 @@
 //! The header names Cellgate sets, and the names it never lets a client send.
 
-use crate::media::is_token;
+use crate::token::is_token;
 
 /// The longest header name in a configuration, in bytes.
 pub const MAX_NAME: usize = 256;

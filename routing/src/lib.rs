@@ -13,6 +13,7 @@
 
 mod action;
 pub mod body;
+mod bytes;
 pub mod config;
 mod decided_by;
 mod decision;
@@ -30,8 +31,10 @@ mod reason;
 mod router;
 mod scope;
 pub mod source;
+mod token;
 
 pub use action::{Answer, CellId};
+pub use bytes::{BadBytes, parse_bytes};
 pub use config::Config;
 pub use decided_by::DecidedBy;
 pub use decision::{Decision, Outcome, Tier};
@@ -44,3 +47,4 @@ pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, grpc_message, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
 pub use router::{Finding, Guard, Held, Opening, Reading, Router};
 pub use scope::Scope;
+pub use token::is_token;

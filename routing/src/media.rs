@@ -3,6 +3,7 @@
 use crate::head::Head;
 use crate::reason::Reason;
 use crate::source::Format;
+use crate::token::is_token;
 
 /// The media types of each format. A subtype may start with `*+` (`application/*+json`).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,11 +183,6 @@ fn is_grpc(essence: &[u8]) -> bool {
 pub fn is_grpc_call<H: Head + ?Sized>(head: &H) -> bool {
     let format = head.first("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));
     format.is_some_and(|format| format.is_empty() || format.starts_with(b"+"))
-}
-
-/// RFC 9110, 5.6.2.
-pub(crate) fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte))
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
 
+use crate::bytes::{BadBytes, ShowBytes, parse_bytes};
+
 /// An integer from `MIN` to `MAX`.
 ///
 /// A float without a fraction is accepted: some control planes pass configurations in a protobuf `Struct`, which has no
@@ -17,8 +19,6 @@ pub(super) struct Size<const MIN: u64, const MAX: u64>(pub(super) u64);
 
 /// The largest integer up to which a double represents every integer exactly.
 pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
-
-const UNITS: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
 
 impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Int<MIN, MAX> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -47,7 +47,7 @@ impl Visitor<'_> for NumberVisitor {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.bytes {
-            write!(f, "a size from {} to {}", Bytes(self.min), Bytes(self.max))
+            write!(f, "a size from {} to {}", ShowBytes(self.min), ShowBytes(self.max))
         } else {
             write!(f, "an integer from {} to {}", self.min, self.max)
         }
@@ -84,17 +84,10 @@ impl Visitor<'_> for NumberVisitor {
         if !self.bytes {
             return Err(E::invalid_value(found, &self));
         }
-        let digits = text.trim_end_matches(|character: char| !character.is_ascii_digit());
-        let unit = text.get(digits.len()..).unwrap_or_default();
-        let factor = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
-        let factor = if unit.is_empty() { Some(1) } else { factor };
-        let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
-        match (digits.parse::<u64>(), factor) {
-            (Ok(number), Some(factor)) if all_digits => match number.checked_mul(factor) {
-                Some(bytes) if (self.min..=self.max).contains(&bytes) => Ok(bytes),
-                _ => Err(E::invalid_value(found, &self)),
-            },
-            _ => Err(E::invalid_value(found, &WithUnits(self))),
+        match parse_bytes(text) {
+            Ok(bytes) if (self.min..=self.max).contains(&bytes) => Ok(bytes),
+            Ok(_) | Err(BadBytes::TooLarge) => Err(E::invalid_value(found, &self)),
+            Err(BadBytes::Malformed) => Err(E::invalid_value(found, &WithUnits(self))),
         }
     }
 }
@@ -108,18 +101,6 @@ impl serde::de::Expected for WithUnits {
     }
 }
 
-/// A number of bytes, in the largest unit that divides it.
-struct Bytes(u64);
-
-impl fmt::Display for Bytes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match UNITS.iter().find(|(_, factor)| self.0 >= *factor && self.0.is_multiple_of(*factor)) {
-            Some((unit, factor)) => write!(f, "{}{unit}", self.0 / factor),
-            None => write!(f, "{} bytes", self.0),
-        }
-    }
-}
-
 #[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;
@@ -127,7 +108,7 @@ mod schema {
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use serde::{Serialize, Serializer};
 
-    use super::{Bytes, Int, Size};
+    use super::{Int, ShowBytes, Size};
 
     /// For defaults.
     impl<const MIN: u64, const MAX: u64> Serialize for Int<MIN, MAX> {
@@ -139,7 +120,7 @@ mod schema {
     /// For defaults.
     impl<const MIN: u64, const MAX: u64> Serialize for Size<MIN, MAX> {
         fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-            serializer.collect_str(&Bytes(self.0))
+            serializer.collect_str(&ShowBytes(self.0))
         }
     }
 

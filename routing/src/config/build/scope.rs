@@ -5,8 +5,8 @@ use super::super::report::Report;
 use super::super::text::quote;
 use super::list;
 use crate::host::BadHost;
-use crate::media::is_token;
 use crate::scope::{Except, Scope, is_normalised};
+use crate::token::is_token;
 
 pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
     let hosts = list(raw.hosts.as_deref(), &["applies_to", "hosts"], report, |host| {

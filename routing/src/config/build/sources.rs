@@ -6,8 +6,8 @@ use super::super::raw::RawSource;
 use super::super::report::Report;
 use super::super::text::quote;
 use super::headers::source_header;
-use crate::media::is_token;
 use crate::source::Source;
+use crate::token::is_token;
 
 pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
