@@ -1,14 +1,17 @@
-//! JSON bodies (RFC 8259): an incremental scanner that looks for RFC 6901 pointers.
+//! JSON bodies (RFC 8259): an incremental scanner that finds the values of RFC 6901 pointers.
 //!
-//! The scanner reads every byte once and believes none of them: the language it accepts is that of a strict parser of
-//! the whole document, so that no upstream can read another document than the router did. What is off the pointers'
-//! paths is validated and forgotten.
+//! The scanner accepts exactly the documents that a strict parser of the whole document accepts, so that no upstream can
+//! read another document than the router did. It validates everything, also what no pointer can reach, and keeps only
+//! names and keys.
 //!
-//! - [`scanner`]: the grammar between tokens, and nothing else.
-//! - [`string`], [`number`], [`literal`]: one token each, resumable at every byte.
-//! - [`fast`]: the fast way through what no pointer can reach.
-//! - [`query`]: the pointers, compiled; [`path`]: where in the document the scanner is, in their terms.
+//! It has two parts, and each can be read alone:
+//!
+//! - The reference: [`scanner`] is the grammar between tokens; [`string`], [`number`] and [`literal`] read one token each
+//!   and can be interrupted at every byte; [`stack`] has the open containers. [`query`] has the pointers, compiled into a
+//!   tree, and [`path`] follows them and stores what they lead to.
+//! - The [`fast`] path: one call that skips bytes whose meaning is certain. It changes the speed and never the result.
 
+mod cursor;
 mod fast;
 mod literal;
 mod number;

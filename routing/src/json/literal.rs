@@ -1,23 +1,23 @@
-//! The three literal names.
+//! The three literal names (RFC 8259, 3).
 
 use crate::reason::Reason;
 
 /// `true`, `false` or `null`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Word {
+pub(super) enum Literal {
     True,
     False,
     Null,
 }
 
-impl Word {
-    /// The word that starts with this byte.
+impl Literal {
+    /// The literal that starts with this byte.
     #[inline]
     pub(super) fn starting(byte: u8) -> Option<Self> {
         match byte {
-            b't' => Some(Word::True),
-            b'f' => Some(Word::False),
-            b'n' => Some(Word::Null),
+            b't' => Some(Literal::True),
+            b'f' => Some(Literal::False),
+            b'n' => Some(Literal::Null),
             _ => None,
         }
     }
@@ -25,25 +25,25 @@ impl Word {
     #[inline]
     pub(super) fn text(self) -> &'static [u8] {
         match self {
-            Word::True => b"true",
-            Word::False => b"false",
-            Word::Null => b"null",
+            Literal::True => b"true",
+            Literal::False => b"false",
+            Literal::Null => b"null",
         }
     }
 
     pub(super) fn expected(self) -> &'static str {
         match self {
-            Word::True => "expected `true`",
-            Word::False => "expected `false`",
-            Word::Null => "expected `null`",
+            Literal::True => "expected `true`",
+            Literal::False => "expected `false`",
+            Literal::Null => "expected `null`",
         }
     }
 
-    /// Why it is no key.
+    /// Why it cannot be a routing key.
     pub(super) fn reason(self) -> Reason {
         match self {
-            Word::True | Word::False => Reason::KeyBoolean,
-            Word::Null => Reason::KeyNull,
+            Literal::True | Literal::False => Reason::KeyBoolean,
+            Literal::Null => Reason::KeyNull,
         }
     }
 }

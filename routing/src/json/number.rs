@@ -4,7 +4,7 @@ use crate::reason::Reason;
 
 /// How far into a number the scanner is: what its last byte was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Number {
+pub(super) enum NumberState {
     Minus,
     Zero,
     Integer,
@@ -18,14 +18,14 @@ pub(super) enum Number {
 /// The most bytes of a number that can matter: `i64::MIN` and `u64::MAX` have 20 each.
 pub(super) const INTEGER_BYTES: usize = 20;
 
-impl Number {
+impl NumberState {
     /// The number that starts with this byte.
     #[inline]
     pub(super) fn starting(byte: u8) -> Option<Self> {
         match byte {
-            b'-' => Some(Number::Minus),
-            b'0' => Some(Number::Zero),
-            b'1'..=b'9' => Some(Number::Integer),
+            b'-' => Some(NumberState::Minus),
+            b'0' => Some(NumberState::Zero),
+            b'1'..=b'9' => Some(NumberState::Integer),
             _ => None,
         }
     }
@@ -37,18 +37,20 @@ impl Number {
     #[inline]
     pub(super) fn advance(&mut self, chunk: &[u8], mut at: usize) -> Result<usize, usize> {
         loop {
-            if matches!(self, Number::Integer | Number::Fraction | Number::ExponentDigits) {
+            if matches!(self, NumberState::Integer | NumberState::Fraction | NumberState::ExponentDigits) {
                 at = skip_digits(chunk, at);
             }
             let Some(byte) = chunk.get(at) else { return Ok(at) };
             *self = match (*self, byte) {
-                (Number::Minus, b'0') => Number::Zero,
-                (Number::Minus, b'1'..=b'9') => Number::Integer,
-                (Number::Zero | Number::Integer, b'.') => Number::Point,
-                (Number::Zero | Number::Integer | Number::Fraction, b'e' | b'E') => Number::Exponent,
-                (Number::Point, b'0'..=b'9') => Number::Fraction,
-                (Number::Exponent, b'+' | b'-') => Number::ExponentSign,
-                (Number::Exponent | Number::ExponentSign, b'0'..=b'9') => Number::ExponentDigits,
+                (NumberState::Minus, b'0') => NumberState::Zero,
+                (NumberState::Minus, b'1'..=b'9') => NumberState::Integer,
+                (NumberState::Zero | NumberState::Integer, b'.') => NumberState::Point,
+                (NumberState::Zero | NumberState::Integer | NumberState::Fraction, b'e' | b'E') => {
+                    NumberState::Exponent
+                }
+                (NumberState::Point, b'0'..=b'9') => NumberState::Fraction,
+                (NumberState::Exponent, b'+' | b'-') => NumberState::ExponentSign,
+                (NumberState::Exponent | NumberState::ExponentSign, b'0'..=b'9') => NumberState::ExponentDigits,
                 _ if self.is_complete() => return Ok(at),
                 _ => return Err(at),
             };
@@ -59,7 +61,7 @@ impl Number {
     /// Whether a number may end here.
     #[inline]
     pub(super) fn is_complete(self) -> bool {
-        matches!(self, Number::Zero | Number::Integer | Number::Fraction | Number::ExponentDigits)
+        matches!(self, NumberState::Zero | NumberState::Integer | NumberState::Fraction | NumberState::ExponentDigits)
     }
 
     /// Checks that the number is an integer of at most 64 bits, as serde_json reads it (`-0` is a float there).
@@ -70,8 +72,8 @@ impl Number {
     pub(super) fn integer(self, text: &[u8]) -> Result<&str, Reason> {
         let text = std::str::from_utf8(text).map_err(|_| Reason::KeyFloat)?;
         let is_integer = match self {
-            Number::Zero => text == "0",
-            Number::Integer => text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok(),
+            NumberState::Zero => text == "0",
+            NumberState::Integer => text.parse::<u64>().is_ok() || text.parse::<i64>().is_ok(),
             _ => false,
         };
         if is_integer { Ok(text) } else { Err(Reason::KeyFloat) }
@@ -91,7 +93,7 @@ mod tests {
     use super::*;
 
     fn integer(text: &str) -> Result<&str, Reason> {
-        let mut number = Number::starting(text.as_bytes()[0]).unwrap();
+        let mut number = NumberState::starting(text.as_bytes()[0]).unwrap();
         assert_eq!(number.advance(text.as_bytes(), 1), Ok(text.len()));
         let cut = text.len().min(INTEGER_BYTES + 1);
         number.integer(&text.as_bytes()[..cut])

@@ -1,4 +1,4 @@
-//! Where in the document the scanner is, in terms of the query, and what it has found there.
+//! The position in the document in terms of the query's pointers, and the values found for them.
 
 use std::sync::Arc;
 
@@ -11,49 +11,49 @@ use crate::reason::Reason;
 
 /// The open containers that pointers go through, from the root inwards: the *live* ones.
 ///
-/// A container is live if its parent is and a pointer goes on below it, so the live ones are the outermost ones, and
-/// the scanner knows by their number whether the innermost open container is live. Nothing else is tracked.
+/// A container is live if its parent is live and a pointer goes on below it. The live containers are therefore the
+/// outermost ones, and their number shows whether the innermost open container is live.
 #[derive(Debug)]
-pub(super) struct Path {
+pub(super) struct QueryPath {
     query: Arc<JsonQuery>,
-    spots: Vec<Spot>,
-    frames: [Frame; Pointer::MAX_TOKENS],
+    values: Vec<NodeValue>,
+    live: [LiveContainer; Pointer::MAX_TOKENS],
     depth: usize,
     /// The node of the value that comes next or is being read, if it has one.
     here: Option<usize>,
 }
 
-/// What is known about one node of the query.
+/// The state of one node of the query.
 #[derive(Clone, Debug, Default)]
-struct Spot {
-    /// Its name has come. This is never taken back: a node's object can only open again where the last duplicate counts,
-    /// and there a name that has come in an earlier one replaces nothing that is held.
-    is_seen: bool,
-    held: Held,
+struct NodeValue {
+    /// Whether its name has come. This is never reset: an object can only open again where the last duplicate counts,
+    /// and there a name that came in an earlier object replaces nothing.
+    is_named: bool,
+    found: Found,
 }
 
 #[derive(Clone, Debug, Default)]
-enum Held {
+enum Found {
     #[default]
     Missing,
-    Found(Box<str>),
+    Key(Box<str>),
     Unusable(Reason),
 }
 
 /// A live container.
 #[derive(Clone, Copy, Debug, Default)]
-struct Frame {
+struct LiveContainer {
     node: usize,
     /// The current element's index, in an array.
     index: u64,
 }
 
-impl Path {
+impl QueryPath {
     pub(super) fn new(query: Arc<JsonQuery>) -> Self {
-        let spots = vec![Spot::default(); query.nodes()];
+        let values = vec![NodeValue::default(); query.nodes()];
         // A live container is reached by fewer tokens than its longest pointer has.
-        let frames = [Frame::default(); Pointer::MAX_TOKENS];
-        Self { query, spots, frames, depth: 0, here: Some(JsonQuery::ROOT) }
+        let live = [LiveContainer::default(); Pointer::MAX_TOKENS];
+        Self { query, values, live, depth: 0, here: Some(JsonQuery::ROOT) }
     }
 
     pub(super) fn query(&self) -> &JsonQuery {
@@ -66,36 +66,36 @@ impl Path {
         self.depth
     }
 
-    /// Whether the value that comes next has a node: with none, it is only validated.
+    /// Whether the value that comes next has a node. Without one, it is only validated.
     #[inline]
-    pub(super) fn is_here(&self) -> bool {
+    pub(super) fn has_node(&self) -> bool {
         self.here.is_some()
     }
 
-    /// A scalar begins: whether a pointer ends at it.
+    /// Whether a pointer ends at the value that comes next.
     pub(super) fn is_wanted(&self) -> bool {
         self.here.and_then(|here| self.query.node(here)).is_some_and(|node| node.is_end)
     }
 
-    /// The scalar is complete.
-    pub(super) fn hold(&mut self, key: Result<&str, Reason>) {
-        let Some(spot) = self.here.take().and_then(|here| self.spots.get_mut(here)) else { return };
-        spot.held = match key {
-            Ok(key) => Held::Found(key.into()),
-            Err(reason) => Held::Unusable(reason),
+    /// A scalar at which a pointer ends is complete: stores its key, or why it cannot be one.
+    pub(super) fn store(&mut self, key: Result<&str, Reason>) {
+        let Some(value) = self.here.take().and_then(|here| self.values.get_mut(here)) else { return };
+        value.found = match key {
+            Ok(key) => Found::Key(key.into()),
+            Err(reason) => Found::Unusable(reason),
         };
     }
 
-    /// A scalar that no pointer ends at is complete.
-    pub(super) fn pass(&mut self) {
+    /// A scalar at which no pointer ends is complete.
+    pub(super) fn leave_value(&mut self) {
         self.here = None;
     }
 
-    /// A container opens in the place that `here` says.
+    /// The value that comes next opens a container.
     pub(super) fn open(&mut self, container: Container) {
         let Some(here) = self.here else { return };
         if self.is_wanted() {
-            self.hold(Err(match container {
+            self.store(Err(match container {
                 Container::Object => Reason::KeyObject,
                 Container::Array => Reason::KeyArray,
             }));
@@ -109,8 +109,8 @@ impl Path {
         if !is_live {
             return;
         }
-        let Some(frame) = self.frames.get_mut(self.depth) else { return };
-        *frame = Frame { node: here, index: 0 };
+        let Some(live) = self.live.get_mut(self.depth) else { return };
+        *live = LiveContainer { node: here, index: 0 };
         self.depth += 1;
         if container == Container::Array {
             self.here = node.element(0);
@@ -125,70 +125,70 @@ impl Path {
 
     /// The next element of the innermost live array follows.
     pub(super) fn next_element(&mut self) {
-        let Some(frame) = self.depth.checked_sub(1).and_then(|top| self.frames.get_mut(top)) else { return };
-        frame.index = frame.index.saturating_add(1);
-        self.here = self.query.node(frame.node).and_then(|node| node.element(frame.index));
+        let Some(container) = self.depth.checked_sub(1).and_then(|top| self.live.get_mut(top)) else { return };
+        container.index = container.index.saturating_add(1);
+        self.here = self.query.node(container.node).and_then(|node| node.element(container.index));
     }
 
     /// A member of the innermost live object follows; `name` is unescaped.
     pub(super) fn member(&mut self, name: &[u8]) {
         self.here = None;
-        let Some(child) = self.top().and_then(|node| node.child(name)) else { return self.lookalike(name) };
-        let Some(spot) = self.spots.get_mut(child) else { return };
-        let is_duplicate = std::mem::replace(&mut spot.is_seen, true);
+        let Some(child) = self.innermost().and_then(|node| node.child(name)) else { return self.lookalike(name) };
+        let Some(value) = self.values.get_mut(child) else { return };
+        let is_duplicate = std::mem::replace(&mut value.is_named, true);
         match (is_duplicate, self.query.duplicates) {
             (false, _) => self.here = Some(child),
-            // The first one counts, with all that it lacks.
+            // The first member counts, even if the pointer leads to nothing in it.
             (true, Duplicates::First) => {}
             (true, Duplicates::Reject) => self.conflict(child, Reason::KeyDuplicated),
             (true, Duplicates::Last) => {
-                self.replace_below(child, &Held::Missing);
+                self.replace_below(child, &Found::Missing);
                 self.here = Some(child);
             }
         }
     }
 
-    /// A member whose name is none that is looked for, and to parsers that fold case (Go's `encoding/json`, .NET's) may be
-    /// one all the same: whatever it is and wherever it stands, they would read another document.
+    /// A member's name is not one that a pointer has. To parsers that fold case (Go's `encoding/json`, .NET's), it may
+    /// be the same, and they would read another document: the key is then ambiguous.
     #[inline]
     fn lookalike(&mut self, name: &[u8]) {
         if self.query.duplicates != Duplicates::Reject {
             return;
         }
-        let Some(child) = self.top().and_then(|node| node.lookalike(name)) else { return };
-        if let Some(spot) = self.spots.get_mut(child) {
-            spot.is_seen = true;
+        let Some(child) = self.innermost().and_then(|node| node.lookalike(name)) else { return };
+        if let Some(value) = self.values.get_mut(child) {
+            value.is_named = true;
         }
         self.conflict(child, Reason::KeyAmbiguous);
     }
 
-    /// A node, and with it all below it, is ambiguous, for good. The first conflict is the one that is told.
+    /// Makes a node and all nodes below it ambiguous, for good. The first conflict gives the reason.
     fn conflict(&mut self, node: usize, reason: Reason) {
-        let held = self.spots.get(node).map(|spot| &spot.held);
-        if !matches!(held, Some(Held::Unusable(reason)) if reason.is_conflict()) {
-            self.replace_below(node, &Held::Unusable(reason));
+        let found = self.values.get(node).map(|value| &value.found);
+        if !matches!(found, Some(Found::Unusable(reason)) if reason.is_conflict()) {
+            self.replace_below(node, &Found::Unusable(reason));
         }
     }
 
-    /// What the `index`th pointer has found.
+    /// The value of the `index`th pointer so far.
     pub(super) fn candidate(&self, index: usize) -> Candidate<'_> {
-        match self.query.end(index).and_then(|node| self.spots.get(node)).map(|spot| &spot.held) {
-            Some(Held::Found(key)) => Candidate::Found(key),
-            Some(Held::Unusable(reason)) => Candidate::Unusable(*reason),
-            Some(Held::Missing) | None => Candidate::Missing,
+        match self.query.end(index).and_then(|node| self.values.get(node)).map(|value| &value.found) {
+            Some(Found::Key(key)) => Candidate::Found(key),
+            Some(Found::Unusable(reason)) => Candidate::Unusable(*reason),
+            Some(Found::Missing) | None => Candidate::Missing,
         }
     }
 
-    fn top(&self) -> Option<&Node> {
-        let frame = self.frames.get(self.depth.checked_sub(1)?)?;
-        self.query.node(frame.node)
+    fn innermost(&self) -> Option<&Node> {
+        let container = self.live.get(self.depth.checked_sub(1)?)?;
+        self.query.node(container.node)
     }
 
-    /// Forgets what a node and everything below it held.
-    fn replace_below(&mut self, node: usize, held: &Held) {
+    /// Replaces the values of a node and of all nodes below it.
+    fn replace_below(&mut self, node: usize, found: &Found) {
         for below in self.query.node(node).map(|node| node.subtree.as_slice()).unwrap_or_default() {
-            if let Some(spot) = self.spots.get_mut(*below) {
-                spot.held = held.clone();
+            if let Some(value) = self.values.get_mut(*below) {
+                value.found = found.clone();
             }
         }
     }

@@ -1,163 +1,177 @@
-//! The grammar between tokens (RFC 8259, 2): one match per token, and every state can be left at the end of a chunk.
+//! The scanner: the grammar between tokens (RFC 8259, 2). Every state can be left at the end of a chunk.
 
 use std::sync::Arc;
 
-use super::fast::skip::Skip;
-use super::fast::strings::{Window, skip_to_ink};
-use super::fast::structure_cache::Memory;
-use super::fast::tokens::NEAR;
-use super::literal::Word;
-use super::number::{INTEGER_BYTES, Number};
-use super::path::Path;
+use super::cursor::Cursor;
+use super::fast::{Bounds, FastPath, Place};
+use super::literal::Literal;
+use super::number::{INTEGER_BYTES, NumberState};
+use super::path::QueryPath;
 use super::query::JsonQuery;
 use super::stack::{Container, Stack};
-use super::state::State;
-use super::string::StringScan;
-use super::text::Text;
+use super::state::GrammarState;
+use super::string::{StringRead, StringScan};
+use super::text::CappedText;
 use crate::body::{BodyError, BodyScanner, Candidate};
 use crate::key::{self, Duplicates};
 use crate::reason::Reason;
 
 /// The UTF-8 byte order mark.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// One pass over a JSON document.
 ///
-/// Memory: a few words for each pointer; room for the longest key, asked for once and only if a chunk cuts something
-/// that matters; 4.5 KB to remember what repeats, for bodies of which 1.5 KB have come. A key that is found is copied
-/// once. Scanning allocates nothing else, whatever the body is.
+/// Memory: a few words for each pointer; room for the longest key, allocated once and only if a name or a key is not
+/// plain text in one chunk; 4.5 KB for the structure cache of a body of 1.5 KB or more. A key that is found is
+/// copied once. Nothing else is allocated, whatever the body is.
+///
+/// With `FAST` (the default), bytes that cannot change the result are skipped many at a time. Without it, the scanner is
+/// the reference that tests, fuzzing and benchmarks compare with. Results are the same.
 #[derive(Debug)]
-pub struct JsonScanner {
-    state: State,
+pub struct JsonScanner<const FAST: bool = true> {
+    state: GrammarState,
     stack: Stack,
-    path: Path,
+    path: QueryPath,
     string: StringScan,
-    /// What repeats in a body that is long enough for it.
-    memory: Option<Box<Memory>>,
-    /// A name, string or number that may matter and does not lie plain in one chunk.
-    text: Text,
+    /// A name, string or number that may matter and is not simple text in one chunk.
+    text: CappedText,
+    fast: FastPath,
     /// How many bytes came before the current chunk.
     base: u64,
     broken: Option<BodyError>,
     /// The most containers that may be open.
-    limit: usize,
-}
-
-/// The place in the current chunk.
-struct Cursor<'a> {
-    chunk: &'a [u8],
-    at: usize,
-    base: u64,
-    window: Window,
+    depth_limit: usize,
 }
 
 impl JsonScanner {
     /// A scanner for one body.
     #[must_use]
     pub fn new(query: Arc<JsonQuery>) -> Self {
+        Self::with_query(query)
+    }
+}
+
+impl JsonScanner<false> {
+    /// A scanner without the fast path, for tests and benchmarks.
+    #[must_use]
+    pub fn reference(query: Arc<JsonQuery>) -> Self {
+        Self::with_query(query)
+    }
+}
+
+impl<const FAST: bool> JsonScanner<FAST> {
+    fn with_query(query: Arc<JsonQuery>) -> Self {
         Self {
-            limit: query.depth,
-            state: State::Start(0),
+            depth_limit: query.depth,
+            state: GrammarState::Start(0),
             stack: Stack::new(),
-            path: Path::new(query),
+            path: QueryPath::new(query),
             string: StringScan::default(),
-            memory: None,
-            text: Text::default(),
+            text: CappedText::default(),
+            fast: FastPath::default(),
             base: 0,
             broken: None,
         }
     }
 
     fn scan(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
-        let mut cursor = Cursor { chunk, at: 0, base: self.base, window: Window::new() };
+        let mut cursor = Cursor { chunk, at: 0, base: self.base };
         let mut state = self.state;
-        while cursor.at < chunk.len() {
+        loop {
+            if FAST {
+                state = self.advance_fast(state, &mut cursor);
+            }
+            if cursor.at >= chunk.len() {
+                break;
+            }
             state = match state {
-                State::NameText => self.name_text(&mut cursor)?,
-                State::StringText => self.string_text(&mut cursor)?,
-                State::Number(number) => self.number(number, &mut cursor)?,
-                State::Word(word, read) => self.word(word, read, &mut cursor)?,
-                State::Start(read) => start(read, &mut cursor)?,
-                between => {
-                    let between = if self.is_live() { between } else { self.skip(between, &mut cursor) };
-                    let Some(byte) = cursor.next_ink() else {
-                        state = between;
-                        break;
-                    };
-                    self.token(between, byte, &mut cursor)?
+                GrammarState::Start(read) => read_start(read, &mut cursor)?,
+                GrammarState::NameText => self.read_name_text(&mut cursor)?,
+                GrammarState::StringText => self.read_string_text(&mut cursor)?,
+                GrammarState::Number(number) => self.read_number(number, &mut cursor)?,
+                GrammarState::Literal(literal, read) => self.read_literal(literal, read, &mut cursor)?,
+                between_tokens => {
+                    cursor.skip_whitespace();
+                    match cursor.peek() {
+                        Some(byte) => self.read_token(between_tokens, byte, &mut cursor)?,
+                        None => between_tokens,
+                    }
                 }
             };
         }
         self.state = state;
-        if let Some(memory) = &mut self.memory {
-            memory.end_chunk(chunk.len());
-        }
+        self.fast.end_chunk(chunk.len());
         Ok(())
     }
 
-    /// Off the pointers' paths, whatever is plain goes by at once.
+    /// Moves on with the fast path, as far as it can.
     #[inline(always)]
-    fn skip(&mut self, state: State, cursor: &mut Cursor<'_>) -> State {
-        let (chunk, floor) = (cursor.chunk, self.path.depth());
-        let rest = chunk.len() - cursor.at;
-        if rest < NEAR || !Skip::begins(state, &self.stack) {
-            return state;
+    fn advance_fast(&mut self, state: GrammarState, cursor: &mut Cursor<'_>) -> GrammarState {
+        let keeps_text = match state {
+            GrammarState::NameText | GrammarState::StringText if !self.string.is_between_characters() => return state,
+            GrammarState::NameText => self.is_live(),
+            GrammarState::StringText => self.path.has_node(),
+            _ if self.is_live() => return state,
+            _ => false,
+        };
+        let received = cursor.base + cursor.chunk.len() as u64;
+        let bounds = Bounds { live: self.path.depth(), depth: self.depth_limit, keeps_text, received };
+        let place = self.fast.advance(cursor.chunk, Place { at: cursor.at, state }, bounds, &mut self.stack);
+        let skipped = cursor.take_until(place.at);
+        if keeps_text {
+            self.text.push_bytes(skipped);
         }
-        let body = cursor.base + chunk.len() as u64;
-        let memory = Memory::for_rest(&mut self.memory, rest, chunk.len(), body, floor);
-        let skip = Skip { chunk, floor, limit: self.limit, memory };
-        let (at, state) = skip.read(cursor.at, state, &mut self.stack);
-        cursor.at = at;
-        state
+        place.state
     }
 
-    /// Between tokens: `byte` is the next one that is no white space, still to be taken.
+    /// Reads the token that begins with `byte`, or as much of it as is in the chunk.
     #[inline(always)]
-    fn token(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+    fn read_token(
+        &mut self,
+        state: GrammarState,
+        byte: u8,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<GrammarState, BodyError> {
         match (state, byte) {
-            (State::FirstName | State::Name, b'"') => self.name(cursor),
-            (State::FirstName, b'}') => Ok(self.close(cursor)),
-            (State::Colon, b':') => Ok(cursor.take(State::Value)),
-            (State::MemberEnd, b',') => Ok(cursor.take(State::Name)),
-            (State::MemberEnd, b'}') => Ok(self.close(cursor)),
-            (State::ElementEnd, b',') => {
+            (GrammarState::FirstName | GrammarState::Name, b'"') => Ok(self.begin_name(cursor)),
+            (GrammarState::FirstName, b'}') => Ok(self.close(cursor)),
+            (GrammarState::Colon, b':') => Ok(cursor.take(GrammarState::Value)),
+            (GrammarState::MemberEnd, b',') => Ok(cursor.take(GrammarState::Name)),
+            (GrammarState::MemberEnd, b'}') => Ok(self.close(cursor)),
+            (GrammarState::ElementEnd, b',') => {
                 if self.is_live() {
                     self.path.next_element();
                 }
-                Ok(cursor.take(State::Value))
+                Ok(cursor.take(GrammarState::Value))
             }
-            (State::ElementEnd | State::FirstElement, b']') => Ok(self.close(cursor)),
-            (State::Value | State::FirstElement, byte) => self.value(state, byte, cursor),
+            (GrammarState::ElementEnd | GrammarState::FirstElement, b']') => Ok(self.close(cursor)),
+            (GrammarState::Value | GrammarState::FirstElement, byte) => self.begin_value(state, byte, cursor),
             _ => Err(cursor.malformed(state.expected())),
         }
     }
 
-    /// A value begins, or the array ends.
     #[inline(always)]
-    fn value(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
+    fn begin_value(
+        &mut self,
+        state: GrammarState,
+        byte: u8,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<GrammarState, BodyError> {
         match byte {
             b'{' => self.open(Container::Object, cursor),
             b'[' => self.open(Container::Array, cursor),
-            _ => self.scalar(state, byte, cursor),
-        }
-    }
-
-    /// A scalar value begins.
-    #[inline(always)]
-    fn scalar(&mut self, state: State, byte: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        match byte {
-            b'"' => self.string(cursor),
+            b'"' => Ok(self.begin_string(cursor)),
             _ => {
-                if let Some(number) = Number::starting(byte) {
-                    if self.path.is_here() {
+                if let Some(number) = NumberState::starting(byte) {
+                    if self.path.has_node() {
                         self.restart_text(INTEGER_BYTES);
-                        self.text.extend(&[byte]);
+                        self.text.push_bytes(&[byte]);
                     }
                     cursor.at += 1;
-                    return self.number(number, cursor);
+                    return self.read_number(number, cursor);
                 }
-                match Word::starting(byte) {
-                    Some(word) => self.word(word, 0, cursor),
+                match Literal::starting(byte) {
+                    Some(literal) => self.read_literal(literal, 0, cursor),
                     None => Err(cursor.malformed(state.expected())),
                 }
             }
@@ -165,22 +179,22 @@ impl JsonScanner {
     }
 
     #[inline(always)]
-    fn open(&mut self, container: Container, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        if self.stack.depth() >= self.limit {
+    fn open(&mut self, container: Container, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+        if self.stack.depth() >= self.depth_limit {
             return Err(cursor.error(Reason::BodyTooDeep, "expected no more levels of nesting"));
         }
-        if self.path.is_here() {
+        if self.path.has_node() {
             self.path.open(container);
         }
         self.stack.push(container);
         Ok(cursor.take(match container {
-            Container::Array => State::FirstElement,
-            Container::Object => State::FirstName,
+            Container::Array => GrammarState::FirstElement,
+            Container::Object => GrammarState::FirstName,
         }))
     }
 
     #[inline(always)]
-    fn close(&mut self, cursor: &mut Cursor<'_>) -> State {
+    fn close(&mut self, cursor: &mut Cursor<'_>) -> GrammarState {
         if self.is_live() {
             self.path.close();
         }
@@ -188,141 +202,143 @@ impl JsonScanner {
         cursor.take(self.after_value())
     }
 
-    /// An opening quote of a name.
+    /// Takes the opening quote of a name, and the whole name if it is on a pointer's path and simple.
     #[inline(always)]
-    fn name(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        match cursor.plain_string() {
-            Some(name) => {
-                if self.is_live() {
-                    self.path.member(name);
-                }
-                if cursor.chunk.get(cursor.at) == Some(&b':') {
-                    return Ok(cursor.take(State::Value));
-                }
-                Ok(State::Colon)
-            }
-            None => {
-                if self.is_live() {
-                    self.restart_text(self.path.query().name_bytes);
-                }
-                self.name_text(cursor)
-            }
+    fn begin_name(&mut self, cursor: &mut Cursor<'_>) -> GrammarState {
+        cursor.at += 1;
+        if !self.is_live() {
+            return GrammarState::NameText;
         }
+        let Some(name) = cursor.take_simple_string() else {
+            self.restart_text(self.path.query().name_bytes);
+            return GrammarState::NameText;
+        };
+        self.path.member(name);
+        // Most documents have no whitespace here.
+        if cursor.peek() == Some(b':') { cursor.take(GrammarState::Value) } else { GrammarState::Colon }
     }
 
-    /// The rest of a name.
-    #[inline(never)]
-    fn name_text(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        let is_live = self.is_live();
-        let text = is_live.then_some(&mut self.text);
-        let Some(end) = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)? else {
-            return Ok(cursor.leave(State::NameText));
+    /// Takes the opening quote of a string value, and the whole string if it has a node and is simple.
+    #[inline(always)]
+    fn begin_string(&mut self, cursor: &mut Cursor<'_>) -> GrammarState {
+        cursor.at += 1;
+        if !self.path.has_node() {
+            return GrammarState::StringText;
+        }
+        let Some(text) = cursor.take_simple_string() else {
+            self.restart_text(self.path.query().key_bytes);
+            return GrammarState::StringText;
         };
-        cursor.at = end;
+        self.end_string(Some(text));
+        self.after_value()
+    }
+
+    /// Reads on in a name.
+    #[inline(never)]
+    fn read_name_text(&mut self, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+        let is_live = self.is_live();
+        if !self.read_text(is_live, cursor)? {
+            return Ok(GrammarState::NameText);
+        }
         if is_live {
             self.path.member(self.text.bytes());
         }
-        Ok(State::Colon)
+        Ok(GrammarState::Colon)
     }
 
-    /// An opening quote of a value.
-    #[inline(always)]
-    fn string(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        match cursor.plain_string() {
-            Some(text) => {
-                if self.path.is_here() {
-                    self.hold_string(Some(text));
-                }
-                Ok(self.after_value())
-            }
-            None => {
-                if self.path.is_here() {
-                    self.restart_text(self.path.query().key_bytes);
-                }
-                self.string_text(cursor)
-            }
-        }
-    }
-
-    /// The rest of a string that is a value.
+    /// Reads on in a string value.
     #[inline(never)]
-    fn string_text(&mut self, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        let is_here = self.path.is_here();
-        let text = is_here.then_some(&mut self.text);
-        let Some(end) = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)? else {
-            return Ok(cursor.leave(State::StringText));
-        };
-        cursor.at = end;
-        if is_here {
-            self.hold_string(None);
+    fn read_string_text(&mut self, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+        let has_node = self.path.has_node();
+        if !self.read_text(has_node, cursor)? {
+            return Ok(GrammarState::StringText);
+        }
+        if has_node {
+            self.end_string(None);
         }
         Ok(self.after_value())
     }
 
-    /// A string value is complete: `plain`, or the text that was kept.
-    #[inline(never)]
-    fn hold_string(&mut self, plain: Option<&[u8]>) {
-        if !self.path.is_wanted() {
-            return self.path.pass();
-        }
-        let limit = self.path.query().key_bytes;
-        self.path.hold(key::check(plain.unwrap_or(self.text.bytes()), limit));
+    /// Reads on in a name or string. Returns whether it has ended.
+    #[inline(always)]
+    fn read_text(&mut self, keeps_text: bool, cursor: &mut Cursor<'_>) -> Result<bool, BodyError> {
+        let text = keeps_text.then_some(&mut self.text);
+        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)?;
+        cursor.at = match read {
+            StringRead::Closed(at) | StringRead::Open(at) => at,
+            StringRead::ChunkEnded => cursor.chunk.len(),
+        };
+        Ok(matches!(read, StringRead::Closed(_)))
     }
 
-    /// The rest of a number.
+    /// A string value with a node is complete. Its text is `simple`, or was kept.
+    #[inline(never)]
+    fn end_string(&mut self, simple: Option<&[u8]>) {
+        if !self.path.is_wanted() {
+            return self.path.leave_value();
+        }
+        let limit = self.path.query().key_bytes;
+        self.path.store(key::check(simple.unwrap_or(self.text.bytes()), limit));
+    }
+
+    /// Reads on in a number.
     #[inline(always)]
-    fn number(&mut self, mut number: Number, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        let start = cursor.at;
-        let end = number.advance(cursor.chunk, start).map_err(|at| {
+    fn read_number(&mut self, mut number: NumberState, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+        let end = number.advance(cursor.chunk, cursor.at).map_err(|at| {
             cursor.at = at;
             cursor.malformed("expected a digit")
         })?;
-        cursor.at = end;
-        if self.path.is_here() {
-            self.text.extend(cursor.chunk.get(start..end).unwrap_or_default());
+        let digits = cursor.take_until(end);
+        if self.path.has_node() {
+            self.text.push_bytes(digits);
         }
         if end == cursor.chunk.len() {
-            return Ok(State::Number(number));
+            return Ok(GrammarState::Number(number));
         }
-        if self.path.is_here() {
-            self.hold_number(number);
+        if self.path.has_node() {
+            self.end_number(number);
         }
         Ok(self.after_value())
     }
 
     #[inline(never)]
-    fn hold_number(&mut self, number: Number) {
+    fn end_number(&mut self, number: NumberState) {
         if !self.path.is_wanted() {
-            return self.path.pass();
+            return self.path.leave_value();
         }
         let limit = self.path.query().key_bytes;
         let integer = number.integer(self.text.bytes());
-        self.path.hold(integer.and_then(|text| key::check(text.as_bytes(), limit)));
+        self.path.store(integer.and_then(|text| key::check(text.as_bytes(), limit)));
     }
 
-    /// The rest of `true`, `false` or `null`.
+    /// Reads on in a literal, of which `read` bytes have been read.
     #[inline(always)]
-    fn word(&mut self, word: Word, mut read: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-        for letter in word.text().iter().skip(usize::from(read)) {
-            match cursor.chunk.get(cursor.at) {
-                None => return Ok(State::Word(word, read)),
-                Some(byte) if byte == letter => {}
-                Some(_) => return Err(cursor.malformed(word.expected())),
+    fn read_literal(
+        &mut self,
+        literal: Literal,
+        mut read: u8,
+        cursor: &mut Cursor<'_>,
+    ) -> Result<GrammarState, BodyError> {
+        for letter in literal.text().iter().skip(usize::from(read)) {
+            match cursor.peek() {
+                None => return Ok(GrammarState::Literal(literal, read)),
+                Some(byte) if byte == *letter => {}
+                Some(_) => return Err(cursor.malformed(literal.expected())),
             }
             cursor.at += 1;
             read += 1;
         }
-        if self.path.is_here() {
+        if self.path.has_node() {
             if self.path.is_wanted() {
-                self.path.hold(Err(word.reason()));
+                self.path.store(Err(literal.reason()));
             } else {
-                self.path.pass();
+                self.path.leave_value();
             }
         }
         Ok(self.after_value())
     }
 
-    /// A text that may matter begins.
+    /// Begins a text that is kept.
     #[inline(never)]
     fn restart_text(&mut self, limit: usize) {
         let query = self.path.query();
@@ -336,29 +352,29 @@ impl JsonScanner {
     }
 
     #[inline(always)]
-    fn after_value(&self) -> State {
-        self.stack.open().after_value()
+    fn after_value(&self) -> GrammarState {
+        self.stack.recent().after_value()
     }
 
-    /// A number at the top level ends with the body.
+    /// The body is complete. A number at the top level ends with it.
     fn complete(&mut self) -> Result<(), BodyError> {
         let error = |reason, offset, expected| Err(BodyError { reason, offset, expected });
         match self.state {
-            State::End => Ok(()),
-            State::Number(number) if number.is_complete() && self.stack.depth() == 0 => {
-                if self.path.is_here() {
-                    self.hold_number(number);
+            GrammarState::End => Ok(()),
+            GrammarState::Number(number) if number.is_complete() && self.stack.depth() == 0 => {
+                if self.path.has_node() {
+                    self.end_number(number);
                 }
-                self.state = State::End;
+                self.state = GrammarState::End;
                 Ok(())
             }
-            State::Start(1..) => error(Reason::BodyMalformed, 0, State::Value.expected()),
+            GrammarState::Start(1..) => error(Reason::BodyMalformed, 0, GrammarState::Value.expected()),
             _ => error(Reason::BodyTruncated, self.base, "expected more of the document"),
         }
     }
 }
 
-impl BodyScanner for JsonScanner {
+impl<const FAST: bool> BodyScanner for JsonScanner<FAST> {
     fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
         if let Some(error) = self.broken {
             return Err(error);
@@ -387,62 +403,19 @@ impl BodyScanner for JsonScanner {
     }
 }
 
-impl Cursor<'_> {
-    /// The next byte that is no white space, not taken yet.
-    #[inline(always)]
-    fn next_ink(&mut self) -> Option<u8> {
-        self.at = skip_to_ink(self.chunk, self.at);
-        self.chunk.get(self.at).copied()
-    }
-
-    /// Takes one byte.
-    #[inline(always)]
-    fn take(&mut self, next: State) -> State {
-        self.at += 1;
-        next
-    }
-
-    /// Takes the rest of the chunk.
-    fn leave(&mut self, state: State) -> State {
-        self.at = self.chunk.len();
-        state
-    }
-
-    /// Takes an opening quote and, if it is plain, the string.
-    #[inline(always)]
-    fn plain_string(&mut self) -> Option<&[u8]> {
-        self.at += 1;
-        let start = self.at;
-        let end = self.window.plain_end(self.chunk, start)?;
-        self.at = end + 1;
-        self.chunk.get(start..end)
-    }
-
-    fn malformed(&self, expected: &'static str) -> BodyError {
-        self.error(Reason::BodyMalformed, expected)
-    }
-
-    #[cold]
-    fn error(&self, reason: Reason, expected: &'static str) -> BodyError {
-        BodyError { reason, offset: self.base + self.at as u64, expected }
-    }
-}
-
-/// Takes the first byte, and decides what to think of a byte order mark. Whatever starts like one, and is none, is
-/// wrong from its first byte on.
-fn start(read: u8, cursor: &mut Cursor<'_>) -> Result<State, BodyError> {
-    let byte = cursor.chunk.get(cursor.at).copied();
-    if byte == MARK.get(usize::from(read)).copied() {
+/// Reads the first byte, or the next one of what may be a byte order mark. A body that begins like the mark and continues
+/// differently is malformed from its first byte on.
+fn read_start(read: u8, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+    let error = |reason, expected| Err(BodyError { reason, offset: 0, expected });
+    if cursor.peek() == BYTE_ORDER_MARK.get(usize::from(read)).copied() {
         cursor.at += 1;
         return match read {
-            0 | 1 => Ok(State::Start(read + 1)),
-            _ => {
-                Err(BodyError { reason: Reason::BodyByteOrderMark, offset: 0, expected: "expected no byte order mark" })
-            }
+            0 | 1 => Ok(GrammarState::Start(read + 1)),
+            _ => error(Reason::BodyByteOrderMark, "expected no byte order mark"),
         };
     }
     match read {
-        0 => Ok(State::Value),
-        _ => Err(BodyError { reason: Reason::BodyMalformed, offset: 0, expected: State::Value.expected() }),
+        0 => Ok(GrammarState::Value),
+        _ => error(Reason::BodyMalformed, GrammarState::Value.expected()),
     }
 }

@@ -1,116 +1,115 @@
-//! The open containers: one bit each, in place.
+//! The open containers, one bit each.
 
 use super::query::MAX_DEPTH;
-use super::state::State;
+use super::state::GrammarState;
 
-/// How many containers are in sight at once.
-pub(super) const SIGHT: usize = u64::BITS as usize;
+/// How many containers are in the innermost word of the stack, and are therefore quick to reach.
+pub(super) const RECENT: usize = u64::BITS as usize;
 
-/// What a container is.
+/// The kind of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Container {
     Array,
     Object,
 }
 
-/// The open containers, as far as they are *in sight*: all that decides what may follow a value.
+/// The depth and the kinds of the [`RECENT`] innermost containers: all that decides what may follow a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Containers {
-    /// How many there are.
+    /// How many containers are open.
     pub(super) depth: usize,
-    /// The innermost ones, up to [`SIGHT`]: the lowest bit is set if the innermost is an object.
+    /// The lowest bit is set if the innermost one is an object, the next bit for the one around it, and so on.
     objects: u64,
 }
 
-/// The kinds of the open containers. What is in sight is one word, which is put away whenever it is full.
+/// The kinds of all open containers: the recent ones, and full words of those around them.
 #[derive(Debug)]
 pub(super) struct Stack {
-    open: Containers,
-    away: [u64; MAX_DEPTH / SIGHT],
+    recent: Containers,
+    outer: [u64; MAX_DEPTH / RECENT],
 }
 
 impl Stack {
     pub(super) fn new() -> Self {
-        Self { open: Containers::default(), away: [0; MAX_DEPTH / SIGHT] }
+        Self { recent: Containers::default(), outer: [0; MAX_DEPTH / RECENT] }
     }
 
     /// How many containers are open.
     #[inline]
     pub(super) fn depth(&self) -> usize {
-        self.open.depth
+        self.recent.depth
     }
 
     /// Opens a container. The caller keeps the depth within [`MAX_DEPTH`].
     #[inline]
     pub(super) fn push(&mut self, container: Container) {
-        debug_assert!(self.open.depth < MAX_DEPTH);
-        if self.open.depth.is_multiple_of(SIGHT)
-            && let Some(away) = self.away.get_mut(self.open.depth / SIGHT)
+        debug_assert!(self.recent.depth < MAX_DEPTH);
+        if self.recent.depth.is_multiple_of(RECENT)
+            && let Some(outer) = self.outer.get_mut(self.recent.depth / RECENT)
         {
-            *away = self.open.objects;
+            *outer = self.recent.objects;
         }
-        self.open.push(container);
+        self.recent.push(container);
     }
 
     /// Closes the innermost container.
     #[inline]
     pub(super) fn pop(&mut self) {
-        self.open.pop();
-        if self.open.depth.is_multiple_of(SIGHT)
-            && let Some(away) = self.away.get(self.open.depth / SIGHT)
+        self.recent.pop();
+        if self.recent.depth.is_multiple_of(RECENT)
+            && let Some(outer) = self.outer.get(self.recent.depth / RECENT)
         {
-            self.open.objects = *away;
+            self.recent.objects = *outer;
         }
     }
 
-    /// Those in sight.
     #[inline]
-    pub(super) fn open(&self) -> Containers {
-        self.open
+    pub(super) fn recent(&self) -> Containers {
+        self.recent
     }
 
-    /// Opens or closes containers, all within sight.
+    /// Replaces the recent containers. The caller must have opened and closed only containers within the innermost word.
     #[inline]
-    pub(super) fn set_open(&mut self, open: Containers) {
-        self.open = open;
+    pub(super) fn set_recent(&mut self, recent: Containers) {
+        self.recent = recent;
     }
 }
 
 impl Containers {
-    /// Opens one.
+    /// Opens a container.
     #[inline(always)]
     pub(super) fn push(&mut self, container: Container) {
         self.depth += 1;
         self.objects = self.objects << 1 | u64::from(container == Container::Object);
     }
 
-    /// Closes the innermost, if there is one.
+    /// Closes the innermost container, if there is one.
     #[inline(always)]
     pub(super) fn pop(&mut self) {
         self.depth = self.depth.saturating_sub(1);
         self.objects >>= 1;
     }
 
-    /// Whether the innermost is an object.
+    /// Whether the innermost container is an object.
     #[inline(always)]
     pub(super) fn is_object(self) -> bool {
         self.objects & 1 == 1
     }
 
-    /// What closes the innermost.
+    /// The bracket that closes the innermost container.
     #[inline(always)]
-    pub(super) fn closing(self) -> u8 {
-        // The two differ by one bit.
+    pub(super) fn closing_bracket(self) -> u8 {
+        // The two brackets differ by one bit.
         b']' | (self.objects as u8 & 1) << 5
     }
 
-    /// What the grammar expects after a value.
+    /// The state after a value.
     #[inline(always)]
-    pub(super) fn after_value(self) -> State {
+    pub(super) fn after_value(self) -> GrammarState {
         match (self.depth, self.is_object()) {
-            (0, _) => State::End,
-            (_, false) => State::ElementEnd,
-            (_, true) => State::MemberEnd,
+            (0, _) => GrammarState::End,
+            (_, false) => GrammarState::ElementEnd,
+            (_, true) => GrammarState::MemberEnd,
         }
     }
 }
@@ -119,11 +118,11 @@ impl Containers {
 mod tests {
     use super::*;
 
-    /// The innermost, by what must come after a value in it.
+    /// The innermost container, by the state after a value in it.
     fn top(stack: &Stack) -> Option<Container> {
-        match stack.open().after_value() {
-            State::ElementEnd => Some(Container::Array),
-            State::MemberEnd => Some(Container::Object),
+        match stack.recent().after_value() {
+            GrammarState::ElementEnd => Some(Container::Array),
+            GrammarState::MemberEnd => Some(Container::Object),
             _ => None,
         }
     }

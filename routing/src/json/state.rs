@@ -1,12 +1,12 @@
-//! What the grammar expects next.
+//! The state of the grammar (RFC 8259, 2) between two bytes.
 
-use super::literal::Word;
-use super::number::Number;
+use super::literal::Literal;
+use super::number::NumberState;
 
-/// What comes next.
+/// The token, or part of a token, that comes next.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum State {
-    /// Nothing has been read but this many bytes of a byte order mark.
+pub(super) enum GrammarState {
+    /// Nothing has been read, except this many bytes of a byte order mark.
     Start(u8),
     Value,
     /// The first value of an array, or its end.
@@ -21,26 +21,27 @@ pub(super) enum State {
     MemberEnd,
     /// After the document.
     End,
-    /// Inside a token.
+    // The states inside a token.
     NameText,
     StringText,
-    Number(Number),
-    Word(Word, u8),
+    Number(NumberState),
+    /// A literal, of which this many bytes have been read.
+    Literal(Literal, u8),
 }
 
-impl State {
-    /// What to tell a person who sent something else.
+impl GrammarState {
+    /// The message for a client whose document has something else here.
     pub(super) fn expected(self) -> &'static str {
         match self {
-            State::Start(_) | State::Value => "expected a value",
-            State::FirstElement => "expected a value or `]`",
-            State::FirstName => "expected a name in quotes or `}`",
-            State::Name => "expected a name in quotes",
-            State::Colon => "expected `:`",
-            State::ElementEnd => "expected `,` or `]`",
-            State::MemberEnd => "expected `,` or `}`",
-            State::End => "expected the end of the document",
-            State::NameText | State::StringText | State::Number(_) | State::Word(..) => {
+            GrammarState::Start(_) | GrammarState::Value => "expected a value",
+            GrammarState::FirstElement => "expected a value or `]`",
+            GrammarState::FirstName => "expected a name in quotes or `}`",
+            GrammarState::Name => "expected a name in quotes",
+            GrammarState::Colon => "expected `:`",
+            GrammarState::ElementEnd => "expected `,` or `]`",
+            GrammarState::MemberEnd => "expected `,` or `}`",
+            GrammarState::End => "expected the end of the document",
+            GrammarState::NameText | GrammarState::StringText | GrammarState::Number(_) | GrammarState::Literal(..) => {
                 "expected the rest of the token"
             }
         }

@@ -1,20 +1,19 @@
-//! Strings (RFC 8259, 7), resumable at every byte: escapes, surrogate pairs and UTF-8.
+//! Strings (RFC 8259, 7), resumable at every byte: escape sequences, surrogate pairs and UTF-8.
 
-use super::fast::strings::plain_run;
-use super::text::Text;
+use super::text::CappedText;
 use crate::body::BodyError;
 use crate::reason::Reason;
 
-/// What a string's scanner remembers between chunks. Back in its first state at the end of every string.
+/// The state of a string's scan between two bytes. It is back in its initial state at the end of every string.
 #[derive(Debug, Default)]
 pub(super) struct StringScan {
     escape: Escape,
-    partial: Partial,
+    utf8: Utf8Sequence,
 }
 
 /// How far into an escape sequence the scanner is.
 #[derive(Clone, Copy, Debug, Default)]
-enum Escape {
+pub(super) enum Escape {
     #[default]
     None,
     Backslash,
@@ -33,76 +32,82 @@ enum Escape {
     },
 }
 
-/// The beginning of a UTF-8 sequence that the chunk, or a part of it, has cut off.
+/// The bytes so far of a non-ASCII character.
 #[derive(Debug, Default)]
-struct Partial {
+struct Utf8Sequence {
     bytes: [u8; 4],
-    len: u8,
+    length: usize,
+}
+
+/// How far a string has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StringRead {
+    /// The index after the closing quote.
+    Closed(usize),
+    /// An index between two characters, before the end of the string and of the chunk. It follows an escape sequence or
+    /// a non-ASCII character.
+    Open(usize),
+    /// The chunk has ended.
+    ChunkEnded,
 }
 
 impl StringScan {
-    /// Reads on from `at`: the index after the closing quote, or nothing if the chunk ends first.
-    ///
-    /// `base` is how many bytes of the body come before the chunk; decoded text goes to `text`.
+    /// Whether the scan is between two characters.
+    #[inline]
+    pub(super) fn is_between_characters(&self) -> bool {
+        matches!(self.escape, Escape::None) && self.utf8.length == 0
+    }
+
+    /// Reads on from `at`. `base` is how many bytes of the body come before the chunk; decoded text goes to `text`.
     ///
     /// # Errors
-    /// The string is malformed or no UTF-8.
+    /// The string is malformed, or is not UTF-8.
     pub(super) fn advance(
         &mut self,
         chunk: &[u8],
         mut at: usize,
         base: u64,
-        mut text: Option<&mut Text>,
-    ) -> Result<Option<usize>, BodyError> {
-        loop {
-            while !matches!(self.escape, Escape::None) {
-                let Some(byte) = chunk.get(at) else { return Ok(None) };
-                let error = |expected| malformed(base + at as u64, expected);
-                if let Some(character) = self.escape.advance(*byte).map_err(error)?
-                    && let Some(text) = text.as_deref_mut()
-                {
-                    text.push(character);
-                }
-                at += 1;
-            }
-            let run = plain_run(chunk, at);
-            let plain = chunk.get(at..run.end).unwrap_or_default();
-            if self.partial.len > 0 || run.has_high {
-                self.partial.check(plain, base + at as u64)?;
-            }
-            if let Some(text) = text.as_deref_mut() {
-                text.extend(plain);
-            }
-            let Some(stop) = chunk.get(run.end) else { return Ok(None) };
-            let offset = base + run.end as u64;
-            if self.partial.len > 0 {
-                return Err(self.partial.invalid(offset));
-            }
-            at = run.end + 1;
-            match stop {
-                b'"' => return Ok(Some(at)),
-                b'\\' => match whole_escape(chunk, at) {
-                    Some((character, length)) => {
+        mut text: Option<&mut CappedText>,
+    ) -> Result<StringRead, BodyError> {
+        while let Some(&byte) = chunk.get(at) {
+            let offset = base + at as u64;
+            at += 1;
+            if self.is_between_characters() {
+                match byte {
+                    b'"' => return Ok(StringRead::Closed(at)),
+                    b'\\' => self.escape = Escape::Backslash,
+                    ..b' ' => return Err(malformed(offset, "expected control characters to be escaped")),
+                    0x80.. => self.utf8.begin(byte, offset)?,
+                    _ => {
                         if let Some(text) = text.as_deref_mut() {
-                            text.push(character);
+                            text.push_bytes(&[byte]);
                         }
-                        at += length;
                     }
-                    None => self.escape = Escape::Backslash,
-                },
-                _ => return Err(malformed(offset, "expected control characters to be escaped")),
+                }
+                continue;
+            }
+            let character = match self.escape {
+                Escape::None => self.utf8.advance(byte, offset)?,
+                _ => self.escape.advance(byte).map_err(|expected| malformed(offset, expected))?,
+            };
+            if let (Some(character), Some(text)) = (character, text.as_deref_mut()) {
+                text.push(character);
+            }
+            if self.is_between_characters() && at < chunk.len() {
+                return Ok(StringRead::Open(at));
             }
         }
+        Ok(StringRead::ChunkEnded)
     }
 }
 
 impl Escape {
-    /// The next byte of an escape sequence: the character, if that was its last one.
+    /// Reads the next byte of an escape sequence. Returns the character if that was its last byte.
     fn advance(&mut self, byte: u8) -> Result<Option<char>, &'static str> {
         let (next, character) = match *self {
             Escape::None => (Escape::None, None),
             Escape::Backslash if byte == b'u' => (Escape::Hex { high: 0, value: 0, digits: 0 }, None),
-            Escape::Backslash => (Escape::None, Some(short(byte)?)),
+            Escape::Backslash => (Escape::None, Some(decode_short_escape(byte)?)),
             Escape::Pair { high } if byte == b'\\' => (Escape::PairBackslash { high }, None),
             Escape::PairBackslash { high } if byte == b'u' => (Escape::Hex { high, value: 0, digits: 0 }, None),
             Escape::Pair { .. } | Escape::PairBackslash { .. } => {
@@ -113,7 +118,7 @@ impl Escape {
                 let value = value << 4 | digit as u16;
                 match digits {
                     0..3 => (Escape::Hex { high, value, digits: digits + 1 }, None),
-                    _ => unit(high, value)?,
+                    _ => decode_code_unit(high, value)?,
                 }
             }
         };
@@ -122,34 +127,10 @@ impl Escape {
     }
 }
 
-/// The escape sequence behind a backslash, if it is right and whole in the chunk: its character and length.
-#[inline(always)]
-pub(super) fn whole_escape(chunk: &[u8], at: usize) -> Option<(char, usize)> {
-    let letter = *chunk.get(at)?;
-    if letter != b'u' {
-        return Some((short(letter).ok()?, 1));
-    }
-    match unit(0, code_unit(chunk.get(at + 1..)?)?).ok()? {
-        (Escape::Pair { high }, _) => {
-            let low = code_unit(chunk.get(at + 5..)?.strip_prefix(b"\\u")?)?;
-            Some((unit(high, low).ok()?.1?, 11))
-        }
-        (_, character) => Some((character?, 5)),
-    }
-}
-
-/// The UTF-16 code unit of the first four digits.
-fn code_unit(digits: &[u8]) -> Option<u16> {
-    digits
-        .first_chunk::<4>()?
-        .iter()
-        .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)? as u16))
-}
-
-/// The character of a one-letter escape.
-fn short(byte: u8) -> Result<char, &'static str> {
-    Ok(match byte {
-        b'"' | b'\\' | b'/' => char::from(byte),
+/// Returns the character of a one-letter escape sequence.
+pub(super) fn decode_short_escape(letter: u8) -> Result<char, &'static str> {
+    Ok(match letter {
+        b'"' | b'\\' | b'/' => char::from(letter),
         b'b' => '\u{8}',
         b'f' => '\u{c}',
         b'n' => '\n',
@@ -159,8 +140,9 @@ fn short(byte: u8) -> Result<char, &'static str> {
     })
 }
 
-/// What a whole UTF-16 code unit means after the high surrogate before it, if any.
-fn unit(high: u16, value: u16) -> Result<(Escape, Option<char>), &'static str> {
+/// Returns the character of a UTF-16 code unit, or the state that waits for its other half. `high` is the high surrogate
+/// before it, or zero.
+pub(super) fn decode_code_unit(high: u16, value: u16) -> Result<(Escape, Option<char>), &'static str> {
     match (high, value) {
         (0, 0xd800..=0xdbff) => Ok((Escape::Pair { high: value }, None)),
         (0, _) => char::from_u32(u32::from(value))
@@ -174,47 +156,30 @@ fn unit(high: u16, value: u16) -> Result<(Escape, Option<char>), &'static str> {
     }
 }
 
-impl Partial {
-    /// Checks a run of bytes that starts at `offset`, after what was left of the run before.
-    fn check(&mut self, mut run: &[u8], mut offset: u64) -> Result<(), BodyError> {
-        while self.len > 0 {
-            let Some((byte, rest)) = run.split_first() else { return Ok(()) };
-            if let Some(place) = self.bytes.get_mut(usize::from(self.len)) {
-                *place = *byte;
-            }
-            let longer = self.bytes.get(..=usize::from(self.len)).unwrap_or_default();
-            self.len = match std::str::from_utf8(longer) {
-                Ok(_) => 0,
-                Err(error) if error.error_len().is_none() => self.len + 1,
-                Err(_) => return Err(self.invalid(offset)),
-            };
-            run = rest;
-            offset += 1;
-        }
-        if let Err(error) = std::str::from_utf8(run) {
-            let valid = error.valid_up_to();
-            if error.error_len().is_some() {
-                return Err(invalid_utf8(offset + valid as u64));
-            }
-            for (place, byte) in self.bytes.iter_mut().zip(run.iter().skip(valid)) {
-                *place = *byte;
-                self.len += 1;
-            }
-        }
-        Ok(())
+impl Utf8Sequence {
+    /// Reads the first byte of a non-ASCII character, which is at `offset` in the body.
+    fn begin(&mut self, byte: u8, offset: u64) -> Result<(), BodyError> {
+        self.advance(byte, offset).map(drop)
     }
 
-    /// The cut-off sequence does not go on at `offset`.
-    fn invalid(&self, offset: u64) -> BodyError {
-        invalid_utf8(offset - u64::from(self.len))
+    /// Reads the next byte. Returns the character if that was its last byte.
+    fn advance(&mut self, byte: u8, offset: u64) -> Result<Option<char>, BodyError> {
+        let first = offset - self.length as u64;
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = byte;
+        }
+        self.length += 1;
+        match std::str::from_utf8(self.bytes.get(..self.length).unwrap_or_default()) {
+            Ok(text) => {
+                self.length = 0;
+                Ok(text.chars().next())
+            }
+            Err(error) if error.error_len().is_none() => Ok(None),
+            Err(_) => Err(BodyError { reason: Reason::BodyInvalidUtf8, offset: first, expected: "expected UTF-8" }),
+        }
     }
 }
 
 fn malformed(offset: u64, expected: &'static str) -> BodyError {
     BodyError { reason: Reason::BodyMalformed, offset, expected }
-}
-
-/// `offset` is that of the first byte of the ill-formed sequence.
-fn invalid_utf8(offset: u64) -> BodyError {
-    BodyError { reason: Reason::BodyInvalidUtf8, offset, expected: "expected UTF-8" }
 }

@@ -1,30 +1,31 @@
-//! A decoded string or number that may matter, kept up to the length at which it no longer can.
+//! The text of a string or number that may be a routing key or a name on a pointer's path.
 
-/// Bytes, cut off one past the limit: that one says the text is too long.
+/// Decoded text, cut off one byte after its limit. That byte shows that the text is too long.
 #[derive(Debug, Default)]
-pub(super) struct Text {
+pub(super) struct CappedText {
     bytes: Vec<u8>,
     limit: usize,
 }
 
-impl Text {
-    /// A text of at most `limit` bytes; `room` is the largest limit there will be, so that memory is asked for once.
-    pub(super) fn restart(&mut self, limit: usize, room: usize) {
+impl CappedText {
+    /// Begins a text of at most `limit` bytes. `largest` is the largest limit there will be, so that there is one
+    /// allocation only.
+    pub(super) fn restart(&mut self, limit: usize, largest: usize) {
         self.bytes.clear();
-        self.bytes.reserve_exact(room.saturating_add(1));
+        self.bytes.reserve_exact(largest.saturating_add(1));
         self.limit = limit;
     }
 
-    pub(super) fn extend(&mut self, bytes: &[u8]) {
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
         let room = self.limit.saturating_add(1).saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
     pub(super) fn push(&mut self, character: char) {
-        self.extend(character.encode_utf8(&mut [0; 4]).as_bytes());
+        self.push_bytes(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
-    /// The text, or more bytes than the limit.
+    /// The text; longer than its limit if it is too long.
     pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -49,17 +49,22 @@ pub(crate) fn expected(query: &Query, document: &[u8]) -> Verdict {
     }
 }
 
-/// What the scanner says when the document comes in chunks that end at `cuts` (ascending; the last is implied).
+/// What the scanner finds when the document comes in chunks that end at `cuts` (ascending; the last one is implied).
 ///
-/// On the way, each candidate that the scanner calls settled is held to it.
+/// Checks on the way that the reference scanner, which has no fast path, finds the same after every chunk, and that a
+/// settled candidate changes only to a conflict.
 pub(crate) fn scanned(query: &Query, document: &[u8], cuts: &[usize]) -> Verdict {
     let pointers = query.pointers.iter().map(|text| text.parse::<Pointer>().unwrap()).collect();
-    let json = JsonQuery::new(pointers, query.duplicates, query.depth, query.key_bytes);
-    let mut scanner = JsonScanner::new(Arc::new(json));
+    let json = Arc::new(JsonQuery::new(pointers, query.duplicates, query.depth, query.key_bytes));
+    let mut scanner = JsonScanner::new(Arc::clone(&json));
+    let mut reference = JsonScanner::reference(json);
     let mut settled: Vec<Option<Held>> = vec![None; query.pointers.len()];
     let mut start = 0;
     for end in cuts.iter().copied().chain([document.len()]) {
-        if let Err(error) = scanner.push(&document[start..end]) {
+        let chunk = &document[start..end];
+        let pushed = scanner.push(chunk);
+        assert_eq!(reference.push(chunk), pushed, "the fast path changes what chunk {start}..{end} gives");
+        if let Err(error) = pushed {
             assert!(!error.expected.is_empty());
             assert_eq!(scanner.push(b" "), Err(error), "an error is final");
             assert_eq!(scanner.finish(), Err(error), "an error is final");
@@ -67,6 +72,8 @@ pub(crate) fn scanned(query: &Query, document: &[u8], cuts: &[usize]) -> Verdict
         }
         start = end;
         for (index, before) in settled.iter_mut().enumerate() {
+            assert_eq!(reference.candidate(index), scanner.candidate(index), "the fast path changes what is found");
+            assert_eq!(reference.is_settled(index), scanner.is_settled(index));
             let now = held(scanner.candidate(index));
             if let Some(before) = before {
                 let is_conflict = matches!(now, Held::Unusable(reason) if reason.is_conflict());
@@ -76,11 +83,14 @@ pub(crate) fn scanned(query: &Query, document: &[u8], cuts: &[usize]) -> Verdict
             *before = scanner.is_settled(index).then_some(now);
         }
     }
-    scanner.finish().map_err(|error| (error.reason, error.offset))?;
+    let finished = scanner.finish();
+    assert_eq!(reference.finish(), finished, "the fast path changes how the document ends");
+    finished.map_err(|error| (error.reason, error.offset))?;
     let candidates: Vec<Held> = (0..query.pointers.len()).map(|index| held(scanner.candidate(index))).collect();
     for (index, candidate) in candidates.iter().enumerate() {
         let is_settled = query.duplicates != Duplicates::Last && *candidate != Held::Missing;
         assert_eq!(scanner.is_settled(index), is_settled);
+        assert_eq!(held(reference.candidate(index)), *candidate);
     }
     assert_eq!(scanner.candidate(query.pointers.len()), Candidate::Missing);
     Ok(candidates)

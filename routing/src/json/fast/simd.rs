@@ -1,75 +1,47 @@
-//! Sixty-four bytes, or sixteen, as one value: tests on all of them at once, answered by one bit for each.
+//! Tests on 64 or 16 bytes at once.
 //!
-//! Vectors of 16 bytes are what every x86-64, every 64-bit ARM and WebAssembly's `simd128` have. `wide` maps them, and
-//! is plain arithmetic elsewhere, so there is one code path to prove.
+//! Vectors of 16 bytes are what every x86-64, every 64-bit ARM and WebAssembly's `simd128` have. The crate `wide` maps
+//! them to plain arithmetic on other targets, so there is one code path to prove.
 
 use wide::i8x16;
 
-/// How many bytes there are.
-pub(in crate::json) const WIDTH: usize = 64;
-const LANE: usize = 16;
-const LANES: usize = WIDTH / LANE;
-
-/// Sixty-four bytes. In masks, the first byte is the lowest bit.
+/// Sixty-four bytes.
 ///
-/// As signed numbers, which are what vectors compare at no extra cost: bytes beyond ASCII are below all others.
+/// As signed numbers, because that is the comparison that all targets have: non-ASCII bytes are below all others.
 #[derive(Clone, Copy)]
-pub(in crate::json) struct Lanes([i8x16; LANES]);
+pub(super) struct Block([i8x16; Block::BYTES / Vector::BYTES]);
 
-impl Lanes {
+impl Block {
+    pub(super) const BYTES: usize = 64;
+
     #[inline(always)]
-    pub(in crate::json) fn load(bytes: &[u8; WIDTH]) -> Self {
-        let mut lanes = [i8x16::splat(0); LANES];
-        for (lane, bytes) in lanes.iter_mut().zip(bytes.as_chunks::<LANE>().0) {
-            *lane = i8x16::new(bytes.map(|byte| byte as i8));
+    pub(super) fn new(bytes: &[u8; Self::BYTES]) -> Self {
+        let mut vectors = [i8x16::splat(0); Self::BYTES / Vector::BYTES];
+        for (vector, bytes) in vectors.iter_mut().zip(bytes.as_chunks().0) {
+            *vector = Vector::new(bytes).0;
         }
-        Self(lanes)
+        Self(vectors)
     }
 
-    /// Bytes that are one of the two.
+    /// The bytes at `at`, if there are enough.
     #[inline(always)]
-    fn one_of(self, this: u8, that: u8) -> u64 {
-        self.mask(|lane| is(lane, this) | is(lane, that))
+    pub(super) fn load(chunk: &[u8], at: usize) -> Option<Self> {
+        chunk.get(at..)?.first_chunk().map(Self::new)
     }
 
-    /// Bytes that stop a plain run of a string: `"`, `\` and controls.
+    /// Whether all bytes are ASCII and none of them ends or escapes a string.
     #[inline(always)]
-    pub(in crate::json) fn stops(self) -> u64 {
-        self.one_of(b'"', b'\\') | self.controls()
+    pub(super) fn is_plain(self) -> bool {
+        !self.any(|vector| is_special(vector) | is_below_space(vector))
     }
 
-    /// Whether there are neither stops nor high bytes.
+    /// Whether all bytes are JSON whitespace.
     #[inline(always)]
-    pub(in crate::json) fn is_plain(self) -> bool {
-        !self.any(|lane| is(lane, b'"') | is(lane, b'\\') | is_below_space(lane))
+    pub(super) fn is_whitespace(self) -> bool {
+        let is_other = |vector| is_whitespace(vector).simd_eq(i8x16::splat(0));
+        !self.any(is_other)
     }
 
-    /// Control characters.
-    #[inline(always)]
-    fn controls(self) -> u64 {
-        self.mask(is_below_space) & !self.high()
-    }
-
-    /// Bytes beyond ASCII.
-    #[inline(always)]
-    pub(in crate::json) fn high(self) -> u64 {
-        self.mask(|lane| lane)
-    }
-
-    /// JSON white space: space, tab, line feed, carriage return.
-    #[inline(always)]
-    pub(in crate::json) fn spaces(self) -> u64 {
-        self.mask(|lane| (is(lane, b' ') | is(lane, b'\t')) | (is(lane, b'\n') | is(lane, b'\r')))
-    }
-
-    /// The top bit of every byte that `test` makes.
-    #[inline(always)]
-    fn mask(self, test: impl Fn(i8x16) -> i8x16) -> u64 {
-        let [a, b, c, d] = self.0.map(|lane| test(lane).to_bitmask());
-        u64::from(a | b << 16) | u64::from(c | d << 16) << 32
-    }
-
-    /// Whether `test` makes a top bit.
     #[inline(always)]
     fn any(self, test: impl Fn(i8x16) -> i8x16) -> bool {
         let [a, b, c, d] = self.0.map(test);
@@ -77,120 +49,133 @@ impl Lanes {
     }
 }
 
-#[inline(always)]
-fn is(lane: i8x16, byte: u8) -> i8x16 {
-    lane.simd_eq(i8x16::splat(byte as i8))
-}
-
-/// Controls, and bytes beyond ASCII.
-#[inline(always)]
-fn is_below_space(lane: i8x16) -> i8x16 {
-    lane.simd_lt(i8x16::splat(b' ' as i8))
-}
-
-/// Sixteen bytes.
+/// Sixteen bytes. Tests return one bit for each; the first byte is the lowest bit.
 #[derive(Clone, Copy)]
-pub(in crate::json) struct Vector(i8x16);
+pub(super) struct Vector(i8x16);
 
 impl Vector {
-    /// How many bytes there are.
-    pub(in crate::json) const BYTES: usize = LANE;
+    pub(super) const BYTES: usize = 16;
 
-    /// One bit for each of them.
-    pub(in crate::json) const ALL: u32 = (1 << LANE) - 1;
+    /// The answer of a test that all bytes pass.
+    pub(super) const ALL: u32 = (1 << Self::BYTES) - 1;
 
     #[inline(always)]
-    pub(in crate::json) fn of(bytes: &[u8; LANE]) -> Self {
+    pub(super) fn new(bytes: &[u8; Self::BYTES]) -> Self {
         Self(i8x16::new(bytes.map(|byte| byte as i8)))
     }
 
     /// The bytes at `at`, if there are enough.
     #[inline(always)]
-    pub(in crate::json) fn load(chunk: &[u8], at: usize) -> Option<Self> {
-        chunk.get(at..)?.first_chunk().map(Self::of)
+    pub(super) fn load(chunk: &[u8], at: usize) -> Option<Self> {
+        chunk.get(at..)?.first_chunk().map(Self::new)
     }
 
-    /// Bytes that no plain string has, and its quote.
+    /// Bytes that are not plain: `"`, `\`, control characters and non-ASCII bytes.
     #[inline(always)]
-    pub(in crate::json) fn stops(self) -> u32 {
-        (is(self.0, b'"') | is(self.0, b'\\') | is_below_space(self.0)).to_bitmask()
+    pub(super) fn not_plain(self) -> u32 {
+        (is_special(self.0) | is_below_space(self.0)).to_bitmask()
     }
 
-    /// Bytes that stop a string of any characters: `"`, `\` and controls.
+    /// Bytes that stop a run of characters in a string: `"`, `\` and control characters.
     #[inline(always)]
-    pub(in crate::json) fn ends(self) -> u32 {
-        (is(self.0, b'"') | is(self.0, b'\\')).to_bitmask() | is_below_space(self.0).to_bitmask() & !self.high()
+    pub(super) fn stops(self) -> u32 {
+        is_special(self.0).to_bitmask() | is_below_space(self.0).to_bitmask() & !self.non_ascii()
     }
 
-    /// Bytes beyond ASCII.
     #[inline(always)]
-    pub(in crate::json) fn high(self) -> u32 {
+    pub(super) fn non_ascii(self) -> u32 {
         self.0.to_bitmask()
+    }
+
+    /// JSON whitespace.
+    #[inline(always)]
+    pub(super) fn whitespace(self) -> u32 {
+        is_whitespace(self.0).to_bitmask()
     }
 
     /// ASCII digits.
     #[inline(always)]
-    pub(in crate::json) fn digits(self) -> u32 {
-        is_digit(self.0).to_bitmask()
+    pub(super) fn digits(self) -> u32 {
+        // Moved to the least values there are, so that one comparison is enough.
+        (self.0 + i8x16::splat(0x50)).simd_lt(i8x16::splat(-0x80 + 10)).to_bitmask()
     }
 
-    /// Bytes that are the same.
+    /// Bytes that are equal in both.
     #[inline(always)]
-    pub(in crate::json) fn same(self, other: Self) -> u32 {
+    pub(super) fn equal(self, other: Self) -> u32 {
         self.0.simd_eq(other.0).to_bitmask()
     }
 }
 
-/// ASCII digits.
 #[inline(always)]
-fn is_digit(lane: i8x16) -> i8x16 {
-    // Moved to the least values that there are.
-    (lane + i8x16::splat(0x50)).simd_lt(i8x16::splat(-0x80 + 10))
+fn is(vector: i8x16, byte: u8) -> i8x16 {
+    vector.simd_eq(i8x16::splat(byte as i8))
+}
+
+/// `"` and `\`.
+#[inline(always)]
+fn is_special(vector: i8x16) -> i8x16 {
+    is(vector, b'"') | is(vector, b'\\')
+}
+
+/// Control characters and non-ASCII bytes.
+#[inline(always)]
+fn is_below_space(vector: i8x16) -> i8x16 {
+    vector.simd_lt(i8x16::splat(b' ' as i8))
+}
+
+/// Space, tab, line feed, carriage return.
+#[inline(always)]
+fn is_whitespace(vector: i8x16) -> i8x16 {
+    (is(vector, b' ') | is(vector, b'\t')) | (is(vector, b'\n') | is(vector, b'\r'))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn naive(bytes: &[u8], test: impl Fn(u8) -> bool) -> u64 {
-        bytes.iter().enumerate().map(|(index, byte)| u64::from(test(*byte)) << index).sum()
+    fn naive(bytes: &[u8], test: impl Fn(u8) -> bool) -> u32 {
+        bytes.iter().enumerate().map(|(index, byte)| u32::from(test(*byte)) << index).sum()
     }
 
     fn is_stop(byte: u8) -> bool {
         byte == b'"' || byte == b'\\' || byte < b' '
     }
 
+    fn is_space(byte: u8) -> bool {
+        b" \t\n\r".contains(&byte)
+    }
+
     #[test]
-    fn every_byte_in_every_place_is_tested_as_by_hand() {
+    fn blocks_agree_with_a_test_of_each_byte() {
         for byte in 0..=u8::MAX {
             for place in [0, 1, 15, 16, 31, 40, 63] {
-                for around in [0, b' ', b'!', b'"', b'\\', b'x', 0x7f, 0x80, 0xff] {
-                    let mut bytes = [around; WIDTH];
+                for around in [0, b' ', b'\t', b'\n', b'\r', b'!', b'"', b'\\', b'x', 0x7f, 0x80, 0xff] {
+                    let mut bytes = [around; Block::BYTES];
                     bytes[place] = byte;
-                    let lanes = Lanes::load(&bytes);
-                    assert_eq!(lanes.stops(), naive(&bytes, is_stop));
-                    assert_eq!(lanes.is_plain(), lanes.stops() | lanes.high() == 0);
-                    assert_eq!(lanes.high(), naive(&bytes, |byte| byte >= 0x80));
-                    assert_eq!(lanes.spaces(), naive(&bytes, |byte| b" \t\n\r".contains(&byte)));
+                    let block = Block::new(&bytes);
+                    assert_eq!(block.is_plain(), bytes.iter().all(|byte| byte.is_ascii() && !is_stop(*byte)));
+                    assert_eq!(block.is_whitespace(), bytes.iter().all(|byte| is_space(*byte)));
                 }
             }
         }
     }
 
     #[test]
-    fn sixteen_bytes_are_tested_alike() {
+    fn vectors_agree_with_a_test_of_each_byte() {
         for byte in 0..=u8::MAX {
-            for place in 0..LANE {
+            for place in 0..Vector::BYTES {
                 for around in [0, b' ', b'"', b'5', b'x', 0x80, 0xff] {
-                    let mut bytes = [around; LANE];
+                    let mut bytes = [around; Vector::BYTES];
                     bytes[place] = byte;
-                    let vector = Vector::of(&bytes);
-                    assert_eq!(u64::from(vector.stops()), naive(&bytes, |byte| is_stop(byte) || byte >= 0x80));
-                    assert_eq!(u64::from(vector.ends()), naive(&bytes, is_stop));
-                    assert_eq!(u64::from(vector.high()), naive(&bytes, |byte| byte >= 0x80));
-                    assert_eq!(u64::from(vector.digits()), naive(&bytes, |byte| byte.is_ascii_digit()));
-                    let same = u64::from(Vector::ALL) & !(u64::from(byte != around) << place);
-                    assert_eq!(u64::from(vector.same(Vector::of(&[around; LANE]))), same);
+                    let vector = Vector::new(&bytes);
+                    assert_eq!(vector.not_plain(), naive(&bytes, |byte| is_stop(byte) || byte >= 0x80));
+                    assert_eq!(vector.stops(), naive(&bytes, is_stop));
+                    assert_eq!(vector.non_ascii(), naive(&bytes, |byte| byte >= 0x80));
+                    assert_eq!(vector.whitespace(), naive(&bytes, is_space));
+                    assert_eq!(vector.digits(), naive(&bytes, |byte| byte.is_ascii_digit()));
+                    let equal = Vector::ALL & !(u32::from(byte != around) << place);
+                    assert_eq!(vector.equal(Vector::new(&[around; Vector::BYTES])), equal);
                 }
             }
         }

@@ -1,154 +1,154 @@
-//! The fast way through what no pointer can reach: the grammar, whole tokens at a time.
-//!
-//! Nothing is ever found wrong here. What is not plain, or not whole in the chunk, is left to the scanner, in the state
-//! that the scanner would be in itself. So whether this runs at all changes nothing but time.
+//! Skipping: the grammar, whole tokens at a time, in containers that no pointer goes through.
 
-use super::super::stack::{Container, Containers, SIGHT, Stack};
-use super::super::state::State;
-use super::strings::skip_to_ink;
-use super::structure_cache::{Memory, Place};
-use super::tokens::{member_end, near, near_end, scalar_end};
+use super::super::stack::{Container, Containers, RECENT, Stack};
+use super::super::state::GrammarState;
+use super::strings::skip_rare_whitespace;
+use super::structure_cache::{StructureCache, ValueEnd};
+use super::tokens::{LOOKAHEAD, colon_end, lookahead, scalar_end, short_scalar_length};
+use super::{Bounds, Place};
 
 /// Reads on in a container that no pointer goes through, until it closes.
-pub(in crate::json) struct Skip<'a> {
-    pub(in crate::json) chunk: &'a [u8],
-    /// How many containers pointers go through.
-    pub(in crate::json) floor: usize,
-    /// The most containers that may be open.
-    pub(in crate::json) limit: usize,
-    pub(in crate::json) memory: Option<&'a mut Memory>,
+pub(super) struct Skip<'a> {
+    pub(super) chunk: &'a [u8],
+    pub(super) bounds: Bounds,
+    pub(super) cache: Option<&'a mut StructureCache>,
 }
 
-/// Where the scanner goes on, and in which state.
-type Stop = (usize, State);
+/// Either where the next value begins, or where skipping stops.
+type Next = Result<Place, Place>;
 
-/// What changes from token to token.
-struct Run {
+/// The state that changes from token to token.
+struct Progress {
     open: Containers,
-    /// Where the last value ended, if what comes next may be learnt.
-    last: Option<(Containers, Place)>,
+    /// The end of the last scalar and the containers open after it, if the cache may learn what follows.
+    last: Option<(Containers, ValueEnd)>,
 }
 
 impl Skip<'_> {
-    /// Whether there is something to read on from: a value comes next, or has ended.
+    /// Whether skipping can begin in this state: before a value or after one.
     #[inline(always)]
-    pub(in crate::json) fn begins(state: State, stack: &Stack) -> bool {
-        let is_at_value = matches!(state, State::Value | State::FirstElement | State::MemberEnd | State::ElementEnd);
-        is_at_value && stack.depth() <= SIGHT
+    pub(super) fn can_begin(state: GrammarState, stack: &Stack) -> bool {
+        use GrammarState::{ElementEnd, FirstElement, MemberEnd, Value};
+        matches!(state, Value | FirstElement | MemberEnd | ElementEnd) && stack.depth() <= RECENT
     }
 
-    /// Reads on from `at`, where `state` is.
+    /// Reads on from `start`, and returns where it stops.
     #[inline(never)]
-    pub(in crate::json) fn read(mut self, at: usize, state: State, stack: &mut Stack) -> Stop {
-        let is_value_next = matches!(state, State::Value | State::FirstElement);
-        self.limit = self.limit.min(SIGHT);
-        let mut run = Run { open: stack.open(), last: None };
-        let mut next = if is_value_next { Ok((at, state)) } else { self.next_value(&mut run, at) };
+    pub(super) fn read(mut self, start: Place, stack: &mut Stack) -> Place {
+        self.bounds.depth = self.bounds.depth.min(RECENT);
+        let mut progress = Progress { open: stack.recent(), last: None };
+        let is_before_value = matches!(start.state, GrammarState::Value | GrammarState::FirstElement);
+        let mut next = if is_before_value { Ok(start) } else { self.next_value(&mut progress, start.at) };
         let stop = loop {
-            next = match next {
-                Ok((at, state)) => match self.value(&mut run, at, state) {
-                    Ok(end) => self.next_value(&mut run, end),
-                    Err(stop) => break stop,
-                },
+            next = match next.and_then(|place| self.value_end(&mut progress, place)) {
+                Ok(end) => self.next_value(&mut progress, end),
                 Err(stop) => break stop,
-            }
+            };
         };
-        stack.set_open(run.open);
+        stack.set_recent(progress.open);
         stop
     }
 
-    /// A value begins at `at`, if `state` and the bytes say so: where it ends. Of a container that is not empty, that is
-    /// where its first scalar ends.
+    /// Returns where the value at `place` ends. For a container that is not empty, this is where its first scalar ends.
     #[inline(always)]
-    fn value(&mut self, run: &mut Run, mut at: usize, mut state: State) -> Result<usize, Stop> {
+    fn value_end(&mut self, progress: &mut Progress, place: Place) -> Result<usize, Place> {
         let chunk = self.chunk;
+        let Place { mut at, mut state } = place;
         loop {
-            let Some(bytes) = near(chunk, at) else { return Err((at, state)) };
-            let end = match near_end(bytes) {
-                Some(end) if bytes.get(end).is_some_and(|byte| may_follow(*byte)) => Some(at + end),
-                _ => scalar_end(chunk, at),
-            };
-            if let Some(end) = end {
-                return Ok(self.remember(run, at, end));
+            let stop = |at, state| Err(Place { at, state });
+            let short = lookahead(chunk, at).and_then(|bytes| {
+                let length = short_scalar_length(bytes)?;
+                bytes.get(length).is_some_and(|byte| may_follow_value(*byte)).then_some(at + length)
+            });
+            if let Some(end) = short.or_else(|| scalar_end(chunk, at)) {
+                return Ok(self.use_cache(progress, at, end));
             }
-            let [first, ..] = *bytes;
+            let Some(first) = chunk.get(at).copied() else { return stop(at, state) };
             let is_object = first == b'{';
-            if (is_object || first == b'[') && run.open.depth < self.limit {
-                run.open.push(if is_object { Container::Object } else { Container::Array });
-                at = skip_to_ink(chunk, at + 1);
-                if chunk.get(at) == Some(&run.open.closing()) {
+            if (is_object || first == b'[') && progress.open.depth < self.bounds.depth {
+                progress.open.push(if is_object { Container::Object } else { Container::Array });
+                at = skip_rare_whitespace(chunk, at + 1);
+                if chunk.get(at) == Some(&progress.open.closing_bracket()) {
                     return Ok(at);
                 }
                 if is_object {
-                    at = member_end(chunk, at).ok_or((at, State::FirstName))?;
-                    state = State::Value;
+                    at = colon_end(chunk, at).ok_or(Place { at, state: GrammarState::FirstName })?;
+                    state = GrammarState::Value;
                 } else {
-                    state = State::FirstElement;
+                    state = GrammarState::FirstElement;
                 }
                 continue;
             }
-            let next = skip_to_ink(chunk, at);
+            let next = skip_rare_whitespace(chunk, at);
             if next == at {
-                return Err((at, state));
+                return stop(at, state);
             }
             at = next;
         }
     }
 
-    /// A scalar lies from `at` to `end`: reads on from memory as far as possible, and learns how it was reached.
+    /// Continues after the scalar from `at` to `end` with the cache, as far as it knows the document. Also lets it learn
+    /// how the scalar was reached. Returns where the last scalar ends.
     #[inline(always)]
-    fn remember(&mut self, run: &mut Run, at: usize, end: usize) -> usize {
-        let last = run.last.take();
-        let Some(memory) = self.memory.as_deref_mut().filter(|memory| memory.is_awake(at)) else { return end };
-        let place = match last {
-            Some((open, place)) => {
-                memory.learn(place, open, self.chunk.get(place.end..at).unwrap_or_default(), run.open, end)
-            }
-            None => Place::unknown(end),
+    fn use_cache(&mut self, progress: &mut Progress, at: usize, end: usize) -> usize {
+        let last = progress.last.take();
+        // Too near to the end of the chunk, the cache cannot read another value.
+        let Some(cache) =
+            self.cache.as_deref_mut().filter(|cache| cache.backoff.allows(at) && end + LOOKAHEAD <= self.chunk.len())
+        else {
+            return end;
         };
-        let place = memory.read(self.chunk, place);
-        run.open = memory.open(place).unwrap_or(run.open);
-        if memory.is_worth_it(place.end) {
-            run.last = Some((run.open, place));
+        let value = match last {
+            Some((open, value)) => {
+                let gap = self.chunk.get(value.end..at).unwrap_or_default();
+                cache.learn(value, open, gap, progress.open, end)
+            }
+            None => ValueEnd::unknown(end),
+        };
+        let value = cache.read(self.chunk, value);
+        progress.open = cache.open_after(value).unwrap_or(progress.open);
+        if cache.backoff.record(value.end) {
+            progress.last = Some((progress.open, value));
         }
-        place.end
+        value.end
     }
 
-    /// A value has ended before `at`, or an empty container is about to: where the next value begins.
+    /// A value has ended before `at`, or an empty container closes there. Returns where the next value begins.
     #[inline(always)]
-    fn next_value(&self, run: &mut Run, mut at: usize) -> Result<Stop, Stop> {
-        let chunk = self.chunk;
+    fn next_value(&self, progress: &mut Progress, mut at: usize) -> Next {
+        let (chunk, open) = (self.chunk, &mut progress.open);
         loop {
-            let stop = |at| Err((at, run.open.after_value()));
-            let Some(byte) = chunk.get(at) else { return stop(at) };
-            if *byte == b',' {
+            let byte = chunk.get(at).copied();
+            if byte == Some(b',') {
                 at += 1;
-                if run.open.is_object() {
-                    at = skip_to_ink(chunk, at);
-                    at = member_end(chunk, at).ok_or((at, State::Name))?;
+                if open.is_object() {
+                    at = skip_rare_whitespace(chunk, at);
+                    at = colon_end(chunk, at).ok_or(Place { at, state: GrammarState::Name })?;
                 }
-                return Ok((at, State::Value));
+                return Ok(Place { at, state: GrammarState::Value });
             }
-            if *byte == run.open.closing() {
-                run.open.pop();
+            if byte == Some(open.closing_bracket()) {
+                open.pop();
                 at += 1;
-                if run.open.depth == self.floor {
-                    return Err((at, run.open.after_value()));
+                if open.depth > self.bounds.live {
+                    continue;
                 }
-                continue;
+            } else {
+                let next = skip_rare_whitespace(chunk, at);
+                if next != at {
+                    at = next;
+                    continue;
+                }
             }
-            let next = skip_to_ink(chunk, at);
-            if next == at {
-                return stop(at);
-            }
-            at = next;
+            return Err(Place { at, state: open.after_value() });
         }
     }
 }
 
-/// Whether a value is whole if this comes next: a comma, a closing bracket of either kind, or white space (or a control,
-/// which is wrong after it).
+/// Whether a value is whole if this byte comes next: a comma, a closing bracket of either kind, or whitespace. Control
+/// characters count as whitespace here; the scanner then refuses them.
 #[inline(always)]
-fn may_follow(byte: u8) -> bool {
+fn may_follow_value(byte: u8) -> bool {
+    // The two brackets differ by one bit.
     byte == b',' || byte | (b']' ^ b'}') == b'}' || byte <= b' '
 }

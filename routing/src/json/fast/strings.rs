@@ -1,127 +1,103 @@
-//! Sixty-four bytes at a time: where a string's next interesting byte is.
-//!
-//! A window is loaded once and serves every string that starts in it, so a run of short strings costs a shift and a
-//! count each.
+//! The ends of strings and of whitespace, many bytes at a time.
 
-use super::simd::{Lanes, Vector, WIDTH};
+use super::super::string::{Escape, decode_code_unit, decode_short_escape};
+use super::simd::{Block, Vector};
 
-/// Two bits for each byte of a part of the chunk.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::json) struct Window {
-    /// Index of the first byte in the chunk.
-    start: usize,
-    /// Bytes that end a plain run: `"`, `\` and controls.
-    stops: u64,
-    /// Bytes beyond ASCII.
-    high: u64,
-}
-
-impl Window {
-    /// A window over nothing.
-    pub(in crate::json) const fn new() -> Self {
-        Self { start: 0, stops: 0, high: 0 }
-    }
-
-    /// The index of the quote that ends the string whose content starts at `at`, if that string is as simple as most:
-    /// short, ASCII, free of escapes, whole in this chunk.
-    #[inline]
-    pub(in crate::json) fn plain_end(&mut self, chunk: &[u8], at: usize) -> Option<usize> {
-        let mut offset = at.wrapping_sub(self.start);
-        let mut stops = if offset < WIDTH { self.stops >> offset } else { 0 };
-        if stops == 0 {
-            *self = Self::load(chunk, at);
-            offset = at.wrapping_sub(self.start);
-            stops = if offset < WIDTH { self.stops >> offset } else { 0 };
-            if stops == 0 {
-                return None;
-            }
-        }
-        let before_stop = (stops & stops.wrapping_neg()) - 1;
-        let end = at + stops.trailing_zeros() as usize;
-        let is_plain = (self.high >> offset) & before_stop == 0 && chunk.get(end) == Some(&b'"');
-        is_plain.then_some(end)
-    }
-
-    /// The window at `at`, or the last whole one if fewer bytes are left.
-    #[inline]
-    fn load(chunk: &[u8], at: usize) -> Self {
-        if let Some(bytes) = chunk.get(at..).and_then(<[u8]>::first_chunk) {
-            return Self::of(at, bytes);
-        }
-        match chunk.last_chunk() {
-            Some(bytes) => Self::of(chunk.len() - WIDTH, bytes),
-            None => {
-                // Spaces are neither stops nor high.
-                let mut bytes = [b' '; WIDTH];
-                for (to, from) in bytes.iter_mut().zip(chunk) {
-                    *to = *from;
-                }
-                Self::of(0, &bytes)
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn of(start: usize, bytes: &[u8; WIDTH]) -> Self {
-        let lanes = Lanes::load(bytes);
-        Self { start, stops: lanes.stops(), high: lanes.high() }
-    }
-}
-
-/// A run of bytes in a string, up to a stop or the end of the chunk.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::json) struct Run {
-    /// Index of the stop, or the chunk's length.
-    pub(in crate::json) end: usize,
-    /// Whether a byte beyond ASCII may be among them.
-    pub(in crate::json) has_high: bool,
-}
-
-/// The run that starts at `at`.
-pub(in crate::json) fn plain_run(chunk: &[u8], mut at: usize) -> Run {
-    let mut any_high = 0;
-    if let Some(bytes) = Vector::load(chunk, at) {
-        // Between escapes, runs are short.
-        let ends = bytes.ends();
-        if ends != 0 {
-            let before_end = (ends & ends.wrapping_neg()) - 1;
-            return Run { end: at + ends.trailing_zeros() as usize, has_high: bytes.high() & before_end != 0 };
-        }
-    }
+/// Returns how far the text of a string is certain to be valid, from `start` on, which is between two characters: whole
+/// characters and, if `with_escapes`, whole escape sequences. This may be before the end of the string.
+#[inline]
+pub(super) fn text_end(chunk: &[u8], start: usize, with_escapes: bool) -> usize {
+    let mut at = start;
     loop {
-        while let Some(bytes) = chunk.get(at..).and_then(<[u8]>::first_chunk)
-            && Lanes::load(bytes).is_plain()
-        {
-            at += WIDTH;
+        let (end, has_non_ascii) = run_end(chunk, at);
+        if has_non_ascii && let Err(error) = std::str::from_utf8(chunk.get(at..end).unwrap_or_default()) {
+            return at + error.valid_up_to();
         }
-        let window = Window::load(chunk, at);
-        let offset = at - window.start;
-        let (stops, high) = if offset < WIDTH { (window.stops >> offset, window.high >> offset) } else { (0, 0) };
-        if stops != 0 {
-            let before_stop = (stops & stops.wrapping_neg()) - 1;
-            let end = at + stops.trailing_zeros() as usize;
-            return Run { end, has_high: any_high | (high & before_stop) != 0 };
+        at = end;
+        if !with_escapes || chunk.get(at) != Some(&b'\\') {
+            return at;
         }
-        any_high |= high;
-        at = window.start + WIDTH;
-        if at >= chunk.len() {
-            return Run { end: chunk.len(), has_high: any_high != 0 };
-        }
+        let Some(length) = escape_length(chunk, at + 1) else { return at };
+        at += 1 + length;
     }
 }
 
-/// The same as [`skip_space`], for places where white space is rare.
+/// Returns the index after a whole string whose content begins at `at`. `None` if it is not certain to be valid.
+#[inline(never)]
+pub(super) fn string_end(chunk: &[u8], at: usize) -> Option<usize> {
+    let end = text_end(chunk, at, true);
+    (chunk.get(end) == Some(&b'"')).then_some(end + 1)
+}
+
+/// Returns where a run of characters ends: at a quote, a backslash or a control character, or at the end of the chunk.
+/// Also returns whether it has non-ASCII bytes.
 #[inline(always)]
-pub(in crate::json) fn skip_to_ink(chunk: &[u8], at: usize) -> usize {
+fn run_end(chunk: &[u8], mut at: usize) -> (usize, bool) {
+    let mut non_ascii = 0;
+    while let Some(vector) = Vector::load(chunk, at) {
+        let stops = vector.stops();
+        // The bits below the first stop; all of them if there is none.
+        non_ascii |= vector.non_ascii() & stops.wrapping_sub(1) & !stops;
+        if stops != 0 {
+            return (at + stops.trailing_zeros() as usize, non_ascii != 0);
+        }
+        at += Vector::BYTES;
+        at = skip_plain_blocks(chunk, at);
+    }
+    // The rest of the chunk, if it is shorter than a vector.
+    while let Some(byte) = chunk.get(at)
+        && !matches!(byte, b'"' | b'\\' | ..b' ')
+    {
+        non_ascii |= u32::from(*byte >> 7);
+        at += 1;
+    }
+    (at, non_ascii != 0)
+}
+
+#[inline(never)]
+fn skip_plain_blocks(chunk: &[u8], mut at: usize) -> usize {
+    while Block::load(chunk, at).is_some_and(Block::is_plain) {
+        at += Block::BYTES;
+    }
+    at
+}
+
+/// Returns the length of the escape sequence after a backslash, if it is valid and whole in the chunk.
+#[inline(always)]
+fn escape_length(chunk: &[u8], at: usize) -> Option<usize> {
+    let letter = *chunk.get(at)?;
+    if letter != b'u' {
+        return decode_short_escape(letter).is_ok().then_some(1);
+    }
+    match decode_code_unit(0, code_unit(chunk.get(at + 1..)?)?).ok()? {
+        (Escape::Pair { high }, _) => {
+            let low = code_unit(chunk.get(at + 5..)?.strip_prefix(b"\\u")?)?;
+            decode_code_unit(high, low).is_ok().then_some(11)
+        }
+        _ => Some(5),
+    }
+}
+
+/// The UTF-16 code unit of the first four hexadecimal digits.
+fn code_unit(digits: &[u8]) -> Option<u16> {
+    digits
+        .first_chunk::<4>()?
+        .iter()
+        .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)? as u16))
+}
+
+/// Returns the index of the first byte from `at` on that is not whitespace. For places where whitespace is rare.
+#[inline(always)]
+pub(super) fn skip_rare_whitespace(chunk: &[u8], at: usize) -> usize {
     match chunk.get(at) {
         Some(byte) if *byte > b' ' => at,
-        _ => skip_space(chunk, at),
+        _ => skip_whitespace(chunk, at),
     }
 }
 
-/// The index of the first byte from `at` on that is no JSON white space, or the chunk's length.
+/// Returns the index of the first byte from `at` on that is not whitespace, or the chunk's length.
 #[inline]
-pub(in crate::json) fn skip_space(chunk: &[u8], mut at: usize) -> usize {
+pub(super) fn skip_whitespace(chunk: &[u8], mut at: usize) -> usize {
     // Compact documents have none, most others one byte.
     for _ in 0..2 {
         match chunk.get(at) {
@@ -129,17 +105,20 @@ pub(in crate::json) fn skip_space(chunk: &[u8], mut at: usize) -> usize {
             _ => return at,
         }
     }
-    skip_long_space(chunk, at)
+    skip_long_whitespace(chunk, at)
 }
 
 #[inline(never)]
-fn skip_long_space(chunk: &[u8], mut at: usize) -> usize {
-    while let Some(bytes) = chunk.get(at..).and_then(<[u8]>::first_chunk) {
-        let spaces = Lanes::load(bytes).spaces();
-        if spaces != u64::MAX {
-            return at + spaces.trailing_ones() as usize;
+fn skip_long_whitespace(chunk: &[u8], mut at: usize) -> usize {
+    while Block::load(chunk, at).is_some_and(Block::is_whitespace) {
+        at += Block::BYTES;
+    }
+    while let Some(vector) = Vector::load(chunk, at) {
+        let others = !vector.whitespace() & Vector::ALL;
+        if others != 0 {
+            return at + others.trailing_zeros() as usize;
         }
-        at += WIDTH;
+        at += Vector::BYTES;
     }
     while matches!(chunk.get(at), Some(b' ' | b'\n' | b'\r' | b'\t')) {
         at += 1;
@@ -152,27 +131,51 @@ mod tests {
     use super::*;
 
     #[test]
-    fn plain_strings_end_at_their_quote_wherever_they_lie() {
+    fn text_ends_at_its_quote_wherever_it_lies() {
         for length in (0..200).step_by(3) {
-            for at in (0..length).step_by(5) {
-                for end in at..length {
+            for at in (0..=length).step_by(5) {
+                for quote in at..=length {
                     let mut chunk = vec![b'x'; length];
-                    chunk[end] = b'"';
-                    let expected = (end - at < WIDTH).then_some(end);
-                    assert_eq!(Window::new().plain_end(&chunk, at), expected, "{at} to {end} of {length}");
+                    chunk.push(b'x');
+                    chunk[quote] = b'"';
+                    assert_eq!(text_end(&chunk, at, true), quote, "from {at} of {length}");
                 }
             }
         }
     }
 
     #[test]
-    fn space_is_skipped_to_the_first_other_byte() {
+    fn text_ends_before_what_is_not_certain() {
+        let cases: &[(&[u8], usize)] = &[
+            (b"ab\"", 2),
+            (b"a\\n\\u00e9\\ud83d\\ude00b\"", 22),
+            (b"a\\x\"", 1),
+            (b"a\\u00g0\"", 1),
+            (b"a\\udc00\"", 1),
+            (b"a\\ud800\\n\"", 1),
+            (b"a\\ud800\\u0041\"", 1),
+            ("é\u{1f600}\"".as_bytes(), 6),
+            (b"\xc3\xa9\xc3\"", 2),
+            (b"ab\xff\"", 2),
+            (b"ab\n\"", 2),
+        ];
+        for (text, expected) in cases {
+            for after in 0..70 {
+                let chunk = [*text, &vec![b' '; after]].concat();
+                assert_eq!(text_end(&chunk, 0, true), *expected, "{}", chunk.escape_ascii());
+            }
+        }
+        assert_eq!(text_end(b"a\\n\"", 0, false), 1);
+    }
+
+    #[test]
+    fn whitespace_is_skipped_to_the_first_other_byte() {
         for length in 0..200 {
             let mut chunk: Vec<u8> = b" \n\r\t".iter().copied().cycle().take(length).collect();
-            assert_eq!(skip_space(&chunk, 0), length);
+            assert_eq!(skip_whitespace(&chunk, 0), length);
             chunk.push(0x0b);
             chunk.extend([b' '; 20]);
-            assert_eq!(skip_space(&chunk, 0), length);
+            assert_eq!(skip_whitespace(&chunk, 0), length);
         }
     }
 }

@@ -1,296 +1,247 @@
-//! JSON repeats itself: what lies between two values is compared with what lay there before.
+//! The structure cache: compares the bytes between two values with bytes that were there before.
 //!
-//! Between the values of one record stand the same names, brackets and commas as between those of the next. What lies
-//! between two scalar values, a *stretch*, is read by the grammar once. When the same bytes come again in the same
-//! containers, they mean the same and lead to the same containers, so comparing them does for reading their tokens. And
-//! where the next value begins is known before the bytes have been looked at, so that a processor can go ahead.
+//! The records of a list have the same names, brackets and commas in the same places. The bytes from the end of a scalar
+//! value to the beginning of the next one are a *gap*. The grammar reads each new gap once. When the same bytes come
+//! again in the same containers, they mean the same and lead to the same containers, because nothing else decides what
+//! may follow a value. Comparing them therefore replaces reading their tokens. And the processor knows where the next
+//! value begins before it has looked at the gap, so that the two steps overlap.
 
 use super::super::stack::Containers;
+use super::Bounds;
+use super::backoff::Backoff;
 use super::simd::Vector;
-use super::tokens::{near, near_end, scalar_end};
+use super::tokens::{lookahead, scalar_end, short_scalar_length};
 
-/// The most kinds of contexts that are remembered.
+/// The most gaps, [`UNKNOWN`] included. A document that has more starts again with an empty cache.
+const GAPS: usize = 64;
+
+/// The most bytes in all gaps.
+const GAP_BYTES: usize = 2048;
+
+/// The most combinations of open containers.
 const CONTEXTS: usize = 16;
 
-/// The most stretches that are remembered, and the one that stands for an unknown one.
-const STRETCHES: usize = 64;
-
-/// How many stretches are remembered as those that came after one.
+/// How many gaps are remembered as those that came after another one.
 const SUCCESSORS: usize = 3;
 
-/// The bytes of all stretches.
-const TEXT: usize = 2048;
+/// In shorter chunks, and in bodies that are not twice as long, the cache costs more than it brings.
+const MIN_CHUNK: usize = 768;
 
-/// The longest stretch that is remembered.
-const LONGEST: usize = 255;
+/// The gap that stands for one that is not known. It is empty, has no successors and is not a successor.
+const UNKNOWN: u8 = 0;
 
-/// Only bodies that are known to be so long are worth the making of a memory,
-const WORTH_MAKING: u64 = 1536;
-
-/// that come in chunks of so many;
-const WORTH_USING: usize = 768;
-
-/// and where fewer are left of a chunk, it is not begun any more.
-const WORTH_BEGINNING: usize = 128;
-
-/// What a try costs, in bytes that the grammar reads in the same time.
-const COST: usize = 48;
-
-/// The most gain that is remembered, in bytes.
-const GAIN: usize = 1024;
-
-/// How many bytes to wait when tries bring nothing.
-const REST: usize = 4096;
-
-/// The stretch that stands for an unknown one. It has no bytes and no successors, and is nobody's successor.
-const ORIGIN: u8 = 0;
-
-/// What the document has taught so far.
+/// The gaps of a document so far.
 #[derive(Debug)]
-pub(in crate::json) struct Memory {
-    stretches: [Stretch; STRETCHES],
+pub(super) struct StructureCache {
+    gaps: [Gap; GAPS],
     contexts: [Containers; CONTEXTS],
-    text: [u8; TEXT],
-    /// The stretch that was last learnt of those with a hash.
-    latest: [u8; STRETCHES],
-    contexts_known: usize,
-    stretches_known: usize,
-    text_used: usize,
-    /// How many containers pointers go through: with more or fewer, nothing learnt holds.
-    floor: usize,
-    /// What reading from memory has brought lately, in bytes.
-    gain: usize,
-    /// Where the last try ended.
-    tried: usize,
-    /// Before this index of the chunk, it is not worth another try.
-    resume: usize,
+    bytes: [u8; GAP_BYTES],
+    /// For each hash, the gap that was learnt last.
+    by_hash: [u8; GAPS],
+    gap_count: usize,
+    context_count: usize,
+    byte_count: usize,
+    /// How many containers pointers go through. The gaps are valid for this number only.
+    live: usize,
+    pub(super) backoff: Backoff,
 }
 
-/// The end of a value.
+/// The end of a scalar value.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::json) struct Place {
-    /// The stretch before the value.
-    here: u8,
-    pub(in crate::json) end: usize,
+pub(super) struct ValueEnd {
+    /// The gap before the value.
+    gap: u8,
+    pub(super) end: usize,
 }
 
 /// The bytes from the end of a scalar value to the beginning of the next one.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(align(32))]
-struct Stretch {
-    /// The first of them, as many as fit.
+struct Gap {
+    /// The first bytes, as many as fit.
     head: [u8; Vector::BYTES],
-    /// One bit for each byte of the head that is none of them.
-    beyond: u32,
-    /// Where all of them are in the text.
+    /// One bit for each byte of the head that is not part of the gap.
+    unused: u32,
+    /// Where the bytes are in [`StructureCache::bytes`].
     start: u16,
     length: u8,
     /// The context of the value before.
     from: u8,
     /// The context of the value after.
     to: u8,
-    /// Those that followed, the last one learnt first.
+    /// The gaps that followed, the latest first.
     successors: [u8; SUCCESSORS],
 }
 
-impl Memory {
-    /// The memory, if it is of use for the `rest` of a `chunk`, both in bytes, where at least `body` come in all. The
-    /// outermost `floor` containers are those that pointers go through.
+impl StructureCache {
+    /// The cache, if it is of use for a chunk of this length.
     #[inline]
-    pub(in crate::json) fn for_rest(
-        memory: &mut Option<Box<Self>>,
-        rest: usize,
-        chunk: usize,
-        body: u64,
-        floor: usize,
-    ) -> Option<&mut Self> {
-        if rest < WORTH_BEGINNING || chunk < WORTH_USING || body < WORTH_MAKING {
+    pub(super) fn for_chunk(cache: &mut Option<Box<Self>>, chunk: usize, bounds: Bounds) -> Option<&mut Self> {
+        if chunk < MIN_CHUNK || bounds.received < 2 * MIN_CHUNK as u64 {
             return None;
         }
-        let memory = memory.get_or_insert_with(|| Box::new(Self::new()));
-        if memory.floor != floor {
-            memory.forget();
-            memory.floor = floor;
+        let cache = cache.get_or_insert_with(|| Box::new(Self::new()));
+        if cache.live != bounds.live {
+            cache.clear();
+            cache.live = bounds.live;
         }
-        Some(memory)
+        Some(cache)
     }
 
     fn new() -> Self {
         Self {
-            stretches: [Stretch::default(); STRETCHES],
+            gaps: [Gap::default(); GAPS],
             contexts: [Containers::default(); CONTEXTS],
-            text: [0; TEXT],
-            latest: [ORIGIN; STRETCHES],
-            contexts_known: 0,
-            stretches_known: 1,
-            text_used: 0,
-            floor: 0,
-            gain: GAIN,
-            tried: 0,
-            resume: 0,
+            bytes: [0; GAP_BYTES],
+            by_hash: [UNKNOWN; GAPS],
+            gap_count: 1,
+            context_count: 0,
+            byte_count: 0,
+            live: 0,
+            backoff: Backoff::new(),
         }
     }
 
-    /// A chunk of so many bytes has ended.
+    fn clear(&mut self) {
+        (self.gap_count, self.context_count, self.byte_count) = (1, 0, 0);
+        self.by_hash = [UNKNOWN; GAPS];
+    }
+
+    /// The chunk has ended.
     #[inline]
-    pub(in crate::json) fn end_chunk(&mut self, length: usize) {
-        self.tried = self.tried.saturating_sub(length);
-        self.resume = self.resume.saturating_sub(length);
+    pub(super) fn end_chunk(&mut self, length: usize) {
+        self.backoff.end_chunk(length);
     }
 
-    /// Whether a try is worth it at this index of the chunk.
+    /// The containers that are open after a value, if the gap before it is known.
     #[inline(always)]
-    pub(in crate::json) fn is_awake(&self, at: usize) -> bool {
-        at >= self.resume
+    pub(super) fn open_after(&self, value: ValueEnd) -> Option<Containers> {
+        let gap = self.gap(value.gap).filter(|_| value.gap != UNKNOWN)?;
+        self.contexts.get(usize::from(gap.to)).copied()
     }
 
-    /// A try has ended at `end`. Whether tries have brought more than they cost.
-    #[inline(always)]
-    pub(in crate::json) fn is_worth_it(&mut self, end: usize) -> bool {
-        self.gain = GAIN.min(self.gain + end.saturating_sub(self.tried)).saturating_sub(COST);
-        self.tried = end;
-        let is_worth_it = self.gain > 0;
-        if !is_worth_it {
-            // Nothing repeats here, and trying is not free.
-            self.gain = GAIN / 2;
-            self.resume = end + REST;
-            self.tried = self.resume;
-        }
-        is_worth_it
-    }
-
-    /// The containers that are open after a value, if the stretch before it is known.
-    #[inline(always)]
-    pub(in crate::json) fn open(&self, place: Place) -> Option<Containers> {
-        let stretch = self.stretch(place.here).filter(|_| place.here != ORIGIN)?;
-        self.contexts.get(usize::from(stretch.to)).copied()
-    }
-
-    /// Learns that these bytes came after a value, and lead from some open containers to others and to a value that ends
-    /// at `end`.
+    /// Learns the gap between `value` and the next one, which ends at `end`; and the containers open before and after it.
     #[inline(never)]
-    pub(in crate::json) fn learn(
+    pub(super) fn learn(
         &mut self,
-        mut place: Place,
+        mut value: ValueEnd,
         from: Containers,
         bytes: &[u8],
         to: Containers,
         end: usize,
-    ) -> Place {
-        if self.contexts_known + 2 > CONTEXTS || self.stretches_known == STRETCHES || self.text_used + LONGEST > TEXT {
-            self.forget();
-            place.here = ORIGIN;
+    ) -> ValueEnd {
+        let is_full = self.gap_count == GAPS
+            || self.context_count + 2 > CONTEXTS
+            || self.byte_count + usize::from(u8::MAX) > GAP_BYTES;
+        if is_full {
+            self.clear();
+            value.gap = UNKNOWN;
         }
         let (from, to) = (self.context(from), self.context(to));
-        let here = self.find_or_add(from, bytes, to).unwrap_or(ORIGIN);
-        if here != ORIGIN
-            && place.here != ORIGIN
-            && let Some(before) = self.stretches.get_mut(usize::from(place.here))
+        let gap = self.find_or_add(from, bytes, to).unwrap_or(UNKNOWN);
+        if gap != UNKNOWN
+            && value.gap != UNKNOWN
+            && let Some(before) = self.gaps.get_mut(usize::from(value.gap))
             && before.to == from
         {
-            before.follow_with(here);
+            before.put_successor_first(gap);
         }
-        Place { here, end }
-    }
-
-    fn forget(&mut self) {
-        (self.contexts_known, self.stretches_known, self.text_used) = (0, 1, 0);
-        self.latest = [ORIGIN; STRETCHES];
+        ValueEnd { gap, end }
     }
 
     /// The context with these containers.
     fn context(&mut self, containers: Containers) -> u8 {
-        let known = self.contexts.iter().take(self.contexts_known).position(|known| *known == containers);
-        let index = known.unwrap_or(self.contexts_known);
+        let known = self.contexts.iter().take(self.context_count).position(|known| *known == containers);
+        let index = known.unwrap_or(self.context_count);
         if known.is_none()
             && let Some(context) = self.contexts.get_mut(index)
         {
             *context = containers;
-            self.contexts_known += 1;
+            self.context_count += 1;
         }
         index as u8
     }
 
-    /// The stretch of these bytes, if there are any and not too many.
+    /// The gap with these bytes. `None` if there are none or too many.
     fn find_or_add(&mut self, from: u8, bytes: &[u8], to: u8) -> Option<u8> {
         let length = u8::try_from(bytes.len()).ok().filter(|length| *length > 0)?;
-        let latest = self.latest.get_mut(hash(from, bytes))?;
-        let known = self.stretches.get(usize::from(*latest))?;
+        let latest = self.by_hash.get_mut(hash(from, bytes))?;
+        let known = self.gaps.get(usize::from(*latest))?;
         let start = usize::from(known.start);
-        let text = self.text.get(start..start + usize::from(known.length));
-        if (known.from, known.to, text) == (from, to, Some(bytes)) {
+        let known_bytes = self.bytes.get(start..start + usize::from(known.length));
+        if (known.from, known.to, known_bytes) == (from, to, Some(bytes)) {
             return Some(*latest);
         }
-        let beyond = !((1_u32 << bytes.len().min(Vector::BYTES)) - 1) & Vector::ALL;
-        let start = self.text_used;
-        let mut stretch = Stretch { beyond, start: start as u16, length, from, to, ..Stretch::default() };
-        stretch.head.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
-        self.text.get_mut(start..start + bytes.len())?.copy_from_slice(bytes);
-        *self.stretches.get_mut(self.stretches_known)? = stretch;
-        *latest = self.stretches_known as u8;
-        self.stretches_known += 1;
-        self.text_used += bytes.len();
+        let unused = !((1_u32 << bytes.len().min(Vector::BYTES)) - 1) & Vector::ALL;
+        let start = self.byte_count;
+        let mut gap = Gap { unused, start: start as u16, length, from, to, ..Gap::default() };
+        gap.head.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        self.bytes.get_mut(start..start + bytes.len())?.copy_from_slice(bytes);
+        *self.gaps.get_mut(self.gap_count)? = gap;
+        *latest = self.gap_count as u8;
+        self.gap_count += 1;
+        self.byte_count += bytes.len();
         Some(*latest)
     }
 
-    /// Reads on from the end of a value: the end of the last one before something that is not known.
+    /// Reads on from the end of a value. Returns the end of the last value before something that is not known.
     #[inline(never)]
-    pub(in crate::json) fn read(&self, chunk: &[u8], mut place: Place) -> Place {
-        let Some(mut next) = self.next(place, chunk) else { return place };
+    pub(super) fn read(&self, chunk: &[u8], mut value: ValueEnd) -> ValueEnd {
+        let Some(mut next) = self.next(value, chunk) else { return value };
         loop {
-            let (here, at) = next;
-            let Some(value) = near(chunk, at) else { return place };
-            if let Some(length) = near_end(value)
-                && let Some(bytes) = value.get(length..).and_then(<[u8]>::first_chunk)
-                && let Some(known) = self.known(Place { here, end: at + length }, bytes, chunk)
+            let (gap, at) = next;
+            let Some(bytes) = lookahead(chunk, at) else { return value };
+            if let Some(length) = short_scalar_length(bytes)
+                && let Some(after) = bytes.get(length..).and_then(<[u8]>::first_chunk)
+                && let Some(known) = self.successor(ValueEnd { gap, end: at + length }, after, chunk)
             {
-                place = Place { here, end: at + length };
+                value = ValueEnd { gap, end: at + length };
                 next = known;
                 continue;
             }
-            let Some(end) = scalar_end(chunk, at) else { return place };
-            place = Place { here, end };
-            let Some(known) = self.next(place, chunk) else { return place };
+            let Some(end) = scalar_end(chunk, at) else { return value };
+            value = ValueEnd { gap, end };
+            let Some(known) = self.next(value, chunk) else { return value };
             next = known;
         }
     }
 
     #[inline(always)]
-    fn next(&self, place: Place, chunk: &[u8]) -> Option<(u8, usize)> {
-        self.known(place, chunk.get(place.end..)?.first_chunk()?, chunk)
+    fn next(&self, value: ValueEnd, chunk: &[u8]) -> Option<(u8, usize)> {
+        self.successor(value, chunk.get(value.end..)?.first_chunk()?, chunk)
     }
 
-    /// The stretch that came after `place` before and whose bytes are those there, which begin with `bytes`; and the
-    /// index after them.
+    /// The gap that came after this value's gap before, and whose bytes are those after the value, of which `bytes` are
+    /// the first; and the index after it.
     #[inline(always)]
-    fn known(&self, place: Place, bytes: &[u8; Vector::BYTES], chunk: &[u8]) -> Option<(u8, usize)> {
-        let bytes = Vector::of(bytes);
-        let before = self.stretch(place.here)?;
+    fn successor(&self, value: ValueEnd, bytes: &[u8; Vector::BYTES], chunk: &[u8]) -> Option<(u8, usize)> {
+        let bytes = Vector::new(bytes);
+        let before = self.gap(value.gap)?;
         for index in &before.successors {
-            let stretch = self.stretch(*index)?;
-            let end = place.end + usize::from(stretch.length);
-            if bytes.same(Vector::of(&stretch.head)) | stretch.beyond == Vector::ALL
-                && (usize::from(stretch.length) <= Vector::BYTES || self.is_rest_same(stretch, chunk, end))
+            let gap = self.gap(*index)?;
+            let end = value.end + usize::from(gap.length);
+            if bytes.equal(Vector::new(&gap.head)) | gap.unused == Vector::ALL
+                && (usize::from(gap.length) <= Vector::BYTES || self.is_tail_equal(gap, chunk, end))
             {
-                return (*index != ORIGIN).then_some((*index, end));
+                return (*index != UNKNOWN).then_some((*index, end));
             }
         }
         None
     }
 
-    /// Whether the bytes before `end` are those of the stretch that are more than a vector.
+    /// Whether the bytes before `end` equal the bytes of a gap that is longer than its head.
     #[inline(always)]
-    fn is_rest_same(&self, stretch: &Stretch, chunk: &[u8], end: usize) -> bool {
-        let (start, length) = (usize::from(stretch.start), usize::from(stretch.length));
+    fn is_tail_equal(&self, gap: &Gap, chunk: &[u8], end: usize) -> bool {
+        let (start, length) = (usize::from(gap.start), usize::from(gap.length));
         let mut left = length;
-        while let Some(behind) = left.checked_sub(Vector::BYTES)
-            && behind > 0
+        // From the last vector backwards. The last step may compare a part of the head again.
+        while let Some(offset) = left.checked_sub(Vector::BYTES)
+            && offset > 0
         {
-            // From the last one to the second; the head, already compared, may be met again.
-            let this = Vector::load(&self.text, start + behind);
-            let that = Vector::load(chunk, end - length + behind);
-            match (this, that) {
-                (Some(this), Some(that)) if this.same(that) == Vector::ALL => left = behind,
+            let known = Vector::load(&self.bytes, start + offset);
+            let found = Vector::load(chunk, end - length + offset);
+            match (known, found) {
+                (Some(known), Some(found)) if known.equal(found) == Vector::ALL => left = offset,
                 _ => return false,
             }
         }
@@ -298,23 +249,23 @@ impl Memory {
     }
 
     #[inline(always)]
-    fn stretch(&self, index: u8) -> Option<&Stretch> {
-        // Always there: without the remainder, it would be asked each time.
-        self.stretches.get(usize::from(index) % STRETCHES)
+    fn gap(&self, index: u8) -> Option<&Gap> {
+        // Always there. The remainder shows it to the compiler, which then leaves out the check.
+        self.gaps.get(usize::from(index) % GAPS)
     }
 }
 
-impl Place {
-    /// The end of a value that was reached by what is not known.
+impl ValueEnd {
+    /// The end of a value that was reached through a gap that is not known.
     #[inline(always)]
-    pub(in crate::json) fn unknown(end: usize) -> Self {
-        Self { here: ORIGIN, end }
+    pub(super) fn unknown(end: usize) -> Self {
+        Self { gap: UNKNOWN, end }
     }
 }
 
-impl Stretch {
-    /// Puts a successor first; the last one is forgotten.
-    fn follow_with(&mut self, index: u8) {
+impl Gap {
+    /// Puts a successor first. If it is new, the last one is forgotten.
+    fn put_successor_first(&mut self, index: u8) {
         let place = self.successors.iter().position(|known| *known == index).unwrap_or(SUCCESSORS - 1);
         if let Some(places) = self.successors.get_mut(..=place) {
             places.rotate_right(1);
@@ -324,13 +275,13 @@ impl Stretch {
     }
 }
 
-/// Below [`STRETCHES`], and by every byte: names of one length often begin, or end, alike.
+/// A hash below [`GAPS`] of every byte: names of one length often begin or end alike.
 fn hash(from: u8, bytes: &[u8]) -> usize {
     let mix = |all: u64, word: u64| (all ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
     let (words, rest) = bytes.as_chunks();
     let all = words.iter().fold(u64::from(from), |all, word| mix(all, u64::from_le_bytes(*word)));
     let rest = rest.iter().fold(bytes.len() as u64, |rest, byte| rest << 8 | u64::from(*byte));
-    (mix(all, rest) >> (u64::BITS - STRETCHES.ilog2())) as usize
+    (mix(all, rest) >> (u64::BITS - GAPS.ilog2())) as usize
 }
 
 #[cfg(test)]
@@ -340,13 +291,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_of_one_length_that_begin_or_end_alike_are_told_apart() {
+    fn names_of_one_length_that_begin_or_end_alike_have_different_hashes() {
         for (before, after) in [(",\n      \"", "\": "), (",\"address_of_the_", "\":"), (",\"", "_of_the_addressee\":")]
         {
             let names = ('a'..='z').map(|letter| format!("{before}{letter}{after}"));
-            let places: BTreeSet<usize> = names.map(|name| hash(1, name.as_bytes())).collect();
-            // Of 26 thrown into 64 at random, 21 or 22 would be alone on average.
-            assert!(places.len() >= 18, "{before}: {places:?}");
+            let hashes: BTreeSet<usize> = names.map(|name| hash(1, name.as_bytes())).collect();
+            // Of 26 random numbers below 64, 21 or 22 differ on average.
+            assert!(hashes.len() >= 18, "{before}: {hashes:?}");
         }
     }
 }
