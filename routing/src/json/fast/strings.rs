@@ -32,8 +32,8 @@ pub(super) fn string_end(chunk: &[u8], at: usize) -> Option<usize> {
 /// Returns where a run of characters ends: at a quote, a backslash or a control character, or at the end of the chunk.
 /// Also returns whether it has non-ASCII bytes.
 #[inline(always)]
-fn run_end(chunk: &[u8], mut at: usize) -> (usize, bool) {
-    let mut non_ascii = 0;
+fn run_end(chunk: &[u8], start: usize) -> (usize, bool) {
+    let (mut at, mut non_ascii) = (start, 0);
     while let Some(vector) = Vector::load(chunk, at) {
         let stops = vector.stops();
         // The bits below the first stop; all of them if there is none.
@@ -42,7 +42,10 @@ fn run_end(chunk: &[u8], mut at: usize) -> (usize, bool) {
             return (at + stops.trailing_zeros() as usize, non_ascii != 0);
         }
         at += Vector::BYTES;
-        at = skip_plain_blocks(chunk, at);
+        // Most runs are short, and blocks would not fit.
+        if (at - start).is_multiple_of(Block::BYTES) {
+            at = skip_plain_blocks(chunk, at);
+        }
     }
     // The rest of the chunk, if it is shorter than a vector.
     while let Some(byte) = chunk.get(at)
