@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Tests the chart without a cluster: lint, renderings, refusals. The last line counts the tests.
 
-    chart_test.py [WORD ...]     only tests whose name has one of the words in it
+    chart_test.py [WORD ...]     only tests with one of the words in their name
 
-$HELM is a Helm of your own. With $CELLGATE_BIN, Cellgate itself checks every rendered configuration.
+$HELM replaces the installed Helm. With $CELLGATE_BIN, Cellgate checks every rendered configuration.
 """
 
 import sys
@@ -15,7 +15,7 @@ TESTS = chart_tools.ROOT / "tests" / "chart"
 
 
 class Result(unittest.TextTestResult):
-    """Knows how many tests failed. One whose sub-tests fail has an entry for each of those."""
+    """Counts failed tests. A test with failed sub-tests has an entry for each of these."""
 
     def failed(self):
         failures = [test for test, _ in self.failures + self.errors]
@@ -23,14 +23,14 @@ class Result(unittest.TextTestResult):
 
 
 def loader():
-    """Loads the tests that the command line asks for."""
+    """Loads the tests that the command line selects."""
     made = unittest.TestLoader()
     made.testNamePatterns = [f"*{word}*" for word in sys.argv[1:]] or None
     return made
 
 
 def run(suite):
-    """Runs tests, and counts them in the form that test.py reads. The exit code."""
+    """Runs tests, prints the counts in the form that test.py reads, and returns the exit code."""
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=1).run(suite)
     failed, skipped = result.failed(), len(result.skipped)
     passed = result.testsRun - failed - skipped

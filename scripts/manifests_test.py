@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the manifests with the mesh's own tools, which scripts/mesh-tools.sh builds. The last line counts the tests.
 
-    manifests_test.py [WORD ...]     only tests whose name has one of the words in it
+    manifests_test.py [WORD ...]     only tests with one of the words in their name
 """
 
 import json
@@ -29,14 +29,14 @@ import schemas  # noqa: E402
 ROOT = chart_tools.ROOT
 MESH = ROOT / ".tools" / "mesh"
 OVERLAYS = ROOT / "istio" / "overlays"
-# A mesh for the manifests to be in: the gateway, the cells and the namespaces that are a user's own.
+# A mesh around the manifests: the user's gateway, cells and namespaces.
 SURROUNDINGS = chart_test.TESTS / "surroundings.yaml"
-# IST0133 is about every EnvoyFilter, whatever is in it: that Istio does not look inside. The tests in a mesh do.
+# istioctl reports IST0133 for every EnvoyFilter, because Istio does not check its content. The mesh tests do.
 SUPPRESSED = ["IST0133=EnvoyFilter *"]
 
 
 def tool(name, *arguments):
-    """Runs one of the mesh's tools: exit code and everything that it printed."""
+    """Runs one of the mesh's tools: its exit code and its output."""
     program = MESH / "bin" / name
     if not program.exists():
         raise AssertionError(f"{program} is missing: run scripts/mesh-tools.sh {name}")
@@ -49,7 +49,7 @@ def tool(name, *arguments):
 
 
 def kustomized(folder):
-    """What `kubectl apply -k` would apply: its text."""
+    """The text that `kubectl apply -k` would apply."""
     code, text = tool("kubectl", "kustomize", folder)
     if code != 0:
         raise AssertionError(text)
@@ -77,7 +77,7 @@ class Kustomize(unittest.TestCase):
                 self.expect(OVERLAYS / name, chart.CHART / f"values-{name}.yaml")
 
     def test_helm_4_renders_the_same(self):
-        """The same manifests, to the byte, and the same objects for every switch of the chart."""
+        """Byte for byte the same manifests, and the same objects for every setting of the chart."""
         helm, others = os.environ["HELM"], str(MESH / "bin" / "helm")
         before = manifests.files()
         renderings = {name: chart.render(change) for name, change in matrix.CHANGES.items()}
@@ -117,7 +117,7 @@ class Schemas(unittest.TestCase):
             self.expect(path.name, chart.load(path.read_text()))
 
     def test_the_recipes(self):
-        """Those that are more than values."""
+        """Those with manifests beside the values."""
         for path in sorted((ROOT / "istio" / "recipes").glob("*/*.yaml")):
             if path not in matrix.RECIPES:
                 self.expect(str(path), chart.load(path.read_text()))
@@ -133,15 +133,15 @@ class Schemas(unittest.TestCase):
 
 class Istioctl(unittest.TestCase):
     def analyze(self, objects):
-        """What istioctl says of these objects in a user's mesh."""
+        """The output of istioctl for these objects in a user's mesh."""
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "objects.yaml"
             file.write_text(yaml.safe_dump_all([*chart.load(SURROUNDINGS.read_text()), *objects]))
             suppressed = [f"--suppress={code}" for code in SUPPRESSED]
-            # Without --all-namespaces it shows only what is found in `default`.
+            # Without --all-namespaces it only shows findings in `default`.
             options = ["--all-namespaces", "--use-kube=false", "--output=json", *suppressed]
             _, said = tool("istioctl", "analyze", *options, file)
-        # A summary in words comes behind the list.
+        # A summary follows the list.
         findings, _ = json.JSONDecoder().raw_decode(said[said.index("[") :])
         return [f"{item['code']} {item['origin']}: {item['message']}" for item in findings]
 
@@ -164,7 +164,7 @@ class Istioctl(unittest.TestCase):
         distinct = {}
         for name, objects in matrix.renderings():
             for item in objects.of(*kinds):
-                # What istioctl says names the object: so the object names its rendering.
+                # istioctl's output names the object, so the name contains the rendering.
                 renamed = chart.merge(item, {"metadata": {"name": re.sub("[^a-z0-9]+", "-", name)}})
                 distinct.setdefault(json.dumps(item, sort_keys=True), renamed)
         with tempfile.TemporaryDirectory() as folder:
@@ -173,7 +173,7 @@ class Istioctl(unittest.TestCase):
             _, said = tool("istioctl", "validate", "--filename", file)
         findings = [line.strip() for line in said.splitlines() if line.strip().startswith("* ")]
         filters = sum(item["kind"] == "EnvoyFilter" for item in distinct.values())
-        # One line for each EnvoyFilter, whatever is in it: see SUPPRESSED.
+        # One line for each EnvoyFilter: see SUPPRESSED.
         general = [line for line in findings if "EnvoyFilter exposes internal implementation details" in line]
         self.assertEqual([line for line in findings if line not in general], [])
         self.assertEqual(len(general), filters, said)

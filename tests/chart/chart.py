@@ -1,4 +1,4 @@
-"""Renders the chart with Helm, and finds things in what comes out."""
+"""Renders the chart with Helm, and searches the objects."""
 
 import copy
 import functools
@@ -14,10 +14,10 @@ import yaml
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CHART = ROOT / "charts" / "cellgate"
 HELM = os.environ["HELM"]
-# Neither is the chart's name, so that a template with a name of its own is found out.
+# Both differ from the chart's name, so that a hard-coded name in a template is found.
 RELEASE = "edge"
 NAMESPACE = "routing"
-# What the mesh that the chart asks for knows: the custom resources of Istio and of everything behind a switch.
+# The API versions of the cluster: the custom resources of Istio and of all optional features.
 API_VERSIONS = [
     "networking.istio.io/v1",
     "networking.istio.io/v1alpha3",
@@ -28,7 +28,7 @@ API_VERSIONS = [
     "external-secrets.io/v1",
 ]
 
-# The smallest values that render everything that is on by default.
+# The smallest values that render everything that is enabled by default.
 VALUES = {
     "image": {"repository": "registry.example/cellgate"},
     "config": {
@@ -80,22 +80,22 @@ WAYPOINT = {
 
 
 class Refused(Exception):
-    """Helm did not render the chart; the message is what it printed."""
+    """Helm did not render the chart; the message is its output."""
 
 
 class StrictLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
-    """Refuses a key that stands twice in a map: YAML parsers differ on which one counts."""
+    """Refuses duplicate keys in a map: YAML parsers differ on which one they use."""
 
     def construct_mapping(self, node, deep=False):
         keys = [key.value for key, _ in node.value]
         if twice := sorted({key for key in keys if keys.count(key) > 1}):
-            raise yaml.constructor.ConstructorError(None, None, f"{twice} stand twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(None, None, f"duplicate keys {twice}", node.start_mark)
         return super().construct_mapping(node, deep)
 
 
 def merge(base, change):
     """`change` over `base`, as Helm merges values: maps are merged, lists replaced. None removes what `base` has, and is
-    passed on otherwise: to Helm it means that the chart's default is removed."""
+    passed to Helm otherwise, where it removes the chart's default."""
     if not isinstance(base, dict) or not isinstance(change, dict):
         return copy.deepcopy(change)
     merged = copy.deepcopy(base)
@@ -113,9 +113,9 @@ def load(text):
 
 
 def helm(*arguments):
-    """What a Helm command prints. Refused if it fails."""
+    """The output of a Helm command. Raises Refused if it fails."""
     command = [HELM, *map(str, arguments)]
-    # Nothing of a real cluster or of a person's settings may have a part in a test.
+    # A test must not depend on a real cluster or on personal settings.
     environment = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "KUBECONFIG": "/dev/null"}
     done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
     if done.returncode != 0:
@@ -125,7 +125,7 @@ def helm(*arguments):
 
 @functools.lru_cache(maxsize=None)
 def template(values, files, *options):
-    """The objects that Helm makes of values, pickled: every caller gets a copy of its own, and Helm runs once."""
+    """The objects that Helm renders, pickled: each caller gets its own copy, and Helm runs once."""
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(values)
         file.flush()
@@ -154,17 +154,17 @@ class Objects(list):
 
     @property
     def installed(self):
-        """Without the hooks, which are there for a while only."""
+        """Without the hooks, which exist only temporarily."""
         return Objects(item for item in self if not is_hook(item))
 
     @property
     def filters(self):
-        """The EnvoyFilters that bring the filter, without the guard and the limits."""
+        """The EnvoyFilters with the filter, without the guard and the limits."""
         return Objects(item for item in self.of("EnvoyFilter") if typed(item, "Wasm"))
 
     @property
     def limits(self):
-        """The EnvoyFilters with what holds for whole listeners."""
+        """The EnvoyFilters with the settings of whole listeners."""
         return Objects(item for item in self.of("EnvoyFilter") if item["metadata"]["name"].endswith("-limits"))
 
     def of(self, *kinds):
@@ -178,7 +178,7 @@ class Objects(list):
         return found[0]
 
     def pods(self):
-        """Every pod template, with the object that has it."""
+        """Every pod template, with its object."""
         for item in self:
             if item["kind"] == "Pod":
                 yield item, item
@@ -191,7 +191,7 @@ def is_hook(item):
 
 
 def label(item):
-    """How messages name an object."""
+    """The name of an object in messages."""
     return f"{item['kind']} {item['metadata'].get('namespace')}/{item['metadata']['name']}"
 
 
@@ -207,7 +207,7 @@ def walk(node):
 
 
 def typed(node, name):
-    """Every map inside whose protobuf type ends in this name."""
+    """Every map inside with a protobuf type that ends in this name."""
     return [found for found in walk(node) if str(found.get("@type", "")).rsplit(".", 1)[-1] == name]
 
 
@@ -217,7 +217,7 @@ def settings(node, name):
 
 
 def filter_config(envoy_filter):
-    """The configuration that an EnvoyFilter gives to the filter: its text."""
+    """The text of the filter's configuration in an EnvoyFilter."""
     (wasm,) = typed(envoy_filter, "Wasm")
     configuration = wasm["config"]["configuration"]
     assert configuration["@type"] == "type.googleapis.com/google.protobuf.StringValue", configuration
@@ -225,6 +225,6 @@ def filter_config(envoy_filter):
 
 
 def service_config(objects):
-    """The configuration of the service: the ConfigMap's text."""
+    """The text of the service's configuration in the ConfigMap."""
     (config,) = [item for item in objects.installed.of("ConfigMap") if "cellgate.json" in item.get("data", {})]
     return config["data"]["cellgate.json"]

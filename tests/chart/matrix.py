@@ -1,4 +1,4 @@
-"""Renderings with each switch turned, for tests that hold for whatever the chart makes."""
+"""Renderings with each setting changed, for tests of all objects of the chart."""
 
 import functools
 
@@ -20,7 +20,7 @@ EXTERNAL_SECRET = {
     "data": [{"secretKey": "token", "remoteRef": {"key": "cellgate/token"}}],
 }
 
-# Name to what is changed of chart.VALUES.
+# By name: a change of chart.VALUES.
 CHANGES = {
     "defaults": {},
     "openshift": {"openshift": True, "commonAnnotations": {"team": "edge"}},
@@ -50,7 +50,7 @@ CHANGES = {
     "pinned image": {"image": {"digest": "sha256:" + "a1" * 32, "pullSecrets": ["registry"], "pullPolicy": "Always"}},
     "common labels": {"commonLabels": {"team": "platform"}, "fullnameOverride": "gate"},
     "undecided to a cell": {"routes": {"undecided": {"cell": "cell-a"}}},
-    "own routes and a fault": {
+    "extra routes and a fault": {
         "routes": {"extra": [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]},
         "cells": {"cell-a": {"fault": {"delay": {"fixedDelay": "2s", "percentage": {"value": 50}}}}},
     },
@@ -67,16 +67,16 @@ CHANGES = {
         },
         "filter": {"attach": [GATEWAY, chart.SIDECAR]},
     },
-    "limits of a gateway of its own": {"filter": {"refuseUnderscores": True, "streamIdleTimeout": "30s", "requestTimeout": "60s"}},
-    "limits of time": {"traffic": {"timeout": "30s", "idleTimeout": "1m", "retries": {"perTryTimeout": "10s"}}},
-    "bodies sent whole": {"extProc": {"bodyMode": "buffer", "maxRequests": 200}},
+    "limits of a dedicated gateway": {"filter": {"refuseUnderscores": True, "streamIdleTimeout": "30s", "requestTimeout": "60s"}},
+    "timeouts": {"traffic": {"timeout": "30s", "idleTimeout": "1m", "retries": {"perTryTimeout": "10s"}}},
+    "body mode buffer": {"extProc": {"bodyMode": "buffer", "maxRequests": 200}},
     "no routes": {"routes": {"enabled": False}},
     "gateway api": {"routes": HTTP_ROUTE},
     "canary": {"cells": {"cell-a": {"versions": CANARY}}},
     "gateway api to a cell": {"routes": {**HTTP_ROUTE, "undecided": {"cell": "cell-a"}}, "cells": {"cell-a": {"drain": True}}},
     "mirror": {"cells": {"cell-a": {"mirror": {"cell": "cell-b", "percent": 10}}}},
     "drain": {"cells": {"cell-b": {"drain": True}}},
-    "own traffic": {
+    "traffic of one cell": {
         "cells": {
             "cell-b": {
                 "timeout": "5s",
@@ -93,7 +93,7 @@ CHANGES = {
     "shadow": {"filter": {"shadow": True}, "routes": {"enabled": False}, "extProc": {"enabled": False}},
     "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
     "http module": {"filter": {"module": {"url": "https://registry.example/cellgate.wasm"}}},
-    "everywhere": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},
+    "every type of attachment": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},
     "two ports": {"filter": {"attach": [{**GATEWAY, "ports": [8080, 8443]}]}},
     "larger buffer": {"filter": {"bufferBytes": "1MiB"}},
     "no service": {"extProc": {"enabled": False}},
@@ -135,7 +135,7 @@ RECIPES = sorted((chart.ROOT / "istio" / "recipes").glob("*/values.yaml"))
 
 @functools.lru_cache(maxsize=None)
 def renderings():
-    """Pairs of a name and the objects rendered for it."""
+    """Pairs of a name and its rendered objects."""
     changed = [(name, chart.render(change)) for name, change in CHANGES.items()]
     environments = [(f"values-{name}", environment(name)) for name in ENVIRONMENTS]
     recipes = [(f"recipe {path.parent.name}", example(path)) for path in RECIPES]
@@ -143,7 +143,7 @@ def renderings():
 
 
 def environment(name):
-    """The example in istio/ with an environment's values."""
+    """The example in istio/ with the values of an environment."""
     return example(chart.CHART / f"values-{name}.yaml")
 
 

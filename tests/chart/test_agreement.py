@@ -1,4 +1,4 @@
-"""What has to agree between objects, in every rendering: each of them is right alone, and wrong beside the others."""
+"""Objects of one rendering agree with each other: each one may be valid alone and wrong together with the others."""
 
 import json
 import unittest
@@ -16,18 +16,18 @@ def size(value):
 
 
 def filters(objects):
-    """The EnvoyFilters of the filter, with the configuration of each."""
+    """The EnvoyFilters with the filter, each with its configuration."""
     for item in objects.of("EnvoyFilter"):
         if chart.typed(item, "Wasm"):
             yield item, json.loads(chart.filter_config(item))
 
 
 class Agreement(unittest.TestCase):
-    def test_every_cell_has_its_route_and_no_other_has_one(self):
+    def test_exactly_the_cells_have_routes(self):
         for name, objects in matrix.renderings():
             for item in objects.installed.of("VirtualService", "HTTPRoute"):
                 with self.subTest(name, item=chart.label(item)):
-                    # `headers: {x-cell: {exact: …}}` in the one kind, `headers: [{name: x-cell, value: …}]` in the other.
+                    # `headers: {x-cell: {exact: …}}` in a VirtualService, `headers: [{name: x-cell, value: …}]` in an HTTPRoute.
                     routed = {match["exact"] for match in chart.settings(item, "x-cell")}
                     routed |= {found["value"] for found in chart.walk(item) if found.get("name") == "x-cell"}
                     for _, config in filters(objects):
@@ -42,7 +42,7 @@ class Agreement(unittest.TestCase):
                     subsets = {subset["name"] for subset in rules[destination["host"]].get("subsets", [])}
                     self.assertLessEqual({destination["subset"]} if "subset" in destination else set(), subsets)
 
-    def test_envoy_buffers_at_least_what_the_filter_may_hold(self):
+    def test_envoys_buffer_limits_are_at_least_the_inspection_limit(self):
         for name, objects in matrix.renderings():
             limited = {item["metadata"]["name"]: item for item in objects.limits}
             for item, config in filters(objects):
@@ -56,7 +56,7 @@ class Agreement(unittest.TestCase):
                     self.assertTrue(limits and windows)
                     self.assertGreaterEqual(min(limits + windows), inspected)
 
-    def test_every_proxy_that_asks_the_service_may(self):
+    def test_every_proxy_that_defers_may_call_the_service(self):
         for name, objects in matrix.renderings():
             if not objects.of("Deployment"):
                 continue
@@ -74,7 +74,7 @@ class Agreement(unittest.TestCase):
                     if objects.of("NetworkPolicy"):
                         self.assertIn(f"'{namespace}'", allowed)
 
-    def test_the_service_holds_less_than_its_memory(self):
+    def test_the_byte_budget_is_below_the_memory_limit(self):
         mebibyte = 2**20
         quantities = {"Mi": mebibyte, "Gi": 1024 * mebibyte}
         for name, objects in matrix.renderings():

@@ -1,4 +1,4 @@
-"""The hook that lets Cellgate judge the configuration before anything is installed."""
+"""The hook that runs `cellgate check` on the configuration before an installation."""
 
 import json
 import os
@@ -26,12 +26,12 @@ def pod(objects):
 
 
 def texts(objects):
-    """What is checked, as a list: equal texts are to be there once."""
+    """The checked configurations, as a list: equal ones must appear once."""
     return list(objects.one("ConfigMap", NAME)["data"].values())
 
 
 class Texts(unittest.TestCase):
-    def test_every_text_that_a_filter_or_the_service_gets_is_checked(self):
+    def test_the_configuration_of_every_filter_and_the_service_is_checked(self):
         for name, objects in matrix.renderings():
             with self.subTest(name):
                 given = {chart.filter_config(item) for item in objects.filters}
@@ -40,17 +40,17 @@ class Texts(unittest.TestCase):
                 (config,) = [item for item in hooks(objects) if item["kind"] == "ConfigMap"]
                 self.assertEqual(sorted(config["data"].values()), sorted(given))
 
-    def test_what_differs_from_proxy_to_proxy_is_among_it(self):
+    def test_configurations_that_differ_between_proxies_are_all_checked(self):
         found = [json.loads(text) for text in texts(chart.render(EVERYWHERE))]
-        # The waypoint's is for all hosts.
+        # The waypoint's configuration has no hosts.
         self.assertEqual(len(found), 3)
         self.assertEqual([config["decided_by"]["cell"] for config in found if "decided_by" in config], ["cell-a"])
 
-    def test_without_the_service_the_filter_s_is_checked(self):
+    def test_without_the_service_the_filters_configuration_is_checked(self):
         objects = chart.render({"extProc": {"enabled": False}})
         self.assertEqual(list(objects.one("ConfigMap", NAME)["data"]), [f"filter-{GATEWAY['name']}.json"])
 
-    def test_without_the_filter_the_service_s_is_checked(self):
+    def test_without_the_filter_the_services_configuration_is_checked(self):
         objects = chart.render({"filter": {"enabled": False}, "routes": {"enabled": False}})
         self.assertEqual(list(objects.one("ConfigMap", NAME)["data"]), ["ext-proc.json"])
 
@@ -66,9 +66,9 @@ class Texts(unittest.TestCase):
             self.assertEqual(container["args"], ["check", *files])
 
     @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
-    def test_its_command_accepts_what_is_right_and_says_what_is_wrong(self):
+    def test_its_command_accepts_valid_configurations_and_reports_each_error(self):
         wrong = {"config": {"key": [{"json": "/tenant/id"}, {"json": "/tenant~id"}]}}
-        # Each of the three files is refused.
+        # Cellgate refuses each of the three files.
         for change, code, errors in [({}, 0, 0), (wrong, 1, 3)]:
             objects = chart.render(chart.merge(EVERYWHERE, change))
             (container,) = pod(objects)["spec"]["containers"]
@@ -82,7 +82,7 @@ class Texts(unittest.TestCase):
 
 
 class Hooks(unittest.TestCase):
-    def test_they_come_before_everything_else_the_text_first(self):
+    def test_the_config_map_and_then_the_pod_come_before_all_other_objects(self):
         order = {}
         for item in hooks(chart.render()):
             annotations = item["metadata"]["annotations"]
@@ -90,29 +90,29 @@ class Hooks(unittest.TestCase):
             order[item["kind"]] = annotations["helm.sh/hook-weight"]
         self.assertEqual(order, {"ConfigMap": "-2", "Pod": "-1"})
 
-    def test_only_a_failed_pod_stays_and_the_next_replaces_it(self):
+    def test_a_failed_pod_remains_until_the_next_run(self):
         for item in hooks(chart.render()):
             with self.subTest(chart.label(item)):
                 policy = item["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
                 self.assertEqual(policy.split(","), ["before-hook-creation", "hook-succeeded"])
 
-    def test_its_errors_are_shown(self):
+    def test_helm_shows_its_errors(self):
         found = pod(chart.render())
         self.assertEqual(found["metadata"]["annotations"]["helm.sh/hook-output-log-policy"], "hook-failed")
         self.assertEqual(found["spec"]["containers"][0]["terminationMessagePolicy"], "FallbackToLogsOnError")
 
-    def test_the_pod_ends_once_and_before_helm_gives_up(self):
+    def test_the_pod_runs_once_and_stops_before_helms_timeout(self):
         found = pod(chart.render())
         self.assertEqual(found["metadata"]["labels"]["sidecar.istio.io/inject"], "false")
         self.assertEqual(found["spec"]["restartPolicy"], "Never")
         self.assertLess(found["spec"]["activeDeadlineSeconds"], 300)
 
-    def test_it_needs_nothing_that_is_not_there_yet(self):
+    def test_it_needs_no_object_of_the_release(self):
         spec = pod(chart.render({"extProc": {"secrets": [matrix.SECRET]}}))["spec"]
         self.assertNotIn("serviceAccountName", spec)
         self.assertEqual([volume["configMap"]["name"] for volume in spec["volumes"]], [NAME])
 
-    def test_it_is_the_image_that_will_run(self):
+    def test_it_runs_the_image_of_the_service(self):
         for name in ["defaults", "pinned image"]:
             with self.subTest(name):
                 objects = chart.render(matrix.CHANGES[name])
@@ -122,13 +122,13 @@ class Hooks(unittest.TestCase):
                 for field in ["image", "imagePullPolicy"]:
                     self.assertEqual(checked["containers"][0][field], served["containers"][0][field])
 
-    def test_it_runs_where_the_service_may(self):
+    def test_it_runs_on_the_nodes_of_the_service(self):
         objects = chart.render(matrix.CHANGES["placed pods"])
         served = objects.one("Deployment")["spec"]["template"]["spec"]
         for field in ["nodeSelector", "tolerations"]:
             self.assertEqual(pod(objects)["spec"][field], served[field])
 
-    def test_no_service_of_the_release_takes_the_pod_for_its_own(self):
+    def test_no_service_of_the_release_selects_the_pod(self):
         labels = pod(chart.render())["metadata"]["labels"]
         for item in chart.render().of("Service"):
             self.assertFalse(item["spec"]["selector"].items() <= labels.items())
@@ -136,7 +136,7 @@ class Hooks(unittest.TestCase):
     def test_it_can_be_switched_off(self):
         self.assertEqual(hooks(chart.render({"preflight": False})), [])
 
-    def test_there_is_none_without_an_image(self):
+    def test_without_an_image_there_is_no_check(self):
         change = {"image": {"repository": ""}, "extProc": {"enabled": False}}
         self.assertEqual(hooks(chart.render(change)), [])
         self.assertTrue(chart.render(change).of("EnvoyFilter"))

@@ -1,4 +1,4 @@
-"""One configuration, for both tiers, that Cellgate itself accepts."""
+"""Both tiers get the same configuration, and Cellgate accepts it."""
 
 import json
 import os
@@ -10,7 +10,7 @@ import unittest
 import chart
 import matrix
 
-# Where the tests are not run by `make test`, there may be no program yet.
+# Outside `make test` there may be no program.
 CELLGATE = os.environ.get("CELLGATE_BIN")
 
 
@@ -22,15 +22,15 @@ CHALLENGES = {"paths": ["/.well-known/acme-challenge/"]}
 
 
 class Config(unittest.TestCase):
-    def test_the_filter_has_the_services_configuration_to_the_letter(self):
+    def test_the_filter_has_exactly_the_services_configuration(self):
         objects = chart.render()
         texts = {chart.filter_config(item) for item in objects.filters}
         self.assertEqual(texts, {chart.service_config(objects)})
 
-    def test_the_cells_are_the_chart_s_in_order(self):
+    def test_the_cells_are_sorted(self):
         self.assertEqual(parsed(chart.render())["cells"], ["cell-a", "cell-b", "cell-c"])
 
-    def test_what_is_configured_is_passed_on(self):
+    def test_config_is_copied(self):
         config = {"version": "7", "policy": {"key_missing": {"use": "cell-a"}}, "limits": {"key_bytes": 64}}
         found = parsed(chart.render({"config": config}))
         self.assertEqual(found["version"], "7")
@@ -46,7 +46,7 @@ class Config(unittest.TestCase):
         self.assertIn(f'"seed":{seed}', found)
         self.assertIn('"count":65536', found)
 
-    def test_texts_that_look_like_other_things_stay_texts(self):
+    def test_strings_that_look_like_other_types_stay_strings(self):
         exact = {"007": "cell-a", "true": "cell-a", "<&>": "cell-a", "{{ .Release.Name }}": "cell-a", "ü": "cell-a"}
         found = parsed(chart.render({"config": {"placement": {"exact": exact}}}))
         self.assertEqual(found["placement"]["exact"], exact)
@@ -65,33 +65,33 @@ class Config(unittest.TestCase):
         placement = parsed(chart.render({"cells": {"cell-b": {"drain": True}}}))["placement"]
         self.assertEqual(placement["overrides"], {"acme": "cell-b"})
 
-    def test_the_chart_s_hosts_are_decided_and_others_pass(self):
+    def test_requests_for_the_routes_hosts_are_decided_and_others_pass(self):
         config = parsed(chart.render({"routes": {"hosts": ["api.example.com", "shop.cells.svc.cluster.local"]}}))
         names = ["shop.cells.svc.cluster.local", "shop.cells.svc", "shop.cells", "shop"]
         self.assertEqual(config["applies_to"]["hosts"], ["api.example.com", *names, "cellgate-probe.internal"])
         self.assertEqual(config["policy"], {"host_excluded": "pass"})
 
-    def test_other_hosts_than_your_own_pass_too(self):
+    def test_hosts_outside_a_configured_list_pass_too(self):
         config = parsed(chart.render({"config": {"applies_to": {"hosts": ["a.example.com"]}}}))
         self.assertEqual(config["policy"], {"host_excluded": "pass"})
 
-    def test_hosts_of_your_own_are_left_alone(self):
+    def test_configured_hosts_are_unchanged(self):
         change = {"config": {"applies_to": {"hosts": ["a.example.com"]}, "policy": {"host_excluded": {"reject": 404}}}}
         config = parsed(chart.render(change))
         self.assertEqual(config["applies_to"], {"hosts": ["a.example.com"], "except": CHALLENGES})
         self.assertEqual(config["policy"], {"host_excluded": {"reject": 404}})
 
-    def test_a_cell_s_own_sidecar_decides_for_every_host(self):
-        """A host that nobody thought of would reach the cell past it."""
+    def test_a_cells_own_sidecar_decides_for_every_host(self):
+        """Requests for a host that is not listed would bypass the check."""
         change = {"config": {"applies_to": {"hosts": ["a.example.com"], "methods": ["POST"]}}, "filter": {"attach": [chart.SIDECAR]}}
         (item,) = chart.render(change).filters
         self.assertEqual(json.loads(chart.filter_config(item))["applies_to"], {"methods": ["POST"], "except": CHALLENGES})
 
-    def test_routes_for_every_host_and_no_routes_mean_every_host(self):
+    def test_a_star_or_no_hosts_mean_every_host(self):
         for routes in [{"hosts": ["*"]}, {"enabled": False, "hosts": []}]:
             self.assertEqual(parsed(chart.render({"routes": routes}))["applies_to"], {"except": CHALLENGES})
 
-    def test_certificate_challenges_are_excepted_unless_you_say_what_is(self):
+    def test_certificate_challenges_are_excepted_by_default(self):
         self.assertEqual(parsed(chart.render())["applies_to"]["except"], CHALLENGES)
         for own in [{}, {"paths": ["/healthz"]}]:
             config = parsed(chart.render({"config": {"applies_to": {"except": own}}}))
@@ -101,7 +101,7 @@ class Config(unittest.TestCase):
         with_routes, without = parsed(chart.render()), parsed(chart.render({"routes": {"enabled": False}}))
         self.assertEqual(without, with_routes)
 
-    def test_only_an_inbound_sidecar_takes_over_decisions(self):
+    def test_only_an_inbound_sidecar_accepts_decisions_of_other_proxies(self):
         attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR]
         objects = chart.render({"filter": {"attach": attach}})
         decided_by = {}
@@ -111,7 +111,7 @@ class Config(unittest.TestCase):
                 decided_by[item["metadata"]["namespace"]] = config.pop("decided_by", None)
                 expected = parsed(objects)
                 if item["metadata"]["namespace"] == "cell-a":
-                    # Of its own, and for all hosts: it sees one service's requests only, by whatever name.
+                    # For all hosts: it only receives requests for its own service, under any name.
                     config.pop("policy")
                     expected.pop("policy")
                     self.assertEqual(config.pop("applies_to"), {"except": CHALLENGES})

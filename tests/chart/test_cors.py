@@ -1,4 +1,4 @@
-"""Pages of other origins: what a browser asks before it sends, and what it lets a page read."""
+"""CORS: preflights, and the answers that pages of other origins may read."""
 
 import re
 import unittest
@@ -20,13 +20,13 @@ def limits(change=CORS, attachment="ingress"):
 
 
 def mappers(change=CORS, attachment="ingress"):
-    """The entries for answers of the proxy itself, in their order."""
+    """The mappers for the proxy's own answers, in order."""
     found = chart.settings(limits(change, attachment), "mappers")
     return found[0] if found else []
 
 
 def conditions(mapper):
-    """What an answer must meet: header to pattern, and the status."""
+    """The conditions of a mapper: the pattern of each header, and the status."""
     found = {}
     for part in mapper["filter"]["and_filter"]["filters"]:
         if "status_code_filter" in part:
@@ -42,7 +42,7 @@ def headers(mapper):
 
 
 class Routes(unittest.TestCase):
-    def test_without_a_policy_nothing_is_said(self):
+    def test_without_a_policy_there_are_no_cors_settings(self):
         objects = chart.render()
         self.assertNotIn("corsPolicy", str(objects.installed.one("VirtualService")))
         self.assertNotIn("access-control", str(objects.limits))
@@ -54,20 +54,20 @@ class Routes(unittest.TestCase):
                 with self.subTest(route["name"]):
                     self.assertEqual(route.get("corsPolicy"), None if "directResponse" in route else POLICY)
 
-    def test_what_is_said_of_unmatched_preflights_stands(self):
+    def test_a_configured_value_for_unmatched_preflights_is_kept(self):
         change = chart.merge(CORS, {"routes": {"cors": {"unmatchedPreflights": "FORWARD"}}})
         self.assertEqual(routes(change)[0]["corsPolicy"]["unmatchedPreflights"], "FORWARD")
 
     def test_a_preflight_has_a_route_before_the_cells(self):
-        """It has no body, and so no cell."""
+        """A preflight has no body, and so no cell."""
         first = routes(CORS)[0]
         self.assertEqual(first["name"], f"{chart.RELEASE}-preflight")
         (match,) = first["match"]
-        # To Istio an empty match is presence.
+        # In Istio an empty match means presence.
         self.assertEqual(match, {"method": {"exact": "OPTIONS"}, "headers": {"origin": {}, "access-control-request-method": {}}})
         self.assertLessEqual({"x-cell", "x-cellgate-defer"}, set(first["headers"]["request"]["remove"]))
 
-    def test_routes_of_your_own_stand_before_it(self):
+    def test_extra_routes_come_before_it(self):
         extra = [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]
         names = [route["name"] for route in routes(chart.merge(CORS, {"routes": {"extra": extra}}))]
         self.assertEqual(names[:2], ["closed", f"{chart.RELEASE}-preflight"])
@@ -78,13 +78,13 @@ class Routes(unittest.TestCase):
 
 
 class Refusals(unittest.TestCase):
-    def test_the_narrowest_comes_first(self):
-        """Only the first that matches counts."""
+    def test_the_most_specific_mapper_comes_first(self):
+        """Envoy uses only the first matching mapper."""
         found = [set(conditions(mapper)) for mapper in mappers()]
         deferred, page = {"status", "x-cellgate-defer"}, {":authority", "origin"}
         self.assertEqual(found, [deferred | page, page, deferred])
 
-    def test_a_page_reads_what_the_policy_grants(self):
+    def test_a_page_may_read_what_the_policy_allows(self):
         granted = {
             "access-control-allow-origin": "%REQ(ORIGIN)%",
             "vary": "origin",
@@ -96,11 +96,11 @@ class Refusals(unittest.TestCase):
         self.assertEqual(headers(deferred), {"retry-after": "1"})
         self.assertEqual(headers(both), {**granted, "retry-after": "1"})
 
-    def test_what_the_policy_does_not_grant_is_not_said(self):
+    def test_no_header_allows_more_than_the_policy(self):
         change = {"routes": {"cors": {"allowOrigins": [{"exact": "https://a.example.com"}]}}}
         self.assertEqual(set(headers(mappers(change)[1])), {"access-control-allow-origin", "vary"})
 
-    def test_no_header_stands_twice(self):
+    def test_no_header_is_set_twice(self):
         for mapper in mappers():
             for entry in mapper["headers_to_add"]:
                 key = entry["header"]["key"]
@@ -115,34 +115,34 @@ class Refusals(unittest.TestCase):
             self.assertFalse(re.fullmatch(pattern, origin), origin)
 
     def test_an_exact_star_is_every_origin(self):
-        """As Envoy's cors filter has it."""
+        """As in Envoy's cors filter."""
         pattern = conditions(mappers({"routes": {"cors": {"allowOrigins": [{"exact": "*"}]}}})[1])["origin"]
         self.assertTrue(re.fullmatch(pattern, "https://any.example"))
 
     def test_only_on_hosts_of_the_routes(self):
         hosts = ["api.example.com", "*.shop.example", "orders.apps.svc.cluster.local"]
         pattern = conditions(mappers(chart.merge(CORS, {"routes": {"hosts": hosts}}))[1])[":authority"]
-        # Python wants flags of a whole pattern first too.
+        # Python requires the flags of a pattern at its start.
         for host in ["api.example.com", "API.Example.com:8443", "a.shop.example", "orders.apps", "orders", "orders.apps.svc:80"]:
             self.assertTrue(re.fullmatch(pattern, host), host)
         for host in ["apiXexample.com", "other.example.com", "shop.example", ".shop.example", "api.example.com.evil.example", "orders.apps.x"]:
             self.assertFalse(re.fullmatch(pattern, host), host)
 
-    def test_a_cell_s_own_sidecar_leaves_it_to_the_gateway(self):
+    def test_a_cells_own_sidecar_has_no_cors_mappers(self):
         self.assertEqual(mappers(attachment="orders"), [])
 
-    def test_overload_is_told_without_a_policy_too(self):
+    def test_overload_has_retry_after_without_a_policy_too(self):
         (only,) = mappers({})
         self.assertEqual(conditions(only), {"status": 503, "x-cellgate-defer": "present"})
         self.assertEqual(mappers({"extProc": {"enabled": False}}), [])
 
 
 class Values(unittest.TestCase):
-    def test_every_origin_without_cookies(self):
+    def test_every_origin_is_allowed_without_credentials(self):
         for origin in [{"exact": "*"}, {"regex": ".*"}, {"prefix": "https://"}]:
             self.assertTrue(chart.render({"routes": {"cors": {"allowOrigins": [origin]}}}))
 
-    def test_without_routes_there_is_nothing_to_say(self):
+    def test_without_routes_there_are_no_cors_mappers(self):
         objects = chart.render(chart.merge(CORS, {"routes": {"enabled": False}}))
         self.assertNotIn("access-control", str(objects.limits))
 

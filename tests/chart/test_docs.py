@@ -1,4 +1,4 @@
-"""What the documents for people say of the tests."""
+"""The tests that docs/security.md names."""
 
 import pathlib
 import re
@@ -9,7 +9,7 @@ FOLDERS = {"e2e": "tests/tests/e2e/{}.rs", "mesh": "tests/tests/mesh/{}.rs", "ch
 
 
 class Security(unittest.TestCase):
-    def test_every_test_that_a_threat_names_is_there(self):
+    def test_every_test_that_a_threat_names_exists(self):
         text = (ROOT / "docs" / "security.md").read_text()
         named = re.findall(r"`(e2e|mesh|chart) (\w+)::(\w+)`", text)
         self.assertGreater(len(named), 20)
@@ -20,7 +20,7 @@ class Security(unittest.TestCase):
                 found = re.search(rf"\b(?:fn|def) {name}\b", path.read_text())
                 self.assertTrue(found, f"{path} has no {name}")
 
-    def test_every_threat_names_one(self):
+    def test_every_threat_names_a_test(self):
         table = (ROOT / "docs" / "security.md").read_text().split("## Threats")[1].split("\n## ")[0]
         rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
         for row in rows:

@@ -1,4 +1,4 @@
-"""The EnvoyFilters: what is put into which proxy."""
+"""The EnvoyFilters: the settings of each proxy."""
 
 import json
 import unittest
@@ -21,17 +21,17 @@ def attached(change=None):
 
 
 def limited(change=None):
-    """The EnvoyFilter with what holds for the gateway's whole listeners."""
+    """The EnvoyFilter with the settings of the gateway's whole listeners."""
     (found,) = chart.render(change).limits
     return found
 
 
 def everywhere():
-    return dict(matrix.renderings())["everywhere"].filters
+    return dict(matrix.renderings())["every type of attachment"].filters
 
 
 def limits_everywhere():
-    return dict(matrix.renderings())["everywhere"].limits
+    return dict(matrix.renderings())["every type of attachment"].limits
 
 
 class Scope(unittest.TestCase):
@@ -42,13 +42,13 @@ class Scope(unittest.TestCase):
                     labels = item["spec"].get("workloadSelector", {}).get("labels")
                     self.assertTrue(labels or item["spec"].get("targetRefs"), "this one is for every proxy")
 
-    def test_none_lives_in_the_mesh_s_own_namespace(self):
+    def test_no_envoy_filter_is_in_the_root_namespace(self):
         for name, objects in matrix.renderings():
             for item in objects.of("EnvoyFilter"):
                 with self.subTest(name, item=chart.label(item)):
                     self.assertNotIn(item["metadata"]["namespace"], ["istio-system", "istio-control"])
 
-    def test_the_selector_is_the_attachment_s(self):
+    def test_the_selector_is_that_of_the_attachment(self):
         for item in [*everywhere(), *limits_everywhere()]:
             attach = [*chart.VALUES["filter"]["attach"], chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]
             (entry,) = [entry for entry in attach if entry["namespace"] == item["metadata"]["namespace"]]
@@ -70,8 +70,8 @@ class Scope(unittest.TestCase):
                 else:
                     self.assertIn("waypoint", item["metadata"]["name"])
 
-    def test_it_can_be_kept_to_some_ports(self):
-        """One set of patches for each port, and no patch of a listener that is for all of them."""
+    def test_it_can_be_limited_to_some_ports(self):
+        """Each port has its own patches, and no listener patch applies to all ports."""
         entry = {**chart.VALUES["filter"]["attach"][0], "ports": [8080, 8443]}
         change = {"filter": {"attach": [entry]}}
         patches = attached(change)["spec"]["configPatches"] + limited(change)["spec"]["configPatches"]
@@ -80,16 +80,16 @@ class Scope(unittest.TestCase):
             with self.subTest(kind):
                 self.assertEqual({listener.get("portNumber") for listener in listeners}, {8080, 8443})
 
-    def test_the_order_among_envoy_filters_is_said(self):
+    def test_the_priority_is_configurable(self):
         self.assertEqual({item["spec"]["priority"] for item in everywhere()}, {10})
         self.assertEqual(attached({"filter": {"priority": -5}})["spec"]["priority"], -5)
 
-    def test_switched_off_there_is_none(self):
+    def test_switched_off_there_is_no_envoy_filter(self):
         self.assertEqual(dict(matrix.renderings())["no filter"].of("EnvoyFilter").installed, [])
 
 
 class Wasm(unittest.TestCase):
-    def test_the_filter_may_pause_and_comes_back_after_a_crash(self):
+    def test_the_filter_may_pause_and_restarts_after_a_crash(self):
         for item in everywhere():
             (wasm,) = chart.typed(item, "Wasm")
             with self.subTest(chart.label(item)):
@@ -97,7 +97,7 @@ class Wasm(unittest.TestCase):
                 self.assertEqual(wasm["config"]["failure_policy"], "FAIL_RELOAD")
                 self.assertRegex(wasm["config"]["reload_config"]["backoff"]["base_interval"], r"^0\.0[0-9]+s$")
 
-    def test_it_is_delivered_apart_from_the_listener(self):
+    def test_its_configuration_comes_through_ecds(self):
         patches = attached()["spec"]["configPatches"]
         (added,) = [patch for patch in patches if patch["applyTo"] == "EXTENSION_CONFIG"]
         self.assertEqual(added["patch"]["operation"], "ADD")
@@ -108,15 +108,15 @@ class Wasm(unittest.TestCase):
         (types,) = chart.settings(discovered, "type_urls")
         self.assertIn("type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm", types)
 
-    def test_it_ends_up_before_the_service_s_filter(self):
-        """Patches apply in order, and each one that is inserted first pushes the others back."""
+    def test_it_comes_before_the_services_filter(self):
+        """Patches apply in order, and each inserts its filter before the others."""
         for item in everywhere():
             inserted = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "HTTP_FILTER"]
             with self.subTest(chart.label(item)):
                 self.assertEqual(len(inserted), 1 if item["metadata"]["namespace"] == "cell-a" else 2)
                 operations = {patch["patch"]["operation"] for patch in inserted}
                 if "SIDECAR_INBOUND" in str(inserted) and "main_internal" not in str(inserted):
-                    # In a workload's sidecar authorization comes first: it judges who sent the header.
+                    # In a workload's sidecar authorization comes first: it checks the sender of the header.
                     self.assertEqual(operations, {"INSERT_BEFORE"})
                     self.assertIn("envoy.filters.http.router", str(inserted[0]["match"]))
                     inserted.reverse()
@@ -145,34 +145,34 @@ class Limits(unittest.TestCase):
         (stream,) = set(chart.settings(item, "initial_stream_window_size"))
         return connection, stream
 
-    def test_envoy_may_buffer_what_the_filter_may_hold(self):
+    def test_envoys_buffer_limit_equals_the_inspection_limit(self):
         for size, count in [("64KiB", 65536), ("1MiB", 1048576), (100000, 100000), ("131072", 131072)]:
             with self.subTest(size):
                 connection, stream = self.limits({"config": {"limits": {"inspect_bytes": size}}})
                 self.assertEqual(connection, count)
-                # RFC 9113: a window below 65,535 needs the peer's acknowledgement first.
+                # RFC 9113: a window below 65,535 only applies after the peer's acknowledgement.
                 self.assertEqual(stream, max(count, 65535))
 
-    def test_the_default_of_cellgate_holds_where_none_is_said(self):
+    def test_without_a_configured_limit_cellgates_default_is_used(self):
         connection, _ = self.limits({"config": {"limits": None}})
         self.assertEqual(connection, 65536)
 
-    def test_envoy_may_buffer_more(self):
+    def test_the_buffer_limit_can_be_larger(self):
         self.assertEqual(self.limits({"filter": {"bufferBytes": "1MiB"}}), (1048576, 1048576))
 
     def test_a_small_limit_does_not_become_a_small_window(self):
-        """Envoy refuses a stream window below 65,535 bytes."""
+        """Envoy refuses stream windows below 65,535 bytes."""
         connection, stream = self.limits({"config": {"limits": {"inspect_bytes": "16KiB"}}})
         self.assertGreaterEqual(connection, 16384)
         self.assertGreaterEqual(stream, 65535)
 
-    def test_requests_that_stand_still_end(self):
+    def test_timeouts_are_set_on_the_listener(self):
         change = {"filter": {"streamIdleTimeout": "7s", "requestTimeout": "9s"}}
         managers = chart.typed(limited(change), "HttpConnectionManager")
         self.assertEqual(chart.settings(managers, "stream_idle_timeout"), ["7s"])
         self.assertEqual(chart.settings(managers, "request_timeout"), ["9s"])
 
-    def test_what_is_not_said_stays_as_the_proxies_have_it(self):
+    def test_settings_that_are_not_configured_are_not_patched(self):
         """These settings are for everything that a proxy serves, not for Cellgate's hosts alone."""
         managers = chart.typed(limited(), "HttpConnectionManager")
         for setting in ["stream_idle_timeout", "request_timeout", "common_http_protocol_options"]:
@@ -183,15 +183,15 @@ class Limits(unittest.TestCase):
         found = chart.settings(limited({"filter": {"refuseUnderscores": True}}), "headers_with_underscores_action")
         self.assertEqual(found, ["REJECT_REQUEST"])
 
-    def test_what_anybody_else_says_stays_in_force(self):
-        """istiod applies the EnvoyFilter of the lowest priority first; whoever says none has 0."""
+    def test_other_envoy_filters_override_the_limits(self):
+        """istiod applies the EnvoyFilter with the lowest priority first; the default is 0."""
         for item in limits_everywhere():
             with self.subTest(chart.label(item)):
                 self.assertEqual(item["spec"]["priority"], -1000)
         self.assertEqual(limited({"filter": {"priority": -5}})["spec"]["priority"], -1000)
 
-    def test_nothing_else_touches_a_whole_listener(self):
-        """But for a header that no host has a use for."""
+    def test_no_other_patch_changes_a_whole_listener(self):
+        """Except the removal of the deferral header, which no other application uses."""
         for name, objects in matrix.renderings():
             for item in objects.of("EnvoyFilter"):
                 if item not in objects.limits:
@@ -199,14 +199,14 @@ class Limits(unittest.TestCase):
                     with self.subTest(name, item=chart.label(item)):
                         self.assertFalse(kinds & {"LISTENER", "NETWORK_FILTER", "FILTER_CHAIN", "VIRTUAL_HOST"})
 
-    def test_each_attachment_has_its_own(self):
+    def test_each_attachment_has_its_own_limits(self):
         self.assertEqual([f"{item['metadata']['name']}-limits" for item in everywhere()], [item["metadata"]["name"] for item in limits_everywhere()])
 
 
 class Shadow(unittest.TestCase):
     SHADOW = matrix.CHANGES["shadow"]
 
-    def test_the_filter_alone_is_told(self):
+    def test_only_the_filter_is_in_shadow_mode(self):
         config = json.loads(chart.filter_config(attached(self.SHADOW)))
         live = json.loads(chart.filter_config(attached({"routes": {"enabled": False}})))
         self.assertEqual(config, {**live, "shadow": True})
@@ -217,13 +217,13 @@ class Shadow(unittest.TestCase):
         self.assertEqual([patch["applyTo"] for patch in patches], ["EXTENSION_CONFIG", "HTTP_FILTER"])
         self.assertEqual(chart.render(self.SHADOW).limits, [])
 
-    def test_without_it_nobody_is_told(self):
+    def test_without_shadow_mode_no_configuration_has_it(self):
         for item in everywhere():
             self.assertNotIn("shadow", chart.filter_config(item))
 
 
 class Service(unittest.TestCase):
-    def test_it_is_asked_only_for_what_the_filter_defers(self):
+    def test_it_receives_only_deferred_requests(self):
         (matched,) = chart.typed(attached(), "ExtensionWithMatcher")
         header = {found["header_name"] for found in chart.typed(matched, "HttpRequestHeaderMatchInput")}
         self.assertEqual(header, {"x-cellgate-defer"})
@@ -245,7 +245,7 @@ class Service(unittest.TestCase):
         self.assertEqual(modes["stream;"]["request_trailer_mode"], "SEND")
         self.assertEqual(modes["buffer;"]["request_trailer_mode"], "SEND")
 
-    def test_bodies_can_be_sent_whole_where_streaming_would_lose_them(self):
+    def test_the_body_mode_can_be_buffer(self):
         (matched,) = chart.typed(attached({"extProc": {"bodyMode": "buffer", "messageTimeout": "13s"}}), "ExtensionWithMatcher")
         processors = {item["name"]: item["typed_config"] for item in chart.walk(matched) if item.get("name", "").startswith("cellgate-")}
         for mode in ["buffer", "stream"]:
@@ -255,7 +255,7 @@ class Service(unittest.TestCase):
                 self.assertEqual(processor["message_timeout"], "13s")
         self.assertNotIn("message_timeout", str(chart.typed(attached(), "ExternalProcessor")[1]))
 
-    def test_it_is_called_by_a_name_that_http2_servers_take(self):
+    def test_its_authority_is_valid_in_http2(self):
         for item in everywhere():
             for processor in chart.typed(item, "ExternalProcessor"):
                 with self.subTest(chart.label(item)):
@@ -263,16 +263,16 @@ class Service(unittest.TestCase):
                     self.assertEqual(call["cluster_name"], f"outbound|50051||{HOST}")
                     self.assertEqual(call["authority"], HOST)
 
-    def test_its_cluster_is_there_although_no_route_names_it(self):
-        """Waypoints, and gateways that get the clusters of their routes only, are told of it by an annotation."""
+    def test_its_cluster_exists_although_no_route_names_it(self):
+        """An annotation adds it to waypoints, and to gateways that only get the clusters of their routes."""
         for item in everywhere():
             with self.subTest(chart.label(item)):
                 referenced = item["metadata"]["annotations"].get("envoyfilter.istio.io/referenced-services")
                 asks = bool(chart.typed(item, "ExternalProcessor"))
                 self.assertEqual(referenced, f"{chart.NAMESPACE}/{HOST}" if asks else None)
 
-    def test_the_deferral_goes_to_no_cell(self):
-        """Whoever wrote the route."""
+    def test_no_cell_receives_the_deferral_header(self):
+        """Including those of other routes."""
         for item in everywhere():
             (patch,) = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "ROUTE_CONFIGURATION"]
             with self.subTest(chart.label(item)):
@@ -300,14 +300,14 @@ class Service(unittest.TestCase):
         self.assertIn("interval", keepalive)
         self.assertIn("timeout", keepalive)
 
-    def test_the_sidecar_of_a_cell_does_not_ask_it(self):
-        """The service does not know whose sidecar asks, and could name another cell."""
+    def test_the_sidecar_of_a_cell_does_not_call_it(self):
+        """The service does not know the cell of the sidecar, and could choose another one."""
         (sidecar,) = [item for item in everywhere() if item["metadata"]["namespace"] == "cell-a"]
         self.assertEqual(chart.typed(sidecar, "ExternalProcessor"), [])
         self.assertNotIn(HOST, str(sidecar))
 
-    def test_switched_off_nothing_of_it_is_left(self):
-        # `helm test` has its pod's account and configuration, with the service or without.
+    def test_switched_off_it_has_no_objects(self):
+        # `helm test` needs the account and the configuration without the service too.
         objects = chart.render({"extProc": {"enabled": False}, "test": {"enabled": False}})
         self.assertEqual({item["kind"] for item in objects if HOST.split(".")[0] in item["metadata"]["name"]}, set())
         for item in objects.of("EnvoyFilter"):

@@ -1,4 +1,4 @@
-"""What Argo CD would install, made of istio/gitops as Argo CD makes it."""
+"""The objects that Argo CD would install from istio/gitops."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def lookup(parameters, name):
 
 
 def applications():
-    """The ApplicationSet's Applications, by the name of their environment."""
+    """The ApplicationSet's Applications, by environment."""
     template = json.dumps(read("apps/environments.yaml")["spec"]["template"])
     found = {}
     for path in GITOPS.glob("environments/*/version.yaml"):
@@ -45,7 +45,7 @@ def objects(application):
 
 
 def applied(rendered):
-    """Argo CD knows no tests; Helm's hooks before an installation are its own before a sync."""
+    """Argo CD ignores test hooks, and runs Helm's install hooks before a sync."""
     return chart.Objects(item for item in rendered if hook(item) != "test")
 
 
@@ -59,7 +59,7 @@ class Applications(unittest.TestCase):
         names = [found["metadata"]["name"] for found in applications().values()]
         self.assertEqual(sorted(names), sorted(f"cellgate-{name}" for name in matrix.ENVIRONMENTS))
 
-    def test_the_version_is_the_file_s(self):
+    def test_the_version_comes_from_the_file(self):
         for name, application in applications().items():
             version = read(f"environments/{name}/version.yaml")
             with self.subTest(name):
@@ -74,7 +74,7 @@ class Applications(unittest.TestCase):
                 self.assertEqual(remote["http_uri"]["uri"], version["module"]["url"])
                 self.assertEqual(remote["sha256"], version["module"]["sha256"])
 
-    def test_the_environment_s_own_values_count(self):
+    def test_the_environments_own_values_are_used(self):
         hosts = {
             name: objects(application).one("VirtualService")["spec"]["hosts"]
             for name, application in applications().items()
@@ -91,7 +91,7 @@ class Applications(unittest.TestCase):
         for name, application in applications().items():
             self.assertEqual(application["spec"]["project"], "cellgate")
             for item in objects(application):
-                # Where the tests' release is, Argo CD has its destination's namespace.
+                # The tests' release namespace stands for the namespace of Argo CD's destination.
                 destination = application["spec"]["destination"]["namespace"]
                 kind = (item["apiVersion"].rpartition("/")[0], item["kind"])
                 namespace = item["metadata"].get("namespace", "").replace(chart.NAMESPACE, destination)
@@ -105,7 +105,7 @@ class Applications(unittest.TestCase):
     def test_the_project_knows_every_kind_of_the_chart(self):
         project = read("apps/project.yaml")["spec"]
         listed = project["namespaceResourceWhitelist"] + project["clusterResourceWhitelist"]
-        # Argo CD makes the namespace, not the chart.
+        # Argo CD creates the namespace, not the chart.
         kinds = {(item["group"], item["kind"]) for item in listed} - {("", "Namespace")}
         made = {
             (item["apiVersion"].rpartition("/")[0], item["kind"])
@@ -122,7 +122,7 @@ class Applications(unittest.TestCase):
         }
         self.assertEqual(len(addresses), 1, addresses)
 
-    def test_the_root_s_folder_is_there(self):
+    def test_the_folder_of_the_root_exists(self):
         self.assertTrue(list((chart.ROOT / read("root.yaml")["spec"]["source"]["path"]).glob("*.yaml")))
 
     def test_the_generator_finds_the_versions(self):

@@ -1,4 +1,4 @@
-"""Routes that believe the filter, and nobody else."""
+"""The cells' routes accept only the filter's decision, not a client's header."""
 
 import re
 import unittest
@@ -8,7 +8,7 @@ import matrix
 
 
 def bound(item):
-    """The routes that an EnvoyFilter binds to what the filter has written: name to pattern."""
+    """The routes that an EnvoyFilter binds to the filter's state: the pattern of each name."""
     patches = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "HTTP_ROUTE"]
     pattern = lambda patch: patch["patch"]["value"]["match"]["filter_state"][0]["string_match"]["safe_regex"]["regex"]
     return {patch["match"]["routeConfiguration"]["vhost"]["route"]["name"]: pattern(patch) for patch in patches}
@@ -43,7 +43,7 @@ class Guard(unittest.TestCase):
         for item in guards(objects):
             self.assertNotIn("workloadSelector", item["spec"])
 
-    def test_it_touches_nothing_but_the_chart_s_routes(self):
+    def test_it_patches_only_the_charts_routes(self):
         for name, objects in matrix.renderings():
             for item in guards(objects):
                 with self.subTest(name, item=chart.label(item)):
@@ -52,7 +52,7 @@ class Guard(unittest.TestCase):
                     for route in bound(item):
                         self.assertIn(release, route)
 
-    def test_a_route_of_one_cell_is_not_opened_by_another_s_decision(self):
+    def test_the_decision_for_one_cell_does_not_open_the_route_of_another(self):
         (item,) = guards(chart.render())
         pattern = bound(item)[f"{chart.RELEASE}-cell-a"]
         for state in ("cell=cell-a;reason=slot", "defer=stream;reason=body_too_large"):
@@ -60,7 +60,7 @@ class Guard(unittest.TestCase):
         for state in ("", "cell=cell-b;reason=slot", "cell=cell-aa;reason=slot", "pass;reason=host_excluded", "reject=400;reason=x"):
             self.assertFalse(re.fullmatch(pattern, state), state)
 
-    def test_only_the_cells_routes_end_what_stands_still(self):
+    def test_only_the_cells_routes_have_the_idle_timeout(self):
         def times(change=None):
             (item,) = guards(chart.render(change))
             patches = item["spec"]["configPatches"]
@@ -77,7 +77,7 @@ class Guard(unittest.TestCase):
         self.assertEqual(contexts(item), {"ANY"})
         self.assertNotIn("portNumber", str(item))
 
-    def test_an_undecided_request_takes_no_header_to_a_cell(self):
+    def test_an_undecided_request_reaches_a_cell_without_a_routing_header(self):
         (service,) = [
             item
             for item in chart.render({"routes": {"undecided": {"cell": "cell-a"}}}).of("VirtualService")

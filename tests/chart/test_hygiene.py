@@ -1,4 +1,4 @@
-"""What no rendered object may do, whatever the values."""
+"""Rules for every rendered object, whatever the values."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import unittest
 import chart
 import matrix
 
-# Kinds of volumes that a pod of `restricted` Pod Security may have.
+# Kinds of volumes that restricted Pod Security allows.
 VOLUMES = {"configMap", "csi", "downwardAPI", "emptyDir", "ephemeral", "persistentVolumeClaim", "projected", "secret"}
 
 
@@ -24,7 +24,7 @@ def containers():
 
 
 class Pods(unittest.TestCase):
-    def test_there_are_some(self):
+    def test_there_are_pods(self):
         self.assertGreater(len(list(containers())), len(matrix.CHANGES) / 2)
 
     def test_images_are_pinned(self):
@@ -62,13 +62,13 @@ class Pods(unittest.TestCase):
                     self.assertLessEqual(set(volume) - {"name"}, VOLUMES)
 
     def test_no_token_is_mounted(self):
-        """Only the check of neighbours asks the API server."""
+        """Only the check of neighbours calls the API server."""
         for name, pod in pods():
             asks = pod["containers"][0]["name"] == "neighbours"
             with self.subTest(name):
                 self.assertIs(pod.get("automountServiceAccountToken"), asks)
 
-    def test_the_service_has_an_account_of_its_own(self):
+    def test_the_service_has_its_own_account(self):
         for name, objects in matrix.renderings():
             for item, template in objects.installed.pods():
                 with self.subTest(name, item=chart.label(item)):
@@ -77,7 +77,7 @@ class Pods(unittest.TestCase):
 
 
 class Rights(unittest.TestCase):
-    def test_what_is_installed_has_none(self):
+    def test_installed_objects_grant_no_permissions(self):
         for name, objects in matrix.renderings():
             with self.subTest(name):
                 kinds = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]
@@ -91,29 +91,29 @@ class Rights(unittest.TestCase):
 
 
 class Texts(unittest.TestCase):
-    def test_nothing_is_left_of_a_template(self):
+    def test_no_template_syntax_is_left(self):
         for name, objects in matrix.renderings():
             for item in objects.of("EnvoyFilter", "VirtualService", "Deployment", "DestinationRule"):
                 with self.subTest(name, item=chart.label(item)):
                     self.assertNotRegex(json.dumps(item), r"<no value>|<nil>|%!|\bmap\[")
 
-    def test_keys_are_texts(self):
-        """Helm makes texts of all keys, other readers of YAML refuse what is none."""
+    def test_keys_are_strings(self):
+        """Helm converts all keys to strings; other YAML parsers refuse keys of other types."""
         for name, objects in matrix.renderings():
             for item in objects:
                 with self.subTest(name, item=chart.label(item)):
                     self.assertEqual([key for found in chart.walk(item) for key in found if not isinstance(key, str)], [])
 
     def test_whole_numbers_are_not_written_as_floats(self):
-        """Helm reads numbers of values as floats: 1000000 becomes 1e+06 where a template prints it as it is."""
+        """Helm reads numbers as floats, so a template that prints 1000000 directly writes 1e+06."""
         change = {"extProc": {"autoscaling": {"type": "keda", "prometheusAddress": "http://p", "requestsPerReplica": 2000000}}}
         pool = {"traffic": {"connectionPool": {"tcp": {"maxConnections": 3000000}, "http": {"http2MaxRequests": 4000000}}}}
         for item in chart.render(chart.merge(change, pool)):
             with self.subTest(chart.label(item)):
                 self.assertIsNone(re.search(r"\de\+\d", json.dumps(item)))
 
-    def test_durations_are_what_each_reader_takes(self):
-        """Istio and Envoy refuse a duration such as `1m30s` in places where protobuf's JSON form is read."""
+    def test_durations_are_valid_for_their_readers(self):
+        """Istio and Envoy refuse a duration such as `1m30s` where they read protobuf's JSON form."""
         change = {"filter": {"streamIdleTimeout": "1m30s", "requestTimeout": "2m"}, "extProc": {"messageTimeout": "1m"}}
         for item in chart.render(change).of("EnvoyFilter"):
             for field in ["stream_idle_timeout", "request_timeout", "message_timeout"]:

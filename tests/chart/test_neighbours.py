@@ -1,4 +1,4 @@
-"""The hook that compares what others have in the cluster with what the release brings."""
+"""The hook that compares the release with other teams' objects in the cluster."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def plan(change=None):
 
 
 class Plan(unittest.TestCase):
-    def test_it_says_what_the_release_brings(self):
+    def test_it_describes_the_release(self):
         found = plan()
         (service,) = chart.render().of("VirtualService")[:1]
         self.assertEqual(found["hosts"], service["spec"]["hosts"])
@@ -49,7 +49,7 @@ class Plan(unittest.TestCase):
         self.assertIs(plan()["streams"], True)
         self.assertIs(plan({"extProc": {"enabled": False}})["streams"], False)
 
-    def test_what_is_accepted_is_passed_on(self):
+    def test_accepted_objects_are_in_the_plan(self):
         accepted = ["VirtualService/team-a/legacy"]
         self.assertEqual(plan({"neighbours": {"accept": accepted}})["accepted"], accepted)
 
@@ -66,7 +66,7 @@ class Plan(unittest.TestCase):
 
 
 class Hooks(unittest.TestCase):
-    def test_its_rights_are_there_before_it_and_end_with_it(self):
+    def test_its_permissions_exist_only_while_it_runs(self):
         found = {item["kind"]: item["metadata"]["annotations"] for item in hooks(chart.render())}
         self.assertEqual(
             sorted(found), ["ClusterRole", "ClusterRoleBinding", "ConfigMap", "Pod", "ServiceAccount"]
@@ -84,7 +84,7 @@ class Hooks(unittest.TestCase):
             self.assertEqual(rule["verbs"], ["list"])
             self.assertNotIn("*", rule["resources"] + rule["apiGroups"])
 
-    def test_an_account_of_yours_gets_no_rights(self):
+    def test_an_existing_account_gets_no_permissions(self):
         found = hooks(chart.render({"neighbours": {"serviceAccount": "reader"}}))
         self.assertEqual([item["kind"] for item in found], ["ConfigMap", "Pod"])
         self.assertEqual(found[1]["spec"]["serviceAccountName"], "reader")
@@ -93,7 +93,7 @@ class Hooks(unittest.TestCase):
         for change in [{"neighbours": {"check": False}}, {"preflight": False}]:
             self.assertEqual(hooks(chart.render(change)), [])
 
-    def test_what_is_accepted_is_an_object(self):
+    def test_an_accepted_entry_must_name_an_object(self):
         for wrong in ["legacy", "Service/team-a/legacy", "VirtualService/legacy"]:
             with self.subTest(wrong):
                 self.assertIn("neighbours", chart.refusal({"neighbours": {"accept": [wrong]}}))

@@ -1,11 +1,11 @@
-"""Names, labels and namespaces of everything the chart makes."""
+"""Names, labels and namespaces of all objects."""
 
 import unittest
 
 import chart
 import matrix
 
-# What may be made outside the release's namespace, and where.
+# Kinds that may be outside the release's namespace, and where.
 CLUSTER_SCOPED = {
     "Namespace",
     "ClusterRole",
@@ -26,13 +26,13 @@ class Objects(unittest.TestCase):
                     self.assertEqual(bool(item["metadata"].get("namespace")), item["kind"] not in CLUSTER_SCOPED)
 
     def test_nothing_that_is_installed_is_cluster_scoped(self):
-        """Helm's hooks are: what the check of neighbours may read, while it runs."""
+        """Except Helm's hooks: the permissions of the check of neighbours, while it runs."""
         for name, objects in matrix.renderings():
             for item in objects.installed:
                 with self.subTest(name, item=chart.label(item)):
                     self.assertNotIn(item["kind"], CLUSTER_SCOPED)
 
-    def test_no_object_is_made_twice(self):
+    def test_no_object_is_rendered_twice(self):
         for name, objects in matrix.renderings():
             with self.subTest(name):
                 seen = [(item["apiVersion"], chart.label(item)) for item in objects]
@@ -40,7 +40,7 @@ class Objects(unittest.TestCase):
 
     def test_names_begin_with_the_release(self):
         for item in chart.render():
-            # What is of the cluster begins with the namespace: another one may have a release of the same name.
+            # Cluster-scoped names begin with the namespace: another namespace may have a release with the same name.
             home = "" if item["metadata"].get("namespace") else f"{chart.NAMESPACE}-"
             with self.subTest(chart.label(item)):
                 self.assertRegex(item["metadata"]["name"], rf"^{home}{chart.RELEASE}(-|$)")
@@ -72,7 +72,7 @@ class Objects(unittest.TestCase):
             with self.subTest(chart.label(item)):
                 self.assertEqual(item["metadata"]["labels"].get("team"), "platform")
 
-    def test_label_values_are_texts(self):
+    def test_label_values_are_strings(self):
         for name, objects in matrix.renderings():
             for item in objects:
                 maps = chart.settings(item, "labels") + chart.settings(item, "matchLabels")
@@ -80,7 +80,7 @@ class Objects(unittest.TestCase):
                     with self.subTest(name, item=chart.label(item)):
                         self.assertIsInstance(text, str)
 
-    def test_objects_live_where_istio_reads_them(self):
+    def test_objects_are_in_the_namespaces_where_istio_reads_them(self):
         objects = chart.render({"filter": {"attach": [*chart.VALUES["filter"]["attach"], chart.SIDECAR]}})
         cells = {"cell-a", "cell-b", "cell-c"}
         self.assertEqual({item["metadata"]["namespace"] for item in objects.of("EnvoyFilter")}, {"istio-ingress", "cell-a"})
@@ -94,7 +94,7 @@ class Objects(unittest.TestCase):
             with self.subTest(chart.label(item)):
                 self.assertEqual(item["metadata"]["namespace"], chart.NAMESPACE)
 
-    def test_a_cells_namespace_can_be_said(self):
+    def test_a_cells_namespace_is_configurable(self):
         cells = {"cell-a": {"host": "a.example.com", "port": 443, "namespace": "elsewhere"}}
         objects = chart.render({"cells": cells})
         rule = [item for item in objects.of("DestinationRule") if item["spec"]["host"] == "a.example.com"]

@@ -1,4 +1,4 @@
-"""Wrong values: each is refused before anything is installed, by a sentence that names the value."""
+"""The chart refuses values that are not valid before anything is installed, with a message that names the value."""
 
 import json
 import os
@@ -10,28 +10,28 @@ import chart
 import refused_values
 
 CELLGATE = os.environ.get("CELLGATE_BIN")
-# The least that Cellgate itself takes.
+# The smallest configuration that Cellgate accepts.
 BARE = {"cells": ["cell-a"], "key": [{"json": "/tenant"}], "placement": {"slots": {}}}
 
 
 class Refusals(unittest.TestCase):
-    def test_the_values_that_these_change_are_accepted(self):
+    def test_the_unchanged_values_are_accepted(self):
         self.assertTrue(chart.render())
 
-    def test_sources_that_only_resemble_each_other(self):
+    def test_similar_sources_are_accepted(self):
         key = [{"json": "/tenant"}, {"json": "/Tenant"}, {"form": "tenant"}, {"header": "x-cell-hint"}, {"query": "x-cell"}]
         methods = ["POST", "purge", "Put-It"]
         self.assertTrue(chart.render({"config": {"key": key, "applies_to": {"methods": methods}}}))
 
-    def test_underscores_where_they_are_not_refused(self):
+    def test_header_names_with_underscores_are_accepted_by_default(self):
         self.assertTrue(chart.render({"config": {"routing_header": "x_cell", "key": [{"header": "x_tenant"}]}}))
 
-    def test_headers_that_only_resemble_those_of_a_connection(self):
+    def test_headers_with_similar_names_to_connection_headers_are_accepted(self):
         for name in ["x-te", "upgrade-insecure-requests", "x-host", "content-type"]:
             self.assertTrue(chart.render({"config": {"key": [{"header": name}]}}), name)
 
     @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
-    def test_whatever_cellgate_takes_for_a_routing_header_the_chart_takes(self):
+    def test_the_chart_and_cellgate_accept_the_same_routing_headers(self):
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             for name in ["x-cell", "te", "range", "if-match", "accept", "accept-x", "cookie", "sec-x", "x_forwarded_cell", "tracestate", "x-cellgate-y"]:
                 try:
@@ -48,24 +48,24 @@ class Refusals(unittest.TestCase):
                 with self.subTest(name):
                     self.assertEqual(rendered, checked)
 
-    def test_a_kubernetes_that_is_too_old(self):
+    def test_an_old_kubernetes_is_refused(self):
         with self.assertRaisesRegex(chart.Refused, "kubeVersion"):
             chart.helm("template", chart.RELEASE, chart.CHART, "--kube-version", "1.27.0")
 
-    def test_all_mistakes_are_told_at_once(self):
-        said = chart.refusal({"image": {"tag": "latest"}, "filter": {"bufferBytes": "1KiB", "module": {"sha256": None}}})
+    def test_all_mistakes_are_reported_at_once(self):
+        message = chart.refusal({"image": {"tag": "latest"}, "filter": {"bufferBytes": "1KiB", "module": {"sha256": None}}})
         for path in ["image.tag", "filter.bufferBytes", "filter.module.sha256"]:
-            self.assertIn(path, said)
+            self.assertIn(path, message)
 
 
 def refused(change, path):
     def test(self):
-        # Helm's errors of the schema have slashes in some versions, and dots in others.
-        said = chart.refusal(change).replace("/", ".")
+        # Helm's schema errors separate the path by slashes or by dots, depending on the version.
+        message = chart.refusal(change).replace("/", ".")
         for word in path.split():
-            self.assertIn(word, said)
-        self.assertNotIn("nil pointer", said)
-        self.assertNotIn("wrong type for value", said)
+            self.assertIn(word, message)
+        self.assertNotIn("nil pointer", message)
+        self.assertNotIn("wrong type for value", message)
 
     return test
 

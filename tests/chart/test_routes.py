@@ -1,4 +1,4 @@
-"""The routes from the header to the cells, and how requests travel to a cell."""
+"""The routes to the cells, and the traffic settings of the cells."""
 
 import unittest
 
@@ -18,7 +18,7 @@ def routes(change=None):
 
 
 def by_cell(found):
-    """The routes on a value of the routing header, by that value."""
+    """The routes that match the routing header, by its value."""
     cells = {}
     for route in found:
         for match in route.get("match", []):
@@ -35,7 +35,7 @@ def rule(cell, change=None):
 
 
 class Routes(unittest.TestCase):
-    def test_hosts_and_gateways_are_the_given_ones(self):
+    def test_hosts_and_gateways_are_the_configured_ones(self):
         change = {"hosts": ["a.test", "b.test"], "gateways": ["x/y", "mesh"]}
         spec = chart.render({"routes": change}).installed.one("VirtualService")["spec"]
         self.assertEqual(spec["hosts"], ["a.test", "b.test"])
@@ -74,7 +74,7 @@ class Routes(unittest.TestCase):
                     self.assertTrue(all(route.get("match") for route in item["spec"]["http"][:-1]))
                     self.assertFalse(item["spec"]["http"][-1].get("match"))
 
-    def test_every_route_takes_the_deferral_off(self):
+    def test_every_route_removes_the_deferral_header(self):
         for name, objects in matrix.renderings():
             for item in objects.of("VirtualService").installed:
                 for route in item["spec"]["http"]:
@@ -82,13 +82,13 @@ class Routes(unittest.TestCase):
                         removed = route.get("headers", {}).get("request", {}).get("remove", [])
                         self.assertTrue("directResponse" in route or "x-cellgate-defer" in removed)
 
-    def test_routes_of_your_own_stand_before_them(self):
+    def test_extra_routes_come_before_them(self):
         extra = [{"name": "closed", "match": [{"uri": {"prefix": "/old"}}], "directResponse": {"status": 410}}]
         found = routes({"routes": {"extra": extra}})
         self.assertEqual(found[:1], extra)
         self.assertEqual(sorted(by_cell(found[1:])), CELLS)
 
-    def test_a_cell_can_be_broken_on_purpose(self):
+    def test_a_fault_is_injected_for_one_cell(self):
         fault = {"abort": {"httpStatus": 503, "percentage": {"value": 5}}}
         cells = by_cell(routes({"cells": {"cell-b": {"fault": fault}}}))
         self.assertEqual(cells["cell-b"]["fault"], fault)
@@ -98,14 +98,14 @@ class Routes(unittest.TestCase):
         names = [route["name"] for route in routes()]
         self.assertEqual(len(names), len(set(names)))
 
-    def test_switched_off_there_are_none(self):
+    def test_switched_off_there_are_no_routes(self):
         objects = chart.render({"routes": {"enabled": False}}).installed
         self.assertEqual(objects.of("VirtualService", "HTTPRoute"), [])
 
 
 class Retries(unittest.TestCase):
-    def test_by_default_no_answer_is_cut(self):
-        """One that is streamed, or whose first byte takes long, is as good as another."""
+    def test_by_default_there_is_no_timeout(self):
+        """Streamed answers, and answers with a late first byte, are valid."""
         for cell, route in by_cell(routes()).items():
             with self.subTest(cell):
                 self.assertNotIn("timeout", route)
@@ -127,11 +127,11 @@ class Retries(unittest.TestCase):
                         hosts = {way["destination"]["host"] for way in route["route"]}
                         self.assertEqual(len(hosts), 1)
 
-    def test_switched_off_istio_s_own_retries_are_off_too(self):
+    def test_disabled_retries_disable_istios_defaults_too(self):
         for route in by_cell(routes({"traffic": {"retries": {"attempts": 0}}})).values():
             self.assertEqual(route["retries"], {"attempts": 0})
 
-    def test_a_cell_may_differ(self):
+    def test_a_cell_may_override_the_defaults(self):
         own = {"timeout": "20s", "retries": {"attempts": 4, "retryOn": "5xx"}}
         cells = by_cell(routes({"cells": {"cell-b": own}}))
         self.assertEqual(cells["cell-b"]["timeout"], "20s")
@@ -167,11 +167,11 @@ class Destinations(unittest.TestCase):
         self.assertEqual(ejection["maxEjectionPercent"], 50)
         self.assertEqual(ejection["baseEjectionTime"], "30s")
 
-    def test_the_way_to_a_cell_is_encrypted(self):
+    def test_traffic_to_a_cell_is_encrypted(self):
         self.assertEqual(rule("cell-a")["spec"]["trafficPolicy"]["tls"], {"mode": "ISTIO_MUTUAL"})
 
-    def test_a_cell_may_differ(self):
-        own = matrix.CHANGES["own traffic"]
+    def test_a_cell_may_override_the_defaults(self):
+        own = matrix.CHANGES["traffic of one cell"]
         policy = rule("cell-b", own)["spec"]["trafficPolicy"]
         self.assertEqual(policy["connectionPool"]["tcp"], {"maxConnections": 7, "connectTimeout": "2s"})
         self.assertEqual(policy["tls"], {"mode": "SIMPLE", "sni": "b.example.com"})
@@ -180,26 +180,26 @@ class Destinations(unittest.TestCase):
         self.assertEqual(other["connectionPool"]["tcp"]["maxConnections"], 1024)
         self.assertEqual(other["tls"], {"mode": "ISTIO_MUTUAL"})
 
-    def test_locality_is_passed_on(self):
+    def test_locality_settings_are_copied(self):
         locality = {"simple": "ROUND_ROBIN", "localityLbSetting": {"enabled": True, "failover": [{"from": "a", "to": "b"}]}}
         policy = rule("cell-a", {"traffic": {"loadBalancer": locality}})["spec"]["trafficPolicy"]
         self.assertEqual(policy["loadBalancer"], locality)
 
 
 class Canary(unittest.TestCase):
-    def test_the_weights_of_a_cell_s_versions_are_its_route_s(self):
+    def test_the_versions_weights_are_in_the_route(self):
         cells = by_cell(routes(matrix.CHANGES["canary"]))
         ways = {way["destination"]["subset"]: way["weight"] for way in cells["cell-a"]["route"]}
         self.assertEqual(ways, {"stable": 90, "canary": 10})
         self.assertNotIn("subset", cells["cell-b"]["route"][0]["destination"])
 
-    def test_every_subset_of_a_route_is_one_of_the_rule(self):
+    def test_every_subset_of_a_route_is_in_the_rule(self):
         subsets = {item["name"]: item["labels"] for item in rule("cell-a", matrix.CHANGES["canary"])["spec"]["subsets"]}
         self.assertEqual(subsets, {"stable": {"version": "v1"}, "canary": {"version": "v2"}})
 
 
 class Mirror(unittest.TestCase):
-    def test_a_share_of_a_cell_s_requests_is_copied(self):
+    def test_a_percentage_of_a_cells_requests_is_mirrored(self):
         cells = by_cell(routes(matrix.CHANGES["mirror"]))
         (copied,) = cells["cell-a"]["mirrors"]
         self.assertEqual(copied["destination"]["host"], host("cell-b"))
@@ -233,7 +233,7 @@ class GatewayApi(unittest.TestCase):
             (source,) = item["spec"]["from"]
             self.assertEqual((source["kind"], source["namespace"]), ("HTTPRoute", chart.NAMESPACE))
 
-    def test_every_rule_takes_the_deferral_off(self):
+    def test_every_rule_removes_the_deferral_header(self):
         for rule in self.spec["rules"]:
             if rule.get("backendRefs"):
                 removed = [
@@ -243,7 +243,7 @@ class GatewayApi(unittest.TestCase):
                 ]
                 self.assertIn("x-cellgate-defer", removed)
 
-    def test_a_time_out_is_each_cell_s(self):
+    def test_each_cell_has_its_timeout(self):
         self.assertEqual(chart.settings(self.spec, "timeouts"), [])
         spec = chart.render({"routes": matrix.HTTP_ROUTE, "cells": {"cell-a": {"timeout": "7s"}}}).one("HTTPRoute")["spec"]
         self.assertEqual(chart.settings(spec, "timeouts"), [{"request": "7s"}])

@@ -1,4 +1,4 @@
-"""Every rendered object has the shape that its kind's schema asks for; kinds of CRDs are `make test-mesh`'s."""
+"""Every rendered object of a Kubernetes kind matches its schema; `make test-mesh` checks kinds of CRDs."""
 
 import json
 import sys
@@ -15,7 +15,7 @@ import schemas  # noqa: E402
 class Schemas(unittest.TestCase):
     def test_kubernetes_own_kinds(self):
         known = schemas.Schemas()
-        # Most renderings share most objects.
+        # Most renderings have most objects in common.
         distinct = {json.dumps(item, sort_keys=True): (name, item) for name, objects in matrix.renderings() for item in objects}
         for name, item in distinct.values():
             with self.subTest(name, item=chart.label(item)):

@@ -1,4 +1,4 @@
-"""The ext-proc service: its pods, and what keeps them running."""
+"""The ext-proc service: its pods, scaling, monitoring and network policy."""
 
 import functools
 import hashlib
@@ -48,7 +48,7 @@ class Pods(unittest.TestCase):
                 self.assertEqual(selector, expected)
                 self.assertLessEqual(selector.items(), labels)
 
-    def test_the_service_s_ports_are_the_container_s(self):
+    def test_the_services_ports_are_the_containers_ports(self):
         ports = {port["name"]: port["containerPort"] for port in container()["ports"]}
         self.assertEqual(ports, {"grpc": 50051, "http-admin": 9902})
         service = chart.render().one("Service")
@@ -108,7 +108,7 @@ class Pods(unittest.TestCase):
         self.assertLessEqual({"topology.kubernetes.io/zone", "kubernetes.io/hostname"}, set(keys))
         self.assertEqual(set(keys.values()), {"DoNotSchedule"})
 
-    def test_where_the_pods_run_can_be_said(self):
+    def test_pod_scheduling_is_configurable(self):
         template = deployment(matrix.CHANGES["placed pods"])["spec"]["template"]
         self.assertEqual(template["metadata"]["labels"]["team"], "platform")
         self.assertEqual(template["metadata"]["annotations"]["example.com/owner"], "platform")
@@ -123,28 +123,28 @@ class Pods(unittest.TestCase):
         self.assertEqual((mount["mountPath"], mount["readOnly"]), (matrix.SECRET["mountPath"], True))
         self.assertFalse(volume["secret"].get("optional", False))
 
-    def test_the_chart_makes_no_secret_itself(self):
+    def test_the_chart_creates_no_secret(self):
         for name, objects in matrix.renderings():
             with self.subTest(name):
                 self.assertEqual(objects.of("Secret"), [])
 
 
 class Circuit(unittest.TestCase):
-    def test_one_value_is_every_limit(self):
+    def test_one_value_sets_every_limit(self):
         rules = chart.render({"extProc": {"maxRequests": 2048}}).of("DestinationRule")
         (rule,) = [item for item in rules if item["metadata"]["name"] == NAME]
         pool = rule["spec"]["trafficPolicy"]["connectionPool"]
         self.assertEqual(pool["tcp"], {"connectTimeout": "1s", "maxConnections": 2048})
-        # Nothing that the cluster's patch would replace: docs/envoy.md.
+        # No setting that the cluster's patch would replace: docs/envoy.md.
         self.assertEqual(pool["http"], {"http1MaxPendingRequests": 2048, "http2MaxRequests": 2048})
 
 
 class Image(unittest.TestCase):
-    def test_the_tag_is_the_chart_s_version(self):
+    def test_the_tag_is_the_charts_version(self):
         version = chart.load((chart.CHART / "Chart.yaml").read_text())[0]["appVersion"]
         self.assertEqual(container()["image"], f"registry.example/cellgate:{version}")
 
-    def test_a_digest_wins(self):
+    def test_a_digest_overrides_the_tag(self):
         digest = "sha256:" + "a1" * 32
         self.assertEqual(container({"image": {"tag": "1", "digest": digest}})["image"], f"registry.example/cellgate@{digest}")
 
@@ -163,25 +163,25 @@ class Rolling(unittest.TestCase):
         self.assertNotEqual(self.checksum(), self.checksum({"config": {"version": "2"}}))
         self.assertEqual(len(self.checksum()), len(hashlib.sha256().hexdigest()))
 
-    def test_another_change_does_not(self):
+    def test_another_change_does_not_roll_the_pods(self):
         self.assertEqual(self.checksum(), self.checksum({"commonLabels": {"team": "platform"}, "extProc": {"replicas": 4}}))
 
-    def test_no_pod_is_taken_before_another_is_there(self):
+    def test_a_new_pod_is_ready_before_an_old_one_stops(self):
         strategy = deployment()["spec"]["strategy"]
         self.assertEqual(strategy["rollingUpdate"]["maxUnavailable"], 0)
 
 
 class Scaling(unittest.TestCase):
-    def test_replicas_are_the_deployment_s(self):
+    def test_the_deployment_has_the_replicas(self):
         self.assertEqual(deployment({"extProc": {"replicas": 5}})["spec"]["replicas"], 5)
 
-    def test_with_autoscaling_the_deployment_says_no_number(self):
-        """It would be set back at every upgrade."""
+    def test_with_autoscaling_the_deployment_has_no_replicas(self):
+        """Every upgrade would reset it."""
         for kind in ["hpa", "keda"]:
             with self.subTest(kind):
                 self.assertNotIn("replicas", deployment(matrix.CHANGES[kind])["spec"])
 
-    def test_hpa(self):
+    def test_the_hpa_scales_by_cpu(self):
         change = {"type": "hpa", "minReplicas": 3, "maxReplicas": 9, "cpuUtilization": 55}
         objects = chart.render({"extProc": {"autoscaling": change}})
         spec = objects.one("HorizontalPodAutoscaler")["spec"]
@@ -190,7 +190,7 @@ class Scaling(unittest.TestCase):
         self.assertEqual(chart.settings(spec, "averageUtilization"), [55])
         self.assertEqual(objects.of("ScaledObject"), [])
 
-    def test_keda(self):
+    def test_keda_scales_by_the_services_metrics(self):
         objects = chart.render(matrix.CHANGES["keda"])
         spec = objects.one("ScaledObject")["spec"]
         self.assertEqual(spec["scaleTargetRef"]["name"], NAME)
@@ -201,7 +201,7 @@ class Scaling(unittest.TestCase):
         self.assertEqual(decisions["threshold"], "1000")
         self.assertEqual(objects.of("HorizontalPodAutoscaler"), [])
 
-    def test_keda_asks_for_a_metric_that_the_service_has(self):
+    def test_keda_queries_metrics_that_exist(self):
         for query in chart.settings(chart.render(matrix.CHANGES["keda"]).one("ScaledObject"), "query"):
             self.assertTrue(metrics(query))
             self.assertLessEqual(metrics(query), documented())
@@ -215,7 +215,7 @@ class Monitoring(unittest.TestCase):
     def setUp(self):
         self.objects = chart.render(matrix.CHANGES["monitoring"])
 
-    def test_off_by_default(self):
+    def test_monitoring_is_off_by_default(self):
         self.assertEqual(chart.render().of("ServiceMonitor", "PrometheusRule"), [])
 
     def test_the_monitor_finds_the_service(self):
@@ -225,14 +225,14 @@ class Monitoring(unittest.TestCase):
         self.assertEqual([endpoint["port"] for endpoint in monitor["spec"]["endpoints"]], ["http-admin"])
         self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
 
-    def test_alerts_are_about_metrics_that_exist(self):
+    def test_alerts_query_metrics_that_exist(self):
         rules = chart.settings(self.objects.one("PrometheusRule"), "expr")
         self.assertTrue(rules)
         for expression in rules:
             with self.subTest(expression):
                 self.assertLessEqual(metrics(expression), documented())
 
-    def test_every_alert_says_what_to_do(self):
+    def test_every_alert_has_a_remedy(self):
         for rules in chart.settings(self.objects.one("PrometheusRule"), "rules"):
             for rule in rules:
                 with self.subTest(rule["alert"]):
@@ -263,7 +263,7 @@ class Network(unittest.TestCase):
         self.assertTrue(ports & {"grpc", 50051})
 
     def test_only_metrics_and_dns_are_open_for_everyone(self):
-        """A rule without `from` or `to` is for everyone, and one without `ports` for every port."""
+        """A rule without `from` or `to` applies to everyone, and one without `ports` to every port."""
         open_ports = {"from": {9902, 15020}, "to": {53, 5353}}
         for name, objects in matrix.renderings():
             for item in objects.of("NetworkPolicy"):
@@ -280,7 +280,7 @@ class Network(unittest.TestCase):
         for rule in objects.one("NetworkPolicy")["spec"]["ingress"]:
             self.assertTrue(rule["from"])
 
-    def test_more_can_be_allowed(self):
+    def test_further_traffic_can_be_allowed(self):
         peer = {"namespaceSelector": {"matchLabels": {"a": "b"}}}
         rule = {"to": [peer], "ports": [{"port": 6379}]}
         change = {"extProc": {"networkPolicy": {"extraIngress": [peer], "extraEgress": [rule]}}}
@@ -292,19 +292,19 @@ class Network(unittest.TestCase):
 
 @functools.lru_cache(maxsize=None)
 def known_options(command):
-    """The options of one of Cellgate's commands, as its help names them."""
-    told = subprocess.run([CELLGATE, command, "--help"], capture_output=True, text=True, check=True)
-    return set(re.findall(r"--[a-z-]+", told.stdout))
+    """The options of one of Cellgate's commands, from its help."""
+    done = subprocess.run([CELLGATE, command, "--help"], capture_output=True, text=True, check=True)
+    return set(re.findall(r"--[a-z-]+", done.stdout))
 
 
 def metrics(expression):
-    """Names of Cellgate's metrics in an expression."""
+    """The names of Cellgate's metrics in an expression."""
     return set(re.findall(r"\bcellgate_[a-z_]+", expression))
 
 
 @functools.lru_cache(maxsize=None)
 def documented():
-    """The metrics of observe.md, as Prometheus shows them: Envoy takes the filter's first name part away."""
+    """The metrics of observe.md, as Prometheus shows them: Envoy removes the filter's prefix `wasmcustom`."""
     text = (chart.ROOT / "docs" / "observe.md").read_text()
     service = {name for metric in re.findall(r"`(cellgate_[a-z_]+)", text) for name in (metric, f"{metric}_bucket")}
     return service | {f"cellgate_{name}" for name in re.findall(r"`wasmcustom\.cellgate\.([a-z_]+)", text)}

@@ -1,4 +1,4 @@
-"""Clusters of every kind, and what users of other charts expect to be able to say."""
+"""Different kinds of clusters, and the settings that users expect of a chart."""
 
 import pathlib
 import tempfile
@@ -23,7 +23,7 @@ def spec(change):
 
 
 class OpenShift(unittest.TestCase):
-    def test_it_chooses_the_ids_itself(self):
+    def test_openshift_assigns_the_ids(self):
         found = pods(OPENSHIFT)
         self.assertEqual(len(found), 4)
         for pod in found:
@@ -32,12 +32,12 @@ class OpenShift(unittest.TestCase):
             for container in pod["containers"]:
                 self.assertFalse(set(IDS) & set(container["securityContext"]))
 
-    def test_elsewhere_they_are_said(self):
+    def test_other_clusters_get_fixed_ids(self):
         for openshift in ["auto", False]:
             for pod in pods({"openshift": openshift}):
                 self.assertEqual(pod["securityContext"]["runAsUser"], 65532)
 
-    def test_it_is_known_by_its_api(self):
+    def test_openshift_is_detected_by_its_api(self):
         with tempfile.TemporaryDirectory() as folder:
             values = pathlib.Path(folder, "values.json")
             values.write_text(chart.json.dumps(chart.VALUES))
@@ -47,14 +47,14 @@ class OpenShift(unittest.TestCase):
                 contexts = [template["spec"]["securityContext"] for _, template in found.pods()]
                 self.assertEqual({context.get("runAsUser") for context in contexts}, {expected})
 
-    def test_its_dns_is_reached(self):
+    def test_openshifts_dns_can_be_reached(self):
         egress = chart.render().one("NetworkPolicy")["spec"]["egress"]
         open_for = {(port["protocol"], port["port"]) for rule in egress if "to" not in rule for port in rule["ports"]}
         self.assertEqual(open_for, {(protocol, port) for protocol in ["UDP", "TCP"] for port in [53, 5353]})
 
 
 class Contexts(unittest.TestCase):
-    def test_yours_are_over_the_chart_s(self):
+    def test_security_contexts_override_the_charts(self):
         change = {
             "podSecurityContext": {"runAsUser": 1000, "runAsGroup": None},
             "containerSecurityContext": {"privileged": False},
@@ -69,11 +69,11 @@ class Contexts(unittest.TestCase):
 
 
 class Families(unittest.TestCase):
-    def test_it_listens_on_both(self):
+    def test_it_listens_on_both_ip_families(self):
         (container,) = spec({})["containers"]
         self.assertLessEqual({"--listen=[::]:50051", "--admin=[::]:9902"}, set(container["args"]))
 
-    def test_the_service_s_can_be_said(self):
+    def test_the_services_ip_families_are_configurable(self):
         change = {"extProc": {"service": {"ipFamilyPolicy": "PreferDualStack", "ipFamilies": ["IPv6", "IPv4"]}}}
         found = chart.render(change).one("Service")["spec"]
         self.assertEqual((found["ipFamilyPolicy"], found["ipFamilies"]), ("PreferDualStack", ["IPv6", "IPv4"]))
@@ -82,7 +82,7 @@ class Families(unittest.TestCase):
 
 
 class Additions(unittest.TestCase):
-    def test_containers_volumes_and_variables(self):
+    def test_containers_volumes_and_variables_can_be_added(self):
         change = {
             "extraArgs": ["--log-format=human"],
             "extraEnv": [{"name": "A", "value": "b"}],
@@ -99,7 +99,7 @@ class Additions(unittest.TestCase):
         self.assertIn(change["extraVolumeMounts"][0], own["volumeMounts"])
         self.assertEqual((found["initContainers"], beside), (change["initContainers"], change["extraContainers"][0]))
 
-    def test_places_of_your_own_replace_the_chart_s(self):
+    def test_scheduling_rules_replace_the_charts(self):
         affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": []}}}
         spread = [{"topologyKey": "rack", "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}]
         found = spec({"extProc": {"affinity": affinity, "topologySpreadConstraints": spread}})
@@ -120,7 +120,7 @@ class Additions(unittest.TestCase):
                 self.assertEqual(item["metadata"]["annotations"]["team"], "edge")
         self.assertIn("commonAnnotations: remove helm.sh/hook", chart.refusal({"commonAnnotations": {"helm.sh/hook": "x"}}))
 
-    def test_annotations_of_their_own(self):
+    def test_single_objects_have_further_annotations(self):
         change = {
             "serviceAccount": {"annotations": {"a": "account"}},
             "extProc": {"annotations": {"a": "deployment"}, "service": {"annotations": {"a": "service"}}},
@@ -130,7 +130,7 @@ class Additions(unittest.TestCase):
         for item, value in [(account, "account"), (objects.one("Deployment"), "deployment"), (objects.one("Service"), "service")]:
             self.assertEqual(item["metadata"]["annotations"], {"a": value})
 
-    def test_another_name_is_on_every_object_and_selects_the_pods(self):
+    def test_the_app_name_is_on_every_object_and_selects_the_pods(self):
         objects = chart.render({"nameOverride": "router"})
         for item in objects:
             self.assertEqual(item["metadata"]["labels"]["app.kubernetes.io/name"], "router")
@@ -138,7 +138,7 @@ class Additions(unittest.TestCase):
         self.assertLessEqual(objects.one("Service")["spec"]["selector"].items(), labels.items())
 
 
-    def test_replacing_and_ending_can_be_said(self):
+    def test_updates_and_termination_are_configurable(self):
         change = {
             "updateStrategy": {"type": "Recreate"},
             "revisionHistoryLimit": 7,
@@ -153,7 +153,7 @@ class Additions(unittest.TestCase):
         budget = objects.one("PodDisruptionBudget")["spec"]
         self.assertEqual((budget["minAvailable"], budget.get("maxUnavailable")), ("50%", None))
 
-    def test_null_is_as_if_nothing_were_said(self):
+    def test_null_means_the_default(self):
         for name in ["commonAnnotations", "commonLabels", "podSecurityContext", "containerSecurityContext", "openshift", "nameOverride"]:
             with self.subTest(name), tempfile.TemporaryDirectory() as folder:
                 values = pathlib.Path(folder, "values.json")
@@ -163,21 +163,21 @@ class Additions(unittest.TestCase):
 
 
 class Account(unittest.TestCase):
-    def test_one_that_exists_is_used_and_not_made(self):
+    def test_an_existing_account_is_used(self):
         change = {"serviceAccount": {"create": False, "name": "router"}}
         objects = chart.render(change)
         self.assertEqual(objects.installed.of("ServiceAccount"), [])
         names = {template["spec"]["serviceAccountName"] for item, template in objects.pods() if "serviceAccountName" in template["spec"]}
         self.assertEqual(names, {"router", f"{chart.RELEASE}-neighbours"})
 
-    def test_it_may_have_another_name(self):
+    def test_the_account_may_have_another_name(self):
         objects = chart.render({"serviceAccount": {"name": "router"}})
         self.assertEqual(objects.installed.one("ServiceAccount")["metadata"]["name"], "router")
         self.assertEqual(objects.one("Deployment")["spec"]["template"]["spec"]["serviceAccountName"], "router")
 
 
 class Cells(unittest.TestCase):
-    def test_a_second_file_takes_a_cell_out(self):
+    def test_a_second_file_removes_a_cell(self):
         with tempfile.TemporaryDirectory() as folder:
             first, second = pathlib.Path(folder, "first.json"), pathlib.Path(folder, "second.json")
             first.write_text(chart.json.dumps(chart.merge(chart.VALUES, {"config": {"placement": {"slots": {}}}})))
@@ -189,7 +189,7 @@ class Cells(unittest.TestCase):
             with self.subTest(chart.label(item)):
                 self.assertNotIn("cell-c", str(item))
 
-    def test_what_still_names_it_is_said(self):
+    def test_values_that_still_name_a_removed_cell_are_refused(self):
         change = {"cells": {"cell-b": None}, "config": {"placement": {"overrides": {"acme": "cell-b"}}}}
         with tempfile.TemporaryDirectory() as folder:
             first, second = pathlib.Path(folder, "first.json"), pathlib.Path(folder, "second.json")
