@@ -19,7 +19,7 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -99,6 +99,9 @@ lint: need ## clippy, natively and for the filter's target, without a warning
 	@cargo clippy --locked --all-features -p cellgate-tests --test mesh -- -D warnings
 	@scripts/cargo-wasm.sh clippy --locked -p cellgate-filter -- -D warnings
 	@scripts/cargo-wasm.sh clippy --locked -p cellgate-bench-scan -p cellgate-bench-timed -- -D warnings
+
+words: ## wording and links of the documentation, names of the types; prints findings and figures
+	@python3 scripts/words.py
 
 # Private items are documented, so links to them are right.
 doc: need ## the code's documentation, private items too, without a warning
