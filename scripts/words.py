@@ -122,9 +122,9 @@ def plain(text):
     return re.sub(r"\*+|(?<!\w)_+|_+(?!\w)", "", text)
 
 
-# A sentence ends at a full stop, question or exclamation mark, if something that can begin a sentence follows.
-SENTENCE_END = re.compile(r"[.!?][\"')\]”’]*(?=\s+[\"'(\[“‘`]*[A-Z0-9`])")
-ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|vs|cf|etc|approx|no|e\.\s?g)|\b[A-Z])\.$", re.IGNORECASE)
+# A sentence ends at a full stop, question or exclamation mark. The next one may begin with a lower-case name: istiod, h2.
+SENTENCE_END = re.compile(r"[.!?][\"')\]”’]*(?=\s+[\"'(\[“‘`]*\w)")
+ABBREVIATION = re.compile(r"(?:\b(?:e\.g|i\.e|e\.\s?g|vs|cf|etc|approx|resp|incl|no)|\b[A-Z])\.$", re.IGNORECASE)
 
 
 def sentences(file, markdown, first_line=1):

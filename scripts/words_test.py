@@ -28,13 +28,14 @@ class Sentences(unittest.TestCase):
         self.assertEqual(
             found("""
             The filter holds the body. It waits
-            for the end. Does it? `cellgate` does.
+            for the end. Does it? `cellgate` does. istiod does not.
             """),
             [
                 (1, "The filter holds the body."),
                 (1, "It waits for the end."),
                 (2, "Does it?"),
                 (2, "`code` does."),
+                (2, "istiod does not."),
             ],
         )
 
