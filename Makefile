@@ -66,7 +66,7 @@ bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the la
 	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" BASELINE="$(BASELINE)" target/release/cellgate-bench
 
-bench-docs: need ## the last report of `make bench`, into docs/performance.md and README.md
+bench-docs: need ## write the last report of `make bench` into docs/performance*.md and README.md
 	@python3 scripts/performance.py
 
 soak: wasm ## mixed traffic for MINUTES while the configuration changes every second: wrong answers, growth

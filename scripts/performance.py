@@ -1,16 +1,18 @@
 #!/usr/bin/env python3
-"""Puts the last report of `make bench` into docs/performance.md and README.md, between their markers.
+"""Writes the last report of `make bench` into the documentation, between markers.
 
-    performance.py [DIRECTORY]    the report's directory, otherwise target/bench
+    performance.py [DIRECTORY]    the report's directory, by default target/bench
 
-Figures in the documentation are never written by hand: this replaces all of them, and the plot beside them. A quick run
-has too few rows for that and is refused, and so is a report of a tree with changes that nobody could check out.
+docs/performance.md gets the goals, docs/performance-tables.md everything else, README.md a short table. Figures in the
+documentation are never written by hand: this replaces all of them, and the plot beside them. It refuses a quick run,
+which has too few rows, and a report of a tree with changes, which nobody else could check out.
 """
 
 import json
 import pathlib
 import shutil
 import sys
+import textwrap
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -43,10 +45,41 @@ def replace(file, name, text):
     file.write_text(f"{before}{begin}\n{text.strip()}\n\n{end}{after}")
 
 
-def demoted(markdown):
-    """The report as a part of a page: without its title, each heading one level deeper."""
+def parts(markdown):
+    """The goals of a report, and everything else without its title."""
     _, _, body = markdown.partition("\n")
-    return "\n".join(f"#{line}" if line.startswith("##") else line for line in body.splitlines())
+    before, found, rest = body.partition("## Goals\n")
+    if not found:
+        sys.exit("the report has no goals")
+    goals, heading, after = rest.partition("\n## ")
+    return wrapped(goals), wrapped(f"{before.rstrip()}\n{heading}{after}")
+
+
+def wrapped(markdown):
+    """The same text, with an empty line before each heading and prose of at most 100 columns. Tables stay as they are."""
+    lines = []
+    for line in markdown.strip().splitlines():
+        if line.startswith("#") and lines and lines[-1]:
+            lines.append("")
+        indent = "  " if line.startswith("- ") else ""
+        if line.startswith(("|", "#")) or len(line) <= 100:
+            lines.append(line)
+        else:
+            fill = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": indent}
+            lines += textwrap.wrap(line, 100, **fill)
+    return "\n".join(lines)
+
+
+def summary(report):
+    """The run, and how many of its goals hold."""
+    goals, facts = report["goals"], report["facts"]
+    held = sum(goal["holds"] and not goal["unclear"] for goal in goals)
+    unclear = sum(bool(goal["unclear"]) for goal in goals)
+    text = (
+        f"Commit {facts['commit']}, Envoy {facts['Envoy']}, at least {report['rounds']} rounds: "
+        f"of {len(goals)} goals {held} hold, {len(goals) - held - unclear} missed, {unclear} unclear."
+    )
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def short_table(report):
@@ -74,17 +107,12 @@ def main():
     if commit.endswith("-dirty"):
         sys.exit(f"the report is of {commit}: commit, then run `make bench` again")
     shutil.copyfile(source / "plot.svg", DOCS / "performance-plot.svg")
-    replace(DOCS / "performance.md", "report", demoted((source / "report.md").read_text()))
-    held = sum(goal["holds"] for goal in report["goals"])
-    missed = [goal["name"] for goal in report["goals"] if not goal["holds"] and not goal["unclear"]]
-    unclear = [goal["name"] for goal in report["goals"] if goal["unclear"]]
-    summary = f"Commit {commit}, Envoy {report['facts']['Envoy']}, at least {report['rounds']} rounds. {held} of {len(report['goals'])} goals hold."
-    for title, names in (("Missed", missed), ("Hidden by noise", unclear)):
-        if names:
-            summary += f"\n\n{title}:\n\n" + "\n".join(f"- {name}" for name in names)
-    replace(DOCS / "performance.md", "verdict", summary)
+    goals, tables = parts((source / "report.md").read_text())
+    replace(DOCS / "performance.md", "verdict", summary(report))
+    replace(DOCS / "performance.md", "goals", goals)
+    replace(DOCS / "performance-tables.md", "report", tables)
     replace(ROOT / "README.md", "table", short_table(report))
-    print(f"docs: {len(report['rows'])} rows, {held} of {len(report['goals'])} goals, commit {commit}")
+    print(f"docs: {len(report['rows'])} rows. {' '.join(summary(report).split())}")
 
 
 if __name__ == "__main__":

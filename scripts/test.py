@@ -138,7 +138,8 @@ def main():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
-            run("testing the check of words", [sys.executable, "scripts/words_test.py"], count)
+            for script in ("words_test.py", "performance_test.py"):
+                run(f"testing scripts: {script}", [sys.executable, f"scripts/{script}"], count)
             run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
         if options.images:
             run("testing the images", [sys.executable, "scripts/image_test.py"], count)
