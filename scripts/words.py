@@ -66,9 +66,10 @@ def blanked(match):
 
 def prose_lines(lines):
     """Lines outside code blocks, as (number, line). A code block ends the paragraph before it: it gives an empty line."""
-    fence, before, in_list = None, "", False
+    # `text`: the column at which the text of a list item begins.
+    fence, before, text = None, "", 0
     for number, line in enumerate(lines, 1):
-        found = FENCE.match(line.strip() if in_list else line)
+        found = FENCE.match(line.strip() if text else line)
         if fence:
             if found and found[1].startswith(fence) and not line.strip().strip(fence[0]):
                 fence = None
@@ -77,12 +78,12 @@ def prose_lines(lines):
             fence = found[1]
             yield number, ""
             continue
-        if LIST_ITEM.match(line):
-            in_list = True
+        if item := LIST_ITEM.match(line):
+            text = item.end()
         elif line.strip() and not line.startswith(" "):
-            in_list = False
-        # Indented code follows an empty line, and is not the continuation of a list item.
-        if line.startswith("    ") and not before.strip() and not in_list:
+            text = 0
+        # Indented code follows an empty line.
+        elif not before.strip() and line.startswith(" " * (text + 4)):
             yield number, ""
             continue
         yield number, line

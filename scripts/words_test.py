@@ -88,9 +88,13 @@ class Sentences(unittest.TestCase):
               ~~~
               What now?
               ~~~
+
+              More of it.
+
+                  Those are indented.
             After.
             """),
-            [(1, "Before."), (10, "item"), (15, "After.")],
+            [(1, "Before."), (10, "item"), (16, "More of it."), (19, "After.")],
         )
 
     def test_links_emphasis_and_code_leave_their_text(self):
