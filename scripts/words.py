@@ -5,7 +5,7 @@
 
 In documents (every Markdown file) and in the doc comments of the Rust sources, sentences that begin with What, Those,
 Where or How much must be fewer than 1 %. In documents a sentence has at most 40 words and a line at most 100 columns,
-and relative links and their anchors resolve. No type name is defined twice in one crate, except those in
+and relative links, their anchors and the paths of files in code spans resolve. No type name is defined twice in one crate, except those in
 words-exceptions.txt.
 
 Each finding is one line, FILE:LINE: TEXT. The last lines are the figures. --all also prints the sentences that begin
@@ -191,6 +191,18 @@ def dead_links(root, file, markdown):
                 yield f"{file}:{number}: the link to {target} leads to no heading"
 
 
+CODE_PATH = re.compile(r"`([\w-]+/[\w./-]+)`")
+
+
+def dead_paths(root, file, markdown):
+    """Findings: paths in code spans that begin with a folder of the repository and do not exist."""
+    for number, line in prose_lines(COMMENT.sub(blanked, markdown).split("\n")):
+        for path in CODE_PATH.findall(line):
+            folder = path.split("/")[0]
+            if folder != "target" and (root / folder).is_dir() and not (root / path).exists():
+                yield f"{file}:{number}: {path} does not exist"
+
+
 # Rust ----------------------------------------------------------------------------------------------------------------
 
 DOC_COMMENT = re.compile(r"\s*//([/!])(?!/)(?: (.*)|$)")
@@ -322,7 +334,8 @@ def repeated_types(root, sources):
 
 def openers(title, found, verbose):
     """Findings and the figure for the beginnings of sentences."""
-    found = [sentence for sentence in found if sentence.is_prose()]
+    # A sentence counts once, so that tables whose rows repeat do not make the share small.
+    found = list({sentence.text: sentence for sentence in found if sentence.is_prose()}.values())
     bad = [sentence for sentence in found if sentence.begins_badly()]
     percent = 100 * len(bad) / len(found) if found else 0
     figure = (
@@ -362,7 +375,8 @@ def check(root, documents, sources, verbose=False):
     lines = [finding for file, text in documents.items() for finding in long_lines(file, text)]
     figures.append(f"documents: {len(lines)} lines of over {LINE_COLUMNS} columns")
     links = [finding for file, text in documents.items() for finding in dead_links(root, file, text)]
-    figures.append(f"documents: {len(links)} links that lead nowhere")
+    links += [finding for file, text in documents.items() for finding in dead_paths(root, file, text)]
+    figures.append(f"documents: {len(links)} links or paths that lead nowhere")
     types, figure = repeated_types(root, sources)
     figures.append(figure)
     return findings + lines + links + types, remarks, figures

@@ -120,10 +120,11 @@ class Openers(unittest.TestCase):
             self.assertFalse(self.begins_badly(sentence), sentence)
 
     def test_findings_are_reported_from_one_per_cent_on(self):
-        good = [words.Sentence("page.md", 1, "The filter holds the body.")] * 99
+        good = [words.Sentence("page.md", 1, f"The filter holds body {number}.") for number in range(99)]
+        more = words.Sentence("page.md", 2, "The filter holds another body.")
         bad = words.Sentence("page.md", 7, "What is held counts.")
         self.assertEqual(len(words.openers("documents", [*good, bad], False)[0]), 1)
-        findings, shown, figure = words.openers("documents", [*good, good[0], bad], True)
+        findings, shown, figure = words.openers("documents", [*good, *good, more, bad], True)
         self.assertEqual((findings, len(shown)), ([], 1))
         self.assertIn("101 sentences, 1 (0.99 %)", figure)
 
@@ -172,6 +173,16 @@ class Links(unittest.TestCase):
                     "docs/a.md:6: the link to d.md leads to no file",
                 ],
             )
+
+
+    def test_paths_of_missing_files_are_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "src").mkdir()
+            (root / "src" / "a.rs").touch()
+            (root / "target").mkdir()
+            page = "`src/a.rs` `src/` `src/b.rs` `other/c.rs` `target/d` `application/json`\n"
+            self.assertEqual(list(words.dead_paths(root, "a.md", page)), ["a.md:1: src/b.rs does not exist"])
 
 
 class DocComments(unittest.TestCase):
