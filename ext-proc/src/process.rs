@@ -1,21 +1,23 @@
 //! `envoy.service.ext_proc.v3.ExternalProcessor`: one gRPC stream per request.
 //!
-//! [`machine`] is the protocol, without I/O, clock or protobuf: events in, replies out (both in [`message`]); `search`
-//! finds its decision, `held` keeps a body. `request` makes events of Envoy's messages and `response` messages of
-//! replies. [`service`] drives it all: it keeps the deadline and the byte budget, counts and logs. tonic frames, decodes
-//! and encodes: `intake` and `codec` are its bounds, and [`replies`] is the stream that it polls: a `run` that answers, and
-//! an `outbox` for what it says. `stalled` ends those that are not polled.
+//! [`state_machine`] is the protocol, without I/O, clock or protobuf: it takes events and returns replies, both in
+//! [`event`]. `key_search` looks for the key in the body, and `body_buffer` keeps the body until then. `request` converts
+//! Envoy's messages to events, and `response` converts replies to messages.
+//!
+//! [`service`] runs the state machine: it keeps the deadline and the byte budget, counts and logs. tonic frames messages;
+//! `counted_body` and `codec` limit them. [`response_stream`] is the stream that tonic polls: it polls the `handler`,
+//! which puts replies into the `send_queue`. `stall_watchdog` ends streams that tonic no longer polls.
 
+mod body_buffer;
 pub mod codec;
-mod held;
-mod intake;
-pub mod machine;
-pub mod message;
-mod outbox;
-pub mod replies;
+mod counted_body;
+pub mod event;
+mod handler;
+mod key_search;
 pub mod request;
 mod response;
-mod run;
-mod search;
+pub mod response_stream;
+mod send_queue;
 pub mod service;
-mod stalled;
+mod stall_watchdog;
+pub mod state_machine;

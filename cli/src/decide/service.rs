@@ -5,8 +5,8 @@ use cellgate_routing::{Config, Decision, Outcome, Reason, Router, Tier};
 
 use super::{Request, Verdict};
 use cellgate_ext_proc::budget::Budget;
-use cellgate_ext_proc::process::machine::Machine;
-use cellgate_ext_proc::process::message::{Event, Mode};
+use cellgate_ext_proc::process::event::{Event, Mode};
+use cellgate_ext_proc::process::state_machine::Machine;
 
 /// Decides as the service does in `FULL_DUPLEX_STREAMED` mode, with the body in chunks of this many bytes.
 pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {

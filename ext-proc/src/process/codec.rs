@@ -20,7 +20,7 @@ use prost::{DecodeError, Message};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use crate::process::intake::Intake;
+use crate::process::counted_body::Intake;
 
 /// The most bytes of a message beside a body: headers, trailers, attributes, metadata. Envoy's own default limit of all
 /// headers together is 60 KiB.

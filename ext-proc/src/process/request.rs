@@ -7,7 +7,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 
 use crate::fields::Fields;
 use crate::process::codec::Received;
-use crate::process::message::{Event, Mode};
+use crate::process::event::{Event, Mode};
 
 /// The filter is configured in a way that cannot route, or a message is none that it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

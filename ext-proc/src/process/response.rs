@@ -13,7 +13,7 @@ use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 
 use crate::process::codec::Sent;
-use crate::process::message::{Change, Reply};
+use crate::process::event::{Change, Reply};
 
 /// The namespace of the dynamic metadata: `%DYNAMIC_METADATA(cellgate:reason)%` in an access log.
 const METADATA: &str = "cellgate";

@@ -22,15 +22,15 @@ use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
 use crate::process::codec::{Codec, Received, RequestDecoder, Sent};
-use crate::process::intake::Intake;
-use crate::process::machine::Machine;
-use crate::process::message::{Event, Mode, Reply, Violation};
-use crate::process::outbox::Outbox;
-use crate::process::replies::Replies;
+use crate::process::counted_body::Intake;
+use crate::process::event::{Event, Mode, Reply, Violation};
+use crate::process::handler::Run;
 use crate::process::request::Unusable;
 use crate::process::response::response;
-use crate::process::run::Run;
-use crate::process::stalled::Stalled;
+use crate::process::response_stream::Replies;
+use crate::process::send_queue::Outbox;
+use crate::process::stall_watchdog::Stalled;
+use crate::process::state_machine::Machine;
 
 /// The name of the service.
 pub const NAME: &str = SERVICE_NAME;

@@ -15,7 +15,7 @@ use tokio::task::coop::poll_proceed;
 use tonic::Status;
 
 use crate::budget::Hold;
-use crate::process::message::Violation;
+use crate::process::event::Violation;
 
 /// What is put together is counted beyond this many bytes: a request's head has fewer, and must not fail for want of
 /// room that other requests' bodies take.

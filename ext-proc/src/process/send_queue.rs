@@ -12,7 +12,7 @@ use crate::budget::Hold;
 use crate::process::codec::Sent;
 
 /// What one stream has to send. Locked for moments only, and contended only by
-/// [`Stalled`](super::stalled::Stalled).
+/// [`Stalled`](super::stall_watchdog::Stalled).
 #[derive(Debug, Default)]
 pub(super) struct Outbox(Mutex<Queue>);
 

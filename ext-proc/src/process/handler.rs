@@ -13,7 +13,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 /// only when it waits for something else than the outbox, or when there is something in that: it is polled again once
 /// the outbox is empty.
 ///
-/// All that a stream holds is in it or in the outbox, so that [`Stalled`](super::stalled::Stalled) can end both.
+/// All that a stream holds is in it or in the outbox, so that [`Stalled`](super::stall_watchdog::Stalled) can end both.
 pub(super) struct Run(Mutex<Option<Answering>>);
 
 impl Run {

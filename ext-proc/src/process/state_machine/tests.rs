@@ -6,7 +6,7 @@ use cellgate_routing::{CellId, Config, Tier};
 
 use super::*;
 use crate::budget::Budget;
-use crate::process::held::COST;
+use crate::process::body_buffer::COST;
 
 const CONFIG: &str = r#"{
     "routing_header": "x-cell",

@@ -8,7 +8,7 @@ use tonic::Code;
 use super::*;
 use crate::budget::Budget;
 use crate::metrics::Metrics;
-use crate::process::message::Reply;
+use crate::process::event::Reply;
 use crate::process::response::response;
 
 fn reply() -> Sent {

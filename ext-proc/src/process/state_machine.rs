@@ -25,9 +25,9 @@ use cellgate_routing::{Decision, Guard, Opening, Outcome, Reason, Router, is_grp
 
 use crate::budget::Hold;
 use crate::fields::{self, Fields};
-use crate::process::held::Held;
-use crate::process::message::{Change, Event, Mode, PIECE, Reply, Violation};
-use crate::process::search::{Found, Search};
+use crate::process::body_buffer::Held;
+use crate::process::event::{Change, Event, Mode, PIECE, Reply, Violation};
+use crate::process::key_search::{Found, Search};
 
 /// One request.
 #[derive(Debug)]

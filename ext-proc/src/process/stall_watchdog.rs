@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tonic::Status;
 
-use crate::process::outbox::{Moves, Outbox};
-use crate::process::run::Run;
+use crate::process::handler::Run;
+use crate::process::send_queue::{Moves, Outbox};
 
 /// How often in a deadline it is looked for streams that do not move.
 const LOOKS: u32 = 8;

@@ -10,10 +10,10 @@ use tonic::Status;
 
 use crate::metrics::OpenStream;
 use crate::process::codec::Sent;
-use crate::process::intake::Intake;
-use crate::process::outbox::Outbox;
-use crate::process::run::Run;
-use crate::process::stalled::Stalled;
+use crate::process::counted_body::Intake;
+use crate::process::handler::Run;
+use crate::process::send_queue::Outbox;
+use crate::process::stall_watchdog::Stalled;
 
 /// The messages of our response. It lives until the last one is handed over, and so does the count of open streams.
 ///
