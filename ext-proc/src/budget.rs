@@ -9,18 +9,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A total of bytes. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
-pub struct Budget(Arc<Total>);
+pub struct Budget(Arc<BudgetState>);
 
 #[derive(Debug)]
-struct Total {
+struct BudgetState {
     limit: u64,
     used: AtomicU64,
 }
 
 /// One stream's share. What it holds returns to the budget when it is dropped.
 #[derive(Debug)]
-pub struct Hold {
-    total: Arc<Total>,
+pub struct Reservation {
+    total: Arc<BudgetState>,
     bytes: u64,
 }
 
@@ -28,7 +28,7 @@ impl Budget {
     /// A budget of `limit` bytes.
     #[must_use]
     pub fn new(limit: u64) -> Self {
-        Self(Arc::new(Total { limit, used: AtomicU64::new(0) }))
+        Self(Arc::new(BudgetState { limit, used: AtomicU64::new(0) }))
     }
 
     /// Bytes held now.
@@ -39,15 +39,15 @@ impl Budget {
 
     /// An empty share.
     #[must_use]
-    pub fn hold(&self) -> Hold {
-        Hold { total: Arc::clone(&self.0), bytes: 0 }
+    pub fn reservation(&self) -> Reservation {
+        Reservation { total: Arc::clone(&self.0), bytes: 0 }
     }
 }
 
-impl Hold {
+impl Reservation {
     /// Takes more bytes, or none at all if they do not fit into the budget.
     #[must_use]
-    pub fn grow(&mut self, bytes: u64) -> bool {
+    pub fn try_grow(&mut self, bytes: u64) -> bool {
         let fits = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.total.limit);
         let grown = self.total.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
         if grown {
@@ -71,26 +71,26 @@ impl Hold {
     }
 
     /// Takes over what another share of the same budget holds.
-    pub fn absorb(&mut self, mut other: Self) {
+    pub fn merge(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
     /// Gives bytes back, at most those it holds.
-    pub fn shrink(&mut self, bytes: u64) {
+    pub fn release(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
         self.total.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// Gives everything back.
-    pub fn clear(&mut self) {
-        self.shrink(self.bytes);
+    pub fn release_all(&mut self) {
+        self.release(self.bytes);
     }
 }
 
-impl Drop for Hold {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.clear();
+        self.release_all();
     }
 }
 
@@ -101,20 +101,20 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_refused_whole() {
         let budget = Budget::new(10);
-        let (mut one, mut two) = (budget.hold(), budget.hold());
-        assert!(one.grow(6));
-        assert!(!two.grow(5));
-        assert!(two.grow(4));
+        let (mut one, mut two) = (budget.reservation(), budget.reservation());
+        assert!(one.try_grow(6));
+        assert!(!two.try_grow(5));
+        assert!(two.try_grow(4));
         assert_eq!(budget.used(), 10);
-        assert!(!one.grow(u64::MAX));
-        one.shrink(100);
+        assert!(!one.try_grow(u64::MAX));
+        one.release(100);
         assert_eq!(budget.used(), 4);
         assert!(one.split(1).is_none());
-        assert!(one.grow(6));
+        assert!(one.try_grow(6));
         let (part, rest) = (one.split(2), one.split(100));
-        assert_eq!((part.as_ref().map(Hold::bytes), rest.map(|rest| rest.bytes())), (Some(2), Some(4)));
+        assert_eq!((part.as_ref().map(Reservation::bytes), rest.map(|rest| rest.bytes())), (Some(2), Some(4)));
         assert_eq!((budget.used(), one.bytes()), (6, 0));
-        one.absorb(part.unwrap());
+        one.merge(part.unwrap());
         let part = one.split(2);
         assert_eq!((budget.used(), one.bytes()), (6, 0));
         drop((one, two, part));

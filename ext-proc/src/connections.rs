@@ -154,7 +154,7 @@ impl Service<Request<Body>> for Services {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         if path == service::PATH {
-            if let Some(refused) = service::misses(&request) {
+            if let Some(refused) = service::reject_non_grpc(&request) {
                 return Box::pin(ready(Ok(refused.map(|()| Body::empty()))));
             }
             let processing = self.processor.clone().process(request);

@@ -5,13 +5,13 @@ use cellgate_routing::{Config, Decision, Outcome, Reason, Router, Tier};
 
 use super::{Request, Verdict};
 use cellgate_ext_proc::budget::Budget;
-use cellgate_ext_proc::process::event::{Event, Mode};
-use cellgate_ext_proc::process::state_machine::Machine;
+use cellgate_ext_proc::process::event::{BodyMode, Event};
+use cellgate_ext_proc::process::state_machine::StateMachine;
 
 /// Decides as the service does in `FULL_DUPLEX_STREAMED` mode, with the body in chunks of this many bytes.
 pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {
     let router = Router::new(config.clone(), Tier::Service);
-    let mut machine = Machine::new(router, Mode::Duplex, Budget::new(u64::MAX).hold());
+    let mut machine = StateMachine::new(router, BodyMode::Duplex, Budget::new(u64::MAX).reservation());
     let mut received = 0;
     let mut decided_at = None;
     let limit = usize::try_from(config.limits.stream_bytes).unwrap_or(usize::MAX);

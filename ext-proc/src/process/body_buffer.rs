@@ -14,13 +14,13 @@ pub(super) const COST: u64 = 128;
 
 /// Chunks in the order they came.
 #[derive(Debug, Default)]
-pub(super) struct Held {
+pub(super) struct BodyBuffer {
     chunks: Vec<Bytes>,
     /// Small chunks that came after all others.
     tail: BytesMut,
 }
 
-impl Held {
+impl BodyBuffer {
     /// What a chunk would add to the memory that is held, in bytes.
     pub(super) fn cost(&self, chunk: &Bytes) -> u64 {
         let bytes = chunk.len() as u64;
@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn order_is_kept_and_small_chunks_share_a_buffer() {
-        let mut held = Held::default();
+        let mut held = BodyBuffer::default();
         let (mut all, mut cost) = (Vec::new(), 0);
         for size in [1, 0, SMALL - 1, SMALL, SMALL, 1, 2, 0, 3, SMALL + 1] {
             let chunk = Bytes::from(vec![b'a' + u8::try_from(all.len() % 26).unwrap(); size]);
@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_million_single_bytes_are_a_few_buffers() {
-        let mut held = Held::default();
+        let mut held = BodyBuffer::default();
         for _ in 0..1_000_000 {
             held.push(Bytes::from_static(b"x"));
         }

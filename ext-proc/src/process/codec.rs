@@ -3,7 +3,7 @@
 //! **Limits before a message is unpacked.** `ExternalProcessorServer` of envoy-types would decode whatever is below the
 //! message limit. That limit must exceed the largest `BUFFERED` body, and prost makes 72 bytes of a header that takes two
 //! on the wire, so that 64 MiB of empty headers would take over 2 GiB. Here everything but the bytes of a body is bounded
-//! by [`AROUND`].
+//! by [`MAX_OVERHEAD`].
 //!
 //! **Bodies without copies.** The bytes of a body stay in the buffer that tonic read them into, and a piece of one is
 //! written from there. envoy-types has a `Vec` for either, which is a copy each.
@@ -20,11 +20,11 @@ use prost::{DecodeError, Message};
 use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-use crate::process::counted_body::Intake;
+use crate::process::counted_body::CountedBody;
 
 /// The most bytes of a message beside a body: headers, trailers, attributes, metadata. Envoy's own default limit of all
 /// headers together is 60 KiB.
-pub(super) const AROUND: usize = 1024 * 1024;
+pub(super) const MAX_OVERHEAD: usize = 1024 * 1024;
 
 /// What stands before each message: a flag for compression, and its length in four bytes.
 const PREFIX: usize = 5;
@@ -46,7 +46,7 @@ const TOGETHER: usize = 32 * 1024;
 
 /// A message from Envoy.
 #[derive(Debug, Default, PartialEq)]
-pub struct Received {
+pub struct IncomingMessage {
     /// All of it, but that a body has no bytes.
     pub message: ProcessingRequest,
     /// The bytes of its body, if it has one.
@@ -55,11 +55,11 @@ pub struct Received {
 
 /// A message to Envoy.
 #[derive(Debug)]
-pub enum Sent {
+pub enum OutgoingMessage {
     /// Any but the next.
-    Message(Box<ProcessingResponse>),
+    Response(Box<ProcessingResponse>),
     /// A piece of the body, which answers `request_body` with a `streamed_response`.
-    Piece {
+    BodyChunk {
         /// The bytes.
         bytes: Bytes,
         /// Whether the body ends with them.
@@ -70,36 +70,36 @@ pub enum Sent {
 /// The codec of one stream.
 #[derive(Debug)]
 pub(super) struct Codec {
-    intake: Intake,
+    counted_body: CountedBody,
 }
 
 /// Encodes what is sent.
 #[derive(Debug)]
 pub(super) struct ResponseEncoder;
 
-/// Decodes what is received, and tells the intake how long they were.
+/// Decodes what is received, and tells the counted_body how long they were.
 #[derive(Debug)]
 pub(super) struct RequestDecoder {
-    intake: Intake,
+    counted_body: CountedBody,
 }
 
 impl Codec {
-    /// For a stream whose bytes come by `intake`.
-    pub(super) fn new(intake: Intake) -> Self {
-        Self { intake }
+    /// For a stream whose bytes come by `counted_body`.
+    pub(super) fn new(counted_body: CountedBody) -> Self {
+        Self { counted_body }
     }
 }
 
 impl RequestDecoder {
-    /// For a stream whose bytes come by `intake`.
-    pub(super) fn new(intake: Intake) -> Self {
-        Self { intake }
+    /// For a stream whose bytes come by `counted_body`.
+    pub(super) fn new(counted_body: CountedBody) -> Self {
+        Self { counted_body }
     }
 }
 
 impl tonic::codec::Codec for Codec {
-    type Encode = Sent;
-    type Decode = Received;
+    type Encode = OutgoingMessage;
+    type Decode = IncomingMessage;
     type Encoder = ResponseEncoder;
     type Decoder = RequestDecoder;
 
@@ -108,20 +108,20 @@ impl tonic::codec::Codec for Codec {
     }
 
     fn decoder(&mut self) -> Self::Decoder {
-        RequestDecoder::new(self.intake.clone())
+        RequestDecoder::new(self.counted_body.clone())
     }
 }
 
 impl Decoder for RequestDecoder {
-    type Item = Received;
+    type Item = IncomingMessage;
     type Error = Status;
 
-    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Received>, Status> {
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<IncomingMessage>, Status> {
         let length = message.remaining();
         // tonic hands a message over in one piece.
-        let Survey { around, contents } = survey(message.chunk());
-        if around > AROUND {
-            let text = format!("a message with {around} bytes beside its body, but {AROUND} are the most");
+        let MessageSummary { around, contents } = survey(message.chunk());
+        if around > MAX_OVERHEAD {
+            let text = format!("a message with {around} bytes beside its body, but {MAX_OVERHEAD} are the most");
             return Err(Status::invalid_argument(text));
         }
         // Protobuf would let the last one win. Envoy never writes two.
@@ -129,7 +129,7 @@ impl Decoder for RequestDecoder {
             return Err(Status::invalid_argument("a message with two contents"));
         }
         let decoded = received(message);
-        self.intake.taken(PREFIX + length);
+        self.counted_body.message_decoded(PREFIX + length);
         match decoded {
             Ok(message) => Ok(Some(message)),
             Err(error) => Err(Status::internal(format!("a message that cannot be read: {error}"))),
@@ -142,15 +142,15 @@ impl Decoder for RequestDecoder {
 }
 
 impl Encoder for ResponseEncoder {
-    type Item = Sent;
+    type Item = OutgoingMessage;
     type Error = Status;
 
-    fn encode(&mut self, sent: Sent, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+    fn encode(&mut self, sent: OutgoingMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
         match sent {
-            Sent::Message(message) => {
+            OutgoingMessage::Response(message) => {
                 message.encode(buffer).map_err(|error| Status::internal(format!("an answer: {error}")))
             }
-            Sent::Piece { bytes, end_of_stream } => {
+            OutgoingMessage::BodyChunk { bytes, end_of_stream } => {
                 piece(bytes, end_of_stream, buffer);
                 Ok(())
             }
@@ -163,14 +163,14 @@ impl Encoder for ResponseEncoder {
 }
 
 /// Decodes a message. A body that Envoy has written, which stands first, keeps its bytes where they are.
-fn received(message: &mut impl Buf) -> Result<Received, DecodeError> {
-    let Some(Layout { head, bytes, tail }) = layout(message.chunk()) else {
+fn received(message: &mut impl Buf) -> Result<IncomingMessage, DecodeError> {
+    let Some(BodyLayout { head, bytes, tail }) = layout(message.chunk()) else {
         let mut message = ProcessingRequest::decode(message)?;
         let body = match &mut message.request {
             Some(Request::RequestBody(body)) => std::mem::take(&mut body.body).into(),
             _ => Bytes::new(),
         };
-        return Ok(Received { message, body });
+        return Ok(IncomingMessage { message, body });
     };
     message.advance(head);
     let body = message.copy_to_bytes(bytes);
@@ -179,18 +179,18 @@ fn received(message: &mut impl Buf) -> Result<Received, DecodeError> {
     let second = Bytes::from(std::mem::take(&mut http_body.body));
     let mut message = ProcessingRequest::decode(message)?;
     message.request = Some(Request::RequestBody(http_body));
-    Ok(Received { message, body: if second.is_empty() { body } else { second } })
+    Ok(IncomingMessage { message, body: if second.is_empty() { body } else { second } })
 }
 
 /// Where the bytes of a body are in a message that begins with `request_body`, which begins with `body`.
-struct Layout {
+struct BodyLayout {
     head: usize,
     bytes: usize,
     /// What is left of `request_body` behind them.
     tail: usize,
 }
 
-fn layout(message: &[u8]) -> Option<Layout> {
+fn layout(message: &[u8]) -> Option<BodyLayout> {
     let mut rest = message;
     let mut field = |number: u32, within: usize| {
         let before = rest.len();
@@ -201,7 +201,7 @@ fn layout(message: &[u8]) -> Option<Layout> {
     };
     let (request_body, _) = field(REQUEST_BODY, message.len())?;
     let (bytes, tail) = field(BODY, request_body)?;
-    Some(Layout { head: message.len() - rest.len(), bytes, tail })
+    Some(BodyLayout { head: message.len() - rest.len(), bytes, tail })
 }
 
 /// Writes a piece of a body: `request_body { response { body_mutation { streamed_response { body, end_of_stream }}}}`.
@@ -228,7 +228,7 @@ fn piece(bytes: Bytes, end_of_stream: bool, buffer: &mut impl BufMut) {
 
 /// What a message has, without unpacking it.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Survey {
+struct MessageSummary {
     /// Bytes that are of no request's body.
     around: usize,
     /// Headers, bodies, trailers.
@@ -236,8 +236,8 @@ struct Survey {
 }
 
 /// Goes over the fields of a message. Of one that cannot be read all bytes from the first bad one on are around.
-fn survey(mut message: &[u8]) -> Survey {
-    let mut survey = Survey::default();
+fn survey(mut message: &[u8]) -> MessageSummary {
+    let mut survey = MessageSummary::default();
     while !message.is_empty() {
         let before = message.len();
         let Some((tag, body)) = next_field(&mut message) else {

@@ -6,11 +6,11 @@ use cellgate_routing::{CellId, Decision, Outcome, Reason};
 use crate::fields::Fields;
 
 /// The largest piece of body sent back, in bytes. Envoy asks for at most 64 KiB; this leaves room for framing.
-pub const PIECE: usize = 62_000;
+pub const MAX_CHUNK: usize = 62_000;
 
 /// How Envoy sends the request's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub enum BodyMode {
     /// Not at all (`NONE`).
     HeadersOnly,
     /// Whole, in one message (`BUFFERED`).
@@ -52,12 +52,12 @@ pub enum Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// Answers the head: the request goes on with these changes.
-    Headers(Change),
-    /// Answers the body in [`Mode::Buffered`].
-    Body(Change),
-    /// A piece of the body in [`Mode::Duplex`].
-    Piece {
-        /// At most [`PIECE`] bytes.
+    Headers(HeadMutation),
+    /// Answers the body in [`BodyMode::Buffered`].
+    Body(HeadMutation),
+    /// A piece of the body in [`BodyMode::Duplex`].
+    BodyChunk {
+        /// At most [`MAX_CHUNK`] bytes.
         bytes: Bytes,
         /// Whether this is the last one, and no trailers follow.
         end_of_stream: bool,
@@ -84,7 +84,7 @@ pub enum Reply {
 
 /// What changes in the request's head.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Change {
+pub struct HeadMutation {
     /// Fields to remove, all their values.
     pub remove: Vec<String>,
     /// The decision, if this reply carries one that lets the request go on.
@@ -100,7 +100,7 @@ pub enum Violation {
     /// Headers twice.
     #[error("the request's headers came twice")]
     HeadersTwice,
-    /// A body in [`Mode::HeadersOnly`], or a second one in [`Mode::Buffered`].
+    /// A body in [`BodyMode::HeadersOnly`], or a second one in [`BodyMode::Buffered`].
     #[error("a body message that the body mode does not allow")]
     BodyUnexpected,
     /// Something follows the end of the request.
@@ -117,7 +117,7 @@ pub enum Violation {
     Silence,
 }
 
-impl Change {
+impl HeadMutation {
     /// The cell to name in the routing header.
     #[must_use]
     pub fn cell(&self) -> Option<CellId> {

@@ -9,21 +9,21 @@ use tonic::Status;
 
 type Answering = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
-/// What answers a stream, into its outbox, and how it ends: `Ok` only if its request has all it needs. It must be pending
-/// only when it waits for something else than the outbox, or when there is something in that: it is polled again once
-/// the outbox is empty.
+/// What answers a stream, into its send_queue, and how it ends: `Ok` only if its request has all it needs. It must be pending
+/// only when it waits for something else than the send_queue, or when there is something in that: it is polled again once
+/// the send_queue is empty.
 ///
-/// All that a stream holds is in it or in the outbox, so that [`Stalled`](super::stall_watchdog::Stalled) can end both.
-pub(super) struct Run(Mutex<Option<Answering>>);
+/// All that a stream holds is in it or in the send_queue, so that [`StallWatchdog`](super::stall_watchdog::StallWatchdog) can end both.
+pub(super) struct Handler(Mutex<Option<Answering>>);
 
-impl Run {
+impl Handler {
     /// Something that answers.
     pub(super) fn new(answering: impl Future<Output = Result<(), Status>> + Send + 'static) -> Self {
         Self(Mutex::new(Some(Box::pin(answering))))
     }
 
     /// Ends it, whatever it waits for.
-    pub(super) fn end(&self) {
+    pub(super) fn cancel(&self) {
         // Dropped when nobody waits for the lock any more.
         let _ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }

@@ -5,7 +5,7 @@ use cellgate_routing::{Decision, Guard, Reading, Reason, Router};
 /// A body that is read at most up to `limits.stream_bytes`, so that the decision does not depend on how the body was
 /// cut. What lies beyond can only be watched.
 #[derive(Debug)]
-pub(super) enum Search {
+pub(super) enum KeySearch {
     /// The key may still come.
     Reading(Reading),
     /// The key came within the limit, and the body goes on beyond it.
@@ -15,14 +15,14 @@ pub(super) enum Search {
 }
 
 /// What the end of a message says.
-pub(super) enum Found {
+pub(super) enum SearchResult {
     /// Not decided yet.
-    Nothing(Search),
+    Nothing(KeySearch),
     /// Decided; what follows is watched, if it can matter.
     Decision(Decision, Option<Guard>),
 }
 
-impl Search {
+impl KeySearch {
     /// Reads on. Gives how many bytes were looked at.
     pub(super) fn push(&mut self, router: &Router, part: &[u8]) -> u64 {
         let (next, looked) = match std::mem::replace(self, Self::Decided(router.answer(Reason::BodyTooLarge))) {
@@ -36,51 +36,51 @@ impl Search {
 
     /// A message is over, and with it the whole body if `end` says so: then the policy answers what is wrong with it,
     /// as where the filter holds a body. A guard could only refuse.
-    pub(super) fn message_ends(self, end: bool) -> Found {
+    pub(super) fn message_ends(self, end: bool) -> SearchResult {
         match self {
-            Self::Reading(mut reading) if end => Found::Decision(reading.finish(), None),
+            Self::Reading(mut reading) if end => SearchResult::Decision(reading.finish(), None),
             Self::Reading(reading) => match reading.settle() {
-                Ok((decision, guard)) => Found::Decision(decision, Some(guard)),
-                Err(reading) => Found::Nothing(Self::Reading(reading)),
+                Ok((decision, guard)) => SearchResult::Decision(decision, Some(guard)),
+                Err(reading) => SearchResult::Nothing(Self::Reading(reading)),
             },
             Self::Settled(decision, mut guard) => match if end { guard.finish() } else { Ok(()) } {
-                Ok(()) => Found::Decision(decision, Some(guard)),
-                Err(conflict) => Found::Decision(conflict, None),
+                Ok(()) => SearchResult::Decision(decision, Some(guard)),
+                Err(conflict) => SearchResult::Decision(conflict, None),
             },
-            Self::Decided(decision) => Found::Decision(decision, None),
+            Self::Decided(decision) => SearchResult::Decision(decision, None),
         }
     }
 
     /// The body is over, trailers follow it.
     pub(super) fn finish(self) -> Decision {
         match self.message_ends(true) {
-            Found::Decision(decision, _) => decision,
+            SearchResult::Decision(decision, _) => decision,
             // The end of a body leaves nothing open.
-            Found::Nothing(Self::Reading(mut reading)) => reading.finish(),
-            Found::Nothing(Self::Settled(decision, _) | Self::Decided(decision)) => decision,
+            SearchResult::Nothing(Self::Reading(mut reading)) => reading.finish(),
+            SearchResult::Nothing(Self::Settled(decision, _) | Self::Decided(decision)) => decision,
         }
     }
 }
 
-fn read(mut reading: Reading, router: &Router, part: &[u8]) -> (Search, usize) {
+fn read(mut reading: Reading, router: &Router, part: &[u8]) -> (KeySearch, usize) {
     let room = router.config().limits.stream_bytes.saturating_sub(reading.received());
     let room = usize::try_from(room).unwrap_or(usize::MAX).min(part.len());
     let (now, beyond) = part.split_at(room);
     if let Err(decision) = reading.push(now) {
-        return (Search::Decided(decision), room);
+        return (KeySearch::Decided(decision), room);
     }
     if beyond.is_empty() {
-        return (Search::Reading(reading), room);
+        return (KeySearch::Reading(reading), room);
     }
     match reading.settle() {
         Ok((decision, guard)) => (watch(decision, guard, beyond), part.len()),
-        Err(_) => (Search::Decided(router.answer(Reason::BodyTooLarge)), room),
+        Err(_) => (KeySearch::Decided(router.answer(Reason::BodyTooLarge)), room),
     }
 }
 
-fn watch(decision: Decision, mut guard: Guard, part: &[u8]) -> Search {
+fn watch(decision: Decision, mut guard: Guard, part: &[u8]) -> KeySearch {
     match guard.push(part) {
-        Ok(()) => Search::Settled(decision, guard),
-        Err(conflict) => Search::Decided(conflict),
+        Ok(()) => KeySearch::Settled(decision, guard),
+        Err(conflict) => KeySearch::Decided(conflict),
     }
 }

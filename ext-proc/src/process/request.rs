@@ -6,12 +6,12 @@ use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 
 use crate::fields::Fields;
-use crate::process::codec::Received;
-use crate::process::event::{Event, Mode};
+use crate::process::codec::IncomingMessage;
+use crate::process::event::{BodyMode, Event};
 
 /// The filter is configured in a way that cannot route, or a message is none that it sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unusable {
+pub enum RequestError {
     /// The header reply of STREAMED comes too late or not at all; BUFFERED_PARTIAL loses it at random.
     #[error("request_body_mode {0} cannot route: use BUFFERED, FULL_DUPLEX_STREAMED or NONE")]
     BodyMode(&'static str),
@@ -29,34 +29,34 @@ pub enum Unusable {
     Empty,
 }
 
-impl TryFrom<&ProcessingRequest> for Mode {
-    type Error = Unusable;
+impl TryFrom<&ProcessingRequest> for BodyMode {
+    type Error = RequestError;
 
     /// The body mode that the first message of a stream announces.
-    fn try_from(first: &ProcessingRequest) -> Result<Self, Unusable> {
+    fn try_from(first: &ProcessingRequest) -> Result<Self, RequestError> {
         if first.observability_mode {
-            return Err(Unusable::Observability);
+            return Err(RequestError::Observability);
         }
-        let config = first.protocol_config.as_ref().ok_or(Unusable::NoProtocolConfig)?;
+        let config = first.protocol_config.as_ref().ok_or(RequestError::NoProtocolConfig)?;
         if config.response_body_mode != BodySendMode::None as i32 {
-            return Err(Unusable::ResponseBody);
+            return Err(RequestError::ResponseBody);
         }
         match BodySendMode::try_from(config.request_body_mode) {
             Ok(BodySendMode::None) => Ok(Self::HeadersOnly),
             Ok(BodySendMode::Buffered) => Ok(Self::Buffered),
             Ok(BodySendMode::FullDuplexStreamed) => Ok(Self::Duplex),
-            Ok(mode) => Err(Unusable::BodyMode(mode.as_str_name())),
-            Err(_) => Err(Unusable::BodyMode("(unknown)")),
+            Ok(mode) => Err(RequestError::BodyMode(mode.as_str_name())),
+            Err(_) => Err(RequestError::BodyMode("(unknown)")),
         }
     }
 }
 
-impl TryFrom<Received> for Event {
-    type Error = Unusable;
+impl TryFrom<IncomingMessage> for Event {
+    type Error = RequestError;
 
-    fn try_from(received: Received) -> Result<Self, Unusable> {
-        let Received { message, body: chunk } = received;
-        Ok(match message.request.ok_or(Unusable::Empty)? {
+    fn try_from(received: IncomingMessage) -> Result<Self, RequestError> {
+        let IncomingMessage { message, body: chunk } = received;
+        Ok(match message.request.ok_or(RequestError::Empty)? {
             Request::RequestHeaders(head) => {
                 Self::RequestHeaders { fields: fields(head.headers), end_of_stream: head.end_of_stream }
             }
@@ -64,7 +64,7 @@ impl TryFrom<Received> for Event {
             Request::RequestTrailers(trailers) => Self::RequestTrailers(fields(trailers.trailers)),
             Request::ResponseHeaders(_) => Self::ResponseHeaders,
             Request::ResponseTrailers(_) => Self::ResponseTrailers,
-            Request::ResponseBody(_) => return Err(Unusable::ResponseBody),
+            Request::ResponseBody(_) => return Err(RequestError::ResponseBody),
         })
     }
 }

@@ -12,14 +12,14 @@ use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::protobuf::value::Kind;
 use envoy_types::pb::google::protobuf::{Struct, Value};
 
-use crate::process::codec::Sent;
-use crate::process::event::{Change, Reply};
+use crate::process::codec::OutgoingMessage;
+use crate::process::event::{HeadMutation, Reply};
 
 /// The namespace of the dynamic metadata: `%DYNAMIC_METADATA(cellgate:reason)%` in an access log.
 const METADATA: &str = "cellgate";
 
 /// The message for a reply. `config` is the one the request was decided with.
-pub(super) fn response(reply: Reply, config: &Config) -> Sent {
+pub(super) fn response(reply: Reply, config: &Config) -> OutgoingMessage {
     let (response, told) = match reply {
         Reply::Headers(change) => {
             let told = told(&change);
@@ -29,7 +29,7 @@ pub(super) fn response(reply: Reply, config: &Config) -> Sent {
             let told = told(&change);
             (Response::RequestBody(BodyResponse { response: Some(common(change, config)) }), told)
         }
-        Reply::Piece { bytes, end_of_stream } => return Sent::Piece { bytes, end_of_stream },
+        Reply::BodyChunk { bytes, end_of_stream } => return OutgoingMessage::BodyChunk { bytes, end_of_stream },
         Reply::Trailers { remove } => {
             let mutation = HeaderMutation { remove_headers: remove, ..Default::default() };
             (Response::RequestTrailers(TrailersResponse { header_mutation: Some(mutation) }), None)
@@ -41,10 +41,14 @@ pub(super) fn response(reply: Reply, config: &Config) -> Sent {
         }
     };
     let dynamic_metadata = told.map(|(reason, cell)| metadata(reason, cell, config));
-    Sent::Message(Box::new(ProcessingResponse { response: Some(response), dynamic_metadata, ..Default::default() }))
+    OutgoingMessage::Response(Box::new(ProcessingResponse {
+        response: Some(response),
+        dynamic_metadata,
+        ..Default::default()
+    }))
 }
 
-fn common(change: Change, config: &Config) -> CommonResponse {
+fn common(change: HeadMutation, config: &Config) -> CommonResponse {
     let (cell, mut remove_headers) = (change.cell(), change.remove);
     let set_headers = cell.map(|cell| {
         // Overwriting removes every value by itself, in whatever order Envoy takes the two lists.
@@ -85,7 +89,7 @@ fn set(name: &str, value: &str) -> HeaderValueOption {
 }
 
 /// What access logs are told of a change.
-fn told(change: &Change) -> Option<(Reason, Option<CellId>)> {
+fn told(change: &HeadMutation) -> Option<(Reason, Option<CellId>)> {
     change.decision.map(|decision| (decision.reason, change.cell()))
 }
 

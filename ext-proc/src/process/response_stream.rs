@@ -9,23 +9,23 @@ use tokio_stream::Stream;
 use tonic::Status;
 
 use crate::metrics::OpenStream;
-use crate::process::codec::Sent;
-use crate::process::counted_body::Intake;
-use crate::process::handler::Run;
-use crate::process::send_queue::Outbox;
-use crate::process::stall_watchdog::Stalled;
+use crate::process::codec::OutgoingMessage;
+use crate::process::counted_body::CountedBody;
+use crate::process::handler::Handler;
+use crate::process::send_queue::SendQueue;
+use crate::process::stall_watchdog::StallWatchdog;
 
 /// The messages of our response. It lives until the last one is handed over, and so does the count of open streams.
 ///
 /// It is the stream's only task as well: whoever sends what we say also lets us read. A peer that takes nothing gets
 /// nothing read. If it panics, the connection resets the stream, which is no OK either.
-pub struct Replies {
-    outbox: Arc<Outbox>,
-    run: Arc<Run>,
+pub struct ResponseStream {
+    send_queue: Arc<SendQueue>,
+    run: Arc<Handler>,
     ended: bool,
     sending: Sending,
-    intake: Intake,
-    stalled: Stalled,
+    counted_body: CountedBody,
+    watchdog: StallWatchdog,
     _open: OpenStream,
 }
 
@@ -37,20 +37,34 @@ enum Sending {
     /// With tonic.
     Collected,
     /// With hyper.
-    Sent,
+    OutgoingMessage,
 }
 
-impl Replies {
-    /// What `run` puts into the outbox, and then its end. `intake` is where it reads.
-    pub(super) fn new(outbox: Arc<Outbox>, run: Run, intake: Intake, stalled: Stalled, open: OpenStream) -> Self {
-        Self { outbox, run: Arc::new(run), ended: false, sending: Sending::Nothing, intake, stalled, _open: open }
+impl ResponseStream {
+    /// What `run` puts into the send_queue, and then its end. `counted_body` is where it reads.
+    pub(super) fn new(
+        send_queue: Arc<SendQueue>,
+        run: Handler,
+        counted_body: CountedBody,
+        watchdog: StallWatchdog,
+        open: OpenStream,
+    ) -> Self {
+        Self {
+            send_queue,
+            run: Arc::new(run),
+            ended: false,
+            sending: Sending::Nothing,
+            counted_body,
+            watchdog,
+            _open: open,
+        }
     }
 }
 
-impl Replies {
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Sent, Status>>> {
+impl ResponseStream {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<OutgoingMessage, Status>>> {
         loop {
-            match self.outbox.pop() {
+            match self.send_queue.pop() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) if self.ended => return Poll::Ready(None),
                 Ok(None) => {}
@@ -63,24 +77,28 @@ impl Replies {
                 Poll::Ready(end) => {
                     self.ended = true;
                     if let Err(status) = end {
-                        self.outbox.fail(status);
+                        self.send_queue.fail(status);
                     }
                 }
-                Poll::Pending if self.outbox.is_empty() => return Poll::Pending,
+                Poll::Pending if self.send_queue.is_empty() => return Poll::Pending,
                 Poll::Pending => {}
             }
         }
     }
 }
 
-impl Stream for Replies {
-    type Item = Result<Sent, Status>;
+impl Stream for ResponseStream {
+    type Item = Result<OutgoingMessage, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.poll(context);
         self.sending = self.sending.after(polled.is_ready());
-        if self.outbox.polled(self.intake.is_midway(), self.sending == Sending::Nothing, context.waker()) {
-            self.stalled.watch(&self.outbox, &self.run);
+        if self.send_queue.record_poll(
+            self.counted_body.has_partial_message(),
+            self.sending == Sending::Nothing,
+            context.waker(),
+        ) {
+            self.watchdog.watch(&self.send_queue, &self.run);
         }
         polled
     }
@@ -91,15 +109,15 @@ impl Sending {
     fn after(self, message: bool) -> Self {
         match self {
             _ if message => Self::Collected,
-            Self::Collected => Self::Sent,
-            Self::Sent | Self::Nothing => Self::Nothing,
+            Self::Collected => Self::OutgoingMessage,
+            Self::OutgoingMessage | Self::Nothing => Self::Nothing,
         }
     }
 }
 
-impl fmt::Debug for Replies {
+impl fmt::Debug for ResponseStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Replies").field("outbox", &self.outbox).finish_non_exhaustive()
+        formatter.debug_struct("ResponseStream").field("send_queue", &self.send_queue).finish_non_exhaustive()
     }
 }
 

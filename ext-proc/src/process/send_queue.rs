@@ -1,4 +1,4 @@
-//! Replies on their way to tonic.
+//! ResponseStream on their way to tonic.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,23 +8,23 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Status;
 
-use crate::budget::Hold;
-use crate::process::codec::Sent;
+use crate::budget::Reservation;
+use crate::process::codec::OutgoingMessage;
 
 /// What one stream has to send. Locked for moments only, and contended only by
-/// [`Stalled`](super::stall_watchdog::Stalled).
+/// [`StallWatchdog`](super::stall_watchdog::StallWatchdog).
 #[derive(Debug, Default)]
-pub(super) struct Outbox(Mutex<Queue>);
+pub(super) struct SendQueue(Mutex<Queue>);
 
 /// What a stream is doing, as far as it holds some of the budget.
 #[derive(Clone, Debug)]
-pub(super) enum Moves {
+pub(super) enum StreamProgress {
     /// It is polled, now and then.
-    On,
+    Active,
     /// It holds nothing any more.
-    Through,
+    Idle,
     /// It has not been polled for too long: it ends with this.
-    Not(Status),
+    Stalled(Status),
 }
 
 #[derive(Debug, Default)]
@@ -45,13 +45,13 @@ struct Queue {
 
 #[derive(Debug)]
 struct Message {
-    response: Sent,
-    share: Option<Hold>,
+    response: OutgoingMessage,
+    share: Option<Reservation>,
 }
 
-impl Outbox {
+impl SendQueue {
     /// Gives the request the name that logs call it by.
-    pub(super) fn name(&self, request_id: String) {
+    pub(super) fn set_request_id(&self, request_id: String) {
         self.queue().request_id = request_id;
     }
 
@@ -61,7 +61,7 @@ impl Outbox {
     }
 
     /// Adds a message. `share` is what a piece of body in it holds of the budget, until tonic takes it.
-    pub(super) fn push(&self, response: Sent, share: Option<Hold>) {
+    pub(super) fn push(&self, response: OutgoingMessage, share: Option<Reservation>) {
         let mut queue = self.queue();
         queue.shares += usize::from(share.is_some());
         queue.messages.push_back(Message { response, share });
@@ -77,7 +77,7 @@ impl Outbox {
     ///
     /// # Errors
     /// The stream has failed. Told once.
-    pub(super) fn pop(&self) -> Result<Option<Sent>, Status> {
+    pub(super) fn pop(&self) -> Result<Option<OutgoingMessage>, Status> {
         let mut queue = self.queue();
         let Some(Message { response, share }) = queue.messages.pop_front() else {
             return queue.failed.take().map_or(Ok(None), Err);
@@ -87,14 +87,14 @@ impl Outbox {
     }
 
     /// Whether the machine holds some of the budget.
-    pub(super) fn hold(&self, held: bool) {
+    pub(super) fn set_bytes_held(&self, held: bool) {
         self.queue().held = held;
     }
 
     /// The stream has been polled. Whether somebody must watch from now on that it is polled again, because something is
     /// held that nobody else would give back: a message that is `midway`, pieces to send, or, unless all that was said
     /// has been `sent`, what the machine holds.
-    pub(super) fn polled(&self, midway: bool, sent: bool, waker: &Waker) -> bool {
+    pub(super) fn record_poll(&self, midway: bool, sent: bool, waker: &Waker) -> bool {
         let mut queue = self.queue();
         if !(midway || queue.shares > 0 || queue.held && !sent) {
             queue.waits = None;
@@ -110,14 +110,14 @@ impl Outbox {
     }
 
     /// How the stream does. One that has not been polled for so long fails, and what is here is given back.
-    pub(super) fn check(&self, now: Instant, patience: Duration) -> Moves {
+    pub(super) fn check_progress(&self, now: Instant, patience: Duration) -> StreamProgress {
         let mut queue = self.queue();
         let Some((since, _)) = &queue.waits else {
             queue.watched = false;
-            return Moves::Through;
+            return StreamProgress::Idle;
         };
         if now.duration_since(*since) < patience {
-            return Moves::On;
+            return StreamProgress::Active;
         }
         let status =
             Status::deadline_exceeded("the peer sent half a message, or did not take what it was sent, in time");
@@ -127,7 +127,7 @@ impl Outbox {
         if let Some((_, waker)) = std::mem::replace(&mut *queue, failed).waits {
             waker.wake();
         }
-        Moves::Not(status)
+        StreamProgress::Stalled(status)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

@@ -1,4 +1,4 @@
-//! The gRPC side: reads a stream, drives its [`Machine`], writes the replies.
+//! The gRPC side: reads a stream, drives its [`StateMachine`], writes the replies.
 
 use std::future::{Ready, ready};
 use std::pin::pin;
@@ -17,20 +17,20 @@ use tonic::body::Body;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Status, Streaming};
 
-use crate::budget::{Budget, Hold};
+use crate::budget::{Budget, Reservation};
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
-use crate::process::codec::{Codec, Received, RequestDecoder, Sent};
-use crate::process::counted_body::Intake;
-use crate::process::event::{Event, Mode, Reply, Violation};
-use crate::process::handler::Run;
-use crate::process::request::Unusable;
+use crate::process::codec::{Codec, IncomingMessage, OutgoingMessage, RequestDecoder};
+use crate::process::counted_body::CountedBody;
+use crate::process::event::{BodyMode, Event, Reply, Violation};
+use crate::process::handler::Handler;
+use crate::process::request::RequestError;
 use crate::process::response::response;
-use crate::process::response_stream::Replies;
-use crate::process::send_queue::Outbox;
-use crate::process::stall_watchdog::Stalled;
-use crate::process::state_machine::Machine;
+use crate::process::response_stream::ResponseStream;
+use crate::process::send_queue::SendQueue;
+use crate::process::stall_watchdog::StallWatchdog;
+use crate::process::state_machine::StateMachine;
 
 /// The name of the service.
 pub const NAME: &str = SERVICE_NAME;
@@ -39,28 +39,28 @@ pub const NAME: &str = SERVICE_NAME;
 pub const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
 /// How long a peer that has its answer may take to end its half of the stream.
-const FAREWELL: Duration = Duration::from_secs(1);
+const DRAIN_AFTER_REPLY: Duration = Duration::from_secs(1);
 
 /// The most of an `x-request-id` that is logged.
 const REQUEST_ID: usize = 128;
 
 /// The ext_proc service. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Processor(Arc<Shared>);
+pub struct Processor(Arc<ProcessorState>);
 
 #[derive(Debug)]
-struct Shared {
+struct ProcessorState {
     store: Arc<Store>,
     budget: Budget,
     metrics: Metrics,
     decision_timeout: Duration,
     max_message: usize,
-    stalled: Stalled,
+    watchdog: StallWatchdog,
     cut: watch::Receiver<bool>,
 }
 
 /// What HTTP says to a request that is none of gRPC's.
-pub fn misses<B>(request: &Request<B>) -> Option<Response<()>> {
+pub fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let grpc = content_type.strip_prefix(b"application/grpc");
     let status = if request.method() != Method::POST {
@@ -76,12 +76,12 @@ pub fn misses<B>(request: &Request<B>) -> Option<Response<()>> {
 }
 
 /// One stream, and what is said about it in logs and metrics.
-struct Exchange<'a> {
-    machine: Machine,
+struct ObservedRequest<'a> {
+    machine: StateMachine,
     router: Router,
     metrics: &'a Metrics,
     started: Instant,
-    outbox: &'a Outbox,
+    send_queue: &'a SendQueue,
     decided: bool,
     inspected: u64,
 }
@@ -100,15 +100,15 @@ impl Processor {
         max_message: usize,
         cut: watch::Receiver<bool>,
     ) -> Self {
-        let stalled = Stalled::default();
-        Self(Arc::new(Shared { store, budget, metrics, decision_timeout, max_message, stalled, cut }))
+        let watchdog = StallWatchdog::default();
+        Self(Arc::new(ProcessorState { store, budget, metrics, decision_timeout, max_message, watchdog, cut }))
     }
 
     /// Takes the budget's bytes from peers that do not take them, for as long as it is polled.
     pub async fn supervise(self) {
         let shared = &self.0;
         shared
-            .stalled
+            .watchdog
             .clone()
             .run(shared.decision_timeout, |status, request_id| shared.failed(status, request_id))
             .await;
@@ -117,97 +117,97 @@ impl Processor {
     /// Answers a call of [`PATH`]: at once, and then as its messages come.
     pub async fn process(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let intake = Intake::new(body, self.0.budget.hold());
-        let mut grpc = Grpc::new(Codec::new(intake.clone())).max_decoding_message_size(self.0.max_message);
-        let call = Call { shared: self.0, intake: intake.clone() };
-        grpc.streaming(call, Request::from_parts(head, intake)).await
+        let counted_body = CountedBody::new(body, self.0.budget.reservation());
+        let mut grpc = Grpc::new(Codec::new(counted_body.clone())).max_decoding_message_size(self.0.max_message);
+        let call = Call { shared: self.0, counted_body: counted_body.clone() };
+        grpc.streaming(call, Request::from_parts(head, counted_body)).await
     }
 }
 
 /// One call.
 struct Call {
-    shared: Arc<Shared>,
-    intake: Intake,
+    shared: Arc<ProcessorState>,
+    counted_body: CountedBody,
 }
 
-impl StreamingService<Received> for Call {
-    type Response = Sent;
-    type ResponseStream = Replies;
-    type Future = Ready<Result<tonic::Response<Replies>, Status>>;
+impl StreamingService<IncomingMessage> for Call {
+    type Response = OutgoingMessage;
+    type ResponseStream = ResponseStream;
+    type Future = Ready<Result<tonic::Response<ResponseStream>, Status>>;
 
-    fn call(&mut self, request: tonic::Request<Streaming<Received>>) -> Self::Future {
-        let outbox = Arc::new(Outbox::default());
-        let (messages, intake) = (request.into_inner(), self.intake.clone());
-        let inbox = Inbox { messages, intake, max_message: self.shared.max_message };
-        let run = Run::new(run(Arc::clone(&self.shared), inbox, Arc::clone(&outbox)));
-        let (stalled, open) = (self.shared.stalled.clone(), self.shared.metrics.stream());
-        let replies = Replies::new(outbox, run, self.intake.clone(), stalled, open);
+    fn call(&mut self, request: tonic::Request<Streaming<IncomingMessage>>) -> Self::Future {
+        let send_queue = Arc::new(SendQueue::default());
+        let (messages, counted_body) = (request.into_inner(), self.counted_body.clone());
+        let inbox = MessageReader { messages, counted_body, max_message: self.shared.max_message };
+        let run = Handler::new(run(Arc::clone(&self.shared), inbox, Arc::clone(&send_queue)));
+        let (watchdog, open) = (self.shared.watchdog.clone(), self.shared.metrics.stream());
+        let replies = ResponseStream::new(send_queue, run, self.counted_body.clone(), watchdog, open);
         ready(Ok(tonic::Response::new(replies)))
     }
 }
 
 /// What the peer says.
-struct Inbox {
-    messages: Streaming<Received>,
-    intake: Intake,
+struct MessageReader {
+    messages: Streaming<IncomingMessage>,
+    counted_body: CountedBody,
     max_message: usize,
 }
 
-impl Inbox {
+impl MessageReader {
     /// The next message; `None` when the peer has said all, or has reset the stream. May be dropped at any time without
     /// losing anything.
-    async fn next(&mut self) -> Result<Option<Received>, Status> {
+    async fn next(&mut self) -> Result<Option<IncomingMessage>, Status> {
         let message = self.messages.message().await?;
-        if message.is_none() && self.intake.is_cut() {
+        if message.is_none() && self.counted_body.ended_inside_message() {
             return Err(Status::internal("the stream ended in the middle of a message"));
         }
         Ok(message)
     }
 
     /// The share of the budget that the last message has, if it was a large one.
-    fn share(&mut self) -> Option<Hold> {
-        let share = self.intake.share();
+    fn share(&mut self) -> Option<Reservation> {
+        let share = self.counted_body.take_reservation();
         if share.is_some() {
             // tonic's buffer stays as large as its largest message was. It is empty, so another will do.
-            let decoder = RequestDecoder::new(self.intake.clone());
-            self.messages = Streaming::new_request(decoder, self.intake.clone(), None, Some(self.max_message));
+            let decoder = RequestDecoder::new(self.counted_body.clone());
+            self.messages = Streaming::new_request(decoder, self.counted_body.clone(), None, Some(self.max_message));
         }
         share
     }
 
     /// Takes what the peer sends until it has heard that nothing more is needed, but for a moment only. Ending the
     /// stream under it would have HTTP/2 answer what is on its way with errors, and too many of those end a connection.
-    async fn farewell(self) {
-        let intake = self.intake.clone();
+    async fn discard_rest(self) {
+        let counted_body = self.counted_body.clone();
         drop(self);
-        let _silence = tokio::time::timeout(FAREWELL, intake.drop_rest()).await;
+        let _silence = tokio::time::timeout(DRAIN_AFTER_REPLY, counted_body.discard_rest()).await;
     }
 }
 
-impl Drop for Inbox {
+impl Drop for MessageReader {
     fn drop(&mut self) {
         // What tonic has not put together goes with it.
-        self.intake.clear();
+        self.counted_body.discard();
     }
 }
 
 /// Answers one stream.
-async fn run(shared: Arc<Shared>, inbox: Inbox, outbox: Arc<Outbox>) -> Result<(), Status> {
+async fn run(shared: Arc<ProcessorState>, inbox: MessageReader, send_queue: Arc<SendQueue>) -> Result<(), Status> {
     let mut cut = shared.cut.clone();
     // Every end that is not the request's own is an error: after an OK, Envoy lets the rest of the request pass.
     let ended = tokio::select! {
         biased;
-        ended = shared.answer(inbox, &outbox) => ended,
+        ended = shared.answer(inbox, &send_queue) => ended,
         Ok(_) = cut.wait_for(|cut| *cut) => Err(Status::unavailable("the service ends")),
     };
     if let Err(status) = &ended {
-        shared.failed(status, &outbox.request_id());
+        shared.failed(status, &send_queue.request_id());
     }
     ended
 }
 
-impl Shared {
-    async fn answer(&self, mut inbox: Inbox, outbox: &Outbox) -> Result<(), Status> {
+impl ProcessorState {
+    async fn answer(&self, mut inbox: MessageReader, send_queue: &SendQueue) -> Result<(), Status> {
         let mut deadline = pin!(tokio::time::sleep(self.decision_timeout));
         let first = tokio::select! {
             biased;
@@ -215,35 +215,35 @@ impl Shared {
             () = &mut deadline => return Err(refused(Violation::Silence)),
         };
         let Some(first) = first else { return Ok(()) };
-        let mode = Mode::try_from(&first.message).map_err(unusable)?;
+        let mode = BodyMode::try_from(&first.message).map_err(unusable)?;
         let router = self.store.router();
-        let mut exchange = Exchange {
-            machine: Machine::new(router.clone(), mode, self.budget.hold()),
+        let mut exchange = ObservedRequest {
+            machine: StateMachine::new(router.clone(), mode, self.budget.reservation()),
             router,
             metrics: &self.metrics,
             started: Instant::now(),
-            outbox,
+            send_queue,
             decided: false,
             inspected: 0,
         };
         let mut event = Event::try_from(first).map_err(unusable)?;
         let mut expired = false;
         loop {
-            exchange.machine.arrived(inbox.share());
+            exchange.machine.set_message_reservation(inbox.share());
             let replies = exchange.on(event)?;
             let replied = !replies.is_empty();
             for reply in replies {
                 let share = match &reply {
-                    Reply::Piece { bytes, .. } => exchange.machine.share(bytes.len()),
+                    Reply::BodyChunk { bytes, .. } => exchange.machine.take_reservation(bytes.len()),
                     _ => None,
                 };
-                outbox.push(response(reply, exchange.router.config()), share);
+                send_queue.push(response(reply, exchange.router.config()), share);
             }
-            exchange.machine.arrived(None);
-            outbox.hold(exchange.machine.held() > 0);
+            exchange.machine.set_message_reservation(None);
+            send_queue.set_bytes_held(exchange.machine.reserved_bytes() > 0);
             if exchange.machine.is_ended() {
                 drop(exchange);
-                inbox.farewell().await;
+                inbox.discard_rest().await;
                 return Ok(());
             }
             if replied {
@@ -263,7 +263,7 @@ impl Shared {
                     Ok(None) if exchange.machine.may_end() => return Ok(()),
                     // Never OK: Envoy would let the rest of the request pass.
                     Ok(None) => return Err(Status::cancelled("the stream ended before its request")),
-                    Err(_) if inbox.intake.is_full() => Event::NoRoom,
+                    Err(_) if inbox.counted_body.is_over_budget() => Event::NoRoom,
                     Err(status) => return Err(status),
                 },
                 () = &mut deadline, if exchange.machine.is_deciding() && !expired => {
@@ -289,11 +289,11 @@ impl Shared {
     }
 }
 
-impl Exchange<'_> {
+impl ObservedRequest<'_> {
     /// Steps the machine, and counts and logs what came of it.
     fn on(&mut self, event: Event) -> Result<Vec<Reply>, Status> {
         if let Event::RequestHeaders { fields, .. } = &event {
-            self.outbox.name(request_id(fields));
+            self.send_queue.set_request_id(request_id(fields));
         }
         let replies = self.machine.on(event).map_err(refused)?;
         let inspected = self.machine.inspected();
@@ -321,7 +321,7 @@ impl Exchange<'_> {
             Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => "",
         };
         tracing::debug!(
-            request_id = self.outbox.request_id(),
+            request_id = self.send_queue.request_id(),
             outcome = decision.outcome.label(),
             reason = decision.reason.label(),
             cell = cell(),
@@ -331,13 +331,13 @@ impl Exchange<'_> {
     }
 }
 
-/// Waits until the outbox has been emptied: nobody polls before.
+/// Waits until the send_queue has been emptied: nobody polls before.
 async fn taken() {
     let mut asked = false;
     std::future::poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-fn unusable(error: Unusable) -> Status {
+fn unusable(error: RequestError) -> Status {
     Status::failed_precondition(error.to_string())
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::MissedTickBehavior;
 use tonic::Status;
 
-use crate::process::handler::Run;
-use crate::process::send_queue::{Moves, Outbox};
+use crate::process::handler::Handler;
+use crate::process::send_queue::{SendQueue, StreamProgress};
 
 /// How often in a deadline it is looked for streams that do not move.
 const LOOKS: u32 = 8;
@@ -16,17 +16,17 @@ const LOOKS: u32 = 8;
 /// Streams that hold some of the budget and may not be polled again: one whose peer takes nothing is not, nor does its
 /// deadline come then.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stalled(Arc<Mutex<Vec<Watched>>>);
+pub(super) struct StallWatchdog(Arc<Mutex<Vec<WatchedStream>>>);
 
-struct Watched {
-    outbox: Weak<Outbox>,
-    run: Weak<Run>,
+struct WatchedStream {
+    send_queue: Weak<SendQueue>,
+    run: Weak<Handler>,
 }
 
-impl Stalled {
+impl StallWatchdog {
     /// Watches over a stream.
-    pub(super) fn watch(&self, outbox: &Arc<Outbox>, run: &Arc<Run>) {
-        let watched = Watched { outbox: Arc::downgrade(outbox), run: Arc::downgrade(run) };
+    pub(super) fn watch(&self, send_queue: &Arc<SendQueue>, run: &Arc<Handler>) {
+        let watched = WatchedStream { send_queue: Arc::downgrade(send_queue), run: Arc::downgrade(run) };
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
     }
 
@@ -40,12 +40,12 @@ impl Stalled {
             let mut stuck = Vec::new();
             let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             watched.retain(|watched| {
-                let Some(outbox) = watched.outbox.upgrade() else { return false };
-                match outbox.check(now, patience) {
-                    Moves::On => true,
-                    Moves::Through => false,
-                    Moves::Not(status) => {
-                        stuck.push((status, watched.run.upgrade(), outbox.request_id()));
+                let Some(send_queue) = watched.send_queue.upgrade() else { return false };
+                match send_queue.check_progress(now, patience) {
+                    StreamProgress::Active => true,
+                    StreamProgress::Idle => false,
+                    StreamProgress::Stalled(status) => {
+                        stuck.push((status, watched.run.upgrade(), send_queue.request_id()));
                         false
                     }
                 }
@@ -56,7 +56,7 @@ impl Stalled {
             // Telling takes longer than looking, and every stream that begins to send may wait for the lock.
             for (status, run, request_id) in stuck {
                 if let Some(run) = run {
-                    run.end();
+                    run.cancel();
                 }
                 failed(&status, &request_id);
             }
@@ -64,9 +64,9 @@ impl Stalled {
     }
 }
 
-impl fmt::Debug for Watched {
+impl fmt::Debug for WatchedStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("Watched").field("outbox", &self.outbox).finish_non_exhaustive()
+        formatter.debug_struct("WatchedStream").field("send_queue", &self.send_queue).finish_non_exhaustive()
     }
 }
 

@@ -23,21 +23,21 @@ mod tests;
 use bytes::Bytes;
 use cellgate_routing::{Decision, Guard, Opening, Outcome, Reason, Router, is_grpc_call};
 
-use crate::budget::Hold;
+use crate::budget::Reservation;
 use crate::fields::{self, Fields};
-use crate::process::body_buffer::Held;
-use crate::process::event::{Change, Event, Mode, PIECE, Reply, Violation};
-use crate::process::key_search::{Found, Search};
+use crate::process::body_buffer::BodyBuffer;
+use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
+use crate::process::key_search::{KeySearch, SearchResult};
 
 /// One request.
 #[derive(Debug)]
-pub struct Machine {
+pub struct StateMachine {
     router: Router,
-    mode: Mode,
-    state: State,
-    hold: Hold,
+    mode: BodyMode,
+    state: RequestState,
+    reservation: Reservation,
     /// What the message at hand holds of the budget already.
-    arrived: Option<Hold>,
+    arrived: Option<Reservation>,
     decision: Option<Decision>,
     conflict: Option<Decision>,
     inspected: u64,
@@ -45,34 +45,34 @@ pub struct Machine {
 }
 
 #[derive(Debug)]
-enum State {
+enum RequestState {
     /// The head has not come.
-    Start,
+    AwaitingHeaders,
     /// The head is answered, the whole body is awaited.
-    Awaiting(Search),
+    AwaitingBody(KeySearch),
     /// Nothing is answered, the key is looked for.
-    Holding { search: Search, remove: Vec<String>, held: Held },
+    Holding { search: KeySearch, remove: Vec<String>, held: BodyBuffer },
     /// Answered; the rest of the body is watched.
-    Guarded(Guard),
+    Guarding(Guard),
     /// Answered; the rest passes.
-    Open,
+    PassingThrough,
     /// Envoy itself answered the client, in the middle of the request: nothing of it is wanted any more.
-    GivenUp,
+    Abandoned,
     /// The request is complete.
     Complete,
     /// The client has its answer.
-    Ended,
+    Rejected,
 }
 
-impl Machine {
+impl StateMachine {
     /// A request that has not begun. `hold` is its share of the process's byte budget.
     #[must_use]
-    pub fn new(router: Router, mode: Mode, hold: Hold) -> Self {
+    pub fn new(router: Router, mode: BodyMode, reservation: Reservation) -> Self {
         Self {
             router,
             mode,
-            state: State::Start,
-            hold,
+            state: RequestState::AwaitingHeaders,
+            reservation,
             arrived: None,
             decision: None,
             conflict: None,
@@ -107,24 +107,27 @@ impl Machine {
     /// Whether a decision is still due.
     #[must_use]
     pub fn is_deciding(&self) -> bool {
-        matches!(self.state, State::Start | State::Awaiting(_) | State::Holding { .. })
+        matches!(
+            self.state,
+            RequestState::AwaitingHeaders | RequestState::AwaitingBody(_) | RequestState::Holding { .. }
+        )
     }
 
     /// Whether the client has its answer, so that nothing more is to be said.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        matches!(self.state, State::Ended)
+        matches!(self.state, RequestState::Rejected)
     }
 
     /// Whether the peer may end the stream now without having lost anything.
     #[must_use]
     pub fn may_end(&self) -> bool {
         match self.state {
-            State::Complete | State::GivenUp | State::Ended => true,
+            RequestState::Complete | RequestState::Abandoned | RequestState::Rejected => true,
             // An answered request whose body does not come here; or no request at all.
-            State::Open => self.mode != Mode::Duplex,
-            State::Start => true,
-            State::Awaiting(_) | State::Holding { .. } | State::Guarded(_) => false,
+            RequestState::PassingThrough => self.mode != BodyMode::Duplex,
+            RequestState::AwaitingHeaders => true,
+            RequestState::AwaitingBody(_) | RequestState::Holding { .. } | RequestState::Guarding(_) => false,
         }
     }
 
@@ -148,26 +151,26 @@ impl Machine {
 
     /// The next message holds this much of the budget already, from when it arrived. None: the message at hand is dealt
     /// with.
-    pub fn arrived(&mut self, share: Option<Hold>) {
+    pub fn set_message_reservation(&mut self, share: Option<Reservation>) {
         self.arrived = share;
     }
 
     /// The share of the budget that these bytes of a piece have: they are held until it is dropped.
-    pub fn share(&mut self, bytes: usize) -> Option<Hold> {
+    pub fn take_reservation(&mut self, bytes: usize) -> Option<Reservation> {
         let bytes = bytes as u64;
-        self.hold.split(bytes).or_else(|| self.arrived.as_mut()?.split(bytes))
+        self.reservation.split(bytes).or_else(|| self.arrived.as_mut()?.split(bytes))
     }
 
     /// What it holds of the process's byte budget.
     #[must_use]
-    pub fn held(&self) -> u64 {
-        self.hold.bytes()
+    pub fn reserved_bytes(&self) -> u64 {
+        self.reservation.bytes()
     }
 
     fn headers(&mut self, mut fields: Fields, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         match self.state {
-            State::Start => {}
-            State::Ended => return Ok(()),
+            RequestState::AwaitingHeaders => {}
+            RequestState::Rejected => return Ok(()),
             _ => return Err(Violation::HeadersTwice),
         }
         let mut remove = fields::strip(&mut fields, &self.router.config().routing_header);
@@ -178,18 +181,18 @@ impl Machine {
         self.grpc = is_grpc_call(fields.as_slice());
         let search = match self.router.open(fields.as_slice(), end) {
             Opening::Decided(decision) => return self.answer_head(decision, remove, end, replies),
-            Opening::Read(reading) => Search::Reading(reading),
+            Opening::Read(reading) => KeySearch::Reading(reading),
         };
         self.state = match self.mode {
-            Mode::HeadersOnly => {
+            BodyMode::HeadersOnly => {
                 let decision = self.router.answer(Reason::BodyUnread);
                 return self.answer_head(decision, remove, end, replies);
             }
-            Mode::Buffered => {
-                replies.push(Reply::Headers(Change { remove, decision: None }));
-                State::Awaiting(search)
+            BodyMode::Buffered => {
+                replies.push(Reply::Headers(HeadMutation { remove, decision: None }));
+                RequestState::AwaitingBody(search)
             }
-            Mode::Duplex => State::Holding { search, remove, held: Held::default() },
+            BodyMode::Duplex => RequestState::Holding { search, remove, held: BodyBuffer::default() },
         };
         Ok(())
     }
@@ -202,46 +205,46 @@ impl Machine {
         replies: &mut Vec<Reply>,
     ) -> Result<(), Violation> {
         if self.decide(decision, replies) {
-            replies.push(Reply::Headers(Change { remove, decision: Some(decision) }));
-            self.state = if end { State::Complete } else { State::Open };
+            replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision) }));
+            self.state = if end { RequestState::Complete } else { RequestState::PassingThrough };
         }
         Ok(())
     }
 
     fn body(&mut self, chunk: Bytes, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Ended => {}
-            State::GivenUp => self.state = State::GivenUp,
-            State::Start => return Err(Violation::HeadersNotFirst),
-            State::Complete => return Err(Violation::AfterEnd),
+        match std::mem::replace(&mut self.state, RequestState::Rejected) {
+            RequestState::Rejected => {}
+            RequestState::Abandoned => self.state = RequestState::Abandoned,
+            RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
+            RequestState::Complete => return Err(Violation::AfterEnd),
             // However bad the body is, this is all that Envoy sends of it.
-            State::Awaiting(mut search) => {
+            RequestState::AwaitingBody(mut search) => {
                 self.inspected += search.push(&self.router, &chunk);
                 let decision = search.finish();
                 if self.decide(decision, replies) {
-                    replies.push(Reply::Body(Change { remove: Vec::new(), decision: Some(decision) }));
-                    self.state = State::Complete;
+                    replies.push(Reply::Body(HeadMutation { remove: Vec::new(), decision: Some(decision) }));
+                    self.state = RequestState::Complete;
                 }
             }
-            State::Holding { mut search, remove, held } => {
+            RequestState::Holding { mut search, remove, held } => {
                 self.inspected += search.push(&self.router, &chunk);
                 match search.message_ends(end) {
-                    Found::Nothing(search) => self.keep(search, remove, held, chunk, replies),
-                    Found::Decision(decision, guard) => {
+                    SearchResult::Nothing(search) => self.keep(search, remove, held, chunk, replies),
+                    SearchResult::Decision(decision, guard) => {
                         self.let_go(decision, guard, remove, held, chunk, end, replies);
                     }
                 }
             }
-            State::Guarded(guard) => self.watch(guard, chunk, end, replies),
-            State::Open => match self.mode {
-                Mode::HeadersOnly => return Err(Violation::BodyUnexpected),
-                Mode::Buffered => {
-                    replies.push(Reply::Body(Change::default()));
-                    self.state = State::Complete;
+            RequestState::Guarding(guard) => self.watch(guard, chunk, end, replies),
+            RequestState::PassingThrough => match self.mode {
+                BodyMode::HeadersOnly => return Err(Violation::BodyUnexpected),
+                BodyMode::Buffered => {
+                    replies.push(Reply::Body(HeadMutation::default()));
+                    self.state = RequestState::Complete;
                 }
-                Mode::Duplex => {
+                BodyMode::Duplex => {
                     echo(chunk, end, replies);
-                    self.state = if end { State::Complete } else { State::Open };
+                    self.state = if end { RequestState::Complete } else { RequestState::PassingThrough };
                 }
             },
         }
@@ -249,21 +252,28 @@ impl Machine {
     }
 
     /// Holds the next bytes of a body whose key is looked for, if there is room for them.
-    fn keep(&mut self, search: Search, remove: Vec<String>, mut held: Held, bytes: Bytes, replies: &mut Vec<Reply>) {
+    fn keep(
+        &mut self,
+        search: KeySearch,
+        remove: Vec<String>,
+        mut held: BodyBuffer,
+        bytes: Bytes,
+        replies: &mut Vec<Reply>,
+    ) {
         let mut cost = held.cost(&bytes);
         if let Some(share) = self.arrived.as_mut().and_then(|arrived| arrived.split(cost)) {
             cost -= share.bytes();
-            self.hold.absorb(share);
+            self.reservation.merge(share);
         }
-        if self.hold.grow(cost) {
+        if self.reservation.try_grow(cost) {
             held.push(bytes);
-            self.state = State::Holding { search, remove, held };
+            self.state = RequestState::Holding { search, remove, held };
             return;
         }
         let (decision, guard) = match search {
             // What has its key needs no room.
-            Search::Settled(decision, guard) => (decision, Some(guard)),
-            Search::Reading(_) | Search::Decided(_) => (self.router.answer(Reason::Overloaded), None),
+            KeySearch::Settled(decision, guard) => (decision, Some(guard)),
+            KeySearch::Reading(_) | KeySearch::Decided(_) => (self.router.answer(Reason::Overloaded), None),
         };
         self.let_go(decision, guard, remove, held, bytes, false, replies);
     }
@@ -275,7 +285,7 @@ impl Machine {
         decision: Decision,
         guard: Option<Guard>,
         remove: Vec<String>,
-        held: Held,
+        held: BodyBuffer,
         bytes: Bytes,
         end: bool,
         replies: &mut Vec<Reply>,
@@ -283,9 +293,9 @@ impl Machine {
         if self.release(decision, remove, held, replies) {
             echo(bytes, end, replies);
             self.state = match (end, guard) {
-                (true, _) => State::Complete,
-                (false, Some(guard)) => State::Guarded(guard),
-                (false, None) => State::Open,
+                (true, _) => RequestState::Complete,
+                (false, Some(guard)) => RequestState::Guarding(guard),
+                (false, None) => RequestState::PassingThrough,
             };
         }
     }
@@ -296,7 +306,7 @@ impl Machine {
         match guard.push(&bytes).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
             Ok(()) => {
                 echo(bytes, end, replies);
-                self.state = if end { State::Complete } else { State::Guarded(guard) };
+                self.state = if end { RequestState::Complete } else { RequestState::Guarding(guard) };
             }
             Err(decision) => self.end(decision, replies),
         }
@@ -304,17 +314,17 @@ impl Machine {
 
     fn trailers(&mut self, mut fields: Fields, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         let remove = fields::strip(&mut fields, &self.router.config().routing_header);
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Ended => return Ok(()),
-            State::Start => return Err(Violation::HeadersNotFirst),
+        match std::mem::replace(&mut self.state, RequestState::Rejected) {
+            RequestState::Rejected => return Ok(()),
+            RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
             // In BUFFERED mode the trailers follow the answered body.
-            State::Complete if self.mode != Mode::Buffered => return Err(Violation::AfterEnd),
-            State::Complete | State::Open => {}
-            State::GivenUp => {
-                self.state = State::GivenUp;
+            RequestState::Complete if self.mode != BodyMode::Buffered => return Err(Violation::AfterEnd),
+            RequestState::Complete | RequestState::PassingThrough => {}
+            RequestState::Abandoned => {
+                self.state = RequestState::Abandoned;
                 return Ok(());
             }
-            State::Awaiting(search) => {
+            RequestState::AwaitingBody(search) => {
                 // A request of headers and trailers: what would set the routing header is past.
                 let decision = match search.finish() {
                     Decision { outcome: Outcome::Cell(_), .. } => self.router.answer(Reason::BodyUnread),
@@ -324,20 +334,20 @@ impl Machine {
                     return Ok(());
                 }
             }
-            State::Holding { search, remove, held } => {
+            RequestState::Holding { search, remove, held } => {
                 let decision = search.finish();
                 if !self.release(decision, remove, held, replies) {
                     return Ok(());
                 }
             }
-            State::Guarded(mut guard) => {
+            RequestState::Guarding(mut guard) => {
                 if let Err(decision) = guard.finish() {
                     self.end(decision, replies);
                     return Ok(());
                 }
             }
         }
-        self.state = State::Complete;
+        self.state = RequestState::Complete;
         replies.push(Reply::Trailers { remove });
         Ok(())
     }
@@ -349,27 +359,27 @@ impl Machine {
         if self.is_ended() {
             return;
         }
-        if matches!(self.state, State::Holding { .. }) {
-            self.hold.clear();
-            self.state = State::GivenUp;
+        if matches!(self.state, RequestState::Holding { .. }) {
+            self.reservation.release_all();
+            self.state = RequestState::Abandoned;
         }
         replies.push(reply);
     }
 
     fn deadline(&mut self, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         let decision = self.router.answer(Reason::DeadlineExceeded);
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Start => return Err(Violation::Silence),
+        match std::mem::replace(&mut self.state, RequestState::Rejected) {
+            RequestState::AwaitingHeaders => return Err(Violation::Silence),
             // Only a body's answer can name a cell now, and when there is a body to answer, all of it is there.
-            State::Awaiting(search) if !matches!(decision.outcome, Outcome::Reject(_)) => {
-                self.state = State::Awaiting(search);
+            RequestState::AwaitingBody(search) if !matches!(decision.outcome, Outcome::Reject(_)) => {
+                self.state = RequestState::AwaitingBody(search);
             }
-            State::Awaiting(_) => {
+            RequestState::AwaitingBody(_) => {
                 self.decide(decision, replies);
             }
-            State::Holding { remove, held, .. } => {
+            RequestState::Holding { remove, held, .. } => {
                 if self.release(decision, remove, held, replies) {
-                    self.state = State::Open;
+                    self.state = RequestState::PassingThrough;
                 }
             }
             decided => self.state = decided,
@@ -380,13 +390,15 @@ impl Machine {
     /// A message is lost: no request that goes on would be whole.
     fn no_room(&mut self, replies: &mut Vec<Reply>) -> Result<(), Violation> {
         let decision = self.router.answer(Reason::Overloaded);
-        match std::mem::replace(&mut self.state, State::Ended) {
-            State::Awaiting(_) | State::Holding { .. } if matches!(decision.outcome, Outcome::Reject(_)) => {
+        match std::mem::replace(&mut self.state, RequestState::Rejected) {
+            RequestState::AwaitingBody(_) | RequestState::Holding { .. }
+                if matches!(decision.outcome, Outcome::Reject(_)) =>
+            {
                 self.decide(decision, replies);
                 Ok(())
             }
-            State::GivenUp => {
-                self.state = State::GivenUp;
+            RequestState::Abandoned => {
+                self.state = RequestState::Abandoned;
                 Ok(())
             }
             _ => Err(Violation::NoRoom),
@@ -394,13 +406,13 @@ impl Machine {
     }
 
     /// Answers the head, then sends back what was held. False if the client was answered instead.
-    fn release(&mut self, decision: Decision, remove: Vec<String>, held: Held, replies: &mut Vec<Reply>) -> bool {
+    fn release(&mut self, decision: Decision, remove: Vec<String>, held: BodyBuffer, replies: &mut Vec<Reply>) -> bool {
         if !self.decide(decision, replies) {
             return false;
         }
-        replies.push(Reply::Headers(Change { remove, decision: Some(decision) }));
+        replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision) }));
         // From now on each piece gives its bytes back as it leaves.
-        self.hold.shrink(held.overhead());
+        self.reservation.release(held.overhead());
         for chunk in held.into_chunks() {
             echo(chunk, false, replies);
         }
@@ -431,18 +443,18 @@ impl Machine {
     }
 
     fn reject(&mut self, status: u16, reason: Reason, replies: &mut Vec<Reply>) {
-        self.hold.clear();
-        self.state = State::Ended;
+        self.reservation.release_all();
+        self.state = RequestState::Rejected;
         replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
     }
 }
 
 /// Sends a chunk back in pieces. An empty one matters only if it ends the body.
 fn echo(mut chunk: Bytes, end: bool, replies: &mut Vec<Reply>) {
-    while chunk.len() > PIECE {
-        replies.push(Reply::Piece { bytes: chunk.split_to(PIECE), end_of_stream: false });
+    while chunk.len() > MAX_CHUNK {
+        replies.push(Reply::BodyChunk { bytes: chunk.split_to(MAX_CHUNK), end_of_stream: false });
     }
     if end || !chunk.is_empty() {
-        replies.push(Reply::Piece { bytes: chunk, end_of_stream: end });
+        replies.push(Reply::BodyChunk { bytes: chunk, end_of_stream: end });
     }
 }

@@ -16,7 +16,7 @@ use tonic::{Code, Streaming};
 use super::*;
 use crate::budget::Budget;
 
-const MAX: usize = 4 * AROUND;
+const MAX: usize = 4 * MAX_OVERHEAD;
 
 fn prefixed(message: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0];
@@ -36,13 +36,14 @@ fn read(bytes: &[u8], sizes: &[usize]) -> (Vec<ProcessingRequest>, Option<Code>)
     }
     let body = tonic::body::Body::new(StreamBody::new(tokio_stream::iter(frames)));
     let budget = Budget::new(1 << 30);
-    let intake = Intake::new(body, budget.hold());
-    let mut streaming = Streaming::new_request(Codec::new(intake.clone()).decoder(), intake.clone(), None, Some(MAX));
+    let counted_body = CountedBody::new(body, budget.reservation());
+    let mut streaming =
+        Streaming::new_request(Codec::new(counted_body.clone()).decoder(), counted_body.clone(), None, Some(MAX));
     let mut messages = Vec::new();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let end = loop {
         match runtime.block_on(streaming.message()) {
-            Ok(Some(Received { mut message, body })) => {
+            Ok(Some(IncomingMessage { mut message, body })) => {
                 // As envoy-types has it.
                 match &mut message.request {
                     Some(Request::RequestBody(http_body)) => {
@@ -53,7 +54,7 @@ fn read(bytes: &[u8], sizes: &[usize]) -> (Vec<ProcessingRequest>, Option<Code>)
                 }
                 messages.push(message);
             }
-            Ok(None) => break intake.is_cut().then_some(Code::Internal),
+            Ok(None) => break counted_body.ended_inside_message().then_some(Code::Internal),
             Err(status) => break Some(status.code()),
         }
     };
@@ -82,14 +83,14 @@ fn flood(tag: u8, count: usize) -> Vec<u8> {
 
 #[test]
 fn what_stands_beside_a_body_is_bounded() {
-    let large = body(3 * AROUND, 10);
+    let large = body(3 * MAX_OVERHEAD, 10);
     assert_eq!(read(&prefixed(&large.encode_to_vec()), &[16_384]), (vec![large.clone()], None));
     for tag in [2, 3, 5, 6, 7] {
-        let flood = prefixed(&flood(tag, AROUND));
+        let flood = prefixed(&flood(tag, MAX_OVERHEAD));
         assert_eq!(read(&flood, &[16_384]), (vec![], Some(Code::InvalidArgument)), "{tag}");
     }
     // Also behind a body, and in front of one.
-    let (small, flood) = (body(10, 0).encode_to_vec(), flood(6, AROUND));
+    let (small, flood) = (body(10, 0).encode_to_vec(), flood(6, MAX_OVERHEAD));
     for both in [[small.as_slice(), &flood].concat(), [flood.as_slice(), &small].concat()] {
         assert_eq!(read(&prefixed(&both), &[16_384]).1, Some(Code::InvalidArgument));
     }
@@ -155,13 +156,13 @@ fn around_is_all_that_is_not_the_body() {
         let Some(Request::RequestBody(http_body)) = message.request else { panic!("a body") };
         let inner = http_body.encoded_len();
         let around = bytes.len() - inner - prost::encoding::encoded_len_varint(inner as u64);
-        assert_eq!(survey(&bytes), Survey { around, contents: 1 }, "{size}");
+        assert_eq!(survey(&bytes), MessageSummary { around, contents: 1 }, "{size}");
     }
     // A length beyond the message, or none; a group that does not end.
     for broken in [&[0x22, 0x7f][..], &[0x22], &[0x22, 0xff], &[0x0b, 0x0b]] {
-        assert_eq!(survey(broken), Survey { around: broken.len(), contents: 0 });
+        assert_eq!(survey(broken), MessageSummary { around: broken.len(), contents: 0 });
     }
-    assert_eq!(survey(&[]), Survey::default());
+    assert_eq!(survey(&[]), MessageSummary::default());
 }
 
 fn message() -> impl Strategy<Value = ProcessingRequest> {
@@ -237,7 +238,7 @@ proptest! {
                 Some(Request::RequestBody(body)) => std::mem::take(&mut body.body),
                 _ => Vec::new(),
             };
-            prop_assert_eq!(ours, Received { message: theirs, body: body.into() });
+            prop_assert_eq!(ours, IncomingMessage { message: theirs, body: body.into() });
         }
     }
 }

@@ -27,21 +27,21 @@ fn frames(sizes: &[usize]) -> Frames {
 #[tokio::test]
 async fn what_is_put_together_is_counted_and_a_message_takes_its_share() {
     let budget = Budget::new(100_000);
-    let mut intake = Intake::new(frames(&[16_384, 16_384, 10_000]), budget.hold());
+    let mut counted_body = CountedBody::new(frames(&[16_384, 16_384, 10_000]), budget.reservation());
     let mut used = Vec::new();
-    while let Some(frame) = intake.frame().await {
+    while let Some(frame) = counted_body.frame().await {
         assert!(frame.unwrap().is_data());
         used.push(budget.used());
     }
     assert_eq!(used, [0, 32_768, 42_768]);
-    intake.taken(30_000);
-    assert!(intake.is_cut() && intake.is_midway());
-    assert!(intake.share().is_none(), "there is more of another message");
-    intake.taken(12_768);
-    assert!(!intake.is_cut());
-    let share = intake.share().unwrap();
+    counted_body.message_decoded(30_000);
+    assert!(counted_body.ended_inside_message() && counted_body.has_partial_message());
+    assert!(counted_body.take_reservation().is_none(), "there is more of another message");
+    counted_body.message_decoded(12_768);
+    assert!(!counted_body.ended_inside_message());
+    let share = counted_body.take_reservation().unwrap();
     assert_eq!((share.bytes(), budget.used()), (42_768, 42_768));
-    assert!(!intake.is_midway() && intake.share().is_none());
+    assert!(!counted_body.has_partial_message() && counted_body.take_reservation().is_none());
     drop(share);
     assert_eq!(budget.used(), 0);
 }
@@ -49,38 +49,38 @@ async fn what_is_put_together_is_counted_and_a_message_takes_its_share() {
 #[tokio::test]
 async fn without_room_it_ends_and_keeps_nothing() {
     let budget = Budget::new(30_000);
-    let mut intake = Intake::new(frames(&[16_384, 16_384, 16_384]), budget.hold());
-    assert!(intake.frame().await.unwrap().is_ok());
-    assert!(!intake.is_full());
-    assert_eq!(intake.frame().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
-    assert!(intake.is_full());
+    let mut counted_body = CountedBody::new(frames(&[16_384, 16_384, 16_384]), budget.reservation());
+    assert!(counted_body.frame().await.unwrap().is_ok());
+    assert!(!counted_body.is_over_budget());
+    assert_eq!(counted_body.frame().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    assert!(counted_body.is_over_budget());
     assert_eq!(budget.used(), 0);
     // The rest is read all the same.
-    let rest = intake.clone();
-    intake.drop_rest().await;
+    let rest = counted_body.clone();
+    counted_body.discard_rest().await;
     assert!(rest.state().body.0.is_empty());
 
     // A head does not compete with the bodies of others.
-    let mut head = Intake::new(frames(&[UNCOUNTED]), Budget::new(0).hold());
+    let mut head = CountedBody::new(frames(&[UNCOUNTED]), Budget::new(0).reservation());
     assert!(head.frame().await.unwrap().is_ok());
 }
 
 #[tokio::test]
 async fn a_reset_is_no_end() {
     let body = Frames([Bytes::from_static(b"\0\0\0\0\x09")].into(), Some(Status::cancelled("reset")));
-    let mut intake = Intake::new(body, Budget::new(0).hold());
-    assert!(intake.frame().await.unwrap().is_ok());
-    assert!(intake.frame().await.unwrap().is_err());
-    assert!(!intake.is_cut());
+    let mut counted_body = CountedBody::new(body, Budget::new(0).reservation());
+    assert!(counted_body.frame().await.unwrap().is_ok());
+    assert!(counted_body.frame().await.unwrap().is_err());
+    assert!(!counted_body.ended_inside_message());
 }
 
 #[tokio::test]
 async fn tiny_frames_are_read_in_turns_with_others() {
-    let mut intake = Intake::new(frames(&[1; 1000]), Budget::new(0).hold());
+    let mut counted_body = CountedBody::new(frames(&[1; 1000]), Budget::new(0).reservation());
     let turn = Arc::new(AtomicBool::new(false));
     let others = Arc::clone(&turn);
     let reading = tokio::spawn(async move {
-        while intake.frame().await.is_some() {}
+        while counted_body.frame().await.is_some() {}
         turn.load(Ordering::Relaxed)
     });
     tokio::spawn(async move { others.store(true, Ordering::Relaxed) });

@@ -4,18 +4,18 @@ use envoy_types::pb::google::protobuf::Struct;
 
 use super::*;
 
-fn event(request: Request) -> Result<Event, Unusable> {
+fn event(request: Request) -> Result<Event, RequestError> {
     received(request, b"")
 }
 
-fn received(request: Request, body: &'static [u8]) -> Result<Event, Unusable> {
+fn received(request: Request, body: &'static [u8]) -> Result<Event, RequestError> {
     let message = ProcessingRequest {
         request: Some(request),
         metadata_context: Some(Metadata::default()),
         attributes: std::iter::once(("x".to_owned(), Struct::default())).collect(),
         ..Default::default()
     };
-    Event::try_from(Received { message, body: body.into() })
+    Event::try_from(IncomingMessage { message, body: body.into() })
 }
 
 fn map(headers: &[(&str, &str, &[u8])]) -> Option<HeaderMap> {
@@ -48,31 +48,31 @@ fn what_envoy_says() {
     let full = HttpHeaders { headers: map(&[("a", "", b"b")]), ..Default::default() };
     assert_eq!(event(Request::ResponseHeaders(full)), Ok(Event::ResponseHeaders));
     assert_eq!(event(Request::ResponseTrailers(HttpTrailers::default())), Ok(Event::ResponseTrailers));
-    assert_eq!(event(Request::ResponseBody(HttpBody::default())), Err(Unusable::ResponseBody));
-    assert_eq!(Event::try_from(Received::default()), Err(Unusable::Empty));
+    assert_eq!(event(Request::ResponseBody(HttpBody::default())), Err(RequestError::ResponseBody));
+    assert_eq!(Event::try_from(IncomingMessage::default()), Err(RequestError::Empty));
 }
 
 #[test]
 fn only_modes_that_can_route_are_taken() {
     for (mode, wanted) in [
-        (BodySendMode::None, Ok(Mode::HeadersOnly)),
-        (BodySendMode::Streamed, Err(Unusable::BodyMode("STREAMED"))),
-        (BodySendMode::Buffered, Ok(Mode::Buffered)),
-        (BodySendMode::BufferedPartial, Err(Unusable::BodyMode("BUFFERED_PARTIAL"))),
-        (BodySendMode::FullDuplexStreamed, Ok(Mode::Duplex)),
-        (BodySendMode::Grpc, Err(Unusable::BodyMode("GRPC"))),
+        (BodySendMode::None, Ok(BodyMode::HeadersOnly)),
+        (BodySendMode::Streamed, Err(RequestError::BodyMode("STREAMED"))),
+        (BodySendMode::Buffered, Ok(BodyMode::Buffered)),
+        (BodySendMode::BufferedPartial, Err(RequestError::BodyMode("BUFFERED_PARTIAL"))),
+        (BodySendMode::FullDuplexStreamed, Ok(BodyMode::Duplex)),
+        (BodySendMode::Grpc, Err(RequestError::BodyMode("GRPC"))),
     ] {
         let config = ProtocolConfiguration { request_body_mode: mode as i32, ..Default::default() };
         let mut message = ProcessingRequest { protocol_config: Some(config), ..Default::default() };
-        assert_eq!(Mode::try_from(&message), wanted);
+        assert_eq!(BodyMode::try_from(&message), wanted);
         message.observability_mode = true;
-        assert_eq!(Mode::try_from(&message), Err(Unusable::Observability));
+        assert_eq!(BodyMode::try_from(&message), Err(RequestError::Observability));
     }
     let config = |request_body_mode, response_body_mode| {
         let config = ProtocolConfiguration { request_body_mode, response_body_mode, ..Default::default() };
-        Mode::try_from(&ProcessingRequest { protocol_config: Some(config), ..Default::default() })
+        BodyMode::try_from(&ProcessingRequest { protocol_config: Some(config), ..Default::default() })
     };
-    assert_eq!(config(99, 0), Err(Unusable::BodyMode("(unknown)")));
-    assert_eq!(config(2, 2), Err(Unusable::ResponseBody));
-    assert_eq!(Mode::try_from(&ProcessingRequest::default()), Err(Unusable::NoProtocolConfig));
+    assert_eq!(config(99, 0), Err(RequestError::BodyMode("(unknown)")));
+    assert_eq!(config(2, 2), Err(RequestError::ResponseBody));
+    assert_eq!(BodyMode::try_from(&ProcessingRequest::default()), Err(RequestError::NoProtocolConfig));
 }

@@ -15,8 +15,8 @@ fn on_b() -> Decision {
 
 fn read(reply: Reply) -> ProcessingResponse {
     match response(reply, &config()) {
-        Sent::Message(message) => *message,
-        Sent::Piece { .. } => panic!("a piece"),
+        OutgoingMessage::Response(message) => *message,
+        OutgoingMessage::BodyChunk { .. } => panic!("a piece"),
     }
 }
 
@@ -42,7 +42,7 @@ fn metadata(fields: &[(&str, &str)]) -> Struct {
 #[test]
 fn a_change_of_the_head() {
     let remove = vec!["x-cell".to_owned(), "x_cell".to_owned()];
-    let mut change = Change { remove, decision: Some(on_b()) };
+    let mut change = HeadMutation { remove, decision: Some(on_b()) };
     let mut expected = ProcessingResponse {
         response: Some(Response::RequestHeaders(HeadersResponse {
             response: Some(common(vec![set("x-cell", "b")], &["x_cell"])),

@@ -11,22 +11,22 @@ use crate::metrics::Metrics;
 use crate::process::event::Reply;
 use crate::process::response::response;
 
-fn reply() -> Sent {
+fn reply() -> OutgoingMessage {
     let text =
         r#"{"routing_header": "x-cell", "cells": ["a"], "key": [{"json": "/t"}], "placement": {"default": "a"}}"#;
     response(Reply::ResponseHeaders, &Config::from_json(text, "test.json").unwrap())
 }
 
 /// One reply, and then this end.
-fn replies(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Send + 'static) -> Replies {
-    let outbox = Arc::new(Outbox::default());
-    let answers = Arc::clone(&outbox);
-    let run = Run::new(async move {
+fn replies(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Send + 'static) -> ResponseStream {
+    let send_queue = Arc::new(SendQueue::default());
+    let answers = Arc::clone(&send_queue);
+    let run = Handler::new(async move {
         answers.push(reply(), None);
         end.await
     });
-    let intake = Intake::new(tonic::body::Body::empty(), Budget::new(0).hold());
-    Replies::new(outbox, run, intake, Stalled::default(), metrics.stream())
+    let counted_body = CountedBody::new(tonic::body::Body::empty(), Budget::new(0).reservation());
+    ResponseStream::new(send_queue, run, counted_body, StallWatchdog::default(), metrics.stream())
 }
 
 #[tokio::test]
@@ -35,7 +35,7 @@ async fn the_end_follows_the_replies() {
     for (end, code) in [(Ok(()), None), (Err(Status::aborted("why")), Some(Code::Aborted))] {
         let mut replies = replies(&metrics, std::future::ready(end));
         let first = replies.next().await.unwrap().unwrap();
-        let Sent::Message(first) = first else { panic!("a piece") };
+        let OutgoingMessage::Response(first) = first else { panic!("a piece") };
         assert!(matches!(first.response, Some(Response::ResponseHeaders(_))));
         assert_eq!(metrics.open_streams(), 1);
         assert_eq!(replies.next().await.map(|end| end.unwrap_err().code()), code);

@@ -1,51 +1,51 @@
 use super::*;
 use crate::budget::Budget;
 
-fn put(outbox: &Outbox, share: Option<Hold>) {
-    outbox.push(Sent::Message(Box::default()), share);
+fn put(send_queue: &SendQueue, share: Option<Reservation>) {
+    send_queue.push(OutgoingMessage::Response(Box::default()), share);
 }
 
 #[test]
 fn what_was_held_is_free_when_it_leaves() {
-    let (budget, outbox) = (Budget::new(1 << 20), Outbox::default());
-    let mut hold = budget.hold();
-    assert!(hold.grow(30_000));
+    let (budget, send_queue) = (Budget::new(1 << 20), SendQueue::default());
+    let mut reservation = budget.reservation();
+    assert!(reservation.try_grow(30_000));
     for _ in 0..3 {
-        put(&outbox, hold.split(10_000));
+        put(&send_queue, reservation.split(10_000));
     }
-    put(&outbox, None);
-    assert!(!outbox.is_empty());
-    let used: Vec<_> = std::iter::from_fn(|| outbox.pop().unwrap().map(|_| budget.used())).collect();
+    put(&send_queue, None);
+    assert!(!send_queue.is_empty());
+    let used: Vec<_> = std::iter::from_fn(|| send_queue.pop().unwrap().map(|_| budget.used())).collect();
     assert_eq!(used, [20_000, 10_000, 0, 0]);
-    assert!(outbox.is_empty());
+    assert!(send_queue.is_empty());
 }
 
-fn polled(outbox: &Outbox, sent: bool) -> bool {
-    outbox.polled(false, sent, Waker::noop())
+fn polled(send_queue: &SendQueue, sent: bool) -> bool {
+    send_queue.record_poll(false, sent, Waker::noop())
 }
 
 #[test]
 fn who_may_keep_something_is_watched_once() {
-    let (budget, outbox) = (Budget::new(1), Outbox::default());
-    assert!(!polled(&outbox, false));
+    let (budget, send_queue) = (Budget::new(1), SendQueue::default());
+    assert!(!polled(&send_queue, false));
     // What the machine holds its deadline gives back, if it is polled.
-    outbox.hold(true);
-    assert!(!polled(&outbox, true));
-    assert!(polled(&outbox, false) && !polled(&outbox, false));
-    assert!(Outbox::default().polled(true, true, Waker::noop()));
-    let outbox = Outbox::default();
-    let mut hold = budget.hold();
-    assert!(hold.grow(1));
-    put(&outbox, Some(hold));
-    assert!(polled(&outbox, true));
+    send_queue.set_bytes_held(true);
+    assert!(!polled(&send_queue, true));
+    assert!(polled(&send_queue, false) && !polled(&send_queue, false));
+    assert!(SendQueue::default().record_poll(true, true, Waker::noop()));
+    let send_queue = SendQueue::default();
+    let mut reservation = budget.reservation();
+    assert!(reservation.try_grow(1));
+    put(&send_queue, Some(reservation));
+    assert!(polled(&send_queue, true));
 }
 
 #[test]
 fn an_error_follows_what_was_said() {
-    let outbox = Outbox::default();
-    put(&outbox, None);
-    outbox.fail(Status::aborted("why"));
-    assert!(outbox.pop().unwrap().is_some());
-    assert_eq!(outbox.pop().unwrap_err().code(), tonic::Code::Aborted);
-    assert!(outbox.pop().unwrap().is_none());
+    let send_queue = SendQueue::default();
+    put(&send_queue, None);
+    send_queue.fail(Status::aborted("why"));
+    assert!(send_queue.pop().unwrap().is_some());
+    assert_eq!(send_queue.pop().unwrap_err().code(), tonic::Code::Aborted);
+    assert!(send_queue.pop().unwrap().is_none());
 }

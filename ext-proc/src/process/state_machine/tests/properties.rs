@@ -29,8 +29,8 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn mode() -> impl Strategy<Value = Mode> {
-    prop_oneof![Just(Mode::HeadersOnly), Just(Mode::Buffered), Just(Mode::Duplex)]
+fn mode() -> impl Strategy<Value = BodyMode> {
+    prop_oneof![Just(BodyMode::HeadersOnly), Just(BodyMode::Buffered), Just(BodyMode::Duplex)]
 }
 
 proptest! {
@@ -49,11 +49,11 @@ proptest! {
                 prop_assert!(!ended, "{reply:?} after the client's answer");
                 match reply {
                     Reply::Headers(_) => prop_assert!(!std::mem::replace(&mut answered, true), "two heads"),
-                    Reply::Piece { bytes, .. } => {
-                        prop_assert!(answered && mode == Mode::Duplex && bytes.len() <= PIECE);
-                        drop(machine.share(bytes.len()));
+                    Reply::BodyChunk { bytes, .. } => {
+                        prop_assert!(answered && mode == BodyMode::Duplex && bytes.len() <= MAX_CHUNK);
+                        drop(machine.take_reservation(bytes.len()));
                     }
-                    Reply::Body(_) => prop_assert!(answered && mode == Mode::Buffered),
+                    Reply::Body(_) => prop_assert!(answered && mode == BodyMode::Buffered),
                     Reply::Trailers { .. } => prop_assert!(answered),
                     Reply::Immediate { status, .. } => {
                         prop_assert!((400..600).contains(&status));
@@ -79,7 +79,7 @@ proptest! {
     ) {
         let pad = "-".repeat(padding);
         let text = if late { format!(r#"{{"x":"{pad}","t":"a"}}"#) } else { format!(r#"{{"t":"a","x":"{pad}"}}"#) };
-        let mut machine = machine_of(&CONFIG.replace("\"stream_bytes\": 1024", "\"stream_bytes\": 1048576"), Mode::Duplex, &Budget::new(1 << 20));
+        let mut machine = machine_of(&CONFIG.replace("\"stream_bytes\": 1024", "\"stream_bytes\": 1048576"), BodyMode::Duplex, &Budget::new(1 << 20));
         let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
         cuts.push(text.len());
         cuts.sort_unstable();
@@ -102,8 +102,8 @@ proptest! {
                         prop_assert_eq!(change.decision, Some(ON_A));
                         heads += 1;
                     }
-                    Reply::Piece { bytes, end_of_stream } => {
-                        prop_assert!(bytes.len() <= PIECE);
+                    Reply::BodyChunk { bytes, end_of_stream } => {
+                        prop_assert!(bytes.len() <= MAX_CHUNK);
                         back.extend_from_slice(&bytes);
                         ends += usize::from(end_of_stream);
                     }
