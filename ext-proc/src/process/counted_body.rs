@@ -136,7 +136,7 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for CountedBody<B> {
         let frame = ready!(state.poll_frame(context));
         match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
             Some(Ok(Some(data))) if !state.add(data.len()) => {
-                return Poll::Ready(Some(Err(Status::resource_exhausted(Violation::NoRoom.to_string()))));
+                return Poll::Ready(Some(Err(Status::resource_exhausted(Violation::OverBudget.to_string()))));
             }
             // Trailers mean nothing in a request, and end it.
             Some(Ok(None)) | None => state.ended = true,

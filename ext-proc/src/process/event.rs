@@ -45,7 +45,7 @@ pub enum Event {
     /// The time to decide is over.
     Deadline,
     /// The process has no room to put the next message together: it is lost.
-    NoRoom,
+    OverBudget,
 }
 
 /// What Envoy is told.
@@ -111,10 +111,10 @@ pub enum Violation {
     TooManyFields,
     /// A message is lost, and what follows it is of no use.
     #[error("no room to put a large message together: --max-held-bytes")]
-    NoRoom,
+    OverBudget,
     /// The deadline passed before there was a request.
     #[error("no request headers came within the deadline")]
-    Silence,
+    NoHeadersInTime,
 }
 
 impl HeadMutation {

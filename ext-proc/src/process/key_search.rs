@@ -1,86 +1,82 @@
-//! The search for the decision in a body that comes in parts.
+//! The search for the routing key in a body that arrives in chunks.
 
 use cellgate_routing::{Decision, Guard, Reading, Reason, Router};
 
-/// A body that is read at most up to `limits.stream_bytes`, so that the decision does not depend on how the body was
-/// cut. What lies beyond can only be watched.
+/// The search in one body. It reads at most `limits.stream_bytes`, so that the decision does not depend on how the body is
+/// cut into chunks. It only guards the bytes beyond.
 #[derive(Debug)]
 pub(super) enum KeySearch {
     /// The key may still come.
     Reading(Reading),
-    /// The key came within the limit, and the body goes on beyond it.
-    Settled(Decision, Guard),
-    /// Nothing that follows can change this.
+    /// The key came within the limit, and the chunk went on beyond it.
+    KeyFound(Decision, Guard),
+    /// No later byte can change the decision.
     Decided(Decision),
 }
 
-/// What the end of a message says.
-pub(super) enum SearchResult {
-    /// Not decided yet.
-    Nothing(KeySearch),
-    /// Decided; what follows is watched, if it can matter.
-    Decision(Decision, Option<Guard>),
+/// The result of a search after a chunk that does not end the body.
+pub(super) enum Progress {
+    /// The decision needs more of the body.
+    Undecided(KeySearch),
+    /// The decision, and the guard that must see the rest of the body, if the rest matters.
+    Decided(Decision, Option<Guard>),
 }
 
 impl KeySearch {
-    /// Reads on. Gives how many bytes were looked at.
-    pub(super) fn push(&mut self, router: &Router, part: &[u8]) -> u64 {
-        let (next, looked) = match std::mem::replace(self, Self::Decided(router.answer(Reason::BodyTooLarge))) {
-            Self::Reading(reading) => read(reading, router, part),
-            Self::Settled(decision, guard) => (watch(decision, guard, part), part.len()),
+    /// Reads a chunk. Returns how many of its bytes were scanned.
+    pub(super) fn push(&mut self, router: &Router, chunk: &[u8]) -> u64 {
+        let (next, scanned) = match std::mem::replace(self, Self::Decided(router.answer(Reason::BodyTooLarge))) {
+            Self::Reading(reading) => read(reading, router, chunk),
+            Self::KeyFound(decision, guard) => (guarded(decision, guard, chunk), chunk.len()),
             decided @ Self::Decided(_) => (decided, 0),
         };
         *self = next;
-        looked as u64
+        scanned as u64
     }
 
-    /// A message is over, and with it the whole body if `end` says so: then the policy answers what is wrong with it,
-    /// as where the filter holds a body. A guard could only refuse.
-    pub(super) fn message_ends(self, end: bool) -> SearchResult {
+    /// The result so far. The body goes on.
+    pub(super) fn progress(self) -> Progress {
         match self {
-            Self::Reading(mut reading) if end => SearchResult::Decision(reading.finish(), None),
             Self::Reading(reading) => match reading.settle() {
-                Ok((decision, guard)) => SearchResult::Decision(decision, Some(guard)),
-                Err(reading) => SearchResult::Nothing(Self::Reading(reading)),
+                Ok((decision, guard)) => Progress::Decided(decision, Some(guard)),
+                Err(reading) => Progress::Undecided(Self::Reading(reading)),
             },
-            Self::Settled(decision, mut guard) => match if end { guard.finish() } else { Ok(()) } {
-                Ok(()) => SearchResult::Decision(decision, Some(guard)),
-                Err(conflict) => SearchResult::Decision(conflict, None),
-            },
-            Self::Decided(decision) => SearchResult::Decision(decision, None),
+            Self::KeyFound(decision, guard) => Progress::Decided(decision, Some(guard)),
+            Self::Decided(decision) => Progress::Decided(decision, None),
         }
     }
 
-    /// The body is over, trailers follow it.
+    /// The decision at the end of the body. A whole body gets the policy's answer to an error, as in the filter. A guard
+    /// could only reject it.
     pub(super) fn finish(self) -> Decision {
-        match self.message_ends(true) {
-            SearchResult::Decision(decision, _) => decision,
-            // The end of a body leaves nothing open.
-            SearchResult::Nothing(Self::Reading(mut reading)) => reading.finish(),
-            SearchResult::Nothing(Self::Settled(decision, _) | Self::Decided(decision)) => decision,
+        match self {
+            Self::Reading(mut reading) => reading.finish(),
+            Self::KeyFound(decision, mut guard) => guard.finish().err().unwrap_or(decision),
+            Self::Decided(decision) => decision,
         }
     }
 }
 
-fn read(mut reading: Reading, router: &Router, part: &[u8]) -> (KeySearch, usize) {
-    let room = router.config().limits.stream_bytes.saturating_sub(reading.received());
-    let room = usize::try_from(room).unwrap_or(usize::MAX).min(part.len());
-    let (now, beyond) = part.split_at(room);
-    if let Err(decision) = reading.push(now) {
-        return (KeySearch::Decided(decision), room);
+/// Reads a chunk up to the limit, and guards its bytes beyond.
+fn read(mut reading: Reading, router: &Router, chunk: &[u8]) -> (KeySearch, usize) {
+    let limit = router.config().limits.stream_bytes.saturating_sub(reading.received());
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(chunk.len());
+    let (within, beyond) = chunk.split_at(limit);
+    if let Err(decision) = reading.push(within) {
+        return (KeySearch::Decided(decision), limit);
     }
     if beyond.is_empty() {
-        return (KeySearch::Reading(reading), room);
+        return (KeySearch::Reading(reading), limit);
     }
     match reading.settle() {
-        Ok((decision, guard)) => (watch(decision, guard, beyond), part.len()),
-        Err(_) => (KeySearch::Decided(router.answer(Reason::BodyTooLarge)), room),
+        Ok((decision, guard)) => (guarded(decision, guard, beyond), chunk.len()),
+        Err(_) => (KeySearch::Decided(router.answer(Reason::BodyTooLarge)), limit),
     }
 }
 
-fn watch(decision: Decision, mut guard: Guard, part: &[u8]) -> KeySearch {
-    match guard.push(part) {
-        Ok(()) => KeySearch::Settled(decision, guard),
+fn guarded(decision: Decision, mut guard: Guard, bytes: &[u8]) -> KeySearch {
+    match guard.push(bytes) {
+        Ok(()) => KeySearch::KeyFound(decision, guard),
         Err(conflict) => KeySearch::Decided(conflict),
     }
 }

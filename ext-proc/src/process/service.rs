@@ -212,7 +212,7 @@ impl ProcessorState {
         let first = tokio::select! {
             biased;
             message = inbox.next() => message?,
-            () = &mut deadline => return Err(refused(Violation::Silence)),
+            () = &mut deadline => return Err(refused(Violation::NoHeadersInTime)),
         };
         let Some(first) = first else { return Ok(()) };
         let mode = BodyMode::try_from(&first.message).map_err(unusable)?;
@@ -263,7 +263,7 @@ impl ProcessorState {
                     Ok(None) if exchange.machine.may_end() => return Ok(()),
                     // Never OK: Envoy would let the rest of the request pass.
                     Ok(None) => return Err(Status::cancelled("the stream ended before its request")),
-                    Err(_) if inbox.counted_body.is_over_budget() => Event::NoRoom,
+                    Err(_) if inbox.counted_body.is_over_budget() => Event::OverBudget,
                     Err(status) => return Err(status),
                 },
                 () = &mut deadline, if exchange.machine.is_deciding() && !expired => {
@@ -343,8 +343,8 @@ fn unusable(error: RequestError) -> Status {
 
 fn refused(violation: Violation) -> Status {
     match violation {
-        Violation::Silence => Status::deadline_exceeded(violation.to_string()),
-        Violation::NoRoom => Status::resource_exhausted(violation.to_string()),
+        Violation::NoHeadersInTime => Status::deadline_exceeded(violation.to_string()),
+        Violation::OverBudget => Status::resource_exhausted(violation.to_string()),
         _ => Status::failed_precondition(violation.to_string()),
     }
 }

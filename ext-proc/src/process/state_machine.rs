@@ -1,21 +1,18 @@
-//! One request's way through the protocol, as an explicit state machine.
+//! The ext_proc protocol of one request, as an explicit state machine.
 //!
 //! ```text
-//!            headers           body            key known           end of body
-//!   Start ─┬────────► Awaiting ─────────────────────────────────────────────────► Complete   BUFFERED
-//!          ├────────► Holding ─────► Holding ───────────► Guarded ──────────────► Complete   FULL_DUPLEX_STREAMED
-//!          └─ decided at once ──────────────────────────► Open ─────────────────► Complete   every mode
+//!                    headers            body           key found           end of body
+//!   AwaitingHeaders ─┬───────► AwaitingBody ─────────────────────────────────────────► Complete   BUFFERED
+//!                    ├───────► Holding ─────► Holding ──────────► Guarding ──────────► Complete   FULL_DUPLEX_STREAMED
+//!                    └─ decided from the headers ───────► PassingThrough ────────────► Complete   every mode
 //! ```
 //!
-//! From every state a rejection leads to `Ended`. In `Guarded` each chunk is scanned before it is echoed, so that a
+//! A rejection leads from every state to `Rejected`. In `Guarding` each chunk is scanned before it is sent back, so that a
 //! second key or a syntax error ends the request before the upstream has a complete body.
 //!
-//! Envoy's rules that shape this: BUFFERED wants an answer to the headers before it sends the body, and applies the
-//! header mutation of the body's answer; FULL_DUPLEX_STREAMED wants none until we know, and then every byte back, in
-//! order, in pieces of at most 64 KiB.
-//!
-//! It is the whole protocol: `request` only turns Envoy's messages into [`Event`]s, and `response` [`Reply`]s into
-//! Envoy's messages.
+//! Two rules of Envoy shape this. In BUFFERED mode it expects an answer to the headers before it sends the body, and it
+//! applies the header mutation of the body's answer. In FULL_DUPLEX_STREAMED mode it waits for the first answer, and then
+//! expects every byte back, in order, in chunks of at most 64 KiB.
 
 #[cfg(test)]
 mod tests;
@@ -27,17 +24,20 @@ use crate::budget::Reservation;
 use crate::fields::{self, Fields};
 use crate::process::body_buffer::BodyBuffer;
 use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
-use crate::process::key_search::{KeySearch, SearchResult};
+use crate::process::key_search::{KeySearch, Progress};
 
-/// One request.
+/// The state of one request.
 #[derive(Debug)]
 pub struct StateMachine {
     router: Router,
     mode: BodyMode,
     state: RequestState,
+    /// Covers the body buffer, and afterwards the chunks that go back.
     reservation: Reservation,
-    /// What the message at hand holds of the budget already.
-    arrived: Option<Reservation>,
+    /// Covers the message that is being handled, if it was large.
+    message_reservation: Option<Reservation>,
+    /// Replies to the event that is being handled.
+    replies: Vec<Reply>,
     decision: Option<Decision>,
     conflict: Option<Decision>,
     inspected: u64,
@@ -46,26 +46,34 @@ pub struct StateMachine {
 
 #[derive(Debug)]
 enum RequestState {
-    /// The head has not come.
+    /// The request has not begun.
     AwaitingHeaders,
-    /// The head is answered, the whole body is awaited.
+    /// The headers are answered. The whole body comes in one message.
     AwaitingBody(KeySearch),
-    /// Nothing is answered, the key is looked for.
-    Holding { search: KeySearch, remove: Vec<String>, held: BodyBuffer },
-    /// Answered; the rest of the body is watched.
+    /// Nothing is answered yet. The key may be in the rest of the body.
+    Holding { search: KeySearch, held: HeldRequest },
+    /// The decision is sent. The rest of the body is scanned before it is sent back.
     Guarding(Guard),
-    /// Answered; the rest passes.
+    /// The decision is sent. The rest of the request passes unread.
     PassingThrough,
-    /// Envoy itself answered the client, in the middle of the request: nothing of it is wanted any more.
+    /// Envoy itself answered the client while the request was held.
     Abandoned,
     /// The request is complete.
     Complete,
-    /// The client has its answer.
+    /// The client has received a refusal.
     Rejected,
 }
 
+/// The part of a request that is not answered yet.
+#[derive(Debug)]
+struct HeldRequest {
+    /// Header names that the answer to the headers must remove.
+    remove: Vec<String>,
+    buffer: BodyBuffer,
+}
+
 impl StateMachine {
-    /// A request that has not begun. `hold` is its share of the process's byte budget.
+    /// A request that has not begun. `reservation` must be empty.
     #[must_use]
     pub fn new(router: Router, mode: BodyMode, reservation: Reservation) -> Self {
         Self {
@@ -73,7 +81,8 @@ impl StateMachine {
             mode,
             state: RequestState::AwaitingHeaders,
             reservation,
-            arrived: None,
+            message_reservation: None,
+            replies: Vec::new(),
             decision: None,
             conflict: None,
             inspected: 0,
@@ -81,30 +90,30 @@ impl StateMachine {
         }
     }
 
-    /// What to send for an event, in this order.
+    /// Handles an event. Returns the replies to send, in order.
     ///
     /// # Errors
-    /// The stream must end with an error status; the machine is of no more use.
+    /// The peer violated the protocol. The caller must end the stream with an error status and drop the state machine.
     pub fn on(&mut self, event: Event) -> Result<Vec<Reply>, Violation> {
         if let Event::RequestHeaders { fields, .. } | Event::RequestTrailers(fields) = &event
             && fields.len() > fields::MAX_FIELDS
         {
             return Err(Violation::TooManyFields);
         }
-        let mut replies = Vec::new();
-        match event {
-            Event::RequestHeaders { fields, end_of_stream } => self.headers(fields, end_of_stream, &mut replies)?,
-            Event::RequestBody { chunk, end_of_stream } => self.body(chunk, end_of_stream, &mut replies)?,
-            Event::RequestTrailers(fields) => self.trailers(fields, &mut replies)?,
-            Event::Deadline => self.deadline(&mut replies)?,
-            Event::NoRoom => self.no_room(&mut replies)?,
-            Event::ResponseHeaders => self.response(Reply::ResponseHeaders, &mut replies),
-            Event::ResponseTrailers => self.response(Reply::ResponseTrailers, &mut replies),
-        }
-        Ok(replies)
+        let state = std::mem::replace(&mut self.state, RequestState::Rejected);
+        self.state = match event {
+            Event::RequestHeaders { fields, end_of_stream } => self.on_headers(state, fields, end_of_stream)?,
+            Event::RequestBody { chunk, end_of_stream } => self.on_body(state, chunk, end_of_stream)?,
+            Event::RequestTrailers(fields) => self.on_trailers(state, fields)?,
+            Event::ResponseHeaders => self.on_response(state, Reply::ResponseHeaders),
+            Event::ResponseTrailers => self.on_response(state, Reply::ResponseTrailers),
+            Event::Deadline => self.on_deadline(state)?,
+            Event::OverBudget => self.on_lost_message(state)?,
+        };
+        Ok(std::mem::take(&mut self.replies))
     }
 
-    /// Whether a decision is still due.
+    /// Whether the request has no decision yet and still needs one.
     #[must_use]
     pub fn is_deciding(&self) -> bool {
         matches!(
@@ -113,19 +122,20 @@ impl StateMachine {
         )
     }
 
-    /// Whether the client has its answer, so that nothing more is to be said.
+    /// Whether the client has received a refusal. No reply follows it.
     #[must_use]
     pub fn is_ended(&self) -> bool {
         matches!(self.state, RequestState::Rejected)
     }
 
-    /// Whether the peer may end the stream now without having lost anything.
+    /// Whether the peer may end the stream now without losing a part of the request.
     #[must_use]
     pub fn may_end(&self) -> bool {
         match self.state {
             RequestState::Complete | RequestState::Abandoned | RequestState::Rejected => true,
-            // An answered request whose body does not come here; or no request at all.
+            // In the other modes Envoy need not send the body.
             RequestState::PassingThrough => self.mode != BodyMode::Duplex,
+            // Without headers there is no request.
             RequestState::AwaitingHeaders => true,
             RequestState::AwaitingBody(_) | RequestState::Holding { .. } | RequestState::Guarding(_) => false,
         }
@@ -137,7 +147,7 @@ impl StateMachine {
         self.decision
     }
 
-    /// What ended the request after its decision had been sent, if anything did.
+    /// The rejection that ended the request after its decision was sent, if there is one.
     #[must_use]
     pub fn conflict(&self) -> Option<Decision> {
         self.conflict
@@ -149,312 +159,272 @@ impl StateMachine {
         self.inspected
     }
 
-    /// The next message holds this much of the budget already, from when it arrived. None: the message at hand is dealt
-    /// with.
-    pub fn set_message_reservation(&mut self, share: Option<Reservation>) {
-        self.arrived = share;
+    /// Sets the reservation that covers the next message since its arrival. `None` drops it once the message is handled.
+    pub fn set_message_reservation(&mut self, reservation: Option<Reservation>) {
+        self.message_reservation = reservation;
     }
 
-    /// The share of the budget that these bytes of a piece have: they are held until it is dropped.
+    /// Takes the reservation of a chunk of this many bytes that goes back. It must live as long as the chunk.
     pub fn take_reservation(&mut self, bytes: usize) -> Option<Reservation> {
         let bytes = bytes as u64;
-        self.reservation.split(bytes).or_else(|| self.arrived.as_mut()?.split(bytes))
+        self.reservation.split(bytes).or_else(|| self.message_reservation.as_mut()?.split(bytes))
     }
 
-    /// What it holds of the process's byte budget.
+    /// Bytes of the byte budget that the request reserves.
     #[must_use]
     pub fn reserved_bytes(&self) -> u64 {
         self.reservation.bytes()
     }
 
-    fn headers(&mut self, mut fields: Fields, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
-        match self.state {
+    fn on_headers(&mut self, state: RequestState, mut fields: Fields, end: bool) -> Result<RequestState, Violation> {
+        match state {
             RequestState::AwaitingHeaders => {}
-            RequestState::Rejected => return Ok(()),
+            RequestState::Rejected => return Ok(state),
             _ => return Err(Violation::HeadersTwice),
         }
-        let mut remove = fields::strip(&mut fields, &self.router.config().routing_header);
-        // Always: Envoy must not keep one that came after its limits or in a form we were not sent.
-        if !remove.iter().any(|name| **name == *self.router.config().routing_header) {
-            remove.push(self.router.config().routing_header.to_string());
-        }
+        let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
         let search = match self.router.open(fields.as_slice(), end) {
-            Opening::Decided(decision) => return self.answer_head(decision, remove, end, replies),
+            Opening::Decided(decision) => return Ok(self.decide_from_headers(held, decision, end)),
             Opening::Read(reading) => KeySearch::Reading(reading),
         };
-        self.state = match self.mode {
+        Ok(match self.mode {
             BodyMode::HeadersOnly => {
                 let decision = self.router.answer(Reason::BodyUnread);
-                return self.answer_head(decision, remove, end, replies);
+                self.decide_from_headers(held, decision, end)
             }
             BodyMode::Buffered => {
-                replies.push(Reply::Headers(HeadMutation { remove, decision: None }));
+                self.replies.push(Reply::Headers(HeadMutation { remove: held.remove, decision: None }));
                 RequestState::AwaitingBody(search)
             }
-            BodyMode::Duplex => RequestState::Holding { search, remove, held: BodyBuffer::default() },
-        };
-        Ok(())
+            BodyMode::Duplex => RequestState::Holding { search, held },
+        })
     }
 
-    fn answer_head(
-        &mut self,
-        decision: Decision,
-        remove: Vec<String>,
-        end: bool,
-        replies: &mut Vec<Reply>,
-    ) -> Result<(), Violation> {
-        if self.decide(decision, replies) {
-            replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision) }));
-            self.state = if end { RequestState::Complete } else { RequestState::PassingThrough };
+    /// Strips the reserved headers. Returns the names that Envoy must remove: those, and always the routing header,
+    /// because Envoy may keep one beyond its limits or in a form that it does not send.
+    fn strip_headers(&self, fields: &mut Fields) -> Vec<String> {
+        let routing_header = &self.router.config().routing_header;
+        let mut remove = fields::strip(fields, routing_header);
+        if !remove.iter().any(|name| **name == **routing_header) {
+            remove.push(routing_header.to_string());
         }
-        Ok(())
+        remove
     }
 
-    fn body(&mut self, chunk: Bytes, end: bool, replies: &mut Vec<Reply>) -> Result<(), Violation> {
-        match std::mem::replace(&mut self.state, RequestState::Rejected) {
-            RequestState::Rejected => {}
-            RequestState::Abandoned => self.state = RequestState::Abandoned,
+    fn decide_from_headers(&mut self, held: HeldRequest, decision: Decision, end: bool) -> RequestState {
+        match self.release(held, decision) {
+            false => RequestState::Rejected,
+            true if end => RequestState::Complete,
+            true => RequestState::PassingThrough,
+        }
+    }
+
+    fn on_body(&mut self, state: RequestState, chunk: Bytes, end: bool) -> Result<RequestState, Violation> {
+        Ok(match state {
             RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
             RequestState::Complete => return Err(Violation::AfterEnd),
-            // However bad the body is, this is all that Envoy sends of it.
-            RequestState::AwaitingBody(mut search) => {
-                self.inspected += search.push(&self.router, &chunk);
-                let decision = search.finish();
-                if self.decide(decision, replies) {
-                    replies.push(Reply::Body(HeadMutation { remove: Vec::new(), decision: Some(decision) }));
-                    self.state = RequestState::Complete;
-                }
-            }
-            RequestState::Holding { mut search, remove, held } => {
-                self.inspected += search.push(&self.router, &chunk);
-                match search.message_ends(end) {
-                    SearchResult::Nothing(search) => self.keep(search, remove, held, chunk, replies),
-                    SearchResult::Decision(decision, guard) => {
-                        self.let_go(decision, guard, remove, held, chunk, end, replies);
-                    }
-                }
-            }
-            RequestState::Guarding(guard) => self.watch(guard, chunk, end, replies),
+            RequestState::Abandoned | RequestState::Rejected => state,
+            RequestState::AwaitingBody(search) => self.decide_whole_body(search, &chunk),
+            RequestState::Holding { search, held } => self.search_chunk(search, held, chunk, end),
+            RequestState::Guarding(guard) => self.guard_chunk(guard, chunk, end),
             RequestState::PassingThrough => match self.mode {
                 BodyMode::HeadersOnly => return Err(Violation::BodyUnexpected),
                 BodyMode::Buffered => {
-                    replies.push(Reply::Body(HeadMutation::default()));
-                    self.state = RequestState::Complete;
+                    self.replies.push(Reply::Body(HeadMutation::default()));
+                    RequestState::Complete
                 }
-                BodyMode::Duplex => {
-                    echo(chunk, end, replies);
-                    self.state = if end { RequestState::Complete } else { RequestState::PassingThrough };
-                }
+                BodyMode::Duplex => self.send_back_then(chunk, end, RequestState::PassingThrough),
             },
-        }
-        Ok(())
+        })
     }
 
-    /// Holds the next bytes of a body whose key is looked for, if there is room for them.
-    fn keep(
-        &mut self,
-        search: KeySearch,
-        remove: Vec<String>,
-        mut held: BodyBuffer,
-        bytes: Bytes,
-        replies: &mut Vec<Reply>,
-    ) {
-        let mut cost = held.cost(&bytes);
-        if let Some(share) = self.arrived.as_mut().and_then(|arrived| arrived.split(cost)) {
-            cost -= share.bytes();
-            self.reservation.merge(share);
+    /// BUFFERED: the message is the whole body, even if trailers follow and `end_of_stream` is false.
+    fn decide_whole_body(&mut self, mut search: KeySearch, body: &[u8]) -> RequestState {
+        self.inspected += search.push(&self.router, body);
+        let decision = search.finish();
+        if !self.decide(decision) {
+            return RequestState::Rejected;
         }
-        if self.reservation.try_grow(cost) {
-            held.push(bytes);
-            self.state = RequestState::Holding { search, remove, held };
-            return;
-        }
-        let (decision, guard) = match search {
-            // What has its key needs no room.
-            KeySearch::Settled(decision, guard) => (decision, Some(guard)),
-            KeySearch::Reading(_) | KeySearch::Decided(_) => (self.router.answer(Reason::Overloaded), None),
-        };
-        self.let_go(decision, guard, remove, held, bytes, false, replies);
+        self.replies.push(Reply::Body(HeadMutation { remove: Vec::new(), decision: Some(decision) }));
+        RequestState::Complete
     }
 
-    /// Decided: what was held goes back, and the newest bytes behind it, unless the client is answered instead.
-    #[expect(clippy::too_many_arguments, reason = "all that the state held, taken apart")]
-    fn let_go(
-        &mut self,
-        decision: Decision,
-        guard: Option<Guard>,
-        remove: Vec<String>,
-        held: BodyBuffer,
-        bytes: Bytes,
-        end: bool,
-        replies: &mut Vec<Reply>,
-    ) {
-        if self.release(decision, remove, held, replies) {
-            echo(bytes, end, replies);
-            self.state = match (end, guard) {
-                (true, _) => RequestState::Complete,
-                (false, Some(guard)) => RequestState::Guarding(guard),
-                (false, None) => RequestState::PassingThrough,
-            };
-        }
-    }
-
-    /// Looks at bytes behind the decision before it sends them back.
-    fn watch(&mut self, mut guard: Guard, bytes: Bytes, end: bool, replies: &mut Vec<Reply>) {
-        self.inspected += bytes.len() as u64;
-        match guard.push(&bytes).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
-            Ok(()) => {
-                echo(bytes, end, replies);
-                self.state = if end { RequestState::Complete } else { RequestState::Guarding(guard) };
+    /// Looks for the key in the next chunk. Holds the chunk if the key is not found, and otherwise releases the request.
+    fn search_chunk(&mut self, mut search: KeySearch, mut held: HeldRequest, chunk: Bytes, end: bool) -> RequestState {
+        self.inspected += search.push(&self.router, &chunk);
+        let progress = if end { Progress::Decided(search.finish(), None) } else { search.progress() };
+        let (decision, guard) = match progress {
+            Progress::Undecided(search) if self.reserve(held.buffer.cost(&chunk)) => {
+                held.buffer.push(chunk);
+                return RequestState::Holding { search, held };
             }
-            Err(decision) => self.end(decision, replies),
+            Progress::Undecided(_) => (self.router.answer(Reason::Overloaded), None),
+            Progress::Decided(decision, guard) => (decision, guard),
+        };
+        if !self.release(held, decision) {
+            return RequestState::Rejected;
+        }
+        self.send_back_then(chunk, end, guard.map_or(RequestState::PassingThrough, RequestState::Guarding))
+    }
+
+    /// Scans a chunk behind the decision, then sends it back.
+    fn guard_chunk(&mut self, mut guard: Guard, chunk: Bytes, end: bool) -> RequestState {
+        self.inspected += chunk.len() as u64;
+        match guard.push(&chunk).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
+            Ok(()) => self.send_back_then(chunk, end, RequestState::Guarding(guard)),
+            Err(conflict) => self.reject_conflict(conflict),
         }
     }
 
-    fn trailers(&mut self, mut fields: Fields, replies: &mut Vec<Reply>) -> Result<(), Violation> {
-        let remove = fields::strip(&mut fields, &self.router.config().routing_header);
-        match std::mem::replace(&mut self.state, RequestState::Rejected) {
-            RequestState::Rejected => return Ok(()),
+    fn on_trailers(&mut self, state: RequestState, mut fields: Fields) -> Result<RequestState, Violation> {
+        let proceeds = match state {
             RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
             // In BUFFERED mode the trailers follow the answered body.
             RequestState::Complete if self.mode != BodyMode::Buffered => return Err(Violation::AfterEnd),
-            RequestState::Complete | RequestState::PassingThrough => {}
-            RequestState::Abandoned => {
-                self.state = RequestState::Abandoned;
-                return Ok(());
-            }
+            RequestState::Abandoned | RequestState::Rejected => return Ok(state),
+            RequestState::Complete | RequestState::PassingThrough => true,
             RequestState::AwaitingBody(search) => {
-                // A request of headers and trailers: what would set the routing header is past.
+                // There was no body, and the answer to trailers cannot set the routing header.
                 let decision = match search.finish() {
                     Decision { outcome: Outcome::Cell(_), .. } => self.router.answer(Reason::BodyUnread),
                     decision => decision,
                 };
-                if !self.decide(decision, replies) {
-                    return Ok(());
-                }
+                self.decide(decision)
             }
-            RequestState::Holding { search, remove, held } => {
-                let decision = search.finish();
-                if !self.release(decision, remove, held, replies) {
-                    return Ok(());
-                }
-            }
-            RequestState::Guarding(mut guard) => {
-                if let Err(decision) = guard.finish() {
-                    self.end(decision, replies);
-                    return Ok(());
-                }
-            }
+            RequestState::Holding { search, held } => self.release(held, search.finish()),
+            RequestState::Guarding(mut guard) => match guard.finish() {
+                Ok(()) => true,
+                Err(conflict) => return Ok(self.reject_conflict(conflict)),
+            },
+        };
+        if !proceeds {
+            return Ok(RequestState::Rejected);
         }
-        self.state = RequestState::Complete;
-        replies.push(Reply::Trailers { remove });
-        Ok(())
+        let remove = fields::strip(&mut fields, &self.router.config().routing_header);
+        self.replies.push(Reply::Trailers { remove });
+        Ok(RequestState::Complete)
     }
 
-    /// A local reply of an earlier filter comes without a request, so this is answered in every state. While a request is
-    /// held, only Envoy itself can have answered the client: what is held goes, so that no peer that takes nothing
-    /// more, and then is not asked for a decision either, can make us keep it.
-    fn response(&mut self, reply: Reply, replies: &mut Vec<Reply>) {
-        if self.is_ended() {
-            return;
+    /// Answered in every state, because a local reply of an earlier filter comes without a request. Only Envoy itself can
+    /// answer the client while a request is held, so the held bytes are released.
+    fn on_response(&mut self, state: RequestState, reply: Reply) -> RequestState {
+        match state {
+            RequestState::Rejected => state,
+            RequestState::Holding { .. } => {
+                self.reservation.release_all();
+                self.replies.push(reply);
+                RequestState::Abandoned
+            }
+            _ => {
+                self.replies.push(reply);
+                state
+            }
         }
-        if matches!(self.state, RequestState::Holding { .. }) {
-            self.reservation.release_all();
-            self.state = RequestState::Abandoned;
-        }
-        replies.push(reply);
     }
 
-    fn deadline(&mut self, replies: &mut Vec<Reply>) -> Result<(), Violation> {
+    fn on_deadline(&mut self, state: RequestState) -> Result<RequestState, Violation> {
         let decision = self.router.answer(Reason::DeadlineExceeded);
-        match std::mem::replace(&mut self.state, RequestState::Rejected) {
-            RequestState::AwaitingHeaders => return Err(Violation::Silence),
-            // Only a body's answer can name a cell now, and when there is a body to answer, all of it is there.
-            RequestState::AwaitingBody(search) if !matches!(decision.outcome, Outcome::Reject(_)) => {
-                self.state = RequestState::AwaitingBody(search);
-            }
+        Ok(match state {
+            RequestState::AwaitingHeaders => return Err(Violation::NoHeadersInTime),
+            // Only the answer to the body can name a cell, and the whole body decides once it is here.
+            RequestState::AwaitingBody(_) if !matches!(decision.outcome, Outcome::Reject(_)) => state,
             RequestState::AwaitingBody(_) => {
-                self.decide(decision, replies);
+                self.decide(decision);
+                RequestState::Rejected
             }
-            RequestState::Holding { remove, held, .. } => {
-                if self.release(decision, remove, held, replies) {
-                    self.state = RequestState::PassingThrough;
-                }
-            }
-            decided => self.state = decided,
-        }
-        Ok(())
+            RequestState::Holding { held, .. } => self.decide_from_headers(held, decision, false),
+            _ => state,
+        })
     }
 
-    /// A message is lost: no request that goes on would be whole.
-    fn no_room(&mut self, replies: &mut Vec<Reply>) -> Result<(), Violation> {
+    /// A message is lost, so no request that proceeds would be whole: only a rejection is possible.
+    fn on_lost_message(&mut self, state: RequestState) -> Result<RequestState, Violation> {
         let decision = self.router.answer(Reason::Overloaded);
-        match std::mem::replace(&mut self.state, RequestState::Rejected) {
+        match state {
             RequestState::AwaitingBody(_) | RequestState::Holding { .. }
                 if matches!(decision.outcome, Outcome::Reject(_)) =>
             {
-                self.decide(decision, replies);
-                Ok(())
+                self.decide(decision);
+                Ok(RequestState::Rejected)
             }
-            RequestState::Abandoned => {
-                self.state = RequestState::Abandoned;
-                Ok(())
-            }
-            _ => Err(Violation::NoRoom),
+            RequestState::Abandoned => Ok(state),
+            _ => Err(Violation::OverBudget),
         }
     }
 
-    /// Answers the head, then sends back what was held. False if the client was answered instead.
-    fn release(&mut self, decision: Decision, remove: Vec<String>, held: BodyBuffer, replies: &mut Vec<Reply>) -> bool {
-        if !self.decide(decision, replies) {
+    /// Reserves bytes of the byte budget, first those that the message at hand reserved on arrival.
+    fn reserve(&mut self, mut bytes: u64) -> bool {
+        if let Some(part) = self.message_reservation.as_mut().and_then(|message| message.split(bytes)) {
+            bytes -= part.bytes();
+            self.reservation.merge(part);
+        }
+        self.reservation.try_grow(bytes)
+    }
+
+    /// Answers the headers and sends the held body back. Returns false if the decision rejects the request.
+    fn release(&mut self, held: HeldRequest, decision: Decision) -> bool {
+        if !self.decide(decision) {
             return false;
         }
-        replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision) }));
-        // From now on each piece gives its bytes back as it leaves.
-        self.reservation.release(held.overhead());
-        for chunk in held.into_chunks() {
-            echo(chunk, false, replies);
+        let HeldRequest { remove, buffer } = held;
+        self.replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision) }));
+        // Each chunk takes the reservation of its bytes with it.
+        self.reservation.release(buffer.overhead());
+        for chunk in buffer.into_chunks() {
+            self.send_back(chunk, false);
         }
         true
     }
 
-    /// Notes the decision. False, and the client answered, if the request does not go on.
-    fn decide(&mut self, decision: Decision, replies: &mut Vec<Reply>) -> bool {
+    /// Records the decision. Returns false if it rejects the request: the next state must be `Rejected`.
+    fn decide(&mut self, decision: Decision) -> bool {
         self.decision = Some(decision);
         let status = match decision.outcome {
             Outcome::Cell(_) | Outcome::Pass => return true,
             Outcome::Reject(status) => status,
-            // The service's router never defers; if it did, nobody would be left to decide.
+            // The router of the service never defers: there is no later tier.
             Outcome::Defer => 500,
         };
-        self.reject(status, decision.reason, replies);
+        self.refuse(status, decision.reason);
         false
     }
 
-    /// Ends a request that is already on its way.
-    fn end(&mut self, decision: Decision, replies: &mut Vec<Reply>) {
-        self.conflict = Some(decision);
-        let status = match decision.outcome {
+    /// Rejects a request whose decision was already sent.
+    fn reject_conflict(&mut self, conflict: Decision) -> RequestState {
+        self.conflict = Some(conflict);
+        let status = match conflict.outcome {
             Outcome::Reject(status) => status,
             Outcome::Cell(_) | Outcome::Pass | Outcome::Defer => 400,
         };
-        self.reject(status, decision.reason, replies);
+        self.refuse(status, conflict.reason);
+        RequestState::Rejected
     }
 
-    fn reject(&mut self, status: u16, reason: Reason, replies: &mut Vec<Reply>) {
+    fn refuse(&mut self, status: u16, reason: Reason) {
         self.reservation.release_all();
-        self.state = RequestState::Rejected;
-        replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
+        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
+    }
+
+    /// Sends a chunk back. Returns the state after it: `next`, or `Complete` at the end of the body.
+    fn send_back_then(&mut self, chunk: Bytes, end: bool, next: RequestState) -> RequestState {
+        self.send_back(chunk, end);
+        if end { RequestState::Complete } else { next }
+    }
+
+    /// Sends a chunk back, in parts that Envoy accepts. An empty one matters only if it ends the body.
+    fn send_back(&mut self, mut chunk: Bytes, end: bool) {
+        while chunk.len() > MAX_CHUNK {
+            self.replies.push(Reply::BodyChunk { bytes: chunk.split_to(MAX_CHUNK), end_of_stream: false });
+        }
+        if end || !chunk.is_empty() {
+            self.replies.push(Reply::BodyChunk { bytes: chunk, end_of_stream: end });
+        }
     }
 }
 
-/// Sends a chunk back in pieces. An empty one matters only if it ends the body.
-fn echo(mut chunk: Bytes, end: bool, replies: &mut Vec<Reply>) {
-    while chunk.len() > MAX_CHUNK {
-        replies.push(Reply::BodyChunk { bytes: chunk.split_to(MAX_CHUNK), end_of_stream: false });
-    }
-    if end || !chunk.is_empty() {
-        replies.push(Reply::BodyChunk { bytes: chunk, end_of_stream: end });
+impl HeldRequest {
+    fn new(remove: Vec<String>) -> Self {
+        Self { remove, buffer: BodyBuffer::default() }
     }
 }

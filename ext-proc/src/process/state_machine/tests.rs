@@ -295,24 +295,24 @@ fn without_room_for_a_message_nothing_goes_on() {
     for mode in [BodyMode::Buffered, BodyMode::Duplex] {
         let mut machine = machine(mode);
         machine.on(head(&[], false)).unwrap();
-        assert_eq!(machine.on(Event::NoRoom).unwrap(), immediate(503, Reason::Overloaded), "{mode:?}");
+        assert_eq!(machine.on(Event::OverBudget).unwrap(), immediate(503, Reason::Overloaded), "{mode:?}");
         assert!(machine.is_ended());
         // A cell that the policy names would get half a request.
         let config = CONFIG.replace(r#""pass""#, r#""pass", "overloaded": {"use": "cell-b"}"#);
         let mut machine = machine_of(&config, mode, &Budget::new(1000));
         machine.on(head(&[], false)).unwrap();
-        assert_eq!(machine.on(Event::NoRoom), Err(Violation::NoRoom), "{mode:?}");
+        assert_eq!(machine.on(Event::OverBudget), Err(Violation::OverBudget), "{mode:?}");
     }
-    assert_eq!(machine(BodyMode::Duplex).on(Event::NoRoom), Err(Violation::NoRoom));
+    assert_eq!(machine(BodyMode::Duplex).on(Event::OverBudget), Err(Violation::OverBudget));
     let mut machine = machine(BodyMode::Duplex);
     machine.on(head(&[], false)).unwrap();
     machine.on(body(r#"{"t":"a""#, false)).unwrap();
-    assert_eq!(machine.on(Event::NoRoom), Err(Violation::NoRoom));
+    assert_eq!(machine.on(Event::OverBudget), Err(Violation::OverBudget));
 }
 
 #[test]
 fn the_deadline_decides_what_is_undecided() {
-    assert_eq!(machine(BodyMode::Duplex).on(Event::Deadline), Err(Violation::Silence));
+    assert_eq!(machine(BodyMode::Duplex).on(Event::Deadline), Err(Violation::NoHeadersInTime));
     for mode in [BodyMode::Buffered, BodyMode::Duplex] {
         let mut machine = machine(mode);
         machine.on(head(&[], false)).unwrap();
@@ -366,7 +366,7 @@ fn a_request_that_envoy_answered_itself_is_given_up() {
         assert_eq!(budget.used(), 0);
         assert!(machine.may_end() && !machine.is_deciding() && machine.decision().is_none());
         // What was on its way goes nowhere.
-        for late in [body("x", true), trailers(), Event::Deadline, Event::NoRoom] {
+        for late in [body("x", true), trailers(), Event::Deadline, Event::OverBudget] {
             assert_eq!(machine.on(late).unwrap(), []);
         }
         assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);

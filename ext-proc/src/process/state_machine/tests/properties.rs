@@ -25,7 +25,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::ResponseHeaders),
         1 => Just(Event::ResponseTrailers),
         1 => Just(Event::Deadline),
-        1 => Just(Event::NoRoom),
+        1 => Just(Event::OverBudget),
     ]
 }
 
