@@ -1,33 +1,33 @@
-//! The body held back until its key is known, in memory that is counted to within a factor of two.
+//! The body bytes kept until the decision. Their memory is known to within a factor of two.
 
 use bytes::{Bytes, BytesMut};
 
-/// Chunks below this many bytes are copied together. Others are kept as they came: in the buffer that tonic put
-/// their message together in, which is kept whole by any part of it.
+/// Chunks below this many bytes are copied into a shared buffer. Larger ones stay in the buffer of their message, which
+/// any part of it keeps alive.
 const SMALL: usize = 8 * 1024;
 
-/// Copies grow up to this, so that none is copied often.
+/// A shared buffer grows up to this many bytes, so that growing it copies few bytes.
 const FULL: usize = 64 * 1024;
 
-/// What a buffer costs beside its bytes: its handle, its place in the list, the allocator's share. Counted in bytes.
+/// The bytes that a buffer costs beside its content: its handle, its place in the list, the allocator's share.
 pub(super) const COST: u64 = 128;
 
-/// Chunks in the order they came.
+/// Chunks of a body, in order.
 #[derive(Debug, Default)]
 pub(super) struct BodyBuffer {
     chunks: Vec<Bytes>,
-    /// Small chunks that came after all others.
+    /// Small chunks that follow all `chunks`.
     tail: BytesMut,
 }
 
 impl BodyBuffer {
-    /// What a chunk would add to the memory that is held, in bytes.
+    /// The memory, in bytes, that a chunk would add.
     pub(super) fn cost(&self, chunk: &Bytes) -> u64 {
         let bytes = chunk.len() as u64;
         if chunk.is_empty() || (chunk.len() < SMALL && !self.tail.is_empty()) { bytes } else { bytes + COST }
     }
 
-    /// Keeps a chunk.
+    /// Appends a chunk.
     pub(super) fn push(&mut self, chunk: Bytes) {
         if chunk.is_empty() {
             return;
@@ -43,12 +43,12 @@ impl BodyBuffer {
         }
     }
 
-    /// How much of its cost is beside the bytes.
+    /// The part of the cost that is not content.
     pub(super) fn overhead(&self) -> u64 {
         (self.chunks.len() as u64 + u64::from(!self.tail.is_empty())) * COST
     }
 
-    /// All that was kept. No chunk is empty.
+    /// The content. No chunk is empty.
     pub(super) fn into_chunks(mut self) -> Vec<Bytes> {
         self.flush();
         self.chunks
@@ -57,7 +57,7 @@ impl BodyBuffer {
     fn flush(&mut self) {
         if !self.tail.is_empty() {
             self.chunks.push(self.tail.split().freeze());
-            // What `split` leaves shares the buffer, and would keep it whole.
+            // The remainder after `split` shares the allocation and would keep it alive.
             self.tail = BytesMut::new();
         }
     }
@@ -68,27 +68,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn order_is_kept_and_small_chunks_share_a_buffer() {
-        let mut held = BodyBuffer::default();
+    fn chunks_keep_their_order_and_small_ones_share_a_buffer() {
+        let mut buffer = BodyBuffer::default();
         let (mut all, mut cost) = (Vec::new(), 0);
         for size in [1, 0, SMALL - 1, SMALL, SMALL, 1, 2, 0, 3, SMALL + 1] {
             let chunk = Bytes::from(vec![b'a' + u8::try_from(all.len() % 26).unwrap(); size]);
             all.extend_from_slice(&chunk);
-            cost += held.cost(&chunk);
-            held.push(chunk);
+            cost += buffer.cost(&chunk);
+            buffer.push(chunk);
         }
-        assert_eq!(cost, all.len() as u64 + held.overhead());
-        let chunks = held.into_chunks();
+        assert_eq!(cost, all.len() as u64 + buffer.overhead());
+        let chunks = buffer.into_chunks();
         assert_eq!(chunks.iter().map(Bytes::len).collect::<Vec<_>>(), [SMALL, SMALL, SMALL, 6, SMALL + 1]);
         assert_eq!(chunks.concat(), all);
     }
 
     #[test]
-    fn a_million_single_bytes_are_a_few_buffers() {
-        let mut held = BodyBuffer::default();
+    fn a_million_single_bytes_take_few_buffers() {
+        let mut buffer = BodyBuffer::default();
         for _ in 0..1_000_000 {
-            held.push(Bytes::from_static(b"x"));
+            buffer.push(Bytes::from_static(b"x"));
         }
-        assert!(held.into_chunks().len() <= 1_000_000 / FULL + 1);
+        assert!(buffer.into_chunks().len() <= 1_000_000 / FULL + 1);
     }
 }

@@ -1,12 +1,12 @@
-//! Envoy's messages as tonic reads and writes them: prost's codec, but for two things.
+//! The codec of ext_proc messages. It differs from prost's in two points.
 //!
-//! **Limits before a message is unpacked.** `ExternalProcessorServer` of envoy-types would decode whatever is below the
-//! message limit. That limit must exceed the largest `BUFFERED` body, and prost makes 72 bytes of a header that takes two
-//! on the wire, so that 64 MiB of empty headers would take over 2 GiB. Here everything but the bytes of a body is bounded
-//! by [`MAX_OVERHEAD`].
+//! **It limits a message before it decodes it.** `ExternalProcessorServer` of envoy-types decodes every message below the
+//! message limit. That limit must exceed the largest `BUFFERED` body. prost makes 72 bytes of a header that takes two on
+//! the wire, so 64 MiB of empty headers would take over 2 GiB. This codec limits everything but the body to
+//! [`MAX_OVERHEAD`].
 //!
-//! **Bodies without copies.** The bytes of a body stay in the buffer that tonic read them into, and a piece of one is
-//! written from there. envoy-types has a `Vec` for either, which is a copy each.
+//! **It does not copy bodies.** The bytes of a body stay in the buffer that tonic read them into, and go back from there.
+//! envoy-types would copy them into a `Vec` each time.
 
 use std::ops::RangeInclusive;
 
@@ -22,11 +22,11 @@ use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::process::counted_body::CountedBody;
 
-/// The most bytes of a message beside a body: headers, trailers, attributes, metadata. Envoy's own default limit of all
-/// headers together is 60 KiB.
+/// The most bytes of a message that are not body: headers, trailers, attributes, metadata. Envoy limits all headers of a
+/// request to 60 KiB by default.
 pub(super) const MAX_OVERHEAD: usize = 1024 * 1024;
 
-/// What stands before each message: a flag for compression, and its length in four bytes.
+/// The bytes of gRPC's prefix of a message: the compression flag and the length.
 const PREFIX: usize = 5;
 
 /// `ProcessingRequest.request_body`.
@@ -35,69 +35,69 @@ const REQUEST_BODY: u32 = 4;
 /// `HttpBody.body` and `StreamedBodyResponse.body`.
 const BODY: u32 = 1;
 
-/// All fields of `ProcessingRequest.request`.
-const CONTENTS: RangeInclusive<u32> = 2..=7;
+/// The fields of the oneof `ProcessingRequest.request`.
+const REQUEST_FIELDS: RangeInclusive<u32> = 2..=7;
 
-/// A stream's first buffer, in bytes: most heads fit.
-const BUFFER: usize = 4 * 1024;
+/// The initial size, in bytes, of a stream's buffers. The headers of most requests fit.
+const BUFFER_SIZE: usize = 4 * 1024;
 
-/// So many bytes of answers go out together, at most.
-const TOGETHER: usize = 32 * 1024;
+/// tonic collects at most this many bytes of messages before it sends them.
+const YIELD_THRESHOLD: usize = 32 * 1024;
 
 /// A message from Envoy.
 #[derive(Debug, Default, PartialEq)]
 pub struct IncomingMessage {
-    /// All of it, but that a body has no bytes.
+    /// The message. If it has a body, the bytes are missing.
     pub message: ProcessingRequest,
-    /// The bytes of its body, if it has one.
+    /// The bytes of the body, if it has one.
     pub body: Bytes,
 }
 
 /// A message to Envoy.
 #[derive(Debug)]
 pub enum OutgoingMessage {
-    /// Any but the next.
+    /// Any message but a body chunk.
     Response(Box<ProcessingResponse>),
-    /// A piece of the body, which answers `request_body` with a `streamed_response`.
+    /// A chunk of the body: `request_body` with a `streamed_response`.
     BodyChunk {
         /// The bytes.
         bytes: Bytes,
-        /// Whether the body ends with them.
+        /// Whether the body ends here.
         end_of_stream: bool,
     },
 }
 
 /// The codec of one stream.
 #[derive(Debug)]
-pub(super) struct Codec {
+pub(super) struct ExtProcCodec {
     counted_body: CountedBody,
 }
 
-/// Encodes what is sent.
+/// Encodes outgoing messages.
 #[derive(Debug)]
 pub(super) struct ResponseEncoder;
 
-/// Decodes what is received, and tells the counted_body how long they were.
+/// Decodes incoming messages, and reports their length to the body that they came in.
 #[derive(Debug)]
 pub(super) struct RequestDecoder {
     counted_body: CountedBody,
 }
 
-impl Codec {
-    /// For a stream whose bytes come by `counted_body`.
+impl ExtProcCodec {
+    /// The codec of the stream that reads this body.
     pub(super) fn new(counted_body: CountedBody) -> Self {
         Self { counted_body }
     }
 }
 
 impl RequestDecoder {
-    /// For a stream whose bytes come by `counted_body`.
+    /// The decoder of the stream that reads this body.
     pub(super) fn new(counted_body: CountedBody) -> Self {
         Self { counted_body }
     }
 }
 
-impl tonic::codec::Codec for Codec {
+impl tonic::codec::Codec for ExtProcCodec {
     type Encode = OutgoingMessage;
     type Decode = IncomingMessage;
     type Encoder = ResponseEncoder;
@@ -118,26 +118,26 @@ impl Decoder for RequestDecoder {
 
     fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<IncomingMessage>, Status> {
         let length = message.remaining();
-        // tonic hands a message over in one piece.
-        let MessageSummary { around, contents } = survey(message.chunk());
-        if around > MAX_OVERHEAD {
-            let text = format!("a message with {around} bytes beside its body, but {MAX_OVERHEAD} are the most");
+        // tonic passes a message in one buffer.
+        let MessageSummary { overhead, requests } = summarize(message.chunk());
+        if overhead > MAX_OVERHEAD {
+            let text = format!("the message has {overhead} bytes beside its body; at most {MAX_OVERHEAD} are allowed");
             return Err(Status::invalid_argument(text));
         }
         // Protobuf would let the last one win. Envoy never writes two.
-        if contents > 1 {
-            return Err(Status::invalid_argument("a message with two contents"));
+        if requests > 1 {
+            return Err(Status::invalid_argument("the message sets `request` more than once"));
         }
-        let decoded = received(message);
+        let decoded = decode_message(message);
         self.counted_body.message_decoded(PREFIX + length);
         match decoded {
             Ok(message) => Ok(Some(message)),
-            Err(error) => Err(Status::internal(format!("a message that cannot be read: {error}"))),
+            Err(error) => Err(Status::internal(format!("the message is not a valid ProcessingRequest: {error}"))),
         }
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, TOGETHER)
+        BufferSettings::new(BUFFER_SIZE, YIELD_THRESHOLD)
     }
 }
 
@@ -145,26 +145,26 @@ impl Encoder for ResponseEncoder {
     type Item = OutgoingMessage;
     type Error = Status;
 
-    fn encode(&mut self, sent: OutgoingMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        match sent {
-            OutgoingMessage::Response(message) => {
-                message.encode(buffer).map_err(|error| Status::internal(format!("an answer: {error}")))
-            }
+    fn encode(&mut self, message: OutgoingMessage, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        match message {
+            OutgoingMessage::Response(response) => response
+                .encode(buffer)
+                .map_err(|error| Status::internal(format!("cannot encode a ProcessingResponse: {error}"))),
             OutgoingMessage::BodyChunk { bytes, end_of_stream } => {
-                piece(bytes, end_of_stream, buffer);
+                encode_chunk(bytes, end_of_stream, buffer);
                 Ok(())
             }
         }
     }
 
     fn buffer_settings(&self) -> BufferSettings {
-        BufferSettings::new(BUFFER, TOGETHER)
+        BufferSettings::new(BUFFER_SIZE, YIELD_THRESHOLD)
     }
 }
 
-/// Decodes a message. A body that Envoy has written, which stands first, keeps its bytes where they are.
-fn received(message: &mut impl Buf) -> Result<IncomingMessage, DecodeError> {
-    let Some(BodyLayout { head, bytes, tail }) = layout(message.chunk()) else {
+/// Decodes a message. The bytes of a body are not copied if the message begins with them, as Envoy writes it.
+fn decode_message(message: &mut impl Buf) -> Result<IncomingMessage, DecodeError> {
+    let Some(BodyLayout { head, bytes, tail }) = body_layout(message.chunk()) else {
         let mut message = ProcessingRequest::decode(message)?;
         let body = match &mut message.request {
             Some(Request::RequestBody(body)) => std::mem::take(&mut body.body).into(),
@@ -174,7 +174,7 @@ fn received(message: &mut impl Buf) -> Result<IncomingMessage, DecodeError> {
     };
     message.advance(head);
     let body = message.copy_to_bytes(bytes);
-    // Should it have a second body, that is the one, as prost has it.
+    // A second `body` field replaces the first, as in prost.
     let mut http_body = HttpBody::decode(message.copy_to_bytes(tail))?;
     let second = Bytes::from(std::mem::take(&mut http_body.body));
     let mut message = ProcessingRequest::decode(message)?;
@@ -182,15 +182,17 @@ fn received(message: &mut impl Buf) -> Result<IncomingMessage, DecodeError> {
     Ok(IncomingMessage { message, body: if second.is_empty() { body } else { second } })
 }
 
-/// Where the bytes of a body are in a message that begins with `request_body`, which begins with `body`.
+/// The position of the body's bytes in a message that begins with `request_body { body`.
 struct BodyLayout {
+    /// Bytes before the body.
     head: usize,
+    /// Bytes of the body.
     bytes: usize,
-    /// What is left of `request_body` behind them.
+    /// Bytes of `request_body` after the body.
     tail: usize,
 }
 
-fn layout(message: &[u8]) -> Option<BodyLayout> {
+fn body_layout(message: &[u8]) -> Option<BodyLayout> {
     let mut rest = message;
     let mut field = |number: u32, within: usize| {
         let before = rest.len();
@@ -204,16 +206,16 @@ fn layout(message: &[u8]) -> Option<BodyLayout> {
     Some(BodyLayout { head: message.len() - rest.len(), bytes, tail })
 }
 
-/// Writes a piece of a body: `request_body { response { body_mutation { streamed_response { body, end_of_stream }}}}`.
-fn piece(bytes: Bytes, end_of_stream: bool, buffer: &mut impl BufMut) {
-    const WITHIN: [u32; 4] = [3, 1, 3, 3];
+/// Encodes a chunk of the body: `request_body { response { body_mutation { streamed_response { body, end_of_stream }}}}`.
+fn encode_chunk(bytes: Bytes, end_of_stream: bool, buffer: &mut impl BufMut) {
+    const PATH: [u32; 4] = [3, 1, 3, 3];
     const END_OF_STREAM: u32 = 2;
-    // The tags of all these fields take one byte.
+    // Each of these tags takes one byte.
     let field = |length: usize| 1 + encoded_len_varint(length as u64) + length;
     let streamed = field(bytes.len()) + if end_of_stream { 2 } else { 0 };
     let mutation = field(streamed);
     let common = field(mutation);
-    for (number, length) in WITHIN.into_iter().zip([field(common), common, mutation, streamed]) {
+    for (number, length) in PATH.into_iter().zip([field(common), common, mutation, streamed]) {
         encode_key(number, WireType::LengthDelimited, buffer);
         encode_varint(length as u64, buffer);
     }
@@ -226,31 +228,31 @@ fn piece(bytes: Bytes, end_of_stream: bool, buffer: &mut impl BufMut) {
     }
 }
 
-/// What a message has, without unpacking it.
+/// The sizes of an encoded message.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct MessageSummary {
-    /// Bytes that are of no request's body.
-    around: usize,
-    /// Headers, bodies, trailers.
-    contents: usize,
+    /// Bytes outside `request_body`.
+    overhead: usize,
+    /// How many fields of the oneof `request` it has.
+    requests: usize,
 }
 
-/// Goes over the fields of a message. Of one that cannot be read all bytes from the first bad one on are around.
-fn survey(mut message: &[u8]) -> MessageSummary {
-    let mut survey = MessageSummary::default();
+/// Measures the fields of a message. After a malformed field, all remaining bytes count as overhead.
+fn summarize(mut message: &[u8]) -> MessageSummary {
+    let mut summary = MessageSummary::default();
     while !message.is_empty() {
         let before = message.len();
         let Some((tag, body)) = next_field(&mut message) else {
-            survey.around += before;
+            summary.overhead += before;
             break;
         };
-        survey.around += before - message.len() - body;
-        survey.contents += usize::from(CONTENTS.contains(&tag));
+        summary.overhead += before - message.len() - body;
+        summary.requests += usize::from(REQUEST_FIELDS.contains(&tag));
     }
-    survey
+    summary
 }
 
-/// Skips a field: its tag, and how many bytes of a request's body it has.
+/// Skips a field. Returns its tag, and its length if it is `request_body`.
 fn next_field(message: &mut &[u8]) -> Option<(u32, usize)> {
     let (tag, wire_type) = decode_key(message).ok()?;
     let before = message.len();

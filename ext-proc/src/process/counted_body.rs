@@ -1,8 +1,8 @@
-//! What a stream's peer has sent and tonic has not handed over yet, counted.
+//! A stream's request body, which counts the bytes that tonic has read and not decoded yet.
 //!
-//! tonic puts a message together before it decodes it, and a `BUFFERED` body is one message. [`CountedBody`] stands between
-//! the connection and tonic: it counts the bytes that go in, the decoder says how many came out as messages, and what is
-//! in between takes its share of the process's byte budget. A message takes its share with it.
+//! tonic assembles a message before it decodes it, and a `BUFFERED` body is one message. [`CountedBody`] wraps the body
+//! that tonic reads. It counts the bytes that tonic takes; the decoder reports the bytes of each message. The difference
+//! is charged to the byte budget, and a complete message takes its reservation with it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -17,24 +17,24 @@ use tonic::Status;
 use crate::budget::Reservation;
 use crate::process::event::Violation;
 
-/// What is put together is counted beyond this many bytes: a request's head has fewer, and must not fail for want of
-/// room that other requests' bodies take.
+/// A message is charged to the budget once it exceeds this many bytes. Headers are smaller, and must not fail because
+/// other requests' bodies use up the budget.
 const UNCOUNTED: usize = 16 * 1024;
 
-/// The bytes of one stream on their way to its messages. Cheap to clone; all clones count together.
+/// The request body of one stream. Clones share the counts.
 #[derive(Debug)]
 pub(super) struct CountedBody<B = tonic::body::Body>(Arc<Mutex<BodyState<B>>>);
 
 #[derive(Debug)]
 struct BodyState<B> {
     body: B,
-    /// Bytes that are no message yet, gRPC's five bytes in front of each message among them.
+    /// Bytes that are not decoded yet. gRPC's prefix of five bytes before each message counts too.
     pending: usize,
-    /// Their share of the budget.
+    /// The bytes charged to the budget.
     reservation: Reservation,
-    /// Whether there was none left.
-    full: bool,
-    /// Whether the peer has said all, which a reset does not say.
+    /// Whether the budget refused more bytes.
+    over_budget: bool,
+    /// Whether the peer closed its half of the stream. A reset does not set this.
     ended: bool,
 }
 
@@ -45,39 +45,40 @@ impl<B> Clone for CountedBody<B> {
 }
 
 impl<B> CountedBody<B> {
-    /// Counts what comes from `body`. `hold` is a share of the process's byte budget.
+    /// Wraps a body. `reservation` must be empty.
     pub(super) fn new(body: B, reservation: Reservation) -> Self {
-        Self(Arc::new(Mutex::new(BodyState { body, pending: 0, reservation, full: false, ended: false })))
+        let state = BodyState { body, pending: 0, reservation, over_budget: false, ended: false };
+        Self(Arc::new(Mutex::new(state)))
     }
 
-    /// This many bytes have become a message.
+    /// Subtracts the bytes of a decoded message.
     pub(super) fn message_decoded(&self, bytes: usize) {
-        let mut state = self.state();
+        let mut state = self.lock();
         state.pending = state.pending.saturating_sub(bytes);
     }
 
-    /// Whether the peer ended its half in the middle of a message. tonic takes an end behind the first five bytes for
-    /// one between messages.
+    /// Whether the peer closed its half in the middle of a message. tonic reports an end right after the prefix as an end
+    /// between messages.
     pub(super) fn ended_inside_message(&self) -> bool {
-        let state = self.state();
+        let state = self.lock();
         state.ended && state.pending > 0
     }
 
-    /// Nothing of what came is kept any more.
+    /// Releases the reservation, because tonic has dropped what it had read.
     pub(super) fn discard(&self) {
-        let mut state = self.state();
+        let mut state = self.lock();
         state.pending = 0;
         state.reservation.release_all();
     }
 
-    /// Whether a message that has not come completely has a share of the budget.
+    /// Whether an incomplete message has a reservation.
     pub(super) fn has_partial_message(&self) -> bool {
-        self.state().reservation.bytes() > 0
+        self.lock().reservation.bytes() > 0
     }
 
-    /// The share of the message that was taken last, if it has one and nothing has come behind it.
+    /// Takes the reservation of the last decoded message, unless bytes of another one follow.
     pub(super) fn take_reservation(&self) -> Option<Reservation> {
-        let mut state = self.state();
+        let mut state = self.lock();
         if state.pending > 0 {
             return None;
         }
@@ -85,23 +86,23 @@ impl<B> CountedBody<B> {
         state.reservation.split(bytes)
     }
 
-    /// Whether it ended because there was no room to put a message together.
+    /// Whether the body ended because the budget had no room for a message.
     pub(super) fn is_over_budget(&self) -> bool {
-        self.state().full
+        self.lock().over_budget
     }
 
-    fn state(&self) -> MutexGuard<'_, BodyState<B>> {
+    fn lock(&self) -> MutexGuard<'_, BodyState<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<B> BodyState<B> {
-    /// Counts bytes that came. False if there is no room for them.
+    /// Counts bytes that tonic takes. Returns false if the budget has no room for them.
     fn add(&mut self, bytes: usize) -> bool {
         self.pending += bytes;
         let more = (self.pending as u64).saturating_sub(self.reservation.bytes());
         if self.pending > UNCOUNTED && more > 0 && !self.reservation.try_grow(more) {
-            self.full = true;
+            self.over_budget = true;
             self.reservation.release_all();
             return false;
         }
@@ -110,15 +111,15 @@ impl<B> BodyState<B> {
 }
 
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> CountedBody<B> {
-    /// Reads to the end, past tonic, and keeps nothing.
+    /// Reads the body to its end without tonic, and drops it.
     pub(super) async fn discard_rest(self) {
-        while let Some(Ok(_)) = poll_fn(|context| self.state().poll_frame(context)).await {}
+        while let Some(Ok(_)) = poll_fn(|context| self.lock().poll_frame(context)).await {}
     }
 }
 
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> BodyState<B> {
     fn poll_frame(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        // A window full of tiny frames is read in turns with the other streams of the thread.
+        // Many tiny frames may be ready at once. tokio's budget lets the thread's other streams run in between.
         let coop = ready!(poll_proceed(context));
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
         coop.made_progress();
@@ -126,19 +127,19 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> BodyState<B> {
     }
 }
 
-/// What tonic reads.
+/// The body that tonic reads.
 impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for CountedBody<B> {
     type Data = Bytes;
     type Error = Status;
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let mut state = self.state();
+        let mut state = self.lock();
         let frame = ready!(state.poll_frame(context));
         match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
             Some(Ok(Some(data))) if !state.add(data.len()) => {
                 return Poll::Ready(Some(Err(Status::resource_exhausted(Violation::OverBudget.to_string()))));
             }
-            // Trailers mean nothing in a request, and end it.
+            // gRPC requests have no trailers. HTTP trailers end the body.
             Some(Ok(None)) | None => state.ended = true,
             Some(Ok(Some(_)) | Err(_)) => {}
         }
@@ -146,11 +147,11 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for CountedBody<B> {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.state().body.is_end_stream()
+        self.lock().body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.state().body.size_hint()
+        self.lock().body.size_hint()
     }
 }
 

@@ -1,14 +1,14 @@
-//! What Envoy and the machine say to each other, without protobuf.
+//! Events and replies of the state machine: Envoy's messages without protobuf.
 
 use bytes::Bytes;
 use cellgate_routing::{CellId, Decision, Outcome, Reason};
 
 use crate::fields::Fields;
 
-/// The largest piece of body sent back, in bytes. Envoy asks for at most 64 KiB; this leaves room for framing.
+/// The most bytes of body in one reply. Envoy accepts 64 KiB; this leaves room for the message around them.
 pub const MAX_CHUNK: usize = 62_000;
 
-/// How Envoy sends the request's body.
+/// How Envoy sends the request's body (`request_body_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyMode {
     /// Not at all (`NONE`).
@@ -19,106 +19,106 @@ pub enum BodyMode {
     Duplex,
 }
 
-/// What happens to a request, as far as this service hears of it.
+/// A step of one request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Its head.
+    /// Envoy sent the request's headers.
     RequestHeaders {
-        /// All fields, also the reserved ones.
+        /// All headers, reserved ones included.
         fields: Fields,
-        /// Whether no body follows.
+        /// Whether neither body nor trailers follow.
         end_of_stream: bool,
     },
-    /// Its body, or the next chunk of it.
+    /// Envoy sent the body, or the next chunk of it.
     RequestBody {
         /// The bytes.
         chunk: Bytes,
-        /// Whether this is the last, and no trailers follow.
+        /// Whether the body ends here and no trailers follow.
         end_of_stream: bool,
     },
-    /// Its trailers: the body is complete.
+    /// Envoy sent the request's trailers. The body is complete.
     RequestTrailers(Fields),
-    /// The response's head, if Envoy was told to send it.
+    /// Envoy sent the response's headers.
     ResponseHeaders,
-    /// The response's trailers, if Envoy was told to send them.
+    /// Envoy sent the response's trailers.
     ResponseTrailers,
-    /// The time to decide is over.
+    /// The decision timeout has passed.
     Deadline,
-    /// The process has no room to put the next message together: it is lost.
+    /// The next message was dropped, because the byte budget had no room to assemble it.
     OverBudget,
 }
 
-/// What Envoy is told.
+/// A message to Envoy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// Answers the head: the request goes on with these changes.
+    /// Answers the request's headers and applies these changes.
     Headers(HeadMutation),
     /// Answers the body in [`BodyMode::Buffered`].
     Body(HeadMutation),
-    /// A piece of the body in [`BodyMode::Duplex`].
+    /// Sends a chunk of the body back in [`BodyMode::Duplex`].
     BodyChunk {
         /// At most [`MAX_CHUNK`] bytes.
         bytes: Bytes,
-        /// Whether this is the last one, and no trailers follow.
+        /// Whether the body ends here and no trailers follow.
         end_of_stream: bool,
     },
-    /// Answers the trailers.
+    /// Answers the request's trailers.
     Trailers {
         /// Reserved names to remove.
         remove: Vec<String>,
     },
-    /// Answers the response's head: nothing changes.
+    /// Answers the response's headers without a change.
     ResponseHeaders,
-    /// Answers the response's trailers: nothing changes.
+    /// Answers the response's trailers without a change.
     ResponseTrailers,
-    /// Answers the client. Nothing else follows.
+    /// Refuses the request (`ImmediateResponse`). No reply follows.
     Immediate {
         /// The HTTP status.
         status: u16,
-        /// Why.
+        /// The reason of the refusal.
         reason: Reason,
-        /// Whether the client speaks gRPC, to which Envoy translates the answer.
+        /// Whether the request is a gRPC call. Envoy then converts the refusal to a gRPC status.
         grpc: bool,
     },
 }
 
-/// What changes in the request's head.
+/// Changes to the request's headers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HeadMutation {
-    /// Fields to remove, all their values.
+    /// Headers to remove, with all their values.
     pub remove: Vec<String>,
-    /// The decision, if this reply carries one that lets the request go on.
+    /// The decision to let the request proceed, if this reply carries it.
     pub decision: Option<Decision>,
 }
 
-/// The peer did what the protocol, or our part of it, does not allow.
+/// An error of the peer that ends the stream with an error status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Violation {
-    /// The stream begins in the middle of a request.
-    #[error("the request's headers must come first: set request_header_mode: SEND")]
+    /// The stream begins with a body or with trailers.
+    #[error("the first message must be the request's headers: set request_header_mode: SEND")]
     HeadersNotFirst,
-    /// Headers twice.
-    #[error("the request's headers came twice")]
+    /// The headers came twice.
+    #[error("the request's headers came twice on one stream")]
     HeadersTwice,
-    /// A body in [`BodyMode::HeadersOnly`], or a second one in [`BodyMode::Buffered`].
-    #[error("a body message that the body mode does not allow")]
+    /// A body came in [`BodyMode::HeadersOnly`].
+    #[error("a request body came although the first message announced request_body_mode: NONE")]
     BodyUnexpected,
-    /// Something follows the end of the request.
-    #[error("the request goes on after its end")]
+    /// A message follows the end of the request.
+    #[error("a message of the request came after its end")]
     AfterEnd,
-    /// More than [`MAX_FIELDS`](crate::fields::MAX_FIELDS) headers or trailers.
-    #[error("more than {} headers or trailers", crate::fields::MAX_FIELDS)]
+    /// There are more than [`MAX_FIELDS`](crate::fields::MAX_FIELDS) headers or trailers.
+    #[error("the request has more than {} headers or trailers", crate::fields::MAX_FIELDS)]
     TooManyFields,
-    /// A message is lost, and what follows it is of no use.
-    #[error("no room to put a large message together: --max-held-bytes")]
+    /// A message was dropped, so the rest of the request is useless.
+    #[error("the byte budget has no room for this message: raise --max-held-bytes")]
     OverBudget,
-    /// The deadline passed before there was a request.
-    #[error("no request headers came within the deadline")]
+    /// The decision timeout passed before the headers came.
+    #[error("the request's headers did not arrive within --decision-timeout")]
     NoHeadersInTime,
 }
 
 impl HeadMutation {
-    /// The cell to name in the routing header.
+    /// The cell to set in the routing header.
     #[must_use]
     pub fn cell(&self) -> Option<CellId> {
         match self.decision?.outcome {

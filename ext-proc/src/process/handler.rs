@@ -1,4 +1,4 @@
-//! What answers a stream, as something that its own task polls and another one may end.
+//! The future that handles one stream. The response stream polls it, and the watchdog can cancel it.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,34 +7,35 @@ use std::task::{Context, Poll};
 
 use tonic::Status;
 
-type Answering = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
+type BoxedHandler = Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>;
 
-/// What answers a stream, into its send_queue, and how it ends: `Ok` only if its request has all it needs. It must be pending
-/// only when it waits for something else than the send_queue, or when there is something in that: it is polled again once
-/// the send_queue is empty.
+/// A future that reads a stream's messages and puts replies into its send queue. It returns `Ok` only if the request has
+/// all it needs.
 ///
-/// All that a stream holds is in it or in the send_queue, so that [`StallWatchdog`](super::stall_watchdog::StallWatchdog) can end both.
-pub(super) struct Handler(Mutex<Option<Answering>>);
+/// The future may be pending only for something other than the send queue, or while that queue has a message: it is polled
+/// again once the queue is empty. It and the queue own all memory of the stream, so that
+/// [`StallWatchdog`](super::stall_watchdog::StallWatchdog) can release it.
+pub(super) struct Handler(Mutex<Option<BoxedHandler>>);
 
 impl Handler {
-    /// Something that answers.
-    pub(super) fn new(answering: impl Future<Output = Result<(), Status>> + Send + 'static) -> Self {
-        Self(Mutex::new(Some(Box::pin(answering))))
+    /// Wraps a future.
+    pub(super) fn new(handler: impl Future<Output = Result<(), Status>> + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::pin(handler))))
     }
 
-    /// Ends it, whatever it waits for.
+    /// Drops the future, in whatever state it is.
     pub(super) fn cancel(&self) {
-        // Dropped when nobody waits for the lock any more.
-        let _ended = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Moved out of the lock, so that dropping it does not block a poll.
+        let _cancelled = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// Polls it. Ready for ever when it has ended.
+    /// Polls the future. Returns `Ok` once it has ended or was cancelled.
     pub(super) fn poll(&self, context: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let mut answering = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let ended = answering.as_mut().map_or(Poll::Ready(Ok(())), |answering| answering.as_mut().poll(context));
-        if ended.is_ready() {
-            *answering = None;
+        let mut handler = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = handler.as_mut().map_or(Poll::Ready(Ok(())), |handler| handler.as_mut().poll(context));
+        if result.is_ready() {
+            *handler = None;
         }
-        ended
+        result
     }
 }

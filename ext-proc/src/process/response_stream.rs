@@ -1,4 +1,4 @@
-//! Our half of a stream: replies in order, and an end that is never OK by accident.
+//! The response half of a stream, which also drives the request half.
 
 use std::fmt;
 use std::pin::Pin;
@@ -15,56 +15,49 @@ use crate::process::handler::Handler;
 use crate::process::send_queue::SendQueue;
 use crate::process::stall_watchdog::StallWatchdog;
 
-/// The messages of our response. It lives until the last one is handed over, and so does the count of open streams.
+/// The messages of the response, in order, and then the stream's status. The stream counts as open until tonic drops it.
 ///
-/// It is the stream's only task as well: whoever sends what we say also lets us read. A peer that takes nothing gets
-/// nothing read. If it panics, the connection resets the stream, which is no OK either.
+/// No task of its own runs for a stream: when tonic polls for a message to send, the handler reads and decides. A peer that
+/// does not read replies is therefore not read either. If the handler panics, the connection resets the stream, and Envoy
+/// does not take that for OK.
 pub struct ResponseStream {
-    send_queue: Arc<SendQueue>,
-    run: Arc<Handler>,
+    queue: Arc<SendQueue>,
+    handler: Arc<Handler>,
     ended: bool,
-    sending: Sending,
-    counted_body: CountedBody,
+    delivery: Delivery,
+    request_body: CountedBody,
     watchdog: StallWatchdog,
     _open: OpenStream,
 }
 
-/// What of our messages may not have been taken. tonic collects them until there is none, then hyper sends what was
-/// collected, and does not poll us before the peer has let it.
+/// How far messages have come on their way to the peer. tonic collects messages until the stream is pending. hyper then
+/// sends them, and polls the stream again only when the peer's window has let them out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sending {
-    Nothing,
-    /// With tonic.
-    Collected,
-    /// With hyper.
-    OutgoingMessage,
+enum Delivery {
+    /// No message is on its way.
+    Done,
+    /// tonic collects messages.
+    Collecting,
+    /// hyper sends them.
+    Sending,
 }
 
 impl ResponseStream {
-    /// What `run` puts into the send_queue, and then its end. `counted_body` is where it reads.
+    /// Streams the messages that `handler` puts into `queue`, and then its result. `request_body` is the body it reads.
     pub(super) fn new(
-        send_queue: Arc<SendQueue>,
-        run: Handler,
-        counted_body: CountedBody,
+        queue: Arc<SendQueue>,
+        handler: Handler,
+        request_body: CountedBody,
         watchdog: StallWatchdog,
         open: OpenStream,
     ) -> Self {
-        Self {
-            send_queue,
-            run: Arc::new(run),
-            ended: false,
-            sending: Sending::Nothing,
-            counted_body,
-            watchdog,
-            _open: open,
-        }
+        let handler = Arc::new(handler);
+        Self { queue, handler, ended: false, delivery: Delivery::Done, request_body, watchdog, _open: open }
     }
-}
 
-impl ResponseStream {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<OutgoingMessage, Status>>> {
         loop {
-            match self.send_queue.pop() {
+            match self.queue.pop() {
                 Ok(Some(message)) => return Poll::Ready(Some(Ok(message))),
                 Ok(None) if self.ended => return Poll::Ready(None),
                 Ok(None) => {}
@@ -73,14 +66,14 @@ impl ResponseStream {
                     return Poll::Ready(Some(Err(status)));
                 }
             }
-            match self.run.poll(context) {
-                Poll::Ready(end) => {
+            match self.handler.poll(context) {
+                Poll::Ready(result) => {
                     self.ended = true;
-                    if let Err(status) = end {
-                        self.send_queue.fail(status);
+                    if let Err(status) = result {
+                        self.queue.fail(status);
                     }
                 }
-                Poll::Pending if self.send_queue.is_empty() => return Poll::Pending,
+                Poll::Pending if self.queue.is_empty() => return Poll::Pending,
                 Poll::Pending => {}
             }
         }
@@ -92,32 +85,29 @@ impl Stream for ResponseStream {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.poll(context);
-        self.sending = self.sending.after(polled.is_ready());
-        if self.send_queue.record_poll(
-            self.counted_body.has_partial_message(),
-            self.sending == Sending::Nothing,
-            context.waker(),
-        ) {
-            self.watchdog.watch(&self.send_queue, &self.run);
+        self.delivery = self.delivery.after_poll(polled.is_ready());
+        let (partial_message, sent) = (self.request_body.has_partial_message(), self.delivery == Delivery::Done);
+        if self.queue.record_poll(partial_message, sent, context.waker()) {
+            self.watchdog.watch(&self.queue, &self.handler);
         }
         polled
     }
 }
 
-impl Sending {
-    /// What may be on its way after another poll, which had a message or not.
-    fn after(self, message: bool) -> Self {
+impl Delivery {
+    /// The delivery after another poll, which returned a message or was pending.
+    fn after_poll(self, ready: bool) -> Self {
         match self {
-            _ if message => Self::Collected,
-            Self::Collected => Self::OutgoingMessage,
-            Self::OutgoingMessage | Self::Nothing => Self::Nothing,
+            _ if ready => Self::Collecting,
+            Self::Collecting => Self::Sending,
+            Self::Sending | Self::Done => Self::Done,
         }
     }
 }
 
 impl fmt::Debug for ResponseStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("ResponseStream").field("send_queue", &self.send_queue).finish_non_exhaustive()
+        formatter.debug_struct("ResponseStream").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 

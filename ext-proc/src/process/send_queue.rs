@@ -1,4 +1,4 @@
-//! ResponseStream on their way to tonic.
+//! Messages of one stream that tonic has not taken yet.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,126 +11,128 @@ use tonic::Status;
 use crate::budget::Reservation;
 use crate::process::codec::OutgoingMessage;
 
-/// What one stream has to send. Locked for moments only, and contended only by
-/// [`StallWatchdog`](super::stall_watchdog::StallWatchdog).
+/// The messages to send. The lock is held briefly, and only [`StallWatchdog`](super::stall_watchdog::StallWatchdog)
+/// contends for it.
 #[derive(Debug, Default)]
-pub(super) struct SendQueue(Mutex<Queue>);
+pub(super) struct SendQueue(Mutex<QueueState>);
 
-/// What a stream is doing, as far as it holds some of the budget.
+/// Whether a stream that reserves bytes of the budget makes progress.
 #[derive(Clone, Debug)]
 pub(super) enum StreamProgress {
-    /// It is polled, now and then.
+    /// It was polled recently.
     Active,
-    /// It holds nothing any more.
+    /// It reserves nothing.
     Idle,
-    /// It has not been polled for too long: it ends with this.
+    /// It was not polled for too long, and ends with this status.
     Stalled(Status),
 }
 
 #[derive(Debug, Default)]
-struct Queue {
-    /// What logs call the request.
+struct QueueState {
+    /// The request's ID, for log lines.
     request_id: String,
-    messages: VecDeque<Message>,
-    /// How many of them have a share of the budget.
-    shares: usize,
-    /// Whether the machine holds some of the budget.
-    held: bool,
-    /// When a stream that has to be polled again was last polled, and what polls it.
-    waits: Option<(Instant, Waker)>,
+    messages: VecDeque<QueuedMessage>,
+    /// How many of the messages have a reservation.
+    reservations: usize,
+    /// Whether the state machine reserves bytes of the budget.
+    bytes_held: bool,
+    /// The time of the last poll and its waker, if the stream must be polled again.
+    last_poll: Option<(Instant, Waker)>,
+    /// Whether the watchdog has the stream on its list.
     watched: bool,
-    /// Why nothing more is sent.
-    failed: Option<Status>,
+    /// The status that ends the stream after the messages.
+    failure: Option<Status>,
 }
 
 #[derive(Debug)]
-struct Message {
-    response: OutgoingMessage,
-    share: Option<Reservation>,
+struct QueuedMessage {
+    message: OutgoingMessage,
+    reservation: Option<Reservation>,
 }
 
 impl SendQueue {
-    /// Gives the request the name that logs call it by.
+    /// Sets the request's ID for log lines.
     pub(super) fn set_request_id(&self, request_id: String) {
-        self.queue().request_id = request_id;
+        self.lock().request_id = request_id;
     }
 
-    /// The request's name.
+    /// The request's ID.
     pub(super) fn request_id(&self) -> String {
-        self.queue().request_id.clone()
+        self.lock().request_id.clone()
     }
 
-    /// Adds a message. `share` is what a piece of body in it holds of the budget, until tonic takes it.
-    pub(super) fn push(&self, response: OutgoingMessage, share: Option<Reservation>) {
-        let mut queue = self.queue();
-        queue.shares += usize::from(share.is_some());
-        queue.messages.push_back(Message { response, share });
+    /// Appends a message. `reservation` covers its chunk of the body until tonic takes it.
+    pub(super) fn push(&self, message: OutgoingMessage, reservation: Option<Reservation>) {
+        let mut queue = self.lock();
+        queue.reservations += usize::from(reservation.is_some());
+        queue.messages.push_back(QueuedMessage { message, reservation });
     }
 
-    /// Whether there is nothing to send, nor an error.
+    /// Whether it contains neither a message nor a failure.
     pub(super) fn is_empty(&self) -> bool {
-        let queue = self.queue();
-        queue.messages.is_empty() && queue.failed.is_none()
+        let queue = self.lock();
+        queue.messages.is_empty() && queue.failure.is_none()
     }
 
-    /// The next message.
+    /// Takes the next message.
     ///
     /// # Errors
-    /// The stream has failed. Told once.
+    /// The stream has failed and all messages are taken. Returned once.
     pub(super) fn pop(&self) -> Result<Option<OutgoingMessage>, Status> {
-        let mut queue = self.queue();
-        let Some(Message { response, share }) = queue.messages.pop_front() else {
-            return queue.failed.take().map_or(Ok(None), Err);
+        let mut queue = self.lock();
+        let Some(QueuedMessage { message, reservation }) = queue.messages.pop_front() else {
+            return queue.failure.take().map_or(Ok(None), Err);
         };
-        queue.shares -= usize::from(share.is_some());
-        Ok(Some(response))
+        queue.reservations -= usize::from(reservation.is_some());
+        Ok(Some(message))
     }
 
-    /// Whether the machine holds some of the budget.
-    pub(super) fn set_bytes_held(&self, held: bool) {
-        self.queue().held = held;
+    /// Records whether the state machine reserves bytes of the budget.
+    pub(super) fn set_bytes_held(&self, bytes_held: bool) {
+        self.lock().bytes_held = bytes_held;
     }
 
-    /// The stream has been polled. Whether somebody must watch from now on that it is polled again, because something is
-    /// held that nobody else would give back: a message that is `midway`, pieces to send, or, unless all that was said
-    /// has been `sent`, what the machine holds.
-    pub(super) fn record_poll(&self, midway: bool, sent: bool, waker: &Waker) -> bool {
-        let mut queue = self.queue();
-        if !(midway || queue.shares > 0 || queue.held && !sent) {
-            queue.waits = None;
+    /// Records a poll of the stream. Returns true if the watchdog must begin to watch it, because it reserves bytes that
+    /// only another poll would release: for a `partial_message`, for queued chunks, or in the state machine. Once all
+    /// messages are `sent`, the decision timeout wakes the stream, so the state machine needs no watchdog.
+    pub(super) fn record_poll(&self, partial_message: bool, sent: bool, waker: &Waker) -> bool {
+        let mut queue = self.lock();
+        if !(partial_message || queue.reservations > 0 || queue.bytes_held && !sent) {
+            queue.last_poll = None;
             return false;
         }
-        queue.waits = Some((Instant::now(), waker.clone()));
+        queue.last_poll = Some((Instant::now(), waker.clone()));
         !std::mem::replace(&mut queue.watched, true)
     }
 
-    /// Behind the messages that are there the stream ends with an error.
+    /// Ends the stream with an error after the queued messages.
     pub(super) fn fail(&self, status: Status) {
-        self.queue().failed = Some(status);
+        self.lock().failure = Some(status);
     }
 
-    /// How the stream does. One that has not been polled for so long fails, and what is here is given back.
-    pub(super) fn check_progress(&self, now: Instant, patience: Duration) -> StreamProgress {
-        let mut queue = self.queue();
-        let Some((since, _)) = &queue.waits else {
+    /// Checks whether the stream was polled within `timeout`. If not, it fails, and its messages are dropped.
+    pub(super) fn check_progress(&self, now: Instant, timeout: Duration) -> StreamProgress {
+        let mut queue = self.lock();
+        let Some((last_poll, _)) = &queue.last_poll else {
             queue.watched = false;
             return StreamProgress::Idle;
         };
-        if now.duration_since(*since) < patience {
+        if now.duration_since(*last_poll) < timeout {
             return StreamProgress::Active;
         }
-        let status =
-            Status::deadline_exceeded("the peer sent half a message, or did not take what it was sent, in time");
+        let status = Status::deadline_exceeded(
+            "the peer stalled: it neither completed its message nor read the replies within --decision-timeout",
+        );
         let request_id = std::mem::take(&mut queue.request_id);
-        let failed = Queue { request_id, failed: Some(status.clone()), ..Queue::default() };
-        // It may be waiting for nothing but more bytes.
-        if let Some((_, waker)) = std::mem::replace(&mut *queue, failed).waits {
+        let failed = QueueState { request_id, failure: Some(status.clone()), ..QueueState::default() };
+        // A stream that waits only for more bytes must be polled to see the failure.
+        if let Some((_, waker)) = std::mem::replace(&mut *queue, failed).last_poll {
             waker.wake();
         }
         StreamProgress::Stalled(status)
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,7 +21,7 @@ use crate::budget::{Budget, Reservation};
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
-use crate::process::codec::{Codec, IncomingMessage, OutgoingMessage, RequestDecoder};
+use crate::process::codec::{ExtProcCodec, IncomingMessage, OutgoingMessage, RequestDecoder};
 use crate::process::counted_body::CountedBody;
 use crate::process::event::{BodyMode, Event, Reply, Violation};
 use crate::process::handler::Handler;
@@ -118,7 +118,7 @@ impl Processor {
     pub async fn process(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let counted_body = CountedBody::new(body, self.0.budget.reservation());
-        let mut grpc = Grpc::new(Codec::new(counted_body.clone())).max_decoding_message_size(self.0.max_message);
+        let mut grpc = Grpc::new(ExtProcCodec::new(counted_body.clone())).max_decoding_message_size(self.0.max_message);
         let call = Call { shared: self.0, counted_body: counted_body.clone() };
         grpc.streaming(call, Request::from_parts(head, counted_body)).await
     }

@@ -1,4 +1,4 @@
-//! Who looks after streams that nobody polls.
+//! Ends streams that reserve bytes of the budget and are no longer polled.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -10,55 +10,56 @@ use tonic::Status;
 use crate::process::handler::Handler;
 use crate::process::send_queue::{SendQueue, StreamProgress};
 
-/// How often in a deadline it is looked for streams that do not move.
-const LOOKS: u32 = 8;
+/// How many times the watchdog checks within one timeout.
+const CHECKS_PER_TIMEOUT: u32 = 8;
 
-/// Streams that hold some of the budget and may not be polled again: one whose peer takes nothing is not, nor does its
-/// deadline come then.
+/// The list never keeps capacity beyond this many streams after a busy moment.
+const KEPT_CAPACITY: usize = 1024;
+
+/// The streams to watch. A stream whose peer does not read is not polled, so its own deadline never fires.
 #[derive(Clone, Debug, Default)]
 pub(super) struct StallWatchdog(Arc<Mutex<Vec<WatchedStream>>>);
 
 struct WatchedStream {
-    send_queue: Weak<SendQueue>,
-    run: Weak<Handler>,
+    queue: Weak<SendQueue>,
+    handler: Weak<Handler>,
 }
 
 impl StallWatchdog {
-    /// Watches over a stream.
-    pub(super) fn watch(&self, send_queue: &Arc<SendQueue>, run: &Arc<Handler>) {
-        let watched = WatchedStream { send_queue: Arc::downgrade(send_queue), run: Arc::downgrade(run) };
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(watched);
+    /// Watches a stream until it is idle, ends or stalls.
+    pub(super) fn watch(&self, queue: &Arc<SendQueue>, handler: &Arc<Handler>) {
+        let stream = WatchedStream { queue: Arc::downgrade(queue), handler: Arc::downgrade(handler) };
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(stream);
     }
 
-    /// Looks after the streams for as long as it is polled, and tells of those that fail: all that they hold is given
-    /// back.
-    pub(super) async fn run(self, patience: Duration, failed: impl Fn(&Status, &str)) {
-        let mut looks = tokio::time::interval((patience / LOOKS).max(Duration::from_millis(1)));
-        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    /// Checks the streams until the future is dropped. A stream that was not polled within `timeout` is cancelled, its
+    /// memory released, and `on_failure` called with its status and its request's ID.
+    pub(super) async fn run(self, timeout: Duration, on_failure: impl Fn(&Status, &str)) {
+        let mut checks = tokio::time::interval((timeout / CHECKS_PER_TIMEOUT).max(Duration::from_millis(1)));
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let now = looks.tick().await;
-            let mut stuck = Vec::new();
-            let mut watched = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            watched.retain(|watched| {
-                let Some(send_queue) = watched.send_queue.upgrade() else { return false };
-                match send_queue.check_progress(now, patience) {
+            let now = checks.tick().await;
+            let mut stalled = Vec::new();
+            let mut streams = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            streams.retain(|stream| {
+                let Some(queue) = stream.queue.upgrade() else { return false };
+                match queue.check_progress(now, timeout) {
                     StreamProgress::Active => true,
                     StreamProgress::Idle => false,
                     StreamProgress::Stalled(status) => {
-                        stuck.push((status, watched.run.upgrade(), send_queue.request_id()));
+                        stalled.push((status, stream.handler.upgrade(), queue.request_id()));
                         false
                     }
                 }
             });
-            // As many as there were at the busiest moment are not kept for ever.
-            watched.shrink_to(1024);
-            drop(watched);
-            // Telling takes longer than looking, and every stream that begins to send may wait for the lock.
-            for (status, run, request_id) in stuck {
-                if let Some(run) = run {
-                    run.cancel();
+            streams.shrink_to(KEPT_CAPACITY);
+            drop(streams);
+            // Without the lock, because other streams may wait for it.
+            for (status, handler, request_id) in stalled {
+                if let Some(handler) = handler {
+                    handler.cancel();
                 }
-                failed(&status, &request_id);
+                on_failure(&status, &request_id);
             }
         }
     }
@@ -66,7 +67,7 @@ impl StallWatchdog {
 
 impl fmt::Debug for WatchedStream {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("WatchedStream").field("send_queue", &self.send_queue).finish_non_exhaustive()
+        formatter.debug_struct("WatchedStream").field("queue", &self.queue).finish_non_exhaustive()
     }
 }
 

@@ -6,7 +6,7 @@ use http_body_util::BodyExt;
 use super::*;
 use crate::budget::Budget;
 
-/// Frames that are all there, and how it ends behind them.
+/// Frames that are ready at once, and the error after them.
 #[derive(Debug, Default)]
 struct Frames(VecDeque<Bytes>, Option<Status>);
 
@@ -25,7 +25,7 @@ fn frames(sizes: &[usize]) -> Frames {
 }
 
 #[tokio::test]
-async fn what_is_put_together_is_counted_and_a_message_takes_its_share() {
+async fn an_incomplete_message_is_counted_and_takes_its_reservation_with_it() {
     let budget = Budget::new(100_000);
     let mut counted_body = CountedBody::new(frames(&[16_384, 16_384, 10_000]), budget.reservation());
     let mut used = Vec::new();
@@ -36,18 +36,18 @@ async fn what_is_put_together_is_counted_and_a_message_takes_its_share() {
     assert_eq!(used, [0, 32_768, 42_768]);
     counted_body.message_decoded(30_000);
     assert!(counted_body.ended_inside_message() && counted_body.has_partial_message());
-    assert!(counted_body.take_reservation().is_none(), "there is more of another message");
+    assert!(counted_body.take_reservation().is_none(), "bytes of another message follow");
     counted_body.message_decoded(12_768);
     assert!(!counted_body.ended_inside_message());
-    let share = counted_body.take_reservation().unwrap();
-    assert_eq!((share.bytes(), budget.used()), (42_768, 42_768));
+    let reservation = counted_body.take_reservation().unwrap();
+    assert_eq!((reservation.bytes(), budget.used()), (42_768, 42_768));
     assert!(!counted_body.has_partial_message() && counted_body.take_reservation().is_none());
-    drop(share);
+    drop(reservation);
     assert_eq!(budget.used(), 0);
 }
 
 #[tokio::test]
-async fn without_room_it_ends_and_keeps_nothing() {
+async fn a_body_beyond_the_budget_ends_and_releases_its_reservation() {
     let budget = Budget::new(30_000);
     let mut counted_body = CountedBody::new(frames(&[16_384, 16_384, 16_384]), budget.reservation());
     assert!(counted_body.frame().await.unwrap().is_ok());
@@ -55,18 +55,18 @@ async fn without_room_it_ends_and_keeps_nothing() {
     assert_eq!(counted_body.frame().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
     assert!(counted_body.is_over_budget());
     assert_eq!(budget.used(), 0);
-    // The rest is read all the same.
+    // The rest can still be read.
     let rest = counted_body.clone();
     counted_body.discard_rest().await;
-    assert!(rest.state().body.0.is_empty());
+    assert!(rest.lock().body.0.is_empty());
 
-    // A head does not compete with the bodies of others.
-    let mut head = CountedBody::new(frames(&[UNCOUNTED]), Budget::new(0).reservation());
-    assert!(head.frame().await.unwrap().is_ok());
+    // Headers do not compete with the bodies of other requests.
+    let mut headers = CountedBody::new(frames(&[UNCOUNTED]), Budget::new(0).reservation());
+    assert!(headers.frame().await.unwrap().is_ok());
 }
 
 #[tokio::test]
-async fn a_reset_is_no_end() {
+async fn a_reset_does_not_count_as_an_end() {
     let body = Frames([Bytes::from_static(b"\0\0\0\0\x09")].into(), Some(Status::cancelled("reset")));
     let mut counted_body = CountedBody::new(body, Budget::new(0).reservation());
     assert!(counted_body.frame().await.unwrap().is_ok());
@@ -75,14 +75,14 @@ async fn a_reset_is_no_end() {
 }
 
 #[tokio::test]
-async fn tiny_frames_are_read_in_turns_with_others() {
+async fn reading_many_tiny_frames_lets_other_tasks_run() {
     let mut counted_body = CountedBody::new(frames(&[1; 1000]), Budget::new(0).reservation());
-    let turn = Arc::new(AtomicBool::new(false));
-    let others = Arc::clone(&turn);
+    let other_ran = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&other_ran);
     let reading = tokio::spawn(async move {
         while counted_body.frame().await.is_some() {}
-        turn.load(Ordering::Relaxed)
+        other_ran.load(Ordering::Relaxed)
     });
-    tokio::spawn(async move { others.store(true, Ordering::Relaxed) });
-    assert!(reading.await.unwrap(), "all was read before anybody else had a turn");
+    tokio::spawn(async move { flag.store(true, Ordering::Relaxed) });
+    assert!(reading.await.unwrap(), "everything was read before the other task ran");
 }

@@ -17,8 +17,8 @@ fn reply() -> OutgoingMessage {
     response(Reply::ResponseHeaders, &Config::from_json(text, "test.json").unwrap())
 }
 
-/// One reply, and then this end.
-fn replies(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Send + 'static) -> ResponseStream {
+/// A stream of one reply, and then this result.
+fn stream(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Send + 'static) -> ResponseStream {
     let send_queue = Arc::new(SendQueue::default());
     let answers = Arc::clone(&send_queue);
     let run = Handler::new(async move {
@@ -30,24 +30,24 @@ fn replies(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Se
 }
 
 #[tokio::test]
-async fn the_end_follows_the_replies() {
+async fn the_result_follows_the_replies() {
     let metrics = Metrics::new().unwrap();
     for (end, code) in [(Ok(()), None), (Err(Status::aborted("why")), Some(Code::Aborted))] {
-        let mut replies = replies(&metrics, std::future::ready(end));
-        let first = replies.next().await.unwrap().unwrap();
-        let OutgoingMessage::Response(first) = first else { panic!("a piece") };
+        let mut responses = stream(&metrics, std::future::ready(end));
+        let first = responses.next().await.unwrap().unwrap();
+        let OutgoingMessage::Response(first) = first else { panic!("a body chunk") };
         assert!(matches!(first.response, Some(Response::ResponseHeaders(_))));
         assert_eq!(metrics.open_streams(), 1);
-        assert_eq!(replies.next().await.map(|end| end.unwrap_err().code()), code);
-        assert!(replies.next().await.is_none());
+        assert_eq!(responses.next().await.map(|end| end.unwrap_err().code()), code);
+        assert!(responses.next().await.is_none());
     }
     assert_eq!(metrics.open_streams(), 0);
 }
 
 #[test]
-fn what_is_said_goes_out_before_anything_is_waited_for() {
-    let mut replies = replies(&Metrics::new().unwrap(), std::future::pending());
+fn a_reply_is_sent_before_the_handler_is_polled_again() {
+    let mut responses = stream(&Metrics::new().unwrap(), std::future::pending());
     let mut context = Context::from_waker(Waker::noop());
-    assert!(Pin::new(&mut replies).poll_next(&mut context).is_ready());
-    assert!(Pin::new(&mut replies).poll_next(&mut context).is_pending());
+    assert!(Pin::new(&mut responses).poll_next(&mut context).is_ready());
+    assert!(Pin::new(&mut responses).poll_next(&mut context).is_pending());
 }
