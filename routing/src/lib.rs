@@ -8,6 +8,8 @@
 //! 3. pushes the body's chunks into the [`Reading`], whole ([`Reading::finish`]) or until the key is known
 //!    ([`Reading::settle`]), after which a [`Guard`] watches the rest of the body go by.
 //!
+//! The filter's rule, which decides whether a body is held, only peeked at or guarded, is an [`Inspection`].
+//!
 //! Nothing here panics on any input; memory per request is bounded by the configuration.
 #![forbid(unsafe_code)]
 
@@ -17,10 +19,12 @@ mod bytes;
 pub mod config;
 mod decided_by;
 mod decision;
+mod deferral;
 pub mod form;
 mod head;
 pub mod headers;
 mod host;
+mod inspection;
 pub mod json;
 mod key;
 mod media;
@@ -38,8 +42,10 @@ pub use bytes::{BadBytes, parse_bytes};
 pub use config::Config;
 pub use decided_by::DecidedBy;
 pub use decision::{Decision, Outcome, Tier};
+pub use deferral::{BadDeferral, BodyMode, Deferral};
 pub use head::Head;
 pub use host::{BadHost, HostPattern};
+pub use inspection::{Inspection, Phase, Step};
 pub use key::Duplicates;
 pub use media::{BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MediaType, content_length, is_grpc_call};
 pub use policy::Policy;

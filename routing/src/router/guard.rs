@@ -42,6 +42,11 @@ impl Guard {
         self.check(scanned)
     }
 
+    /// The answer to a reason that only the reader of the body can find.
+    pub(crate) fn answer(&self, reason: Reason) -> Decision {
+        self.router.answer(reason)
+    }
+
     fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {
         match (scanned, self.scanner.get().candidate(self.index)) {
             (Err(error), _) => Err(self.reject(error.reason)),

@@ -104,6 +104,16 @@ impl Reading {
         }
     }
 
+    /// The answer to a reason that only the reader of the body can find.
+    pub(crate) fn answer(&self, reason: Reason) -> Decision {
+        self.router.answer(reason)
+    }
+
+    /// The configured limit of a body that the filter holds.
+    pub(crate) fn inspect_bytes(&self) -> u64 {
+        self.router.config().limits.inspect_bytes
+    }
+
     pub(super) fn scanner(&self) -> &FormatScanner {
         &self.scanner
     }
