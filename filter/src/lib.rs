@@ -1,13 +1,12 @@
 //! Cellgate's proxy-wasm filter: decides inside Envoy what can be decided there, and marks the rest for ext-proc.
 //!
-//! A callback of Envoy's goes one way: the SDK (`proxy_wasm`) → [`Root`] or [`Stream`] → [`Request`] (the state machine) →
-//! the core in `cellgate_routing`, and back as hostcalls through [`Host`]. Everything but [`Envoy`] runs natively, where the
+//! A callback of Envoy's goes one way: the SDK (`proxy_wasm`) → [`Root`] or [`Stream`] → [`Request`] →
+//! [`cellgate_routing::Inspection`] (the rule), and back as hostcalls through [`Host`]. Everything but [`Envoy`] runs natively, where the
 //! tests script Envoy's callbacks against a host that enforces Envoy's rules.
 //!
 //! Envoy must be configured with `allow_on_headers_stop_iteration: true`, or a paused request never sees its body.
 #![forbid(unsafe_code)]
 
-mod defer;
 #[cfg(test)]
 mod fake;
 mod host;
@@ -21,7 +20,6 @@ mod root;
 mod stream;
 mod strip;
 
-pub use defer::Mode;
 pub use host::{Envoy, Fields, Host, Level, Unreleased};
 pub use metrics::Metrics;
 pub use plugin::{NotConfigured, Plugin};

@@ -19,9 +19,8 @@
 
 use std::cell::Cell;
 
-use cellgate_routing::{Decision, Outcome, Reason};
+use cellgate_routing::{BodyMode, Decision, Outcome, Reason};
 
-use crate::defer::Mode;
 use crate::host::Host;
 
 /// The counters of a root and of its requests. Each is defined when it is first flushed with a count, so that a stat which
@@ -31,7 +30,7 @@ pub struct Metrics<H: Host> {
     host: H,
     /// By outcome, then reason.
     decisions: Vec<Counter>,
-    deferrals: [Counter; Mode::ALL.len()],
+    deferrals: [Counter; BodyMode::ALL.len()],
     inspected_bytes: Counter,
     guard_conflicts: Counter,
     stripped_headers: Counter,
@@ -73,7 +72,7 @@ impl<H: Host> Metrics<H> {
                 counter.flush(&self.host, || format!("cellgate.decisions.{outcome}.{reason}"));
             }
         }
-        for (counter, mode) in self.deferrals.iter().zip(Mode::ALL) {
+        for (counter, mode) in self.deferrals.iter().zip(BodyMode::ALL) {
             counter.flush(&self.host, || format!("cellgate.deferrals.{}", mode.label()));
         }
         self.inspected_bytes.flush(&self.host, || "cellgate.inspected_bytes".into());
@@ -98,7 +97,7 @@ impl<H: Host> Metrics<H> {
     }
 
     /// A request was deferred.
-    pub(crate) fn deferred(&self, mode: Mode) {
+    pub(crate) fn deferred(&self, mode: BodyMode) {
         if let Some(counter) = self.deferrals.get(mode as usize) {
             counter.add(1);
         }

@@ -254,6 +254,15 @@ impl Inspection {
         self.refuse_unreadable()
     }
 
+    /// The step of the current phase while nothing changes it.
+    #[must_use]
+    pub fn stay(&self) -> Step {
+        match self.phase() {
+            Phase::Start | Phase::Holding | Phase::Peeking | Phase::Refused => Step::Wait,
+            Phase::Shadowing | Phase::Guarding | Phase::Released => Step::Continue,
+        }
+    }
+
     /// The request is over. Whether it ended before the decision that its body was read for.
     pub fn end(&mut self) -> bool {
         let is_undecided = matches!(self.phase(), Phase::Holding | Phase::Peeking | Phase::Shadowing);
@@ -340,14 +349,6 @@ impl Inspection {
     fn enter(&mut self, state: InspectionState) -> Step {
         self.state = state;
         self.stay()
-    }
-
-    /// The step of a phase in which nothing changes.
-    fn stay(&self) -> Step {
-        match self.phase() {
-            Phase::Start | Phase::Holding | Phase::Peeking | Phase::Refused => Step::Wait,
-            Phase::Shadowing | Phase::Guarding | Phase::Released => Step::Continue,
-        }
     }
 
     /// Each transition takes the state out and puts the next one in. `Refused` stays behind if one does not.
