@@ -1,42 +1,59 @@
-//! What the filter does with a request, by its rules: hold, peek or defer.
+//! What the filter does with a request: the filter's own rule, driven as Envoy drives it for HTTP/1.1.
+//!
+//! The end of the stream comes after the last chunk and not with it, as it may over HTTP/2. The rule is enforced even if
+//! the configuration says `shadow`: the report shows what the filter would do.
 
-use cellgate_routing::{Opening, Outcome, Reason, Router};
+use cellgate_routing::{Decision, Inspection, Outcome, Phase, Reason, Router, Step, content_length};
 
 use super::{Request, Verdict};
 
-/// Decides as the filter does, with `first_chunk` bytes in the first callback of a body that it may not hold.
-pub(super) fn run(router: &Router, head: &[(String, Vec<u8>)], request: &Request, first_chunk: usize) -> Verdict {
-    let verdict = |how: String, decision| Verdict { how, decision, conflict: None };
-    let inspect = router.config().limits.inspect_bytes;
-    let body = request.body.as_slice();
-    let mut reading = match router.open(head, request.end_of_stream) {
-        Opening::Decided(decision) => return verdict("decides from the head".to_owned(), decision),
-        Opening::Read(reading) => reading,
+/// Decides as the filter does, with a body that arrives in chunks of this many bytes.
+pub(super) fn run(router: &Router, head: &[(String, Vec<u8>)], request: &Request, chunk_size: usize) -> Verdict {
+    let chunk_size = chunk_size.max(1);
+    let mut inspection = Inspection::enforcing();
+    let mut steps = vec![inspection.head(router, head, request.end_of_stream, None)];
+    let opened = inspection.phase();
+    let mut is_guarded = false;
+    if !request.end_of_stream {
+        for chunk in request.body.chunks(chunk_size) {
+            steps.push(inspection.push(chunk).err().unwrap_or_else(|| inspection.end_chunk(false)));
+            is_guarded |= inspection.phase() == Phase::Guarding;
+        }
+        steps.push(inspection.end_chunk(true));
+    }
+    let announced = content_length(head);
+    let first = request.body.len().min(chunk_size);
+    let how = match (opened, announced) {
+        (Phase::Holding, _) => {
+            let (length, limit) = (request.body.len(), router.config().limits.inspect_bytes);
+            format!("holds the body: {length} of at most {limit} bytes")
+        }
+        (Phase::Peeking, Some(length)) if length == first as u64 => {
+            format!("reads all {length} bytes, which arrive in one chunk")
+        }
+        (Phase::Peeking, None) if first == 0 => "reads all 0 bytes".to_owned(),
+        (Phase::Peeking, announced) => {
+            let why = if announced.is_some() { "too large to hold" } else { "of unknown length" };
+            let guards = if is_guarded { ", guards the rest" } else { "" };
+            format!("peeks at {first} bytes of a body {why}{guards}")
+        }
+        _ => "decides from the head".to_owned(),
     };
-    if let Some(length) = reading.content_length().filter(|length| *length <= inspect) {
-        let how = format!("holds the body: {length} of at most {inspect} bytes");
-        let decision = match reading.push(body) {
-            Ok(()) => reading.finish(),
-            Err(decision) => decision,
-        };
-        return verdict(how, decision);
-    }
-    let (first, rest) = body.split_at(first_chunk.min(body.len()));
-    let why = if reading.content_length().is_some() { "too large" } else { "of unknown length" };
-    let how = format!("peeks at {} bytes of a body {why} to hold", first.len());
-    if let Err(decision) = reading.push(first) {
-        return verdict(how, decision);
-    }
-    match reading.settle() {
-        Ok((decision, mut guard)) if matches!(decision.outcome, Outcome::Cell(_) | Outcome::Pass) => {
-            let conflict = guard.push(rest).and_then(|()| guard.finish()).err();
-            Verdict { how: format!("{how}, guards the rest"), decision, conflict }
-        }
-        Ok((decision, _)) => verdict(how, decision),
-        Err(reading) => {
-            let known = reading.content_length().is_some();
-            let reason = if known { Reason::BodyTooLarge } else { Reason::BodyLengthUnknown };
-            verdict(how, router.answer(reason))
+    verdict(how, &steps)
+}
+
+fn verdict(how: String, steps: &[Step]) -> Verdict {
+    // A request that ends is decided.
+    let mut decision = Decision { outcome: Outcome::Reject(500), reason: Reason::BodyUnread };
+    let mut conflict = None;
+    for step in steps {
+        match *step {
+            Step::Wait | Step::Continue => {}
+            Step::Decide { decision: decided, mode: _ } => decision = decided,
+            Step::Conflict { status, reason, cell: _ } => {
+                conflict = Some(Decision { outcome: Outcome::Reject(status), reason });
+            }
         }
     }
+    Verdict { how, decision, conflict }
 }

@@ -84,6 +84,29 @@ fn a_second_key_after_the_decision_ends_the_request_in_both_tiers() {
     assert_eq!(report["decision"]["status"], 400);
 }
 
+/// `duplicates: last` needs the whole body, and a body with its whole Content-Length in one chunk is whole.
+#[test]
+fn a_body_that_arrives_whole_is_decided_like_a_held_one() {
+    let config = format!("{CONFIG}duplicates: last\npolicy: {{ body_too_large: {{ reject: 413 }} }}\n");
+    let body = format!(r#"{{"x":"{}","tenant":{{"id":"acme"}}}}"#, "-".repeat(40_000));
+    let (code, whole) = report(&config, &post(&body), &["--first-chunk", "1MiB"]);
+    assert_eq!((code, &whole["filter"]["decision"]["cell"]), (0, &Value::from("cell-b")));
+    assert_eq!(whole["filter"]["how"], format!("reads all {} bytes, which arrive in one chunk", body.len()));
+    let (code, cut) = report(&config, &post(&body), &["--first-chunk", "39KiB"]);
+    assert_eq!((code, &cut["filter"]["decision"]["status"]), (1, &Value::from(413)));
+}
+
+#[test]
+fn an_empty_chunked_body_is_absent() {
+    let message = b"POST /orders HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\n\
+        Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+    let (code, report) = report(CONFIG, message, &[]);
+    assert_eq!(code, 1);
+    for tier in ["filter", "service"] {
+        assert_eq!(report[tier]["decision"]["reason"], "body_absent", "{tier}");
+    }
+}
+
 #[test]
 fn a_request_out_of_scope_may_pass() {
     let config = format!("{CONFIG}applies_to: {{ methods: [PUT] }}\npolicy: {{ method_excluded: pass }}\n");
