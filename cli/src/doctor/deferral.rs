@@ -1,5 +1,6 @@
-//! The processors to which the filter's deferrals go: one for each mode, with the settings that it needs.
+//! The processors that receive the filter's deferrals: one for each body mode, with the settings that the mode needs.
 
+use cellgate_routing::BodyMode;
 use serde_json::Value;
 
 use super::dump::Chain;
@@ -8,24 +9,28 @@ use super::limits;
 use super::message::{at, duration, flag, is_a, list, text, texts};
 use super::processors::STREAMED;
 
-/// How a deferral's mode is to be processed.
-pub(super) struct Mode {
-    pub(super) name: &'static str,
+/// The settings that a processor needs for a body mode.
+struct Settings {
     body: &'static str,
     trailers: &'static str,
-    /// Whether the filter defers in it at present.
-    pub(super) is_used: bool,
 }
 
-pub(super) const MODES: [Mode; 3] = [
-    Mode { name: "buffer", body: "BUFFERED", trailers: "SEND", is_used: true },
-    Mode { name: "stream", body: STREAMED, trailers: "SEND", is_used: true },
-    Mode { name: "headers", body: "NONE", trailers: "SKIP", is_used: false },
-];
+/// Whether the filter defers in this mode at present.
+pub(super) fn is_used(mode: BodyMode) -> bool {
+    mode != BodyMode::Headers
+}
 
-/// The processor that takes a mode.
-pub(super) fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value> {
-    let wanted = format!("{mode};");
+const fn settings(mode: BodyMode) -> Settings {
+    match mode {
+        BodyMode::Buffer => Settings { body: "BUFFERED", trailers: "SEND" },
+        BodyMode::Stream => Settings { body: STREAMED, trailers: "SEND" },
+        BodyMode::Headers => Settings { body: "NONE", trailers: "SKIP" },
+    }
+}
+
+/// The processor to which a matcher sends the deferrals of a mode.
+pub(super) fn processor(matcher: &Value, mode: BodyMode) -> Option<&Value> {
+    let wanted = mode.prefix();
     let in_list = list(matcher, "matcher_list.matchers").iter().find_map(|entry| {
         let predicate = at(entry, "predicate.single_predicate");
         let matched = text(predicate, "value_match.prefix");
@@ -40,19 +45,20 @@ pub(super) fn processor<'a>(matcher: &'a Value, mode: &str) -> Option<&'a Value>
     Some(at(action, "typed_config.typed_config")).filter(|config| is_a(config, "ExternalProcessor"))
 }
 
-/// Looks at a mode's processor.
-pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: &Mode, notes: &mut Notes) {
-    let place = |what: &str| format!("`{}`: {what}", mode.name);
+/// Checks the processor of a mode.
+pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: BodyMode, notes: &mut Notes) {
+    let place = |what: &str| format!("`{}`: {what}", mode.label());
+    let settings = settings(mode);
     let cluster = text(processor, "grpc_service.envoy_grpc.cluster_name");
-    // Beside another processor in the mode of `stream`, on an Envoy that cannot do with two of them.
+    // An Envoy that supports one streamed processor only buffers for the second one.
     let buffers = body_mode(processor) == "BUFFERED";
-    if buffers && mode.body == STREAMED {
+    if buffers && settings.body == STREAMED {
         let (buffer, window) = limits::in_force(chain);
         notes.ok(place(&format!(
             "as one message: deferred bodies beyond Envoy's limit, {buffer} (HTTP/1.1) and {window} (HTTP/2) bytes, are answered 413"
         )));
     }
-    let mut wrong = of_modes(processor, mode);
+    let mut wrong = of_modes(processor, &settings);
     wrong.extend(of_failures(processor));
     wrong.extend(of_authority(processor, cluster));
     for (what, fix) in &wrong {
@@ -81,19 +87,19 @@ pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: &Mode, notes: 
     }
 }
 
-/// What is wrong, and what to do about it.
+/// A fault, and its fix.
 type Fault = (String, String);
 
-/// What the service would not see of a request.
-fn of_modes(processor: &Value, mode: &Mode) -> Vec<Fault> {
+/// Settings that keep a part of the request from the service.
+fn of_modes(processor: &Value, settings: &Settings) -> Vec<Fault> {
     let mut wrong = Vec::new();
     let body = body_mode(processor);
-    if body != mode.body && (mode.body, body) != (STREAMED, "BUFFERED") {
-        wrong.push((format!("request_body_mode is {body}"), format!("set request_body_mode: {}", mode.body)));
+    if body != settings.body && (settings.body, body) != (STREAMED, "BUFFERED") {
+        wrong.push((format!("request_body_mode is {body}"), format!("set request_body_mode: {}", settings.body)));
     }
     let trailers = set_or(text(processor, "processing_mode.request_trailer_mode"), "SKIP");
-    if trailers != mode.trailers {
-        let fix = format!("set request_trailer_mode: {}", mode.trailers);
+    if trailers != settings.trailers {
+        let fix = format!("set request_trailer_mode: {}", settings.trailers);
         wrong.push((format!("request_trailer_mode is {trailers}"), fix));
     }
     if text(processor, "processing_mode.request_header_mode") == "SKIP" {
@@ -102,7 +108,7 @@ fn of_modes(processor: &Value, mode: &Mode) -> Vec<Fault> {
     wrong
 }
 
-/// What would let a request go on without the service's word.
+/// Settings that let a request go on without the service's decision.
 fn of_failures(processor: &Value) -> Vec<Fault> {
     let mut wrong = Vec::new();
     if flag(processor, "failure_mode_allow") {
@@ -121,7 +127,7 @@ fn of_failures(processor: &Value) -> Vec<Fault> {
     wrong
 }
 
-/// What HTTP/2 servers refuse.
+/// An authority that HTTP/2 servers refuse.
 fn of_authority(processor: &Value, cluster: &str) -> Option<Fault> {
     let sent = set_or(text(processor, "grpc_service.envoy_grpc.authority"), cluster);
     sent.contains('|').then(|| {
@@ -132,12 +138,12 @@ fn of_authority(processor: &Value, cluster: &str) -> Option<Fault> {
     })
 }
 
-/// Its mode for bodies.
+/// The processor's body mode, by its name in Envoy.
 pub(super) fn body_mode(processor: &Value) -> &str {
     set_or(text(processor, "processing_mode.request_body_mode"), "NONE")
 }
 
-/// Dumps leave defaults out.
+/// A configuration dump omits default values.
 fn set_or<'a>(value: &'a str, default: &'a str) -> &'a str {
     if matches!(value, "" | "DEFAULT") { default } else { value }
 }

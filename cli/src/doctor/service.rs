@@ -1,11 +1,11 @@
 //! The ext-proc service: a filter for each body mode of deferrals, and the cluster.
 
 use cellgate_routing::headers::DEFER;
-use cellgate_routing::{Answer, Config, Reason};
+use cellgate_routing::{Answer, BodyMode, Config, Reason};
 use serde_json::Value;
 
 use super::clusters;
-use super::deferral::{self, MODES, processor};
+use super::deferral::{self, is_used, processor};
 use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
 use super::message::{at, has, is_a, list, text};
@@ -21,16 +21,18 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     let direct = behind().find(|other| is_a(other.config, "ExternalProcessor") && other.name.contains("cellgate"));
     match (matcher, direct) {
         (Some(matcher), _) => {
-            for mode in &MODES {
-                let name = mode.name;
-                match processor(at(matcher.config, "xds_matcher"), name) {
+            for mode in BodyMode::ALL {
+                match processor(at(matcher.config, "xds_matcher"), mode) {
                     Some(processor) => {
                         deferral::examine(chain, processor, mode, &mut notes);
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
-                    None if mode.is_used => notes.error(
-                        format!("no filter handles deferrals in the body mode `{name}`: such requests get no cell"),
-                        format!("match the prefix `{name};` of {DEFER} in `{}`", matcher.name),
+                    None if is_used(mode) => notes.error(
+                        format!(
+                            "no filter handles deferrals in the body mode `{}`: such requests get no cell",
+                            mode.label()
+                        ),
+                        format!("match the prefix `{}` of {DEFER} in `{}`", mode.prefix(), matcher.name),
                     ),
                     None => {}
                 }
@@ -43,7 +45,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
         (None, None) => missing(config, &mut notes),
     }
     if let Some(matcher) = matcher {
-        let stream = processor(at(matcher.config, "xds_matcher"), "stream");
+        let stream = processor(at(matcher.config, "xds_matcher"), BodyMode::Stream);
         if stream.is_some_and(|stream| deferral::body_mode(stream) == STREAMED) {
             processors::examine(dump, chain, matcher.name, &mut notes);
         }

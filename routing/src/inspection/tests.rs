@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::{Inspection, Phase, Step};
-use crate::answer::CellId;
+use crate::action::CellId;
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
 use crate::deferral::BodyMode;
