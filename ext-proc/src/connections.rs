@@ -1,4 +1,4 @@
-//! HTTP/2 connections: from a bound port to the services that answer.
+//! HTTP/2 connections: from the bound port to the gRPC services.
 
 use std::convert::Infallible;
 use std::future::{Future, ready};
@@ -24,87 +24,90 @@ use crate::incoming::Incoming;
 use crate::process::service::{self, Processor};
 use crate::workers::{Connection, Connections, Workers};
 
-/// A peer that does not answer a ping this often, within this long, is gone: Envoy's host died, or the network did.
+/// The interval of HTTP/2 pings. They find peers whose host or network has failed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// A connection is closed if a ping is not answered within this long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What an HTTP/2 client says first, of itself (RFC 9113, section 3.4): so many bytes.
-const PREFACE: usize = 24;
+/// The bytes of the HTTP/2 connection preface (RFC 9113, section 3.4).
+const PREFACE_BYTES: usize = 24;
 
-/// How often it is looked whether the rest of a preface has come. They come together but for a client that plays.
-const DRIBBLE: Duration = Duration::from_millis(100);
+/// The interval at which the rest of an incomplete preface is awaited. Ordinary clients send it in one piece.
+const PREFACE_POLL: Duration = Duration::from_millis(100);
 
-/// Requests that a peer may cancel before we have accepted them. Envoy carries the requests of many clients on one
-/// connection, so h2's default (20) would let one client's cancellations end it, and every request on it.
+/// How many requests a peer may cancel before the service has accepted them. Envoy carries many clients' requests on one
+/// connection. With h2's default of 20, the cancellations of one client would end the requests of all.
 const MAX_RESETS: usize = 100_000;
 
-/// What a stream may send unread, in bytes: a read of Envoy's at its usual buffer limit, with room.
+/// The flow-control window of a stream, in bytes. It exceeds one read of Envoy at its usual buffer limit.
 const STREAM_WINDOW: u32 = 256 * 1024;
 
-/// What a connection may send unread. Streams that are not read must not starve those that are, so that this is no
-/// limit in practice; the bound is [`STREAM_WINDOW`] times the streams, of payload: what HTTP/2 keeps
-/// beside each unread frame is not in it.
+/// The flow-control window of a connection. It is no limit in practice, because unread streams must not starve the others.
+/// The effective limit of unread payload is [`STREAM_WINDOW`] times the streams. HTTP/2 keeps some memory for each unread
+/// frame beside that.
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
-/// What answers on the gRPC port.
+/// The services on the gRPC port.
 #[derive(Clone, Debug)]
 pub struct Services {
-    /// Envoy's questions.
+    /// `envoy.service.ext_proc.v3.ExternalProcessor`.
     pub processor: Processor,
     /// `grpc.health.v1.Health`.
     pub health: HealthServer<HealthService>,
 }
 
-/// What a peer may do.
+/// Limits of one connection.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Streams on one connection at a time.
+    /// Concurrent streams.
     pub max_streams: u32,
-    /// A connection on which nobody has begun to speak HTTP/2 for this long is closed.
-    pub silence: Duration,
+    /// A connection without a complete HTTP/2 preface is closed after this long.
+    pub preface_timeout: Duration,
 }
 
-/// Accepts connections and has them served, until `stop` turns true; then until the last one is closed.
+/// Accepts and serves connections until `stop` is true, and then waits until the last one is closed.
 ///
 /// # Errors
-/// The threads that serve cannot be started.
+/// The worker threads cannot be started.
 pub async fn serve(
     listener: TcpListener,
     services: Services,
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
-    let mut stopped = pin!(told(stop.clone()));
+    let mut stop_accepting = pin!(stopped(stop.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers = Workers::start(threads, move |given| served(given, services.clone(), limits, stop.clone()))?;
+    let workers =
+        Workers::start(threads, move |connections| serve_worker(connections, services.clone(), limits, stop.clone()))?;
     let mut incoming = Incoming::new(listener);
     loop {
         let connection = tokio::select! {
             connection = incoming.next() => connection,
-            () = &mut stopped => break,
+            () = &mut stop_accepting => break,
         };
         if let Some(Ok(connection)) = connection
-            && let Err(error) = workers.give(connection)
+            && let Err(error) = workers.dispatch(connection)
         {
-            tracing::error!(%error, "a connection is lost");
+            tracing::error!(%error, "dropped a connection: no worker thread accepts it");
         }
     }
-    // Nobody is let in any more.
+    // Stop accepting connections.
     drop(incoming);
-    workers.finish().await;
+    workers.closed().await;
     Ok(())
 }
 
-/// Serves the connections of one thread, until `stop` turns true and the last one is closed.
-async fn served(mut given: Connections, services: Services, limits: Limits, stop: watch::Receiver<bool>) {
-    let (speaking, spoken) = mpsc::unbounded_channel();
-    let admitting = async {
-        while let Some(connection) = given.next().await {
-            let speaking = speaking.clone();
+/// Serves the connections of one worker until `stop` is true and the last one is closed.
+async fn serve_worker(mut connections: Connections, services: Services, limits: Limits, stop: watch::Receiver<bool>) {
+    let (admitted, incoming) = mpsc::unbounded_channel();
+    let admission = async {
+        while let Some(connection) = connections.next().await {
+            let admitted = admitted.clone();
             tokio::spawn(async move {
-                if tokio::time::timeout(limits.silence, speaks(&connection)).await.unwrap_or(false) {
-                    // If nobody takes it any more, it is closed.
-                    let _stopped = speaking.send(connection);
+                if tokio::time::timeout(limits.preface_timeout, has_preface(&connection)).await.unwrap_or(false) {
+                    // After `stop` the send fails and the connection closes.
+                    let _stopped = admitted.send(connection);
                 }
             });
         }
@@ -118,26 +121,26 @@ async fn served(mut given: Connections, services: Services, limits: Limits, stop
         .max_concurrent_streams(limits.max_streams)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    let connections = UnboundedReceiverStream::new(spoken).map(Ok::<_, Infallible>);
-    let serving = server.serve_with_incoming_shutdown(services, connections, told(stop));
+    let incoming = UnboundedReceiverStream::new(incoming).map(Ok::<_, Infallible>);
+    let serving = server.serve_with_incoming_shutdown(services, incoming, stopped(stop));
     tokio::select! {
         ended = serving => {
             if let Err(error) = ended {
-                tracing::error!(%error, "a thread serves no more connections");
+                tracing::error!(%error, "a worker thread stopped serving connections");
             }
         }
-        () = admitting => {}
+        () = admission => {}
     }
 }
 
-/// Waits for a whole preface, of whatever bytes. False if none can come any more.
-async fn speaks(connection: &Connection) -> bool {
-    let mut preface = [0; PREFACE];
+/// Waits for as many bytes as a preface has, without checking them. Returns false if the connection ends before.
+async fn has_preface(connection: &Connection) -> bool {
+    let mut preface = [0; PREFACE_BYTES];
     loop {
         match connection.peek(&mut preface).await {
-            Ok(PREFACE) => return true,
+            Ok(PREFACE_BYTES) => return true,
             Ok(0) | Err(_) => return false,
-            Ok(_) => tokio::time::sleep(DRIBBLE).await,
+            Ok(_) => tokio::time::sleep(PREFACE_POLL).await,
         }
     }
 }
@@ -154,21 +157,23 @@ impl Service<Request<Body>> for Services {
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let path = request.uri().path();
         if path == service::PATH {
-            if let Some(refused) = service::reject_non_grpc(&request) {
-                return Box::pin(ready(Ok(refused.map(|()| Body::empty()))));
+            if let Some(rejection) = service::reject_non_grpc(&request) {
+                return Box::pin(ready(Ok(rejection.map(|()| Body::empty()))));
             }
             let processing = self.processor.clone().process(request);
             return Box::pin(async { Ok(processing.await) });
         }
-        let of_health = path.strip_prefix('/').and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME));
-        if of_health.is_some_and(|rest| rest.starts_with('/')) {
+        let health_method =
+            path.strip_prefix('/').and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME));
+        if health_method.is_some_and(|rest| rest.starts_with('/')) {
             return self.health.call(request);
         }
         Box::pin(ready(Ok(Status::unimplemented("").into_http())))
     }
 }
 
-async fn told(mut stop: watch::Receiver<bool>) {
-    // An error means that the sender is gone, and with it any reason to go on.
+/// Waits until `stop` is true.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is dropped, which also stops the service.
     let _stopped = stop.wait_for(|stop| *stop).await;
 }

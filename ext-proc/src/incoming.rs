@@ -1,4 +1,4 @@
-//! Accepted connections, and patience when there can be none.
+//! The accept loop's stream of connections. It waits when the system runs out of resources.
 
 use std::future::Future;
 use std::io;
@@ -10,16 +10,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 use tokio_stream::Stream;
 
-/// How long to wait when accepting fails for want of something, file descriptors most likely. It would fail again at
-/// once, and trying without a pause would take the time of those that could end and so help.
+/// The pause after a failed `accept`, most likely for lack of file descriptors. Retrying at once would fail again and take
+/// time from the connections whose end would help.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The connections of a listener. Never ends, and never yields an error.
+/// The connections of a listener. The stream never ends and never returns an error.
 #[derive(Debug)]
 pub struct Incoming {
     listener: TcpListener,
     pause: Option<Pin<Box<Sleep>>>,
-    /// Whether the last attempt failed: told once, not ten times a second.
+    /// Whether the last attempt failed, so that repeated failures are logged once.
     failing: bool,
 }
 
@@ -43,14 +43,14 @@ impl Stream for Incoming {
             match ready!(self.listener.poll_accept(context)) {
                 Ok((connection, _)) => {
                     self.failing = false;
-                    // A small answer must not wait for the acknowledgement of the one before.
-                    let _slower = connection.set_nodelay(true);
+                    // Without it, a small reply waits for the acknowledgement of the previous one.
+                    let _best_effort = connection.set_nodelay(true);
                     return Poll::Ready(Some(Ok(connection)));
                 }
-                Err(error) if is_its_own(&error) => {}
+                Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut self.failing, true) {
-                        tracing::warn!(%error, "cannot accept connections; trying until it works");
+                        tracing::warn!(%error, "cannot accept connections; retrying until it works");
                     }
                     self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
                 }
@@ -59,8 +59,8 @@ impl Stream for Incoming {
     }
 }
 
-/// Whether an error concerns one connection, which was gone before it was accepted, and not the next.
-fn is_its_own(error: &io::Error) -> bool {
+/// Whether the error belongs to a connection that ended before it was accepted. The next `accept` may succeed.
+fn is_of_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }

@@ -1,4 +1,4 @@
-//! Binding ports: `[::]` serves IPv6 and IPv4, whatever the system's default for IPv6 sockets is.
+//! Binds ports. `[::]` accepts IPv6 and IPv4, whatever the system's default for IPv6 sockets is.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -6,14 +6,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that the kernel has accepted and we have not, at most. Tokio's own.
+/// The listen backlog: connections that the kernel keeps until the service accepts them. Tokio uses the same value.
 const BACKLOG: i32 = 1024;
 
-/// `socket(2)`: the kernel has no IPv6 (`ipv6.disable=1`, or built without). [`io::ErrorKind`] has no stable name for it.
+/// The error of `socket(2)` if the kernel has no IPv6 (`ipv6.disable=1`, or built without). It has no stable
+/// [`io::ErrorKind`].
 const EAFNOSUPPORT: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
 
-/// Listens on an address. `[::]` takes IPv4 connections too; where the kernel has no IPv6, it is `0.0.0.0`, and a line in
-/// the log says so.
+/// Listens on an address. `[::]` accepts IPv4 connections too. If the kernel has no IPv6, this listens on `0.0.0.0` instead
+/// and logs a warning.
 ///
 /// Must be called within a Tokio runtime.
 ///
@@ -26,15 +27,15 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 fn bind_by<T>(address: SocketAddr, open: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
     match open(address) {
         Err(error) if address.is_ipv6() && address.ip().is_unspecified() && is_without_ipv6(&error) => {
-            let instead = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
-            tracing::warn!(event = "no_ipv6", %address, %instead, %error, "the kernel has no IPv6: listening on IPv4 only");
-            open(instead)
+            let fallback = SocketAddr::from((Ipv4Addr::UNSPECIFIED, address.port()));
+            tracing::warn!(event = "no_ipv6", %address, instead = %fallback, %error, "the kernel has no IPv6; listening on IPv4 only");
+            open(fallback)
         }
         bound => bound,
     }
 }
 
-/// `EADDRNOTAVAIL` is what `bind(2)` says where IPv6 is built in and switched off by `disable_ipv6`.
+/// Whether the kernel has no IPv6. If `disable_ipv6` switches it off, `bind(2)` returns `EADDRNOTAVAIL`.
 fn is_without_ipv6(error: &io::Error) -> bool {
     error.raw_os_error() == Some(EAFNOSUPPORT) || error.kind() == io::ErrorKind::AddrNotAvailable
 }
@@ -45,7 +46,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
         // The default is the sysctl `net.ipv6.bindv6only`.
         socket.set_only_v6(false)?;
     }
-    // A restart must not wait for connections in TIME_WAIT.
+    // Lets a restart bind while old connections are in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
@@ -59,7 +60,7 @@ mod tests {
 
     use super::*;
 
-    /// The addresses tried, and what came of it, where IPv6 sockets fail with this error.
+    /// Binds where IPv6 sockets fail with this error. Returns the addresses tried and the result.
     fn bind_without_ipv6(address: &str, error: fn() -> io::Error) -> (Vec<String>, io::Result<SocketAddr>) {
         let tried = RefCell::new(Vec::new());
         let bound = bind_by(address.parse().unwrap(), |address| {
@@ -70,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn without_ipv6_the_unspecified_address_is_that_of_ipv4() {
+    fn the_unspecified_address_falls_back_to_ipv4() {
         let errors: [fn() -> io::Error; 2] =
             [|| io::Error::from_raw_os_error(EAFNOSUPPORT), || io::ErrorKind::AddrNotAvailable.into()];
         for error in errors {
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_was_asked_for_is_not_replaced() {
+    fn a_specific_address_is_not_replaced() {
         let (tried, bound) = bind_without_ipv6("[2001:db8::1]:7", || io::ErrorKind::AddrNotAvailable.into());
         assert_eq!((tried, bound.is_err()), (vec!["[2001:db8::1]:7".to_owned()], true));
         let (tried, bound) = bind_without_ipv6("[::]:7", || io::ErrorKind::AddrInUse.into());

@@ -1,7 +1,7 @@
-//! Threads that serve connections, each one by itself.
+//! Worker threads. Each has its own runtime and serves its own connections.
 //!
-//! All streams of a connection are served by the thread that reads it: handing a stream to another one would cost more
-//! than most requests take. Envoy opens a connection for each of its own workers, so that there is something for all.
+//! The thread that reads a connection also handles its streams, because moving a stream to another thread would cost more
+//! than most requests. Envoy opens a connection for each of its own workers, so that all threads have work.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -17,57 +17,57 @@ use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tonic::transport::server::Connected;
 
-/// The threads. Dropping it ends them, and with them every connection.
+/// The worker threads. Dropping them closes all connections.
 #[derive(Debug)]
 pub struct Workers {
     workers: Vec<Worker>,
     /// Closed when the last thread has ended.
     ended: mpsc::Receiver<Infallible>,
-    /// Ends the threads when it is dropped.
+    /// Dropping it ends the threads.
     _alive: watch::Sender<()>,
 }
 
 #[derive(Debug)]
 struct Worker {
-    connections: mpsc::UnboundedSender<Given>,
+    connections: mpsc::UnboundedSender<AcceptedConnection>,
     open: Arc<AtomicUsize>,
 }
 
-/// On its way from the thread that accepted it.
+/// A connection on its way to a worker.
 #[derive(Debug)]
-struct Given {
+struct AcceptedConnection {
     stream: std::net::TcpStream,
-    open: Open,
+    count: ConnectionCount,
 }
 
-/// The connections that a thread is given.
+/// The connections of one worker.
 #[derive(Debug)]
-pub struct Connections(mpsc::UnboundedReceiver<Given>);
+pub struct Connections(mpsc::UnboundedReceiver<AcceptedConnection>);
 
-/// A connection of a thread.
+/// A connection that a worker serves.
 #[derive(Debug)]
 pub struct Connection {
     stream: TcpStream,
-    _open: Open,
+    _count: ConnectionCount,
 }
 
-/// Counts a connection while it lives.
+/// Counts an open connection. Dropping it subtracts the connection.
 #[derive(Debug)]
-struct Open(Arc<AtomicUsize>);
+struct ConnectionCount(Arc<AtomicUsize>);
 
-/// What a thread holds on to and is held by.
+/// Ends a worker with its [`Workers`], and reports that it has ended.
 #[derive(Clone)]
-struct Ties {
+struct ShutdownLink {
     alive: watch::Receiver<()>,
     _running: mpsc::Sender<Infallible>,
 }
 
 impl Workers {
-    /// Starts `count` threads, at least one. Each runs what `serve` makes of the connections that it is given. Their end
-    /// means that no more are to come.
+    /// Starts `count` threads, but at least one. Each runs `serve` with its connections. When the connections end, no more
+    /// will come.
     ///
     /// # Errors
-    /// The system has no thread, or nothing to wait for events with.
+    /// The system cannot start a thread or a runtime.
     pub fn start<S, F>(count: usize, serve: S) -> io::Result<Self>
     where
         S: Fn(Connections) -> F + Clone + Send + 'static,
@@ -75,71 +75,71 @@ impl Workers {
     {
         let (_running, ended) = mpsc::channel(1);
         let (_alive, alive) = watch::channel(());
-        let ties = Ties { alive, _running };
-        let workers = (0..count.max(1)).map(|number| Worker::start(number, serve.clone(), ties.clone()));
+        let link = ShutdownLink { alive, _running };
+        let workers = (0..count.max(1)).map(|number| Worker::start(number, serve.clone(), link.clone()));
         Ok(Self { workers: workers.collect::<io::Result<_>>()?, ended, _alive })
     }
 
-    /// Gives a connection to the thread that has the fewest.
+    /// Passes a connection to the worker with the fewest.
     ///
     /// # Errors
-    /// It cannot be given away; it is closed.
-    pub fn give(&self, connection: TcpStream) -> io::Result<()> {
+    /// The worker has ended. The connection is closed.
+    pub fn dispatch(&self, connection: TcpStream) -> io::Result<()> {
         let stream = connection.into_std()?;
         let least = self.workers.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed));
-        let given = least.is_some_and(|worker| {
-            let given = Given { stream, open: Open::one_more(&worker.open) };
-            worker.connections.send(given).is_ok()
+        let dispatched = least.is_some_and(|worker| {
+            let accepted = AcceptedConnection { stream, count: ConnectionCount::new(&worker.open) };
+            worker.connections.send(accepted).is_ok()
         });
-        if given { Ok(()) } else { Err(io::Error::other("the thread has ended")) }
+        if dispatched { Ok(()) } else { Err(io::Error::other("the worker thread has ended")) }
     }
 
-    /// Waits until the last connection is closed. Dropping the future closes those that are left.
-    pub async fn finish(mut self) {
+    /// Waits until the last connection is closed. Dropping the future closes the remaining ones.
+    pub async fn closed(mut self) {
         self.workers.clear();
-        // Nothing is ever sent.
+        // Returns when the last sender is dropped; nothing is ever sent.
         let _closed = self.ended.recv().await;
     }
 }
 
 impl Worker {
-    fn start<S, F>(number: usize, serve: S, mut ties: Ties) -> io::Result<Self>
+    fn start<S, F>(number: usize, serve: S, mut link: ShutdownLink) -> io::Result<Self>
     where
         S: Fn(Connections) -> F + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let (connections, given) = mpsc::unbounded_channel();
+        let (connections, accepted) = mpsc::unbounded_channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = serve(Connections(given)) => {}
-                    _ = ties.alive.changed() => {}
+                    () = serve(Connections(accepted)) => {}
+                    _ = link.alive.changed() => {}
                 }
             });
-            // What is left, which runs beside this, ends before it is said that all is over.
+            // Drop the remaining tasks before reporting the end.
             drop(runtime);
-            drop(ties);
+            drop(link);
         })?;
         Ok(Self { connections, open: Arc::default() })
     }
 }
 
 impl Connections {
-    /// The next connection. None if no more are to come.
+    /// The next connection. `None` if no more will come.
     pub async fn next(&mut self) -> Option<Connection> {
         loop {
-            let Given { stream, open } = self.0.recv().await?;
+            let AcceptedConnection { stream, count } = self.0.recv().await?;
             match TcpStream::from_std(stream) {
-                Ok(stream) => return Some(Connection { stream, _open: open }),
-                Err(error) => tracing::warn!(%error, "cannot serve a connection"),
+                Ok(stream) => return Some(Connection { stream, _count: count }),
+                Err(error) => tracing::warn!(%error, "dropped a connection: cannot register it with the runtime"),
             }
         }
     }
 }
 
 impl Connection {
-    /// Looks at the first bytes that came, and leaves them there.
+    /// Copies the first bytes without consuming them.
     ///
     /// # Errors
     /// The connection failed.
@@ -148,14 +148,14 @@ impl Connection {
     }
 }
 
-impl Open {
-    fn one_more(open: &Arc<AtomicUsize>) -> Self {
+impl ConnectionCount {
+    fn new(open: &Arc<AtomicUsize>) -> Self {
         open.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(open))
     }
 }
 
-impl Drop for Open {
+impl Drop for ConnectionCount {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -213,16 +213,16 @@ mod tests {
 
     use super::*;
 
-    /// Opens a connection to threads that say who they are and then wait for the end. Gives what was said.
+    /// Connects to workers that run `send_thread_name`. Returns the connection and the name that it received.
     async fn open(listener: &TcpListener, workers: &Workers) -> (TcpStream, String) {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        workers.give(listener.accept().await.unwrap().0).unwrap();
+        workers.dispatch(listener.accept().await.unwrap().0).unwrap();
         let mut name = [0; 8];
         client.read_exact(&mut name).await.unwrap();
         (client, String::from_utf8(name.to_vec()).unwrap())
     }
 
-    async fn name_themselves(mut connections: Connections) {
+    async fn send_thread_name(mut connections: Connections) {
         let mut served = JoinSet::new();
         while let Some(mut connection) = connections.next().await {
             served.spawn(async move {
@@ -235,29 +235,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn connections_are_spread_and_waited_for() {
+    async fn connections_are_spread_over_the_workers_and_awaited() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let workers = Workers::start(3, name_themselves).unwrap();
+        let workers = Workers::start(3, send_thread_name).unwrap();
         let mut clients = Vec::new();
         for _ in 0..3 {
             clients.push(open(&listener, &workers).await);
         }
         let names: BTreeSet<_> = clients.iter().map(|(_, name)| name.as_str()).collect();
         assert_eq!(names, ["worker-0", "worker-1", "worker-2"].into());
-        let mut finished = std::pin::pin!(workers.finish());
-        let waits = tokio::select! { biased; () = &mut finished => false, () = std::future::ready(()) => true };
-        assert!(waits);
+        let mut closed = std::pin::pin!(workers.closed());
+        let waiting = tokio::select! { biased; () = &mut closed => false, () = std::future::ready(()) => true };
+        assert!(waiting);
         drop(clients);
-        finished.await;
+        closed.await;
     }
 
     #[tokio::test]
-    async fn what_is_left_is_closed() {
+    async fn dropping_the_workers_closes_their_connections() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let workers = Workers::start(1, name_themselves).unwrap();
+        let workers = Workers::start(1, send_thread_name).unwrap();
         let (mut client, _) = open(&listener, &workers).await;
         drop(workers);
-        // An end or an error: closed.
+        // Both an end and an error mean closed.
         let _end = client.read_to_end(&mut Vec::new()).await;
     }
 }

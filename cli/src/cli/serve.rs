@@ -47,7 +47,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         max_held_bytes: args.max_held_bytes,
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
-        silence: SILENCE,
+        preface_timeout: SILENCE,
     };
     server::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {

@@ -1,4 +1,4 @@
-//! [`Event`]s out of Envoy's messages.
+//! Converts Envoy's messages to [`Event`]s.
 
 use envoy_types::pb::envoy::config::core::v3::HeaderMap;
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
@@ -9,23 +9,23 @@ use crate::fields::Fields;
 use crate::process::codec::IncomingMessage;
 use crate::process::event::{BodyMode, Event};
 
-/// The filter is configured in a way that cannot route, or a message is none that it sends.
+/// A message that this service does not support, most often because of the ext_proc filter's configuration in Envoy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// The header reply of STREAMED comes too late or not at all; BUFFERED_PARTIAL loses it at random.
-    #[error("request_body_mode {0} cannot route: use BUFFERED, FULL_DUPLEX_STREAMED or NONE")]
+    /// In STREAMED mode the routing header would come too late. BUFFERED_PARTIAL loses it when the buffer is full.
+    #[error("request_body_mode {0} cannot route: use FULL_DUPLEX_STREAMED, BUFFERED or NONE")]
     BodyMode(&'static str),
-    /// We have no business with responses.
+    /// The service does not process responses.
     #[error("response bodies are not processed: set response_body_mode: NONE")]
     ResponseBody,
-    /// Whatever we say is ignored.
-    #[error("observability_mode cannot route: set it to false")]
+    /// Envoy ignores all replies.
+    #[error("observability_mode cannot route, because Envoy ignores the replies: set it to false")]
     Observability,
-    /// Which body mode, we would have to guess.
-    #[error("the first message has no protocol_config: Envoy 1.36 and later send one")]
+    /// The body mode is unknown.
+    #[error("the first message has no protocol_config: use Envoy 1.36 or later")]
     NoProtocolConfig,
-    /// A message without content.
-    #[error("a message that is neither headers, body nor trailers")]
+    /// The message sets none of the fields of `request`.
+    #[error("the message has neither headers, body nor trailers")]
     Empty,
 }
 
@@ -69,7 +69,7 @@ impl TryFrom<IncomingMessage> for Event {
     }
 }
 
-/// Values are bytes (`raw_value`); `value` is for peers that only know text.
+/// Envoy sends values as bytes in `raw_value`. Other peers may use `value`.
 fn fields(map: Option<HeaderMap>) -> Fields {
     let headers = map.unwrap_or_default().headers.into_iter();
     headers

@@ -1,4 +1,4 @@
-//! Envoy's messages out of [`Reply`]s.
+//! Converts [`Reply`]s to Envoy's messages.
 
 use cellgate_routing::{CellId, Config, PROBLEM_CONTENT_TYPE, Reason, grpc_message, problem};
 use envoy_types::pb::envoy::config::core::v3::header_value_option::HeaderAppendAction;
@@ -18,16 +18,16 @@ use crate::process::event::{HeadMutation, Reply};
 /// The namespace of the dynamic metadata: `%DYNAMIC_METADATA(cellgate:reason)%` in an access log.
 const METADATA: &str = "cellgate";
 
-/// The message for a reply. `config` is the one the request was decided with.
+/// The message of a reply. `config` must be the one that decided the request.
 pub(super) fn response(reply: Reply, config: &Config) -> OutgoingMessage {
-    let (response, told) = match reply {
+    let (response, dynamic_metadata) = match reply {
         Reply::Headers(change) => {
-            let told = told(&change);
-            (Response::RequestHeaders(HeadersResponse { response: Some(common(change, config)) }), told)
+            let metadata = decision_metadata(&change, config);
+            (Response::RequestHeaders(HeadersResponse { response: Some(common(change, config)) }), metadata)
         }
         Reply::Body(change) => {
-            let told = told(&change);
-            (Response::RequestBody(BodyResponse { response: Some(common(change, config)) }), told)
+            let metadata = decision_metadata(&change, config);
+            (Response::RequestBody(BodyResponse { response: Some(common(change, config)) }), metadata)
         }
         Reply::BodyChunk { bytes, end_of_stream } => return OutgoingMessage::BodyChunk { bytes, end_of_stream },
         Reply::Trailers { remove } => {
@@ -37,10 +37,9 @@ pub(super) fn response(reply: Reply, config: &Config) -> OutgoingMessage {
         Reply::ResponseHeaders => (Response::ResponseHeaders(HeadersResponse::default()), None),
         Reply::ResponseTrailers => (Response::ResponseTrailers(TrailersResponse::default()), None),
         Reply::Immediate { status, reason, grpc } => {
-            (Response::ImmediateResponse(immediate(status, reason, grpc)), Some((reason, None)))
+            (Response::ImmediateResponse(immediate(status, reason, grpc)), Some(metadata(reason, None, config)))
         }
     };
-    let dynamic_metadata = told.map(|(reason, cell)| metadata(reason, cell, config));
     OutgoingMessage::Response(Box::new(ProcessingResponse {
         response: Some(response),
         dynamic_metadata,
@@ -51,12 +50,12 @@ pub(super) fn response(reply: Reply, config: &Config) -> OutgoingMessage {
 fn common(change: HeadMutation, config: &Config) -> CommonResponse {
     let (cell, mut remove_headers) = (change.cell(), change.remove);
     let set_headers = cell.map(|cell| {
-        // Overwriting removes every value by itself, in whatever order Envoy takes the two lists.
+        // Overwriting replaces all values. Removing the header too would depend on the order of Envoy's mutations.
         remove_headers.retain(|name| **name != *config.routing_header);
         set(&config.routing_header, config.cell_name(cell))
     });
     let mutation = HeaderMutation { set_headers: Vec::from_iter(set_headers), remove_headers };
-    // Also without a cell: the stripped headers may have picked the route.
+    // Even without a cell: the route may have matched a header that is now removed.
     CommonResponse { header_mutation: Some(mutation), clear_route_cache: true, ..Default::default() }
 }
 
@@ -78,7 +77,7 @@ fn immediate(status: u16, reason: Reason, grpc: bool) -> ImmediateResponse {
     }
 }
 
-/// One value in place of all there are. The default action would append a second one.
+/// Replaces all values of a header. Envoy's default action would append one.
 fn set(name: &str, value: &str) -> HeaderValueOption {
     let header = HeaderValue { key: name.to_owned(), raw_value: value.as_bytes().to_vec(), ..Default::default() };
     HeaderValueOption {
@@ -88,9 +87,9 @@ fn set(name: &str, value: &str) -> HeaderValueOption {
     }
 }
 
-/// What access logs are told of a change.
-fn told(change: &HeadMutation) -> Option<(Reason, Option<CellId>)> {
-    change.decision.map(|decision| (decision.reason, change.cell()))
+/// The metadata of a mutation that carries a decision.
+fn decision_metadata(change: &HeadMutation, config: &Config) -> Option<Struct> {
+    change.decision.map(|decision| metadata(decision.reason, change.cell(), config))
 }
 
 /// `dynamic_metadata`: `{"cellgate": {"reason": ..., "cell": ...}}`.

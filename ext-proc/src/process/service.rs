@@ -1,4 +1,4 @@
-//! The gRPC side: reads a stream, drives its [`StateMachine`], writes the replies.
+//! The gRPC service: reads a stream's messages, runs its [`StateMachine`], and sends the replies.
 
 use std::future::{Ready, ready};
 use std::pin::pin;
@@ -38,28 +38,36 @@ pub const NAME: &str = SERVICE_NAME;
 /// The path of its one method.
 pub const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
-/// How long a peer that has its answer may take to end its half of the stream.
+/// After a refusal, the peer has this long to close its half of the stream.
 const DRAIN_AFTER_REPLY: Duration = Duration::from_secs(1);
 
-/// The most of an `x-request-id` that is logged.
-const REQUEST_ID: usize = 128;
+/// The most bytes of an `x-request-id` in a log line.
+const MAX_REQUEST_ID: usize = 128;
 
-/// The ext_proc service. Cheap to clone.
+/// The ext_proc service. Clones share everything.
 #[derive(Clone, Debug)]
 pub struct Processor(Arc<ProcessorState>);
+
+/// Limits of one stream.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamLimits {
+    /// From a request's first message to its decision, at most.
+    pub decision_timeout: Duration,
+    /// The largest message from Envoy. A BUFFERED body is one message, so this must exceed every buffer limit of Envoy.
+    pub max_message_bytes: usize,
+}
 
 #[derive(Debug)]
 struct ProcessorState {
     store: Arc<Store>,
     budget: Budget,
     metrics: Metrics,
-    decision_timeout: Duration,
-    max_message: usize,
+    limits: StreamLimits,
     watchdog: StallWatchdog,
-    cut: watch::Receiver<bool>,
+    abort: watch::Receiver<bool>,
 }
 
-/// What HTTP says to a request that is none of gRPC's.
+/// The HTTP response to a request that is not gRPC over protobuf.
 pub fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let grpc = content_type.strip_prefix(b"application/grpc");
@@ -75,59 +83,42 @@ pub fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
     Some(response)
 }
 
-/// One stream, and what is said about it in logs and metrics.
-struct ObservedRequest<'a> {
-    machine: StateMachine,
-    router: Router,
-    metrics: &'a Metrics,
-    started: Instant,
-    send_queue: &'a SendQueue,
-    decided: bool,
-    inspected: u64,
-}
-
 impl Processor {
-    /// A service that decides by the configuration in `store` within `decision_timeout`. When `cut` turns true, every
-    /// stream ends with an error.
-    ///
-    /// `max_message_bytes` must exceed every buffer limit of Envoy: a BUFFERED body is one message.
+    /// A service that decides by the configuration in `store`. All streams end with an error once `abort` is true.
     #[must_use]
     pub fn new(
         store: Arc<Store>,
         budget: Budget,
         metrics: Metrics,
-        decision_timeout: Duration,
-        max_message: usize,
-        cut: watch::Receiver<bool>,
+        limits: StreamLimits,
+        abort: watch::Receiver<bool>,
     ) -> Self {
         let watchdog = StallWatchdog::default();
-        Self(Arc::new(ProcessorState { store, budget, metrics, decision_timeout, max_message, watchdog, cut }))
+        Self(Arc::new(ProcessorState { store, budget, metrics, limits, watchdog, abort }))
     }
 
-    /// Takes the budget's bytes from peers that do not take them, for as long as it is polled.
+    /// Ends stalled streams until the future is dropped.
     pub async fn supervise(self) {
-        let shared = &self.0;
-        shared
-            .watchdog
-            .clone()
-            .run(shared.decision_timeout, |status, request_id| shared.failed(status, request_id))
-            .await;
+        let state = &self.0;
+        let on_failure = |status: &Status, request_id: &str| state.record_failure(status, request_id);
+        state.watchdog.clone().run(state.limits.decision_timeout, on_failure).await;
     }
 
-    /// Answers a call of [`PATH`]: at once, and then as its messages come.
+    /// Handles a call of [`PATH`]. Returns the response's head at once.
     pub async fn process(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
-        let counted_body = CountedBody::new(body, self.0.budget.reservation());
-        let mut grpc = Grpc::new(ExtProcCodec::new(counted_body.clone())).max_decoding_message_size(self.0.max_message);
-        let call = Call { shared: self.0, counted_body: counted_body.clone() };
-        grpc.streaming(call, Request::from_parts(head, counted_body)).await
+        let body = CountedBody::new(body, self.0.budget.reservation());
+        let mut grpc =
+            Grpc::new(ExtProcCodec::new(body.clone())).max_decoding_message_size(self.0.limits.max_message_bytes);
+        let call = Call { state: self.0, body: body.clone() };
+        grpc.streaming(call, Request::from_parts(head, body)).await
     }
 }
 
-/// One call.
+/// One call of the method.
 struct Call {
-    shared: Arc<ProcessorState>,
-    counted_body: CountedBody,
+    state: Arc<ProcessorState>,
+    body: CountedBody,
 }
 
 impl StreamingService<IncomingMessage> for Call {
@@ -136,137 +127,125 @@ impl StreamingService<IncomingMessage> for Call {
     type Future = Ready<Result<tonic::Response<ResponseStream>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<IncomingMessage>>) -> Self::Future {
-        let send_queue = Arc::new(SendQueue::default());
-        let (messages, counted_body) = (request.into_inner(), self.counted_body.clone());
-        let inbox = MessageReader { messages, counted_body, max_message: self.shared.max_message };
-        let run = Handler::new(run(Arc::clone(&self.shared), inbox, Arc::clone(&send_queue)));
-        let (watchdog, open) = (self.shared.watchdog.clone(), self.shared.metrics.stream());
-        let replies = ResponseStream::new(send_queue, run, self.counted_body.clone(), watchdog, open);
-        ready(Ok(tonic::Response::new(replies)))
+        let queue = Arc::new(SendQueue::default());
+        let max_message_bytes = self.state.limits.max_message_bytes;
+        let reader = MessageReader { messages: request.into_inner(), body: self.body.clone(), max_message_bytes };
+        let handler = Handler::new(handle_stream(Arc::clone(&self.state), reader, Arc::clone(&queue)));
+        let (watchdog, open) = (self.state.watchdog.clone(), self.state.metrics.stream());
+        let responses = ResponseStream::new(queue, handler, self.body.clone(), watchdog, open);
+        ready(Ok(tonic::Response::new(responses)))
     }
 }
 
-/// What the peer says.
+/// Reads the messages of one stream.
 struct MessageReader {
     messages: Streaming<IncomingMessage>,
-    counted_body: CountedBody,
-    max_message: usize,
+    body: CountedBody,
+    max_message_bytes: usize,
 }
 
 impl MessageReader {
-    /// The next message; `None` when the peer has said all, or has reset the stream. May be dropped at any time without
-    /// losing anything.
+    /// The next message. `None` if the peer closed its half or reset the stream. Cancel safe.
     async fn next(&mut self) -> Result<Option<IncomingMessage>, Status> {
         let message = self.messages.message().await?;
-        if message.is_none() && self.counted_body.ended_inside_message() {
-            return Err(Status::internal("the stream ended in the middle of a message"));
+        if message.is_none() && self.body.ended_inside_message() {
+            return Err(Status::internal("the request stream ended in the middle of a message"));
         }
         Ok(message)
     }
 
-    /// The share of the budget that the last message has, if it was a large one.
-    fn share(&mut self) -> Option<Reservation> {
-        let share = self.counted_body.take_reservation();
-        if share.is_some() {
-            // tonic's buffer stays as large as its largest message was. It is empty, so another will do.
-            let decoder = RequestDecoder::new(self.counted_body.clone());
-            self.messages = Streaming::new_request(decoder, self.counted_body.clone(), None, Some(self.max_message));
+    /// Takes the reservation of the last message, if it was large.
+    fn take_reservation(&mut self) -> Option<Reservation> {
+        let reservation = self.body.take_reservation();
+        if reservation.is_some() {
+            // tonic's empty buffer keeps the size of its largest message. A new one is small.
+            let decoder = RequestDecoder::new(self.body.clone());
+            self.messages = Streaming::new_request(decoder, self.body.clone(), None, Some(self.max_message_bytes));
         }
-        share
+        reservation
     }
 
-    /// Takes what the peer sends until it has heard that nothing more is needed, but for a moment only. Ending the
-    /// stream under it would have HTTP/2 answer what is on its way with errors, and too many of those end a connection.
+    /// Discards messages until the peer closes its half, for at most [`DRAIN_AFTER_REPLY`]. If the stream ended at once,
+    /// HTTP/2 would reset it for every frame on its way, and too many resets end a connection.
     async fn discard_rest(self) {
-        let counted_body = self.counted_body.clone();
+        let body = self.body.clone();
         drop(self);
-        let _silence = tokio::time::timeout(DRAIN_AFTER_REPLY, counted_body.discard_rest()).await;
+        let _timeout = tokio::time::timeout(DRAIN_AFTER_REPLY, body.discard_rest()).await;
     }
 }
 
 impl Drop for MessageReader {
     fn drop(&mut self) {
-        // What tonic has not put together goes with it.
-        self.counted_body.discard();
+        // tonic's buffer with the incomplete message is dropped too.
+        self.body.discard();
     }
 }
 
-/// Answers one stream.
-async fn run(shared: Arc<ProcessorState>, inbox: MessageReader, send_queue: Arc<SendQueue>) -> Result<(), Status> {
-    let mut cut = shared.cut.clone();
-    // Every end that is not the request's own is an error: after an OK, Envoy lets the rest of the request pass.
-    let ended = tokio::select! {
+/// Handles one stream to its end. Every end but that of the request is an error: after an OK, Envoy lets the rest of the
+/// request pass.
+async fn handle_stream(state: Arc<ProcessorState>, reader: MessageReader, queue: Arc<SendQueue>) -> Result<(), Status> {
+    let mut abort = state.abort.clone();
+    let result = tokio::select! {
         biased;
-        ended = shared.answer(inbox, &send_queue) => ended,
-        Ok(_) = cut.wait_for(|cut| *cut) => Err(Status::unavailable("the service ends")),
+        result = state.process_request(reader, &queue) => result,
+        Ok(_) = abort.wait_for(|abort| *abort) => Err(Status::unavailable("the service is shutting down")),
     };
-    if let Err(status) = &ended {
-        shared.failed(status, &send_queue.request_id());
+    if let Err(status) = &result {
+        state.record_failure(status, &queue.request_id());
     }
-    ended
+    result
 }
 
 impl ProcessorState {
-    async fn answer(&self, mut inbox: MessageReader, send_queue: &SendQueue) -> Result<(), Status> {
-        let mut deadline = pin!(tokio::time::sleep(self.decision_timeout));
+    async fn process_request(&self, mut reader: MessageReader, queue: &SendQueue) -> Result<(), Status> {
+        let mut deadline = pin!(tokio::time::sleep(self.limits.decision_timeout));
         let first = tokio::select! {
             biased;
-            message = inbox.next() => message?,
-            () = &mut deadline => return Err(refused(Violation::NoHeadersInTime)),
+            message = reader.next() => message?,
+            () = &mut deadline => return Err(violation_status(Violation::NoHeadersInTime)),
         };
         let Some(first) = first else { return Ok(()) };
-        let mode = BodyMode::try_from(&first.message).map_err(unusable)?;
+        let mode = BodyMode::try_from(&first.message).map_err(request_error_status)?;
         let router = self.store.router();
-        let mut exchange = ObservedRequest {
+        let mut request = ObservedRequest {
             machine: StateMachine::new(router.clone(), mode, self.budget.reservation()),
             router,
             metrics: &self.metrics,
             started: Instant::now(),
-            send_queue,
+            queue,
             decided: false,
             inspected: 0,
         };
-        let mut event = Event::try_from(first).map_err(unusable)?;
+        let mut event = Event::try_from(first).map_err(request_error_status)?;
         let mut expired = false;
         loop {
-            exchange.machine.set_message_reservation(inbox.share());
-            let replies = exchange.on(event)?;
-            let replied = !replies.is_empty();
-            for reply in replies {
-                let share = match &reply {
-                    Reply::BodyChunk { bytes, .. } => exchange.machine.take_reservation(bytes.len()),
-                    _ => None,
-                };
-                send_queue.push(response(reply, exchange.router.config()), share);
-            }
-            exchange.machine.set_message_reservation(None);
-            send_queue.set_bytes_held(exchange.machine.reserved_bytes() > 0);
-            if exchange.machine.is_ended() {
-                drop(exchange);
-                inbox.discard_rest().await;
+            let replied = request.step(event, reader.take_reservation())?;
+            if request.machine.is_ended() {
+                drop(request);
+                reader.discard_rest().await;
                 return Ok(());
             }
             if replied {
-                taken().await;
+                yield_until_sent().await;
             }
-            // A peer that always has another message uses up the budget of the task, without which `select!` does not look
-            // at the timer.
-            if exchange.machine.is_deciding() && !expired && Instant::now() >= deadline.deadline() {
+            // A peer that always has another message ready uses up the task's budget, and then `select!` does not poll
+            // the timer.
+            if request.machine.is_deciding() && !expired && Instant::now() >= deadline.deadline() {
                 expired = true;
                 event = Event::Deadline;
                 continue;
             }
             event = tokio::select! {
                 biased;
-                message = inbox.next() => match message {
-                    Ok(Some(message)) => Event::try_from(message).map_err(unusable)?,
-                    Ok(None) if exchange.machine.may_end() => return Ok(()),
-                    // Never OK: Envoy would let the rest of the request pass.
-                    Ok(None) => return Err(Status::cancelled("the stream ended before its request")),
-                    Err(_) if inbox.counted_body.is_over_budget() => Event::OverBudget,
+                message = reader.next() => match message {
+                    Ok(Some(message)) => Event::try_from(message).map_err(request_error_status)?,
+                    Ok(None) if request.machine.may_end() => return Ok(()),
+                    // Not OK: Envoy would let the rest of the request pass.
+                    Ok(None) => return Err(Status::cancelled("the stream ended before the request was complete")),
+                    Err(_) if reader.body.is_over_budget() => Event::OverBudget,
                     Err(status) => return Err(status),
                 },
-                () = &mut deadline, if exchange.machine.is_deciding() && !expired => {
+                () = &mut deadline, if request.machine.is_deciding() && !expired => {
                     expired = true;
                     Event::Deadline
                 }
@@ -274,28 +253,57 @@ impl ProcessorState {
         }
     }
 
-    /// Counts and logs a stream that ended with an error, unless it is the peer that ended it: by a reset, as Envoy
-    /// does when it needs us no more, or with its connection.
-    fn failed(&self, status: &Status, request_id: &str) {
+    /// Counts and logs a stream that ended with an error. A reset or a lost connection is only logged at debug level: Envoy
+    /// resets streams that it no longer needs.
+    fn record_failure(&self, status: &Status, request_id: &str) {
         let transport = std::error::Error::source(status).is_some();
         let (code, message) = (status.code(), status.message());
         if transport || matches!(code, Code::Cancelled | Code::Unavailable) {
-            tracing::debug!(request_id, ?code, message, "stream ended with an error");
+            tracing::debug!(request_id, ?code, message, "stream ended early");
             return;
         }
         self.metrics.violation();
-        let hint = if code == Code::OutOfRange { "--max-message-bytes must exceed Envoy's buffer limits" } else { "" };
-        tracing::warn!(request_id, ?code, message, hint, "stream refused");
+        let hint = (code == Code::OutOfRange).then_some("set --max-message-bytes above Envoy's buffer limits");
+        tracing::warn!(request_id, ?code, message, hint, "stream ended with an error status");
     }
 }
 
+/// A request's state machine, with its metrics and log lines.
+struct ObservedRequest<'a> {
+    machine: StateMachine,
+    router: Router,
+    metrics: &'a Metrics,
+    started: Instant,
+    queue: &'a SendQueue,
+    decided: bool,
+    inspected: u64,
+}
+
 impl ObservedRequest<'_> {
-    /// Steps the machine, and counts and logs what came of it.
-    fn on(&mut self, event: Event) -> Result<Vec<Reply>, Status> {
+    /// Handles an event and queues the replies. Returns whether there was one. `reservation` covers the message of the
+    /// event.
+    fn step(&mut self, event: Event, reservation: Option<Reservation>) -> Result<bool, Status> {
+        self.machine.set_message_reservation(reservation);
         if let Event::RequestHeaders { fields, .. } = &event {
-            self.send_queue.set_request_id(request_id(fields));
+            self.queue.set_request_id(request_id(fields));
         }
-        let replies = self.machine.on(event).map_err(refused)?;
+        let replies = self.machine.on(event).map_err(violation_status)?;
+        self.observe();
+        let replied = !replies.is_empty();
+        for reply in replies {
+            let reservation = match &reply {
+                Reply::BodyChunk { bytes, .. } => self.machine.take_reservation(bytes.len()),
+                _ => None,
+            };
+            self.queue.push(response(reply, self.router.config()), reservation);
+        }
+        self.machine.set_message_reservation(None);
+        self.queue.set_bytes_held(self.machine.reserved_bytes() > 0);
+        Ok(replied)
+    }
+
+    /// Counts and logs the effect of an event.
+    fn observe(&mut self) {
         let inspected = self.machine.inspected();
         if inspected > self.inspected {
             self.metrics.inspected(inspected - self.inspected);
@@ -306,42 +314,41 @@ impl ObservedRequest<'_> {
         {
             self.decided = true;
             self.metrics.decided(decision, self.started.elapsed());
-            self.log("decided", decision);
+            self.log("request decided", decision);
         }
         if let Some(conflict) = self.machine.conflict() {
             self.metrics.conflict(conflict);
-            self.log("ended after its decision", conflict);
+            self.log("request rejected after its decision", conflict);
         }
-        Ok(replies)
     }
 
-    fn log(&self, what: &'static str, decision: Decision) {
+    fn log(&self, event: &'static str, decision: Decision) {
         let cell = || match decision.outcome {
             Outcome::Cell(cell) => self.router.config().cell_name(cell),
             Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => "",
         };
         tracing::debug!(
-            request_id = self.send_queue.request_id(),
+            request_id = self.queue.request_id(),
             outcome = decision.outcome.label(),
             reason = decision.reason.label(),
             cell = cell(),
             inspected = self.inspected,
-            "{what}"
+            "{event}"
         );
     }
 }
 
-/// Waits until the send_queue has been emptied: nobody polls before.
-async fn taken() {
-    let mut asked = false;
-    std::future::poll_fn(|_| if std::mem::replace(&mut asked, true) { Poll::Ready(()) } else { Poll::Pending }).await;
+/// Is pending once. The handler is polled again when tonic has taken all replies from the send queue.
+async fn yield_until_sent() {
+    let mut yielded = false;
+    std::future::poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-fn unusable(error: RequestError) -> Status {
+fn request_error_status(error: RequestError) -> Status {
     Status::failed_precondition(error.to_string())
 }
 
-fn refused(violation: Violation) -> Status {
+fn violation_status(violation: Violation) -> Status {
     match violation {
         Violation::NoHeadersInTime => Status::deadline_exceeded(violation.to_string()),
         Violation::OverBudget => Status::resource_exhausted(violation.to_string()),
@@ -349,9 +356,9 @@ fn refused(violation: Violation) -> Status {
     }
 }
 
-/// What a client, or Envoy, calls the request: made harmless for a log line.
+/// The request's `x-request-id`, shortened and without control characters, so that it cannot forge a log line.
 fn request_id(head: &fields::Fields) -> String {
     let id = fields::first(head, "x-request-id");
-    let id = id.get(..REQUEST_ID).unwrap_or(id);
+    let id = id.get(..MAX_REQUEST_ID).unwrap_or(id);
     String::from_utf8_lossy(id).chars().filter(|character| !character.is_control()).collect()
 }

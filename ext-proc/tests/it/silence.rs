@@ -9,7 +9,7 @@ use crate::support::{PATIENCE, Service};
 
 #[tokio::test]
 async fn who_does_not_begin_is_closed() {
-    let service = Service::start_with(|settings| settings.silence = Duration::from_millis(200)).await;
+    let service = Service::start_with(|settings| settings.preface_timeout = Duration::from_millis(200)).await;
     for said in ["", "PRI * HTTP/2.0"] {
         let mut connection = TcpStream::connect(service.grpc).await.unwrap();
         connection.write_all(said.as_bytes()).await.unwrap();
@@ -22,7 +22,7 @@ async fn who_does_not_begin_is_closed() {
 
 #[tokio::test]
 async fn who_has_begun_may_be_silent() {
-    let service = Service::start_with(|settings| settings.silence = Duration::from_millis(200)).await;
+    let service = Service::start_with(|settings| settings.preface_timeout = Duration::from_millis(200)).await;
     let mut connection = TcpStream::connect(service.grpc).await.unwrap();
     connection.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
     // No SETTINGS of its own. The server's come, and then nothing: no end.

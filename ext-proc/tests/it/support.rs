@@ -45,7 +45,7 @@ impl Service {
             max_held_bytes: 64 << 20,
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
-            silence: PATIENCE,
+            preface_timeout: PATIENCE,
         };
         change(&mut settings);
         let (grpc, admin) =

@@ -28,11 +28,11 @@ fn map(headers: &[(&str, &str, &[u8])]) -> Option<HeaderMap> {
 }
 
 #[test]
-fn what_envoy_says() {
+fn messages_become_events() {
     let fields = |fields: &[(&str, &[u8])]| {
         fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect::<Fields>()
     };
-    // Raw values win.
+    // `raw_value` takes precedence.
     let headers = map(&[("a", "", b"\xff"), ("b", "text", b""), ("a", "text", b"raw"), ("c", "", b"")]);
     let read = fields(&[("a", b"\xff"), ("b", b"text"), ("a", b"raw"), ("c", b"")]);
     let head = HttpHeaders { headers, end_of_stream: true, ..Default::default() };
@@ -53,7 +53,7 @@ fn what_envoy_says() {
 }
 
 #[test]
-fn only_modes_that_can_route_are_taken() {
+fn body_modes_that_cannot_route_are_refused() {
     for (mode, wanted) in [
         (BodySendMode::None, Ok(BodyMode::HeadersOnly)),
         (BodySendMode::Streamed, Err(RequestError::BodyMode("STREAMED"))),

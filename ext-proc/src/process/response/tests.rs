@@ -16,7 +16,7 @@ fn on_b() -> Decision {
 fn read(reply: Reply) -> ProcessingResponse {
     match response(reply, &config()) {
         OutgoingMessage::Response(message) => *message,
-        OutgoingMessage::BodyChunk { .. } => panic!("a piece"),
+        OutgoingMessage::BodyChunk { .. } => panic!("a body chunk"),
     }
 }
 
@@ -40,7 +40,7 @@ fn metadata(fields: &[(&str, &str)]) -> Struct {
 }
 
 #[test]
-fn a_change_of_the_head() {
+fn a_head_mutation_sets_the_cell_or_removes_the_header() {
     let remove = vec!["x-cell".to_owned(), "x_cell".to_owned()];
     let mut change = HeadMutation { remove, decision: Some(on_b()) };
     let mut expected = ProcessingResponse {
@@ -52,7 +52,7 @@ fn a_change_of_the_head() {
     };
     assert_eq!(read(Reply::Headers(change.clone())), expected);
 
-    // Without a cell to set, the routing header itself is removed.
+    // Without a cell, the routing header itself is removed.
     change.decision = Some(Decision { outcome: Outcome::Pass, reason: Reason::KeyMissing });
     let response = Some(common(vec![], &["x-cell", "x_cell"]));
     expected.response = Some(Response::RequestHeaders(HeadersResponse { response: response.clone() }));
@@ -67,7 +67,7 @@ fn a_change_of_the_head() {
 }
 
 #[test]
-fn trailers_and_responses() {
+fn trailers_lose_reserved_names_and_responses_do_not_change() {
     let header_mutation = Some(HeaderMutation { remove_headers: vec!["x-cell".into()], ..Default::default() });
     let trailers = read(Reply::Trailers { remove: vec!["x-cell".into()] });
     assert_eq!(trailers.response, Some(Response::RequestTrailers(TrailersResponse { header_mutation })));
@@ -76,7 +76,7 @@ fn trailers_and_responses() {
 }
 
 #[test]
-fn an_answer_to_the_client() {
+fn a_refusal_is_an_immediate_response() {
     let reason = Reason::Overloaded;
     for grpc in [false, true] {
         let mut set_headers = vec![set("content-type", PROBLEM_CONTENT_TYPE), set("retry-after", "1")];

@@ -19,14 +19,14 @@ fn reply() -> OutgoingMessage {
 
 /// A stream of one reply, and then this result.
 fn stream(metrics: &Metrics, end: impl Future<Output = Result<(), Status>> + Send + 'static) -> ResponseStream {
-    let send_queue = Arc::new(SendQueue::default());
-    let answers = Arc::clone(&send_queue);
-    let run = Handler::new(async move {
-        answers.push(reply(), None);
+    let queue = Arc::new(SendQueue::default());
+    let replies = Arc::clone(&queue);
+    let handler = Handler::new(async move {
+        replies.push(reply(), None);
         end.await
     });
-    let counted_body = CountedBody::new(tonic::body::Body::empty(), Budget::new(0).reservation());
-    ResponseStream::new(send_queue, run, counted_body, StallWatchdog::default(), metrics.stream())
+    let request_body = CountedBody::new(tonic::body::Body::empty(), Budget::new(0).reservation());
+    ResponseStream::new(queue, handler, request_body, StallWatchdog::default(), metrics.stream())
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Every transition, by a scripted peer.
+//! Every transition, with scripted events.
 
 mod properties;
 
@@ -49,7 +49,7 @@ fn change(decision: Option<Decision>) -> HeadMutation {
     HeadMutation { remove: vec!["x-cell".into()], decision }
 }
 
-fn piece(text: &str, end_of_stream: bool) -> Reply {
+fn chunk(text: &str, end_of_stream: bool) -> Reply {
     Reply::BodyChunk { bytes: Bytes::copy_from_slice(text.as_bytes()), end_of_stream }
 }
 
@@ -58,7 +58,7 @@ fn immediate(status: u16, reason: Reason) -> Vec<Reply> {
 }
 
 #[test]
-fn a_head_that_decides_is_answered_in_every_mode() {
+fn headers_that_decide_are_answered_in_every_mode() {
     for mode in [BodyMode::HeadersOnly, BodyMode::Buffered, BodyMode::Duplex] {
         let mut machine = machine(mode);
         let replies = machine.on(head(&[("x-tenant", "a")], true)).unwrap();
@@ -68,7 +68,7 @@ fn a_head_that_decides_is_answered_in_every_mode() {
 }
 
 #[test]
-fn every_reserved_name_is_removed_and_the_routing_header_always() {
+fn reserved_names_and_always_the_routing_header_are_removed() {
     let mut machine = machine(BodyMode::HeadersOnly);
     let replies = machine.on(head(&[(":method", "GET"), ("x-cell", "1"), ("x_cell", "2")], true)).unwrap();
     let Some(Reply::Headers(change)) = replies.first() else { panic!("{replies:?}") };
@@ -83,36 +83,35 @@ fn every_reserved_name_is_removed_and_the_routing_header_always() {
 }
 
 #[test]
-fn without_the_body_a_key_in_the_body_is_unread() {
+fn a_key_in_a_body_that_envoy_does_not_send_is_unread() {
     let mut machine = machine(BodyMode::HeadersOnly);
     assert_eq!(machine.on(head(&[], false)).unwrap(), immediate(421, Reason::BodyUnread));
     assert!(machine.is_ended());
 }
 
 #[test]
-fn buffered_answers_the_head_and_then_the_whole_body() {
+fn buffered_mode_answers_the_headers_and_then_the_whole_body() {
     let mut machine = machine(BodyMode::Buffered);
     assert_eq!(machine.on(head(&[], false)).unwrap(), [Reply::Headers(change(None))]);
     assert!(machine.is_deciding() && !machine.may_end());
     let answered = HeadMutation { remove: vec![], decision: Some(ON_A) };
-    // With trailers behind it, Envoy's one body message does not say `end_of_stream`.
+    // Before trailers, `end_of_stream` of Envoy's one body message is false.
     assert_eq!(machine.on(body(r#"{"t":"a"}"#, false)).unwrap(), [Reply::Body(answered)]);
     assert!(machine.may_end());
     assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
 }
 
 #[test]
-fn buffered_rejects_a_bad_body() {
+fn buffered_mode_rejects_a_truncated_body() {
     let mut machine = machine(BodyMode::Buffered);
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(body(r#"{"t":"a""#, true)).unwrap(), immediate(400, Reason::BodyTruncated));
     assert_eq!(machine.on(trailers()).unwrap(), []);
 }
 
-/// As where the filter holds a body: what is wrong with one that is all there has the policy's answer. Once it was
-/// settled by its key first, and then its guard could only refuse.
+/// As in the filter. A regression test: the key once decided first, and then the guard could only reject the body.
 #[test]
-fn a_whole_body_gets_the_answer_of_the_policy_not_of_a_guard() {
+fn the_policy_answers_an_error_in_a_whole_body() {
     let config = CONFIG.replace(r#""method_excluded": "pass""#, r#""body_truncated": {"use": "cell-b"}"#);
     let decision = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::BodyTruncated };
     let cut = r#"{"t":"a","x":"#;
@@ -124,31 +123,31 @@ fn a_whole_body_gets_the_answer_of_the_policy_not_of_a_guard() {
 
     let mut machine = machine_of(&config, BodyMode::Duplex, &Budget::new(1 << 20));
     machine.on(head(&[], false)).unwrap();
-    let answer = [Reply::Headers(change(Some(decision))), piece(cut, true)];
+    let answer = [Reply::Headers(change(Some(decision))), chunk(cut, true)];
     assert_eq!(machine.on(body(cut, true)).unwrap(), answer);
 }
 
 #[test]
-fn buffered_trailers_without_a_body() {
+fn trailers_without_a_body_decide_in_buffered_mode() {
     let mut machine = machine(BodyMode::Buffered);
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyAbsent));
-    // The fallback holds a key, but its header can no longer be set.
+    // The header has a key, but the answer to trailers cannot set the routing header.
     let mut machine = self::machine(BodyMode::Buffered);
     machine.on(head(&[("x-tenant", "a")], false)).unwrap();
     assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyUnread));
 }
 
 #[test]
-fn a_body_behind_an_answered_head_passes() {
+fn the_body_passes_after_a_decision_from_the_headers() {
     let excluded = head(&[(":method", "PUT")], false);
     let mut machine = machine(BodyMode::Buffered);
     machine.on(excluded.clone()).unwrap();
     assert_eq!(machine.on(body("x", true)).unwrap(), [Reply::Body(HeadMutation::default())]);
     let mut machine = self::machine(BodyMode::Duplex);
     machine.on(excluded.clone()).unwrap();
-    assert_eq!(machine.on(body("x", false)).unwrap(), [piece("x", false)]);
-    assert_eq!(machine.on(body("", true)).unwrap(), [piece("", true)]);
+    assert_eq!(machine.on(body("x", false)).unwrap(), [chunk("x", false)]);
+    assert_eq!(machine.on(body("", true)).unwrap(), [chunk("", true)]);
     assert!(machine.may_end());
     let mut machine = self::machine(BodyMode::HeadersOnly);
     machine.on(excluded).unwrap();
@@ -156,50 +155,50 @@ fn a_body_behind_an_answered_head_passes() {
 }
 
 #[test]
-fn duplex_holds_until_the_key_is_known_and_echoes_in_order() {
+fn duplex_mode_holds_the_body_until_the_key_and_sends_it_back_in_order() {
     let budget = Budget::new(1000);
     let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
     assert_eq!(machine.on(head(&[], false)).unwrap(), []);
     assert_eq!(machine.on(body(r#"{"x":1,"#, false)).unwrap(), []);
     assert_eq!(budget.used(), 7 + COST);
     assert_eq!(machine.on(body("", false)).unwrap(), []);
-    assert_eq!(budget.used(), 7 + COST, "an empty chunk is nothing");
+    assert_eq!(budget.used(), 7 + COST, "an empty chunk costs nothing");
     let replies = machine.on(body(r#""t":"a","#, false)).unwrap();
-    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece(r#"{"x":1,"#, false), piece(r#""t":"a","#, false)]);
-    assert_eq!(machine.take_reservation(7).map(|share| share.bytes()), Some(7));
-    assert!(machine.take_reservation(8).is_none(), "what never waited has no share");
+    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), chunk(r#"{"x":1,"#, false), chunk(r#""t":"a","#, false)]);
+    assert_eq!(machine.take_reservation(7).map(|reservation| reservation.bytes()), Some(7));
+    assert!(machine.take_reservation(8).is_none(), "a chunk that was not held has no reservation");
     assert_eq!(budget.used(), 0);
     assert!(!machine.may_end());
-    assert_eq!(machine.on(body(r#""y":2}"#, true)).unwrap(), [piece(r#""y":2}"#, true)]);
+    assert_eq!(machine.on(body(r#""y":2}"#, true)).unwrap(), [chunk(r#""y":2}"#, true)]);
     assert!(machine.may_end());
 }
 
 #[test]
-fn duplex_with_the_whole_body_at_once() {
+fn duplex_mode_decides_a_body_in_one_chunk() {
     let mut machine = machine(BodyMode::Duplex);
     machine.on(head(&[], false)).unwrap();
     let text = r#"{"t":"a"}"#;
-    assert_eq!(machine.on(body(text, true)).unwrap(), [Reply::Headers(change(Some(ON_A))), piece(text, true)]);
+    assert_eq!(machine.on(body(text, true)).unwrap(), [Reply::Headers(change(Some(ON_A))), chunk(text, true)]);
 }
 
 #[test]
-fn duplex_ends_with_trailers() {
+fn trailers_end_the_body_in_duplex_mode() {
     let mut machine = machine(BodyMode::Duplex);
     machine.on(head(&[], false)).unwrap();
     machine.on(body(r#"{"t":"a"}"#, false)).unwrap();
     assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
     assert_eq!(machine.on(body("", true)), Err(Violation::AfterEnd));
-    // The fallback decides only when the body is known to hold no key: here, at the trailers.
+    // The header decides only once the body is known to have no key: here, at the trailers.
     let mut machine = self::machine(BodyMode::Duplex);
     machine.on(head(&[("x-tenant", "a")], false)).unwrap();
     assert_eq!(machine.on(body("{}", false)).unwrap(), []);
     let replies = machine.on(trailers()).unwrap();
     let end = Reply::Trailers { remove: vec!["x_cell".into()] };
-    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), piece("{}", false), end]);
+    assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), chunk("{}", false), end]);
 }
 
 #[test]
-fn a_conflict_after_the_release_ends_the_request() {
+fn a_conflict_after_the_decision_rejects_the_request() {
     for (rest, reason) in
         [(r#","t":"b"}"#, Reason::KeyDuplicated), (r#"x"#, Reason::BodyMalformed), (r#","#, Reason::BodyTruncated)]
     {
@@ -213,7 +212,7 @@ fn a_conflict_after_the_release_ends_the_request() {
 }
 
 #[test]
-fn a_conflict_before_the_release_is_the_decision() {
+fn a_conflict_before_the_decision_is_the_decision() {
     let mut machine = machine(BodyMode::Duplex);
     machine.on(head(&[], false)).unwrap();
     let replies = machine.on(body(r#"{"t":"a","t":"a"}"#, false)).unwrap();
@@ -222,7 +221,7 @@ fn a_conflict_before_the_release_is_the_decision() {
 }
 
 #[test]
-fn truncation_is_found_at_the_trailers_too() {
+fn trailers_reject_a_truncated_body() {
     let mut machine = machine(BodyMode::Duplex);
     machine.on(head(&[], false)).unwrap();
     machine.on(body(r#"{"t":"a""#, false)).unwrap();
@@ -230,9 +229,9 @@ fn truncation_is_found_at_the_trailers_too() {
 }
 
 #[test]
-fn a_body_is_read_up_to_the_limit_however_it_is_cut() {
+fn the_decision_does_not_depend_on_the_size_of_chunks() {
     let late = |before: usize| format!(r#"{{"x":"{}","t":"a"}}"#, "-".repeat(before));
-    // The key's closing quote is the 1024th byte, or the 1025th.
+    // The key's closing quote is byte 1024 or byte 1025.
     for (text, decided) in [(late(1009), ON_A.reason), (late(1010), Reason::BodyTooLarge)] {
         for cut in 1..=text.len() {
             let mut machine = machine(BodyMode::Duplex);
@@ -247,7 +246,7 @@ fn a_body_is_read_up_to_the_limit_however_it_is_cut() {
 }
 
 #[test]
-fn no_room_is_overload_and_a_key_needs_none() {
+fn a_body_beyond_the_budget_is_overload_unless_it_has_the_key() {
     let budget = Budget::new(8 + COST);
     let mut full = budget.reservation();
     assert!(full.try_grow(4));
@@ -255,49 +254,49 @@ fn no_room_is_overload_and_a_key_needs_none() {
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(body("{   ", false)).unwrap(), []);
     assert_eq!(machine.on(body(" ", false)).unwrap(), immediate(503, Reason::Overloaded));
-    assert_eq!(budget.used(), 4, "what was held is free again");
+    assert_eq!(budget.used(), 4, "the held bytes are released");
 
     let mut machine = machine_of(CONFIG, BodyMode::Duplex, &Budget::new(0));
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(body(r#"{"t":"a""#, false)).unwrap().len(), 2);
 }
 
-/// A large message holds its bytes from when it arrived: they are not counted again.
+/// A large message reserves its bytes on arrival. They must not count twice.
 #[test]
-fn what_arrived_with_its_share_needs_no_other() {
+fn a_message_with_a_reservation_needs_no_other() {
     let budget = Budget::new(8 + COST);
-    let mut share = budget.reservation();
-    assert!(share.try_grow(8));
+    let mut reservation = budget.reservation();
+    assert!(reservation.try_grow(8));
     let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
     machine.on(head(&[], false)).unwrap();
-    machine.set_message_reservation(Some(share));
+    machine.set_message_reservation(Some(reservation));
     assert_eq!(machine.on(body("{       ", false)).unwrap(), []);
     assert_eq!(budget.used(), 8 + COST);
     machine.set_message_reservation(None);
     assert_eq!(machine.reserved_bytes(), 8 + COST);
 
-    // Pieces that never waited hold what they arrived with.
+    // Chunks that were not held keep the reservation of their message.
     let budget = Budget::new(9);
-    let mut share = budget.reservation();
-    assert!(share.try_grow(9));
+    let mut reservation = budget.reservation();
+    assert!(reservation.try_grow(9));
     let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
     machine.on(head(&[], false)).unwrap();
-    machine.set_message_reservation(Some(share));
+    machine.set_message_reservation(Some(reservation));
     assert_eq!(machine.on(body(r#"{"t":"a"}"#, true)).unwrap().len(), 2);
-    let piece = machine.take_reservation(9).unwrap();
+    let chunk = machine.take_reservation(9).unwrap();
     machine.set_message_reservation(None);
-    assert_eq!((piece.bytes(), budget.used()), (9, 9));
+    assert_eq!((chunk.bytes(), budget.used()), (9, 9));
 }
 
-/// The message that was to follow is lost: what goes on would not be whole.
+/// The rest of the request would not be whole.
 #[test]
-fn without_room_for_a_message_nothing_goes_on() {
+fn a_lost_message_rejects_the_request() {
     for mode in [BodyMode::Buffered, BodyMode::Duplex] {
         let mut machine = machine(mode);
         machine.on(head(&[], false)).unwrap();
         assert_eq!(machine.on(Event::OverBudget).unwrap(), immediate(503, Reason::Overloaded), "{mode:?}");
         assert!(machine.is_ended());
-        // A cell that the policy names would get half a request.
+        // A cell would receive half a request.
         let config = CONFIG.replace(r#""pass""#, r#""pass", "overloaded": {"use": "cell-b"}"#);
         let mut machine = machine_of(&config, mode, &Budget::new(1000));
         machine.on(head(&[], false)).unwrap();
@@ -311,7 +310,7 @@ fn without_room_for_a_message_nothing_goes_on() {
 }
 
 #[test]
-fn the_deadline_decides_what_is_undecided() {
+fn the_deadline_decides_an_undecided_request() {
     assert_eq!(machine(BodyMode::Duplex).on(Event::Deadline), Err(Violation::NoHeadersInTime));
     for mode in [BodyMode::Buffered, BodyMode::Duplex] {
         let mut machine = machine(mode);
@@ -322,20 +321,20 @@ fn the_deadline_decides_what_is_undecided() {
     machine.on(head(&[], false)).unwrap();
     machine.on(body(r#"{"t":"a""#, false)).unwrap();
     assert_eq!(machine.on(Event::Deadline).unwrap(), []);
-    assert_eq!(machine.on(body("}", true)).unwrap(), [piece("}", true)]);
+    assert_eq!(machine.on(body("}", true)).unwrap(), [chunk("}", true)]);
 }
 
 #[test]
-fn a_deadline_that_names_a_cell_releases_what_is_held() {
+fn a_deadline_whose_policy_uses_a_cell_releases_the_body() {
     let config = CONFIG.replace(r#""pass""#, r#""pass", "deadline_exceeded": {"use": "cell-b"}"#);
     let mut machine = machine_of(&config, BodyMode::Duplex, &Budget::new(1000));
     machine.on(head(&[], false)).unwrap();
     machine.on(body("{", false)).unwrap();
     let on_b = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::DeadlineExceeded };
-    assert_eq!(machine.on(Event::Deadline).unwrap(), [Reply::Headers(change(Some(on_b))), piece("{", false)]);
-    assert_eq!(machine.on(body("anything", true)).unwrap(), [piece("anything", true)]);
+    assert_eq!(machine.on(Event::Deadline).unwrap(), [Reply::Headers(change(Some(on_b))), chunk("{", false)]);
+    assert_eq!(machine.on(body("anything", true)).unwrap(), [chunk("anything", true)]);
 
-    // BUFFERED has no reply to carry it until the body comes, which then decides.
+    // In BUFFERED mode no reply can name a cell before the body comes, and then the body decides.
     let mut machine = machine_of(&config, BodyMode::Buffered, &Budget::new(1000));
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(Event::Deadline).unwrap(), []);
@@ -353,9 +352,9 @@ fn responses_are_answered_in_every_state() {
     assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), []);
 }
 
-/// While a request is held, nobody but Envoy can have answered it.
+/// Only Envoy can answer the client while a request is held.
 #[test]
-fn a_request_that_envoy_answered_itself_is_given_up() {
+fn a_response_abandons_a_held_request() {
     for response in [Event::ResponseHeaders, Event::ResponseTrailers] {
         let budget = Budget::new(1000);
         let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
@@ -365,7 +364,7 @@ fn a_request_that_envoy_answered_itself_is_given_up() {
         assert_eq!(machine.on(response).unwrap().len(), 1);
         assert_eq!(budget.used(), 0);
         assert!(machine.may_end() && !machine.is_deciding() && machine.decision().is_none());
-        // What was on its way goes nowhere.
+        // Late events are ignored.
         for late in [body("x", true), trailers(), Event::Deadline, Event::OverBudget] {
             assert_eq!(machine.on(late).unwrap(), []);
         }
@@ -374,7 +373,7 @@ fn a_request_that_envoy_answered_itself_is_given_up() {
 }
 
 #[test]
-fn what_has_no_place_is_a_violation() {
+fn messages_out_of_order_are_violations() {
     assert_eq!(machine(BodyMode::Duplex).on(body("x", true)), Err(Violation::HeadersNotFirst));
     assert_eq!(machine(BodyMode::Buffered).on(trailers()), Err(Violation::HeadersNotFirst));
     let mut machine = machine(BodyMode::Buffered);
@@ -383,7 +382,7 @@ fn what_has_no_place_is_a_violation() {
 }
 
 #[test]
-fn fields_are_counted() {
+fn too_many_headers_or_trailers_are_a_violation() {
     let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
     let head = |count| Event::RequestHeaders { fields: fields(count), end_of_stream: true };
     assert!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
@@ -393,7 +392,7 @@ fn fields_are_counted() {
 }
 
 #[test]
-fn grpc_clients_are_known_for_the_answer_as_envoy_knows_them() {
+fn grpc_calls_are_recognised_as_in_envoy() {
     let types = [
         ("application/grpc", true),
         ("application/grpc+proto", true),

@@ -1,10 +1,10 @@
-//! Any peer: whatever it sends in whatever order, the outcome is defined, and no byte is lost.
+//! Random peers: every order of events has a defined outcome, and no byte is lost.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Bytes that a JSON scanner takes seriously, more often than not.
+/// Bytes that are often valid JSON.
 fn chunk() -> impl Strategy<Value = String> {
     prop_oneof![
         Just(r#"{"t":"a""#.to_owned()),
@@ -46,9 +46,9 @@ proptest! {
         for event in events {
             let Ok(replies) = machine.on(event) else { break };
             for reply in replies {
-                prop_assert!(!ended, "{reply:?} after the client's answer");
+                prop_assert!(!ended, "{reply:?} after the refusal");
                 match reply {
-                    Reply::Headers(_) => prop_assert!(!std::mem::replace(&mut answered, true), "two heads"),
+                    Reply::Headers(_) => prop_assert!(!std::mem::replace(&mut answered, true), "two answers to the headers"),
                     Reply::BodyChunk { bytes, .. } => {
                         prop_assert!(answered && mode == BodyMode::Duplex && bytes.len() <= MAX_CHUNK);
                         drop(machine.take_reservation(bytes.len()));
@@ -63,7 +63,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(machine.is_ended(), ended);
-            // Whoever is not waiting has been told, by us or by Envoy.
+            // Without a decision to come there is one, or Envoy has answered the client.
             prop_assert!(machine.is_deciding() || machine.decision().is_some() || machine.may_end());
         }
         drop(machine);
@@ -71,7 +71,7 @@ proptest! {
     }
 
     #[test]
-    fn every_byte_comes_back_in_order_and_ends_once(
+    fn every_byte_is_sent_back_in_order_and_the_body_ends_once(
         padding in 0usize..200_000,
         late in any::<bool>(),
         with_trailers in any::<bool>(),
@@ -95,7 +95,7 @@ proptest! {
         let (mut back, mut heads, mut ends) = (Vec::new(), 0, 0);
         for event in events {
             for reply in machine.on(event).unwrap() {
-                prop_assert_eq!(ends, 0, "nothing follows the end");
+                prop_assert_eq!(ends, 0, "a reply after the end");
                 match reply {
                     Reply::Headers(change) => {
                         prop_assert!(back.is_empty());
