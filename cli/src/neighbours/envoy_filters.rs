@@ -1,5 +1,5 @@
-//! EnvoyFilters for the same proxies: limits, processors and filters of others. Istio applies those of a lower `priority`
-//! first, so a later one counts.
+//! EnvoyFilters for the same proxies: limits, processors and other filters. Istio applies them in the order of `priority`, so
+//! a later one takes precedence.
 
 use serde_json::Value;
 
@@ -9,16 +9,16 @@ use super::plan::{Plan, Proxy};
 
 pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
     for object in objects.of("networking.istio.io", "EnvoyFilter").filter(|object| !object.is_of(plan)) {
-        let meetings = || plan.proxies.iter().map(|proxy| (proxy, meets(plan, &object, proxy)));
+        let candidates = || plan.proxies.iter().map(|proxy| (proxy, applies_to(plan, &object, proxy)));
         let proxies: Vec<&Proxy> =
-            meetings().filter(|(_, meets)| *meets == Some(true)).map(|(proxy, _)| proxy).collect();
+            candidates().filter(|(_, applies)| *applies == Some(true)).map(|(proxy, _)| proxy).collect();
         if proxies.is_empty() {
             let patches = list(object.spec(), "configPatches").iter();
-            if meetings().any(|(_, meets)| meets.is_none()) && patches.into_iter().any(matters) {
+            if candidates().any(|(_, applies)| applies.is_none()) && patches.into_iter().any(matters) {
                 notes.unknown(
                     &object,
-                    "sets limits or adds filters, and chooses its proxies by other labels",
-                    "compare the labels of the proxies' pods: if they are the same proxies, look at what it sets",
+                    "sets limits or adds filters, and selects its proxies by other labels",
+                    "compare the labels of the proxies' pods: if they are the same proxies, check its settings",
                 );
             }
             continue;
@@ -36,15 +36,15 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
     }
 }
 
-/// Whether a patch is of a kind that is looked at.
+/// Whether a patch sets limits or adds filters.
 fn matters(patch: &Value) -> bool {
     let mut found = Vec::new();
     numbers(patch, &mut found);
     !found.is_empty() || patch.get("applyTo").and_then(Value::as_str) == Some("HTTP_FILTER")
 }
 
-/// Whether it is applied to these proxies; `None` where only their pods' labels tell.
-fn meets(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> Option<bool> {
+/// Whether it applies to these proxies; `None` if only the labels of their pods show it.
+fn applies_to(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> Option<bool> {
     if object.namespace() != proxy.namespace && object.namespace() != plan.istio_namespace {
         return Some(false);
     }
@@ -55,7 +55,7 @@ fn meets(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> Option<bool> {
     }
     let labels = object.spec().get("workloadSelector").and_then(|selector| selector.get("labels")?.as_object());
     let Some(labels) = labels else { return Some(true) };
-    // What is not known of a proxy's labels may be so or not.
+    // An unknown label of a proxy may have any value.
     let known = |(key, value): (&String, &Value)| proxy.labels.get(key).map(|label| *value == **label);
     if labels.iter().any(|label| known(label) == Some(false)) {
         Some(false)
@@ -71,7 +71,7 @@ fn is_for(patch: &Value, proxy: &Proxy) -> bool {
     context == "ANY" || context == proxy.context
 }
 
-/// Envoy's limits below what the filter holds, which Envoy answers with 413.
+/// Reports limits of Envoy below `inspect_bytes`: Envoy answers 413 to bodies between the two.
 fn limits(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
     let mut found = Vec::new();
     if let Some(value) = patch.get("patch").and_then(|patch| patch.get("value")) {
@@ -116,7 +116,7 @@ fn numbers<'a>(value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
     }
 }
 
-/// Filters that are put into the chain.
+/// Reports filters that a patch adds to the chain.
 fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
     if patch.get("applyTo").and_then(Value::as_str) != Some("HTTP_FILTER") {
         return;
@@ -137,13 +137,13 @@ fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
     }
 }
 
-/// Another processor in the mode `FULL_DUPLEX_STREAMED`, beside the release's own.
+/// Reports another processor in the mode `FULL_DUPLEX_STREAMED`, beside the release's own.
 pub(super) fn second_processor(plan: &Plan, object: &Object<'_>, what: &str, notes: &mut Notes) {
     let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
                processors lose bodies, and the cell gets them empty";
     match plan.has_envoy_1_39() {
         Some(true) => notes.ok(object, what),
         Some(false) => notes.error(object, what, fix),
-        None => notes.unknown(object, format!("{what}; Istio's version is not known"), fix),
+        None => notes.unknown(object, format!("{what}; Istio's version is unknown"), fix),
     }
 }

@@ -1,18 +1,18 @@
-//! Hosts of routes: names, and names that start with `*`. Envoy takes the most specific one that matches, so routes of
-//! different hosts never mix.
+//! Hosts of routes: names, and names that start with `*`. Envoy uses the most specific matching host, so routes of different
+//! hosts never mix.
 
-/// How a neighbour's host stands to one of the release's.
+/// The relation of another team's host to one of the release's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Relation {
     /// They are the same: their routes are tried in one list.
     Same,
-    /// The neighbour's is more specific: it takes requests that the release's host covers.
+    /// The other host is more specific: it takes requests that the release's host covers.
     Inside,
-    /// They have nothing to do with each other, or the release's is the more specific one.
+    /// The hosts do not overlap, or the release's is more specific.
     Apart,
 }
 
-/// Compares a neighbour's host with the release's.
+/// Compares another team's host with the release's.
 pub(super) fn relation(theirs: &str, ours: &str) -> Relation {
     let (theirs, ours) = (theirs.to_ascii_lowercase(), ours.to_ascii_lowercase());
     if theirs == ours {
@@ -29,7 +29,7 @@ pub(super) fn covers(pattern: &str, host: &str) -> bool {
     relation(host, pattern) != Relation::Apart
 }
 
-/// Hosts as a Gateway's servers serve them. Istio intersects the two: a route for `*.example.com` on a server for
+/// The hosts as a Gateway's servers serve them. Istio intersects the two: a route for `*.example.com` on a server for
 /// `api.example.com` is a route for the latter. The hosts themselves stay among them.
 pub(super) fn served(hosts: &[String], servers: &[String]) -> Vec<String> {
     let mut served = hosts.to_vec();
@@ -41,7 +41,7 @@ pub(super) fn served(hosts: &[String], servers: &[String]) -> Vec<String> {
     served
 }
 
-/// A host as Istio reads it in a namespace: a name without a dot is a service there.
+/// The full name of a host in a namespace. For Istio, a name without a dot is a service of the namespace.
 pub(super) fn full(host: &str, namespace: &str) -> String {
     if host.contains('.') || host.starts_with('*') {
         host.to_owned()
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pattern_is_the_servers_name_where_that_is_narrower() {
+    fn a_pattern_becomes_the_narrower_name_of_the_server() {
         let lists = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
         let servers = lists(&["api.example.com", "other.test"]);
         assert_eq!(served(&lists(&["*.example.com"]), &servers), ["*.example.com", "api.example.com"]);

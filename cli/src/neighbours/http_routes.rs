@@ -1,4 +1,4 @@
-//! HTTPRoutes for the same host on the same Gateways of the Gateway API: the longest path counts, whoever was first.
+//! HTTPRoutes for the same host on the same Gateways of the Gateway API. The longest path takes precedence, whatever the age.
 
 use serde_json::Value;
 
@@ -11,9 +11,9 @@ use crate::doctor::enumerate;
 const GROUP: &str = "gateway.networking.k8s.io";
 const CHALLENGE: &str = "/.well-known/acme-challenge/";
 
-/// Whether a path belongs to ACME's HTTP challenge (RFC 8555, 8.3): no tenant is in it.
+/// Whether a path is that of an HTTP challenge of ACME (RFC 8555, 8.3), which belongs to no tenant.
 pub(super) fn is_challenge(path: &str) -> bool {
-    // The words of a match may begin with a method. A regular expression may take more than it begins with.
+    // A method may precede the path. A regular expression may match more than its beginning.
     let path = path.rsplit(' ').next().unwrap_or(path);
     path.strip_prefix(CHALLENGE).is_some_and(|rest| {
         rest.trim_end_matches('*')
@@ -38,7 +38,7 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
             notes.unknown(&object, "its spec.hostnames is not a list of names, so it was not compared", "correct it");
             continue;
         };
-        // One without hostnames is for all that its Gateways serve.
+        // A route without hostnames is for all hosts of its Gateways.
         let same = |ours: &String| {
             theirs.is_empty() || theirs.iter().any(|theirs| hosts::relation(theirs, ours) == Relation::Same)
         };
@@ -58,7 +58,7 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
             notes.warning(
                 &object,
                 format!("serves {} by the Gateway {}", enumerate(&same), enumerate(&parents)),
-                "if that Gateway runs in the same proxies as routes.gateways: its routes and the cells' meet there; \
+                "if that Gateway uses the same proxies as routes.gateways, its routes and the cells' are in one list; \
                  give it another host",
             );
         }
@@ -72,8 +72,8 @@ fn compare(object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
         let matches = list(rule, "matches");
         rest |= matches.is_empty();
         for condition in matches {
-            match words(condition, object.kind() == "GRPCRoute") {
-                Some(words) => taken.push(words),
+            match requests_of(condition, object.kind() == "GRPCRoute") {
+                Some(requests) => taken.push(requests),
                 None => rest = true,
             }
         }
@@ -84,8 +84,8 @@ fn compare(object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
         notes.error(
             object,
             format!(
-                "takes {} of {same} from the cells: in the Gateway API the longer path counts, whatever the routing \
-                 header says",
+                "takes {} of {same} from the cells: in the Gateway API the longer path takes precedence, whatever the \
+                 routing header",
                 enumerate(&taken)
             ),
             "remove these rules, or give them a host of their own; or name it in neighbours.accept",
@@ -106,7 +106,7 @@ fn leads_to_pool(object: &Object<'_>) -> bool {
     backends.into_iter().any(|backend| backend.get("kind").and_then(Value::as_str) == Some("InferencePool"))
 }
 
-/// The Gateways that it attaches to, as `namespace/name`.
+/// The Gateways of a route, as `namespace/name`.
 fn parents(object: &Object<'_>) -> Vec<String> {
     let text = |parent: &Value, field: &str| parent.get(field).and_then(Value::as_str).map(str::to_owned);
     let gateways = list(object.spec(), "parentRefs")
@@ -120,8 +120,9 @@ fn parents(object: &Object<'_>) -> Vec<String> {
         .collect()
 }
 
-/// What outranks the cells' rules, which have the path `/` and one header: `None` for what does not.
-fn words(condition: &Value, is_grpc: bool) -> Option<String> {
+/// The requests of a match that takes precedence over the cells' rules, which have the path `/` and one header; `None` for
+/// other matches.
+fn requests_of(condition: &Value, is_grpc: bool) -> Option<String> {
     if let (true, Some(method)) = (is_grpc, condition.get("method")) {
         let part = |field| method.get(field).and_then(Value::as_str).unwrap_or("*");
         return Some(format!("/{}/{}", part("service"), part("method")));
@@ -129,7 +130,7 @@ fn words(condition: &Value, is_grpc: bool) -> Option<String> {
     let path = condition.get("path").and_then(|path| path.get("value")?.as_str()).unwrap_or("/");
     let kind = condition.get("path").and_then(|path| path.get("type")?.as_str()).unwrap_or("PathPrefix");
     let method = condition.get("method").and_then(Value::as_str);
-    // As many headers as the cells' rules have, and then query parameters, win.
+    // More headers, or as many headers and a query parameter, take precedence.
     let headers = list(condition, "headers").len() + list(condition, "queryParams").len().min(1);
     let path = match (kind, path) {
         ("PathPrefix", "/") if method.is_none() && headers < 2 => return None,

@@ -1,10 +1,10 @@
-//! What a release brings into the cluster, as far as neighbours matter. The chart writes it; anybody else can.
+//! The plan: what a release installs in the cluster. The chart writes it.
 
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-/// What a release brings. JSON; unknown fields are refused.
+/// What a release installs. The format is JSON; unknown fields are refused.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Plan {
@@ -41,10 +41,10 @@ pub(crate) struct Plan {
     pub(crate) priority: i64,
     /// Istio's namespace.
     pub(crate) istio_namespace: String,
-    /// Istio's version as `MAJOR.MINOR`, empty where nobody knows it.
+    /// Istio's version as `MAJOR.MINOR`, or empty if unknown.
     #[serde(default)]
     pub(crate) istio_version: String,
-    /// Objects that the user knows about, as `KIND/NAMESPACE/NAME`.
+    /// Objects that the user accepts, as `KIND/NAMESPACE/NAME`.
     #[serde(default)]
     pub(crate) accepted: Vec<String>,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Service {
     pub(crate) host: String,
     /// The namespace of its DestinationRule.
     pub(crate) namespace: String,
-    /// The value of the chart that says how requests travel to it: `cells.cell-a`.
+    /// The value of the chart that configures the traffic to it: `cells.cell-a`.
     pub(crate) value: String,
 }
 
@@ -67,10 +67,10 @@ pub(crate) struct Service {
 pub(crate) struct Proxy {
     /// Their namespace.
     pub(crate) namespace: String,
-    /// Their labels, where they are chosen by labels.
+    /// Their labels, if they are selected by labels.
     #[serde(default)]
     pub(crate) labels: BTreeMap<String, String>,
-    /// What they are chosen by otherwise: names of Gateways or Services.
+    /// The names of Gateways or Services that select them otherwise.
     #[serde(default)]
     pub(crate) targets: Vec<String>,
     /// `GATEWAY`, `SIDECAR_INBOUND` or `SIDECAR_OUTBOUND`, as EnvoyFilters call it.
@@ -78,15 +78,15 @@ pub(crate) struct Proxy {
 }
 
 impl Plan {
-    /// Reads a plan.
+    /// Parses a plan.
     ///
     /// # Errors
-    /// It is not JSON, or not a plan.
+    /// The text is not JSON, or not a plan.
     pub(crate) fn read(text: &[u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(text)
     }
 
-    /// The namespaces that matter even where no others can be seen.
+    /// The namespaces to read if the account may not read all.
     pub(super) fn namespaces(&self) -> Vec<&str> {
         let mut namespaces: Vec<&str> = vec![&self.namespace, &self.istio_namespace];
         namespaces.extend(self.services.iter().map(|service| &*service.namespace));
@@ -102,7 +102,7 @@ impl Plan {
     pub(super) fn client_namespaces(&self) -> Vec<&str> {
         let mut namespaces: Vec<&str> = self.proxies.iter().map(|proxy| &*proxy.namespace).collect();
         if namespaces.is_empty() {
-            // The filter is somebody else's: the proxies are most likely where their Gateways are.
+            // The release does not install the filter: the proxies are most likely in the namespaces of the Gateways.
             namespaces.extend(self.gateway_namespaces());
         }
         namespaces.sort_unstable();

@@ -1,11 +1,11 @@
-//! The report, for people.
+//! The report as text.
 
 use std::fmt::Write as _;
 
 use super::{Finding, Objects};
 use crate::doctor::sum;
 
-/// The findings, worst first, and how many there are.
+/// The findings, the most severe first, and their numbers.
 #[must_use]
 pub(crate) fn text(objects: &Objects, findings: &[Finding]) -> String {
     let mut text = format!("neighbours: {} objects read\n", objects.len());

@@ -1,5 +1,5 @@
-//! DestinationRules for the same services. Istio looks in the proxy's namespace first, then in the service's; of several
-//! there, the oldest one's traffic policy counts.
+//! DestinationRules for the same services. Istio looks in the proxy's namespace first, then in the service's. Of several rules
+//! there, it uses the oldest one's traffic policy.
 
 use serde_json::Value;
 
@@ -46,11 +46,11 @@ fn compare(
          neighbours.accept"
     );
     let own = object.texts("exportTo").unwrap_or_default();
-    // For proxies in Istio's namespace only private rules of theirs come first.
+    // For proxies in Istio's namespace, only rules that are not exported come first.
     let comes_first = object.namespace() != plan.istio_namespace || own == ["."];
     let of_clients =
         comes_first && plan.client_namespaces().contains(&object.namespace()) && object.namespace() != namespace;
-    // Rules with another `exportTo` are not merged, and the last one counts.
+    // Istio does not merge rules with another `exportTo`: the last one takes precedence.
     let apart = !own.is_empty();
     let older = ours.is_none_or(|ours| object.age() < ours.age());
     let sees = |namespaces: &[&str]| namespaces.iter().any(|namespace| object.is_seen_from(namespace));
@@ -71,7 +71,7 @@ fn compare(
         notes.error(
             object,
             format!(
-                "is newer, for {host}, and has an exportTo: Istio takes it instead of the one of {value}, with its circuit \
+                "is newer, for {host}, and has an exportTo: Istio uses it instead of the rule of {value}, with its circuit \
                  breaker, ejection and retry budget"
             ),
             adopt,
@@ -81,14 +81,14 @@ fn compare(
     } else if apart && ours.is_some() {
         notes.warning(
             object,
-            format!("is older and for {host}, and has an exportTo: Istio takes the one of {value}"),
+            format!("is older and for {host}, and has an exportTo: Istio uses the rule of {value}"),
             adopt,
         );
     } else if older {
         notes.error(
             object,
             format!(
-                "is older and for {host}: Istio takes its traffic policy and ignores the one of {value}, with its circuit \
+                "is older and for {host}: Istio uses its traffic policy and ignores the rule of {value}, with its circuit \
                  breaker, ejection and retry budget"
             ),
             adopt,
@@ -96,7 +96,7 @@ fn compare(
     } else {
         notes.warning(
             object,
-            format!("is newer than the one of {value} for {host}, so Istio ignores its traffic policy"),
+            format!("is newer than the rule of {value} for {host}, so Istio ignores its traffic policy"),
             adopt,
         );
     }

@@ -1,4 +1,4 @@
-//! Each kind of neighbour, there before the release and after it, and what the report says of it.
+//! Each kind of object, older and newer than the release, and its finding.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -43,8 +43,8 @@ fn gateway(place: &str, selector: Value) -> Value {
     object("networking.istio.io/v1", "Gateway", place, 0, json!({"selector": selector}))
 }
 
-/// The report's lines on these objects without its head and its sum, and without remedies.
-fn said(change: Value, objects: &[Value]) -> Vec<String> {
+/// The report's lines about these objects, without head, sum and fixes.
+fn findings_of(change: Value, objects: &[Value]) -> Vec<String> {
     let mut plan = plan();
     for (field, value) in change.as_object().unwrap() {
         plan[field] = value.clone();
@@ -78,20 +78,20 @@ fn an_older_virtual_service_takes_its_paths_from_the_cells() {
     let older = "!!  VirtualService/team-a/legacy is older, so its routes for api.example.com stand before the cells': it \
                  takes /api*, /v1 with conditions on method, and requests without a decision, whatever tenant the request \
                  names";
-    assert_eq!(said(json!({}), &[legacy(1)]), [older]);
+    assert_eq!(findings_of(json!({}), &[legacy(1)]), [older]);
     let own = |second| of_release(virtual_service("cellgate/cellgate", second, json!({"hosts": ["api.example.com"]})));
-    assert_eq!(said(json!({}), &[own(2), legacy(1)]), [older]);
-    let newer = said(json!({}), &[own(1), legacy(2)]);
+    assert_eq!(findings_of(json!({}), &[own(2), legacy(1)]), [older]);
+    let newer = findings_of(json!({}), &[own(1), legacy(2)]);
     assert_eq!(
         newer,
         [
-            "!   VirtualService/team-a/legacy takes requests for api.example.com that have no decision, on /api*, /v1 with \
+            "!   VirtualService/team-a/legacy takes requests for api.example.com without a decision, on /api*, /v1 with \
              conditions on method",
             "!   VirtualService/team-a/legacy has a route for every other request of api.example.com that is never \
              reached: routes.undecided is before it",
         ]
     );
-    let accepted = said(json!({"accepted": ["VirtualService/team-a/legacy"]}), &[legacy(1)]);
+    let accepted = findings_of(json!({"accepted": ["VirtualService/team-a/legacy"]}), &[legacy(1)]);
     assert_eq!(
         accepted,
         [older.replace("!!  VirtualService/team-a/legacy ", "ok  VirtualService/team-a/legacy accepted: ")]
@@ -113,12 +113,13 @@ fn a_gateway_of_the_same_proxies_is_the_same_gateway() {
         [(json!(["own"]), 1), (json!(["team-a/own"]), 1), (json!(["other"]), 0), (json!(null), 0), (json!(["mesh"]), 0)]
     {
         let objects = [&gateways[..], &[bound(names.clone())]].concat();
-        assert_eq!(said(json!({}), &objects).len(), expected, "{names}");
+        assert_eq!(findings_of(json!({}), &objects).len(), expected, "{names}");
     }
     // One without a selector is for all proxies; one with other labels may be for the same.
     for (selector, level) in [(json!(null), "!!"), (json!({"team": "a"}), "??")] {
-        let said = said(json!({}), &[gateways[0].clone(), gateway("team-a/any", selector), bound(json!(["any"]))]);
-        assert!(said.len() == 1 && said[0].starts_with(level), "{said:?}");
+        let found =
+            findings_of(json!({}), &[gateways[0].clone(), gateway("team-a/any", selector), bound(json!(["any"]))]);
+        assert!(found.len() == 1 && found[0].starts_with(level), "{found:?}");
     }
     // A match may be for another of its gateways.
     let mut elsewhere = bound(json!(["ingress/public", "other"]));
@@ -126,15 +127,15 @@ fn a_gateway_of_the_same_proxies_is_the_same_gateway() {
         {"uri": {"prefix": "/there"}, "gateways": ["other"]},
         {"uri": {"prefix": "/here"}, "gateways": ["ingress/public"]},
     ]}]);
-    let both = said(json!({}), &[&gateways[..], &[elsewhere]].concat());
+    let both = findings_of(json!({}), &[&gateways[..], &[elsewhere]].concat());
     assert!(both[0].contains("it takes /here*, whatever"), "{both:?}");
     // In sidecars there is one VirtualService for a host.
-    let both = said(json!({"gateways": ["ingress/public", "mesh"]}), &[bound(json!(null))]);
+    let both = findings_of(json!({"gateways": ["ingress/public", "mesh"]}), &[bound(json!(null))]);
     assert!(both[0].starts_with("!!  VirtualService/team-a/legacy is for api.example.com in sidecars too"), "{both:?}");
 }
 
 #[test]
-fn what_does_not_meet_the_cells_is_left_alone() {
+fn objects_for_other_hosts_and_proxies_have_no_finding() {
     let spec = |hosts: Value, more: Value| {
         let mut spec =
             json!({"hosts": hosts, "gateways": ["ingress/public"], "http": [{"match": [{"uri": {"prefix": "/x"}}]}]});
@@ -147,36 +148,36 @@ fn what_does_not_meet_the_cells_is_left_alone() {
         (json!(["api.example.com"]), json!({"exportTo": ["."]})),
         (json!(["api.example.com"]), json!({"exportTo": ["team-b"]})),
     ] {
-        assert_eq!(said(json!({}), &[spec(hosts.clone(), more)]), Vec::<String>::new(), "{hosts}");
+        assert_eq!(findings_of(json!({}), &[spec(hosts.clone(), more)]), Vec::<String>::new(), "{hosts}");
     }
-    assert_eq!(said(json!({}), &[spec(json!(["api.example.com"]), json!({"exportTo": ["ingress"]}))]).len(), 1);
-    let inside = said(json!({}), &[spec(json!(["acme.tenants.example.com"]), json!({}))]);
+    assert_eq!(findings_of(json!({}), &[spec(json!(["api.example.com"]), json!({"exportTo": ["ingress"]}))]).len(), 1);
+    let inside = findings_of(json!({}), &[spec(json!(["acme.tenants.example.com"]), json!({}))]);
     assert!(
         inside[0].starts_with("!   VirtualService/team-a/other takes all requests for acme.tenants.example.com"),
         "{inside:?}"
     );
     let challenge = json!({"http": [{"match": [{"uri": {"exact": "/.well-known/acme-challenge/x"}}]}]});
-    let challenge = said(json!({}), &[spec(json!(["api.example.com"]), challenge)]);
+    let challenge = findings_of(json!({}), &[spec(json!(["api.example.com"]), challenge)]);
     assert_eq!(challenge, ["ok  VirtualService/team-a/other answers certificate challenges for api.example.com"]);
     let by_cell = json!({"http": [{"match": [{"uri": {"prefix": "/x"}, "headers": {"X-Cell": {"exact": "cell-b"}}}]}]});
-    let by_cell = said(json!({}), &[spec(json!(["api.example.com"]), by_cell)]);
+    let by_cell = findings_of(json!({}), &[spec(json!(["api.example.com"]), by_cell)]);
     assert!(by_cell[0].contains("it takes requests with x-cell on /x*"), "{by_cell:?}");
 }
 
 #[test]
-fn a_longer_path_of_an_http_route_outranks_the_cells() {
+fn a_longer_path_of_an_http_route_takes_precedence() {
     let route = |rules: Value| {
         let spec = json!({"parentRefs": [{"name": "public", "namespace": "gw"}], "hostnames": ["api.example.com"], "rules": rules});
         object("gateway.networking.k8s.io/v1", "HTTPRoute", "team-a/route", 5, spec)
     };
-    let on = |rules: Value| said(json!({"gateways": [], "parents": ["gw/public"]}), &[route(rules)]);
+    let on = |rules: Value| findings_of(json!({"gateways": [], "parents": ["gw/public"]}), &[route(rules)]);
     let path = |kind: &str, path: &str| json!([{"matches": [{"path": {"type": kind, "value": path}}]}]);
     assert!(on(path("PathPrefix", "/api"))[0].starts_with("!!  HTTPRoute/team-a/route takes /api* of api.example.com"));
     assert!(on(path("Exact", "/"))[0].contains("takes / of"));
     assert!(on(json!([{"matches": [{"method": "GET"}]}]))[0].contains("takes GET /* of"));
     assert!(on(path("PathPrefix", "/"))[0].contains("only gets requests without a decision"));
     assert!(on(path("PathPrefix", "/.well-known/acme-challenge/x"))[0].starts_with("ok "));
-    let elsewhere = said(json!({}), &[route(path("PathPrefix", "/"))]);
+    let elsewhere = findings_of(json!({}), &[route(path("PathPrefix", "/"))]);
     assert!(elsewhere[0].starts_with("!   HTTPRoute/team-a/route serves api.example.com by the Gateway gw/public"));
     // A longer path outranks the cells with the routing header too, and so does one more condition.
     let header = json!([{"name": "x-cell", "value": "cell-b"}]);
@@ -188,14 +189,14 @@ fn a_longer_path_of_an_http_route_outranks_the_cells() {
         {"matches": [{"method": {"service": "shop.Orders"}}]},
     ]});
     let grpc = object("gateway.networking.k8s.io/v1", "GRPCRoute", "team-a/calls", 5, spec);
-    let grpc = said(json!({"gateways": [], "parents": ["gw/public"]}), &[grpc]);
+    let grpc = findings_of(json!({"gateways": [], "parents": ["gw/public"]}), &[grpc]);
     assert!(grpc[0].starts_with("!!  GRPCRoute/team-a/calls takes /shop.Orders/* of"), "{grpc:?}");
     let pool = json!([{"matches": [{"headers": [{"name": "x-cell", "value": "a"}]}], "backendRefs": [{"kind": "InferencePool", "name": "p"}]}]);
     assert!(on(pool)[0].starts_with("!!  HTTPRoute/team-a/route leads to an InferencePool"));
 }
 
 #[test]
-fn another_destination_rule_is_named_with_what_it_replaces() {
+fn another_destination_rule_is_named_with_the_settings_it_replaces() {
     let rule = |place: &str, second, spec: Value| {
         object("networking.istio.io/v1alpha3", "DestinationRule", place, second, spec)
     };
@@ -204,7 +205,7 @@ fn another_destination_rule_is_named_with_what_it_replaces() {
     for (objects, level, words) in [
         (vec![rule("cell-b/old", 1, simple("api"))], "!!", "is older and for api.cell-b.svc.cluster.local"),
         (vec![own(2), rule("cell-b/old", 1, simple("api.cell-b.svc.cluster.local"))], "!!", "is older"),
-        (vec![own(1), rule("cell-b/new", 2, simple("api"))], "! ", "is newer than the one of cells.cell-b"),
+        (vec![own(1), rule("cell-b/new", 2, simple("api"))], "! ", "is newer than the rule of cells.cell-b"),
         (
             vec![own(1), rule("ingress/any", 2, simple("*.cell-b.svc.cluster.local"))],
             "!!",
@@ -213,15 +214,15 @@ fn another_destination_rule_is_named_with_what_it_replaces() {
         (vec![rule("cell-b/subsets", 1, json!({"host": "api", "subsets": []}))], "ok", "adds subsets"),
         (vec![rule("cell-b/broken", 1, json!({"host": 7}))], "??", "spec.host is not a name"),
     ] {
-        let said = said(json!({}), &objects);
-        assert!(said.len() == 1 && said[0].starts_with(level) && said[0].contains(words), "{words}: {said:?}");
+        let found = findings_of(json!({}), &objects);
+        assert!(found.len() == 1 && found[0].starts_with(level) && found[0].contains(words), "{words}: {found:?}");
     }
     for harmless in [
         rule("cell-b/other", 1, simple("other")),
         rule("cell-b/any", 1, simple("*.local")),
         rule("istio-system/any", 1, simple("*")),
     ] {
-        assert_eq!(said(json!({}), &[harmless]), Vec::<String>::new());
+        assert_eq!(findings_of(json!({}), &[harmless]), Vec::<String>::new());
     }
 }
 
@@ -232,53 +233,53 @@ fn envoy_filters_of_the_same_proxies_are_read() {
     let of = |bytes| json!({"configPatches": limit(bytes)});
     let low = "sets per_connection_buffer_limit_bytes to 1024, below limits.inspect_bytes (65536)";
     for place in ["ingress/low", "istio-system/low"] {
-        let said = said(json!({}), &[filter(place, of(1024))]);
-        assert!(said[0].starts_with("!! ") && said[0].contains(low), "{said:?}");
+        let found = findings_of(json!({}), &[filter(place, of(1024))]);
+        assert!(found[0].starts_with("!! ") && found[0].contains(low), "{found:?}");
     }
-    let high = said(json!({}), &[filter("ingress/high", of(10_485_760))]);
+    let high = findings_of(json!({}), &[filter("ingress/high", of(10_485_760))]);
     assert_eq!(
         high,
         ["ok  EnvoyFilter/ingress/high sets per_connection_buffer_limit_bytes to 10485760, which stays in force"]
     );
     let selecting = |labels: Value| json!({"workloadSelector": {"labels": labels}, "configPatches": limit(1024)});
-    assert_eq!(said(json!({}), &[filter("ingress/low", selecting(json!({"app": "gateway"})))]).len(), 1);
-    assert!(said(json!({}), &[filter("ingress/low", selecting(json!({"app": "other"})))]).is_empty());
-    assert!(said(json!({}), &[filter("team-a/low", of(1024))]).is_empty());
+    assert_eq!(findings_of(json!({}), &[filter("ingress/low", selecting(json!({"app": "gateway"})))]).len(), 1);
+    assert!(findings_of(json!({}), &[filter("ingress/low", selecting(json!({"app": "other"})))]).is_empty());
+    assert!(findings_of(json!({}), &[filter("team-a/low", of(1024))]).is_empty());
     let sidecars = json!([{"match": {"context": "SIDECAR_INBOUND"}, "patch": {"value": {"per_connection_buffer_limit_bytes": 1}}}]);
-    assert!(said(json!({}), &[filter("istio-system/sidecars", json!({"configPatches": sidecars}))]).is_empty());
+    assert!(findings_of(json!({}), &[filter("istio-system/sidecars", json!({"configPatches": sidecars}))]).is_empty());
 
     let processor = json!({"applyTo": "HTTP_FILTER", "patch": {"operation": "INSERT_FIRST", "value": {
         "name": "envoy.filters.http.ext_proc", "typed_config": {"processing_mode": {"request_body_mode": "FULL_DUPLEX_STREAMED"}},
     }}});
     let processor = filter("ingress/processor", json!({"priority": 20, "configPatches": [processor]}));
     for (version, level) in [("1.30", "!!"), ("1.31", "ok"), ("", "??")] {
-        let said = said(json!({"istio_version": version}), std::slice::from_ref(&processor));
+        let found = findings_of(json!({"istio_version": version}), std::slice::from_ref(&processor));
         assert!(
-            said.iter().any(|line| line.starts_with(level) && line.contains("FULL_DUPLEX_STREAMED")),
-            "{version}: {said:?}"
+            found.iter().any(|line| line.starts_with(level) && line.contains("FULL_DUPLEX_STREAMED")),
+            "{version}: {found:?}"
         );
         assert!(
-            said.iter().any(|line| line.starts_with("!   EnvoyFilter/ingress/processor puts its filter before")),
-            "{said:?}"
+            found.iter().any(|line| line.starts_with("!   EnvoyFilter/ingress/processor puts its filter before")),
+            "{found:?}"
         );
     }
-    assert!(said(json!({"streams": false, "priority": 20}), &[processor]).is_empty());
+    assert!(findings_of(json!({"streams": false, "priority": 20}), &[processor]).is_empty());
 }
 
 #[test]
-fn broken_objects_are_named_and_not_guessed_at() {
+fn malformed_objects_are_unknown() {
     for spec in [
         json!({"hosts": "api.example.com", "gateways": ["ingress/public"]}),
         json!({"hosts": [7], "gateways": ["ingress/public"]}),
     ] {
-        let said = said(json!({}), &[virtual_service("team-a/broken", 1, spec)]);
+        let found = findings_of(json!({}), &[virtual_service("team-a/broken", 1, spec)]);
         assert_eq!(
-            said,
+            found,
             ["??  VirtualService/team-a/broken its spec.hosts is not a list of names, so it was not compared"]
         );
     }
     let nothing = [json!(null), json!({}), json!({"kind": "VirtualService"}), json!([])];
-    assert_eq!(said(json!({}), &nothing), Vec::<String>::new());
+    assert_eq!(findings_of(json!({}), &nothing), Vec::<String>::new());
     assert!(matches!(read_file(b"{}"), Err(BadObjects::NotList)));
     assert!(matches!(read_file(b"nothing"), Err(BadObjects::NotJson(_))));
     assert!(Plan::read(b"{\"relese\": 1}").unwrap_err().to_string().contains("relese"));
@@ -286,8 +287,8 @@ fn broken_objects_are_named_and_not_guessed_at() {
 
 #[test]
 fn an_acceptance_without_a_finding_is_a_warning() {
-    let said = said(json!({"accepted": ["VirtualService/team-a/gone"]}), &[]);
-    assert_eq!(said, ["!   VirtualService/team-a/gone is in neighbours.accept, but there is no finding about it"]);
+    let found = findings_of(json!({"accepted": ["VirtualService/team-a/gone"]}), &[]);
+    assert_eq!(found, ["!   VirtualService/team-a/gone is in neighbours.accept, but there is no finding about it"]);
 }
 
 #[test]
@@ -296,10 +297,10 @@ fn a_pattern_on_a_server_that_names_the_host_is_the_same_host() {
     served["spec"]["servers"] = json!([{"hosts": ["*/api.example.com"]}]);
     for host in ["*.example.com", "*"] {
         let spec = json!({"hosts": [host], "gateways": ["ingress/public"], "http": [{"match": [{"uri": {"prefix": "/api"}}]}]});
-        let said = said(json!({}), &[served.clone(), virtual_service("team-a/any", 1, spec)]);
+        let found = findings_of(json!({}), &[served.clone(), virtual_service("team-a/any", 1, spec)]);
         assert!(
-            said.iter().any(|line| line.starts_with("!!  ") && line.contains("it takes /api*")),
-            "{host}: {said:?}"
+            found.iter().any(|line| line.starts_with("!!  ") && line.contains("it takes /api*")),
+            "{host}: {found:?}"
         );
     }
 }
@@ -308,10 +309,10 @@ fn a_pattern_on_a_server_that_names_the_host_is_the_same_host() {
 fn every_spelling_of_a_gateway_is_read() {
     for (place, name) in [("ingress/legacy", "./public"), ("team-a/legacy", "public.ingress.svc.cluster.local")] {
         let spec = json!({"hosts": ["api.example.com"], "gateways": [name], "http": [{}]});
-        assert_eq!(said(json!({}), &[virtual_service(place, 1, spec)]).len(), 1, "{name}");
+        assert_eq!(findings_of(json!({}), &[virtual_service(place, 1, spec)]).len(), 1, "{name}");
     }
     let spec = json!({"hosts": ["api.example.com"], "gateways": ["ingress/public"], "http": [{}]});
-    let filter_elsewhere = said(json!({"proxies": []}), &[virtual_service("team-a/legacy", 1, spec)]);
+    let filter_elsewhere = findings_of(json!({"proxies": []}), &[virtual_service("team-a/legacy", 1, spec)]);
     assert_eq!(filter_elsewhere.len(), 1, "the routes are the release's, whoever has the filter");
 }
 
@@ -319,7 +320,7 @@ fn every_spelling_of_a_gateway_is_read() {
 fn a_regex_like_a_challenge_and_other_gateways_are_distinguished() {
     let with = |http: Value| {
         let spec = json!({"hosts": ["api.example.com"], "gateways": ["ingress/public", "other"], "http": http});
-        said(json!({}), &[virtual_service("team-a/x", 1, spec)])
+        findings_of(json!({}), &[virtual_service("team-a/x", 1, spec)])
     };
     let regex = with(json!([{"match": [{"uri": {"regex": "/.well-known/acme-challenge/.*|/api.*"}}]}]));
     assert!(regex[0].starts_with("!! "), "{regex:?}");
@@ -328,7 +329,7 @@ fn a_regex_like_a_challenge_and_other_gateways_are_distinguished() {
 }
 
 #[test]
-fn rules_that_are_not_merged_are_judged_by_who_is_last() {
+fn of_rules_that_are_not_merged_the_last_one_is_used() {
     let rule = |place: &str, second, more: Value| {
         let mut spec = json!({"host": "api.cell-b.svc.cluster.local", "trafficPolicy": {}});
         spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -336,15 +337,15 @@ fn rules_that_are_not_merged_are_judged_by_who_is_last() {
     };
     let own = of_release(rule("cell-b/cellgate-cell-b", 5, json!({})));
     let exported = json!({"exportTo": ["*"]});
-    let newer = said(json!({}), &[own.clone(), rule("cell-b/new", 6, exported.clone())]);
+    let newer = findings_of(json!({}), &[own.clone(), rule("cell-b/new", 6, exported.clone())]);
     assert!(newer[0].starts_with("!!  ") && newer[0].contains("is newer"), "{newer:?}");
-    let older = said(json!({}), &[own, rule("cell-b/old", 1, exported)]);
+    let older = findings_of(json!({}), &[own, rule("cell-b/old", 1, exported)]);
     assert!(older[0].starts_with("! "), "{older:?}");
     // The mesh's own default, in the namespace that its gateway is in too.
     let mesh =
         object("networking.istio.io/v1", "DestinationRule", "istio-system/default", 1, json!({"host": "*.local"}));
     let proxies = json!([{"namespace": "istio-system", "labels": {"istio": "ingress"}, "context": "GATEWAY"}]);
-    assert!(said(json!({"proxies": proxies}), &[mesh]).is_empty());
+    assert!(findings_of(json!({"proxies": proxies}), &[mesh]).is_empty());
 }
 
 #[test]
@@ -356,10 +357,10 @@ fn envoy_filters_are_read_for_each_of_the_proxies() {
     let limit =
         json!({"match": {"context": "SIDECAR_INBOUND"}, "patch": {"value": {"per_connection_buffer_limit_bytes": 1}}});
     let filter = |spec: Value| object("networking.istio.io/v1alpha3", "EnvoyFilter", "istio-system/low", 1, spec);
-    let both = said(json!({"proxies": proxies}), &[filter(json!({"configPatches": [limit]}))]);
+    let both = findings_of(json!({"proxies": proxies}), &[filter(json!({"configPatches": [limit]}))]);
     assert!(both[0].starts_with("!! "), "{both:?}");
     let other = filter(json!({"workloadSelector": {"labels": {"tier": "edge"}}, "configPatches": [limit]}));
-    let other = said(json!({"proxies": proxies}), &[other]);
+    let other = findings_of(json!({"proxies": proxies}), &[other]);
     assert!(other[0].starts_with("?? "), "{other:?}");
 }
 
@@ -418,7 +419,7 @@ fn anything() -> impl Strategy<Value = Value> {
 proptest! {
     /// Whatever is in an object, it is judged or named, and nothing ends the check.
     #[test]
-    fn no_object_ends_the_check(specs in proptest::collection::vec((0..KINDS.len(), anything(), anything()), 1..6)) {
+    fn no_object_panics(specs in proptest::collection::vec((0..KINDS.len(), anything(), anything()), 1..6)) {
         let objects: Vec<Value> = specs
             .into_iter()
             .map(|(kind, spec, whole)| {
@@ -432,7 +433,7 @@ proptest! {
                 made
             })
             .collect();
-        for line in said(json!({"parents": ["ingress/public"]}), &objects) {
+        for line in findings_of(json!({"parents": ["ingress/public"]}), &objects) {
             prop_assert!(["ok", "??", "! ", "!!"].iter().any(|mark| line.starts_with(mark)), "{line}");
         }
     }

@@ -1,5 +1,5 @@
-//! VirtualServices for the same host on the same gateways. Istio makes one list of their routes: the oldest object's first,
-//! and what takes every request last.
+//! VirtualServices for the same host on the same gateways. Istio merges their routes into one list: the routes of the oldest
+//! object first, and routes for all requests last.
 
 use serde_json::Value;
 
@@ -10,12 +10,12 @@ use super::plan::Plan;
 use super::{Notes, http_routes};
 use crate::doctor::enumerate;
 
-/// What the routes of one VirtualService take, by their matches.
+/// The requests that the routes of a VirtualService match.
 #[derive(Default)]
-struct Takes {
-    /// Some requests, whatever their routing header is.
+struct MatchedRequests {
+    /// Requests by path, whatever their routing header is.
     some: Vec<String>,
-    /// Every request that nothing else has taken.
+    /// All requests that match no other route.
     rest: bool,
 }
 
@@ -44,21 +44,21 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
         let theirs: Vec<String> = theirs.into_iter().map(|host| hosts::full(host, object.namespace())).collect();
         let theirs = hosts::served(&theirs, shared.servers());
         if gateways.is_empty() {
-            doubtful(plan, object, &theirs, &possible, notes);
+            possibly_shared(plan, object, &theirs, &possible, notes);
         } else {
             compare(plan, object, &theirs, ours, &gateways, notes);
         }
     }
 }
 
-/// It may be in the same proxies, or not: only their pods' labels tell.
-fn doubtful(plan: &Plan, object: &Object<'_>, theirs: &[String], gateways: &[String], notes: &mut Notes) {
+/// Reports a VirtualService that may be in the same proxies. Only the labels of their pods show whether it is.
+fn possibly_shared(plan: &Plan, object: &Object<'_>, theirs: &[String], gateways: &[String], notes: &mut Notes) {
     let same = |host: &&String| plan.hosts.iter().any(|ours| hosts::relation(host, ours) == Relation::Same);
     let same: Vec<&str> = theirs.iter().filter(same).map(String::as_str).collect();
     if !same.is_empty() {
         notes.unknown(
             object,
-            format!("serves {} by the Gateway {}, which chooses its proxies by other labels", enumerate(&same), enumerate(gateways)),
+            format!("serves {} by the Gateway {}, which selects its proxies by other labels", enumerate(&same), enumerate(gateways)),
             "compare the labels of the proxies' pods: if they are the same proxies, take the host over (docs/operate.md)",
         );
     }
@@ -90,7 +90,7 @@ fn compare(
     }
     let takes = takes(object, &plan.routing_header, gateways);
     if takes.some.is_empty() && !takes.rest {
-        // TCP or TLS only, or for other gateways.
+        // It has TCP or TLS routes only, or routes for other gateways.
         return;
     }
     let same = enumerate(&same);
@@ -100,7 +100,7 @@ fn compare(
             format!(
                 "is for {same} in sidecars too, where Istio uses one VirtualService for a host and ignores the other"
             ),
-            "move its routes into routes.extra and delete it, or take mesh out of one of the two",
+            "move its routes into routes.extra and delete it, or remove mesh from one of the two",
         );
     } else if ours.is_none_or(|ours| object.age() < ours.age()) {
         older(object, &takes, &same, notes);
@@ -109,8 +109,8 @@ fn compare(
     }
 }
 
-/// It was there first, so its routes stand before the cells'.
-fn older(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
+/// Reports an older VirtualService: its routes are before the cells'.
+fn older(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut Notes) {
     const TAKE_OVER: &str = "move its routes into routes.extra if they are to stay before the cells, and delete it \
                              (docs/operate.md, \"Take over a host\"); or name it in neighbours.accept";
     let challenges = !takes.some.is_empty() && takes.some.iter().all(|path| http_routes::is_challenge(path));
@@ -139,12 +139,12 @@ fn older(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
     }
 }
 
-/// It came later, so the cells' routes stand before its own.
-fn newer(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
+/// Reports a newer VirtualService: its routes are behind the cells'.
+fn newer(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut Notes) {
     if !takes.some.is_empty() {
         notes.warning(
             object,
-            format!("takes requests for {same} that have no decision, on {}", enumerate(&takes.some)),
+            format!("takes requests for {same} without a decision, on {}", enumerate(&takes.some)),
             "move its routes into routes.extra, and delete it",
         );
     }
@@ -154,27 +154,27 @@ fn newer(object: &Object<'_>, takes: &Takes, same: &str, notes: &mut Notes) {
             format!(
                 "has a route for every other request of {same} that is never reached: routes.undecided is before it"
             ),
-            "delete the route, or let routes.undecided name the cell that is meant",
+            "delete the route, or set routes.undecided to the intended cell",
         );
     }
 }
 
-/// What the routes take. One that matches on the routing header takes what the filter has decided for the cells.
-fn takes(object: &Object<'_>, routing_header: &str, gateways: &[String]) -> Takes {
-    let mut takes = Takes::default();
+/// The requests that the routes match. A route on the routing header matches requests that the filter has decided.
+fn takes(object: &Object<'_>, routing_header: &str, gateways: &[String]) -> MatchedRequests {
+    let mut takes = MatchedRequests::default();
     for route in list(object.spec(), "http") {
         let matches = list(route, "match");
         if matches.is_empty() {
             takes.rest = true;
         }
-        // One may be for some of the object's gateways only.
+        // A match may be for some of the object's gateways only.
         let is_here = |condition: &&Value| {
             let named = texts(condition, "gateways").unwrap_or_default();
             named.is_empty() || named.iter().any(|named| gateways.contains(&full(named, object.namespace())))
         };
         for condition in matches.iter().filter(is_here) {
-            match words(condition, routing_header) {
-                Some(words) if !takes.some.contains(&words) => takes.some.push(words),
+            match requests_of(condition, routing_header) {
+                Some(requests) if !takes.some.contains(&requests) => takes.some.push(requests),
                 Some(_) => {}
                 None => takes.rest = true,
             }
@@ -190,8 +190,8 @@ fn wants_header(condition: &Value, header: &str) -> bool {
         .is_some_and(|headers| headers.keys().any(|name| name.eq_ignore_ascii_case(header)))
 }
 
-/// What a match takes: `None` for everything.
-fn words(condition: &Value, routing_header: &str) -> Option<String> {
+/// The requests of a match; `None` for all requests.
+fn requests_of(condition: &Value, routing_header: &str) -> Option<String> {
     let path = ["prefix", "exact", "regex"].into_iter().find_map(|form| {
         let text = condition.get("uri")?.get(form)?.as_str()?;
         Some(if form == "prefix" { format!("{text}*") } else { text.to_owned() })

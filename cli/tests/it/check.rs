@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::support::{CONFIG, cellgate, file, run, said};
+use crate::support::{CONFIG, cellgate, file, result_of, run};
 
 const JSON: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"header":"t"}],"placement":{"default":"a"}}"#;
 
@@ -11,7 +11,7 @@ const JSON: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"header":
 fn run_with(arguments: &[&str], text: &str) -> (i32, String, String) {
     let mut child = cellgate(arguments).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
-    said(&child.wait_with_output().unwrap())
+    result_of(&child.wait_with_output().unwrap())
 }
 
 #[test]

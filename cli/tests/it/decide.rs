@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::support::{CONFIG, cellgate, file, run, said};
+use crate::support::{CONFIG, cellgate, file, result_of, run};
 
 /// The JSON report of a request message.
 fn report(config: &str, message: &[u8], extra: &[&str]) -> (i32, Value) {
@@ -15,7 +15,7 @@ fn report(config: &str, message: &[u8], extra: &[&str]) -> (i32, Value) {
     arguments.extend_from_slice(extra);
     let mut child = cellgate(&arguments).stdin(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(message).unwrap();
-    let (code, out, err) = said(&child.wait_with_output().unwrap());
+    let (code, out, err) = result_of(&child.wait_with_output().unwrap());
     assert_eq!(err, "");
     (code, serde_json::from_str(&out).unwrap())
 }

@@ -18,7 +18,7 @@ use std::process::Stdio;
 use tempfile::TempDir;
 use tokio::net::TcpSocket;
 
-use crate::support::{CONFIG, cellgate, said};
+use crate::support::{CONFIG, cellgate, result_of};
 
 /// Commands in a directory of their own, and all that they print.
 struct Transcript {
@@ -72,7 +72,7 @@ impl Transcript {
         command.current_dir(self.directory.path()).stdout(stdout);
         command.env_remove("KUBERNETES_SERVICE_HOST").envs(variables.iter().copied());
         let shown_variables: String = variables.iter().map(|(name, value)| format!("{name}='{value}' ")).collect();
-        let (code, out, err) = said(&command.output().unwrap());
+        let (code, out, err) = result_of(&command.output().unwrap());
         let mut shown = format!("$ {shown_variables}cellgate {arguments}\n");
         shown += &out;
         shown += &err;

@@ -27,12 +27,13 @@ pub(crate) fn cellgate(arguments: &[&str]) -> Command {
     command
 }
 
-/// Runs the binary to its end: exit code, stdout, stderr.
+/// Runs the binary: exit code, stdout, stderr.
 pub(crate) fn run(arguments: &[&str]) -> (i32, String, String) {
-    said(&cellgate(arguments).output().unwrap())
+    result_of(&cellgate(arguments).output().unwrap())
 }
 
-pub(crate) fn said(output: &Output) -> (i32, String, String) {
+/// The exit code, stdout and stderr of a process.
+pub(crate) fn result_of(output: &Output) -> (i32, String, String) {
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))
 }
