@@ -1,21 +1,29 @@
 //! Cellgate's second tier: the ext_proc service.
 //!
-//! [`server`] runs everything: the ext_proc service ([`process`]) and gRPC health on the [`connections`] that
-//! [`workers`] serve, the [`admin`] port, and the configuration file that is watched while it runs ([`config_file`]).
-//! All decisions are made by `cellgate_routing`; this crate moves bytes and speaks protocols. The `cellgate` command is
-//! in `cli/`.
+//! [`serve`] runs everything: the ext_proc service and gRPC health on the connections that the workers serve, the admin port,
+//! and the configuration file that is watched while the service runs ([`config_file`]). All decisions are made by
+//! `cellgate_routing`; this crate moves bytes and implements protocols. The `cellgate` command is in `cli/`. It uses the
+//! [`StateMachine`] of one stream to decide requests offline.
 #![forbid(unsafe_code)]
+#![allow(unreachable_pub, reason = "modules become private first, their items next")]
 
-pub mod admin;
-pub mod budget;
-pub mod build;
+mod admin;
+mod budget;
+mod build;
 pub mod config_file;
-pub mod connections;
+mod connections;
 pub mod fields;
-pub mod incoming;
-pub mod listen;
+mod incoming;
+mod listen;
 pub mod logging;
-pub mod metrics;
-pub mod process;
-pub mod server;
-pub mod workers;
+mod metrics;
+mod process;
+mod server;
+mod workers;
+
+pub use budget::Budget;
+pub use listen::bind;
+pub use metrics::Metrics;
+pub use process::event::{BodyMode, Event};
+pub use process::state_machine::StateMachine;
+pub use server::{ServeError, Settings, serve};

@@ -9,9 +9,8 @@ use tokio::sync::mpsc;
 
 use super::{Exit, Failure, ServeArgs};
 use cellgate_ext_proc::config_file::LoadError;
-use cellgate_ext_proc::listen;
 use cellgate_ext_proc::logging;
-use cellgate_ext_proc::server::{self, ServeError, Settings};
+use cellgate_ext_proc::{ServeError, Settings};
 
 /// Envoy sends its preface as soon as it is connected. A silent connection only occupies a file descriptor.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -49,7 +48,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         max_streams: args.max_streams,
         preface_timeout: SILENCE,
     };
-    server::serve(grpc, admin, settings, signals).await.map_err(|error| {
+    cellgate_ext_proc::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {
             ServeError::Config(LoadError::Read { .. }) => Exit::NoInput,
             ServeError::Config(LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_)) => {
@@ -65,6 +64,6 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
 }
 
 fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    listen::bind(address)
+    cellgate_ext_proc::bind(address)
         .map_err(|error| Failure::new(Exit::NoPort, format!("{option} {address}: cannot bind the port: {error}")))
 }

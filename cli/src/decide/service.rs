@@ -4,9 +4,7 @@ use bytes::Bytes;
 use cellgate_routing::{Config, Decision, Outcome, Reason, Router, Tier};
 
 use super::{Request, Verdict};
-use cellgate_ext_proc::budget::Budget;
-use cellgate_ext_proc::process::event::{BodyMode, Event};
-use cellgate_ext_proc::process::state_machine::StateMachine;
+use cellgate_ext_proc::{BodyMode, Budget, Event, StateMachine};
 
 /// Decides as the service does in `FULL_DUPLEX_STREAMED` mode, with the body in chunks of this many bytes.
 pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {

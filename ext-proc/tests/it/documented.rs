@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use cellgate_ext_proc::metrics::Metrics;
+use cellgate_ext_proc::Metrics;
 use cellgate_routing::{Decision, Outcome, Reason};
 
 const OBSERVE: &str = include_str!("../../../docs/observe.md");
