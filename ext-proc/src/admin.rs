@@ -16,7 +16,7 @@ use crate::metrics::{self, Metrics};
 
 /// What the admin port tells about.
 #[derive(Clone, Debug)]
-pub struct Admin {
+pub(crate) struct Admin {
     /// The configuration in force.
     pub store: Arc<Store>,
     /// The counts.
@@ -29,11 +29,11 @@ pub struct Admin {
 
 /// Whether new requests are welcome. Starts as no. Cheap to clone; all clones agree.
 #[derive(Clone, Debug, Default)]
-pub struct Ready(Arc<AtomicBool>);
+pub(crate) struct Ready(Arc<AtomicBool>);
 
 impl Ready {
     /// Says whether they are.
-    pub fn set(&self, ready: bool) {
+    pub(crate) fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Relaxed);
     }
 
@@ -43,7 +43,7 @@ impl Ready {
 }
 
 /// The port's routes.
-pub fn routes(admin: Admin) -> Router {
+pub(crate) fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))

@@ -50,7 +50,7 @@ const CONNECTION_WINDOW: u32 = 1 << 30;
 
 /// The services on the gRPC port.
 #[derive(Clone, Debug)]
-pub struct Services {
+pub(crate) struct Services {
     /// `envoy.service.ext_proc.v3.ExternalProcessor`.
     pub processor: Processor,
     /// `grpc.health.v1.Health`.
@@ -59,7 +59,7 @@ pub struct Services {
 
 /// Limits of one connection.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub(crate) struct Limits {
     /// Concurrent streams.
     pub max_streams: u32,
     /// A connection without a complete HTTP/2 preface is closed after this long.
@@ -70,7 +70,7 @@ pub struct Limits {
 ///
 /// # Errors
 /// The worker threads cannot be started.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
     services: Services,
     limits: Limits,

@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// The connections of a listener. The stream never ends and never returns an error.
 #[derive(Debug)]
-pub struct Incoming {
+pub(crate) struct Incoming {
     listener: TcpListener,
     pause: Option<Pin<Box<Sleep>>>,
     /// Whether the last attempt failed, so that repeated failures are logged once.
@@ -26,7 +26,7 @@ pub struct Incoming {
 impl Incoming {
     /// Accepts from a bound listener.
     #[must_use]
-    pub fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: TcpListener) -> Self {
         Self { listener, pause: None, failing: false }
     }
 }

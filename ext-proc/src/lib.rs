@@ -5,7 +5,6 @@
 //! `cellgate_routing`; this crate moves bytes and implements protocols. The `cellgate` command is in `cli/`. It uses the
 //! [`StateMachine`] of one stream to decide requests offline.
 #![forbid(unsafe_code)]
-#![allow(unreachable_pub, reason = "modules become private first, their items next")]
 
 mod admin;
 mod budget;

@@ -11,7 +11,7 @@ use prometheus::{
 use crate::build;
 
 /// Content-Type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
+pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
 /// Kinds of [`Outcome`].
 const OUTCOMES: usize = 4;

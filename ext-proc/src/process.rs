@@ -9,15 +9,15 @@
 //! which puts replies into the `send_queue`. `stall_watchdog` ends streams that tonic no longer polls.
 
 mod body_buffer;
-pub mod codec;
+pub(crate) mod codec;
 mod counted_body;
-pub mod event;
+pub(crate) mod event;
 mod handler;
 mod key_search;
-pub mod request;
+pub(crate) mod request;
 mod response;
-pub mod response_stream;
+pub(crate) mod response_stream;
 mod send_queue;
-pub mod service;
+pub(crate) mod service;
 mod stall_watchdog;
-pub mod state_machine;
+pub(crate) mod state_machine;

@@ -19,7 +19,7 @@ use tonic::transport::server::Connected;
 
 /// The worker threads. Dropping them closes all connections.
 #[derive(Debug)]
-pub struct Workers {
+pub(crate) struct Workers {
     workers: Vec<Worker>,
     /// Closed when the last thread has ended.
     ended: mpsc::Receiver<Infallible>,
@@ -42,11 +42,11 @@ struct AcceptedConnection {
 
 /// The connections of one worker.
 #[derive(Debug)]
-pub struct Connections(mpsc::UnboundedReceiver<AcceptedConnection>);
+pub(crate) struct Connections(mpsc::UnboundedReceiver<AcceptedConnection>);
 
 /// A connection that a worker serves.
 #[derive(Debug)]
-pub struct Connection {
+pub(crate) struct Connection {
     stream: TcpStream,
     _count: ConnectionCount,
 }
@@ -68,7 +68,7 @@ impl Workers {
     ///
     /// # Errors
     /// The system cannot start a thread or a runtime.
-    pub fn start<S, F>(count: usize, serve: S) -> io::Result<Self>
+    pub(crate) fn start<S, F>(count: usize, serve: S) -> io::Result<Self>
     where
         S: Fn(Connections) -> F + Clone + Send + 'static,
         F: Future<Output = ()> + Send + 'static,
@@ -84,7 +84,7 @@ impl Workers {
     ///
     /// # Errors
     /// The worker has ended. The connection is closed.
-    pub fn dispatch(&self, connection: TcpStream) -> io::Result<()> {
+    pub(crate) fn dispatch(&self, connection: TcpStream) -> io::Result<()> {
         let stream = connection.into_std()?;
         let least = self.workers.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed));
         let dispatched = least.is_some_and(|worker| {
@@ -95,7 +95,7 @@ impl Workers {
     }
 
     /// Waits until the last connection is closed. Dropping the future closes the remaining ones.
-    pub async fn closed(mut self) {
+    pub(crate) async fn closed(mut self) {
         self.workers.clear();
         // Returns when the last sender is dropped; nothing is ever sent.
         let _closed = self.ended.recv().await;
@@ -127,7 +127,7 @@ impl Worker {
 
 impl Connections {
     /// The next connection. `None` if no more will come.
-    pub async fn next(&mut self) -> Option<Connection> {
+    pub(crate) async fn next(&mut self) -> Option<Connection> {
         loop {
             let AcceptedConnection { stream, count } = self.0.recv().await?;
             match TcpStream::from_std(stream) {
@@ -143,7 +143,7 @@ impl Connection {
     ///
     /// # Errors
     /// The connection failed.
-    pub async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
         self.stream.peek(bytes).await
     }
 }

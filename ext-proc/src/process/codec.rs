@@ -55,7 +55,7 @@ pub struct IncomingMessage {
 
 /// A message to Envoy.
 #[derive(Debug)]
-pub enum OutgoingMessage {
+pub(crate) enum OutgoingMessage {
     /// Any message but a body chunk.
     Response(Box<ProcessingResponse>),
     /// A chunk of the body: `request_body` with a `streamed_response`.

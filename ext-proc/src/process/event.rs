@@ -6,7 +6,7 @@ use cellgate_routing::{CellId, Decision, Outcome, Reason};
 use crate::fields::Fields;
 
 /// The most bytes of body in one reply. Envoy accepts 64 KiB; this leaves room for the message around them.
-pub const MAX_CHUNK: usize = 62_000;
+pub(crate) const MAX_CHUNK: usize = 62_000;
 
 /// How Envoy sends the request's body (`request_body_mode`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

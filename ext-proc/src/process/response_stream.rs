@@ -20,7 +20,7 @@ use crate::process::stall_watchdog::StallWatchdog;
 /// No task of its own runs for a stream: when tonic polls for a message to send, the handler reads and decides. A peer that
 /// does not read replies is therefore not read either. If the handler panics, the connection resets the stream, and Envoy
 /// does not take that for OK.
-pub struct ResponseStream {
+pub(crate) struct ResponseStream {
     queue: Arc<SendQueue>,
     handler: Arc<Handler>,
     ended: bool,

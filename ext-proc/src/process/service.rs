@@ -33,10 +33,10 @@ use crate::process::stall_watchdog::StallWatchdog;
 use crate::process::state_machine::StateMachine;
 
 /// The name of the service.
-pub const NAME: &str = SERVICE_NAME;
+pub(crate) const NAME: &str = SERVICE_NAME;
 
 /// The path of its one method.
-pub const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+pub(crate) const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
 /// After a refusal, the peer has this long to close its half of the stream.
 const DRAIN_AFTER_REPLY: Duration = Duration::from_secs(1);
@@ -46,11 +46,11 @@ const MAX_REQUEST_ID: usize = 128;
 
 /// The ext_proc service. Clones share everything.
 #[derive(Clone, Debug)]
-pub struct Processor(Arc<ProcessorState>);
+pub(crate) struct Processor(Arc<ProcessorState>);
 
 /// Limits of one stream.
 #[derive(Clone, Copy, Debug)]
-pub struct StreamLimits {
+pub(crate) struct StreamLimits {
     /// From a request's first message to its decision, at most.
     pub decision_timeout: Duration,
     /// The largest message from Envoy. A BUFFERED body is one message, so this must exceed every buffer limit of Envoy.
@@ -68,7 +68,7 @@ struct ProcessorState {
 }
 
 /// The HTTP response to a request that is not gRPC over protobuf.
-pub fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
+pub(crate) fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
     let content_type = request.headers().get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     let grpc = content_type.strip_prefix(b"application/grpc");
     let status = if request.method() != Method::POST {
@@ -86,7 +86,7 @@ pub fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
 impl Processor {
     /// A service that decides by the configuration in `store`. All streams end with an error once `abort` is true.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         store: Arc<Store>,
         budget: Budget,
         metrics: Metrics,
@@ -98,14 +98,14 @@ impl Processor {
     }
 
     /// Ends stalled streams until the future is dropped.
-    pub async fn supervise(self) {
+    pub(crate) async fn supervise(self) {
         let state = &self.0;
         let on_failure = |status: &Status, request_id: &str| state.record_failure(status, request_id);
         state.watchdog.clone().run(state.limits.decision_timeout, on_failure).await;
     }
 
     /// Handles a call of [`PATH`]. Returns the response's head at once.
-    pub async fn process(self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn process(self, request: Request<Body>) -> Response<Body> {
         let (head, body) = request.into_parts();
         let body = CountedBody::new(body, self.0.budget.reservation());
         let mut grpc =
