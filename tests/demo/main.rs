@@ -1,8 +1,8 @@
-//! The demonstration: a real Envoy with the filter, the ext-proc service and three cells; real requests; one table of
-//! what went where. `make demo` builds what it needs and runs it.
+//! The demonstration: sends requests through a real Envoy with the filter, the ext-proc service and three cells, and
+//! prints one table of the decisions. `make demo` builds its parts and runs it.
 //!
-//! Exit code 0: every request ended as expected. 1: one did not, or a part did not start. 128 and more: a signal ended
-//! it, and it ended every part before.
+//! Exit codes: 0, every request had the expected result; 1, one had not, or a part did not start; 128 plus the signal's
+//! number, a signal stopped it. Every part stops with it.
 
 mod scenario;
 mod table;
@@ -24,8 +24,8 @@ use tokio::signal::unix::{SignalKind, signal};
 async fn main() -> ExitCode {
     let result = tokio::select! {
         result = run() => result.map(|as_expected| if as_expected { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-        // Whatever runs is dropped with the branch that is given up.
-        told = told_to_end() => told,
+        // Dropping `run()` stops every program that it started.
+        code = shutdown_signal() => code,
     };
     result.unwrap_or_else(|error| {
         eprintln!("demo: {error:#}");
@@ -33,9 +33,8 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Waits for a signal that asks for the end: Ctrl-C, a `kill`, or the end of the terminal. Gives the exit code that a
-/// shell would.
-async fn told_to_end() -> Result<ExitCode> {
+/// Waits for SIGINT, SIGTERM or SIGHUP. Returns the exit code that a shell reports for the signal.
+async fn shutdown_signal() -> Result<ExitCode> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     let mut hang_up = signal(SignalKind::hangup())?;
@@ -56,7 +55,7 @@ async fn run() -> Result<bool> {
 
     let mut table = Table::default();
     for scenario in scenario::before_the_edit() {
-        table.push(play(&stack, scenario).await?);
+        table.push(run_scenario(&stack, scenario).await?);
     }
     let edited = Instant::now();
     stack.apply(&scenario::edited_config()).await?;
@@ -65,26 +64,26 @@ async fn run() -> Result<bool> {
         Ok(version.contains("demo-2").then_some(()))
     })
     .await?;
-    eprintln!("demo: the configuration was edited; in force in both tiers after {} ms", edited.elapsed().as_millis());
+    eprintln!("demo: moved tenant acme to cell-c; filter and service use it after {} ms", edited.elapsed().as_millis());
     for scenario in scenario::after_the_edit() {
-        table.push(play(&stack, scenario).await?);
+        table.push(run_scenario(&stack, scenario).await?);
     }
 
     print!("{table}");
     println!("{}", summary(&stack).await?);
     let keep = std::env::var("KEEP").is_ok_and(|keep| keep == "1");
     if !keep {
-        println!("`make demo KEEP=1` leaves it running; then: {}", curl("ADDRESS"));
+        println!("To send requests of your own, run `make demo KEEP=1`, then: {}", curl("ADDRESS"));
     }
-    println!("demo: {} of {} requests as expected", table.as_expected(), table.len());
+    println!("demo: {} of {} requests had the expected result", table.as_expected(), table.len());
     if keep {
-        stay_up(&stack).await;
+        wait_for_requests(&stack).await;
     }
     Ok(table.as_expected() == table.len())
 }
 
-/// Sends one request and compares what came of it with what should have.
-async fn play(stack: &Stack, scenario: Scenario) -> Result<Row> {
+/// Sends one request and compares its result with the expected one.
+async fn run_scenario(stack: &Stack, scenario: Scenario) -> Result<Row> {
     let request = scenario.request();
     let start = Instant::now();
     let response = match scenario.protocol {
@@ -94,7 +93,7 @@ async fn play(stack: &Stack, scenario: Scenario) -> Result<Row> {
     let took = start.elapsed();
     let line = stack.envoy().access_line(scenario.path).await;
     let (tier, reason) = decided_by(line.decision(), line.text("service"));
-    let hash = body_hash(&scenario, &response);
+    let body = compare_body(&scenario, &response);
     let outcome = match response.served_by() {
         Some(cell) => cell.to_owned(),
         None => response.status.as_u16().to_string(),
@@ -103,47 +102,47 @@ async fn play(stack: &Stack, scenario: Scenario) -> Result<Row> {
     let stripped = response.served_by().is_none() || response.received("x-cell") == [outcome.as_str()];
     let readable = response.header("access-control-allow-origin") == scenario.origin();
     let decided = outcome == wanted && tier == wanted_tier && reason == wanted_reason;
-    let as_expected = decided && hash != Hash::Different && stripped && readable;
+    let as_expected = decided && body != BodyCheck::Changed && stripped && readable;
     Ok(Row {
-        what: scenario.what,
+        name: scenario.name,
         key_in: scenario.key_in,
         tier,
         reason,
         outcome,
-        hash: hash.label(),
+        body: body.label(),
         took,
         as_expected,
     })
 }
 
-/// Whether the cell's SHA-256 of the body is the client's.
+/// Whether the cell received the body that the client sent, by SHA-256.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Hash {
-    Same,
-    Different,
-    /// No cell answered.
-    None,
+enum BodyCheck {
+    Unchanged,
+    Changed,
+    /// No cell received the request.
+    NotForwarded,
 }
 
-impl Hash {
+impl BodyCheck {
     fn label(self) -> &'static str {
         match self {
-            Self::Same => "same",
-            Self::Different => "DIFFERENT",
-            Self::None => "-",
+            Self::Unchanged => "unchanged",
+            Self::Changed => "CHANGED",
+            Self::NotForwarded => "-",
         }
     }
 }
 
-fn body_hash(scenario: &Scenario, response: &Response) -> Hash {
+fn compare_body(scenario: &Scenario, response: &Response) -> BodyCheck {
     match response.served_by() {
-        None => Hash::None,
-        Some(_) if response.sha256() == sha256(&scenario.body_bytes()) => Hash::Same,
-        Some(_) => Hash::Different,
+        None => BodyCheck::NotForwarded,
+        Some(_) if response.sha256() == sha256(&scenario.body_bytes()) => BodyCheck::Unchanged,
+        Some(_) => BodyCheck::Changed,
     }
 }
 
-/// The tier and the reason, from the filter's state (`cell=cell-a;reason=slot`) and the service's metadata.
+/// The tier and the reason, from the filter's decision (`cell=cell-a;reason=slot`) and the service's metadata.
 fn decided_by(filter: &str, service: &str) -> (&'static str, String) {
     let deferred = filter.starts_with("defer=");
     let reason = filter.rsplit_once("reason=").map_or("", |(_, reason)| reason);
@@ -153,17 +152,18 @@ fn decided_by(filter: &str, service: &str) -> (&'static str, String) {
 async fn summary(stack: &Stack) -> Result<String> {
     let streams = stack.admin().stat("cluster.ext-proc.upstream_rq_total").await?;
     Ok(format!(
-        "Envoy opened {streams} ext-proc streams: one for each request that the service decided, none for the others."
+        "Envoy opened {streams} ext-proc streams: one for each request that the service decided. \
+         The filter decided the others inside Envoy."
     ))
 }
 
-/// Until the user ends it.
-async fn stay_up(stack: &Stack) {
-    println!("\nEverything stays up until you press Ctrl-C. Poke it:\n\n  {}\n", curl(&stack.address().to_string()));
-    println!("  configuration   {} (the service follows it)", stack.directory().join("cellgate.yaml").display());
-    println!("  Envoy's admin   http://{}", stack.admin().address());
-    println!("  Envoy's log     {}", stack.directory().join("access.log").display());
-    println!("  the service     http://{}/metrics", stack.ext_proc().addresses().admin);
+/// Prints where everything is and never returns: a signal ends the demonstration.
+async fn wait_for_requests(stack: &Stack) {
+    println!("\nEverything runs until you press Ctrl-C. Send a request:\n\n  {}\n", curl(&stack.address().to_string()));
+    println!("  configuration     {} (the service reloads it)", stack.directory().join("cellgate.yaml").display());
+    println!("  Envoy admin       http://{}", stack.admin().address());
+    println!("  Envoy access log  {}", stack.directory().join("access.log").display());
+    println!("  service metrics   http://{}/metrics", stack.ext_proc().addresses().admin);
     std::future::pending().await
 }
 

@@ -1,20 +1,20 @@
-//! The requests of the demonstration, and what must come of each.
+//! The requests of the demonstration, each with the result that it must have.
 
 use bytes::Bytes;
 use cellgate_tests::client::Request;
 use serde_json::{Value, json};
 
-/// The listener's buffer limit, and so `limits.inspect_bytes`: Istio's default for gateways.
+/// The listener's buffer limit, and therefore the default of `limits.inspect_bytes`. Istio's gateways use this limit.
 pub(crate) const BUFFER_LIMIT: u32 = 32 * 1024;
 
 /// The origin whose pages the example's Envoy allows.
 const ORIGIN: &str = "https://app.example.com";
 
-/// A request with a name.
+/// A named request and its expected result.
 pub(crate) struct Scenario {
-    pub(crate) what: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) key_in: &'static str,
-    /// Unique: the access log is searched for it.
+    /// Unique, because it identifies the request's line in the access log.
     pub(crate) path: &'static str,
     pub(crate) protocol: Protocol,
     pub(crate) expected: Expected,
@@ -29,10 +29,10 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// What must come of a request.
+/// The result that a request must have.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
-    /// A cell, or a status.
+    /// A cell, or the status of an answer that comes from no cell.
     pub(crate) outcome: &'static str,
     pub(crate) tier: &'static str,
     pub(crate) reason: &'static str,
@@ -46,12 +46,12 @@ enum Body {
 
 impl Scenario {
     /// `expected`: outcome, tier and reason, as in `"cell-b filter override"`.
-    fn new(what: &'static str, key_in: &'static str, path: &'static str, expected: &'static str) -> Self {
-        let mut words = expected.split(' ');
-        let mut word = || words.next().unwrap_or_default();
-        let expected = Expected { outcome: word(), tier: word(), reason: word() };
+    fn new(name: &'static str, key_in: &'static str, path: &'static str, expected: &'static str) -> Self {
+        let mut fields = expected.split(' ');
+        let mut field = || fields.next().unwrap_or_default();
+        let expected = Expected { outcome: field(), tier: field(), reason: field() };
         let (protocol, method) = (Protocol::Http1, "GET");
-        Self { what, key_in, path, protocol, expected, method, headers: Vec::new(), body: Body::None }
+        Self { name, key_in, path, protocol, expected, method, headers: Vec::new(), body: Body::None }
     }
 
     fn http2(mut self) -> Self {
@@ -64,17 +64,17 @@ impl Scenario {
         self
     }
 
-    /// From a page of the origin that Envoy allows.
-    fn sent_by_a_page(self) -> Self {
+    /// A cross-origin request from the page that Envoy allows.
+    fn from_allowed_origin(self) -> Self {
         self.header("origin", ORIGIN)
     }
 
     fn preflight(mut self) -> Self {
         self.method = "OPTIONS";
-        self.sent_by_a_page().header("access-control-request-method", "POST")
+        self.from_allowed_origin().header("access-control-request-method", "POST")
     }
 
-    /// The origin of the page that sends it, which must be told that it may read the answer.
+    /// The origin of the page that sends it. The response must allow this origin (`access-control-allow-origin`).
     pub(crate) fn origin(&self) -> Option<&'static str> {
         self.headers.iter().find(|(name, _)| *name == "origin").map(|(_, value)| *value)
     }
@@ -84,8 +84,8 @@ impl Scenario {
         self.header("content-type", "application/json")
     }
 
-    fn chunked(mut self, pieces: &[&'static str]) -> Self {
-        self.body = Body::Chunked(pieces.iter().map(|piece| Bytes::from_static(piece.as_bytes())).collect());
+    fn chunked(mut self, chunks: &[&'static str]) -> Self {
+        self.body = Body::Chunked(chunks.iter().map(|chunk| Bytes::from_static(chunk.as_bytes())).collect());
         self.header("content-type", "application/json")
     }
 
@@ -102,7 +102,7 @@ impl Scenario {
         match &self.body {
             Body::None => request,
             Body::Whole(bytes) => request.body(bytes.clone()),
-            Body::Chunked(pieces) => request.pieces(pieces.clone()),
+            Body::Chunked(chunks) => request.pieces(chunks.clone()),
         }
     }
 
@@ -111,7 +111,7 @@ impl Scenario {
         match &self.body {
             Body::None => Vec::new(),
             Body::Whole(bytes) => bytes.to_vec(),
-            Body::Chunked(pieces) => pieces.concat(),
+            Body::Chunked(chunks) => chunks.concat(),
         }
     }
 }
@@ -131,7 +131,7 @@ pub(crate) fn config() -> Value {
     })
 }
 
-/// The same with one tenant moved.
+/// The same configuration with tenant `acme` moved to another cell.
 pub(crate) fn edited_config() -> Value {
     let mut config = config();
     config["version"] = json!("demo-2");
@@ -145,28 +145,29 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
     vec![
         Scenario::new("small JSON", "JSON /tenant/id", "/1", "cell-b filter override").json(ACME),
         Scenario::new("small JSON over HTTP/2", "JSON /tenant/id", "/2", "cell-b filter override").json(ACME).http2(),
-        Scenario::new("chunked, key cut in two", "JSON /tenant/id", "/3", "cell-c filter prefix").chunked(&[
+        Scenario::new("chunked, key split in two", "JSON /tenant/id", "/3", "cell-c filter prefix").chunked(&[
             r#"{"tenant":{"id":"eu-77"},"#,
             r#""items":["#,
             "1,2,3]}",
         ]),
         Scenario::new("escaped key name and value", "JSON /tenant/id", "/4", "cell-b filter override")
             .json(r#"{"\u0074enant":{"id":"\u0061cme"}}"#),
-        Scenario::new("a key nobody pinned", "JSON /tenant/id", "/5", "cell-c filter slot")
+        Scenario::new("key without an override", "JSON /tenant/id", "/5", "cell-c filter slot")
             .json(r#"{"tenant":{"id":"hooli"}}"#),
         Scenario::new("form", "form tenant_id", "/6", "cell-c filter prefix").form("a=1&tenant_id=eu-1&b=2"),
         Scenario::new("no body", "header x-tenant-id", "/7", "cell-b filter override").header("x-tenant-id", "acme"),
         Scenario::new("no body", "path /orgs/{key}", "/orgs/acme", "cell-b filter override"),
-        Scenario::new("client sends x-cell itself", "JSON /tenant/id", "/9", "cell-b filter override")
+        Scenario::new("client forges x-cell", "JSON /tenant/id", "/9", "cell-b filter override")
             .header("x-cell", "cell-a")
             .header("x-cell", "cell-c")
             .json(ACME),
-        Scenario::new("client sends x-cell, no key", "nowhere", "/10", "421 filter key_missing")
+        Scenario::new("client forges x-cell, no key", "nowhere", "/10", "421 filter key_missing")
             .header("x-cell", "cell-a")
             .json("{}"),
-        Scenario::new("key named twice", "JSON, twice", "/11", "400 filter key_duplicated")
+        Scenario::new("key given twice", "JSON, twice", "/11", "400 filter key_duplicated")
             .json(r#"{"tenant":{"id":"acme"},"tenant":{"id":"hooli"}}"#),
-        Scenario::new("bad JSON", "nowhere", "/12", "400 filter body_malformed").json(r#"{"tenant":{"id":"acme"},}"#),
+        Scenario::new("malformed JSON", "nowhere", "/12", "400 filter body_malformed")
+            .json(r#"{"tenant":{"id":"acme"},}"#),
         Scenario::new("100 KiB, key first", "JSON, first chunk", "/13", "cell-b filter override")
             .json(padded(100 * 1024, 0)),
         Scenario::new("100 KiB, key last", "JSON, last bytes", "/14", "cell-b service override")
@@ -176,25 +177,25 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
         Scenario::new("5 MB over HTTP/2", "JSON, byte 4 900 000", "/16", "cell-b service override")
             .json(padded(5_000_000, 4_900_000))
             .http2(),
-        Scenario::new("gzip", "hidden", "/17", "415 service body_encoded")
+        Scenario::new("gzip", "compressed body", "/17", "415 service body_encoded")
             .header("content-encoding", "gzip")
             .json(ACME),
-        Scenario::new("a browser's preflight", "-", "/preflight", "200 filter preflight").preflight(),
-        Scenario::new("a browser's bad JSON", "nowhere", "/page", "400 filter body_malformed")
-            .sent_by_a_page()
+        Scenario::new("browser preflight", "-", "/preflight", "200 filter preflight").preflight(),
+        Scenario::new("browser, malformed JSON", "nowhere", "/page", "400 filter body_malformed")
+            .from_allowed_origin()
             .json("{]"),
     ]
 }
 
 pub(crate) fn after_the_edit() -> Vec<Scenario> {
     vec![
-        Scenario::new("after the edit", "JSON /tenant/id", "/18", "cell-c filter override").json(ACME),
-        Scenario::new("after the edit, 5 MB", "JSON, byte 4 900 000", "/19", "cell-c service override")
+        Scenario::new("small JSON, acme moved", "JSON /tenant/id", "/18", "cell-c filter override").json(ACME),
+        Scenario::new("5 MB, acme moved", "JSON, byte 4 900 000", "/19", "cell-c service override")
             .json(padded(5_000_000, 4_900_000)),
     ]
 }
 
-/// A JSON document of `size` bytes whose key stands at byte `key_at`, or first.
+/// A JSON document of `size` bytes with the key at byte `key_at`; with 0, as the first member.
 fn padded(size: usize, key_at: usize) -> String {
     let key = r#""tenant":{"id":"acme"}"#;
     if key_at == 0 {

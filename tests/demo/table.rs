@@ -1,4 +1,4 @@
-//! The table of what went where.
+//! The table of the requests and their results.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,22 +7,22 @@ use super::milliseconds;
 
 /// One request.
 pub(crate) struct Row {
-    pub(crate) what: &'static str,
+    pub(crate) name: &'static str,
     pub(crate) key_in: &'static str,
     pub(crate) tier: &'static str,
     pub(crate) reason: String,
-    /// The cell, or the status of a rejection.
+    /// The cell, or the status of the answer that Envoy gave itself.
     pub(crate) outcome: String,
-    pub(crate) hash: &'static str,
+    pub(crate) body: &'static str,
     pub(crate) took: Duration,
     pub(crate) as_expected: bool,
 }
 
-/// Rows in order, printed with columns as wide as their widest cell.
+/// The rows in order. Each column is as wide as its widest entry.
 #[derive(Default)]
 pub(crate) struct Table(Vec<Row>);
 
-const HEADINGS: [&str; 8] = ["request", "key in", "decided by", "reason", "went to", "SHA-256", "time", ""];
+const HEADINGS: [&str; 8] = ["request", "key in", "decided by", "reason", "result", "body", "time", ""];
 
 impl Table {
     pub(crate) fn push(&mut self, row: Row) {
@@ -41,12 +41,12 @@ impl Table {
 impl Row {
     fn cells(&self) -> [String; 8] {
         [
-            self.what.to_owned(),
+            self.name.to_owned(),
             self.key_in.to_owned(),
             self.tier.to_owned(),
             self.reason.clone(),
             self.outcome.clone(),
-            self.hash.to_owned(),
+            self.body.to_owned(),
             milliseconds(self.took),
             if self.as_expected { "" } else { "UNEXPECTED" }.to_owned(),
         ]

@@ -1,4 +1,4 @@
-//! Whatever ends the demonstration, nothing that it started goes on.
+//! The demonstration stops every program that it started, whichever signal ends it.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::ExitStatusExt;
@@ -8,21 +8,21 @@ use cellgate_tests::process::{Process, Signal};
 use cellgate_tests::wait;
 use tempfile::TempDir;
 
-/// The leader of the programs' process group, Envoy and the service.
+/// The service, Envoy, and the leader of their process group (`sh`).
 const PROGRAMS: [&str; 3] = ["cellgate", "envoy", "sh"];
 
-/// What precedes each address in what the demonstration prints: Envoy's listener and administration, the service.
-const ADDRESSES: [&str; 3] = ["curl -si http://", "Envoy's admin   http://", "the service     http://"];
+/// The text before each address that the demonstration prints: Envoy's listener, Envoy's admin interface, the service.
+const ADDRESSES: [&str; 3] = ["curl -si http://", "Envoy admin       http://", "service metrics   http://"];
 
-/// A demonstration that stays up.
+/// A demonstration that runs until a signal (`KEEP=1`).
 struct Demo {
     process: Process,
-    /// For the directory that it makes: what SIGKILL leaves of it goes with this one.
+    /// The parent of the demonstration's own directory, which SIGKILL leaves behind: dropping this removes both.
     directory: TempDir,
 }
 
-/// A process as `/proc` shows it.
-struct Status {
+/// A process as `/proc/PID/status` shows it.
+struct ProcessStatus {
     name: String,
     parent: u32,
     ended: bool,
@@ -49,17 +49,17 @@ impl Demo {
         wait::until("Envoy and the service to run", all).await.unwrap()
     }
 
-    /// Waits until it says that everything stays up, and gives the addresses that it names.
+    /// Waits until the demonstration prints its addresses, and returns them.
     async fn addresses(&self) -> Vec<SocketAddr> {
-        let said = || async {
+        let printed = || async {
             self.process.must_run()?;
             let log = self.process.log();
             Ok(log.contains("/metrics").then(|| ADDRESSES.map(|before| address_after(before, &log)).to_vec()))
         };
-        wait::until("the demonstration to stay up", said).await.unwrap()
+        wait::until("the demonstration to print its addresses", printed).await.unwrap()
     }
 
-    /// Sends the signal, and waits for the end of the demonstration and of its programs.
+    /// Sends the signal and waits until the demonstration and its programs have exited.
     async fn end(&self, signal: Signal, programs: &[u32]) -> ExitStatus {
         self.process.signal(signal).unwrap();
         let status = self.process.ended().await.unwrap();
@@ -70,7 +70,7 @@ impl Demo {
         status
     }
 
-    /// How many directories it has left behind.
+    /// The number of directories that the demonstration left behind.
     fn directories(&self) -> usize {
         let entries = std::fs::read_dir(self.directory.path()).unwrap();
         entries.filter(|entry| entry.as_ref().unwrap().path().is_dir()).count()
@@ -85,13 +85,13 @@ fn children(parent: u32) -> Vec<(String, u32)> {
     pids.filter_map(child).collect()
 }
 
-/// `None` for a process that is gone.
-fn status_of(pid: u32) -> Option<Status> {
+/// `None` when the process no longer exists.
+fn status_of(pid: u32) -> Option<ProcessStatus> {
     let text = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
-    // Where nobody asks how an orphan ended, as in some containers, it stays as a zombie.
+    // An orphan stays a zombie where init does not reap it, as in some containers.
     let ended = field("State:")?.starts_with('Z');
-    Some(Status { name: field("Name:")?.to_owned(), parent: field("PPid:")?.parse().ok()?, ended })
+    Some(ProcessStatus { name: field("Name:")?.to_owned(), parent: field("PPid:")?.parse().ok()?, ended })
 }
 
 fn address_after(before: &str, log: &str) -> SocketAddr {
@@ -99,14 +99,15 @@ fn address_after(before: &str, log: &str) -> SocketAddr {
     after.split(['/', '\n']).next().unwrap().parse().unwrap()
 }
 
-/// Ends a demonstration that stays up.
-async fn leaves_nothing(signal: Signal) -> (ExitStatus, usize) {
+/// Stops a running demonstration and waits until its ports are free. Returns its exit status and the number of
+/// directories that it left behind.
+async fn stop_with(signal: Signal) -> (ExitStatus, usize) {
     let demo = Demo::start();
     let addresses = demo.addresses().await;
     let programs = demo.programs().await;
     let status = demo.end(signal, &programs).await;
     for address in addresses {
-        // Another test may have been given the port meanwhile, and gives it back.
+        // Another test may use the port for a while.
         let free = || async { Ok(TcpListener::bind(address).ok()) };
         wait::until(&format!("{address} to be free"), free).await.unwrap();
     }
@@ -114,32 +115,32 @@ async fn leaves_nothing(signal: Signal) -> (ExitStatus, usize) {
 }
 
 #[tokio::test]
-async fn told_to_terminate_it_ends_everything() {
-    let (status, directories) = leaves_nothing(Signal::TERM).await;
+async fn sigterm_stops_every_program() {
+    let (status, directories) = stop_with(Signal::TERM).await;
     assert_eq!((status.code(), directories), (Some(143), 0));
 }
 
 #[tokio::test]
-async fn interrupted_it_ends_everything() {
-    let (status, directories) = leaves_nothing(Signal::INT).await;
+async fn sigint_stops_every_program() {
+    let (status, directories) = stop_with(Signal::INT).await;
     assert_eq!((status.code(), directories), (Some(130), 0));
 }
 
 #[tokio::test]
-async fn without_its_terminal_it_ends_everything() {
-    let (status, directories) = leaves_nothing(Signal::HUP).await;
+async fn sighup_stops_every_program() {
+    let (status, directories) = stop_with(Signal::HUP).await;
     assert_eq!((status.code(), directories), (Some(129), 0));
 }
 
-/// It can do nothing itself then: files stay.
+/// SIGKILL leaves no time to remove files.
 #[tokio::test]
-async fn killed_it_leaves_no_program() {
-    let (status, _) = leaves_nothing(Signal::KILL).await;
+async fn sigkill_stops_every_program() {
+    let (status, _) = stop_with(Signal::KILL).await;
     assert_eq!(status.signal(), Some(Signal::KILL.as_raw()));
 }
 
 #[tokio::test]
-async fn told_to_terminate_while_it_works_it_ends_everything() {
+async fn sigterm_while_requests_run_stops_every_program() {
     let demo = Demo::start();
     let programs = demo.programs().await;
     let status = demo.end(Signal::TERM, &programs).await;
