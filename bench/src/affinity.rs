@@ -1,7 +1,7 @@
-//! Which processors what runs on: what is measured on one of its own, what measures on the others.
+//! Processor affinity: the measured programs run on one processor, the client and the cells on the others.
 //!
-//! Where they share processors, the client and the cells drive the proxies' data out of the caches, more or less of it as
-//! the scheduler likes, and two proxies that are the same may seem to differ by several microseconds per request.
+//! On shared processors, the client and the cells evict the proxies' data from the caches. How much depends on the
+//! scheduler, and two equal proxies can seem to differ by several microseconds per request.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 
-/// This process on its own processors. Dropping it gives this process back the one of what is measured.
+/// The split between measured programs and this process. Dropping it lets this process use every processor again.
 #[derive(Debug)]
 pub(crate) struct Split {
     measured: CpuSet,
@@ -19,11 +19,11 @@ pub(crate) struct Split {
 }
 
 impl Split {
-    /// Takes the last processor that this process may use for what is measured, and moves this process to the others.
-    /// `None` where there is only one.
+    /// Reserves the last usable processor for the measured programs and moves this process to the others. Returns
+    /// `None` when there is only one processor.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// When the system refuses the move.
     pub(crate) fn new() -> Result<Option<Self>> {
         let before = sched_getaffinity(Pid::from_raw(0))?;
         let usable = (0..CpuSet::count()).filter(|processor| before.is_set(*processor).unwrap_or(false));
@@ -35,15 +35,15 @@ impl Split {
         Ok(Some(Self { measured, before, processor }))
     }
 
-    /// Moves a process that is measured.
+    /// Moves a process to the processor of the measured programs.
     ///
     /// # Errors
-    /// When it has ended.
+    /// When the process has ended.
     pub(crate) fn measure(&self, pid: u32) -> Result<()> {
         move_to(pid, &self.measured)
     }
 
-    /// The number of the processor of what is measured.
+    /// The number of the processor of the measured programs.
     pub(crate) fn processor(&self) -> usize {
         self.processor
     }
@@ -51,13 +51,13 @@ impl Split {
 
 impl Drop for Split {
     fn drop(&mut self) {
-        // Nothing else depends on it, and there is nobody to tell.
+        // A failure has no consequence, and `drop` cannot report it.
         let _ = move_to(std::process::id(), &self.before);
     }
 }
 
-/// Every thread of a process. Threads that it starts later inherit it, so those are looked for again that a thread not
-/// yet moved may have started.
+/// Moves every thread of a process. New threads inherit the affinity of the thread that starts them, so the loop ends
+/// once it finds no thread that it has not moved.
 fn move_to(pid: u32, processors: &CpuSet) -> Result<()> {
     let mut moved = BTreeSet::new();
     loop {
@@ -68,7 +68,7 @@ fn move_to(pid: u32, processors: &CpuSet) -> Result<()> {
             }
             match sched_setaffinity(Pid::from_raw(thread), processors) {
                 Ok(()) => moved.insert(thread),
-                // It has ended in the meantime.
+                // The thread has ended in the meantime.
                 Err(Errno::ESRCH) => continue,
                 Err(error) => return Err(error).context("moving to another processor"),
             };
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_runs_where_it_is_moved_to() {
+    fn a_process_runs_on_the_processor_that_it_is_moved_to() {
         let mut child = Command::new("sleep").arg("60").spawn().unwrap();
         let all = sched_getaffinity(Pid::from_raw(0)).unwrap();
         let last = *processors(&all).last().unwrap();

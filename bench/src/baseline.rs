@@ -1,7 +1,7 @@
-//! Another build of Cellgate beside this one, such as the last release: what a change costs, measured in the same rounds.
+//! Compares this build of Cellgate with another one, such as the last release, in the same rounds.
 //!
-//! `BASELINE=DIRECTORY` names a directory with `cellgate.wasm` and `cellgate`. Each variant that a goal is about then runs
-//! once more with them, under its name with `-baseline` behind it, one batch right after the other in every round.
+//! `BASELINE=DIRECTORY` names a directory with `cellgate.wasm` and `cellgate`. Each variant that has a goal then also runs
+//! with that build, under its name plus `-baseline`. In every round, the batches of the two builds follow each other.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -15,10 +15,10 @@ use crate::stats::{Spread, interval};
 use crate::variant::Variant;
 use crate::variants;
 
-/// The variants that have a counterpart.
+/// The variants that also run with the other build.
 const PAIRED: [&str; 5] = ["filter", "filter-peek", "service-buffered", "service-streamed", "service-headers"];
 
-/// The two programs of a build.
+/// The module and the program of one build.
 #[derive(Clone, Debug)]
 pub(crate) struct Build {
     /// The proxy-wasm module.
@@ -28,23 +28,26 @@ pub(crate) struct Build {
 }
 
 impl Build {
-    /// Of a directory, seen from the root of the checkout.
+    /// The build in a directory, which is relative to the root of the checkout.
     ///
     /// # Errors
-    /// When one of the two is not there.
+    /// When the module or the program is missing.
     pub(crate) fn in_directory(directory: &str) -> Result<Self> {
         let directory = artifacts::checkout().join(directory);
         let build = Self { module: directory.join("cellgate.wasm"), program: directory.join("cellgate") };
         for file in [&build.module, &build.program] {
             if !file.is_file() {
-                bail!("{} is not there: BASELINE is a directory with cellgate.wasm and cellgate", file.display());
+                bail!(
+                    "{} does not exist: BASELINE must name a directory with cellgate.wasm and cellgate",
+                    file.display()
+                );
             }
         }
         Ok(build)
     }
 }
 
-/// All variants, each with its counterpart right behind it, so that the two follow each other in every round.
+/// All variants, each followed by its counterpart with the other build, so that the two are neighbours in every round.
 pub(crate) fn with_counterparts() -> Vec<&'static Variant> {
     let counterpart = |name| variants().find(move |other| other.base() == name);
     variants::all().flat_map(|variant| [variant].into_iter().chain(counterpart(variant.name))).collect()
@@ -54,7 +57,7 @@ pub(crate) fn with_counterparts() -> Vec<&'static Variant> {
 fn variants() -> impl Iterator<Item = &'static Variant> {
     static ALL: LazyLock<Vec<Variant>> = LazyLock::new(|| {
         let paired = variants::all().filter(|variant| PAIRED.contains(&variant.name));
-        // Made once, and needed to the end.
+        // The names live as long as the process, so they may leak.
         let counterpart = |variant: &Variant| Variant {
             name: format!("{}-baseline", variant.name).leak(),
             title: format!("{}, another build", variant.title).leak(),
@@ -66,7 +69,7 @@ fn variants() -> impl Iterator<Item = &'static Variant> {
     ALL.iter()
 }
 
-/// This build's cost over the other's, row by row; `None` where no other build was measured.
+/// The ratio of this build's cost to the other's, row by row; `None` if no other build was measured.
 pub(crate) fn markdown(rows: &[Row]) -> Option<String> {
     let mut table = String::new();
     for another in rows.iter().filter(|row| row.variant.another_build_of.is_some() && !row.batches().is_empty()) {
@@ -82,12 +85,12 @@ pub(crate) fn markdown(rows: &[Row]) -> Option<String> {
             figure(|batch| batch.service)
         );
     }
-    let head = "\n## This build over another\n\nCPU time of this build over that of the one in BASELINE, the median of the rounds' ratios and \
-                the interval that holds the true median with 90 % probability.\n\n| | proxy | service |\n|---|--:|--:|\n";
+    let head = "\n## This build compared with BASELINE\n\nCPU time of this build divided by that of the build in BASELINE: the median of the rounds' ratios and \
+                the interval that contains the true median with a probability of 90 %.\n\n| | proxy | service |\n|---|--:|--:|\n";
     (!table.is_empty()).then(|| format!("{head}{table}"))
 }
 
-/// Each round's ratio; `None` where there is no service, or nothing was measured.
+/// The ratios of all rounds; `None` if the variant has no service, or nothing was measured.
 fn ratio(this: &Row, another: &Row, figure: fn(&Batch) -> f64) -> Option<Spread> {
     let pairs = this.batches().iter().zip(another.batches());
     let ratios: Vec<f64> = pairs.map(|(own, other)| figure(own) / figure(other)).filter(|it| it.is_finite()).collect();
@@ -118,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn every_pair_is_there() {
+    fn each_paired_variant_is_followed_by_its_counterpart() {
         let all = with_counterparts();
         assert_eq!(all.len(), variants::all().count() + PAIRED.len());
         for pair in all.windows(2).filter(|pair| PAIRED.contains(&pair[0].name)) {
@@ -128,7 +131,7 @@ mod tests {
 
     #[test]
     fn builds_are_compared_round_by_round() {
-        // The machine was half as fast in the second round.
+        // In the second round the machine was half as fast.
         let rows = [
             row(named("filter"), &[(110.0, 0.0), (220.0, 0.0)]),
             row(named("filter-baseline"), &[(100.0, 0.0), (200.0, 0.0)]),
@@ -146,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_without_a_build_is_refused() {
+    fn a_directory_without_a_build_is_rejected() {
         let directory = tempfile::tempdir().unwrap();
         let error = Build::in_directory(directory.path().to_str().unwrap()).unwrap_err().to_string();
-        assert!(error.contains("cellgate.wasm is not there"), "{error}");
+        assert!(error.contains("cellgate.wasm does not exist"), "{error}");
     }
 }

@@ -1,4 +1,4 @@
-//! The requests that every variant gets.
+//! The requests that are sent through every variant.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use cellgate_bench_documents::{KeyAt, Kind, document};
 
 use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
 
-/// Envoy's buffer limit in every variant, and the filter's `inspect_bytes` where nothing else is said.
+/// Envoy's buffer limit in every variant, and the filter's `inspect_bytes` unless a variant changes it.
 pub(crate) const BUFFER_LIMIT: u32 = 1024 * 1024;
 
-/// The header in which a client names its tenant, where heads are all that is looked at.
+/// The header with the tenant, for variants that inspect headers only.
 pub(crate) const TENANT_HEADER: &str = "x-tenant-id";
 
-/// Tenants and the cells that `cellgate_tests::options::sample_config` gives them.
+/// Tenants, each with its cell in `cellgate_tests::options::sample_config`.
 pub(crate) const TENANTS: [(&str, &str); 3] = [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")];
 
 /// A body's size.
@@ -21,11 +21,11 @@ pub(crate) const TENANTS: [(&str, &str); 3] = [("acme", "cell-b"), ("globex", "c
 pub(crate) struct Size {
     /// In bytes.
     pub(crate) bytes: usize,
-    /// For people.
+    /// The size as the report prints it.
     pub(crate) label: &'static str,
 }
 
-/// Body sizes. A megabyte is a little less than Envoy's buffer, and ten are far more.
+/// Body sizes. 1 MB fits into Envoy's buffer; 10 MB do not.
 pub(crate) const SIZES: [Size; 5] = [
     Size { bytes: 256, label: "256 B" },
     Size { bytes: 4096, label: "4 KB" },
@@ -39,29 +39,29 @@ pub(crate) const SIZES: [Size; 5] = [
 pub(crate) struct Case {
     /// The body's size.
     pub(crate) size: Size,
-    /// What the body is full of.
+    /// The content of the body.
     pub(crate) content: Kind,
-    /// Where the routing key stands in it.
+    /// The position of the routing key in the body.
     pub(crate) key: KeyAt,
-    /// What the client speaks.
+    /// The client's protocol.
     pub(crate) protocol: Protocol,
-    /// How the body comes.
+    /// How the client writes the body.
     pub(crate) delivery: Delivery,
 }
 
-/// How a request says its cell.
+/// The part of a request that determines its cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NamedBy {
-    /// The client names the cell in the routing header: nobody has to look at anything.
+    /// The client sets the routing header, so nothing has to decide.
     Client,
-    /// The body names the tenant, and nothing else does.
+    /// Only the body has the tenant.
     Body,
-    /// The header [`TENANT_HEADER`] names the tenant.
+    /// The header [`TENANT_HEADER`] has the tenant.
     Header,
 }
 
 impl Case {
-    /// All of them: not the full product, but each property where it matters, beside the plainest case.
+    /// All cases. They are not the full product: each property varies alone, at the sizes where it matters.
     pub(crate) fn all() -> Vec<Self> {
         let [_, small, middle, large, _] = SIZES;
         let mut cases = Vec::new();
@@ -75,7 +75,7 @@ impl Case {
             [SIZES[0], small, middle, large].map(|size| Self { protocol: Protocol::Http2, ..Self::plain(size) }),
         );
         cases.extend([small, middle, large].map(|size| Self { delivery: Delivery::Pieces, ..Self::plain(size) }));
-        // The key first, because whether the key at the end is in the first read is up to the machine.
+        // The key is first: a key at the end may or may not be in Envoy's first read.
         cases.push(Self { delivery: Delivery::Chunked, key: KeyAt::First, ..Self::plain(middle) });
         cases
     }
@@ -91,13 +91,13 @@ impl Case {
         self.size.bytes
     }
 
-    /// For the command line and the goals: `64KB-objects-last-h1`, with `-pieces` or `-chunked` behind it.
+    /// The name for the command line and the goals: `64KB-objects-last-h1`, plus `-pieces` or `-chunked`.
     pub(crate) fn name(&self) -> String {
         let size = self.size.label.replace(' ', "");
         format!("{size}-{}-{}-{}{}", self.content.name(), self.key.name(), self.protocol.name(), self.delivery.suffix())
     }
 
-    /// For people: `64 KB, objects, key last, HTTP/1.1`.
+    /// The title in the report: `64 KB, objects, key last, HTTP/1.1`.
     pub(crate) fn title(&self) -> String {
         format!("{}, {}", self.size.label, self.manner())
     }
@@ -108,7 +108,7 @@ impl Case {
         format!("{content}, key {key}, {}{}", self.protocol.title(), self.delivery.title())
     }
 
-    /// Its bodies, one for each tenant. They are worth sharing between variants: ten megabytes are among them.
+    /// The bodies, one for each tenant. Variants share them, since some have 10 MB.
     pub(crate) fn bodies(&self) -> Vec<Bytes> {
         let body = |(tenant, _): &(&str, &str)| document(self.content, self.bytes(), self.key, tenant).into();
         TENANTS.iter().map(body).collect()
@@ -131,7 +131,7 @@ impl Case {
 }
 
 impl NamedBy {
-    /// The header that names the cell or the tenant, if one does.
+    /// The header with the cell or the tenant, if there is one.
     fn header(self, tenant: &str, cell: &str) -> Option<(&'static str, String)> {
         match self {
             Self::Client => Some(("x-cell", cell.to_owned())),
@@ -148,20 +148,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_case_is_there_twice() {
+    fn case_names_are_unique() {
         let names: BTreeSet<_> = Case::all().iter().map(Case::name).collect();
         assert_eq!(names.len(), Case::all().len());
         assert!(names.contains("64KB-objects-last-h1-pieces"), "{names:?}");
     }
 
     #[test]
-    fn a_megabyte_may_be_held_and_ten_may_not() {
+    fn one_megabyte_fits_into_the_buffer_and_ten_do_not() {
         let fits: Vec<bool> = SIZES.iter().map(|size| size.bytes < BUFFER_LIMIT as usize).collect();
         assert_eq!(fits, [true, true, true, true, false]);
     }
 
     #[test]
-    fn the_tenants_live_where_the_configuration_says() {
+    fn tenants_have_the_cells_of_the_configuration() {
         let config = cellgate_tests::options::sample_config();
         for (tenant, cell) in TENANTS {
             assert_eq!(config["placement"]["exact"][tenant], cell);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_client_that_names_its_cell_sends_the_routing_header() {
+    fn only_requests_named_by_the_client_have_the_routing_header() {
         let case = Case::plain(SIZES[0]);
         let sent = |named_by| case.exchanges(&case.bodies(), named_by)[0].routing.clone();
         assert_eq!(sent(NamedBy::Client), Some(("x-cell", "cell-b".to_owned())));

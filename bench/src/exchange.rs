@@ -1,10 +1,10 @@
-//! One request as it is sent, and the only good answer to it.
+//! One request and the response that it must get.
 
 use anyhow::{Result, bail, ensure};
 use bytes::Bytes;
 use serde_json::Value;
 
-/// What the client speaks, without TLS.
+/// The client's protocol, without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// HTTP/1.1.
@@ -13,10 +13,10 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// How a body comes.
+/// How the client writes a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// With its head in one write.
+    /// In one write together with the head.
     Whole,
     /// In writes of [`PIECE`], with a Content-Length.
     Pieces,
@@ -24,34 +24,34 @@ pub(crate) enum Delivery {
     Chunked,
 }
 
-/// Bytes of a body that comes in pieces that are written at once.
+/// The bytes of one write of a body that is not written whole.
 pub(crate) const PIECE: usize = 1024;
 
-/// A request, and what must come back.
+/// A request and the response that it must get.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
     /// The body.
     pub(crate) body: Bytes,
     /// How it is sent.
     pub(crate) delivery: Delivery,
-    /// The header that names the cell or the tenant, if one does.
+    /// The header with the cell or the tenant, if there is one.
     pub(crate) routing: Option<(&'static str, String)>,
-    /// The only good answer.
+    /// The response that it must get.
     pub(crate) expectation: Expectation,
 }
 
-/// What the cell must say that it received.
+/// The request that the cell must report in its response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Expectation {
-    /// The cell that answers.
+    /// The cell.
     pub(crate) cell: String,
-    /// The length of the body that reached it.
+    /// The length of the body that it received.
     pub(crate) body_bytes: u64,
     /// Its SHA-256 in hexadecimal.
     pub(crate) sha256: String,
 }
 
-/// One answer.
+/// One response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// The status.
@@ -61,7 +61,7 @@ pub(crate) struct Answer {
 }
 
 impl Protocol {
-    /// For the command line.
+    /// The name for the command line.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Http1 => "h1",
@@ -69,7 +69,7 @@ impl Protocol {
         }
     }
 
-    /// For people.
+    /// The title in the report.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Http1 => "HTTP/1.1",
@@ -79,7 +79,7 @@ impl Protocol {
 }
 
 impl Delivery {
-    /// For the command line: what comes behind the protocol.
+    /// The suffix of the name, after the protocol.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Whole => "",
@@ -88,12 +88,12 @@ impl Delivery {
         }
     }
 
-    /// For people.
+    /// The title in the report.
     pub(crate) fn title(self) -> &'static str {
         match self {
             Self::Whole => "",
             Self::Pieces => ", in pieces of 1 KB",
-            Self::Chunked => ", in chunks of 1 KB of unknown number",
+            Self::Chunked => ", chunked encoding, 1 KB each",
         }
     }
 }
@@ -107,21 +107,21 @@ impl Answer {
 }
 
 impl Expectation {
-    /// Whether this is the answer that is wanted.
+    /// Checks a response.
     ///
     /// # Errors
-    /// When it is not, with what is wrong about it.
+    /// When the response is not the expected one.
     pub(crate) fn check(&self, answer: &Answer) -> Result<()> {
         let Ok(seen) = serde_json::from_slice::<Value>(&answer.body) else {
-            bail!("no cell answered, but what stands before it: {}", answer.summary());
+            bail!("the response did not come from a cell: {}", answer.summary());
         };
         let field = |name: &str| seen.get(name).unwrap_or(&Value::Null);
         let (cell, bytes, hash) = (field("cell"), field("body_bytes"), field("sha256"));
-        ensure!(cell.is_string(), "no cell answered, but what stands before it: {}", answer.summary());
-        ensure!(answer.status == 200, "a cell answered {}", answer.summary());
-        ensure!(*cell == *self.cell, "{} received what was for {}", cell, self.cell);
-        ensure!(*bytes == self.body_bytes, "{bytes} of {} bytes arrived", self.body_bytes);
-        ensure!(*hash == *self.sha256, "the body arrived changed");
+        ensure!(cell.is_string(), "the response did not come from a cell: {}", answer.summary());
+        ensure!(answer.status == 200, "a cell responded with {}", answer.summary());
+        ensure!(*cell == *self.cell, "{} received a request for {}", cell, self.cell);
+        ensure!(*bytes == self.body_bytes, "the cell received {bytes} of {} body bytes", self.body_bytes);
+        ensure!(*hash == *self.sha256, "the cell received a changed body");
         Ok(())
     }
 }

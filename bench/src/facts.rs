@@ -1,4 +1,4 @@
-//! Where and with what a run was made: figures without it say little.
+//! The machine and the programs of a run, for the report.
 
 use anyhow::Result;
 pub(crate) use cellgate_tests::measure::machine::Facts;
@@ -7,10 +7,10 @@ use cellgate_tests::measure::machine::{basics, run, size};
 use crate::stage::bench_module;
 use crate::variants::peers;
 
-/// The machine and Cellgate, and the modules and programs that the benchmark compares it with.
+/// The machine, Cellgate, and the modules and programs that the benchmark compares with it.
 ///
 /// # Errors
-/// When a part that the benchmark needs is not there.
+/// When a module or a program is missing.
 pub(crate) fn facts() -> Result<Facts> {
     let mut facts = basics()?;
     facts.extend([

@@ -1,34 +1,34 @@
-//! What Cellgate promises to cost, and whether it does.
+//! Cost goals, and whether a measurement meets them.
 
 use crate::stats::Spread;
 
-/// One promise and its measurement. A part of the benchmark that has promises gives a `Vec<Goal>` to the report.
+/// One goal and its measurement. Each part of the benchmark adds its goals to the report.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Goal {
-    /// What is measured, with its unit, unlike any other's: `Envoy with the filter over a no-op wasm filter, 4 KB`.
+    /// The unique name of the measure, with its unit: `Envoy with the filter over a no-op wasm filter, 4 KB`.
     pub(crate) name: String,
-    /// What was measured. Where there was one measurement, [`Spread::one`].
+    /// The measurement; a single one is a [`Spread::one`].
     pub(crate) value: Spread,
-    /// What was promised.
+    /// The limit.
     pub(crate) goal: f64,
-    /// Whether the value may be at most the goal, not at least.
+    /// Whether the goal is an upper limit; otherwise it is a lower limit.
     pub(crate) at_most: bool,
-    /// Where noise hides whether the promise is kept: how many rounds more would probably tell.
+    /// The number of further rounds that would probably decide, if noise hides whether the goal is met.
     pub(crate) unclear: Option<usize>,
 }
 
 impl Goal {
-    /// A promise that the value is at most `goal`.
+    /// The goal that the value is at most `goal`.
     pub(crate) fn at_most(name: impl Into<String>, value: Spread, goal: f64) -> Self {
         Self { name: name.into(), value, goal, at_most: true, unclear: None }
     }
 
-    /// A promise that the value is at least `goal`.
+    /// The goal that the value is at least `goal`.
     pub(crate) fn at_least(name: impl Into<String>, value: Spread, goal: f64) -> Self {
         Self { name: name.into(), value, goal, at_most: false, unclear: None }
     }
 
-    /// Whether the promise is kept, by the median. What is unclear is not kept.
+    /// Whether the median meets the goal. An unclear goal does not hold.
     pub(crate) fn holds(&self) -> bool {
         let kept = if self.at_most { self.value.median <= self.goal } else { self.value.median >= self.goal };
         kept && self.unclear.is_none()
@@ -47,14 +47,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_promise_has_a_direction() {
+    fn a_goal_is_an_upper_or_a_lower_limit() {
         let value = Spread { median: 1.1, min: 1.0, max: 1.3 };
         assert!(Goal::at_most("a", value, 1.1).holds() && !Goal::at_most("a", value, 1.09).holds());
         assert!(Goal::at_least("a", value, 1.1).holds() && !Goal::at_least("a", value, 1.11).holds());
     }
 
     #[test]
-    fn what_is_unclear_is_not_kept_and_counted_apart() {
+    fn an_unclear_goal_does_not_hold_and_is_counted_separately() {
         let value = Spread { median: 1.0, min: 0.5, max: 1.5 };
         let kept = Goal::at_most("a", value, 1.1);
         let unclear = Goal { unclear: Some(3), ..kept.clone() };

@@ -1,5 +1,5 @@
-//! A closed-loop client: a few keep-alive connections, the next request as soon as the answer is there, every answer
-//! checked. It makes as little of a request anew as it can: it shares the machine with what it measures.
+//! A closed-loop client: each of a few keep-alive connections sends the next request when it has the response. It
+//! checks every response. It reuses as much of a request as possible, because it shares the machine with the proxy.
 
 mod http1;
 mod http2;
@@ -14,16 +14,16 @@ use tokio::task::JoinSet;
 
 use crate::exchange::{Answer, Exchange, Protocol};
 
-/// Connections to each proxy.
+/// The number of connections to each proxy.
 pub(crate) const CONNECTIONS: usize = 8;
 
 /// The path of every request.
 const PATH: &str = "/api/orders";
 
-/// The largest response, head and body, that a cell gives.
+/// The largest response of a cell, head and body.
 const MAX_RESPONSE: usize = 64 * 1024;
 
-/// Connections to one proxy. One that fails is replaced.
+/// The connections to one proxy. A failed connection is replaced.
 #[derive(Debug)]
 pub(crate) struct Client {
     address: SocketAddr,
@@ -41,7 +41,7 @@ impl Client {
     /// Opens the connections.
     ///
     /// # Errors
-    /// When the proxy does not accept them.
+    /// When the proxy does not accept a connection.
     pub(crate) async fn connect(address: SocketAddr, protocol: Protocol, count: usize) -> Result<Self> {
         let mut connections = Vec::with_capacity(count);
         for _ in 0..count {
@@ -50,10 +50,10 @@ impl Client {
         Ok(Self { address, protocol, connections })
     }
 
-    /// Sends `count` requests, the exchanges in turn, over all connections at once.
+    /// Sends `count` requests over all connections at once, taking the exchanges in turn.
     ///
     /// # Errors
-    /// At the first answer that is not the expected one. The connections are then new ones.
+    /// At the first response that is not the expected one. All connections are then replaced.
     pub(crate) async fn run(&mut self, exchanges: &Arc<[Exchange]>, count: usize) -> Result<()> {
         let next = Arc::new(AtomicUsize::new(0));
         let wanted = self.connections.len();
@@ -66,7 +66,7 @@ impl Client {
             match ended? {
                 Ok(connection) => self.connections.push(connection),
                 Err(error) => {
-                    // The others stop after the answer they wait for.
+                    // The other connections stop after their current response.
                     next.store(count, Ordering::Relaxed);
                     outcome = outcome.and(Err(error));
                 }
@@ -81,7 +81,7 @@ impl Client {
     /// Sends one request over a connection of its own.
     ///
     /// # Errors
-    /// When there is no answer.
+    /// When there is no response.
     pub(crate) async fn once(&self, exchange: &Exchange) -> Result<Answer> {
         Connection::open(self.address, self.protocol).await?.exchange(exchange).await
     }
@@ -95,7 +95,7 @@ impl Connection {
         })
     }
 
-    /// Takes the next request's number, until all are taken.
+    /// Sends requests until `count` have been sent over all connections.
     async fn work(mut self, exchanges: Arc<[Exchange]>, next: Arc<AtomicUsize>, count: usize) -> Result<Self> {
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);

@@ -1,16 +1,17 @@
-//! `make bench`: the CPU time that a request costs in Envoy and in the ext-proc service, without Cellgate, with what
-//! could stand in its place, and with it. `docs/performance.md` tells how to read the report.
+//! `make bench`: the CPU time that a request costs in Envoy and in the ext-proc service, without Cellgate, with
+//! alternatives, and with Cellgate. `docs/performance.md` explains the report.
 //!
-//! Times are of CPU, not of the clock: the client and the cells share the machine with what is measured. Every answer
-//! is checked, and there is no report when one is wrong.
+//! All times are CPU times, because the client and the cells share the machine with the measured programs. Every
+//! response is checked; a wrong one ends the run without a report.
 //!
-//! To add a variant, see [`variants`]; a goal, see [`goals`] and [`promises`].
+//! To add a variant, see [`variants`]. To add a goal, see [`goals`] and [`comparisons`].
 #![forbid(unsafe_code)]
 
 mod affinity;
 mod baseline;
 mod bootstrap;
 mod cases;
+mod comparisons;
 mod exchange;
 mod facts;
 mod goals;
@@ -22,7 +23,6 @@ mod naive_service;
 mod noop_service;
 mod plan;
 mod plot;
-mod promises;
 mod report;
 mod row;
 mod run;
@@ -39,7 +39,7 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Measures the CPU time per request. Exit codes: 0 all goals hold, 1 not all, or an answer was wrong, 2 could not measure.
+/// Measures the CPU time per request. Exit codes: 0, all goals hold; 1, a goal does not hold or a response was wrong; 2, a part is missing or failed.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -51,11 +51,11 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Mode {
-    /// Measures how cost grows with tenants, cells, rules, bodies, connections, workers and replicas.
+    /// Measures how the cost grows with tenants, cells, rules, bodies, connections, workers and replicas.
     Scale,
-    /// Serves an ext-proc service that does nothing. The benchmark starts this by itself.
+    /// Serves an ext-proc service that does nothing. The benchmark starts it itself.
     NoopService,
-    /// Serves the ext-proc service that everybody writes first. The benchmark starts this by itself.
+    /// Serves a simple ext-proc service (BUFFERED, serde_json). The benchmark starts it itself.
     NaiveService,
 }
 
@@ -74,7 +74,7 @@ async fn main() -> ExitCode {
     })
 }
 
-/// Goes on until SIGINT or SIGTERM; then dropping it ends every program it started.
+/// Runs the benchmark until SIGINT or SIGTERM. Dropping it stops every program that it started.
 async fn unless_interrupted(bench: impl Future<Output = Result<ExitCode>>) -> Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {

@@ -1,8 +1,8 @@
-//! The memory of the service: idle, and while large bodies with late keys go through it.
+//! The memory of the service: idle, and while large bodies with the key at their end pass through it.
 //!
-//! A body whose key comes last is held until then, whole, by whoever decides: the header must go before the body. What
-//! 64 of them cost is therefore a question of how many are under way at a time. The promise is about 64 that flow through
-//! one after the other. 8 and 64 at once are reported beside it: 64 are 640 MB to hold.
+//! The service buffers a body until it has the key, because the routing header goes before the body. The memory that 64
+//! bodies need therefore depends on how many are open at a time. The goal covers 64 bodies one after the other. The
+//! report also has the figures for 8 and for 64 at a time; 64 bodies are 640 MB.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,36 +22,36 @@ use crate::micro::Part;
 use crate::stats::Spread;
 use cellgate_tests::measure::procfs::resident;
 
-/// Bodies that are sent.
+/// The number of bodies in each round.
 const BODIES: usize = 64;
 
-/// Bytes of each.
+/// The size of each body in bytes.
 const SIZE: usize = 10_000_000;
 
-/// Fresh services that are measured, for each number of bodies at a time.
+/// The number of rounds, each with a new service, for each number of bodies at a time.
 const ROUNDS: usize = 3;
 
-/// From one look at the service to the next.
+/// The interval between two readings of the service's memory.
 const LOOK: Duration = Duration::from_millis(5);
 
-/// How many of the bodies are under way at a time.
+/// The number of bodies that are open at a time.
 const AT_ONCE: [usize; 3] = [1, 8, BODIES];
 
-/// What the service takes, in MB of 10^6 bytes.
+/// The memory of the service, in MB of 10^6 bytes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Usage {
     /// Before the first request.
     idle: f64,
-    /// At most, while the bodies went through.
+    /// The maximum while the bodies passed.
     peak: f64,
-    /// Of which were bodies, by the service's own count.
+    /// The part of the maximum that is body bytes, from the service's own metric.
     held: f64,
 }
 
-/// The service's memory, with the promises about it.
+/// Measures the service's memory and compares it with the goals.
 ///
 /// # Errors
-/// When a part does not come up, or a body does not arrive whole.
+/// When a part does not start, or a body does not arrive whole.
 pub(crate) async fn part(quick: bool) -> Result<Part> {
     eprintln!("memory of the service");
     let (mut idle, mut flowing, mut table) = (Vec::new(), Vec::new(), Vec::new());
@@ -93,12 +93,12 @@ pub(crate) async fn part(quick: bool) -> Result<Part> {
     })
 }
 
-/// Sends all bodies through a fresh service, `at_once` at a time, each without a pause.
+/// Sends all bodies through a new service, `at_once` at a time, without pauses.
 ///
 /// # Errors
 /// As for [`part`].
 async fn measure(at_once: usize) -> Result<Usage> {
-    // Every body may be held, for as long as a busy machine needs: what is measured is what that takes.
+    // No limit may reject a body, however long a busy machine takes, because the memory for all of them is measured.
     let options = Options::default()
         .chain(Chain::Service(BodyMode::Streamed))
         .service_option("--max-held-bytes", "2GiB")
@@ -117,7 +117,7 @@ async fn measure(at_once: usize) -> Result<Usage> {
             let answer = Http1::connect(address).await?.send(&request).await?;
             let seen: Value = serde_json::from_slice(&answer.body).with_context(|| answer.text())?;
             ensure!(answer.served_by() == Some("cell-b"), "{} {}", answer.status, answer.text());
-            ensure!(seen.get("sha256").and_then(Value::as_str) == Some(&*hash), "the body arrived changed");
+            ensure!(seen.get("sha256").and_then(Value::as_str) == Some(&*hash), "the cell received a changed body");
             Ok(())
         });
     }
@@ -135,7 +135,7 @@ async fn measure(at_once: usize) -> Result<Usage> {
             }
         }
     }
-    wait::until("the service to hold nothing", || async {
+    wait::until("the service to release all body bytes", || async {
         Ok((stack.ext_proc().metric("cellgate_held_bytes").await? == 0.0).then_some(()))
     })
     .await?;

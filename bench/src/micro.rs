@@ -1,4 +1,4 @@
-//! Cellgate's pieces, one by one: the scan beside other scans, the decision inside the filter, the placement.
+//! Measurements of single parts: the scanner compared with others, the decision inside the filter, the placement.
 
 mod decision;
 mod drive;
@@ -11,23 +11,23 @@ use serde_json::Value;
 
 use crate::goals::Goal;
 
-/// What one part of the benchmark has to say.
+/// The results of one part of the benchmark.
 #[derive(Clone, Debug)]
 pub(crate) struct Part {
-    /// In the JSON report.
+    /// The name in the JSON report.
     pub(crate) name: &'static str,
-    /// Its tables, with a heading of the second level.
+    /// The tables, with a second-level heading.
     pub(crate) markdown: String,
-    /// The same and more for programs.
+    /// The data for programs, with more detail.
     pub(crate) json: Value,
-    /// What was promised.
+    /// The goals.
     pub(crate) goals: Vec<Goal>,
 }
 
-/// Measures all pieces.
+/// Measures every part.
 ///
 /// # Errors
-/// When a module or a program is missing, or something did not do what its name says.
+/// When a module or a program is missing, or a result is wrong.
 pub(crate) async fn measure(quick: bool) -> Result<Vec<Part>> {
     eprintln!("placement of a million keys");
     let placement = tokio::task::spawn_blocking(placement::measure).await??;
@@ -37,13 +37,13 @@ pub(crate) async fn measure(quick: bool) -> Result<Vec<Part>> {
     Ok(vec![scan, decision, placement])
 }
 
-/// The time that this thread has had a processor for, in nanoseconds.
+/// The CPU time of this thread, in nanoseconds.
 fn thread_time() -> u64 {
     let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
     nix::time::clock_gettime(clock).map_or(0, |time| std::time::Duration::from(time).as_nanos() as u64)
 }
 
-/// Three digits that say something.
+/// The value with three significant digits.
 fn digits(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn three_digits() {
+    fn three_significant_digits_are_shown() {
         let shown = [123.4, 12.34, 1.234, 0.1234, 0.01234, 0.0].map(digits);
         assert_eq!(shown, ["123", "12.3", "1.23", "0.123", "0.0123", "0"]);
     }

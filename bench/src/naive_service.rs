@@ -1,9 +1,11 @@
-//! The ext-proc service that everybody writes first: Envoy buffers the body, `serde_json` makes a `Value` of all of it,
-//! and what stands at `/tenant/id` is looked up in a map.
+//! A simple ext-proc service for comparison. Envoy buffers the body, and the service parses it into a
+//! `serde_json::Value` and looks the value at `/tenant/id` up in a map.
 //!
-//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a request
-//! without a body keeps the cell that its client named; a body that Envoy cannot buffer is answered 413 before the
-//! service can say anything; and a tree of a large body takes several times the body's memory.
+//! Its faults:
+//! - It takes the last of two keys, even if the cell takes the first.
+//! - A request without a body keeps the routing header of its client.
+//! - Envoy answers a body that it cannot buffer with a 413 before it asks the service.
+//! - The tree of a large body takes several times the body's memory.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -33,16 +35,16 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::cases::TENANTS;
 use crate::noop_service::{LISTENING, MAX_MESSAGE};
 
-/// The header that the routes go by.
+/// The routing header: the routes match on it.
 const ROUTING_HEADER: &str = "x-cell";
 
-/// Tenants and their cells.
+/// The cell of each tenant.
 type Cells = HashMap<String, String>;
 
-/// Serves on a free port until the process is killed.
+/// Serves on a free port until the process ends.
 ///
 /// # Errors
-/// When there is no port, or the server ends.
+/// When no port is free, or the server fails.
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind(ports::ANY).await?;
     println!("{LISTENING}{}", listener.local_addr()?);
@@ -58,24 +60,24 @@ struct Naive {
 
 #[tonic::async_trait]
 impl ExternalProcessor for Naive {
-    type ProcessStream = Replies;
+    type ProcessStream = NaiveReplies;
 
-    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Replies>, Status> {
-        Ok(Response::new(Replies { incoming: request.into_inner(), cells: Arc::clone(&self.cells) }))
+    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<NaiveReplies>, Status> {
+        Ok(Response::new(NaiveReplies { incoming: request.into_inner(), cells: Arc::clone(&self.cells) }))
     }
 }
 
-/// The answers to one request's messages, one for each.
-struct Replies {
+/// The responses to the messages of one request, one for each.
+struct NaiveReplies {
     incoming: Streaming<ProcessingRequest>,
     cells: Arc<Cells>,
 }
 
-impl Stream for Replies {
+impl Stream for NaiveReplies {
     type Item = Result<ProcessingResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        // Envoy ends a finished stream by resetting it.
+        // Envoy resets a finished stream.
         let Some(Ok(message)) = ready!(Pin::new(&mut self.incoming).poll_next(context)) else {
             return Poll::Ready(None);
         };
@@ -90,19 +92,19 @@ fn answer(cells: &Cells, message: ProcessingRequest) -> Reply {
             Reply::RequestBody(BodyResponse { response: Some(route_to(cell_of(cells, &body.body))) })
         }
         Some(Event::RequestTrailers(_)) => Reply::RequestTrailers(TrailersResponse::default()),
-        // The headers; the benchmark's Envoy is told to send nothing of the response.
+        // The request headers: the benchmark's Envoy does not send response messages.
         _ => Reply::RequestHeaders(HeadersResponse::default()),
     }
 }
 
-/// The cell of the tenant that a body names.
+/// The cell of the tenant in the body.
 fn cell_of<'a>(cells: &'a Cells, body: &[u8]) -> Option<&'a str> {
     let document: Value = serde_json::from_slice(body).ok()?;
     let tenant = document.pointer("/tenant/id")?.as_str()?;
     cells.get(tenant).map(String::as_str)
 }
 
-/// Envoy picks the route again, by the cell alone: what the client said about it is replaced or removed.
+/// Replaces or removes the client's routing header and makes Envoy select the route again.
 fn route_to(cell: Option<&str>) -> CommonResponse {
     let mutation = match cell {
         Some(cell) => {
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tenant_is_found_where_it_should_be() {
+    fn the_tenant_is_found_by_its_pointer() {
         let of = |body: &str| cell_of(&cells(), body.as_bytes()).map(str::to_owned);
         let found = Some("cell-b".to_owned());
         assert_eq!(of(r#"{"tenant":{"id":"acme"}}"#), found);
@@ -140,13 +142,13 @@ mod tests {
     }
 
     #[test]
-    fn of_two_tenants_it_takes_the_last() {
+    fn the_last_of_two_tenants_is_taken() {
         let body = r#"{"tenant":{"id":"acme"},"tenant":{"id":"globex"}}"#;
         assert_eq!(cell_of(&cells(), body.as_bytes()), None);
     }
 
     #[test]
-    fn the_clients_header_is_replaced_or_removed() {
+    fn the_clients_routing_header_is_replaced_or_removed() {
         let mutation = |body: &str| {
             let body = HttpBody { body: body.into(), end_of_stream: true, ..Default::default() };
             let message = ProcessingRequest { request: Some(Event::RequestBody(body)), ..Default::default() };

@@ -1,5 +1,5 @@
-//! An ext-proc service that changes nothing: what asking any service costs. It runs in a process of its own, so that
-//! its CPU time can be told from the benchmark's.
+//! An ext-proc service that changes nothing. It shows the cost of calling any service. It runs in its own process, so
+//! that its CPU time is separate from the benchmark's.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -24,19 +24,19 @@ use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
-/// What the process prints, followed by its address, once it takes connections.
+/// The text that the process prints before its address when it accepts connections.
 pub(crate) const LISTENING: &str = "listening on ";
 
-/// Envoy takes at most 64 KiB at a time.
+/// The size of one response chunk. Envoy accepts at most 64 KiB.
 const PIECE: usize = 64_000;
 
-/// Above every body of the benchmark, which `BUFFERED` sends in one message.
+/// The message size limit, above every body of the benchmark: `BUFFERED` sends a body in one message.
 pub(crate) const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-/// Serves on a free port until the process is killed.
+/// Serves on a free port until the process ends.
 ///
 /// # Errors
-/// When there is no port, or the server ends.
+/// When no port is free, or the server fails.
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind(ports::ANY).await?;
     println!("{LISTENING}{}", listener.local_addr()?);
@@ -49,23 +49,23 @@ struct Noop;
 
 #[tonic::async_trait]
 impl ExternalProcessor for Noop {
-    type ProcessStream = Replies;
+    type ProcessStream = NoopReplies;
 
-    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<Replies>, Status> {
+    async fn process(&self, request: Request<Streaming<ProcessingRequest>>) -> Result<Response<NoopReplies>, Status> {
         let incoming = request.into_inner();
-        Ok(Response::new(Replies { incoming, echoes: false, waiting: VecDeque::new() }))
+        Ok(Response::new(NoopReplies { incoming, echoes: false, waiting: VecDeque::new() }))
     }
 }
 
-/// The answers to one request's messages, made as the messages come.
-struct Replies {
+/// The responses to the messages of one request.
+struct NoopReplies {
     incoming: Streaming<ProcessingRequest>,
     /// Whether the body must be sent back.
     echoes: bool,
     waiting: VecDeque<Reply>,
 }
 
-impl Replies {
+impl NoopReplies {
     fn take(&mut self, message: ProcessingRequest) {
         if let Some(protocol) = message.protocol_config {
             self.echoes = protocol.request_body_mode == BodySendMode::FullDuplexStreamed as i32;
@@ -79,13 +79,13 @@ impl Replies {
             Some(Event::RequestTrailers(_)) => {
                 self.waiting.push_back(Reply::RequestTrailers(TrailersResponse::default()));
             }
-            // The benchmark's Envoy is told to send nothing of the response.
+            // The benchmark's Envoy does not send response messages.
             Some(Event::ResponseHeaders(_) | Event::ResponseBody(_) | Event::ResponseTrailers(_)) | None => (),
         }
     }
 }
 
-impl Stream for Replies {
+impl Stream for NoopReplies {
     type Item = Result<ProcessingResponse, Status>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -95,14 +95,14 @@ impl Stream for Replies {
             }
             match ready!(Pin::new(&mut self.incoming).poll_next(context)) {
                 Some(Ok(message)) => self.take(message),
-                // Envoy ends a finished stream by resetting it.
+                // Envoy resets a finished stream.
                 Some(Err(_)) | None => return Poll::Ready(None),
             }
         }
     }
 }
 
-/// Sends a chunk back: as it is where it may be, otherwise copied once, piece by piece.
+/// Sends a chunk back: unchanged if it is small enough, otherwise copied in pieces of [`PIECE`].
 fn echo(HttpBody { body, end_of_stream, .. }: HttpBody, waiting: &mut VecDeque<Reply>) {
     if body.len() <= PIECE {
         waiting.push_back(piece(body, end_of_stream));
@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_chunk_goes_back_whole_in_pieces_that_envoy_takes() {
+    fn a_chunk_is_returned_complete_in_pieces_that_envoy_accepts() {
         for length in [0, 1, PIECE, PIECE + 1, 3 * PIECE, 1_000_000] {
             let body: Vec<u8> = (0..length).map(|index| index as u8).collect();
             let sent = pieces_of(HttpBody { body: body.clone(), end_of_stream: true, ..Default::default() });

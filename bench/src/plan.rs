@@ -1,4 +1,4 @@
-//! What a run measures: which cases, in which variants.
+//! The selection of cases and variants for a run.
 
 use std::sync::Arc;
 
@@ -6,43 +6,43 @@ use anyhow::{Result, ensure};
 
 use crate::baseline;
 use crate::cases::{Case, NamedBy};
+use crate::comparisons;
 use crate::exchange::Exchange;
-use crate::promises;
 use crate::row::Row;
 use crate::variant::Variant;
 use crate::variants;
 
-/// The choice. The baseline is always in it.
+/// The selected cases and variants. Envoy alone is always among them.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     cases: Vec<Case>,
     variants: Vec<&'static Variant>,
-    /// Only what a promise needs, and the baseline beside it.
-    promised_only: bool,
+    /// Only the rows that a goal needs, and Envoy alone for the same cases.
+    goals_only: bool,
 }
 
 impl Plan {
-    /// The cases whose names begin with one of `cases`, in the variants named; all where nothing is named. A quick plan
-    /// has only what the goals need. `baseline`: with the other build of each variant that has one.
+    /// Selects the cases whose names begin with one of `cases`, and the variants with these names. An empty list selects
+    /// all. A quick plan has only the rows that the goals need. `baseline` adds the other build of each variant.
     ///
     /// # Errors
-    /// When a name means nothing.
+    /// When a name matches no case or variant.
     pub(crate) fn new(cases: &[String], variants: &[String], quick: bool, baseline: bool) -> Result<Self> {
         for name in cases {
             let found = Case::all().iter().any(|case| case.name().starts_with(name));
             let all: Vec<_> = Case::all().iter().map(Case::name).collect();
-            ensure!(found, "no case begins with `{name}`; there are {}", all.join(", "));
+            ensure!(found, "no case name begins with `{name}`; the cases are {}", all.join(", "));
         }
         for name in variants {
             let found = variants::all().any(|variant| variant.name == name);
             let all: Vec<_> = variants::all().map(|variant| variant.name).collect();
-            ensure!(found, "no variant is `{name}`; there are {}", all.join(", "));
+            ensure!(found, "`{name}` is not a variant; the variants are {}", all.join(", "));
         }
         let named = |case: &Case| cases.is_empty() || cases.iter().any(|name| case.name().starts_with(name));
         let mut plan = Self {
             cases: Case::all().into_iter().filter(named).collect(),
             variants: if baseline { baseline::with_counterparts() } else { variants::all().collect() },
-            promised_only: quick,
+            goals_only: quick,
         };
         plan.variants.retain(|variant| {
             is_baseline(variant) || variants.is_empty() || variants.iter().any(|name| variant.base() == name)
@@ -55,16 +55,16 @@ impl Plan {
         Ok(plan)
     }
 
-    /// What must run.
+    /// The variants that must run.
     pub(crate) fn variants(&self) -> &[&'static Variant] {
         &self.variants
     }
 
-    /// A row for each case in each of the variants that do run.
+    /// One row for each case in each running variant.
     pub(crate) fn rows(&self, running: impl Iterator<Item = &'static Variant> + Clone) -> Vec<Row> {
         let mut rows = Vec::new();
         for case in &self.cases {
-            // Shared by all variants: together they would take gigabytes.
+            // All variants share the bodies: copies for each would take gigabytes.
             let bodies = case.bodies();
             let sent = [NamedBy::Client, NamedBy::Body, NamedBy::Header].map(|by| (by, case.exchanges(&bodies, by)));
             let exchanges = |by| sent.iter().find(|(named, _)| *named == by).map(|(_, sent)| Arc::clone(sent));
@@ -77,9 +77,9 @@ impl Plan {
     }
 
     fn includes(&self, case: &Case, variant: &Variant) -> bool {
-        !self.promised_only
+        !self.goals_only
             || is_baseline(variant)
-            || promises::all().iter().any(|promise| promise.needs(case, variant))
+            || comparisons::all().iter().any(|comparison| comparison.needs(case, variant))
     }
 }
 
@@ -97,13 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn without_a_choice_everything_is_measured() {
+    fn an_empty_selection_measures_everything() {
         let plan = plan(&[], &[], false).unwrap();
         assert_eq!((plan.cases.len(), plan.variants.len()), (Case::all().len(), variants::all().count()));
     }
 
     #[test]
-    fn the_baseline_is_there_unasked() {
+    fn envoy_alone_is_always_measured() {
         let plan = plan(&["64KB-objects"], &["filter"], false).unwrap();
         let names: Vec<_> = plan.variants.iter().map(|variant| variant.name).collect();
         assert_eq!(names, ["plain", "filter"]);
@@ -111,18 +111,18 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_plan_has_what_the_goals_need() {
+    fn a_quick_plan_has_every_row_that_a_goal_needs() {
         let plan = plan(&[], &[], true).unwrap();
         assert!(plan.cases.len() < Case::all().len());
         let rows = plan.rows(plan.variants.iter().copied());
-        for promise in promises::all() {
-            let needed = rows.iter().filter(|row| promise.needs(&row.case, row.variant)).count();
-            assert_eq!(needed, 2, "{}", promise.name());
+        for comparison in comparisons::all() {
+            let needed = rows.iter().filter(|row| comparison.needs(&row.case, row.variant)).count();
+            assert_eq!(needed, 2, "{}", comparison.name());
         }
     }
 
     #[test]
-    fn another_build_is_measured_wherever_this_one_is() {
+    fn the_other_build_is_measured_in_the_same_cases() {
         let plan = Plan::new(&["64KB-objects-last".to_owned()], &["filter".to_owned()], false, true).unwrap();
         let names: Vec<_> = plan.variants.iter().map(|variant| variant.name).collect();
         assert_eq!(names, ["plain", "filter", "filter-baseline"]);
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_means_nothing_is_refused_with_what_there_is() {
+    fn an_unknown_name_is_rejected_with_the_valid_names() {
         assert!(plan(&["65KB"], &[], false).unwrap_err().to_string().contains("64KB-objects-last-h1"));
         assert!(plan(&[], &["luna"], false).unwrap_err().to_string().contains("wasm-noop"));
     }

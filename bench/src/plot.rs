@@ -1,4 +1,4 @@
-//! The plot of `docs/performance.md`: what each variant adds to Envoy alone, over the body's size, both axes logarithmic.
+//! The plot of `docs/performance.md`: the cost that each variant adds to Envoy alone, by body size, with logarithmic axes.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use crate::row::Row;
 use crate::summary::Summary;
 use crate::variant::Variant;
 
-/// Width and height of the picture, and of the part with the lines: the labels are to the right of it.
+/// The width and height of the picture, and the left, top, right and bottom of the plot area. Labels are to its right.
 const SIZE: (f64, f64) = (1200.0, 700.0);
 const LINES: (f64, f64, f64, f64) = (85.0, 45.0, 780.0, 640.0);
 
-/// From one label to the next.
+/// The least distance between two labels.
 const LABEL_HEIGHT: f64 = 20.0;
 
-/// One variant's line: its points are bytes and microseconds.
+/// The line of one variant. A point is a pair of bytes and microseconds.
 #[derive(Clone, Debug, PartialEq)]
 struct Line {
     label: &'static str,
@@ -23,13 +23,13 @@ struct Line {
     points: Vec<(f64, f64)>,
 }
 
-/// What the axes show: from the smallest to the largest value of each.
+/// The range of values on each axis.
 struct Axes {
     x: (f64, f64),
     y: (f64, f64),
 }
 
-/// The picture, as SVG; `None` when there are not two sizes to draw a line between.
+/// The picture as SVG; `None` if there are fewer than two sizes.
 pub(crate) fn svg(rows: &[Row]) -> Option<String> {
     let lines = lines(rows);
     let all = || lines.iter().flat_map(|line| &line.points);
@@ -42,7 +42,7 @@ pub(crate) fn svg(rows: &[Row]) -> Option<String> {
     Some(out)
 }
 
-/// The plainest case's lines. A size at which a variant costs no more than Envoy alone has no place on the axis.
+/// The lines of the plain cases. A logarithmic axis has no place for a variant that costs no more than Envoy alone.
 fn lines(rows: &[Row]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let mut taken = [0; 3];
@@ -62,7 +62,7 @@ fn lines(rows: &[Row]) -> Vec<Line> {
     lines
 }
 
-/// Cellgate in blues, what does nothing in greys, what else decides in warm colours: the next tone of its group.
+/// The next tone of a variant's group: blue for Cellgate, grey for no-op variants, warm colours for alternatives.
 fn color(variant: &Variant, taken: &mut [usize; 3]) -> &'static str {
     const TONES: [[&str; 5]; 3] = [
         ["#003cc8", "#0096dc", "#503cc8", "#007882", "#78a0f0"],
@@ -80,7 +80,7 @@ fn color(variant: &Variant, taken: &mut [usize; 3]) -> &'static str {
 }
 
 impl Axes {
-    /// Where a point is in the picture.
+    /// The position of a point in the picture.
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let share = |value: f64, (low, high): (f64, f64)| (value / low).ln() / (high / low).ln();
         let (left, top, right, bottom) = LINES;
@@ -88,7 +88,7 @@ impl Axes {
     }
 }
 
-/// Everything but the lines: titles, and a grid with the sizes and the powers of ten.
+/// Draws the titles, and a grid with the sizes and the powers of ten.
 fn frame(out: &mut String, axes: &Axes) -> std::fmt::Result {
     let ((width, height), (left, top, right, bottom)) = (SIZE, LINES);
     let (middle, centre) = (f64::midpoint(left, right), f64::midpoint(top, bottom));
@@ -121,7 +121,7 @@ fn frame(out: &mut String, axes: &Axes) -> std::fmt::Result {
     writeln!(out, "</g>")
 }
 
-/// The lines, each with a dot at every size, and its label as near to its end as the others let it.
+/// Draws the lines, each with a dot at every size and a label as near to its end as the other labels allow.
 fn draw(out: &mut String, axes: &Axes, lines: &[Line]) -> std::fmt::Result {
     let placed: Vec<Vec<_>> =
         lines.iter().map(|line| line.points.iter().map(|point| axes.place(*point)).collect()).collect();
@@ -137,7 +137,7 @@ fn draw(out: &mut String, axes: &Axes, lines: &[Line]) -> std::fmt::Result {
             writeln!(out, r#"<circle cx="{x:.1}" cy="{y:.1}" r="4"/>"#)?;
         }
         writeln!(out, r#"<path d="M{x:.1} {y:.1}L{} {height:.1}" opacity=".35"/>"#, column - 4.0)?;
-        // No title has a character that XML would take for its own.
+        // No title has a character that XML requires to be escaped.
         let below = height + 4.0;
         writeln!(out, r#"<text x="{column}" y="{below:.1}" font-size="13" stroke="none">{label}</text>"#)?;
         writeln!(out, "</g>")?;
@@ -145,8 +145,8 @@ fn draw(out: &mut String, axes: &Axes, lines: &[Line]) -> std::fmt::Result {
     writeln!(out, "</svg>")
 }
 
-/// Moves heights apart so that neighbours are at least [`LABEL_HEIGHT`] from each other and none is above `top` or, while
-/// there is room for them, below `bottom`, keeping their order.
+/// Moves heights apart, in order, so that neighbours have at least the distance [`LABEL_HEIGHT`]. None is above `top`,
+/// and none is below `bottom` unless there is too little room.
 fn spread_out(heights: &[f64], top: f64, bottom: f64) -> Vec<f64> {
     let mut order: Vec<(usize, f64)> = heights.iter().copied().enumerate().collect();
     order.sort_by(|one, other| one.1.total_cmp(&other.1));
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_point_is_where_its_logarithm_is() {
+    fn axes_are_logarithmic() {
         let axes = Axes { x: (100.0, 10_000.0), y: (1.0, 100.0) };
         let (left, top, right, bottom) = LINES;
         assert_eq!(axes.place((100.0, 1.0)), (left, bottom));

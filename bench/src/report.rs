@@ -1,4 +1,4 @@
-//! The report: Markdown for people, JSON for programs.
+//! The report, as Markdown and as JSON.
 
 use std::fmt::Write as _;
 
@@ -16,20 +16,20 @@ use crate::variant::Variant;
 /// A finished run.
 #[derive(Debug)]
 pub(crate) struct Report<'a> {
-    /// Where and with what.
+    /// The machine and the programs.
     pub(crate) facts: Facts,
-    /// How much was measured.
+    /// The extent of the measurement.
     pub(crate) effort: Effort,
-    /// All rows, case after case, the baseline first in each.
+    /// All rows by case; in each case, Envoy alone is first.
     pub(crate) rows: &'a [Row],
-    /// What was promised, and what came of it.
+    /// The goals with their measurements.
     pub(crate) goals: Vec<Goal>,
-    /// What is not about requests.
+    /// The parts that do not measure requests.
     pub(crate) parts: &'a [Part],
 }
 
 impl Report<'_> {
-    /// The tables.
+    /// The whole report as Markdown.
     pub(crate) fn markdown(&self) -> String {
         let mut text = String::from("# CPU time per request\n\n");
         for (name, value) in &self.facts {
@@ -40,7 +40,7 @@ impl Report<'_> {
         text.push_str("\n## Goals\n\n");
         text.push_str(&self.goals_table());
         text.push_str(
-            "\n## µs of CPU time per request, in the proxy and the service together, and times Envoy alone\n",
+            "\n## CPU time per request of proxy and service together, in µs (and as a multiple of Envoy alone)\n",
         );
         for manner in self.manners() {
             self.overview(&mut text, &manner);
@@ -51,22 +51,22 @@ impl Report<'_> {
         text + &self.parts_markdown()
     }
 
-    /// The tables that are not about requests.
+    /// The tables of the parts that do not measure requests.
     pub(crate) fn parts_markdown(&self) -> String {
         self.parts.iter().map(|part| part.markdown.as_str()).collect()
     }
 
-    /// The goals alone.
+    /// The table of the goals.
     pub(crate) fn goals_table(&self) -> String {
         let mut text = String::from("| measure | value (min to max) | goal | holds |\n|---|--:|--:|---|\n");
         for goal in &self.goals {
-            let (value, promised) = (range(goal.value, figure), promised(goal));
+            let (value, limit) = (range(goal.value, figure), limit(goal));
             let holds = match goal.unclear {
-                Some(more) => format!("*unclear*, about {more} more rounds would tell"),
+                Some(more) => format!("*unclear*, needs about {more} more rounds"),
                 None if goal.holds() => "yes".to_owned(),
                 None => "**no**".to_owned(),
             };
-            line(&mut text, &format!("| {} | {value} | {promised} | {holds} |", goal.name));
+            line(&mut text, &format!("| {} | {value} | {limit} | {holds} |", goal.name));
         }
         text
     }
@@ -81,7 +81,7 @@ impl Report<'_> {
         self.goals.iter().all(Goal::holds)
     }
 
-    /// Everything, also every single batch.
+    /// The whole report as JSON, with every batch.
     pub(crate) fn json(&self) -> Value {
         let facts: serde_json::Map<_, _> =
             self.facts.iter().map(|(name, value)| ((*name).to_owned(), json!(value))).collect();
@@ -97,7 +97,7 @@ impl Report<'_> {
         })
     }
 
-    /// One table for the sizes of everything that is otherwise alike.
+    /// Writes one table, with the sizes as columns, for the cases that differ only in size.
     fn overview(&self, text: &mut String, manner: &str) {
         let cases: Vec<&[Row]> = self.cases().filter(|rows| manner_of(rows).as_deref() == Some(manner)).collect();
         let sizes: Vec<&str> = cases.iter().filter_map(|rows| Some(rows.first()?.case.size.label)).collect();
@@ -114,7 +114,7 @@ impl Report<'_> {
         }
     }
 
-    /// How many every measured row has.
+    /// The number of batches that every measured row has at least.
     fn rounds(&self) -> usize {
         self.rows.iter().map(|row| row.batches().len()).filter(|batches| *batches > 0).min().unwrap_or(0)
     }
@@ -138,7 +138,7 @@ fn manner_of(of_case: &[Row]) -> Option<String> {
     Some(of_case.first()?.case.manner())
 }
 
-/// All that have a row in one of the cases, in the order of the first that has them.
+/// All variants that have a row in one of the cases, in order of appearance.
 fn variants_of(cases: &[&[Row]]) -> Vec<&'static Variant> {
     let mut variants: Vec<&'static Variant> = Vec::new();
     for row in cases.iter().copied().flatten() {
@@ -161,7 +161,7 @@ fn overview_cell(row: Option<&Row>, baseline: Option<&Row>) -> String {
 fn details(text: &mut String, of_case: &[Row]) {
     let Some(baseline) = of_case.first() else { return };
     line(text, &format!("\n## {}\n", baseline.case.title()));
-    line(text, "| | proxy µs | service µs | added to Envoy alone, µs | times Envoy alone |");
+    line(text, "| | proxy µs | service µs | added to Envoy alone, µs | multiple of Envoy alone |");
     line(text, "|---|--:|--:|--:|--:|");
     for row in of_case {
         let figures = match (&row.outcome, Summary::of(row, baseline)) {
@@ -183,7 +183,7 @@ fn figures(summary: &Summary, variant: &Variant) -> String {
     format!("{} | {service} | {} | {ratio}", range(summary.proxy, micros), range(summary.added, micros))
 }
 
-/// `median (min to max)`, or one figure where there is but one.
+/// `median (min to max)`, or one figure if all are equal.
 fn range(spread: Spread, show: fn(f64) -> String) -> String {
     if spread.min == spread.max {
         return show(spread.median);
@@ -191,22 +191,22 @@ fn range(spread: Spread, show: fn(f64) -> String) -> String {
     format!("{} ({} to {})", show(spread.median), show(spread.min), show(spread.max))
 }
 
-/// A goal's value with what was promised: `≤ 1.19`.
-fn promised(goal: &Goal) -> String {
+/// A goal's limit, such as `≤ 1.19`.
+fn limit(goal: &Goal) -> String {
     format!("{} {}", if goal.at_most { "≤" } else { "≥" }, goal.goal)
 }
 
-/// What was measured about a goal, in one line.
+/// A goal's measurement in one line.
 pub(crate) fn sentence(goal: &Goal) -> String {
-    format!("{}: {}, promised {}", goal.name, range(goal.value, figure), promised(goal))
+    format!("{}: {}, limit {}", goal.name, range(goal.value, figure), limit(goal))
 }
 
-/// Three digits at most say something; below 10 a tenth may.
+/// Whole microseconds; below 10 with one decimal.
 fn micros(value: f64) -> String {
     if value.abs() < 10.0 { format!("{value:.1}") } else { format!("{value:.0}") }
 }
 
-/// A goal's value, in whatever unit: a ratio to the thousandth, since some are kept or missed by less than a hundredth.
+/// A goal's value in its own unit. Small values have three decimals, since some goals hold or fail by less than 0.01.
 fn figure(value: f64) -> String {
     if value.abs() < 10.0 {
         format!("{value:.3}")

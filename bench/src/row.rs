@@ -1,4 +1,4 @@
-//! What was measured: a case through a variant, batch by batch.
+//! The measurements of one case in one variant, batch by batch.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,48 +8,48 @@ use crate::exchange::Exchange;
 use crate::load::CONNECTIONS;
 use crate::variant::{Cannot, Variant};
 
-/// One case through one variant.
+/// One case in one variant.
 #[derive(Debug)]
 pub(crate) struct Row {
-    /// The requests.
+    /// The case.
     pub(crate) case: Case,
-    /// The way they took.
+    /// The variant.
     pub(crate) variant: &'static Variant,
-    /// What came of it.
+    /// The measurements.
     pub(crate) outcome: Outcome,
-    /// What is sent, in turn.
+    /// The exchanges that are sent in turn.
     pub(crate) exchanges: Arc<[Exchange]>,
-    /// How many requests make the next batch.
+    /// The number of requests in the next batch.
     pub(crate) requests: usize,
-    /// How long the last batch took, by the clock on the wall.
+    /// The wall-clock duration of the last batch.
     pub(crate) took: Duration,
 }
 
-/// What came of a row.
+/// The measurements of a row, or why there are none.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Outcome {
-    /// Its batches in the order of the rounds, every answer of every one right.
+    /// The batches in the order of the rounds. Every response was right.
     Measured(Vec<Batch>),
-    /// The variant cannot do it, as was proved if it could be.
+    /// The variant does not support the case.
     Cannot(Cannot),
 }
 
-/// What one batch cost: microseconds of CPU time per request.
+/// The cost of one batch, in microseconds of CPU time per request.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Batch {
-    /// In the proxy: Envoy, or what stands in its place.
+    /// In the proxy: Envoy or HAProxy.
     pub(crate) proxy: f64,
-    /// In the ext-proc service; 0 where none is asked.
+    /// In the ext-proc service; 0 if the variant has none.
     pub(crate) service: f64,
 }
 
 impl Batch {
-    /// In both.
+    /// In both together.
     pub(crate) fn total(self) -> f64 {
         self.proxy + self.service
     }
 
-    /// Of so many requests, which used this CPU time together.
+    /// The cost per request, from the CPU time of all requests of the batch.
     pub(crate) fn new(proxy: Duration, service: Duration, requests: usize) -> Self {
         let each = |time: Duration| time.as_secs_f64() * 1e6 / requests as f64;
         Self { proxy: each(proxy), service: each(service) }
@@ -57,13 +57,13 @@ impl Batch {
 }
 
 impl Row {
-    /// Nothing measured yet.
+    /// A row without measurements.
     pub(crate) fn new(case: Case, variant: &'static Variant, exchanges: Arc<[Exchange]>) -> Self {
         let outcome = (variant.can)(&case).map_or_else(Outcome::Cannot, |()| Outcome::Measured(Vec::new()));
         Self { case, variant, outcome, exchanges, requests: first_guess(&case), took: Duration::ZERO }
     }
 
-    /// What it cost, batch by batch. Empty where the variant cannot do it.
+    /// The costs, batch by batch. Empty if the variant does not support the case.
     pub(crate) fn batches(&self) -> &[Batch] {
         match &self.outcome {
             Outcome::Measured(batches) => batches,
@@ -71,18 +71,18 @@ impl Row {
         }
     }
 
-    /// `64KB-objects-last-h1, filter`, which is also what the command line takes.
+    /// The names of case and variant as the command line takes them: `64KB-objects-last-h1, filter`.
     pub(crate) fn name(&self) -> String {
         format!("{}, {}", self.case.name(), self.variant.name)
     }
 
-    /// Whether there is anything to measure.
+    /// Whether the variant supports the case.
     pub(crate) fn is_measured(&self) -> bool {
         matches!(self.outcome, Outcome::Measured(_))
     }
 }
 
-/// For the first batch, which is not counted: some hundredths of a second.
+/// The number of requests of the first batch, which is not counted: it takes some hundredths of a second.
 fn first_guess(case: &Case) -> usize {
     (20_000_000 / (case.bytes() + 40_000)).max(CONNECTIONS)
 }

@@ -1,4 +1,4 @@
-//! One run, from the start of the first program to the report.
+//! One run of the benchmark, from the start of the programs to the report.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +11,7 @@ use clap::Args;
 use clap::builder::FalseyValueParser;
 
 use crate::baseline::{self, Build};
+use crate::comparisons;
 use crate::facts;
 use crate::goals::Goal;
 use crate::measure::{Effort, Session};
@@ -18,45 +19,44 @@ use crate::memory;
 use crate::micro::{self, Part};
 use crate::plan::Plan;
 use crate::plot;
-use crate::promises;
 use crate::report::{self, Report};
 use crate::row::Row;
 use crate::stage::Stage;
 
-/// What a person may choose.
+/// The command-line options.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct Options {
-    /// Only what the goals need, in under five minutes.
+    /// Measures only the rows that the goals need, in less than five minutes.
     #[arg(long, env = "QUICK", value_parser = FalseyValueParser::new())]
     quick: bool,
-    /// Only the cases whose names begin so. May be given more than once.
+    /// Measures only the cases whose names begin with this text. May be given more than once.
     #[arg(long)]
     case: Vec<String>,
-    /// Lets the proxies share all processors with the client, instead of having one to themselves.
+    /// Lets the proxies share all processors with the client. By default they have one processor of their own.
     #[arg(long)]
     unpinned: bool,
-    /// A directory with `cellgate.wasm` and `cellgate` of another build, which is measured in the same rounds: the report
-    /// has this build's cost over its.
+    /// A directory with the `cellgate.wasm` and `cellgate` of another build, to measure in the same rounds. The report
+    /// then has the ratios of this build's costs to the other's.
     #[arg(long, env = "BASELINE", hide_env_values = true)]
     baseline: Option<String>,
-    /// Only these variants, beside Envoy alone. May be given more than once.
+    /// Measures only this variant and Envoy alone. May be given more than once.
     #[arg(long)]
     variant: Vec<String>,
 }
 
 impl Options {
-    /// Of [`Options::baseline`]; the empty one is none.
+    /// The build in [`Options::baseline`]; `None` if that is empty.
     fn another_build(&self) -> Result<Option<Build>> {
         self.baseline.as_deref().filter(|directory| !directory.is_empty()).map(Build::in_directory).transpose()
     }
 
-    /// Whether only a part of the comparison is asked for.
+    /// Whether the options select a part of the cases or variants.
     fn picks(&self) -> bool {
         !self.case.is_empty() || !self.variant.is_empty()
     }
 }
 
-/// Measures, and writes the report. The exit code says whether every goal holds.
+/// Measures and writes the report. The exit code shows whether every goal holds.
 ///
 /// # Errors
 /// When a program is missing or does not start.
@@ -73,7 +73,7 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     let rows = match measure(&mut stage, &plan, effort).await {
         Ok(rows) => rows,
         Err(error) => {
-            eprintln!("bench: no table, because a request came to a wrong end: {error:#}");
+            eprintln!("bench: no report, because a request had a wrong result: {error:#}");
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -92,7 +92,7 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     if let Some(svg) = plot::svg(&rows) {
         std::fs::write(directory.join("plot.svg"), svg)?;
     }
-    // Not in the report, which is about this build: the documentation is made of it.
+    // Not in the report, which has only this build's figures, because the documentation quotes it.
     if let Some(comparison) = &comparison {
         std::fs::write(directory.join("baseline.md"), comparison)?;
     }
@@ -100,33 +100,33 @@ pub(crate) async fn bench(options: &Options) -> Result<ExitCode> {
     Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// The goals of every part. A part that has goals adds them here.
+/// The goals of every part.
 fn goals(rows: &[Row], parts: &[Part]) -> Vec<Goal> {
-    let mut goals = promises::goals(rows);
+    let mut goals = comparisons::goals(rows);
     goals.extend(parts.iter().flat_map(|part| part.goals.clone()));
     goals
 }
 
-/// All rounds, and more of those that noise has left open, while there is patience.
+/// Runs all rounds, then more rounds of unclear comparisons until the time limit.
 async fn measure(stage: &mut Stage, plan: &Plan, effort: Effort) -> Result<Vec<Row>> {
-    let rows = plan.rows(stage.contenders.iter().map(|contender| contender.variant));
+    let rows = plan.rows(stage.running.iter().map(|running| running.variant));
     let mut session = Session::open(stage, rows, effort).await?;
     session.rounds().await?;
     let start = Instant::now();
     loop {
-        let unclear = promises::unclear(session.rows());
+        let unclear = comparisons::unclear(session.rows());
         if unclear.is_empty() || start.elapsed() > effort.patience {
             return Ok(session.into_rows());
         }
-        eprintln!("one more round, because noise still hides whether these hold:");
+        eprintln!("one more round, because noise hides whether these goals hold:");
         for (_, goal) in &unclear {
             eprintln!("  {}", report::sentence(goal));
         }
-        session.one_more(&|row| unclear.iter().any(|(promise, _)| promise.needs(&row.case, row.variant))).await?;
+        session.one_more(&|row| unclear.iter().any(|(comparison, _)| comparison.needs(&row.case, row.variant))).await?;
     }
 }
 
-/// A run that ends without a report must not leave one of an earlier run behind.
+/// Removes the report of an earlier run, so that none is left if this run fails.
 fn forget(directory: &Path) -> Result<()> {
     std::fs::create_dir_all(directory)?;
     for file in ["report.md", "report.json", "plot.svg", "baseline.md"] {

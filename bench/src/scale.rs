@@ -1,5 +1,5 @@
-//! `make scale`: how cost grows with tenants, cells, rules, bodies, connections, workers and replicas. Each curve has
-//! the exponent of the power law that fits it best. `docs/scale.md` says what follows from them.
+//! `make scale`: how the cost grows with tenants, cells, rules, bodies, connections, workers and replicas. Each curve
+//! has the exponent of the power law that fits best. `docs/scale.md` explains the consequences.
 
 mod core;
 mod curve;
@@ -13,10 +13,10 @@ use serde_json::json;
 
 use cellgate_tests::measure::machine;
 
-/// Measures every curve, and writes `target/bench/scale.json` and `scale.md`.
+/// Measures every curve and writes `target/bench/scale.json` and `scale.md`.
 ///
 /// # Errors
-/// When a part does not come up or a request goes wrong.
+/// When a part does not start or a request has a wrong result.
 pub(crate) async fn run() -> Result<ExitCode> {
     let mut facts = machine::basics()?;
     eprintln!("scale: the core alone");

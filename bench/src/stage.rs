@@ -1,4 +1,4 @@
-//! Everything that runs while we measure: the cells, and for each variant a proxy and its service, all at once.
+//! The programs that run during a measurement: the cells, and a proxy and a service for each variant, all at once.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -23,24 +23,24 @@ use crate::cases::BUFFER_LIMIT;
 use crate::exchange::Protocol;
 use crate::load::{CONNECTIONS, Client};
 use crate::noop_service;
-use crate::variant::{Proxy, Running, Scene, Service, Variant};
+use crate::variant::{OtherProxy, Proxy, Scene, Service, Variant};
 use cellgate_tests::measure::procfs::cpu_time;
 
-/// The parts. Dropping it ends them.
+/// The running programs. Dropping it stops them.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// One for each variant that runs.
-    pub(crate) contenders: Vec<Contender>,
-    /// What all proxies route to.
+    /// One for each running variant.
+    pub(crate) running: Vec<RunningVariant>,
+    /// The upstreams of all proxies.
     pub(crate) cells: Vec<Cell>,
     split: Option<Split>,
     _directory: TempDir,
 }
 
-/// A variant that runs.
+/// A running variant.
 #[derive(Debug)]
-pub(crate) struct Contender {
-    /// Which.
+pub(crate) struct RunningVariant {
+    /// The variant.
     pub(crate) variant: &'static Variant,
     http1: Client,
     http2: Client,
@@ -60,7 +60,7 @@ pub(crate) struct Used {
 #[derive(Debug)]
 enum RunningProxy {
     Envoy(Envoy),
-    Other(Running),
+    Other(OtherProxy),
 }
 
 #[derive(Debug)]
@@ -70,12 +70,12 @@ enum RunningService {
 }
 
 impl Stage {
-    /// Starts the variants' parts, those of another build of Cellgate with it, and waits until they are ready. A variant that needs a program that is not installed
-    /// is left out, and said. Where there is more than one processor, and they shall be split, the proxies and their
-    /// services get one of them, and this process, with its client and its cells, the others.
+    /// Starts the programs of all variants and waits until they are ready. `another` is the other build of Cellgate, for
+    /// the variants that need it. A variant whose program is not installed is left out with a message. With `split` and
+    /// more than one processor, the proxies and services get one processor and this process gets the others.
     ///
     /// # Errors
-    /// When a part is missing, is not a release build, or does not come up.
+    /// When a part is missing, is not a release build, or does not start.
     pub(crate) async fn start(variants: &[&'static Variant], split: bool, another: Option<&Build>) -> Result<Self> {
         let this = Build { module: artifacts::wasm()?, program: artifacts::cellgate()? };
         ensure_release_build(&this.program)?;
@@ -84,38 +84,39 @@ impl Stage {
         for name in ["cell-a", "cell-b", "cell-c"] {
             cells.push(Cell::start(name).await?);
         }
-        let mut contenders = Vec::new();
+        let mut running = Vec::new();
         for variant in variants {
             let own = directory.path().join(variant.name);
             std::fs::create_dir(&own)?;
-            let build = if variant.another_build_of.is_some() { another.context("no other build")? } else { &this };
-            let started = Contender::start(variant, build, Scene { cells: &cells, directory: &own }).await;
+            let build =
+                if variant.another_build_of.is_some() { another.context("the other build is missing")? } else { &this };
+            let started = RunningVariant::start(variant, build, Scene { cells: &cells, directory: &own }).await;
             match started.with_context(|| format!("starting {}", variant.title))? {
-                Some(contender) => contenders.push(contender),
-                None => eprintln!("not installed, so left out: {}", variant.title),
+                Some(started) => running.push(started),
+                None => eprintln!("skipping `{}`: its program is not installed", variant.title),
             }
         }
         let split = if split { Split::new()? } else { None };
         if let Some(split) = &split {
-            for contender in &contenders {
-                contender.move_to(split)?;
+            for started in &running {
+                started.move_to(split)?;
             }
         }
-        Ok(Self { contenders, cells, split, _directory: directory })
+        Ok(Self { running, cells, split, _directory: directory })
     }
 
-    /// Who runs where, for people.
+    /// The use of the processors, for the report.
     pub(crate) fn processors(&self) -> String {
         match &self.split {
             Some(split) => {
-                format!("proxies and services on number {}, client and cells on the others", split.processor())
+                format!("proxies and services on processor {}, client and cells on the others", split.processor())
             }
-            None => "proxies, services, client and cells share them".to_owned(),
+            None => "proxies, services, client and cells share all processors".to_owned(),
         }
     }
 }
 
-impl Contender {
+impl RunningVariant {
     async fn start(variant: &'static Variant, build: &Build, scene: Scene<'_>) -> Result<Option<Self>> {
         let service = match variant.service {
             Service::Nobody => None,
@@ -142,7 +143,7 @@ impl Contender {
         self.service.as_ref().map_or(Ok(()), |service| split.measure(service.pid()))
     }
 
-    /// The connections that speak `protocol`.
+    /// The client for `protocol`.
     pub(crate) fn client(&mut self, protocol: Protocol) -> &mut Client {
         match protocol {
             Protocol::Http1 => &mut self.http1,
@@ -160,10 +161,10 @@ impl Contender {
         Ok(Used { proxy, service: service.context("the service's CPU time")?.unwrap_or_default() })
     }
 
-    /// A counter of its Envoy.
+    /// The value of a counter of the variant's Envoy.
     ///
     /// # Errors
-    /// When Envoy does not answer, or there is none.
+    /// When Envoy does not respond, or the proxy is not Envoy.
     pub(crate) async fn stat(&self, name: &str) -> Result<u64> {
         match &self.proxy {
             RunningProxy::Envoy(envoy) => envoy.admin().stat(name).await,
@@ -171,13 +172,13 @@ impl Contender {
         }
     }
 
-    /// What a monitoring system would ask for now and then: the metrics of the service, if it is Cellgate's.
+    /// Reads the metrics of the service, if it is Cellgate's, as a monitoring system would.
     ///
     /// # Errors
-    /// When the service does not answer.
+    /// When the service does not respond.
     pub(crate) async fn scrape(&self) -> Result<()> {
         if let Some(RunningService::Cellgate(service)) = &self.service {
-            ensure!(service.get("/metrics").await?.status.is_success(), "the service has no metrics");
+            ensure!(service.get("/metrics").await?.status.is_success(), "GET /metrics of the service failed");
         }
         Ok(())
     }
@@ -234,7 +235,7 @@ async fn envoy(variant: &Variant, build: &Build, service: Option<&RunningService
     let adjust = variant.adjust;
     let mut options = Options::default().config((variant.config)()).chain(variant.chain).buffer_limit(BUFFER_LIMIT);
     options = options.adjust(move |bootstrap| {
-        // Writing a line for each request costs the same in every variant; without it, what differs shows better.
+        // An access log costs the same in every variant and would hide the differences.
         if let Some(manager) = bootstrap::connection_manager(bootstrap) {
             manager.remove("access_log");
         }
@@ -251,14 +252,18 @@ async fn envoy(variant: &Variant, build: &Build, service: Option<&RunningService
 pub(crate) fn bench_module(file: &str) -> Result<PathBuf> {
     let path = artifacts::checkout().join("target/wasm32-unknown-unknown/wasm").join(file);
     if !path.is_file() {
-        bail!("{} is not there: run `make bench`, which builds it", path.display());
+        bail!("{} does not exist: run `make bench`, which builds it", path.display());
     }
     Ok(path)
 }
 
 fn ensure_release_build(program: &Path) -> Result<()> {
     let debug = program.components().any(|part| part.as_os_str() == "debug");
-    ensure!(!debug, "{} is a development build: run `make bench`, or set CELLGATE_BIN", program.display());
+    ensure!(
+        !debug,
+        "{} is a development build: run `make bench`, or set CELLGATE_BIN to a release build",
+        program.display()
+    );
     Ok(())
 }
 
@@ -267,7 +272,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_development_build_is_not_measured() {
+    fn a_development_build_is_rejected() {
         assert!(ensure_release_build(Path::new("/work/target/debug/cellgate")).is_err());
         assert!(ensure_release_build(Path::new("/work/target/release/cellgate")).is_ok());
     }

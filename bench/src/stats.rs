@@ -1,9 +1,9 @@
-//! What several measurements of the same thing say: the middle one, and how far the others are from it.
+//! Statistics of repeated measurements: median, range and confidence interval.
 
-/// Median, smallest and largest of some measurements, in their own unit.
+/// The median, smallest and largest of several measurements, in their own unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Spread {
-    /// Half of the measurements are not above, half are not below.
+    /// The median.
     pub(crate) median: f64,
     /// The smallest.
     pub(crate) min: f64,
@@ -12,12 +12,12 @@ pub(crate) struct Spread {
 }
 
 impl Spread {
-    /// Of a single measurement.
+    /// The spread of a single measurement.
     pub(crate) fn one(value: f64) -> Self {
         Self { median: value, min: value, max: value }
     }
 
-    /// `None` when there are no measurements.
+    /// The spread of several measurements; `None` if there are none.
     pub(crate) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = values.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
@@ -30,15 +30,15 @@ impl Spread {
     }
 }
 
-/// The fewest measurements that [`interval`] says anything about.
+/// The least number of measurements for [`interval`].
 pub(crate) const FEWEST: usize = 5;
 
-/// An interval that holds the true median with a probability of at least 90 %, and the measured median in it. `None` for
+/// The measured median with an interval that contains the true median with a probability of at least 90 %. `None` for
 /// fewer than [`FEWEST`] values.
 ///
-/// It is bounded by two of the values themselves (the sign test's interval), so it assumes nothing about how the noise is
-/// distributed: five to seven values give the smallest and the largest, eight to ten leave one out at each end, and so
-/// on. A few disturbed measurements therefore do not widen it.
+/// Two of the values bound the interval (the sign test's interval), so it assumes no distribution of the noise. With
+/// five to seven values they are the smallest and the largest; with eight to ten, one value is ignored at each end, and
+/// so on. A few disturbed measurements therefore do not widen it.
 pub(crate) fn interval(values: &[f64]) -> Option<Spread> {
     const DOUBT: f64 = 0.1;
     let count = values.len();
@@ -47,7 +47,7 @@ pub(crate) fn interval(values: &[f64]) -> Option<Spread> {
     }
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
-    // The probability that so many of the values are below the median: a fair coin's.
+    // The probability that this many values are below the median is that of a fair coin.
     let mut exactly = 0.5_f64.powi(i32::try_from(count).unwrap_or(i32::MAX));
     let (mut at_most, mut left_out) = (exactly, 0_usize);
     loop {
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_interval_leaves_out_as_many_as_it_may() {
+    fn the_interval_ignores_as_many_values_as_the_sign_test_allows() {
         let ends = |count: usize| {
             let values: Vec<f64> = (1..=count).map(|value| value as f64).collect();
             interval(&values).map(|interval| (interval.min, interval.max))
@@ -82,17 +82,17 @@ mod tests {
     }
 
     #[test]
-    fn the_middle_of_an_odd_number() {
+    fn the_median_of_an_odd_number_is_the_middle_value() {
         assert_eq!(Spread::of([9.0, 1.0, 5.0]), Some(Spread { median: 5.0, min: 1.0, max: 9.0 }));
     }
 
     #[test]
-    fn the_mean_of_the_two_middle_ones() {
+    fn the_median_of_an_even_number_is_the_mean_of_the_middle_two() {
         assert_eq!(Spread::of([8.0, 1.0, 2.0, 4.0]), Some(Spread { median: 3.0, min: 1.0, max: 8.0 }));
     }
 
     #[test]
-    fn one_and_none() {
+    fn one_value_is_its_own_spread_and_no_value_has_none() {
         assert_eq!(Spread::of([7.0]), Some(Spread::one(7.0)));
         assert_eq!(Spread::of([]), None);
     }

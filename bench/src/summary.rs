@@ -1,25 +1,25 @@
-//! From batches to the figures of a report.
+//! Computes the figures of the report from batches.
 
 use crate::row::{Batch, Row};
 use crate::stats::Spread;
 
-/// The figures of a row, per request, in µs unless said otherwise.
+/// The figures of a row per request, in µs unless stated otherwise.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Summary {
     /// CPU time of the proxy.
     pub(crate) proxy: Spread,
     /// CPU time of the ext-proc service.
     pub(crate) service: Spread,
-    /// Of both.
+    /// CPU time of both.
     pub(crate) total: Spread,
-    /// The total less the baseline's, each batch compared with the baseline's of its round.
+    /// The total minus that of Envoy alone in the same round.
     pub(crate) added: Spread,
-    /// The total divided by the baseline's, likewise. Not a time.
+    /// The total divided by that of Envoy alone in the same round. A ratio, not a time.
     pub(crate) ratio: Spread,
 }
 
 impl Summary {
-    /// The figures of `row`; `None` when one of the two was not measured.
+    /// The figures of `row`; `None` if one of the two was not measured.
     pub(crate) fn of(row: &Row, baseline: &Row) -> Option<Self> {
         Self::of_batches(row.batches(), baseline.batches())
     }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn a_batch_is_compared_with_the_baseline_of_its_own_round() {
-        // The machine was half as fast in the second round.
+        // In the second round the machine was half as fast.
         let baseline = [Batch { proxy: 100.0, service: 0.0 }, Batch { proxy: 200.0, service: 0.0 }];
         let batches = [Batch { proxy: 120.0, service: 30.0 }, Batch { proxy: 240.0, service: 60.0 }];
         let summary = Summary::of_batches(&batches, &baseline).unwrap();
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_measured_says_nothing() {
+    fn no_batches_give_no_summary() {
         assert_eq!(Summary::of_batches(&[], &[]), None);
     }
 }

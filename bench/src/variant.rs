@@ -1,4 +1,4 @@
-//! A way to bring a request to its cell, with a proxy of its own.
+//! One way to route a request to its cell, with its own proxy.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
@@ -14,74 +14,74 @@ use serde_json::{Value, json};
 use crate::cases::{BUFFER_LIMIT, Case, NamedBy};
 use crate::exchange::Protocol;
 
-/// One way. Functions are called when the stage is set, and only for the variants that run.
+/// One way to route requests. The functions are called at the start, and only for the variants that run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Variant {
-    /// For the command line, the goals and the JSON report: lower case, no spaces, no other's.
+    /// The unique name for the command line, the goals and the JSON report: lower case, no spaces.
     pub(crate) name: &'static str,
-    /// For people: what stands in front of the router.
+    /// The title in the report.
     pub(crate) title: &'static str,
-    /// The variant of which this is the same with another build of Cellgate: see [`crate::baseline`].
+    /// The variant that this one repeats with another build of Cellgate: see [`crate::baseline`].
     pub(crate) another_build_of: Option<&'static str>,
-    /// Whether it is Cellgate, which the tables set in bold.
+    /// Whether it is Cellgate. The tables set it in bold.
     pub(crate) ours: bool,
-    /// What takes the requests.
+    /// The proxy.
     pub(crate) proxy: Proxy,
     /// The harness's chain of HTTP filters.
     pub(crate) chain: Chain,
     /// The file of a proxy-wasm module from `bench/filters`, for chains with a filter; `None` is Cellgate's.
     pub(crate) module: Option<&'static str>,
-    /// What the module and the service are configured with.
+    /// The configuration of the module and the service.
     pub(crate) config: fn() -> Value,
     /// Changes the harness's bootstrap, such as by [`crate::bootstrap::insert_filter`].
     pub(crate) adjust: fn(&mut Value),
-    /// The ext-proc service that Envoy finds as the cluster `ext-proc`. Its CPU time is the variant's too.
+    /// The ext-proc service, Envoy's cluster `ext-proc`. Its CPU time counts for the variant.
     pub(crate) service: Service,
-    /// Who names the cell. Where the variant decides, nothing but its decision does, so that a 200 from the right cell
-    /// proves it.
+    /// The part of the request that determines the cell. In a variant that decides, only its decision gives the cell, so
+    /// that a 200 from the right cell proves the decision.
     pub(crate) named_by: NamedBy,
-    /// Envoy's counter that proves that the variant did what its name says, and how far `requests` requests of a case
-    /// move it.
+    /// An Envoy counter that proves the variant's work, with the increase that a number of requests of a case must
+    /// cause.
     pub(crate) proof: fn(&Case, u64) -> Option<(&'static str, u64)>,
-    /// Whether it brings the requests of a case to their cells. Where it does not, the benchmark proves it.
+    /// Whether it supports a case. If it does not, the benchmark checks that.
     pub(crate) can: fn(&Case) -> Result<(), Cannot>,
 }
 
-/// What takes the requests.
+/// The proxy of a variant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Proxy {
     /// The harness's Envoy.
     Envoy,
-    /// Another program, which this function starts; `None` when it is not installed, which leaves the variant out.
+    /// Another program, which this function starts. The function returns `None` if the program is not installed.
     Other(for<'a> fn(Scene<'a>) -> Starting<'a>),
 }
 
-/// A proxy that comes up.
-pub(crate) type Starting<'a> = Pin<Box<dyn Future<Output = Result<Option<Running>>> + Send + 'a>>;
+/// A proxy that is starting.
+pub(crate) type Starting<'a> = Pin<Box<dyn Future<Output = Result<Option<OtherProxy>>> + Send + 'a>>;
 
 /// The ext-proc service of a variant.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Service {
-    /// There is none.
+    /// No service.
     Nobody,
     /// `cellgate serve`. Its metrics are always on.
     Cellgate,
-    /// Another program, which prints [`crate::noop_service::LISTENING`] and its address; `None` when it is not
-    /// installed, which leaves the variant out. [`own_service`] makes those that are subcommands of this program.
+    /// Another program, which prints [`crate::noop_service::LISTENING`] and its address. The function returns `None` if
+    /// the program is not installed. [`own_service`] is for subcommands of this program.
     Other(fn() -> Result<Option<Command>>),
 }
 
-/// Why a variant does not bring a case's requests to their cells.
+/// Why a variant does not support a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Cannot {
-    /// The client gets this status instead. The benchmark sends one request and checks it.
+    /// The client gets this status. The benchmark checks it with one request.
     Status(u16),
-    /// The comparison would say nothing, for this reason. Nothing is sent, and the tables have no figure.
+    /// The comparison would be meaningless, for this reason. Nothing is sent, and the tables show the reason.
     Pointless(&'static str),
 }
 
 impl Variant {
-    /// The baseline: Envoy, nothing else, and a client that names its cell.
+    /// Envoy alone, with a client that sets the routing header.
     pub(crate) const PLAIN: Self = Self {
         name: "plain",
         title: "Envoy alone",
@@ -98,19 +98,19 @@ impl Variant {
         can: |_| Ok(()),
     };
 
-    /// The name, or that of the variant of which this is another build.
+    /// The name of this variant, or of the variant that it repeats with another build.
     pub(crate) fn base(&self) -> &'static str {
         self.another_build_of.unwrap_or(self.name)
     }
 
-    /// As the tables have it: in bold where it is Cellgate.
+    /// The title in the tables: bold for Cellgate.
     pub(crate) fn heading(&self) -> String {
         if self.ours { format!("**{}**", self.title) } else { self.title.to_owned() }
     }
 }
 
 impl Cannot {
-    /// What the tables say instead of a figure.
+    /// The text in the tables instead of a figure.
     pub(crate) fn label(self) -> String {
         match self {
             Self::Status(status) => status.to_string(),
@@ -119,28 +119,28 @@ impl Cannot {
     }
 }
 
-/// What a proxy that is not Envoy is started with.
+/// The surroundings of a proxy that is not Envoy.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scene<'a> {
-    /// What it routes to.
+    /// The upstreams.
     pub(crate) cells: &'a [Cell],
-    /// A directory of its own.
+    /// The proxy's own directory.
     pub(crate) directory: &'a Path,
 }
 
-/// A proxy that runs, and is not Envoy.
+/// A running proxy that is not Envoy.
 #[derive(Debug)]
-pub(crate) struct Running {
-    /// Its process.
+pub(crate) struct OtherProxy {
+    /// The process.
     pub(crate) pid: u32,
-    /// Where it takes requests.
+    /// The address for clients.
     pub(crate) address: SocketAddr,
-    /// What ends it when it is dropped.
+    /// The handle that stops the process when it is dropped.
     pub(crate) _owner: Box<dyn Debug + Send + Sync>,
 }
 
-/// For variants that hold the whole body: beyond Envoy's buffer the client gets 413. Over HTTP/2 the buffer is the
-/// stream's window, which is larger than every body here.
+/// The supported cases of variants that hold the whole body. The client gets a 413 for a body that exceeds Envoy's
+/// buffer. Over HTTP/2 the buffer is the stream's window, which is larger than every body here.
 pub(crate) fn whole_body(case: &Case) -> Result<(), Cannot> {
     let fits = case.bytes() <= BUFFER_LIMIT as usize || case.protocol == Protocol::Http2;
     if fits { Ok(()) } else { Err(Cannot::Status(413)) }

@@ -1,20 +1,20 @@
-//! What is compared: ways to bring a request to its cell, one proxy each.
+//! The variants that are compared.
 //!
-//! **To add a variant, add one entry to a table**: to [`ours::ALL`], or to [`peers::ALL`]. An entry names what differs
-//! from [`Variant::PLAIN`], which is Envoy with nothing in front of its router:
+//! **To add a variant, add one entry to a table**: [`ours::ALL`] or [`peers::ALL`]. An entry has the differences from
+//! [`Variant::PLAIN`], which is Envoy with no filter but its router:
 //!
 //! ```ignore
 //! Variant { name: "lua", title: "Envoy's Lua, by a pattern", adjust: lua, named_by: NamedBy::Body, ..Variant::PLAIN }
 //! ```
 //!
-//! Then `--variant lua` measures it alone beside the baseline, and [`crate::promises`] may compare it with others by name.
+//! Then `--variant lua` measures it and Envoy alone, and [`crate::comparisons`] may compare it with others by name.
 
 mod ours;
 pub(crate) mod peers;
 
 use crate::variant::Variant;
 
-/// All of them, the baseline first.
+/// All variants. Envoy alone is first.
 pub(crate) fn all() -> impl Iterator<Item = &'static Variant> {
     ours::ALL.iter().chain(peers::ALL)
 }
@@ -27,7 +27,7 @@ mod tests {
     use crate::cases::{Case, NamedBy};
 
     #[test]
-    fn the_baseline_is_first_and_nothing_is_there_twice() {
+    fn envoy_alone_is_first_and_names_are_unique() {
         assert_eq!(all().next().map(|variant| variant.name), Some("plain"));
         let names: BTreeSet<_> = all().map(|variant| variant.name).collect();
         let titles: BTreeSet<_> = all().map(|variant| variant.title).collect();
@@ -35,7 +35,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_be_typed() {
+    fn a_name_is_a_single_shell_word() {
         for variant in all() {
             assert!(variant.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'), "{}", variant.name);
         }
@@ -49,11 +49,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_measured_is_told_from_what_is() {
+    fn every_variant_supports_some_case() {
         let all_cases = Case::all();
         for variant in all() {
             let measured = all_cases.iter().filter(|case| (variant.can)(case).is_ok()).count();
-            assert!(measured > 0, "{} can do nothing", variant.name);
+            assert!(measured > 0, "{} supports no case", variant.name);
         }
     }
 }

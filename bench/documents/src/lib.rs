@@ -1,30 +1,30 @@
-//! The JSON documents that every measurement shares: the same bytes in every run, and exactly as long as asked for.
+//! The JSON documents of every measurement. A document has exactly the requested length and the same bytes in every run.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;
 
-/// What a document is full of. All of it is ASCII.
+/// The content of a document's payload. All of it is ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Small objects with every kind of value, no two alike and without an escape: what most request bodies are.
+    /// Small objects with every kind of value, all different and without escapes, like most request bodies.
     Objects,
-    /// One string without an escape: an encoded file, or a long prompt in one line.
+    /// One string without an escape, like an encoded file or a long prompt on one line.
     Text,
-    /// One string with an escape every few bytes: text with lines and quotation marks.
+    /// One string with an escape every few bytes, like text with line breaks and quotation marks.
     Escaped,
 }
 
-/// Where in the document the routing key stands.
+/// The position of the routing key in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAt {
-    /// Before everything else.
+    /// The first member.
     First,
-    /// After everything else.
+    /// The last member.
     Last,
 }
 
 impl KeyAt {
-    /// For people, and for the command line.
+    /// The name for titles and for the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -34,14 +34,14 @@ impl KeyAt {
     }
 }
 
-/// Around the payload and the filler: the whole document but them and the key.
+/// The length of a document without its payload, filler and key.
 const FRAME: usize = r#"{"tenant":{"id":""},"payload":,"note":""}"#.len();
 
 impl Kind {
-    /// All of them.
+    /// Every kind.
     pub const ALL: [Self; 3] = [Self::Objects, Self::Text, Self::Escaped];
 
-    /// For people, and for programs that ask for one by name.
+    /// The name for titles and for programs that select a kind.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -51,13 +51,13 @@ impl Kind {
         }
     }
 
-    /// The kind of that name.
+    /// The kind with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// As much of it as fits into `room` bytes: one JSON value.
+    /// One JSON value of this kind, of at most `room` bytes.
     fn payload(self, room: usize) -> String {
         match self {
             Self::Objects => objects(room),
@@ -69,12 +69,12 @@ impl Kind {
     }
 }
 
-/// A document of `size` bytes whose `/tenant/id` is `tenant`. It is never shorter than an empty one.
+/// A document of `size` bytes whose `/tenant/id` is `tenant`, or the shortest document if `size` is less than that.
 #[must_use]
 pub fn document(kind: Kind, size: usize, key: KeyAt, tenant: &str) -> String {
     let room = size.saturating_sub(FRAME + tenant.len());
     let payload = kind.payload(room);
-    // What is too short for one more piece becomes a string of its own.
+    // The rest, too short for another payload value, goes into the member `note`.
     let note = "x".repeat(room.saturating_sub(payload.len()));
     match key {
         KeyAt::First => format!(r#"{{"tenant":{{"id":"{tenant}"}},"payload":{payload},"note":"{note}"}}"#),
@@ -82,7 +82,7 @@ pub fn document(kind: Kind, size: usize, key: KeyAt, tenant: &str) -> String {
     }
 }
 
-/// One string, of pieces in turn. An empty one takes two bytes too, so `room` below that is taken for two.
+/// One JSON string that repeats `pieces`. The empty string needs two bytes, so a smaller `room` counts as two.
 fn string(room: usize, pieces: &[&str]) -> String {
     let mut out = String::with_capacity(room.max(2));
     out.push('"');
@@ -96,7 +96,7 @@ fn string(room: usize, pieces: &[&str]) -> String {
     out
 }
 
-/// An array of objects. Branch predictors must not learn the document by heart, so lengths differ from one to the next.
+/// An array of objects. Lengths vary so that branch predictors cannot learn the document.
 fn objects(room: usize) -> String {
     let mut random = Random(7);
     let mut out = String::with_capacity(room.max(2));
@@ -128,7 +128,7 @@ fn object(out: &mut String, separator: &str, random: &mut Random) {
     let _ = write!(out, r#"],"active":{active},"owner":{{"team":{team},"lead":null}}}}"#);
 }
 
-/// The linear congruential generator of Numerical Recipes; the low bits of one are poor.
+/// The linear congruential generator of Numerical Recipes. Its low bits are poorly distributed, so they are not used.
 struct Random(u32);
 
 impl Random {
@@ -151,7 +151,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_document_is_valid_and_exactly_as_long_as_asked_for(kind in any_kind(), size in 60usize..20_000, last: bool) {
+        fn a_document_is_valid_and_has_the_requested_length(kind in any_kind(), size in 60usize..20_000, last: bool) {
             let key = if last { KeyAt::Last } else { KeyAt::First };
             let document = document(kind, size, key, "globex");
             prop_assert_eq!(document.len(), size);
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_key_stands_where_it_should() {
+    fn the_key_is_first_or_last_as_requested() {
         for kind in Kind::ALL {
             assert!(document(kind, 4096, KeyAt::First, "acme").starts_with(r#"{"tenant":{"id":"acme"}"#));
             assert!(document(kind, 4096, KeyAt::Last, "acme").ends_with(r#""tenant":{"id":"acme"}}"#));
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_large_document_is_what_its_name_says() {
+    fn a_large_document_is_mostly_payload_of_its_kind() {
         let read = |kind| serde_json::from_str::<Value>(&document(kind, 1_000_000, KeyAt::Last, "acme")).unwrap();
         let objects = read(Kind::Objects);
         assert!(objects["payload"].as_array().unwrap().len() > 7_000);
@@ -181,13 +181,13 @@ mod tests {
     }
 
     #[test]
-    fn two_runs_get_the_same_bytes() {
+    fn documents_are_reproducible() {
         let make = || document(Kind::Objects, 65_536, KeyAt::Last, "acme");
         assert_eq!(make(), make());
     }
 
     #[test]
-    fn every_kind_has_its_name() {
+    fn a_kind_is_found_by_its_name() {
         for kind in Kind::ALL {
             assert_eq!(Kind::named(kind.name()), Some(kind));
         }

@@ -1,7 +1,7 @@
-//! Runs one hot path once, or lists them: `cellgate-instructions [PATH]`. `scripts/instructions.py` runs it under
-//! callgrind, which counts the instructions inside [`measured`] and nothing else: they are the same in every run.
+//! Runs one hot path, or lists the hot paths: `cellgate-instructions [PATH]`. `scripts/instructions.py` runs it under
+//! callgrind, which counts only the instructions inside [`measured`]. The count is the same in every run.
 //!
-//! Each path runs once before, uncounted, so that what is done only once (a first allocation, a relocation) is not in
+//! Each path first runs once without being counted, so that one-time work (a first allocation, a relocation) is not in
 //! the count.
 #![forbid(unsafe_code)]
 
@@ -9,7 +9,7 @@ mod paths;
 
 use std::process::ExitCode;
 
-/// The allocator of the filter's VM; the C library's would take other instructions with each of its versions.
+/// The allocator of the filter's VM. The C library's allocator would change the count with each of its versions.
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
@@ -22,19 +22,19 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let Some(path) = all.into_iter().find(|path| path.name == wanted) else {
-        eprintln!("no path is called {wanted}");
+        eprintln!("`{wanted}` is not a path: run without an argument to list the paths");
         return ExitCode::from(64);
     };
     let mut run = (path.prepare)();
     let good = run() && measured(&mut *run);
     if !good {
-        eprintln!("{wanted} did not do what its name says");
+        eprintln!("the path `{wanted}` returned a wrong result");
         return ExitCode::FAILURE;
     }
     ExitCode::SUCCESS
 }
 
-/// What callgrind counts. The name must be found in the program, so it is not to be mangled away or merged.
+/// The function that callgrind counts. Callgrind finds it by name, so the name must be neither mangled nor inlined away.
 #[inline(never)]
 fn measured(run: &mut dyn FnMut() -> bool) -> bool {
     std::hint::black_box(run())
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_path_does_what_its_name_says_again_and_again() {
+    fn every_path_gives_the_right_result_every_time() {
         let names: BTreeSet<_> = paths::all().iter().map(|path| path.name).collect();
         assert_eq!(names.len(), paths::all().len());
         for path in paths::all() {

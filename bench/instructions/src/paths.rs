@@ -1,4 +1,4 @@
-//! The hot paths: what every request goes through, and what every start or change of the configuration does.
+//! The hot paths: the work of every request, and of every start or change of the configuration.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,24 +10,24 @@ use cellgate_routing::json::{JsonQuery, JsonScanner};
 use cellgate_routing::placement::{Placement, Rules};
 use cellgate_routing::{CellId, Config, Duplicates, Opening, Outcome, Router, Tier};
 
-/// The piece in which bodies arrive where they do not arrive whole.
-const PIECE: usize = 1024;
+/// The chunk size of bodies that do not arrive whole.
+const CHUNK: usize = 1024;
 
-/// A path.
+/// A hot path.
 pub(crate) struct Path {
-    /// In the budget.
+    /// The name in `budget.json`.
     pub(crate) name: &'static str,
-    /// Makes what it needs, and gives what runs it once: `false` if it did not do what its name says.
+    /// Prepares the path and returns a function that runs it once. The function returns `false` if the result is wrong.
     pub(crate) prepare: fn() -> Box<dyn FnMut() -> bool>,
 }
 
-/// All of them.
+/// All hot paths.
 pub(crate) fn all() -> Vec<Path> {
     let path = |name, prepare| Path { name, prepare };
     vec![
         path("scan objects 256 B", || json(Kind::Objects, 256, usize::MAX)),
         path("scan objects 64 KB", || json(Kind::Objects, 64 << 10, usize::MAX)),
-        path("scan objects 64 KB in pieces of 1 KB", || json(Kind::Objects, 64 << 10, PIECE)),
+        path("scan objects 64 KB in pieces of 1 KB", || json(Kind::Objects, 64 << 10, CHUNK)),
         path("scan text 64 KB", || json(Kind::Text, 64 << 10, usize::MAX)),
         path("scan escaped 64 KB", || json(Kind::Escaped, 64 << 10, usize::MAX)),
         path("scan form 4 KB", form),
@@ -40,14 +40,14 @@ pub(crate) fn all() -> Vec<Path> {
     ]
 }
 
-fn json(kind: Kind, size: usize, piece: usize) -> Box<dyn FnMut() -> bool> {
+fn json(kind: Kind, size: usize, chunk: usize) -> Box<dyn FnMut() -> bool> {
     let document = document(kind, size, KeyAt::Last, "acme");
     let pointer = "/tenant/id".parse().into_iter().collect();
     let query = Arc::new(JsonQuery::new(pointer, Duplicates::Reject, 64, 256));
     Box::new(move || {
         let mut scanner = JsonScanner::new(Arc::clone(&query));
         let bytes = black_box(document.as_bytes());
-        let scanned = bytes.chunks(piece.min(bytes.len())).try_for_each(|piece| scanner.push(piece));
+        let scanned = bytes.chunks(chunk.min(bytes.len())).try_for_each(|chunk| scanner.push(chunk));
         scanned.is_ok() && scanner.finish().is_ok() && matches!(scanner.candidate(0), Candidate::Found("acme"))
     })
 }
@@ -73,7 +73,7 @@ const CONFIG: &str = r#"{
     "placement": {"exact": {"acme": "cell-b", "globex": "cell-c"}, "default": "cell-a"}
 }"#;
 
-/// The head that most requests have.
+/// A typical request head.
 const HEAD: [(&str, &str); 9] = [
     (":authority", "api.example.com"),
     (":path", "/api/orders?expand=lines"),

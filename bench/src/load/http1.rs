@@ -1,4 +1,4 @@
-//! HTTP/1.1 as this benchmark speaks it.
+//! The HTTP/1.1 client of the benchmark.
 
 use std::net::SocketAddr;
 
@@ -24,8 +24,8 @@ impl Connection {
         Ok(Self { socket, received: BytesMut::with_capacity(MAX_RESPONSE) })
     }
 
-    /// Writes and reads at the same time: who answers early may stop reading. What could then not be written is no
-    /// error, the answer tells.
+    /// Writes and reads at the same time, because a server that responds early may stop reading. A failed write is then
+    /// not an error: the response shows what happened.
     pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Result<Answer> {
         let (mut source, mut sink) = self.socket.split();
         let mut writing = std::pin::pin!(write(&mut sink, exchange));
@@ -87,16 +87,16 @@ async fn read(source: &mut (impl AsyncReadExt + Unpin), received: &mut BytesMut)
             return Ok(answer);
         }
         received.reserve(4096);
-        let read = source.read_buf(received).await.context("reading an answer")?;
-        ensure!(read > 0, "the connection was closed in the middle of an answer");
+        let read = source.read_buf(received).await.context("reading a response")?;
+        ensure!(read > 0, "the connection was closed in the middle of a response");
     }
 }
 
-/// A whole response at the start of `received` and its length; `None` while a part is missing. Understands what comes
-/// in this benchmark: a Content-Length, no chunks.
+/// The complete response at the start of `received` and its length; `None` while a part is missing. It supports only
+/// responses with a Content-Length, which are the only ones in this benchmark.
 fn parse(received: &[u8]) -> Result<Option<(Answer, usize)>> {
     let Some(head_end) = received.windows(4).position(|window| window == b"\r\n\r\n") else {
-        ensure!(received.len() <= MAX_RESPONSE, "a response head without an end");
+        ensure!(received.len() <= MAX_RESPONSE, "the response head has no end within {MAX_RESPONSE} bytes");
         return Ok(None);
     };
     let (head, rest) = received.split_at(head_end + 4);
@@ -109,7 +109,7 @@ fn parse(received: &[u8]) -> Result<Option<(Answer, usize)>> {
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
     });
     let length = length.with_context(|| format!("no Content-Length: {head:?}"))?;
-    ensure!(length <= MAX_RESPONSE, "a response of {length} bytes");
+    ensure!(length <= MAX_RESPONSE, "the response has {length} bytes, more than {MAX_RESPONSE}");
     let answer = rest.get(..length).map(|body| Answer { status, body: Bytes::copy_from_slice(body) });
     Ok(answer.map(|answer| (answer, head.len() + length)))
 }
@@ -121,7 +121,7 @@ mod tests {
     const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nserver: envoy\r\n\r\n{}HTTP";
 
     #[test]
-    fn a_response_is_whole_or_not_there_yet() {
+    fn a_response_is_parsed_when_it_is_complete() {
         let whole = RESPONSE.len() - "HTTP".len();
         for end in 0..whole {
             assert!(parse(&RESPONSE[..end]).unwrap().is_none(), "{end}");

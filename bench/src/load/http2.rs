@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge, one request at a time on each connection, so that it compares with HTTP/1.1.
+//! HTTP/2 with prior knowledge. Each connection sends one request at a time, to be comparable with HTTP/1.1.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ impl Connection {
         socket.set_nodelay(true)?;
         let (requests, connection) = h2::client::handshake(socket).await?;
         let driver = tokio::spawn(async move {
-            // Its error reaches the stream, where it is reported.
+            // The stream reports the connection's error.
             let _ = connection.await;
         });
         Ok(Self { requests, driver })
@@ -34,7 +34,7 @@ impl Connection {
     pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Result<Answer> {
         std::future::poll_fn(|context| self.requests.poll_ready(context)).await?;
         let (response, mut sink) = self.requests.send_request(head(exchange)?, false)?;
-        // The library keeps what the other side does not take yet: without copying, as these are shared bytes.
+        // The library queues the bytes that the peer's window does not allow yet. `Bytes` are shared, not copied.
         match exchange.delivery {
             Delivery::Whole => sink.send_data(exchange.body.clone(), true)?,
             Delivery::Pieces | Delivery::Chunked => {

@@ -5,7 +5,7 @@ use super::*;
 use crate::cases::{Case, NamedBy, SIZES};
 use crate::exchange::{Delivery, Expectation};
 
-/// A client that speaks to a cell directly, and what is in the cell's name.
+/// A cell, a client that is connected to it directly, and exchanges that expect the cell `name`.
 async fn to_cell(name: &str, protocol: Protocol, delivery: Delivery) -> (Cell, Client, Arc<[Exchange]>) {
     let cell = Cell::start(name).await.unwrap();
     let client = Client::connect(cell.address(), protocol, 3).await.unwrap();
@@ -16,7 +16,7 @@ async fn to_cell(name: &str, protocol: Protocol, delivery: Delivery) -> (Cell, C
 }
 
 #[tokio::test]
-async fn as_many_requests_as_asked_for_arrive_in_every_way() {
+async fn the_requested_number_of_requests_arrives_with_every_protocol_and_delivery() {
     for protocol in [Protocol::Http1, Protocol::Http2] {
         for delivery in [Delivery::Whole, Delivery::Pieces, Delivery::Chunked] {
             let (cell, mut client, exchanges) = to_cell("cell-b", protocol, delivery).await;
@@ -29,10 +29,10 @@ async fn as_many_requests_as_asked_for_arrive_in_every_way() {
 }
 
 #[tokio::test]
-async fn the_wrong_cell_is_an_error() {
+async fn a_response_from_the_wrong_cell_is_an_error() {
     let (_cell, mut client, exchanges) = to_cell("cell-a", Protocol::Http1, Delivery::Whole).await;
     let error = client.run(&exchanges, 5).await.unwrap_err();
-    assert_eq!(error.to_string(), r#""cell-a" received what was for cell-b"#);
+    assert_eq!(error.to_string(), r#""cell-a" received a request for cell-b"#);
 }
 
 #[tokio::test]
@@ -41,7 +41,7 @@ async fn a_status_other_than_200_is_an_error_and_the_next_run_works() {
         let (cell, mut client, exchanges) = to_cell("cell-b", protocol, Delivery::Whole).await;
         cell.fail_next(1, StatusCode::SERVICE_UNAVAILABLE);
         let error = client.run(&exchanges, 5).await.unwrap_err();
-        assert!(error.to_string().starts_with("a cell answered 503"), "{error}");
+        assert!(error.to_string().starts_with("a cell responded with 503"), "{error}");
         client.run(&exchanges, 5).await.unwrap();
     }
 }
@@ -52,22 +52,22 @@ async fn a_changed_body_is_an_error() {
     let mut changed = exchanges[0].clone();
     changed.expectation.sha256 = cellgate_tests::sha256(b"another");
     let error = client.run(&Arc::from([changed]), 5).await.unwrap_err();
-    assert_eq!(error.to_string(), "the body arrived changed");
+    assert_eq!(error.to_string(), "the cell received a changed body");
 }
 
 #[tokio::test]
-async fn one_request_has_an_answer_that_nobody_checks() {
+async fn once_returns_the_response_unchecked() {
     let (cell, client, exchanges) = to_cell("cell-a", Protocol::Http1, Delivery::Whole).await;
     cell.fail_next(1, StatusCode::PAYLOAD_TOO_LARGE);
     assert_eq!(client.once(&exchanges[0]).await.unwrap().status, 413);
 }
 
 #[test]
-fn an_answer_that_no_cell_gave_is_told_from_a_wrong_one() {
+fn a_response_from_the_proxy_is_not_reported_as_one_from_a_cell() {
     let wanted = Expectation { cell: "cell-a".to_owned(), body_bytes: 0, sha256: String::new() };
     for body in ["no cell was decided", "{}", ""] {
         let answer = Answer { status: 421, body: body.into() };
         let error = wanted.check(&answer).unwrap_err().to_string();
-        assert_eq!(error, format!("no cell answered, but what stands before it: 421 {body}"));
+        assert_eq!(error, format!("the response did not come from a cell: 421 {body}"));
     }
 }

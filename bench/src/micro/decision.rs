@@ -1,5 +1,5 @@
-//! How long a decision takes inside the filter, and what its VM needs: measured by the filter itself, linked into a
-//! module that counts (`bench/filters/timed`).
+//! The duration of a decision inside the filter, and the memory of its VM. The module `bench/filters/timed`, which
+//! contains the filter, measures both.
 
 use anyhow::{Context, Result};
 use cellgate_bench_micro::Histogram;
@@ -14,37 +14,37 @@ use super::{Part, digits};
 use crate::goals::Goal;
 use crate::stats::Spread;
 
-/// The module, built exactly as Cellgate's own.
+/// The module, built with the profile and flags of Cellgate's own.
 const MODULE: &str = "wasm/cellgate_bench_timed.wasm";
 
 const ROUNDS: usize = 5;
 
-/// Body sizes, for people and in bytes. The goal is about the second.
+/// Body sizes, as a label and in bytes.
 const SIZES: [(&str, usize); 3] = [("256 B", 256), ("4 KB", 4096), ("64 KB", 65_536)];
-const PROMISED: &str = "4 KB";
+const GOAL_SIZE: &str = "4 KB";
 
-/// Requests before any is counted: the VM's compiler optimises what is used.
+/// The number of requests before the measurement, so that the VM's compiler has optimised the functions.
 const WARM_UP: usize = 10_000;
 
-/// What the module tells.
-struct Report {
+/// The module's report.
+struct VmReport {
     decisions: Histogram,
     clock: u64,
     memory: u64,
 }
 
 /// Decisions on bodies of one size: quantiles in microseconds, one for each round.
-struct Row {
+struct DecisionRow {
     label: &'static str,
     median: Spread,
     p99: Spread,
     p999: Spread,
 }
 
-/// Measures both.
+/// Measures duration and memory.
 ///
 /// # Errors
-/// When the module is missing, or an answer is not the expected one.
+/// When the module is missing, or a response is not the expected one.
 pub(super) async fn measure(quick: bool) -> Result<Part> {
     let vm = Vm::start(MODULE).await?;
     let idle = ask(&vm).await?.memory;
@@ -58,7 +58,7 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
             send(&vm, size, counted, 1).await?;
             rounds.push(ask(&vm).await?.decisions);
         }
-        rows.push(Row::new(label, &rounds)?);
+        rows.push(DecisionRow::new(label, &rounds)?);
     }
     let requests = if quick { 100_000 } else { 1_000_000 };
     let before = ask(&vm).await?.memory;
@@ -67,9 +67,9 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
     let growth = after.memory.saturating_sub(before);
     let module = std::fs::metadata(artifacts::wasm()?)?.len();
 
-    let promised = rows.iter().find(|row| row.label == PROMISED).context("the promised size")?.p99;
+    let p99 = rows.iter().find(|row| row.label == GOAL_SIZE).context("the size that has a goal")?.p99;
     let goals = vec![
-        Goal::at_most(format!("decision time inside the filter, p99, {PROMISED}, µs"), promised, 25.0),
+        Goal::at_most(format!("decision time inside the filter, p99, {GOAL_SIZE}, µs"), p99, 25.0),
         Goal::at_most("the module, KB", Spread::one(module as f64 / 1024.0), 400.0),
         Goal::at_most("memory of an idle VM, MB", Spread::one(idle as f64 / MEGABYTE), 4.0),
         Goal::at_most(
@@ -79,7 +79,7 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
         ),
     ];
     let json = json!({
-        "microseconds": rows.iter().map(Row::json).collect::<Vec<_>>(),
+        "microseconds": rows.iter().map(DecisionRow::json).collect::<Vec<_>>(),
         "decisions": counted * ROUNDS,
         "clock_nanoseconds": after.clock,
         "module_bytes": module,
@@ -90,11 +90,11 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
 
 const MEGABYTE: f64 = 1024.0 * 1024.0;
 
-async fn ask(vm: &Vm) -> Result<Report> {
-    Report::parse(&vm.ask("/-/timed").await?).context("what the module tells")
+async fn ask(vm: &Vm) -> Result<VmReport> {
+    VmReport::parse(&vm.ask("/-/timed").await?).context("the module's report is malformed")
 }
 
-/// Sends requests of `acme`, which is in `cell-b`.
+/// Sends requests with the key `acme`, whose cell is `cell-b`.
 async fn send(vm: &Vm, size: usize, count: usize, connections: usize) -> Result<()> {
     let body = document(Kind::Objects, size, KeyAt::Last, "acme");
     let request =
@@ -103,7 +103,7 @@ async fn send(vm: &Vm, size: usize, count: usize, connections: usize) -> Result<
     tokio::task::spawn_blocking(move || drive(address, &wire, count, connections, "cell-b")).await?
 }
 
-impl Report {
+impl VmReport {
     fn parse(answer: &Value) -> Option<Self> {
         let mut decisions = Histogram::default();
         for bucket in answer.get("decisions")?.as_array()? {
@@ -113,7 +113,7 @@ impl Report {
     }
 }
 
-impl Row {
+impl DecisionRow {
     fn new(label: &'static str, rounds: &[Histogram]) -> Result<Self> {
         let quantile = |share| {
             let micros = |round: &Histogram| Some(round.quantile(share)? as f64 / 1000.0);
@@ -128,7 +128,7 @@ impl Row {
     }
 }
 
-fn markdown(rows: &[Row], clock: u64, counted: usize) -> String {
+fn markdown(rows: &[DecisionRow], clock: u64, counted: usize) -> String {
     let mut text = format!(
         "\n## Decisions inside the filter, µs\n\nThe time of all callbacks of a request until its decision, hostcalls \
          included, by the clock on the wall: objects, key last, {ROUNDS} rounds of {counted} requests one after the other. Reading \
@@ -146,24 +146,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_module_tells_is_understood() {
-        let report = Report::parse(&json!({"decisions": [[15, 98], [31, 2]], "clock": 40, "memory": 65536})).unwrap();
+    fn the_modules_report_is_parsed() {
+        let report = VmReport::parse(&json!({"decisions": [[15, 98], [31, 2]], "clock": 40, "memory": 65536})).unwrap();
         assert_eq!((report.clock, report.memory, report.decisions.count()), (40, 65536, 100));
         assert_eq!(report.decisions.quantile(0.5), Some(15));
-        assert!(Report::parse(&json!({"error": "no"})).is_none());
+        assert!(VmReport::parse(&json!({"error": "no"})).is_none());
     }
 
     #[test]
-    fn quantiles_are_of_each_round() {
+    fn quantiles_are_taken_in_each_round() {
         let round = |slow: u64| {
             let mut histogram = Histogram::default();
             histogram.add(1000, 90);
             histogram.add(slow, 10);
             histogram
         };
-        let row = Row::new("4 KB", &[round(15_000), round(30_000), round(60_000)]).unwrap();
+        let row = DecisionRow::new("4 KB", &[round(15_000), round(30_000), round(60_000)]).unwrap();
         assert!(row.median.max < 1.1, "{:?}", row.median);
         assert!((30.0..32.0).contains(&row.p99.median) && row.p99.min < 16.0, "{:?}", row.p99);
-        assert!(Row::new("4 KB", &[Histogram::default()]).is_err());
+        assert!(DecisionRow::new("4 KB", &[Histogram::default()]).is_err());
     }
 }

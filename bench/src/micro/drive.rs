@@ -1,4 +1,4 @@
-//! A client that costs next to nothing: the same request over and over.
+//! A client with very little overhead: it sends the same request repeatedly.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Longer than anything takes that is not stuck.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The read timeout: longer than any response takes unless something hangs.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Sends `request` `count` times, over `connections` at once, and checks that each answer is 200 with the body `wanted`.
-/// (Not several at once over one connection: Envoy takes that for a flood.)
+/// Sends `request` `count` times over `connections` at once, and checks that each response is a 200 with the body
+/// `wanted`. It does not pipeline requests, since Envoy treats many of them as a flood.
 ///
 /// # Errors
-/// At the first other answer.
+/// At the first other response.
 pub(super) fn drive(address: SocketAddr, request: &[u8], count: usize, connections: usize, wanted: &str) -> Result<()> {
     let mut open = Vec::with_capacity(connections);
     for _ in 0..connections {
@@ -36,38 +36,38 @@ pub(super) fn drive(address: SocketAddr, request: &[u8], count: usize, connectio
 fn connect(address: SocketAddr) -> Result<TcpStream> {
     let socket = TcpStream::connect(address)?;
     socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(PATIENCE))?;
-    socket.set_write_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(READ_TIMEOUT))?;
+    socket.set_write_timeout(Some(READ_TIMEOUT))?;
     Ok(socket)
 }
 
-/// Reads one answer, which is all that comes.
+/// Reads one response and checks that no byte follows it.
 fn read(socket: &mut TcpStream, wanted: &str) -> Result<()> {
     let mut buffer = [0; 4096];
     let mut filled = 0;
     loop {
         let (received, room) = buffer.split_at_mut(filled);
         if let Some(length) = answer(received, wanted)? {
-            ensure!(length == filled, "more than one answer");
+            ensure!(length == filled, "the server sent more than one response");
             return Ok(());
         }
         let read = socket.read(room)?;
-        ensure!(read > 0, "the connection ended after {filled} bytes of an answer");
+        ensure!(read > 0, "the connection was closed after {filled} bytes of a response");
         filled += read;
     }
 }
 
-/// The length of the answer at the beginning of `received`, if it is there as a whole.
+/// The length of the response at the start of `received`; `None` while a part is missing.
 fn answer(received: &[u8], wanted: &str) -> Result<Option<usize>> {
     let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(None) };
     let (head, rest) = received.split_at(end + 4);
-    let head = str::from_utf8(head).context("an answer's head")?;
+    let head = str::from_utf8(head).context("the response head is not UTF-8")?;
     let mut lines = head.split("\r\n");
     ensure!(lines.next().is_some_and(|line| line.starts_with("HTTP/1.1 200")), "answered {head}");
     let length = lines.find_map(|line| line.strip_prefix("content-length: ")?.parse::<usize>().ok());
-    let Some(length) = length else { bail!("no content-length: {head}") };
+    let Some(length) = length else { bail!("the response has no content-length: {head}") };
     let Some(body) = rest.get(..length) else { return Ok(None) };
-    ensure!(body == wanted.as_bytes(), "{} instead of {wanted}", String::from_utf8_lossy(body));
+    ensure!(body == wanted.as_bytes(), "the response body is `{}`, expected `{wanted}`", String::from_utf8_lossy(body));
     Ok(Some(head.len() + length))
 }
 
@@ -78,7 +78,7 @@ mod tests {
     const GOOD: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\nserver: x\r\n\r\ncell-b";
 
     #[test]
-    fn an_answer_is_taken_when_it_is_whole() {
+    fn a_response_is_taken_when_it_is_complete() {
         let mut two = GOOD.repeat(2);
         assert_eq!(answer(&two, "cell-b").unwrap(), Some(GOOD.len()));
         two.truncate(GOOD.len() - 1);
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_answer_is_an_error() {
+    fn a_wrong_response_is_an_error() {
         assert!(answer(GOOD, "cell-c").is_err());
         assert!(answer(b"HTTP/1.1 421 Misdirected Request\r\ncontent-length: 0\r\n\r\n", "cell-b").is_err());
         assert!(answer(b"HTTP/1.1 200 OK\r\n\r\n", "cell-b").is_err());

@@ -1,4 +1,4 @@
-//! Exact placement of a million keys: memory, look-ups, and a change while look-ups go on.
+//! Exact placement of a million keys: memory, look-ups, and look-ups during a configuration change.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,24 +16,24 @@ use crate::stats::Spread;
 const KEYS: usize = 1_000_000;
 const ROUNDS: usize = 5;
 
-/// Look-ups that are timed together: so many keys are still in the processor's caches, and the table is not.
+/// The number of look-ups that are timed together. Their keys fit into the processor's caches; the table does not.
 const TOGETHER: usize = 1024;
 
-/// Look-ups in each round, over all the table.
+/// The number of look-ups in each round, spread over the whole table.
 const LOOK_UPS: usize = 200 * TOGETHER;
 
-/// Tables that are put in force in each round.
+/// The number of table swaps in each round.
 const SWAPS: usize = 3;
 
-/// A stride without a common factor with the number of keys: no cache foresees the next one.
+/// A stride that has no common factor with the number of keys, so that no cache can predict the next key.
 const STRIDE: usize = 611_953;
 
-/// Longer than anything but waiting takes, in µs: what a few interrupts take, and a thousandth of what building does.
+/// A look-up that takes longer, in µs, has waited. A few interrupts take less; building a table takes 1000 times as long.
 const PAUSE: f64 = 500.0;
 
-/// What was measured, a figure for each round.
+/// The measurements, with one figure for each round.
 #[derive(Default)]
-struct Figures {
+struct PlacementFigures {
     bytes_per_key: Vec<f64>,
     build_seconds: Vec<f64>,
     look_up_nanoseconds: Vec<f64>,
@@ -42,33 +42,33 @@ struct Figures {
     waits: Vec<f64>,
 }
 
-/// Measures all of it, on this thread and one more.
+/// Measures the placement, on this thread and one more.
 ///
 /// # Errors
-/// When a key is not where it belongs, or Linux does not tell what it should.
+/// When a key has the wrong cell, or Linux does not report the memory or the waits.
 pub(super) fn measure() -> Result<Part> {
     let keys: Vec<String> = (0..KEYS).map(|number| format!("tenant-{number:08}")).collect();
-    let mut figures = Figures::default();
+    let mut figures = PlacementFigures::default();
     for _ in 0..ROUNDS {
         figures.round(&keys)?;
     }
     figures.report()
 }
 
-impl Figures {
+impl PlacementFigures {
     fn round(&mut self, keys: &[String]) -> Result<()> {
         let start = thread_time();
         let placement = build(keys);
         self.build_seconds.push((thread_time() - start) as f64 / 1e9);
         let own: usize = keys.iter().map(String::len).sum();
-        // Exact: the tables are boxed slices. Resident memory also has what the allocator keeps of the list they are
-        // made from.
+        // This is exact, since the tables are boxed slices. Resident memory would include what the allocator keeps of
+        // the list that they are built from.
         self.bytes_per_key.push((placement.heap_bytes().saturating_sub(own)) as f64 / KEYS as f64);
         self.look_up_nanoseconds.push(look_ups(&placement, keys)?);
         self.swaps(placement, keys)
     }
 
-    /// Look-ups one by one, first alone and then while another thread builds tables and puts them in force.
+    /// Times single look-ups, first alone, then while another thread builds tables and swaps them in.
     fn swaps(&mut self, placement: Placement, keys: &[String]) -> Result<()> {
         let current = ArcSwap::from_pointee(placement);
         let done = AtomicBool::new(false);
@@ -155,7 +155,7 @@ fn build(keys: &[String]) -> Placement {
 fn look_ups(placement: &Placement, keys: &[String]) -> Result<f64> {
     let (mut spent, mut count) = (0, 0);
     while count < LOOK_UPS {
-        // A request's key has just been read, while the table has not: so the keys are copied first.
+        // A request's key is in the cache and the table is not, so the keys are copied first.
         let asked: Vec<String> =
             (count..count + TOGETHER).filter_map(|number| keys.get(number * STRIDE % KEYS).cloned()).collect();
         let start = thread_time();
@@ -167,7 +167,7 @@ fn look_ups(placement: &Placement, keys: &[String]) -> Result<f64> {
     Ok(spent as f64 / count as f64)
 }
 
-/// How often this thread has waited for something so far, rather than been interrupted.
+/// How often this thread has waited so far (voluntary context switches). Interruptions do not count.
 fn waits() -> Result<u64> {
     status("voluntary_ctxt_switches:")
 }
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn linux_tells_waits() {
+    fn a_wait_is_counted() {
         let before = waits().unwrap();
         std::thread::spawn(std::thread::yield_now).join().unwrap();
         assert!(waits().unwrap() >= before);

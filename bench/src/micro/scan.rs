@@ -1,4 +1,4 @@
-//! Cellgate's scan beside other scans of the same bytes, natively and in Envoy's VM.
+//! Cellgate's JSON scanner compared with others on the same bytes, natively and in Envoy's VM.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -14,55 +14,55 @@ use super::{Part, digits, thread_time};
 use crate::goals::Goal;
 use crate::stats::Spread;
 
-/// The module, built so that the other scanners are at their best.
+/// The module, built with the flags that are best for the other scanners.
 const MODULE: &str = "wasm-bench/cellgate_bench_scan.wasm";
 
 const OURS: &str = "cellgate";
 const SERDE: &str = "serde_json IgnoredAny";
 
-/// For each contender in each round.
+/// The time for each scanner in each round.
 const BATCH: Duration = Duration::from_millis(20);
 
 const SIZES: [(&str, usize); 4] = [("256 B", 256), ("4 KB", 4 << 10), ("64 KB", 64 << 10), ("1 MB", 1 << 20)];
 
-/// Where something is scanned.
+/// The place where a document is scanned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     Vm,
     Native,
 }
 
-/// What is scanned, and how it comes.
+/// A document and how it is cut into chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Case {
+struct ScanCase {
     kind: Kind,
     label: &'static str,
     size: usize,
     cut: Cut,
 }
 
-/// Nanoseconds for one scan, by contender.
-type Figures = BTreeMap<String, f64>;
+/// Nanoseconds for one scan, by scanner.
+type Timings = BTreeMap<String, f64>;
 
-/// All rounds of a case.
+/// All rounds of one case.
 #[derive(Debug)]
-struct Row {
+struct ScanRow {
     place: Place,
-    case: Case,
-    rounds: Vec<Figures>,
+    case: ScanCase,
+    rounds: Vec<Timings>,
 }
 
 /// Runs all rounds.
 ///
 /// # Errors
-/// When the module is missing, or a contender failed.
+/// When the module is missing, or a scanner failed.
 pub(super) async fn measure(quick: bool) -> Result<Part> {
     let vm = Vm::start(MODULE).await?;
-    let cases = Case::all(quick);
+    let cases = ScanCase::all(quick);
     let places = [Place::Vm, Place::Native];
-    let mut rows: Vec<Row> = places
+    let mut rows: Vec<ScanRow> = places
         .into_iter()
-        .flat_map(|place| cases.iter().map(move |case| Row { place, case: *case, rounds: Vec::new() }))
+        .flat_map(|place| cases.iter().map(move |case| ScanRow { place, case: *case, rounds: Vec::new() }))
         .collect();
     let rounds = if quick { 5 } else { 7 };
     for round in 0..rounds {
@@ -78,19 +78,19 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
     Ok(Part {
         name: "scan",
         markdown: markdown(&rows),
-        json: rows.iter().map(Row::json).collect(),
+        json: rows.iter().map(ScanRow::json).collect(),
         goals: goals(&rows),
     })
 }
 
-async fn in_vm(vm: &Vm, case: Case) -> Result<Figures> {
+async fn in_vm(vm: &Vm, case: ScanCase) -> Result<Timings> {
     let path = format!("/{}/{}/{}/{}", case.kind.name(), case.size, case.cut.name(), BATCH.as_millis());
     let answer = vm.ask(&path).await?;
     let figures = answer.as_object().context("not an object")?.iter();
     figures.map(|(name, value)| Ok((name.clone(), value.as_f64().with_context(|| format!("{name} failed"))?))).collect()
 }
 
-async fn natively(case: Case) -> Result<Figures> {
+async fn natively(case: ScanCase) -> Result<Timings> {
     let figures = tokio::task::spawn_blocking(move || {
         let document = document(case.kind, case.size, KeyAt::Last, "acme");
         bout(&mut contenders(document.as_bytes(), case.cut), &thread_time, BATCH)
@@ -102,7 +102,7 @@ async fn natively(case: Case) -> Result<Figures> {
     named.collect()
 }
 
-impl Case {
+impl ScanCase {
     fn all(quick: bool) -> Vec<Self> {
         let mut cases = Vec::new();
         for cut in [Cut::Whole, Cut::Pieces] {
@@ -114,7 +114,7 @@ impl Case {
         cases
     }
 
-    /// What the goals need, and one of each other property.
+    /// Whether a quick run has this case: those with a goal, and one for each other property.
     fn is_in_quick(self) -> bool {
         let middle = self.size == 64 << 10;
         self.cut == Cut::Whole
@@ -128,7 +128,7 @@ impl Case {
     }
 }
 
-impl Row {
+impl ScanRow {
     fn title(&self) -> String {
         let place = match self.place {
             Place::Vm => "in Envoy's VM",
@@ -146,7 +146,7 @@ impl Row {
         Spread::of(self.rounds.iter().filter_map(|figures| Some(figures.get(contender)? / self.case.size as f64)))
     }
 
-    /// The ratio of two contenders, each round's with itself.
+    /// The ratio of two scanners, taken in each round.
     fn ratio(&self, over: &str, under: &str) -> Option<Spread> {
         Spread::of(self.rounds.iter().filter_map(|figures| Some(figures.get(over)? / figures.get(under)?)))
     }
@@ -162,9 +162,9 @@ impl Row {
     }
 }
 
-fn goals(rows: &[Row]) -> Vec<Goal> {
+fn goals(rows: &[ScanRow]) -> Vec<Goal> {
     let ratio = |place, kind, label, over, under| {
-        let wanted = |row: &&Row| row.place == place && row.case.kind == kind && row.case.label == label;
+        let wanted = |row: &&ScanRow| row.place == place && row.case.kind == kind && row.case.label == label;
         rows.iter().filter(wanted).find(|row| row.case.cut == Cut::Whole)?.ratio(over, under)
     };
     let mut goals = Vec::new();
@@ -186,7 +186,7 @@ fn goals(rows: &[Row]) -> Vec<Goal> {
     goals
 }
 
-fn markdown(rows: &[Row]) -> String {
+fn markdown(rows: &[ScanRow]) -> String {
     let mut text = String::from(
         "\n## Scans, ns per byte\n\nOurs validates all of RFC 8259, UTF-8 and duplicate names included, and finds the key \
          behind everything else. memchr, for a byte that does not occur, and memcpy are what no scanner can beat. acutejson \
@@ -218,11 +218,11 @@ fn markdown(rows: &[Row]) -> String {
 mod tests {
     use super::*;
 
-    fn row(place: Place, label: &'static str, size: usize, figures: &[(&str, f64)]) -> Row {
-        let figures: Figures = figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+    fn row(place: Place, label: &'static str, size: usize, figures: &[(&str, f64)]) -> ScanRow {
+        let figures: Timings = figures.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
         let slower = figures.iter().map(|(name, value)| (name.clone(), value * 2.0)).collect();
-        let case = Case { kind: Kind::Objects, label, size, cut: Cut::Whole };
-        Row { place, case, rounds: vec![figures, slower] }
+        let case = ScanCase { kind: Kind::Objects, label, size, cut: Cut::Whole };
+        ScanRow { place, case, rounds: vec![figures, slower] }
     }
 
     #[test]
@@ -244,13 +244,13 @@ mod tests {
     }
 
     #[test]
-    fn a_quick_run_has_what_the_goals_need() {
-        let cases = Case::all(true);
+    fn a_quick_run_has_every_case_with_a_goal() {
+        let cases = ScanCase::all(true);
         for (kind, label) in
             [(Kind::Objects, "64 KB"), (Kind::Objects, "1 MB"), (Kind::Text, "64 KB"), (Kind::Text, "1 MB")]
         {
             assert!(cases.iter().any(|case| case.kind == kind && case.label == label && case.cut == Cut::Whole));
         }
-        assert!(cases.len() < Case::all(false).len());
+        assert!(cases.len() < ScanCase::all(false).len());
     }
 }

@@ -1,5 +1,5 @@
-//! An Envoy with a module of `bench/filters`, and nothing behind it: whatever a request's cell is, Envoy answers 200 and
-//! the cell's name by itself.
+//! An Envoy with a module of `bench/filters` and no upstreams. Envoy itself responds to every routed request with a 200
+//! and the name of the request's cell.
 
 use std::net::SocketAddr;
 
@@ -17,7 +17,7 @@ use crate::cases::BUFFER_LIMIT;
 const ROUTES: &str =
     "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/route_config/virtual_hosts/0/routes";
 
-/// The parts. Dropping it ends them.
+/// The running Envoy. Dropping it stops it.
 #[derive(Debug)]
 pub(crate) struct Vm {
     envoy: Envoy,
@@ -26,14 +26,14 @@ pub(crate) struct Vm {
 }
 
 impl Vm {
-    /// Starts it with a module that is a file below `target/wasm32-unknown-unknown`.
+    /// Starts Envoy with a module, given as a path below `target/wasm32-unknown-unknown`.
     ///
     /// # Errors
-    /// When the module or Envoy is missing or does not start.
+    /// When the module is missing, or Envoy is missing or does not start.
     pub(crate) async fn start(module: &str) -> Result<Self> {
         let path = artifacts::checkout().join("target/wasm32-unknown-unknown").join(module);
         if !path.is_file() {
-            bail!("{} is not there: run `make bench`, which builds it", path.display());
+            bail!("{} does not exist: run `make bench`, which builds it", path.display());
         }
         let directory = tempfile::Builder::new().prefix("cellgate-micro-").tempdir()?;
         let mut cells = Vec::new();
@@ -47,19 +47,19 @@ impl Vm {
         Ok(Self { envoy, _cells: cells, _directory: directory })
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub(crate) fn address(&self) -> SocketAddr {
         self.envoy.address()
     }
 
-    /// What the module itself answers to a GET.
+    /// Sends a GET that the module itself answers.
     ///
     /// # Errors
-    /// When that is not JSON with status 200.
+    /// When the response is not JSON with status 200.
     pub(crate) async fn ask(&self, path: &str) -> Result<Value> {
         let response = Http1::connect(self.address()).await?.send(&Request::get(path)).await?;
         if !response.status.is_success() {
-            bail!("the module answered {} to {path}", response.status);
+            bail!("the module responded with {} to {path}", response.status);
         }
         Ok(response.json())
     }
@@ -81,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_routes_to_cells_are_answered() {
+    fn only_routes_to_cells_become_direct_responses() {
         let to_cell = json!({"match": {"headers": [{"string_match": {"exact": "cell-b"}}]}, "route": {}});
         let refusal = json!({"match": {"prefix": "/"}, "direct_response": {"status": 421}});
         let host = json!({"routes": [to_cell, refusal]});

@@ -5,7 +5,7 @@ use crate::cases::{Case, SIZES};
 use crate::row::Batch;
 use crate::variants;
 
-/// Envoy alone, the filter, and the service, at two sizes; the service cannot do the larger one.
+/// Envoy alone, the filter and the service at two sizes; the service does not support the larger one.
 fn rows() -> Vec<Row> {
     let named = |name: &str| variants::all().find(|variant| variant.name == name).unwrap();
     let costs = [("plain", 100.0, 0.0), ("filter", 140.0, 0.0), ("service-buffered", 320.0, 60.0)];
@@ -32,7 +32,7 @@ fn report(rows: &[Row]) -> Report<'_> {
 }
 
 #[test]
-fn every_variant_has_a_figure_for_every_size_or_says_why_not() {
+fn every_variant_has_a_figure_or_a_reason_for_every_size() {
     let text = report(&rows()).markdown();
     for wanted in [
         "### objects, key last, HTTP/1.1\n\n| | 4 KB | 10 MB |",
@@ -46,7 +46,7 @@ fn every_variant_has_a_figure_for_every_size_or_says_why_not() {
 }
 
 #[test]
-fn goals_are_shown_with_what_they_ask_for() {
+fn goals_are_shown_with_their_limits() {
     let rows = rows();
     let report = report(&rows);
     assert!(report.goals_table().contains("| cost | 1.200 (1.100 to 1.300) | ≤ 1.25 | yes |"));
@@ -55,12 +55,12 @@ fn goals_are_shown_with_what_they_ask_for() {
 }
 
 #[test]
-fn a_goal_that_noise_hides_takes_no_other_figure_away() {
+fn an_unclear_goal_does_not_remove_other_figures() {
     let rows = rows();
     let report = report(&rows);
     let text = report.markdown();
     for wanted in [
-        "| noise | 1.000 (0.500 to 2.000) | ≤ 1.1 | *unclear*, about 7 more rounds would tell |",
+        "| noise | 1.000 (0.500 to 2.000) | ≤ 1.1 | *unclear*, needs about 7 more rounds |",
         "| cost | 1.200 (1.100 to 1.300) | ≤ 1.25 | yes |",
         "| **Cellgate's filter** | 210 (1.40) | 421 |",
     ] {
@@ -71,7 +71,7 @@ fn a_goal_that_noise_hides_takes_no_other_figure_away() {
 }
 
 #[test]
-fn programs_find_everything() {
+fn the_json_report_is_complete() {
     let json = report(&rows()).json();
     let goal = json!({"name": "cost", "value": 1.2, "min": 1.1, "max": 1.3, "goal": 1.25, "at_most": true, "holds": true, "unclear": false});
     assert_eq!(json["goals"][0], goal);

@@ -1,4 +1,4 @@
-//! What the decision core costs by itself: natively, one thread, by the CPU time of this process.
+//! The cost of the decision core alone: native code, one thread, in CPU time of this process.
 
 use std::fmt::Write as _;
 use std::hint::black_box;
@@ -9,16 +9,16 @@ use cellgate_bench_documents::{KeyAt, Kind, document};
 use cellgate_routing::{Config, Opening, Router, Tier};
 use serde_json::{Value, json};
 
-use super::curve::{Curve, Place};
+use super::curve::{Curve, Scope};
 use cellgate_tests::measure::procfs::cpu_time;
 
-/// CPU time that one figure takes, at least.
+/// The least CPU time of one measurement.
 const LEAST: Duration = Duration::from_millis(60);
 
-/// Every curve that needs no Envoy.
+/// Every curve that does not need Envoy.
 ///
 /// # Errors
-/// When a configuration is refused, which would be a mistake here.
+/// When a configuration is rejected, which would be a bug in this module.
 pub(super) fn curves() -> Result<Vec<Curve>> {
     let mut curves = tenants()?;
     curves.extend(cells()?);
@@ -29,7 +29,7 @@ pub(super) fn curves() -> Result<Vec<Curve>> {
 }
 
 fn tenants() -> Result<Vec<Curve>> {
-    let new = |cost: &str| Curve::new("exact keys", cost, Place::Core);
+    let new = |cost: &str| Curve::new("exact keys", cost, Scope::Core);
     let (mut size, mut build, mut heap) = (new("configuration, MB"), new("read and build, ms"), new("tables, MB"));
     let (mut known, mut unknown) = (new("look-up of a key that is there, ns"), new("look-up of one that is not, ns"));
     for count in [100, 1_000, 10_000, 100_000, 1_000_000_u32] {
@@ -40,7 +40,7 @@ fn tenants() -> Result<Vec<Curve>> {
         let router = compile(&text)?;
         let placement = &router.config().placement;
         heap.points.push((x, placement.heap_bytes() as f64 / 1e6));
-        // Keys far from each other, as tenants come: neighbours would be in the cache.
+        // The keys are far from each other, like those of real traffic. Neighbours would be in the cache.
         let keys: Vec<_> = (0..1024_u32).map(|turn| key(turn.wrapping_mul(2_654_435_761) % count)).collect();
         known.points.push((x, each(&keys, |key| placement.place(key))? * 1e9));
         let others: Vec<_> = keys.iter().map(|key| format!("{key}-other")).collect();
@@ -50,7 +50,7 @@ fn tenants() -> Result<Vec<Curve>> {
 }
 
 fn cells() -> Result<Vec<Curve>> {
-    let new = |cost: &str| Curve::new("cells", cost, Place::Core);
+    let new = |cost: &str| Curve::new("cells", cost, Scope::Core);
     let (mut build, mut look_up) = (new("read and build, 4096 slots, ms"), new("look-up by slot, ns"));
     for count in [2_u32, 10, 100, 1000] {
         let names: Vec<_> = (0..count).map(|number| format!("cell-{number}")).collect();
@@ -64,12 +64,12 @@ fn cells() -> Result<Vec<Curve>> {
     Ok(vec![build, look_up])
 }
 
-/// Prefixes of one length, and of as many lengths as there may be: each length is one more look.
+/// Prefixes of one length and of the largest number of lengths. Each length costs one look-up.
 fn prefixes() -> Result<Vec<Curve>> {
     let mut curves = Vec::new();
     for lengths in [1_u32, 16] {
         let cost = format!("look-up, prefixes of {lengths} {}, ns", if lengths == 1 { "length" } else { "lengths" });
-        let mut curve = Curve::new("prefixes", cost, Place::Core);
+        let mut curve = Curve::new("prefixes", cost, Scope::Core);
         for count in [10_u32, 100, 1000, 10_000] {
             let prefix = |number: u32| format!("{number:07}{}", "-".repeat((number % lengths) as usize));
             let table: Value =
@@ -85,9 +85,9 @@ fn prefixes() -> Result<Vec<Curve>> {
     Ok(curves)
 }
 
-/// JSON pointers of which only the last is in the body.
+/// JSON sources of which only the last is in the body.
 fn sources() -> Result<Curve> {
-    let mut curve = Curve::new("JSON sources", "decision, 4 KB of objects, µs", Place::Core);
+    let mut curve = Curve::new("JSON sources", "decision, 4 KB of objects, µs", Scope::Core);
     let body = document(Kind::Objects, 4096, KeyAt::Last, "acme");
     for count in [1_u32, 2, 4, 8, 16, 32] {
         let mut key: Vec<Value> = (1..count).map(|number| json!({"json": format!("/source-{number}/id")})).collect();
@@ -100,7 +100,7 @@ fn sources() -> Result<Curve> {
 }
 
 fn bodies() -> Result<Curve> {
-    let mut curve = Curve::new("bytes of the body", "decision, objects, key last, µs", Place::Core);
+    let mut curve = Curve::new("bytes of the body", "decision, objects, key last, µs", Scope::Core);
     let text =
         config(&json!(["cell-a"]), &json!([{"json": "/tenant/id"}]), &json!({"exact": {"acme": "cell-a"}})).to_string();
     let router = compile(&text)?;
@@ -111,7 +111,7 @@ fn bodies() -> Result<Curve> {
     Ok(curve)
 }
 
-/// A configuration with so many exact keys, none of which is one of the traffic's, and a turn that makes it another.
+/// A configuration with `count` exact keys that no request uses. A different `turn` gives a different configuration.
 pub(super) fn exact_keys(count: u32, turn: u32) -> String {
     let mut table = String::with_capacity(count as usize * 44);
     for number in 0..count {
@@ -125,7 +125,7 @@ pub(super) fn exact_keys(count: u32, turn: u32) -> String {
     )
 }
 
-/// The key of a number: as long as a shortened UUID.
+/// The key with a number. It is as long as a shortened UUID.
 fn key(number: u32) -> String {
     format!("tenant-{:08x}-{number:07}", number.wrapping_mul(2_654_435_761))
 }
@@ -145,7 +145,7 @@ fn once(work: impl FnOnce() -> Result<()>) -> Result<f64> {
     Ok((cpu_time(std::process::id())?.saturating_sub(before)).as_secs_f64())
 }
 
-/// CPU seconds for each of the inputs, by as many rounds as it takes to tell.
+/// CPU seconds per input, from as many rounds as [`LEAST`] requires.
 fn each<T, Out>(inputs: &[T], mut work: impl FnMut(&T) -> Out) -> Result<f64> {
     let (before, mut rounds) = (cpu_time(std::process::id())?, 0_u64);
     loop {
@@ -160,7 +160,7 @@ fn each<T, Out>(inputs: &[T], mut work: impl FnMut(&T) -> Out) -> Result<f64> {
     }
 }
 
-/// CPU seconds of one whole decision: head, body in one piece, placement.
+/// CPU seconds of one complete decision: head, body in one chunk, placement.
 fn decision(router: &Router, body: &str) -> Result<f64> {
     let length = body.len().to_string();
     let head: [(&str, &str); 4] = [
@@ -170,7 +170,9 @@ fn decision(router: &Router, body: &str) -> Result<f64> {
         ("content-length", &length),
     ];
     let decide = |body: &&str| -> Result<cellgate_routing::Decision> {
-        let Opening::Read(mut reading) = router.open(head.as_slice(), false) else { bail!("decided by the head") };
+        let Opening::Read(mut reading) = router.open(head.as_slice(), false) else {
+            bail!("the head decided the request")
+        };
         let _ = reading.push(body.as_bytes());
         Ok(reading.finish())
     };

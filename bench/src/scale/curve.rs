@@ -1,50 +1,50 @@
-//! One curve: what was varied, what it cost, and by which power it grows.
+//! One curve: a cost as a function of one variable, with the exponent of its growth.
 
 use serde_json::{Value, json};
 
 use cellgate_tests::measure::regression::Line;
 
-/// A cost at several places.
+/// A cost at several values of one variable.
 #[derive(Clone, Debug)]
 pub(super) struct Curve {
-    /// What is varied: `tenants`.
+    /// The variable, such as `tenants`.
     pub(super) over: &'static str,
-    /// What is measured, with its unit: `look-up, ns of CPU`.
+    /// The cost, with its unit, such as `look-up, ns of CPU`.
     pub(super) cost: String,
-    /// Where: in this process, or through Envoy.
-    pub(super) place: Place,
-    /// Pairs of both.
+    /// Where the cost was measured.
+    pub(super) place: Scope,
+    /// Pairs of value and cost.
     pub(super) points: Vec<(f64, f64)>,
 }
 
-/// Where a cost was measured.
+/// Which code a cost covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
-    /// The decision core alone, natively, in the benchmark's own process.
+pub(super) enum Scope {
+    /// The decision core alone, in the benchmark's own process.
     Core,
-    /// Real Envoy, with the filter, the service, or both.
+    /// Envoy with the filter, the service, or both.
     Envoy,
 }
 
 impl Curve {
-    pub(super) fn new(over: &'static str, cost: impl Into<String>, place: Place) -> Self {
+    pub(super) fn new(over: &'static str, cost: impl Into<String>, place: Scope) -> Self {
         Self { over, cost: cost.into(), place, points: Vec::new() }
     }
 
-    /// The power of the growth: y = c·x^exponent through all points, and its margin of 95 %.
+    /// The exponent of the power law y = c·x^exponent that fits the points best, and its 95 % margin.
     pub(super) fn exponent(&self) -> Option<(f64, f64)> {
         Line::power_law(&self.points).map(|line| (line.slope, line.margin))
     }
 
-    /// A row of a table: the cost, each place with its value, the exponent.
+    /// A row of the table: the cost, each value with its cost, the exponent.
     fn row(&self) -> String {
         let points: Vec<_> = self.points.iter().map(|(x, y)| format!("{}: {}", count(*x), significant(*y))).collect();
         let exponent = self.exponent().map_or_else(String::new, |(slope, margin)| {
             if margin.is_finite() { format!("{slope:.2} ± {margin:.2}") } else { format!("{slope:.2}") }
         });
         let place = match self.place {
-            Place::Core => "core",
-            Place::Envoy => "Envoy",
+            Scope::Core => "core",
+            Scope::Envoy => "Envoy",
         };
         format!("| {} | {} | {place} | {} | {exponent} |", self.over, self.cost, points.join(" · "))
     }
@@ -73,7 +73,7 @@ pub(super) fn json(curves: &[Curve]) -> Value {
     curves.iter().map(Curve::json).collect()
 }
 
-/// A count for people: `65 536`, `10^6`.
+/// A readable count: `65 536`, `10^6`.
 fn count(value: f64) -> String {
     match value as u64 {
         10_000 => "10^4".to_owned(),
@@ -84,7 +84,7 @@ fn count(value: f64) -> String {
     }
 }
 
-/// Three digits, no more.
+/// The value with three significant digits.
 fn significant(value: f64) -> String {
     let digits = (2.0 - value.abs().max(1e-9).log10().floor()).clamp(0.0, 4.0);
     format!("{value:.*}", digits as usize)
@@ -95,8 +95,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_has_everything() {
-        let mut curve = Curve::new("tenants", "memory, MB", Place::Core);
+    fn a_row_has_cost_points_and_exponent() {
+        let mut curve = Curve::new("tenants", "memory, MB", Scope::Core);
         curve.points = vec![(100.0, 0.0123), (10_000.0, 1.23), (1_000_000.0, 123.4)];
         let row = curve.row();
         assert!(row.starts_with("| tenants | memory, MB | core | 100: 0.0123 · 10^4: 1.23 · 10^6: 123 | 1.0"), "{row}");

@@ -1,4 +1,4 @@
-//! What a request costs in Envoy and in the service, by their CPU time, while one thing is varied.
+//! The CPU time of a request in Envoy and in the service, while one property varies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use cellgate_tests::{sha256, wait};
 use serde_json::{Value, json};
 
 use super::core::exact_keys;
-use super::curve::{Curve, Place};
+use super::curve::{Curve, Scope};
 use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
 use crate::load::Client;
 use cellgate_tests::measure::procfs::{cpu_time, resident};
 
-/// CPU time that one figure takes, at least.
+/// The least CPU time of one measurement.
 const LEAST: Duration = Duration::from_millis(300);
 
-/// Connections, where their number is not what is varied.
+/// The number of connections, except in the curve that varies it.
 const CONNECTIONS: usize = 8;
 
 /// Envoy's buffer limit, and the filter's `inspect_bytes`.
@@ -30,7 +30,7 @@ const BUFFER: u32 = 1024 * 1024;
 /// Every curve that needs Envoy.
 ///
 /// # Errors
-/// When a part does not come up or a request goes wrong.
+/// When a part does not start or a request has a wrong result.
 pub(super) async fn curves() -> Result<Vec<Curve>> {
     let mut curves = bodies().await?;
     curves.push(connections().await?);
@@ -49,8 +49,8 @@ async fn bodies() -> Result<Vec<Curve>> {
         (Chain::Service(BodyMode::Streamed), "Envoy with the service, FULL_DUPLEX_STREAMED, µs of both"),
     ] {
         let rig = Rig::start(chain, Options::default().buffer_limit(BUFFER)).await?;
-        let mut curve = Curve::new("bytes of the body", cost, Place::Envoy);
-        let mut service = Curve::new("bytes of the body", "of which the service, µs", Place::Envoy);
+        let mut curve = Curve::new("bytes of the body", cost, Scope::Envoy);
+        let mut service = Curve::new("bytes of the body", "of which the service, µs", Scope::Envoy);
         for bytes in [256_usize, 4096, 65_536, 1_000_000, 10_000_000] {
             let spent = rig
                 .spend(&exchange(bytes, "cell-b", chain == Chain::Plain), CONNECTIONS.min(16_000_000 / bytes))
@@ -68,7 +68,7 @@ async fn bodies() -> Result<Vec<Curve>> {
 
 async fn connections() -> Result<Curve> {
     let rig = Rig::start(Chain::TwoTier, Options::default().buffer_limit(BUFFER)).await?;
-    let mut curve = Curve::new("connections", "4 KB with the filter, µs", Place::Envoy);
+    let mut curve = Curve::new("connections", "4 KB with the filter, µs", Scope::Envoy);
     for count in [1_usize, 4, 16, 64, 256] {
         let spent = rig.spend(&exchange(4096, "cell-b", false), count).await?;
         curve.points.push((count as f64, spent.envoy * 1e6));
@@ -76,10 +76,10 @@ async fn connections() -> Result<Curve> {
     Ok(curve)
 }
 
-/// Envoy compares routes one by one. A route that takes the cluster's name from the header does not grow.
+/// Envoy matches routes one by one, so a route for each cell costs more with more cells. One `cluster_header` route does not.
 async fn cells() -> Result<Vec<Curve>> {
-    let mut by_route = Curve::new("cells", "256 B with the filter, a route for each cell, µs", Place::Envoy);
-    let mut by_header = Curve::new("cells", "256 B with the filter, one route by `cluster_header`, µs", Place::Envoy);
+    let mut by_route = Curve::new("cells", "256 B with the filter, a route for each cell, µs", Scope::Envoy);
+    let mut by_header = Curve::new("cells", "256 B with the filter, one route by `cluster_header`, µs", Scope::Envoy);
     for count in [2_usize, 10, 100, 1000] {
         for (curve, one_route) in [(&mut by_route, false), (&mut by_header, true)] {
             let names: Vec<_> = (0..count).map(|number| format!("cell-{number}")).collect();
@@ -99,11 +99,11 @@ async fn cells() -> Result<Vec<Curve>> {
     Ok(vec![by_route, by_header])
 }
 
-/// What a change of the configuration costs each tier, and what it keeps of it.
+/// The cost of a configuration change in each tier, and the memory after it.
 async fn tenants() -> Result<Vec<Curve>> {
     let mut curves = Vec::new();
     for tier in ["Envoy", "the service"] {
-        let new = |cost: &str| Curve::new("exact keys", cost.replace("TIER", tier), Place::Envoy);
+        let new = |cost: &str| Curve::new("exact keys", cost.replace("TIER", tier), Scope::Envoy);
         let mut three =
             [new("a change, CPU of TIER, ms"), new("a change, until TIER has it, ms"), new("memory of TIER, MB")];
         for count in [100_u32, 1_000, 10_000, 100_000, 1_000_000] {
@@ -114,7 +114,7 @@ async fn tenants() -> Result<Vec<Curve>> {
                         curve.points.push((f64::from(count), figure));
                     }
                 }
-                // Where a tier stops is what this is about.
+                // The largest configuration that a tier accepts is a result, not an error.
                 Err(error) => eprintln!("scale: {count} exact keys in {tier}: {}", first_line(&error)),
             }
         }
@@ -123,14 +123,14 @@ async fn tenants() -> Result<Vec<Curve>> {
     Ok(curves)
 }
 
-/// A change of the configuration: CPU time and time in milliseconds, memory in MB after it.
-struct Change {
+/// The cost of a configuration change: CPU time and wall time in milliseconds, memory after it in MB.
+struct ChangeCost {
     cpu: f64,
     time: f64,
     memory: f64,
 }
 
-async fn change_filter(count: u32) -> Result<Change> {
+async fn change_filter(count: u32) -> Result<ChangeCost> {
     let rig =
         Rig::start(Chain::Filter, Options::default().config(serde_json::from_str(&exact_keys(count, 0))?)).await?;
     let (envoy, next) = (rig.stack.envoy(), exact_keys(count, 1));
@@ -138,10 +138,10 @@ async fn change_filter(count: u32) -> Result<Change> {
     let (before, start) = (cpu_time(pid)?, Instant::now());
     envoy.update_filter_text(&next).await?;
     let time = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Change { cpu: used_since(pid, before)?, time, memory: resident(pid)? as f64 / 1e3 })
+    Ok(ChangeCost { cpu: used_since(pid, before)?, time, memory: resident(pid)? as f64 / 1e3 })
 }
 
-async fn change_service(count: u32) -> Result<Change> {
+async fn change_service(count: u32) -> Result<ChangeCost> {
     let directory = tempfile::Builder::new().prefix("cellgate-scale-").tempdir()?;
     let first: Value = serde_json::from_str(&exact_keys(count, 0))?;
     let service = ExtProc::start(&first, directory.path(), &[]).await?;
@@ -152,7 +152,7 @@ async fn change_service(count: u32) -> Result<Change> {
     let series = format!("cellgate_config_info{{version=\"keys-{count}-1\"}}");
     wait::until(&series, || async { Ok((service.metric(&series).await? == 1.0).then_some(())) }).await?;
     let time = start.elapsed().as_secs_f64() * 1e3;
-    Ok(Change { cpu: used_since(service.pid(), before)?, time, memory: resident(service.pid())? as f64 / 1e3 })
+    Ok(ChangeCost { cpu: used_since(service.pid(), before)?, time, memory: resident(service.pid())? as f64 / 1e3 })
 }
 
 fn used_since(pid: u32, before: Duration) -> Result<f64> {
@@ -160,7 +160,7 @@ fn used_since(pid: u32, before: Duration) -> Result<f64> {
 }
 
 async fn workers() -> Result<Curve> {
-    let mut curve = Curve::new("Envoy's workers", "4 KB with the filter, µs", Place::Envoy);
+    let mut curve = Curve::new("Envoy's workers", "4 KB with the filter, µs", Scope::Envoy);
     for count in [1_u32, 2] {
         let rig = Rig::start(Chain::TwoTier, Options::default().buffer_limit(BUFFER).concurrency(count)).await?;
         curve.points.push((f64::from(count), rig.spend(&exchange(4096, "cell-b", false), 16).await?.envoy * 1e6));
@@ -171,7 +171,7 @@ async fn workers() -> Result<Curve> {
 /// A second service behind the same Envoy.
 async fn replicas() -> Result<Curve> {
     let mut curve =
-        Curve::new("replicas of the service", "4 KB, FULL_DUPLEX_STREAMED, µs of all services", Place::Envoy);
+        Curve::new("replicas of the service", "4 KB, FULL_DUPLEX_STREAMED, µs of all services", Scope::Envoy);
     for count in [1_u32, 2] {
         let directory = tempfile::Builder::new().prefix("cellgate-scale-").tempdir()?;
         let config = cellgate_tests::options::sample_config();
@@ -184,13 +184,13 @@ async fn replicas() -> Result<Curve> {
         if let Some(second) = &second {
             let asked =
                 second.metric("cellgate_decisions_total{outcome=\"cell\",reason=\"exact\",tier=\"service\"}").await?;
-            ensure!(asked > 0.0, "the second replica was never asked");
+            ensure!(asked > 0.0, "the second replica received no request");
         }
     }
     Ok(curve)
 }
 
-/// A running stack and whom to ask for CPU time.
+/// A running stack and the processes whose CPU time counts.
 struct Rig {
     stack: Stack,
     services: Vec<u32>,
@@ -212,7 +212,7 @@ impl Rig {
         Ok(Self { stack, services })
     }
 
-    /// What one request costs, by as many as it takes to tell, after a few that do not count.
+    /// The cost of one request, from as many requests as [`LEAST`] requires, after a few uncounted ones.
     async fn spend(&self, exchange: &Exchange, connections: usize) -> Result<Spent> {
         let address: SocketAddr = self.stack.address();
         let mut client = Client::connect(address, Protocol::Http1, connections.max(1)).await?;

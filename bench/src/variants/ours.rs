@@ -1,4 +1,4 @@
-//! The baseline, the yardsticks, and Cellgate.
+//! Envoy alone, the no-op variants, and Cellgate.
 
 use cellgate_bench_documents::KeyAt;
 use cellgate_tests::options::{BodyMode, Chain, sample_config};
@@ -9,19 +9,19 @@ use crate::cases::{BUFFER_LIMIT, Case, NamedBy};
 use crate::exchange::Protocol;
 use crate::variant::{Cannot, Service, Variant, own_service, whole_body};
 
-/// How many streams Envoy has opened to the ext-proc service.
+/// Envoy's counter of streams to the ext-proc service.
 const STREAMS: &str = "cluster.ext-proc.upstream_rq_total";
 
-/// `limits.inspect_bytes` where the filter shall not hold what is large.
+/// `limits.inspect_bytes` for a filter that does not hold large bodies.
 const PEEK: u32 = 16 * 1024;
 
-/// `limits.inspect_bytes` where the filter shall hold next to nothing, and defer: the smallest there is.
+/// `limits.inspect_bytes` for a filter that defers: the smallest value.
 const DEFER: u32 = 1024;
 
-/// The largest HTTP/2 frame where nobody asks for larger ones.
+/// The default of HTTP/2's SETTINGS_MAX_FRAME_SIZE.
 const FRAME: usize = 16 * 1024;
 
-/// The table. The baseline is first.
+/// The table. Envoy alone is first.
 pub(crate) const ALL: &[Variant] = &[
     Variant::PLAIN,
     Variant {
@@ -135,11 +135,11 @@ pub(crate) const ALL: &[Variant] = &[
     },
 ];
 
-/// What all variants with Cellgate have in common.
+/// The common part of all variants with Cellgate.
 const CELLGATE: Variant =
     Variant { ours: true, config: || inspecting(BUFFER_LIMIT), named_by: NamedBy::Body, ..Variant::PLAIN };
 
-/// What all variants with the service that does nothing have in common.
+/// The common part of all variants with the no-op service.
 const NOOP_SERVICE: Variant =
     Variant { service: Service::Other(|| own_service("noop-service")), proof: a_stream_each, ..Variant::PLAIN };
 
@@ -168,27 +168,27 @@ fn a_stream_each(_: &Case, requests: u64) -> Option<(&'static str, u64)> {
     Some((STREAMS, requests))
 }
 
-/// Whether a filter that may hold all that Envoy can buffer still has to ask the service.
+/// Whether the filter defers even if it may hold as much as Envoy can buffer.
 fn is_deferred(case: &Case) -> bool {
     case.key == KeyAt::Last && case.bytes() > BUFFER_LIMIT as usize
 }
 
-/// Nobody takes what is deferred, and a route without a cell answers 421.
+/// A deferred request has no service, and Envoy answers a request without a cell with a 421.
 fn filter_alone(case: &Case) -> Result<(), Cannot> {
     if is_deferred(case) { Err(Cannot::Status(421)) } else { Ok(()) }
 }
 
 fn released_early(case: &Case) -> Result<(), Cannot> {
     match case.key {
-        _ if case.bytes() <= PEEK as usize => Err(Cannot::Pointless("it is held")),
+        _ if case.bytes() <= PEEK as usize => Err(Cannot::Pointless("the body is held")),
         KeyAt::First => Ok(()),
         KeyAt::Last if is_deferred(case) => Err(Cannot::Status(421)),
-        KeyAt::Last => Err(Cannot::Pointless("whether the key is in the first read is up to the machine")),
+        KeyAt::Last => Err(Cannot::Pointless("the key may or may not be in the first read")),
     }
 }
 
-/// Where the filter defers for certain. Over HTTP/1.1 all that Envoy can buffer may be there at the first look, and the
-/// filter decides what is; over HTTP/2 it is a frame or two.
+/// The cases that the filter always defers. Over HTTP/1.1 the first chunk may have as many bytes as Envoy can buffer,
+/// and the filter can decide a body that is complete. Over HTTP/2 the first chunk is one or two frames.
 fn deferred(case: &Case) -> Result<(), Cannot> {
     let seen_at_first = match case.protocol {
         Protocol::Http1 => BUFFER_LIMIT as usize,
@@ -198,7 +198,7 @@ fn deferred(case: &Case) -> Result<(), Cannot> {
     if deferred { Ok(()) } else { Err(Cannot::Pointless("the filter may decide it")) }
 }
 
-/// The ext_proc filter without a body: whoever looks at heads alone.
+/// Configures the ext_proc filter to send headers only.
 fn headers_only(bootstrap: &mut Value) {
     let filter = json!({
         "name": "ext-proc",
@@ -218,7 +218,7 @@ fn headers_only(bootstrap: &mut Value) {
     insert_filter(bootstrap, filter);
 }
 
-/// The chain streams what is too large to hold. Here it fits into Envoy's buffer, so it may go in one message as well.
+/// Changes ext_proc's body mode to `BUFFERED`. The bodies here fit into Envoy's buffer, so one message is possible.
 fn defer_into_a_buffer(bootstrap: &mut Value) {
     match bootstrap {
         Value::Object(fields) => {
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn the_filter_alone_decides_what_the_two_tiers_do_not_defer() {
+    fn the_filter_alone_supports_the_cases_that_it_does_not_defer() {
         for case in Case::all() {
             let service = ALL.iter().find(|variant| variant.name == "two-tier").unwrap();
             let asked = (service.proof)(&case, 7) == Some((STREAMS, 7));

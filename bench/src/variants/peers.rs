@@ -1,7 +1,7 @@
-//! What a user would pick instead of Cellgate: other ways to bring a request to its cell by what its body says.
+//! Alternatives to Cellgate: other ways to route a request to its cell by its body.
 //!
-//! Each is as good as we could make it, and each file says what it gets wrong all the same. The filter and the service
-//! that everybody writes first are in `bench/filters/naive` and [`crate::naive_service`].
+//! Each alternative is as fast and as correct as we could make it, and each file lists its remaining faults. The naive
+//! filter and service are in `bench/filters/naive` and [`crate::naive_service`].
 
 use std::path::PathBuf;
 
@@ -57,7 +57,7 @@ pub(crate) const ALL: &[Variant] = &[
     },
     Variant {
         name: "naive-filter",
-        title: "the wasm filter that everybody writes first",
+        title: "naive wasm filter, serde_json",
         chain: Chain::Filter,
         module: Some("cellgate_bench_naive.wasm"),
         config: sample_config,
@@ -66,7 +66,7 @@ pub(crate) const ALL: &[Variant] = &[
     },
     Variant {
         name: "naive-service",
-        title: "the ext_proc that everybody writes first, BUFFERED",
+        title: "naive ext_proc, serde_json, BUFFERED",
         service: Service::Other(|| own_service("naive-service")),
         ..SERVICE
     },
@@ -78,17 +78,17 @@ pub(crate) const ALL: &[Variant] = &[
     },
 ];
 
-/// What of others is installed here: its name, the program, and the option that makes it tell its version.
+/// The installed programs of alternatives: name, path, and the option that prints the version.
 pub(crate) fn programs() -> Vec<(&'static str, PathBuf, &'static str)> {
     let haproxy = haproxy::installed().map(|program| ("HAProxy", program, "-v"));
     let go = go_router::command().map(|_| ("Go", PathBuf::from("go"), "version"));
     haproxy.into_iter().chain(go).collect()
 }
 
-/// All peers decide by the body.
+/// The common part of all alternatives: they decide by the body.
 const PEER: Variant = Variant { named_by: NamedBy::Body, ..Variant::PLAIN };
 
-/// What all services have in common.
+/// The common part of all services.
 const SERVICE: Variant =
     Variant { chain: Chain::Service(BodyMode::Buffered), proof: a_stream_each, can: whole_body, ..PEER };
 

@@ -1,7 +1,7 @@
-//! A proxy-wasm filter that answers a request itself: with how long scanning a document takes inside this very VM.
+//! A proxy-wasm filter that answers each request with the time that scanning a document takes inside Envoy's VM.
 //!
-//! `GET /KIND/SIZE/CUT/MILLISECONDS`, such as `/objects/65536/whole/20`, is one bout with batches of that length. The
-//! answer is `{"cellgate": nanoseconds, …}`, with null where a contender failed. Any other path is answered 400. The
+//! `GET /KIND/SIZE/CUT/MILLISECONDS`, such as `/objects/65536/whole/20`, times each scanner for that many milliseconds.
+//! The response is `{"cellgate": nanoseconds, …}`, with null for a scanner that failed. Any other path gets a 400. The
 //! clock is Envoy's wall clock, in nanoseconds.
 #![expect(missing_docs, reason = "the SDK's macro exports undocumented symbols")]
 
@@ -14,7 +14,7 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 use serde_json::{Value, json};
 
-/// The largest document that is made.
+/// The largest document that a request can ask for.
 const MAX_SIZE: usize = 16 * 1024 * 1024;
 
 proxy_wasm::main! {{
@@ -25,8 +25,8 @@ struct Root;
 
 struct Request;
 
-/// What a path asks for.
-struct Question {
+/// The parameters in a path.
+struct Measurement {
     kind: Kind,
     size: usize,
     cut: Cut,
@@ -49,7 +49,7 @@ impl Context for Request {}
 
 impl HttpContext for Request {
     fn on_http_request_headers(&mut self, _: usize, _: bool) -> Action {
-        let question = self.get_http_request_header(":path").as_deref().and_then(Question::parse);
+        let question = self.get_http_request_header(":path").as_deref().and_then(Measurement::parse);
         let (status, answer) = match question {
             Some(question) => (200, question.answer()),
             None => (400, json!({"error": "ask for /KIND/SIZE/CUT/MILLISECONDS"})),
@@ -60,7 +60,7 @@ impl HttpContext for Request {
     }
 }
 
-impl Question {
+impl Measurement {
     fn parse(path: &str) -> Option<Self> {
         let mut parts = path.strip_prefix('/')?.split('/');
         let question = Self {

@@ -1,12 +1,13 @@
-//! The proxy-wasm filter that everybody writes first: it holds a request until its body is complete, copies the body
-//! into the VM, lets `serde_json` make a `Value` of all of it, and looks what stands at `/tenant/id` up in a map.
+//! A simple proxy-wasm filter for comparison. It holds a request until the body is complete, copies the body into the
+//! VM, parses it into a `serde_json::Value`, and looks the value at `/tenant/id` up in a map.
 //!
-//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a request
-//! with trailers keeps the cell that its client named, as the body's last callback does not say that it is the last; a
-//! body above Envoy's buffer limit is answered 413; the VM's memory grows to several times the largest body ever seen,
-//! and stays there.
+//! Its faults:
+//! - It takes the last of two keys, even if the cell takes the first.
+//! - A request with trailers keeps the routing header of its client, because no body callback has `end_of_stream`.
+//! - A body above Envoy's buffer limit gets a 413.
+//! - The VM's memory grows to several times the largest body and never shrinks.
 //!
-//! The cells come from `placement.exact` of the plugin's configuration, which is Cellgate's.
+//! The cells come from `placement.exact` in the plugin's configuration, which has Cellgate's format.
 #![expect(missing_docs, reason = "the SDK's macro exports undocumented symbols")]
 
 use std::collections::HashMap;
@@ -20,10 +21,10 @@ proxy_wasm::main! {{
     proxy_wasm::set_root_context(|_| Box::new(Root { cells: Rc::default() }));
 }}
 
-/// The header that the routes go by.
+/// The routing header: the routes match on it.
 const ROUTING_HEADER: &str = "x-cell";
 
-/// Tenants and their cells.
+/// The cell of each tenant.
 type Cells = HashMap<String, String>;
 
 struct Root {
@@ -73,7 +74,7 @@ impl HttpContext for Request {
     }
 }
 
-/// The cell of the tenant that a body names.
+/// The cell of the tenant in the body.
 fn cell_of<'a>(cells: &'a Cells, body: &[u8]) -> Option<&'a str> {
     let document: Value = serde_json::from_slice(body).ok()?;
     let tenant = document.pointer("/tenant/id")?.as_str()?;

@@ -1,4 +1,4 @@
-//! A proxy-wasm filter that does nothing: what any proxy-wasm filter costs before it does its work.
+//! A proxy-wasm filter that does nothing. It shows the cost of any proxy-wasm filter before its own work.
 #![expect(missing_docs, reason = "the SDK's macro exports undocumented symbols")]
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
@@ -10,7 +10,7 @@ proxy_wasm::main! {{
 
 struct Root;
 
-/// Every callback keeps its default, which is to continue.
+/// Every callback keeps its default implementation, which continues.
 struct Request;
 
 impl Context for Root {}

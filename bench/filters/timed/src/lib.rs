@@ -1,10 +1,10 @@
-//! Cellgate's filter, which also counts how long its decisions take: every callback is passed on to the filter, and the
-//! time that all callbacks of a request take until its decision goes into a histogram.
+//! Cellgate's filter with a timer. Every callback goes to the filter, and a histogram records the time that a request's
+//! callbacks take until the decision.
 //!
-//! `GET /-/timed` is answered here: `{"decisions": [[nanoseconds, count], …], "clock": nanoseconds, "memory": bytes}` with
-//! the decisions since the last such question, what reading the clock costs, and the VM's memory. The clock is read
-//! twice for each callback, and about one of these readings is inside what is measured.
-// Its clock and its memory are those of a module for Envoy.
+//! The module answers `GET /-/timed` itself: `{"decisions": [[nanoseconds, count], …], "clock": nanoseconds, "memory":
+//! bytes}`. `decisions` has the decisions since the last such request, `clock` the cost of one clock reading, and
+//! `memory` the size of the VM's memory. Each callback reads the clock twice; about one reading is part of its time.
+// The clock and the memory exist only in a module for Envoy.
 #![cfg(target_arch = "wasm32")]
 #![expect(missing_docs, reason = "the SDK's macro exports undocumented symbols")]
 
@@ -19,10 +19,10 @@ use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{Action, ContextType};
 use serde_json::json;
 
-/// What is answered here.
-const QUESTION: &[u8] = b"/-/timed";
+/// The path that this module answers itself.
+const REPORT_PATH: &[u8] = b"/-/timed";
 
-/// How many readings of the clock are measured together.
+/// The number of clock readings that are timed together.
 const READINGS: u64 = 10_000;
 
 proxy_wasm::main! {{
@@ -36,7 +36,7 @@ struct TimedRoot {
 
 struct TimedStream {
     filter: Stream<Envoy>,
-    /// Nanoseconds in callbacks so far, as long as the request is not decided.
+    /// Nanoseconds in callbacks so far; `None` after the decision.
     spent: Option<u64>,
     decisions: Rc<RefCell<Histogram>>,
 }
@@ -72,7 +72,7 @@ impl TimedStream {
         if let Some(spent) = &mut self.spent {
             *spent += taken;
         }
-        // The filter lets a request go on when it has decided.
+        // The filter continues a request when it has decided.
         if action == Action::Continue {
             self.decided();
         }
@@ -102,7 +102,7 @@ impl Context for TimedStream {}
 
 impl HttpContext for TimedStream {
     fn on_http_request_headers(&mut self, count: usize, end_of_stream: bool) -> Action {
-        if end_of_stream && is_question() {
+        if end_of_stream && is_report_request() {
             self.spent = None;
             Envoy.respond(200, "application/json", &self.answer());
             return Action::Pause;
@@ -119,16 +119,16 @@ impl HttpContext for TimedStream {
     }
 }
 
-/// Refused requests never went on.
+/// A rejected request never continues, so its time is recorded here.
 impl Drop for TimedStream {
     fn drop(&mut self) {
         self.decided();
     }
 }
 
-fn is_question() -> bool {
+fn is_report_request() -> bool {
     let headers = Envoy.request_headers();
-    headers.is_some_and(|headers| headers.iter().any(|(name, value)| name == ":path" && value == QUESTION))
+    headers.is_some_and(|headers| headers.iter().any(|(name, value)| name == ":path" && value == REPORT_PATH))
 }
 
 /// Nanoseconds since 1970, by Envoy's clock.
@@ -137,9 +137,9 @@ fn now() -> u64 {
     since.and_then(|since| u64::try_from(since.as_nanos()).ok()).unwrap_or_default()
 }
 
-/// What the VM has taken so far, in bytes; it gives none back.
+/// The size of the VM's memory in bytes. It never shrinks.
 fn memory() -> usize {
-    /// Of WebAssembly.
+    /// WebAssembly's page size.
     const PAGE: usize = 64 * 1024;
     core::arch::wasm32::memory_size::<0>() * PAGE
 }

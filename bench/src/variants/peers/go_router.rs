@@ -1,9 +1,10 @@
-//! The ext-proc service of `bench/go-router`, which `make bench` builds where Go is installed: a body router as they
-//! are usually written, with `BUFFERED` and `encoding/json` into maps.
+//! The ext-proc service of `bench/go-router`, a common design: `BUFFERED`, and `encoding/json` into maps. `make bench`
+//! builds it if Go is installed.
 //!
-//! What it gets wrong: of a key that is written twice it takes the last, whatever the cell behind it takes; a request
-//! without a body keeps the cell that its client named; and a body above Envoy's buffer limit is answered 413 before the
-//! service can say anything.
+//! Its faults:
+//! - It takes the last of two keys, even if the cell takes the first.
+//! - A request without a body keeps the routing header of its client.
+//! - Envoy answers a body above its buffer limit with a 413 before it asks the service.
 
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use cellgate_tests::artifacts;
 
 use crate::cases::TENANTS;
 
-/// The program with its arguments, or `None` where it was not built.
+/// The program with its arguments; `None` if it was not built.
 pub(crate) fn command() -> Option<Command> {
     let program = artifacts::checkout().join("target/bench/go-router");
     program.is_file().then(|| {

@@ -1,10 +1,12 @@
-//! HAProxy, with the whole body in its buffer and `json_query` on it: a proxy of its own, in Envoy's place.
+//! HAProxy instead of Envoy. It buffers the whole body and applies `json_query` to it.
 //!
-//! What it gets wrong: `json_query` takes the first of two keys of the same name, does not find a key that is written
-//! with an escape, and does not look at the rest of the document, so that a body that is cut off after the key is routed
-//! like a good one. HAProxy's own manual says that it is no means of sanitization. Of a body above `tune.bufsize` it sees
-//! the beginning; over HTTP/2 such a request is reset when the key is not in there. Every connection costs two such
-//! buffers, which is why they are 16 KB by default.
+//! Its faults:
+//! - `json_query` takes the first of two keys, even if the cell takes the last.
+//! - It does not find a key that is written with an escape.
+//! - It does not check the rest of the document: a body that is truncated after the key is routed like a valid one.
+//!   HAProxy's manual says that `json_query` is not a means of sanitization.
+//! - It sees only the start of a body above `tune.bufsize`. Over HTTP/2, HAProxy resets the request if the key is not
+//!   in that part. Every connection needs two such buffers, which is why the default is 16 KB.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -19,16 +21,16 @@ use cellgate_tests::wait;
 use tokio::net::TcpStream;
 
 use crate::cases::{BUFFER_LIMIT, Case, TENANTS};
-use crate::variant::{Cannot, Running, Scene};
+use crate::variant::{Cannot, OtherProxy, Scene};
 
-/// As much of a body as Envoy may buffer, and room for a request's head.
+/// The size of Envoy's body buffer, plus room for a request head.
 const BUFFER: usize = BUFFER_LIMIT as usize + 32 * 1024;
 
-/// Starts the program on `PATH`, one thread, and waits until it takes connections; `None` where it is not installed.
+/// Starts HAProxy from `PATH` with one thread, and waits until it accepts connections. `None` if it is not installed.
 ///
 /// # Errors
-/// When it cannot be started, or ends.
-pub(crate) async fn start(scene: Scene<'_>) -> Result<Option<Running>> {
+/// When HAProxy does not start, or exits.
+pub(crate) async fn start(scene: Scene<'_>) -> Result<Option<OtherProxy>> {
     let Some(program) = installed() else { return Ok(None) };
     let port = KeptPort::take()?;
     let address = port.address()?;
@@ -38,7 +40,7 @@ pub(crate) async fn start(scene: Scene<'_>) -> Result<Option<Running>> {
     let cells: Vec<_> = scene.cells.iter().map(|cell| (cell.name(), cell.address())).collect();
     std::fs::write(&file, config(address, &cells, &map)?)?;
     let mut command = Command::new(program);
-    // In the foreground, one process.
+    // `-db`: in the foreground, one process.
     command.arg("-db").arg("-f").arg(&file);
     let process = Process::spawn("haproxy", &mut command, &scene.directory.join("haproxy.log"))?;
     let accepts = wait::until("HAProxy", || async {
@@ -46,23 +48,26 @@ pub(crate) async fn start(scene: Scene<'_>) -> Result<Option<Running>> {
         Ok(TcpStream::connect(address).await.ok())
     });
     accepts.await?;
-    Ok(Some(Running { pid: process.pid(), address, _owner: Box::new((process, port)) }))
+    Ok(Some(OtherProxy { pid: process.pid(), address, _owner: Box::new((process, port)) }))
 }
 
-/// What stands beyond the buffer is not found, and the client is told so by the 421 of [`config`].
+/// HAProxy does not find a key beyond its buffer, and responds with the 421 of [`config`].
 pub(crate) fn can(case: &Case) -> Result<(), Cannot> {
     let is_seen = case.bytes() <= BUFFER_LIMIT as usize || case.key == KeyAt::First;
     if is_seen { Ok(()) } else { Err(Cannot::Status(421)) }
 }
 
-/// The program on `PATH`, if there is one.
+/// The path of HAProxy, if it is on `PATH`.
 pub(crate) fn installed() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path).map(|directory| directory.join("haproxy")).find(|program| program.is_file())
 }
 
 fn config(address: SocketAddr, cells: &[(&str, SocketAddr)], map: &Path) -> Result<String> {
-    let map = map.to_str().filter(|path| !path.contains([' ', ',', ')'])).context("a path that HAProxy can read")?;
+    let map = map
+        .to_str()
+        .filter(|path| !path.contains([' ', ',', ')']))
+        .context("HAProxy cannot read a path with spaces, commas or parentheses")?;
     let mut config = format!(
         "global
     nbthread 1
@@ -108,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_would_end_the_expression_is_refused() {
+    fn a_path_that_would_end_the_expression_is_rejected() {
         assert!(config(address(80), &[], Path::new("/tmp/a)b")).is_err());
     }
 
     #[test]
-    fn only_a_late_key_of_a_large_body_is_lost() {
+    fn only_a_late_key_of_a_large_body_is_not_found() {
         let can =
             SIZES.map(|size| [KeyAt::First, KeyAt::Last].map(|key| can(&Case { key, ..Case::plain(size) }).is_ok()));
         assert_eq!(can, [[true; 2], [true; 2], [true; 2], [true; 2], [true, false]]);

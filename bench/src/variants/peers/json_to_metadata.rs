@@ -1,20 +1,22 @@
-//! Envoy's own json_to_metadata filter, and routes that go by the metadata: no code at all.
+//! Envoy's json_to_metadata filter with routes that match the metadata. It needs no code.
 //!
-//! It parses the document, so that escapes, nesting and the order of members are right, and what is no JSON is refused.
-//! But it makes a tree of all of it, wherever the key stands; of a key that is written twice it takes the last, whatever
-//! the cell behind it takes; it looks at `application/json` only, unless other types are listed; and each tenant needs a
-//! route of its own, which Envoy tries in turn: three here, which cost nothing.
+//! It parses the document, so it handles escapes, nesting and any order of members, and rejects malformed JSON. Its
+//! faults:
+//! - It builds a tree of the whole document, wherever the key is.
+//! - It takes the last of two keys, even if the cell takes the first.
+//! - It inspects `application/json` only, unless other types are listed.
+//! - Each tenant needs its own route. Envoy tries routes in turn; the three here cost almost nothing.
 
 use serde_json::{Value, json};
 
 use crate::bootstrap::{connection_manager, insert_filter};
 use crate::cases::{Case, TENANTS};
 
-/// Where the filter leaves the tenant, and the routes look for it.
+/// The metadata namespace and key where the filter writes the tenant and the routes read it.
 const NAMESPACE: &str = "tenant-routing";
 const KEY: &str = "tenant";
 
-/// Puts the filter in front of all others, and a route for each tenant in the place of those that go by `x-cell`.
+/// Inserts the filter before all others, and replaces the routes for `x-cell` with one for each tenant.
 pub(crate) fn install(bootstrap: &mut Value) {
     let rule = json!({
         "selectors": [{"key": "tenant"}, {"key": "id"}],
@@ -28,7 +30,7 @@ pub(crate) fn install(bootstrap: &mut Value) {
     let manager = connection_manager(bootstrap);
     let routes = manager.and_then(|manager| manager.get_mut("route_config")?.pointer_mut("/virtual_hosts/0/routes"));
     if let Some(Value::Array(routes)) = routes {
-        // The last one refuses what nothing else takes, and stays.
+        // The last route rejects every other request and stays.
         routes.splice(..routes.len().saturating_sub(1), TENANTS.iter().map(|(tenant, cell)| route(tenant, cell)));
     }
 }
@@ -55,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_route_asks_for_what_the_filter_leaves() {
+    fn a_route_matches_the_metadata_of_the_filter() {
         let route = route("acme", "cell-b");
         assert_eq!(route["route"]["cluster"], "cell-b");
         let wanted = &route["match"]["dynamic_metadata"][0];
@@ -64,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn no_route_goes_by_what_the_client_says() {
+    fn no_route_matches_a_header_of_the_client() {
         let routes = json!([{"match": "x-cell: cell-a"}, {"match": "x-cell: cell-b"}, {"direct_response": 421}]);
         let manager = json!({"http_filters": ["router"], "route_config": {"virtual_hosts": [{"routes": routes}]}});
         let chain = json!({"filters": [{"typed_config": manager}]});

@@ -1,17 +1,16 @@
-//! Envoy's Lua filter with a few lines that find the tenant by string matching. `lua/route.lua` says what that gets
-//! wrong.
+//! Envoy's Lua filter with a short script that finds the tenant by string matching. `lua/route.lua` lists the faults.
 
 use serde_json::{Value, json};
 
 use crate::bootstrap::insert_filter;
 use crate::cases::TENANTS;
 
-/// How the script looks for the tenant.
+/// How the script finds the tenant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Matching {
-    /// One pattern over the whole body: what everybody writes first.
+    /// One pattern over the whole body, the obvious solution.
     Pattern,
-    /// A plain search, and a pattern where it succeeds: as fast as Lua gets.
+    /// A plain search, then a pattern at the match: the fastest way in Lua.
     Search,
 }
 
@@ -24,7 +23,7 @@ impl Matching {
     }
 }
 
-/// Puts the filter in front of all others.
+/// Inserts the filter before all others.
 pub(crate) fn install(bootstrap: &mut Value, matching: Matching) {
     let script = [&table(&TENANTS), matching.tenant_of(), include_str!("lua/route.lua")].join("\n");
     let config = json!({
@@ -39,7 +38,7 @@ fn table(cells: &[(&str, &str)]) -> String {
     format!("local cells = {{\n{}}}\n", cells.iter().map(entry).collect::<String>())
 }
 
-/// A Lua string, each byte written as its number where it is not a plain character.
+/// A Lua string literal. Every byte that is not a plain character is written as its number.
 fn quoted(text: &str) -> String {
     let escaped = text.bytes().map(|byte| match byte {
         b'"' | b'\\' | 0..0x20 | 0x7f.. => format!("\\{byte:03}"),
@@ -59,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_ends_the_string_it_stands_in() {
+    fn a_name_cannot_end_its_string_literal() {
         assert_eq!(quoted("a\"b\\c\nd"), r#""a\034b\092c\010d""#);
         assert_eq!(quoted("ü"), r#""\195\188""#);
     }

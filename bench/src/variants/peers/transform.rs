@@ -1,17 +1,18 @@
-//! Envoy's own transform filter, which 1.40 has: it sets a header to what the body names, and the route is picked again.
+//! Envoy's transform filter (since 1.40). It sets a header to a value from the body, and Envoy selects the route again.
 //!
-//! Its parser is strict about the whole document: a second key, a repeated name anywhere, a syntax error, nesting deeper
-//! than 100. But then it leaves the request as it is, and so it does with a body of another type than `application/json`
-//! and with one that has no key. **The header that the client has sent stays**, and with it the client chooses its cell.
-//! A mutation that removes the header first helps only where the body is an object that parses. It holds the whole body
-//! and makes a tree of it, wherever the key stands; and each tenant needs a route of its own, three here.
+//! Its parser rejects a second key, a repeated name anywhere, a syntax error, and nesting deeper than 100. Its faults:
+//! - When it rejects a body, it forwards the request unchanged. The same happens to a body without a key and to one
+//!   whose type is not `application/json`. **The client's own header stays**, so the client chooses its cell. A
+//!   mutation that removes the header first only works if the body is an object that parses.
+//! - It holds the whole body and builds a tree of it, wherever the key is.
+//! - Each tenant needs its own route; here there are three.
 
 use serde_json::{Value, json};
 
 use crate::bootstrap::{connection_manager, insert_filter};
 use crate::cases::{Case, TENANTS};
 
-/// Puts the filter in front of all others, and a route for each tenant in the place of those for each cell.
+/// Inserts the filter before all others, and replaces the routes for each cell with one for each tenant.
 pub(crate) fn install(bootstrap: &mut Value) {
     let tenant = json!({
         "header": {"key": "x-cell", "value": "%REQUEST_BODY(tenant:id)%"},
@@ -26,12 +27,12 @@ pub(crate) fn install(bootstrap: &mut Value) {
     let manager = connection_manager(bootstrap);
     let routes = manager.and_then(|manager| manager.get_mut("route_config")?.pointer_mut("/virtual_hosts/0/routes"));
     if let Some(Value::Array(routes)) = routes {
-        // The last one refuses what nothing else takes, and stays.
+        // The last route rejects every other request and stays.
         routes.splice(..routes.len().saturating_sub(1), TENANTS.iter().map(|(tenant, cell)| route(tenant, cell)));
     }
 }
 
-/// Envoy counts the requests whose headers it has set.
+/// Envoy counts the requests whose headers the filter has changed.
 pub(crate) fn proof(_: &Case, requests: u64) -> Option<(&'static str, u64)> {
     Some(("http.in..http_transform.rq_transformed", requests))
 }
@@ -52,14 +53,14 @@ mod tests {
     use super::*;
     use crate::cases::BUFFER_LIMIT;
 
-    /// A tenant that is not the one of the bodies, and lives in `cell-c`.
+    /// A tenant that no body has. Its cell is `cell-c`.
     const CLAIMED: &str = "globex";
 
     async fn stack(install: fn(&mut Value)) -> Stack {
         Stack::start(Options::default().chain(Chain::Plain).buffer_limit(BUFFER_LIMIT).adjust(install)).await
     }
 
-    /// What comes of a body whose client claims to be another tenant.
+    /// Sends a body with the header of another tenant.
     async fn claiming(stack: &Stack, content_type: &str, body: &str) -> Response {
         let request = Request::post("/").header("x-cell", CLAIMED).header("content-type", content_type);
         stack.send(&request.body(body.to_owned())).await
@@ -68,7 +69,7 @@ mod tests {
     const JSON: &str = "application/json";
 
     #[tokio::test]
-    async fn the_body_overrules_the_client() {
+    async fn the_body_takes_precedence_over_the_clients_header() {
         let stack = stack(install).await;
         for body in [r#"{"tenant":{"id":"acme"}}"#, r#"{"x":[1],"tenant":{"i\u0064":"a\u0063me"}}"#] {
             let answer = claiming(&stack, JSON, body).await;
@@ -78,7 +79,7 @@ mod tests {
         assert_eq!(claiming(&stack, JSON, r#"{"tenant":{"id":7}}"#).await.status, 421);
     }
 
-    /// Where the body does not tell, the client does.
+    /// Requests whose body gives no tenant.
     fn undecided() -> Vec<(&'static str, &'static str, String)> {
         let deep = format!(r#"{{"a":{}{},"tenant":{{"id":"acme"}}}}"#, "[".repeat(120), "]".repeat(120));
         let named = r#"{"tenant":{"id":"acme"}}"#;
@@ -97,7 +98,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_that_does_not_tell_leaves_the_cell_to_the_client() {
+    async fn without_a_tenant_in_the_body_the_client_chooses_the_cell() {
         let stack = stack(install).await;
         for (what, content_type, body) in undecided() {
             assert_eq!(claiming(&stack, content_type, &body).await.cell(), "cell-c", "{what}");
@@ -108,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn removing_the_header_first_helps_only_where_the_body_parses() {
+    async fn removing_the_header_first_works_only_if_the_body_parses() {
         let stack = stack(|bootstrap| {
             install(bootstrap);
             let mutations = connection_manager(bootstrap)
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_envoy_cannot_hold_is_413() {
+    async fn a_body_that_envoy_cannot_buffer_gets_413() {
         let stack = stack(install).await;
         let body = |size: usize| format!(r#"{{"a":"{}","tenant":{{"id":"acme"}}}}"#, "x".repeat(size));
         assert_eq!(claiming(&stack, JSON, &body(1_000_000)).await.cell(), "cell-b");

@@ -1,9 +1,8 @@
-//! The goals that are comparisons of two variants, and when a comparison says anything.
+//! Goals that compare two variants, and the rule for when noise makes a comparison unclear.
 //!
-//! A promise is about a ratio, measured once in each round between batches of the same round. Whether it is kept depends
-//! on which side of the goal the ratio's median lies. So what noise must not exceed is the distance from the goal, and
-//! not the distance from 1: that two things cost the same can be measured as well as that they do not. Where it exceeds
-//! that, the promise is unclear, which the report says in its place.
+//! A comparison has a ratio in each round, between batches of that round. The goal holds if the median of the ratios is
+//! on the right side of the goal's limit. The noise must therefore be smaller than the distance from the limit, not from
+//! 1: equal costs can be measured as well as different ones. With more noise, the report calls the goal unclear.
 
 use cellgate_bench_documents::KeyAt;
 
@@ -13,13 +12,13 @@ use crate::row::{Batch, Row};
 use crate::stats::{Spread, interval};
 use crate::variant::Variant;
 
-/// How far a median may be off without anybody minding, as a part of the goal. A comparison that is known better than
-/// this is decided by its median, on whichever side of the goal that is.
+/// The uncertainty of a median, as a fraction of the goal, that does not matter. With less uncertainty, the median
+/// decides the goal.
 const TOLERANCE: f64 = 0.025;
 
-/// A promise about the CPU time of one variant over that of another.
+/// A goal for the ratio of two variants' CPU times.
 #[derive(Clone, Debug)]
-pub(crate) struct Promise {
+pub(crate) struct Comparison {
     what: &'static str,
     over: &'static str,
     under: &'static str,
@@ -29,8 +28,8 @@ pub(crate) struct Promise {
     at_most: bool,
 }
 
-/// All promises.
-pub(crate) fn all() -> Vec<Promise> {
+/// All comparisons.
+pub(crate) fn all() -> Vec<Comparison> {
     let [tiny, small, middle, large, _] = SIZES;
     let plain = Case::plain;
     let first = |size| Case { key: KeyAt::First, ..plain(size) };
@@ -41,7 +40,7 @@ pub(crate) fn all() -> Vec<Promise> {
         over: "filter-peek",
         under: "wasm-copy-stream",
     };
-    let mut all: Vec<Promise> = [(tiny, 1.19), (small, 1.23), (middle, 1.50), (large, 1.92)]
+    let mut all: Vec<Comparison> = [(tiny, 1.19), (small, 1.23), (middle, 1.50), (large, 1.92)]
         .map(|(size, goal)| filter.at_most(plain(size), proxy, goal))
         .into();
     all.extend([middle, large].map(|size| peek.at_most(first(size), proxy, 1.05)));
@@ -69,8 +68,8 @@ pub(crate) fn all() -> Vec<Promise> {
     all
 }
 
-/// What others cost, at least, as a multiple of what Cellgate costs.
-fn of_peers() -> impl Iterator<Item = Promise> {
+/// The goals for alternatives: each costs at least a multiple of Cellgate.
+fn of_peers() -> impl Iterator<Item = Comparison> {
     let [tiny, small, middle, large, _] = SIZES;
     let lua = Pair { what: "Envoy with Lua over Envoy with the filter", over: "lua", under: "filter" };
     let metadata = Pair {
@@ -80,7 +79,7 @@ fn of_peers() -> impl Iterator<Item = Promise> {
     };
     let go =
         Pair { what: "a body router in Go over the service, BUFFERED", over: "go-router", under: "service-buffered" };
-    let at_least = |pair: Pair, figure, goals: &[_]| -> Vec<Promise> {
+    let at_least = |pair: Pair, figure, goals: &[_]| -> Vec<Comparison> {
         goals.iter().map(|(size, goal)| pair.at_least(Case::plain(*size), figure, *goal)).collect()
     };
     let all = [
@@ -91,24 +90,24 @@ fn of_peers() -> impl Iterator<Item = Promise> {
     all.into_iter().flatten()
 }
 
-/// The goals that these rows tell something about.
+/// The goals whose variants are both among these rows.
 pub(crate) fn goals(rows: &[Row]) -> Vec<Goal> {
-    all().iter().filter_map(|promise| promise.goal(rows)).collect()
+    all().iter().filter_map(|comparison| comparison.goal(rows)).collect()
 }
 
-/// What these rows leave open, with what they say about it.
-pub(crate) fn unclear(rows: &[Row]) -> Vec<(Promise, Goal)> {
-    let measured = all().into_iter().filter_map(|promise| Some((promise.goal(rows)?, promise)));
-    measured.filter(|(goal, _)| goal.unclear.is_some()).map(|(goal, promise)| (promise, goal)).collect()
+/// The comparisons that these rows leave unclear, with their goals.
+pub(crate) fn unclear(rows: &[Row]) -> Vec<(Comparison, Goal)> {
+    let measured = all().into_iter().filter_map(|comparison| Some((comparison.goal(rows)?, comparison)));
+    measured.filter(|(goal, _)| goal.unclear.is_some()).map(|(goal, comparison)| (comparison, goal)).collect()
 }
 
-impl Promise {
-    /// What is compared, where.
+impl Comparison {
+    /// The names of the comparison and of its case.
     pub(crate) fn name(&self) -> String {
         format!("{}, {}, key {}", self.what, self.case.size.label, self.case.key.name())
     }
 
-    /// Whether a row of this case and variant is one of the two that are compared, or another build of one.
+    /// Whether the comparison uses this case and variant, or another build of the variant.
     pub(crate) fn needs(&self, case: &Case, variant: &Variant) -> bool {
         self.case == *case && (self.over == variant.base() || self.under == variant.base())
     }
@@ -120,7 +119,7 @@ impl Promise {
         Some(Goal { name: self.name(), value, goal: self.goal, at_most: self.at_most, unclear })
     }
 
-    /// The ratio in each round that has both; `None` if one of the two was not measured.
+    /// The ratio in each round that has both variants; `None` if one was not measured.
     fn ratios(&self, rows: &[Row]) -> Option<Vec<f64>> {
         let batches = |name: &str| {
             let row = rows.iter().find(|row| row.case == self.case && row.variant.name == name)?;
@@ -138,13 +137,13 @@ struct Pair {
 }
 
 impl Pair {
-    fn at_most(&self, case: Case, figure: fn(&Batch) -> f64, goal: f64) -> Promise {
+    fn at_most(&self, case: Case, figure: fn(&Batch) -> f64, goal: f64) -> Comparison {
         let Self { what, over, under } = *self;
-        Promise { what, over, under, case, figure, goal, at_most: true }
+        Comparison { what, over, under, case, figure, goal, at_most: true }
     }
 
-    fn at_least(&self, case: Case, figure: fn(&Batch) -> f64, goal: f64) -> Promise {
-        Promise { at_most: false, ..self.at_most(case, figure, goal) }
+    fn at_least(&self, case: Case, figure: fn(&Batch) -> f64, goal: f64) -> Comparison {
+        Comparison { at_most: false, ..self.at_most(case, figure, goal) }
     }
 }
 
@@ -156,10 +155,10 @@ fn service(batch: &Batch) -> f64 {
     batch.service
 }
 
-/// How many rounds are missing to tell on which side of `goal` the median lies; `None` when these tell it.
+/// The number of further rounds that would show on which side of `goal` the median lies; `None` if these rounds show it.
 ///
-/// They do when the interval that very probably holds the median lies on one side, or is so narrow that the side does
-/// not matter. Its width goes with one over the square root of the number of rounds.
+/// They show it if the median's confidence interval lies on one side, or is so narrow that the side does not matter.
+/// The interval's width is proportional to one over the square root of the number of rounds.
 fn missing_rounds(ratios: &[f64], goal: f64) -> Option<usize> {
     let rounds = ratios.len();
     let Some(interval) = interval(ratios) else {
