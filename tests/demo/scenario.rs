@@ -65,13 +65,13 @@ impl Scenario {
     }
 
     /// A cross-origin request from the page that Envoy allows.
-    fn from_allowed_origin(self) -> Self {
+    fn with_allowed_origin(self) -> Self {
         self.header("origin", ORIGIN)
     }
 
     fn preflight(mut self) -> Self {
         self.method = "OPTIONS";
-        self.from_allowed_origin().header("access-control-request-method", "POST")
+        self.with_allowed_origin().header("access-control-request-method", "POST")
     }
 
     /// The origin of the page that sends it. The response must allow this origin (`access-control-allow-origin`).
@@ -182,7 +182,7 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
             .json(ACME),
         Scenario::new("browser preflight", "-", "/preflight", "200 filter preflight").preflight(),
         Scenario::new("browser, malformed JSON", "nowhere", "/page", "400 filter body_malformed")
-            .from_allowed_origin()
+            .with_allowed_origin()
             .json("{]"),
     ]
 }

@@ -1,5 +1,5 @@
-//! A request whose end is not certain reaches no cell: what one reader takes for the next request, another takes for
-//! the body (request smuggling, RFC 9112, 11.2).
+//! A request with ambiguous framing reaches no cell. Two readers that disagree about the end of a body allow request
+//! smuggling (RFC 9112, 11.2).
 
 use cellgate_tests::client::{Http2Stream, Request};
 use cellgate_tests::options::Options;
@@ -11,7 +11,7 @@ const GOOD: &str = r#"{"tenant":{"id":"acme"}}"#;
 const SMUGGLED: &str = "POST /smuggled HTTP/1.1\r\nhost: x\r\nx-cell: cell-c\r\ncontent-length: 0\r\n\r\n";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http1_framing_that_can_be_read_in_two_ways_is_refused() {
+async fn ambiguous_http1_framing_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     let length = GOOD.len();
     let framings = [
@@ -30,7 +30,7 @@ async fn http1_framing_that_can_be_read_in_two_ways_is_refused() {
     for framing in framings {
         let head = format!("POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n{framing}\r\n\r\n");
         let mut client = stack.connect().await;
-        // Envoy may close the connection before all of it is written.
+        // Envoy may close the connection before the client has written everything.
         let _ = client.write([head.as_str(), GOOD, SMUGGLED].concat()).await;
         let answer = client.response("POST").await.unwrap();
         assert!(matches!(answer.status.as_u16(), 400 | 501), "{framing}: {answer:?}");
@@ -38,19 +38,19 @@ async fn http1_framing_that_can_be_read_in_two_ways_is_refused() {
         refused.push((framing, client));
     }
     for (framing, client) in refused {
-        assert_eq!(client.closed().await.unwrap(), "", "{framing}: there was one answer");
+        assert_eq!(client.closed().await.unwrap(), "", "{framing}: Envoy sent more than one response");
     }
     assert_eq!(arrived(&stack), 0);
 }
 
-/// Envoy resets the stream.
+/// Waits until Envoy resets the stream.
 async fn assert_protocol_error(stream: Http2Stream) {
     let error = format!("{:#}", stream.response().await.unwrap_err());
     assert!(error.contains("protocol error"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_http2_body_longer_than_its_length_reaches_no_cell_whole() {
+async fn an_http2_body_longer_than_its_content_length_reaches_no_cell_whole() {
     let stack = Stack::start(Options::default()).await;
     let client = stack.connect_h2().await;
     for rest in [" ", r#"{"tenant":{"id":"globex"}}"#] {
@@ -64,10 +64,10 @@ async fn an_http2_body_longer_than_its_length_reaches_no_cell_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_http2_body_shorter_than_its_length_reaches_no_cell_whole() {
+async fn an_http2_body_shorter_than_its_content_length_reaches_no_cell_whole() {
     let stack = Stack::start(Options::default()).await;
     let client = stack.connect_h2().await;
-    // Held, and too long to be held.
+    // One body that the filter can hold, and one that is too long.
     for length in [GOOD.len() + 1, 100_000] {
         let request = Request::post("/").header("content-length", length.to_string());
         let mut stream = client.open(&request.header("content-type", "application/json")).await.unwrap();

@@ -1,5 +1,5 @@
-//! JSON bodies of an exact size whose key or whose end is at a place that matters. Their key is `acme`, which lives in
-//! `cell-b` (`options::sample_config`).
+//! JSON bodies of an exact size with the key or the end at a chosen offset. The key is `acme`, whose cell is `cell-b`
+//! (`options::sample_config`).
 
 const TENANT: &str = r#""tenant":{"id":"acme"}"#;
 
@@ -24,7 +24,7 @@ fn padded(start: &str, end: &str, size: usize) -> Vec<u8> {
 }
 
 #[test]
-fn sizes_and_places_are_exact() {
+fn sizes_and_offsets_are_exact() {
     for body in [key_first_then(100, "}"), key_at(60, 100, "}")] {
         assert_eq!(body.len(), 100);
         let document: serde_json::Value = serde_json::from_slice(&body).unwrap();

@@ -1,5 +1,5 @@
-//! Browsers: preflights are answered without a cell, and a page of an allowed origin can read every answer, Envoy's and
-//! Cellgate's own among them. A page of another origin can read none.
+//! CORS: Envoy answers preflights without a cell. A page of an allowed origin can read every response, including those
+//! of Envoy and Cellgate. A page of another origin can read none.
 
 use cellgate_tests::client::{Request, Response};
 use cellgate_tests::options::{Options, sample_config};
@@ -22,12 +22,12 @@ fn preflight(origin: &str) -> Request {
         .header("access-control-request-headers", "content-type")
 }
 
-/// The request over both protocols.
+/// Sends the request over both protocols.
 async fn both(stack: &Stack, request: &Request) -> [Response; 2] {
     [stack.send(request).await, stack.send_h2(request).await]
 }
 
-/// The headers by which a browser lets a page of another origin read an answer.
+/// The headers that let a page of another origin read a response.
 fn cors(answer: &Response) -> Vec<&str> {
     answer.headers.iter().map(|(name, _)| name.as_str()).filter(|name| name.starts_with("access-control-")).collect()
 }
@@ -35,7 +35,7 @@ fn cors(answer: &Response) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preflight_of_an_allowed_origin_is_granted_without_a_cell() {
     let stack = Stack::start(example()).await;
-    // The last one names a tenant, as no browser does: its route leads to no cell all the same.
+    // The last preflight has a tenant header, which no browser sends. It must reach no cell either.
     let named = preflight(ALLOWED).header("x-tenant-id", "acme");
     for request in [preflight(ALLOWED), preflight(ALLOWED).header("x-cell", "cell-b"), named] {
         for answer in both(&stack, &request).await {
@@ -56,7 +56,7 @@ async fn a_preflight_of_another_origin_is_granted_nothing_and_reaches_no_cell() 
         let named = preflight(origin).header("x-tenant-id", "acme");
         for request in [preflight(origin), preflight(origin).header("x-cell", "cell-b"), named] {
             for answer in both(&stack, &request).await {
-                // What Envoy says about methods and headers grants nothing by itself.
+                // Without `access-control-allow-origin`, the other CORS headers grant nothing.
                 assert_eq!((answer.status.as_u16(), answer.served_by()), (200, None), "{origin}");
                 for grant in ["access-control-allow-origin", "access-control-allow-credentials"] {
                     assert_eq!(answer.header(grant), None, "{origin}: {answer:?}");
@@ -68,8 +68,8 @@ async fn a_preflight_of_another_origin_is_granted_nothing_and_reaches_no_cell() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_clients_routing_header_takes_a_preflight_nowhere() {
-    // Without the cors filter a preflight goes where its route leads.
+async fn a_preflight_with_a_routing_header_reaches_no_cell() {
+    // Without the cors filter, Envoy routes a preflight like any request.
     let options = example().adjust(|bootstrap| {
         let filters = crate::support::connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
         filters.retain(|filter| filter["name"] != "envoy.filters.http.cors");
@@ -84,7 +84,7 @@ async fn a_clients_routing_header_takes_a_preflight_nowhere() {
     assert!(line.decision().contains("preflight"), "{}", line.decision());
 }
 
-/// A request of each kind of answer, with its status and, of a refusal of Cellgate, its reason.
+/// One request for each kind of response, with its status and, for a refusal of Cellgate, its reason.
 fn kinds() -> Vec<(Request, u16, &'static str)> {
     let encoded = Request::post("/encoded").header("content-encoding", "gzip");
     let large = Request::post("/large").header("content-type", "text/plain").header("x-tenant-id", "acme");
@@ -100,7 +100,7 @@ fn kinds() -> Vec<(Request, u16, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_answer_can_be_read_by_the_allowed_origin_and_by_no_other() {
+async fn every_response_is_readable_by_the_allowed_origin_only() {
     let stack = Stack::start(example()).await;
     for (request, status, reason) in kinds() {
         for answer in both(&stack, &request.clone().header("origin", ALLOWED)).await {
@@ -120,8 +120,8 @@ async fn every_answer_can_be_read_by_the_allowed_origin_and_by_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envoys_own_refusals_can_be_read_too() {
-    // The routes refuse what a policy lets pass; Envoy refuses what the filter was told it may hold, and may not.
+async fn envoys_own_refusals_are_readable_too() {
+    // The routes refuse a passed request. Envoy refuses a body above its limit when `inspect_bytes` is too large.
     let options = example().configure(|config| {
         config["policy"] = serde_json::json!({"key_missing": "pass"});
         config["limits"] = serde_json::json!({"inspect_bytes": 4 * LIMIT});
@@ -144,7 +144,7 @@ async fn envoys_own_refusals_can_be_read_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_is_down_can_be_read_with_the_time_to_come_again() {
+async fn the_503_of_an_unreachable_service_is_readable_and_has_retry_after() {
     let stack = Stack::start(example()).await;
     stack.ext_proc().kill();
     let request = Request::post("/").json(key_last("acme", 100_000));

@@ -1,4 +1,4 @@
-//! A request is decided once: a proxy takes the decision of a peer over that has proved to be a gateway, and of nobody else.
+//! A request is decided once: a proxy accepts the decision of a peer with a gateway's identity, and of no other peer.
 
 mod mtls;
 
@@ -13,10 +13,10 @@ use mtls::{Authority, Peer};
 const GATEWAY: &str = "spiffe://mesh/ns/edge/sa/gateway";
 const CLIENT: &str = "spiffe://mesh/ns/apps/sa/client";
 
-/// Belongs to `cell-b`.
+/// A body whose cell is `cell-b`.
 const ACME: &str = r#"{"tenant":{"id":"acme"}}"#;
 
-/// A proxy that takes the gateway's decisions over, and belongs to this cell, if to one.
+/// A proxy that accepts the gateway's decisions. With `cell`, it is a proxy of this cell.
 fn inner(cell: Option<&str>) -> Options {
     let mut decided_by = json!({"peers": [GATEWAY]});
     if let Some(cell) = cell {
@@ -29,10 +29,10 @@ fn inner(cell: Option<&str>) -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateways_decision_is_taken_over_and_the_body_is_not_read() {
+async fn a_gateways_decision_is_accepted_and_the_body_is_not_read() {
     let authority = Authority::new();
     let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
-    let gateway = Stack::start(authority.wire(inner.address(), Peer::Named(&[GATEWAY]))).await;
+    let gateway = Stack::start(authority.tcp_proxy(inner.address(), Peer::Named(&[GATEWAY]))).await;
     let malformed = "{]".repeat(100_000);
     for request in [
         Request::get("/get"),
@@ -49,16 +49,16 @@ async fn a_gateways_decision_is_taken_over_and_the_body_is_not_read() {
     }
     assert_eq!(inner.envoy().access_line("/get").await.decision(), "cell=cell-c;reason=decided_before");
     counted(&inner, "decisions.cell.decided_before", 8).await;
-    // The deferral headers alone.
+    // Only the deferral headers are removed.
     counted(&inner, "stripped_headers", 8).await;
     assert_eq!(inner.admin().stat("wasmcustom.cellgate.inspected_bytes").await.unwrap(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_gateway_must_say_one_thing() {
+async fn a_gateway_must_send_exactly_one_decision() {
     let authority = Authority::new();
     let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
-    let gateway = Stack::start(authority.wire(inner.address(), Peer::Named(&[GATEWAY]))).await;
+    let gateway = Stack::start(authority.tcp_proxy(inner.address(), Peer::Named(&[GATEWAY]))).await;
     for headers in [
         &[][..],
         &[("x-cell", "cell-c"), ("x-cell", "cell-c")],
@@ -79,14 +79,14 @@ async fn a_gateway_must_say_one_thing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nobody_else_decides() {
+async fn only_the_gateways_identity_is_trusted() {
     let authority = Authority::new();
     let request = Request::post("/").json(ACME).header("x-cell", "cell-c");
     let tls = Stack::start(inner(None).adjust(authority.at_listener())).await;
-    // Of several URIs the first counts. No certificate of a mesh has more than one.
+    // The first of several URIs counts. A mesh certificate has exactly one.
     let peers = [Peer::Named(&[CLIENT]), Peer::Named(&[CLIENT, GATEWAY]), Peer::Named(&[]), Peer::Anonymous];
     for (before, peer) in (0..).zip(peers) {
-        let wire = Stack::start(authority.wire(tls.address(), peer)).await;
+        let wire = Stack::start(authority.tcp_proxy(tls.address(), peer)).await;
         let answer = wire.send(&request).await;
         assert_eq!(answer.cell(), "cell-b");
         assert_eq!(answer.received("x-cell"), ["cell-b"]);
@@ -94,16 +94,16 @@ async fn nobody_else_decides() {
     }
 
     let plain = Stack::start(inner(None)).await;
-    let wire = Stack::start(authority.wire(plain.address(), Peer::Plain)).await;
+    let wire = Stack::start(authority.tcp_proxy(plain.address(), Peer::Plain)).await;
     assert_eq!(wire.send(&request).await.cell(), "cell-b");
     counted(&plain, "stripped_headers", 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_another_authority_signed_gets_no_answer() {
+async fn a_certificate_of_another_authority_is_refused_by_tls() {
     let authority = Authority::new();
     let inner = Stack::start(inner(None).adjust(authority.at_listener())).await;
-    let wire = Stack::start(authority.wire(inner.address(), Peer::Forged(&[GATEWAY]))).await;
+    let wire = Stack::start(authority.tcp_proxy(inner.address(), Peer::Forged(&[GATEWAY]))).await;
     let request = Request::post("/").json(ACME).header("x-cell", "cell-c");
     assert!(wire.connect().await.send(&request).await.is_err());
     let refused = inner.admin().stats("ssl.fail_verify_error").await.unwrap();
@@ -112,11 +112,11 @@ async fn a_certificate_that_another_authority_signed_gets_no_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_proxy_of_one_cell_refuses_what_belongs_to_another() {
+async fn a_proxy_of_one_cell_rejects_requests_of_another_cell() {
     let authority = Authority::new();
     let inner = Stack::start(inner(Some("cell-a")).adjust(authority.at_listener())).await;
-    let gateway = Stack::start(authority.wire(inner.address(), Peer::Named(&[GATEWAY]))).await;
-    let client = Stack::start(authority.wire(inner.address(), Peer::Named(&[CLIENT]))).await;
+    let gateway = Stack::start(authority.tcp_proxy(inner.address(), Peer::Named(&[GATEWAY]))).await;
+    let client = Stack::start(authority.tcp_proxy(inner.address(), Peer::Named(&[CLIENT]))).await;
     let (acme, initech) = (Request::post("/").json(ACME), Request::post("/").json(r#"{"tenant":{"id":"initech"}}"#));
     for (peer, request) in [
         (&gateway, acme.clone().header("x-cell", "cell-b")),

@@ -1,5 +1,5 @@
-//! Many deferred requests at once: the example's circuit breaker has room for them, and what it has no room for is told
-//! to come again.
+//! Many deferred requests at once. The example's circuit breaker admits them; a request above its threshold gets a 503
+//! with `retry-after`.
 
 use cellgate_tests::client::{Http2, Http2Stream, Request, Response};
 use cellgate_tests::options::Options;
@@ -12,20 +12,20 @@ use crate::support::{arrived, key_last, wait_for_metric};
 /// More than Envoy's default threshold, 1,024.
 const MANY: usize = 1200;
 
-/// What one connection may have open at a time in every Envoy.
+/// The number of concurrent streams per connection that every Envoy version allows.
 const STREAMS: usize = 100;
 
 const CELLS: [(&str, &str); 3] = [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")];
 
-/// Uploads whose first halves are sent.
+/// Uploads whose first halves have been sent.
 struct Uploads {
     streams: Vec<(Http2Stream, String)>,
-    /// Their connections, which end with this value.
+    /// Their connections, which close when this value is dropped.
     _clients: Vec<Http2>,
 }
 
 impl Uploads {
-    /// The lengths are not told, so the filter may hold none of them.
+    /// Without a Content-Length, so the filter may hold none of them.
     async fn open(stack: &Stack, count: usize) -> Self {
         let (mut streams, mut clients) = (Vec::new(), Vec::new());
         for number in 0..count {
@@ -42,7 +42,7 @@ impl Uploads {
         Self { streams, _clients: clients }
     }
 
-    /// Sends the second halves. One that was refused takes no more, and its answer tells.
+    /// Sends the second halves and returns the responses. A rejected upload takes no more bytes.
     async fn finish(self) -> Vec<Response> {
         let mut answers = Vec::new();
         for (mut stream, rest) in self.streams {
@@ -53,7 +53,7 @@ impl Uploads {
     }
 }
 
-/// A body whose key is not in its first half; no two are alike.
+/// A unique body whose key is in its second half.
 fn nth(number: usize) -> String {
     key_last(CELLS[number % CELLS.len()].0, 100 + number)
 }
@@ -64,7 +64,7 @@ fn assert_routed(number: usize, answer: &Response) {
     assert_eq!(answer.sha256(), sha256(nth(number).as_bytes()), "upload {number}");
 }
 
-/// For [`Options::adjust`]: the service's cluster takes `count` requests at a time.
+/// For [`Options::adjust`]: limits the service's cluster to `count` requests at a time.
 fn breaker(count: usize) -> impl FnOnce(&mut Value) + Send + 'static {
     move |bootstrap| {
         let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
@@ -74,7 +74,7 @@ fn breaker(count: usize) -> impl FnOnce(&mut Value) + Send + 'static {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_deferred_uploads_than_envoys_default_breaker_takes_are_all_routed() {
+async fn more_deferred_uploads_than_envoys_default_threshold_are_all_routed() {
     let stack = Stack::start(Options::default().example()).await;
     let uploads = Uploads::open(&stack, MANY).await;
     wait_for_metric(&stack, "cellgate_streams_open", MANY as f64).await;
@@ -86,7 +86,7 @@ async fn more_deferred_uploads_than_envoys_default_breaker_takes_are_all_routed(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_the_breaker_has_no_room_for_is_answered_503_and_told_to_come_again() {
+async fn a_request_above_the_breakers_threshold_gets_503_with_retry_after() {
     const ROOM: usize = 3;
     const MORE: usize = 5;
     let stack = Stack::start(Options::default().example().adjust(breaker(ROOM))).await;
@@ -105,13 +105,13 @@ async fn what_the_breaker_has_no_room_for_is_answered_503_and_told_to_come_again
         assert_eq!((answer.status.as_u16(), answer.values("retry-after")), (503, vec!["1"]));
     }
     assert_eq!(arrived(&stack), ROOM as u64);
-    // There is room again.
+    // The breaker admits requests again.
     let next = Uploads::open(&stack, 1).await.finish().await;
     assert_routed(0, &next[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_services_own_503_says_once_when_to_come_again() {
+async fn the_services_own_503_has_one_retry_after() {
     let stack = Stack::start(Options::default().example().service_option("--max-held-bytes", "256KiB")).await;
     let answer = stack.post_json("/", key_last("acme", 1_000_000)).await;
     assert_eq!((answer.status.as_u16(), answer.values("retry-after")), (503, vec!["1"]));

@@ -1,4 +1,4 @@
-//! `cellgate doctor` asks a real Envoy: nothing is wrong with the harness's chain, and what is broken is found.
+//! `cellgate doctor` against a real Envoy: it accepts the harness's chain and finds every broken part.
 
 use cellgate_tests::artifacts;
 use cellgate_tests::options::{Chain, Options, Underscores};
@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::support::{connection_manager, counted};
 
-/// The exit code and the findings.
+/// Runs the doctor and returns its exit code and its findings.
 async fn doctor(stack: &Stack) -> (i32, Vec<Value>) {
     let mut command = Command::new(artifacts::cellgate().unwrap());
     command.args(["doctor", "--output", "json", "--admin", &format!("http://{}", stack.admin().address())]);
@@ -25,20 +25,20 @@ fn of_level(findings: &[Value], level: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn says(findings: &[Value], level: &str, part: &str) {
+fn assert_finding(findings: &[Value], level: &str, part: &str) {
     let said = of_level(findings, level);
     assert!(said.iter().any(|what| what.contains(part)), "{level} {part:?}: {findings:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_wrong_with_the_example() {
+async fn the_example_has_no_findings_above_ok() {
     let stack = Stack::start(Options::default().example()).await;
     stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
     let (code, findings) = doctor(&stack).await;
     assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
 }
 
-/// The only error of a stack that is broken in one way.
+/// The only error of a stack with one fault.
 async fn only_error(options: Options) -> String {
     let (code, findings) = doctor(&Stack::start(options).await).await;
     let errors = of_level(&findings, "error");
@@ -47,7 +47,7 @@ async fn only_error(options: Options) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_wrong_with_a_good_chain() {
+async fn a_good_chain_has_only_ok_findings() {
     let stack = Stack::start(Options::default()).await;
     stack.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
     counted(&stack, "decisions.cell.exact", 1).await;
@@ -68,9 +68,9 @@ async fn nothing_is_wrong_with_a_good_chain() {
         "Envoy has refused no update since it started",
         "the filter has sent 1 requests to cells, refused 0, deferred 0, passed 0",
     ] {
-        says(&findings, "ok", part);
+        assert_finding(&findings, "ok", part);
     }
-    says(&findings, "warning", "plain text, without mTLS");
+    assert_finding(&findings, "warning", "plain text, without mTLS");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -99,9 +99,9 @@ async fn a_cell_without_a_route_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cell_whose_cluster_is_not_there_is_found() {
+async fn a_cell_with_a_missing_cluster_is_found() {
     let error = only_error(Options::default().adjust(|bootstrap| {
-        // Envoy checks routes against its clusters only where it is asked to.
+        // Without `validate_clusters`, Envoy accepts a route to a missing cluster.
         connection_manager(bootstrap)["route_config"]["validate_clusters"] = json!(false);
         let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
         clusters.retain(|cluster| cluster["name"] != "cell-c");
@@ -110,12 +110,16 @@ async fn a_cell_whose_cluster_is_not_there_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_underscore_action_is_no_fault_and_a_missing_service_is_a_warning() {
+async fn a_missing_underscore_action_is_ok_and_a_missing_service_is_a_warning() {
     let options = Options::default().chain(Chain::Filter).underscores(Underscores::Allow);
     let (code, findings) = doctor(&Stack::start(options).await).await;
     assert_eq!((code, of_level(&findings, "error")), (0, Vec::new()));
-    says(&findings, "ok", "headers with underscores are accepted, and the filter removes a client's own x_cell");
-    says(&findings, "warning", "there is no service behind the filter, which defers body_encoded");
+    assert_finding(
+        &findings,
+        "ok",
+        "headers with underscores are accepted, and the filter removes a client's own x_cell",
+    );
+    assert_finding(&findings, "warning", "there is no service behind the filter, which defers body_encoded");
 }
 
 /// The routes of the harness's only virtual host.
@@ -135,9 +139,9 @@ async fn a_route_before_the_cells_is_found() {
     assert_eq!(error.await, expected);
 }
 
-/// Envoy's dump tells its own version.
+/// The finding depends on Envoy's version, which the dump contains.
 #[tokio::test(flavor = "multi_thread")]
-async fn another_processor_is_judged_by_envoys_version() {
+async fn another_processor_is_an_error_on_affected_envoy_versions_only() {
     let options = Options::default().adjust(|bootstrap| {
         let other = json!({"name": "another-processor", "typed_config": {
             "@type": "type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor",
@@ -151,7 +155,7 @@ async fn another_processor_is_judged_by_envoys_version() {
     let (_, findings) = doctor(&Stack::start(options).await).await;
     let [good, bad] = ["ok", "error"].map(|level| of_level(&findings, level).join("\n"));
     let words = "`another-processor` is another processor in the mode FULL_DUPLEX_STREAMED: ";
-    // `make test-envoys` runs this on each version that is supported.
+    // `make test-envoys` runs this on each supported version.
     let is_said = |minor: u32| match minor {
         ..39 => bad.contains(&format!("{words}in Envoy 1.{minor} some bodies arrive empty")),
         _ => good.contains(&format!("{words}Envoy 1.{minor} serves both")),
@@ -164,5 +168,5 @@ async fn a_refused_configuration_is_found() {
     let stack = Stack::start(Options::default()).await;
     stack.envoy().update_filter_text("{}").await.unwrap_err();
     let (_, findings) = doctor(&stack).await;
-    says(&findings, "warning", "extension_config_discovery.http_filter.cellgate.update_rejected is 1");
+    assert_finding(&findings, "warning", "extension_config_discovery.http_filter.cellgate.update_rejected is 1");
 }

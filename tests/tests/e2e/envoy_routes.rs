@@ -1,4 +1,4 @@
-//! The harness itself: Envoy, the cells and the clients, without any part of Cellgate.
+//! Tests of the harness: Envoy, the cells and the clients without any part of Cellgate.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ async fn the_routing_header_chooses_the_cell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_without_a_cell_is_refused_and_logged() {
+async fn a_request_without_a_cell_is_rejected_and_logged() {
     let stack = Stack::start(plain()).await;
     assert_eq!(stack.get("/nowhere").await.status, 421);
     let line = stack.envoy().access_line("/nowhere").await;
@@ -90,7 +90,7 @@ async fn grpc_calls_are_echoed_with_their_status() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_failing_cell_is_tried_again() {
+async fn a_failed_request_is_retried() {
     let stack = Stack::start(plain().retries(1)).await;
     stack.cell("cell-b").fail_next(1, StatusCode::SERVICE_UNAVAILABLE);
     let answer = stack.send(&to_cell_b("/retry").body("once more")).await;
@@ -99,7 +99,7 @@ async fn a_failing_cell_is_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_stops_half_way_is_a_broken_request() {
+async fn an_aborted_request_counts_as_broken() {
     let stack = Stack::start(plain()).await;
     let cell = stack.cell("cell-b");
     let mut client = stack.connect().await;
@@ -117,7 +117,7 @@ async fn a_client_that_stops_half_way_is_a_broken_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cell_that_never_reads_holds_the_client_up() {
+async fn a_cell_that_never_reads_blocks_the_client() {
     let stack = Stack::start(plain().stream_idle_timeout(Duration::from_secs(1))).await;
     stack.cell("cell-b").reading(Reading::Never);
     let answer = stack.send(&to_cell_b("/").body("unread")).await;
@@ -127,13 +127,13 @@ async fn a_cell_that_never_reads_holds_the_client_up() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_takes_every_ext_proc_mode() {
+async fn envoy_accepts_every_ext_proc_mode() {
     for mode in [BodyMode::Buffered, BodyMode::Streamed] {
         let closed = ClosedPort::take().unwrap();
         let directory = tempfile::tempdir().unwrap();
         let mut options = Options::default().chain(Chain::Service(mode));
         let envoy = Envoy::start(&mut options, &[], Some(closed.address().unwrap()), directory.path()).await.unwrap();
         let answer = cellgate_tests::client::get(envoy.address(), "/").await.unwrap();
-        assert_eq!(answer.status, 503, "a service that is down is an error, not a way round it");
+        assert_eq!(answer.status, 503, "a request must not bypass an unreachable service");
     }
 }

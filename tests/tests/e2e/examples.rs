@@ -1,4 +1,4 @@
-//! The example in `examples/envoy/` is one that Envoy takes, and its filter has the service's configuration.
+//! Envoy accepts the example in `examples/envoy/`, and the filter there has the service's configuration.
 
 use std::process::Command;
 
@@ -22,7 +22,7 @@ fn envoy_accepts_the_example_chain() {
 }
 
 #[test]
-fn the_example_filter_has_the_configuration_of_the_example_service() {
+fn filter_and_service_of_the_example_have_the_same_configuration() {
     let rendered = Command::new(artifacts::cellgate().unwrap())
         .current_dir(artifacts::checkout())
         .args(["render", CONFIG])

@@ -1,4 +1,4 @@
-//! `Expect: 100-continue` (RFC 9110, 10.1.1): a client that waits for leave gets it, or a final answer.
+//! `Expect: 100-continue` (RFC 9110, 10.1.1): a client that waits gets a 100 or a final response.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::{BodyMode, Chain, Options};
@@ -7,8 +7,8 @@ use cellgate_tests::stack::Stack;
 
 use crate::support::{arrived, code, key_first, key_last};
 
-/// Sends the head, waits for leave, sends the body. In the end the cell has it.
-async fn ask_then_send(stack: &Stack, body: &str) {
+/// Sends the head, waits for the 100, sends the body, and checks that the cell received it.
+async fn expect_then_send(stack: &Stack, body: &str) {
     let request = Request::post("/").header("expect", "100-continue").json(body.to_owned());
     let mut client = stack.connect().await;
     client.write(request.http1_head()).await.unwrap();
@@ -20,20 +20,20 @@ async fn ask_then_send(stack: &Stack, body: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_first_may_send_its_body() {
+async fn a_client_that_expects_100_may_send_its_body() {
     let stack = Stack::start(Options::default()).await;
-    // Held, guarded and deferred.
+    // One body that is held, one that is guarded and one that is deferred.
     for body in [key_last("acme", 1000), key_first("acme", 100_000), key_last("acme", 3_000_000)] {
-        ask_then_send(&stack, &body).await;
+        expect_then_send(&stack, &body).await;
     }
     assert_eq!(stack.ext_proc_streams().await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_asks_the_service_alone_may_send_its_body() {
+async fn with_the_service_alone_a_client_that_expects_100_may_send_its_body() {
     for mode in [BodyMode::Buffered, BodyMode::Streamed] {
         let stack = Stack::start(Options::default().chain(Chain::Service(mode))).await;
-        ask_then_send(&stack, &key_last("acme", 100_000)).await;
+        expect_then_send(&stack, &key_last("acme", 100_000)).await;
     }
 }
 

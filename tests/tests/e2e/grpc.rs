@@ -1,4 +1,4 @@
-//! gRPC calls pass by a key in their metadata, message by message; nobody waits for their end.
+//! gRPC calls are routed by a key in their metadata, and their messages are forwarded one by one, without buffering.
 
 use bytes::Bytes;
 use cellgate_tests::cell::Ending;
@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::support::{arrived, counted};
 
-/// A gRPC message: not compressed, its length, its bytes.
+/// An uncompressed gRPC message: flag, length, bytes.
 fn message(bytes: &[u8]) -> Bytes {
     let length = u32::try_from(bytes.len()).unwrap();
     Bytes::from([&[0], length.to_be_bytes().as_slice(), bytes].concat())
@@ -19,7 +19,7 @@ fn call() -> Request {
     Request::post("/demo.Echo/Call").header("content-type", "application/grpc").header("te", "trailers")
 }
 
-/// Two more ways to let gRPC calls pass by a header: by default it decides behind sources in the body too.
+/// An alternative order of sources: the header first. By default a header also decides after body sources.
 fn header_first() -> Options {
     Options::default().configure(|config| config["key"] = json!([{"header": "x-tenant-id"}, {"json": "/tenant/id"}]))
 }
@@ -28,7 +28,7 @@ fn header_after_skipping_the_body() -> Options {
     Options::default().configure(|config| config["policy"] = json!({"content_type_unsupported": "next"}))
 }
 
-/// Each message comes back before the next is sent, and long before the call ends.
+/// Checks that each message comes back before the next is sent, and before the call ends.
 async fn assert_bidirectional(client: &Http2, stack: &Stack) {
     let before = stack.cell("cell-b").complete();
     let stream = client.open(&call().header("x-tenant-id", "acme")).await.unwrap();
@@ -51,7 +51,7 @@ async fn assert_bidirectional(client: &Http2, stack: &Stack) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_streaming_call_passes_message_by_message() {
+async fn a_streaming_call_is_forwarded_message_by_message() {
     for options in [Options::default(), header_first(), header_after_skipping_the_body()] {
         let stack = Stack::start(options).await;
         assert_bidirectional(&stack.connect_h2().await, &stack).await;
@@ -60,23 +60,23 @@ async fn a_streaming_call_passes_message_by_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_streaming_call_passes_the_service_alone() {
+async fn the_service_alone_forwards_a_streaming_call() {
     for options in [Options::default(), header_first()] {
         let stack = Stack::start(options.chain(Chain::Service(BodyMode::Streamed))).await;
         let version = stack.admin().version().await.unwrap();
-        // These close the processor's stream once the answer has begun, although the request goes on (Envoy 45617), if they are
-        // busy: 20 of 114 calls here stood still until they were reset, none of 38 with 1.36.2 and 1.40.0.
+        // When busy, these versions close the processor's stream once the response has begun, although the request
+        // continues (Envoy issue 45617). 20 of 114 calls hung here until they were reset; none of 38 with 1.36.2 and 1.40.0.
         if version.starts_with("1.37.") || version.starts_with("1.38.") {
-            println!("not asked of Envoy {version}");
+            println!("skipped on Envoy {version}");
             return;
         }
         assert_bidirectional(&stack.connect_h2().await, &stack).await;
     }
 }
 
-/// The messages are JSON, the body is not: each has five bytes in front. So nobody looks into it, and nobody waits.
+/// The messages are JSON, but the body is not, since each message has a prefix of five bytes. So it is not inspected.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_with_json_messages_is_no_json_body() {
+async fn a_call_with_json_messages_is_not_inspected_as_json() {
     let stack = Stack::start(Options::default()).await;
     let client = stack.connect_h2().await;
     for (count, content_type) in ["application/grpc+json", "application/grpc-web+json"].into_iter().enumerate() {
@@ -88,9 +88,9 @@ async fn a_call_with_json_messages_is_no_json_body() {
     assert_eq!(arrived(&stack), 0);
 }
 
-/// A server that reads every `+json` would find another tenant than the header names.
+/// A server that parses every `+json` type would find another tenant than the header's.
 #[tokio::test(flavor = "multi_thread")]
-async fn json_that_calls_itself_grpc_is_not_decided_by_a_header() {
+async fn json_with_a_grpc_content_type_is_not_decided_by_a_header() {
     for chain in [Chain::TwoTier, Chain::Service(BodyMode::Streamed)] {
         let stack = Stack::start(Options::default().chain(chain)).await;
         let client = stack.connect_h2().await;
@@ -103,9 +103,9 @@ async fn json_that_calls_itself_grpc_is_not_decided_by_a_header() {
     }
 }
 
-/// Both tiers say it the same way: `code: sentence`.
+/// Both tiers use the same form: `code: sentence`.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_call_gets_a_message_for_people_and_programs() {
+async fn a_rejected_call_gets_a_message_with_code_and_sentence() {
     for chain in [Chain::TwoTier, Chain::Service(BodyMode::Buffered)] {
         let stack = Stack::start(Options::default().chain(chain)).await;
         let client = stack.connect_h2().await;
@@ -118,7 +118,7 @@ async fn a_refused_call_gets_a_message_for_people_and_programs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_unary_call_passes() {
+async fn a_unary_call_is_routed() {
     let stack = Stack::start(header_first()).await;
     let request = call().header("x-tenant-id", "globex").pieces([message(b"hello")]);
     let answer = stack.send_h2(&request).await;
@@ -129,7 +129,7 @@ async fn a_unary_call_passes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_stream_larger_than_any_buffer_passes() {
+async fn a_client_stream_larger_than_any_buffer_is_routed() {
     let stack = Stack::start(header_first()).await;
     let sent = message(&vec![7; 3_000_000]);
     let pieces = sent.chunks(30_000).map(Bytes::copy_from_slice);
@@ -138,10 +138,10 @@ async fn a_client_stream_larger_than_any_buffer_passes() {
     assert_eq!(answer.body, sent);
 }
 
-/// A body that answers while it is read: the conflict comes when the client already has a part of the answer.
+/// The cell responds while it reads, so the client already has a part of the response when the conflict is found.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_conflict_after_the_answer_has_begun_resets_both_sides() {
-    // The cells echo everything that begins like gRPC; this one is JSON all the same.
+async fn a_conflict_after_the_response_has_begun_resets_both_sides() {
+    // The cells echo every content type that begins like gRPC. This body is JSON.
     let options = Options::default()
         .configure(|config| config["content_types"] = json!({"json": ["application/json", "application/grpc+x"]}));
     let stack = Stack::start(options).await;
@@ -160,11 +160,11 @@ async fn a_conflict_after_the_answer_has_begun_resets_both_sides() {
     }
     assert_eq!(stack.cell("cell-b").complete(), 0);
     counted(&stack, "guard_conflicts", 2).await;
-    // The VM lives on.
+    // The VM still works.
     assert_eq!(stack.post_json("/", r#"{"tenant":{"id":"globex"}}"#).await.cell(), "cell-c");
 }
 
-/// A gRPC client understands no problem document: it gets a status in the headers (gRPC over HTTP/2, trailers-only).
+/// A gRPC client cannot read a problem document, so it gets a trailers-only response (gRPC over HTTP/2).
 #[track_caller]
 fn assert_refused(answer: &Response) {
     assert_eq!(answer.served_by(), None);
@@ -175,12 +175,12 @@ fn assert_refused(answer: &Response) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_call_without_key_is_answered_before_it_ends() {
+async fn a_call_without_a_key_is_rejected_before_it_ends() {
     for options in [header_first(), header_after_skipping_the_body(), Options::default()] {
         let stack = Stack::start(options).await;
         let client = stack.connect_h2().await;
         let mut stream = client.open(&call()).await.unwrap();
-        // The refusal may be faster than this message.
+        // The refusal may arrive before this message is sent.
         let _ = stream.data(message(b"first")).await;
         assert_refused(&stream.response().await.unwrap());
         assert_eq!(arrived(&stack), 0);
@@ -188,7 +188,7 @@ async fn a_call_without_key_is_answered_before_it_ends() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_alone_answers_a_call_without_key() {
+async fn the_service_alone_rejects_a_call_without_a_key() {
     let stack = Stack::start(header_first().chain(Chain::Service(BodyMode::Streamed))).await;
     let client = stack.connect_h2().await;
     let stream = client.open(&call()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A request that was released early and then contradicts itself ends before its cell has a complete body.
+//! The guard: a request that was released early and then conflicts with its decision is reset before the cell has the whole body.
 
 use cellgate_tests::cell::Ending;
 use cellgate_tests::options::Options;
@@ -10,7 +10,7 @@ use crate::bodies::{key_at, key_first_then};
 use crate::support::{code, counted};
 use crate::upload::{Framing, Upload};
 
-/// How a body ends after its padding, and what it is refused for.
+/// The end of a body after its padding, and the reason for which it is rejected.
 const CONFLICTS: [(&str, &str); 4] = [
     (r#","tenant":{"id":"globex"}}"#, "key_duplicated"),
     (r#","\u0074enant":null}"#, "key_duplicated"),
@@ -23,7 +23,7 @@ async fn stack() -> Stack {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_filter_ends_a_request_whose_later_bytes_contradict_its_key() {
+async fn the_filter_resets_a_request_whose_later_bytes_conflict_with_its_key() {
     let stack = stack().await;
     let mut ended = 0;
     for framing in Framing::ALL {
@@ -39,7 +39,7 @@ async fn the_filter_ends_a_request_whose_later_bytes_contradict_its_key() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_ends_a_request_whose_later_bytes_contradict_its_key() {
+async fn the_service_resets_a_request_whose_later_bytes_conflict_with_its_key() {
     let stack = stack().await;
     let mut ended = 0;
     for framing in Framing::ALL {
@@ -71,9 +71,9 @@ async fn a_good_body_of_5_mb_passes_both_guards_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_is_cut_off_is_refused_with_its_last_byte() {
-    // A cell that speaks HTTP/1.1 has the whole body with the last byte of its Content-Length, so the refusal must not
-    // wait for the end of the client's HTTP/2 stream, which never comes here.
+async fn a_truncated_body_is_rejected_at_its_last_byte() {
+    // Over HTTP/1.1 the cell has the whole body with the last byte of the Content-Length. So the rejection must not wait
+    // for the end of the client's HTTP/2 stream, which never comes here.
     let stack = Stack::start(Options::default().buffer_limit(32 * 1024).adjust(http1_to_cells)).await;
     let body = key_first_then(200_000, "");
     let mut upload = Upload::open(&stack, Framing::Http2, "/", body.len()).await;
@@ -85,12 +85,12 @@ async fn a_body_that_is_cut_off_is_refused_with_its_last_byte() {
     no_cell_has_a_body(&stack, 1).await;
 }
 
-/// Sends the first `early` bytes, waits until the cell has the request, and sends the rest, which is refused.
+/// Sends the first `early` bytes, waits until the cell has the request, sends the rest, and checks the rejection.
 async fn conflict(stack: &Stack, framing: Framing, body: &[u8], early: usize, number: u64, reason: &str) {
-    // Only a missing end shows at the end: whatever else is wrong is answered while more of the body is to come.
+    // Only a missing end is detected at the end. Every other conflict is answered before the body is complete.
     let more = if reason == "body_truncated" { 0 } else { 1_000 };
     let mut upload = Upload::open(stack, framing, "/", body.len() + more).await;
-    // The filter's first look must not see what comes after these bytes.
+    // The filter's first chunk must end here.
     upload.send(&body[..1_000]).await;
     if early > 1_000 {
         stack.admin().wait_for_stat("cluster.ext-proc.upstream_rq_total", |count| count == number).await;

@@ -1,4 +1,4 @@
-//! Header values are bytes, not text: whatever they are, the filter decides and its VM lives on.
+//! Header values are arbitrary bytes: with any of them, the filter decides and its VM does not trap.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::{BodyMode, Chain, Options, Underscores};
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::support::{arrived, code, connection_manager, counted};
 
-/// Every byte that RFC 9110, 5.5 allows in a value without being ASCII, then what is no UTF-8 in other ways.
+/// Every non-ASCII byte that RFC 9110, 5.5 allows in a value, then other sequences that are not UTF-8.
 const HOSTILE: [&[u8]; 5] = [&ABOVE_ASCII, b"\xa1\xb1", b"\xff", b"acme\xc3", b"\xed\xa0\x80"];
 
 const ABOVE_ASCII: [u8; 128] = {
@@ -29,11 +29,11 @@ fn options(chain: Chain) -> Options {
     })
 }
 
-/// Both tiers read headers, each in its own way.
+/// Both tiers, since each has its own code to read headers.
 const CHAINS: [Chain; 2] = [Chain::TwoTier, Chain::Service(BodyMode::Streamed)];
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bytes_that_are_not_text_arrive_as_they_were() {
+async fn non_utf8_values_arrive_unchanged() {
     for chain in CHAINS {
         let stack = Stack::start(options(chain)).await;
         for value in HOSTILE {
@@ -50,7 +50,7 @@ async fn bytes_that_are_not_text_arrive_as_they_were() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_utf8_is_refused_in_every_head_source() {
+async fn a_key_that_is_not_utf8_is_rejected_in_every_head_source() {
     for chain in CHAINS {
         let stack = Stack::start(options(chain)).await;
         for value in HOSTILE {
@@ -67,7 +67,7 @@ async fn a_key_that_is_not_utf8_is_refused_in_every_head_source() {
                 }
             }
         }
-        // A hostile value beside the key does no harm.
+        // A hostile value next to the key has no effect.
         for value in HOSTILE {
             let request = Request::get("/").header("cookie", [b"a=".as_slice(), value, b"; tenant=acme"].concat());
             assert_eq!(stack.send(&request).await.cell(), "cell-b");
@@ -77,7 +77,7 @@ async fn a_key_that_is_not_utf8_is_refused_in_every_head_source() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn headers_that_describe_the_body_may_be_any_bytes() {
+async fn body_describing_headers_may_have_any_bytes() {
     for chain in CHAINS {
         let stack = Stack::start(options(chain)).await;
         for value in HOSTILE {
@@ -97,12 +97,12 @@ async fn headers_that_describe_the_body_may_be_any_bytes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_path_may_have_bytes_that_are_not_ascii() {
+async fn a_path_may_have_non_ascii_bytes() {
     let stack = Stack::start(options(Chain::Filter)).await;
     for value in HOSTILE {
         let mut client = stack.connect().await;
         client.write([b"GET /orgs/".as_slice(), value, b" HTTP/1.1\r\nhost: x\r\n\r\n"].concat()).await.unwrap();
-        // Envoy's own parser may refuse it; if it does not, Cellgate does.
+        // Envoy's parser may reject it; otherwise Cellgate does.
         assert_eq!(client.response("GET").await.unwrap().status, 400, "{value:?}");
     }
     assert_eq!(arrived(&stack), 0);
@@ -146,7 +146,7 @@ async fn a_thousand_headers_are_read_and_the_reserved_ones_found() {
         connection_manager(bootstrap)["common_http_protocol_options"]["max_headers_count"] = json!(2100);
     });
     let stack = Stack::start(options).await;
-    // Cells have limits of their own, so what arrives there must be few: most of these are reserved.
+    // Most of these headers are reserved and removed, since a cell accepts fewer headers.
     let mut request = Request::get("/");
     for number in 0..1000 {
         request = request.header(format!("x-cellgate-{number}"), "x").header("x-cell", "cell-c");
@@ -159,7 +159,7 @@ async fn a_thousand_headers_are_read_and_the_reserved_ones_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn more_headers_than_envoy_allows_are_envoys_to_refuse() {
+async fn envoy_rejects_more_headers_than_it_allows() {
     let stack = Stack::start(options(Chain::Filter)).await;
     let mut request = Request::get("/").header("x-tenant-id", "acme");
     for number in 0..100 {
@@ -170,7 +170,7 @@ async fn more_headers_than_envoy_allows_are_envoys_to_refuse() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn long_values_are_read_to_their_end() {
+async fn long_values_are_read_completely() {
     for chain in CHAINS {
         let stack = Stack::start(options(chain)).await;
         let long = "v".repeat(40_000);
@@ -182,9 +182,9 @@ async fn long_values_are_read_to_their_end() {
     }
 }
 
-/// RFC 9113, 8.2.3 lets a client cut its cookies into several fields.
+/// RFC 9113, 8.2.3 allows a client to split its cookies into several fields.
 #[tokio::test(flavor = "multi_thread")]
-async fn cookies_may_come_in_crumbs() {
+async fn cookies_may_be_split_into_several_fields() {
     for chain in CHAINS {
         let stack = Stack::start(options(chain)).await;
         let request = Request::get("/").header("cookie", "a=b").header("cookie", "tenant=acme").header("cookie", "c=d");
@@ -194,7 +194,7 @@ async fn cookies_may_come_in_crumbs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_of_what_may_be_there_once_are_a_conflict() {
+async fn a_repeated_singleton_header_is_rejected() {
     for chain in CHAINS {
         let stack = Stack::start(options(chain)).await;
         let twice = |request: Request, name: &str, value: &str| request.header(name, value).header(name, value);

@@ -1,7 +1,7 @@
-//! Header names that are not UTF-8. The proxy-wasm SDK panics on one, so no such name may ever reach the filter.
+//! Header names that are not UTF-8. The proxy-wasm SDK panics on such a name, so none may reach the filter.
 //!
-//! Envoy's codecs refuse them before any filter is asked: HTTP/1.1 with 400, HTTP/2 by closing the connection, or by
-//! resetting the stream where it is told to keep connections.
+//! Envoy's codecs reject them before any filter runs: HTTP/1.1 with a 400, HTTP/2 by closing the connection, or by
+//! resetting the stream if Envoy is configured to keep connections.
 
 use cellgate_tests::cell::Ending;
 use cellgate_tests::client::{Http1, Request};
@@ -11,8 +11,8 @@ use serde_json::json;
 
 use crate::support::connection_manager;
 
-/// What RFC 9110, 5.1 allows in no name: the bytes above ASCII, alone and where UTF-8 or Latin-1 would have them, and
-/// control characters.
+/// Names that RFC 9110, 5.1 forbids: with bytes above ASCII, alone or within UTF-8 or Latin-1 text, and with control
+/// characters.
 const HOSTILE: [&[u8]; 14] = [
     b"\xff",
     b"x-\xff",
@@ -32,7 +32,7 @@ const HOSTILE: [&[u8]; 14] = [
 
 const ACME: &[u8] = br#"{"tenant":{"id":"acme"}}"#;
 
-/// In RFC 7541's table of known fields.
+/// Indexes in the static table of RFC 7541.
 const GET: u8 = 0x80 | 2;
 const POST: u8 = 0x80 | 3;
 
@@ -59,7 +59,7 @@ fn preface() -> Vec<u8> {
     b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0".to_vec()
 }
 
-/// A request over http for a tenant of `cell-b`, without a body as yet. The first field is its method.
+/// The head of a request for a tenant of `cell-b`. The first field is the method.
 fn head(method: u8) -> Vec<u8> {
     let json = field(b"content-type", b"application/json");
     [&[method, 0x84, 0x86], &*field(b":authority", b"x"), &field(b"x-tenant-id", b"acme"), &json].concat()
@@ -76,7 +76,7 @@ fn with_trailer(name: &[u8]) -> Vec<u8> {
     [preface(), frame(HEADERS, END_HEADERS, &head(POST)), frame(DATA, 0, ACME), trailers].concat()
 }
 
-/// The kinds of the frames in what Envoy has sent.
+/// The types of the frames that Envoy has sent.
 fn kinds(mut sent: &[u8]) -> Vec<u8> {
     let mut kinds = Vec::new();
     while let [a, b, c, kind, rest @ ..] = sent {
@@ -93,7 +93,7 @@ async fn write(stack: &Stack, bytes: &[u8]) -> Http1 {
     client
 }
 
-/// Envoy decides as before, and no VM was ever started anew.
+/// Checks that the filter still decides and that no VM was restarted.
 async fn assert_unharmed(stack: &Stack) {
     for answer in [stack.send(&Request::get("/").header("x-tenant-id", "acme")).await, stack.post_json("/", ACME).await]
     {
@@ -106,12 +106,12 @@ async fn assert_unharmed(stack: &Stack) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http1_answers_400() {
+async fn over_http1_envoy_answers_400() {
     let stack = Stack::start(Options::default().chain(Chain::Filter).trailers(true)).await;
     for name in HOSTILE {
         let head = [b"GET / HTTP/1.1\r\nhost: x\r\nx-tenant-id: acme\r\n", name, b": v\r\n\r\n"].concat();
         assert_eq!(write(&stack, &head).await.response("GET").await.unwrap().status, 400, "{name:?}");
-        // The rest of a request that has been routed: whether its sender still sees the answer is a matter of time.
+        // The request has already been routed, so whether the client still gets the response depends on timing.
         let request = Request::post("/").header("content-type", "application/json").pieces([ACME]).to_http1();
         let body = request.strip_suffix(b"\r\n").unwrap();
         let answer = write(&stack, &[body, name, b": v\r\n\r\n"].concat()).await.response("POST").await;
@@ -122,7 +122,7 @@ async fn http1_answers_400() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_closes_the_connection() {
+async fn over_http2_envoy_closes_the_connection() {
     let stack = Stack::start(Options::default().chain(Chain::Filter).trailers(true)).await;
     let mut clients = Vec::new();
     for name in HOSTILE {
@@ -136,7 +136,7 @@ async fn http2_closes_the_connection() {
     assert_eq!(stack.admin().stat("http2.rx_messaging_error").await.unwrap(), refused);
     assert_eq!(stack.cell("cell-b").complete(), 0);
     assert_unharmed(&stack).await;
-    // The same bytes with a good name are a request.
+    // The same bytes with a valid name are a valid request.
     for wire in [with_header(b"x-good"), with_trailer(b"x-good")] {
         let before = stack.cell("cell-b").complete();
         let _client = write(&stack, &wire).await;
@@ -145,7 +145,7 @@ async fn http2_closes_the_connection() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn http2_resets_the_stream_where_connections_are_kept() {
+async fn over_http2_envoy_resets_the_stream_if_it_keeps_connections() {
     let options = Options::default().chain(Chain::Filter).adjust(|bootstrap| {
         let options = &mut connection_manager(bootstrap)["http2_protocol_options"];
         options["override_stream_error_on_invalid_http_message"] = json!(true);

@@ -1,7 +1,7 @@
-//! What the filter may hold and what it only peeks at: a body is never answered 413 by Envoy itself.
+//! The filter holds small bodies and peeks at others, so that Envoy itself never answers a body with a 413.
 //!
-//! Envoy answers 413 as soon as a byte of a body is held and more than its buffer limit has arrived. So each body comes
-//! in two bursts, the second one after Envoy has read the first: the pattern that finds a filter which holds too much.
+//! Envoy answers 413 when a filter holds a body and more bytes arrive than its buffer limit. Each body here comes in two
+//! bursts, the second after Envoy has read the first, because this pattern shows a filter that holds too much.
 
 use cellgate_tests::options::Options;
 use cellgate_tests::sha256;
@@ -30,7 +30,7 @@ async fn bursts_around_a_limit_of_1_mib_are_routed_over_http1() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn bursts_around_a_small_window_are_routed_over_http2() {
-    // HTTP/2's limit is the stream's window, and its smallest is 65535.
+    // For HTTP/2 the limit is the stream's window, which is at least 65535.
     let window = 64 * KIB;
     let bursts = [(100, window - 101), (100, window - 100), (100, window - 99), (16_000, 300_000)];
     let options = Options::default().buffer_limit(window as u32).h2_window(window as u32);
@@ -38,14 +38,14 @@ async fn bursts_around_a_small_window_are_routed_over_http2() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn bursts_around_a_limit_of_1_mib_are_routed_over_http2_with_its_usual_window() {
+async fn bursts_around_a_limit_of_1_mib_are_routed_over_http2_with_the_default_window() {
     let bursts = [(100, MIB - 100), (100, MIB - 99), (100, 1_100_000), (16_000, 3_000_000)];
     let stack = Stack::start(Options::default().buffer_limit(MIB as u32)).await;
     every_burst(&stack, MIB, &bursts, &[Framing::Http2, Framing::Http2Unsized]).await;
 }
 
-/// Sends bodies with the key first and last, and checks each answer, and that exactly what cannot be held and has no
-/// key in the first burst is deferred.
+/// Sends bodies with the key first and last and checks each response. Checks also that a request is deferred if and only
+/// if its body cannot be held and has no key in the first burst.
 async fn every_burst(stack: &Stack, limit: usize, bursts: &[(usize, usize)], framings: &[Framing]) {
     let mut deferred = 0;
     for &(first, rest) in bursts {
@@ -54,7 +54,7 @@ async fn every_burst(stack: &Stack, limit: usize, bursts: &[(usize, usize)], fra
             {
                 let what = format!("{first} + {rest}, {framing:?}, key {place}");
                 burst(stack, framing, body.as_bytes(), first, &what).await;
-                let held = framing.tells_length() && body.len() <= limit;
+                let held = framing.has_length() && body.len() <= limit;
                 deferred += u64::from(place == "last" && !held);
                 assert_eq!(stack.ext_proc_streams().await, deferred, "{what}");
             }

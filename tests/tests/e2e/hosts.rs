@@ -1,4 +1,4 @@
-//! `applies_to.hosts`: other hosts' requests are left alone, and no spelling of a host has its routes without its decision.
+//! `applies_to.hosts`: requests for other hosts pass, and no spelling of a host reaches the host's routes without a decision.
 
 use cellgate_tests::client::{Http1, Request};
 use cellgate_tests::options::{BodyMode, Chain, Options, Underscores, sample_config};
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use crate::support::{arrived, code, connection_manager};
 
-/// What a route answers that a request of ours has without a decision. No test may ever see it.
-const ESCAPED: &str = "ours, undecided";
+/// The response of our host's route for a request without a decision. No test may ever see it.
+const ESCAPED: &str = "our host, undecided";
 
-/// What another team's routes answer.
+/// The response of another team's routes.
 const OTHERS: &str = "others";
 
-/// How Envoy may be told to find a virtual host.
+/// A configuration of Envoy's virtual host matching.
 #[derive(Clone, Copy, Debug)]
 struct Matching {
-    /// Whose requests ours are.
+    /// The domains of our virtual host.
     domains: &'static [&'static str],
     ignore_port: bool,
     strip_port: bool,
@@ -32,11 +32,11 @@ const PLAIN: Matching = Matching {
 
 const MATCHINGS: [Matching; 6] = [
     PLAIN,
-    // Istio's gateways.
+    // Istio's gateways today.
     Matching { ignore_port: true, ..PLAIN },
-    // Istio's sidecars, which know a service by its name with a dot at the end, too.
+    // Istio's sidecars, which also match a service name with a trailing dot.
     Matching { domains: &["api.example.com", "api.example.com.", "*.wild.example.com"], ignore_port: true, ..PLAIN },
-    // Istio's gateways, before they ignored ports.
+    // Istio's gateways in versions that did not ignore ports.
     Matching {
         domains: &["api.example.com", "api.example.com:*", "*.wild.example.com", "*.wild.example.com:80"],
         ..PLAIN
@@ -45,7 +45,7 @@ const MATCHINGS: [Matching; 6] = [
     Matching { ignore_port: true, strip_port: true, strip_dot: true, ..PLAIN },
 ];
 
-/// What a client may write into Host, and whether at least one Envoy takes it for ours.
+/// Values of the Host header, and whether at least one of these Envoys matches them with our host.
 const SPELLINGS: [(&str, bool); 34] = [
     ("api.example.com", true),
     ("API.Example.COM", true),
@@ -84,7 +84,7 @@ const SPELLINGS: [(&str, bool); 34] = [
 ];
 
 impl Matching {
-    /// Our virtual host beside everybody else's.
+    /// Adds our virtual host next to the catch-all one.
     fn set_up(self, bootstrap: &mut Value) {
         let manager = connection_manager(bootstrap);
         manager["strip_any_host_port"] = json!(self.strip_port);
@@ -110,7 +110,7 @@ impl Matching {
     }
 }
 
-/// Our hosts are decided, all others' requests pass.
+/// Requests for our hosts are decided; all others pass.
 fn config() -> Value {
     let mut config = sample_config();
     config["applies_to"] = json!({"hosts": ["api.example.com", "*.wild.example.com"], "methods": ["GET", "CONNECT"]});
@@ -118,12 +118,12 @@ fn config() -> Value {
     config
 }
 
-/// A request of `acme`, who lives in `cell-b`.
+/// A request of `acme`, whose cell is `cell-b`.
 fn get() -> Request {
     Request::get("/").header("x-tenant-id", "acme").header("connection", "close")
 }
 
-/// Where a request ended: a cell, another team's routes, or Envoy's status. Nowhere is a connection closed without one.
+/// The destination of a request: a cell, another team's routes, or Envoy's status. Every request gets a response.
 async fn end(stack: &Stack, wire: &[u8]) -> String {
     let mut connection = Http1::connect(stack.address()).await.unwrap();
     connection.write(wire).await.unwrap();
@@ -136,7 +136,7 @@ async fn end(stack: &Stack, wire: &[u8]) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_spelling_of_a_host_has_its_routes_without_its_decision() {
+async fn no_spelling_of_a_host_reaches_its_routes_undecided() {
     for chain in [Chain::Filter, Chain::Service(BodyMode::Buffered)] {
         let mut seen = vec![Vec::new(); SPELLINGS.len()];
         for matching in MATCHINGS {
@@ -147,17 +147,17 @@ async fn no_spelling_of_a_host_has_its_routes_without_its_decision() {
                 seen.push(end);
             }
         }
-        // It is a spelling of ours if one of these Envoys says so: else the above would prove nothing about it.
+        // The spelling must match our host in at least one of these Envoys; otherwise the check above proves nothing.
         for ((host, ours), seen) in SPELLINGS.iter().zip(seen) {
             assert_eq!(seen.iter().any(|end| end == "cell-b"), *ours, "{chain:?} {host:?}: {seen:?}");
         }
     }
 }
 
-/// A request may name its host elsewhere than in one Host header. Envoy decides what it is, and shows the filter what it goes by
-/// itself.
+/// A request may have its host in another place than one Host header. Envoy gives the filter the same host that it uses
+/// for routing.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_host_is_what_envoy_says_it_is() {
+async fn the_filter_uses_the_host_that_envoy_routes_by() {
     let (ours, others) = ("api.example.com", "other.example.com");
     for matching in MATCHINGS {
         let stack = matching.start(Chain::Filter).await;
@@ -169,7 +169,7 @@ async fn the_host_is_what_envoy_says_it_is() {
             ("GET http://user@api.example.com/ HTTP/1.1", &[others], None),
             ("GET http://api.example.com:80:81/ HTTP/1.1", &[others], None),
             ("GET http:///api.example.com/ HTTP/1.1", &[ours], None),
-            // Two become one, with a comma between them. What ends in the domain is below it.
+            // Envoy joins two Host headers with a comma. A value that ends in the domain counts as a subdomain.
             ("GET / HTTP/1.1", &[others, "a.wild.example.com"], None),
             ("GET / HTTP/1.1", &["api.example.com:80", others], None),
             ("GET / HTTP/1.1", &[ours, others], None),
@@ -207,7 +207,7 @@ async fn the_host_is_what_envoy_says_it_is() {
             assert_ne!(answer.map(|answer| answer.text()).as_deref(), Some(ESCAPED), "{what}");
         }
         for (host, _) in SPELLINGS {
-            // What is no authority to the client's library is not sent.
+            // The client library does not send an invalid authority.
             let request = Request::get("/").header("x-tenant-id", "acme").authority(host);
             if let Ok(answer) = stack.connect_h2().await.send(&request).await {
                 assert_ne!(answer.text(), ESCAPED, "{host:?} {matching:?}");
@@ -217,7 +217,7 @@ async fn the_host_is_what_envoy_says_it_is() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_reserved_is_taken_from_other_hosts_requests_too() {
+async fn reserved_headers_are_removed_from_requests_of_other_hosts_too() {
     let stack = PLAIN.start(Chain::Filter).await;
     let echo = Stack::start(
         Options::default().chain(Chain::Filter).config(config()).underscores(Underscores::Allow).adjust(|bootstrap| {
@@ -228,7 +228,7 @@ async fn what_is_reserved_is_taken_from_other_hosts_requests_too() {
     )
     .await;
     for name in ["x-cell", "X_Cell", "x-cellgate-defer"] {
-        // The method is outside too, and that is not what counts.
+        // The method is also outside `applies_to`; only the host matters here.
         let request = Request::post("/excluded").authority("other.example.com").header(name, "cell-b").json("{]");
         assert_eq!(stack.send(&request).await.text(), OTHERS, "{name}");
         for answer in [echo.send(&request).await, echo.send_h2(&request).await] {
@@ -240,7 +240,7 @@ async fn what_is_reserved_is_taken_from_other_hosts_requests_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn other_hosts_are_refused_unless_the_policy_lets_them_pass() {
+async fn other_hosts_are_rejected_unless_the_policy_passes_them() {
     for chain in [Chain::TwoTier, Chain::Service(BodyMode::Streamed)] {
         let options = Options::default().chain(chain).config(config());
         let stack = Stack::start(options.configure(|config| config["policy"] = json!({}))).await;

@@ -1,4 +1,4 @@
-//! Bodies beyond what the filter may hold: any size, bounded memory, unchanged bytes.
+//! Bodies that are larger than the filter may hold: they arrive unchanged, and the service's memory stays bounded.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::Options;
@@ -6,11 +6,11 @@ use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
 
 use crate::bodies::key_at;
-use crate::support::{arrived, code, key_last, service_sends_encoded_to, wait_until_nothing_is_held};
+use crate::support::{arrived, code, key_last, service_sends_encoded_to, wait_until_nothing_is_buffered};
 use crate::upload::{Framing, Upload};
 
-/// What bodies of 5 MB, one after the other, may add to the service's peak memory: each is held once until its key is
-/// found. Eight of them kept would be 40 MB.
+/// The increase of the service's peak memory that 5 MB bodies, one after the other, may cause. The service buffers one
+/// body at a time; keeping all eight would need 40 MB.
 const ALLOWED_KIB: u64 = 16 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,11 +25,11 @@ async fn a_body_of_5_mb_with_a_late_key_is_routed_in_bounded_memory() {
     }
     let used = peak_memory(&stack) - before;
     assert!(used < ALLOWED_KIB, "{used} KiB");
-    wait_until_nothing_is_held(&stack).await;
+    wait_until_nothing_is_buffered(&stack).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_20_mb_without_a_key_is_refused_at_the_limit() {
+async fn a_body_of_20_mb_without_a_key_is_rejected_at_the_limit() {
     let stack = Stack::start(Options::default().buffer_limit(32 * 1024)).await;
     let body = key_last("acme", 20_000_000);
     for framing in Framing::ALL {
@@ -58,7 +58,7 @@ async fn upload(stack: &Stack, framing: Framing, body: &[u8]) -> cellgate_tests:
     upload.finish().await.unwrap_or_else(|error| panic!("{framing:?}: {error:#}"))
 }
 
-/// The most memory the service has had, in KiB.
+/// The service's peak memory, in KiB.
 fn peak_memory(stack: &Stack) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", stack.ext_proc().pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

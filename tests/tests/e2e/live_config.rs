@@ -1,5 +1,5 @@
-//! The configuration changes while requests run: none is lost, each is decided by one configuration, and a bad one
-//! never comes into force.
+//! The configuration changes while requests run: no request fails, each is decided by one configuration, and an invalid
+//! configuration is never used.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -13,7 +13,7 @@ use crate::support::{arrived, connection_manager, key_last, read_by_envoy};
 
 const GOOD: &str = r#"{"tenant":{"id":"acme"}}"#;
 
-/// The sample with `acme` living in another cell.
+/// The sample configuration with another cell for `acme`.
 fn acme_in(cell: &str) -> Value {
     let mut config = sample_config();
     config["version"] = json!(cell);
@@ -21,7 +21,7 @@ fn acme_in(cell: &str) -> Value {
     config
 }
 
-/// Waits until the service has this version in force.
+/// Waits until the service uses this version.
 async fn service_has(stack: &Stack, version: &str) {
     let series = format!("cellgate_config_info{{version=\"{version}\"}}");
     wait::until(&series, || async { Ok((stack.ext_proc().metric(&series).await? == 1.0).then_some(())) })
@@ -32,7 +32,7 @@ async fn service_has(stack: &Stack, version: &str) {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_requests_are_decided_by_the_new_configuration() {
     let stack = Stack::start(Options::default()).await;
-    // What the filter decides, and what it defers.
+    // One request that the filter decides and one that it defers.
     let requests = [Request::post("/").json(GOOD), Request::post("/").json(key_last("acme", 3_000_000))];
     for cell in ["cell-b", "cell-c", "cell-a"] {
         stack.apply(&acme_in(cell)).await.unwrap();
@@ -45,7 +45,7 @@ async fn new_requests_are_decided_by_the_new_configuration() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_keeps_the_configuration_it_began_with() {
+async fn a_request_keeps_the_configuration_that_it_started_with() {
     let stack = Stack::start(Options::default()).await;
     let wire = Request::post("/").json(GOOD).to_http1();
     let (start, rest) = wire.split_at(wire.len() - 10);
@@ -58,12 +58,12 @@ async fn a_request_keeps_the_configuration_it_began_with() {
 
     client.write(rest).await.unwrap();
     assert_eq!(client.response("POST").await.unwrap().cell(), "cell-b");
-    // The connection is not bound to it: its next request is a new one.
+    // The next request on the same connection uses the new configuration.
     assert_eq!(client.send(&Request::post("/").json(GOOD)).await.unwrap().cell(), "cell-c");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_request_is_lost_while_the_configuration_changes() {
+async fn no_request_fails_while_the_configuration_changes() {
     let stack = Stack::start(Options::default()).await;
     let done = AtomicBool::new(false);
     let requests = async {
@@ -89,7 +89,7 @@ async fn no_request_is_lost_while_the_configuration_changes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_filter_refuses_a_bad_configuration_and_keeps_the_last_good_one() {
+async fn the_filter_rejects_an_invalid_configuration_and_keeps_the_last_valid_one() {
     let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
     let mut misplaced = sample_config();
     misplaced["placement"]["exact"]["acme"] = json!("cell-x");
@@ -111,13 +111,13 @@ async fn the_filter_refuses_a_bad_configuration_and_keeps_the_last_good_one() {
         assert_eq!(stack.post_json("/", GOOD).await.cell(), "cell-b");
     }
     assert_eq!(stack.admin().stat("wasmcustom.cellgate.config_rejected").await.unwrap(), 4);
-    // And it is not stuck: the next good one is taken.
+    // The next valid configuration is accepted.
     stack.apply(&acme_in("cell-c")).await.unwrap();
     assert_eq!(stack.post_json("/", GOOD).await.cell(), "cell-c");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_refuses_a_bad_file_and_keeps_the_last_good_one() {
+async fn the_service_rejects_an_invalid_file_and_keeps_the_last_valid_one() {
     let stack = Stack::start(Options::default()).await;
     let refusals = "cellgate_config_reloads_total{result=\"refused\"}";
     let large = Request::post("/").json(key_last("acme", 3_000_000));
@@ -141,16 +141,16 @@ async fn the_service_refuses_a_bad_file_and_keeps_the_last_good_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_does_not_start_with_a_bad_configuration() {
+async fn the_service_does_not_start_with_an_invalid_configuration() {
     let options = Options::default().chain(Chain::TwoTier).configure(|config| config["cells"] = json!(["cell-a"]));
     let refused = Stack::try_start(options).await.unwrap_err().to_string();
     assert!(refused.contains("exit status: 78"), "{refused}");
     assert!(refused.contains("placement.exact.acme: "), "{refused}");
 }
 
-/// In the static configuration a bad plugin configuration is a bad Envoy configuration.
+/// An invalid plugin configuration in the static configuration makes the Envoy configuration invalid.
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_does_not_start_with_a_bad_static_filter() {
+async fn envoy_does_not_start_with_an_invalid_static_filter() {
     let good = Stack::start(Options::default().chain(Chain::Filter)).await;
     let filter = delivered(&good, "{}");
     let options = Options::default().chain(Chain::Plain).adjust(move |bootstrap| {
@@ -162,10 +162,10 @@ async fn envoy_does_not_start_with_a_bad_static_filter() {
     assert!(refused.contains("configuration refused: plugin configuration:1:"), "{refused}");
 }
 
-/// Delivered by discovery, as Istio does it, the listener opens without its filter, and Envoy answers 500 to
-/// everything: nothing passes undecided. The first good configuration ends it.
+/// With discovery, which Istio uses, the listener opens before the filter has a configuration. Until the first valid
+/// one arrives, Envoy answers every request with a 500, so none passes undecided.
 #[tokio::test(flavor = "multi_thread")]
-async fn until_the_first_good_configuration_is_discovered_nothing_passes() {
+async fn no_request_passes_before_the_first_valid_configuration_is_discovered() {
     let donor = Stack::start(Options::default().chain(Chain::Filter)).await;
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("filter.json");
@@ -199,7 +199,7 @@ async fn until_the_first_good_configuration_is_discovered_nothing_passes() {
     assert_eq!(stack.post_json("/", GOOD).await.cell(), "cell-b");
 }
 
-/// The filter as `stack` delivers it, with another configuration.
+/// The discovery entry of the filter in `stack`, with another configuration.
 fn delivered(stack: &Stack, config: &str) -> Value {
     let text = std::fs::read_to_string(stack.directory().join("discovery/filter.json")).unwrap();
     let mut response: Value = serde_json::from_str(&text).unwrap();
@@ -209,7 +209,7 @@ fn delivered(stack: &Stack, config: &str) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_in_force_is_logged_once_however_many_workers_there_are() {
+async fn an_accepted_configuration_is_logged_once_with_several_workers() {
     let stack = Stack::start(Options::default().chain(Chain::Filter).concurrency(3)).await;
     stack.apply(&acme_in("cell-c")).await.unwrap();
     assert_eq!(stack.post_json("/", GOOD).await.cell(), "cell-c");

@@ -1,4 +1,4 @@
-//! The end-to-end suite: one behaviour a module, one binary to link. `make test` runs it against Envoy.
+//! The end-to-end tests: one behaviour per module, in one binary. `make test` runs them against Envoy.
 
 mod ambiguous_lengths;
 mod bodies;

@@ -1,4 +1,4 @@
-//! Requests without a body are decided from their heads, at once and by the filter, whatever the method.
+//! The filter decides a request without a body from its head at once, whatever its method.
 
 use cellgate_tests::client::{Request, Response};
 use cellgate_tests::options::{Chain, Options};
@@ -29,7 +29,7 @@ async fn a_method_without_a_body_is_decided_by_a_header() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_method_without_body_and_key_is_refused() {
+async fn a_request_without_body_and_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     for method in ["GET", "DELETE", "OPTIONS", "POST"] {
         for answer in both(&stack, &Request::new(method, "/")).await {
@@ -42,18 +42,18 @@ async fn a_method_without_body_and_key_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_head_has_no_body() {
+async fn the_refusal_of_a_head_request_has_no_body() {
     let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
     let mut client = stack.connect().await;
     let refused = client.send(&Request::new("HEAD", "/")).await.unwrap();
     assert_eq!((refused.status.as_u16(), refused.body.len()), (421, 0));
-    // Nothing of a body is left on the connection: the next answer is where it should be.
+    // No body bytes remain on the connection: the next response follows directly.
     let next = client.send(&Request::new("HEAD", "/").header("x-tenant-id", "acme")).await.unwrap();
     assert_eq!(next.cell(), "cell-b");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_counts_whatever_the_method() {
+async fn a_body_is_inspected_whatever_the_method() {
     let stack = Stack::start(Options::default()).await;
     for method in ["GET", "DELETE", "OPTIONS", "PUT", "PATCH"] {
         for answer in both(&stack, &Request::new(method, "/").json(GOOD)).await {
@@ -64,9 +64,9 @@ async fn a_body_counts_whatever_the_method() {
     assert_eq!(stack.ext_proc_streams().await, 0);
 }
 
-/// The ways to send a POST with nothing in it, each with the decision by head sources that follows.
+/// A POST with an empty body, sent in every way, is decided by head sources.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_of_no_bytes_is_no_body() {
+async fn an_empty_body_counts_as_no_body() {
     let stack = Stack::start(Options::default()).await;
     let json = |request: Request| request.header("content-type", "application/json");
     let none: [&str; 0] = [];
@@ -101,6 +101,6 @@ async fn an_empty_last_frame_ends_a_body() {
         assert_eq!(answer.cell(), "cell-b");
         assert_eq!(answer.sha256(), sha256(GOOD.as_bytes()));
     }
-    // The whole document came before the end was known, so it was only guarded: nobody else was asked.
+    // The whole document came before its end was known, so the filter only guarded it. The service was not called.
     assert_eq!(stack.ext_proc_streams().await, 0);
 }

@@ -1,18 +1,18 @@
-//! What the filter's module asks of an Envoy: that decides what each request costs, and which Envoys load it.
+//! The imports and exports of the filter's module. They affect the cost of each request and which Envoys load the module.
 
 use std::collections::BTreeSet;
 
 use cellgate_tests::artifacts;
 
-/// Numbers of sections and of an external kind: WebAssembly Core Specification, 5.5.2, 5.5.5 and 5.5.10.
+/// Section ids and an external kind of the WebAssembly Core Specification, 5.5.2, 5.5.5 and 5.5.10.
 const IMPORT_SECTION: u8 = 2;
 const EXPORT_SECTION: u8 = 7;
 const FUNCTION: u8 = 0;
 
-/// What the module is to export. The linker goes by it too.
+/// The list of exports, which the linker uses too.
 const EXPORTS: &str = include_str!("../../../filter/exports.txt");
 
-/// Takes an unsigned LEB128 number off the front.
+/// Reads an unsigned LEB128 number from the front.
 fn number(bytes: &mut &[u8]) -> usize {
     let mut value = 0;
     for shift in (0..).step_by(7) {
@@ -26,14 +26,14 @@ fn number(bytes: &mut &[u8]) -> usize {
     value
 }
 
-/// Takes so many bytes off the front.
+/// Reads `count` bytes from the front.
 fn take<'a>(bytes: &mut &'a [u8], count: usize) -> &'a [u8] {
     let (taken, rest) = bytes.split_at(count);
     *bytes = rest;
     taken
 }
 
-/// Takes a name off the front.
+/// Reads a name from the front.
 fn name(bytes: &mut &[u8]) -> String {
     let length = number(bytes);
     String::from_utf8(take(bytes, length).to_vec()).unwrap()
@@ -81,14 +81,14 @@ fn imports(module: &[u8]) -> BTreeSet<String> {
     (0..count).map(import).collect()
 }
 
-/// Envoy calls every callback that it finds, on every request, whether or not there is something to do.
+/// Envoy calls every exported callback on every request, even if the callback does nothing.
 #[test]
-fn only_what_is_listed_is_exported() {
+fn exactly_the_listed_functions_are_exported() {
     let module = std::fs::read(artifacts::wasm().unwrap()).unwrap();
     assert_eq!(exported_functions(&module), EXPORTS.lines().map(str::to_owned).collect());
 }
 
-/// No callback of the response, of the log or of a request's being done.
+/// The filter has no work in the callbacks for responses, for the log and for finished requests.
 #[test]
 fn no_callback_without_work_is_listed() {
     let callbacks: Vec<_> = EXPORTS.lines().filter(|name| name.starts_with("proxy_on_")).collect();
@@ -104,8 +104,8 @@ fn no_callback_without_work_is_listed() {
     assert_eq!(callbacks, expected);
 }
 
-/// An Envoy that lacks one of these does not load the module. The filter makes 13 of them; the rest is what the SDK's
-/// contexts could call.
+/// An Envoy without one of these does not load the module. The filter calls 13 of them; the SDK's
+/// contexts can call the others.
 #[test]
 fn every_hostcall_is_one_of_abi_0_2_1() {
     let module = std::fs::read(artifacts::wasm().unwrap()).unwrap();

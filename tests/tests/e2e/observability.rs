@@ -1,4 +1,4 @@
-//! What an operator sees of each decision, and what nobody must see.
+//! Statistics, metrics and logs show each decision, and never a key or a body.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::Options;
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::support::{counted, key_first, key_last};
 use crate::upload::{Framing, Upload};
 
-/// What a dashboard needs: the tags of `examples/envoy/two-tier.yaml`, which make labels of the counters' names.
+/// The stats tags of `examples/envoy/two-tier.yaml`, which turn parts of counter names into labels.
 fn options() -> Options {
     Options::default().buffer_limit(32 * 1024).adjust(|bootstrap| {
         let tag = |name: &str, regex: &str| json!({"tag_name": name, "regex": regex});
@@ -19,7 +19,7 @@ fn options() -> Options {
     })
 }
 
-/// One request of each kind: decided, refused and deferred by the filter; the last decided by the service.
+/// Sends one request that the filter decides, one that it rejects, and one that it defers to the service.
 async fn traffic(stack: &Stack, tenant: &str) {
     let spoofed = Request::post("/decided").header("x-cell", "cell-c").json(key_first(tenant, 100));
     stack.send(&spoofed).await;
@@ -96,7 +96,7 @@ async fn the_access_log_has_the_services_refusals_and_late_conflicts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn no_log_and_no_statistic_has_a_key_or_a_byte_of_a_body() {
+async fn no_log_or_statistic_contains_a_key_or_body_bytes() {
     const KEY: &str = "marker-key-7f3a";
     const BODY: &str = "marker-body-91bc";
     let stack = Stack::start(options().service_option("--log-level", "debug")).await;
@@ -112,7 +112,7 @@ async fn no_log_and_no_statistic_has_a_key_or_a_byte_of_a_body() {
         let padded = format!("{}{body}", " ".repeat(100_000));
         stack.send(&Request::post("/large").header("content-type", content_type).body(padded)).await;
     }
-    // Written after all that came before.
+    // This line is written after all others.
     stack.get("/last").await;
     stack.envoy().access_line("/last").await;
     let mut seen = stack.admin().get("/stats").await.unwrap().text();
@@ -120,7 +120,7 @@ async fn no_log_and_no_statistic_has_a_key_or_a_byte_of_a_body() {
     for file in ["envoy.log", "access.log", "cellgate.log"] {
         seen.push_str(&std::fs::read_to_string(stack.directory().join(file)).unwrap());
     }
-    // The logs are there, and say what happened.
+    // The logs exist and have the decisions.
     assert!(seen.contains("body_malformed") && seen.contains("key_duplicated") && seen.contains("\"DEBUG\""), "{seen}");
     for marker in [KEY, BODY] {
         let line = seen.lines().find(|line| line.contains(marker));

@@ -1,4 +1,4 @@
-//! Many requests held at once: each keeps its own bytes and its own cell.
+//! Many requests held at the same time: each keeps its own body and gets its own cell.
 
 use bytes::Bytes;
 use cellgate_tests::client::{Request, Response};
@@ -14,7 +14,7 @@ const COUNT: usize = 200;
 /// RFC 9113, 4.1.
 const FRAME_HEAD: usize = 9;
 
-/// The body and the cell of the request with this number. No two bodies are alike.
+/// The body and the cell of the request with this number. All bodies differ.
 fn nth(number: usize) -> (String, &'static str) {
     let (tenant, cell) = TENANTS[number % TENANTS.len()];
     (key_last(tenant, 1000 + 97 * number), cell)
@@ -27,7 +27,7 @@ fn check(number: usize, answer: &Response) {
     assert_eq!(answer.sha256(), sha256(body.as_bytes()), "request {number}");
 }
 
-/// Envoy has read all that was sent, and let none of it go.
+/// Waits until Envoy has read all sent bytes, and checks that no request has reached a cell.
 async fn assert_paused(stack: &Stack, sent: usize) {
     read_by_envoy(stack, sent).await;
     stack.admin().wait_for_stat("http.in.downstream_rq_active", |active| active == COUNT as u64).await;
@@ -35,7 +35,7 @@ async fn assert_paused(stack: &Stack, sent: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_connections_paused_at_once_each_get_their_own_answer() {
+async fn two_hundred_held_connections_each_get_their_own_response() {
     let stack = Stack::start(Options::default().chain(Chain::Filter).concurrency(2)).await;
     let mut clients = Vec::new();
     let mut sent = 0;
@@ -48,7 +48,7 @@ async fn two_hundred_connections_paused_at_once_each_get_their_own_answer() {
         clients.push((number, client, wire.slice(half..)));
     }
     assert_paused(&stack, sent).await;
-    // Not in the order in which they came.
+    // In another order than they were opened.
     for (number, client, rest) in clients.iter_mut().rev() {
         client.write(&rest).await.unwrap();
         check(*number, &client.response("POST").await.unwrap());
@@ -57,7 +57,7 @@ async fn two_hundred_connections_paused_at_once_each_get_their_own_answer() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn two_hundred_streams_paused_at_once_each_get_their_own_answer() {
+async fn two_hundred_held_streams_each_get_their_own_response() {
     let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
     // Two connections: some Envoys allow a hundred streams on each.
     let clients = [stack.connect_h2().await, stack.connect_h2().await];

@@ -1,4 +1,4 @@
-//! `cellgate probe` finds a chain right that is, and names what is wrong with one that is not.
+//! `cellgate probe` accepts a correct chain and reports the faults of others.
 
 use std::process::Output;
 
@@ -10,7 +10,7 @@ use tokio::process::Command;
 
 use crate::support::connection_manager;
 
-/// For `Options::adjust`: each cell's routes answer with its name, as the probe's own routes do.
+/// For `Options::adjust`: the route of each cell responds with the cell's name, like the probe's own routes.
 fn answers_by_name(bootstrap: &mut Value) {
     let routes = &mut connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"];
     for route in routes.as_array_mut().unwrap() {
@@ -22,7 +22,7 @@ fn answers_by_name(bootstrap: &mut Value) {
     }
 }
 
-/// Runs the probe with the stack's configuration, whose `version` only tells it from others.
+/// Runs the probe with this configuration.
 async fn probe(stack: &Stack, config: &Value, deadline: &str, more: &[&str]) -> (i32, Vec<String>) {
     let file = stack.directory().join("probe.json");
     std::fs::write(&file, config.to_string()).unwrap();
@@ -45,11 +45,11 @@ async fn a_good_chain_passes_every_check() {
     let (code, lines) = probe(&stack, &sample_config(), "20s", &[]).await;
     assert_eq!((code, failed(&lines)), (0, Vec::new()), "{lines:#?}");
     let ok: Vec<&String> = lines.iter().filter(|line| line.starts_with("ok")).collect();
-    // Three cells, each with and without a client's own header; an underscore; no key; a large body.
+    // Three cells, each with and without a client's own header; a name with an underscore; no key; a large body.
     assert_eq!(ok.len(), 9, "{lines:#?}");
     assert!(lines[1].contains(r#"cell-b: reached by "acme" in json /tenant/id"#), "{lines:#?}");
     assert!(lines.iter().any(|line| line.contains("without a key") && line.contains("refused with 421")), "{lines:#?}");
-    assert_eq!(stack.ext_proc_streams().await, 1, "only the large body is the service's");
+    assert_eq!(stack.ext_proc_streams().await, 1, "the service decides only the large body");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -73,7 +73,7 @@ async fn every_source_and_scope_is_probed_by_its_own_requests() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_filter_the_clients_header_is_seen_to_decide() {
+async fn without_the_filter_the_probe_reports_a_spoofed_header() {
     let options = Options::default().chain(Chain::Plain).underscores(Underscores::Allow).adjust(answers_by_name);
     let stack = Stack::start(options).await;
     let (code, lines) = probe(&stack, &sample_config(), "500ms", &["--no-deferral"]).await;
@@ -86,7 +86,7 @@ async fn without_the_filter_the_clients_header_is_seen_to_decide() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_filter_that_is_configured_otherwise_is_found_out() {
+async fn a_filter_with_another_configuration_is_reported() {
     let stack = Stack::start(Options::default().adjust(answers_by_name)).await;
     let mut config = sample_config();
     config["placement"]["exact"]["acme"] = json!("cell-c");

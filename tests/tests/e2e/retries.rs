@@ -1,4 +1,4 @@
-//! A request that its cell answers with 503 is sent again by Envoy: to the same cell, with the same bytes.
+//! Envoy retries a request after a 503 of its cell: at the same cell, with the same bytes.
 
 use bytes::Bytes;
 use cellgate_tests::client::{Request, Response};
@@ -12,12 +12,12 @@ use crate::support::{arrived, key_last, service_sends_encoded_to};
 use crate::upload::{Framing, Upload};
 
 fn options() -> Options {
-    // Envoy keeps as much for a second attempt as its buffer takes, 1 MiB; the filter holds less here.
+    // Envoy keeps up to its buffer limit, 1 MiB, for a retry. The filter holds less here.
     Options::default().retries(1).configure(|config| config["limits"] = json!({"inspect_bytes": "32KiB"}))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_the_filter_decided_is_sent_again_unchanged() {
+async fn a_request_decided_by_the_filter_is_retried_unchanged() {
     let stack = Stack::start(options()).await;
     let body = Bytes::from(key_last("acme", 20_000));
     retried(&stack, "cell-b", &Request::post("/").json(body.clone()), &body).await;
@@ -25,7 +25,7 @@ async fn a_request_that_the_filter_decided_is_sent_again_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_deferred_in_one_piece_is_sent_again_unchanged() {
+async fn a_request_deferred_as_buffer_is_retried_unchanged() {
     let stack = Stack::start(options()).await;
     service_sends_encoded_to(&stack, "cell-c").await;
     let body = Bytes::from_static(b"\x1f\x8b as good as gzip");
@@ -36,7 +36,7 @@ async fn a_request_that_was_deferred_in_one_piece_is_sent_again_unchanged() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_was_deferred_as_a_stream_is_sent_again_unchanged() {
+async fn a_request_deferred_as_stream_is_retried_unchanged() {
     let stack = Stack::start(options()).await;
     let body = key_last("acme", 500_000);
     let (first, rest) = body.as_bytes().split_at(100);
@@ -44,7 +44,7 @@ async fn a_request_that_was_deferred_as_a_stream_is_sent_again_unchanged() {
         stack.cell("cell-b").fail_next(1, StatusCode::SERVICE_UNAVAILABLE);
         let mut upload = Upload::open(&stack, framing, "/", body.len()).await;
         upload.send(first).await;
-        // Deferred, before more of the body can be seen.
+        // The filter defers before it sees more of the body.
         stack.admin().wait_for_stat("cluster.ext-proc.upstream_rq_total", |count| count == number as u64 + 1).await;
         upload.send(rest).await;
         check(&upload.finish().await.unwrap(), "cell-b", body.as_bytes());
@@ -53,7 +53,7 @@ async fn a_request_that_was_deferred_as_a_stream_is_sent_again_unchanged() {
     two_attempts_each(&stack, "cell-b", 4, body.as_bytes());
 }
 
-/// Sends the request over both protocols; each time its cell fails once.
+/// Sends the request over both protocols, with one failure of its cell each time.
 async fn retried(stack: &Stack, cell: &str, request: &Request, body: &[u8]) {
     let home = stack.cell(cell);
     home.fail_next(1, StatusCode::SERVICE_UNAVAILABLE);
@@ -66,7 +66,7 @@ async fn retried(stack: &Stack, cell: &str, request: &Request, body: &[u8]) {
 fn two_attempts_each(stack: &Stack, cell: &str, requests: usize, body: &[u8]) {
     let bodies: Vec<_> = stack.cell(cell).seen().into_iter().map(|seen| seen.sha256).collect();
     assert_eq!(bodies, vec![sha256(body); 2 * requests]);
-    assert_eq!(arrived(stack), 2 * requests as u64, "no other cell was tried");
+    assert_eq!(arrived(stack), 2 * requests as u64, "a request reached another cell");
 }
 
 fn check(answer: &Response, cell: &str, body: &[u8]) {

@@ -1,5 +1,5 @@
-//! Another FULL_DUPLEX_STREAMED processor behind Cellgate's, as an InferencePool inserts it. On Envoy 1.36 to 1.38 two of
-//! them in a chain lose bodies now and then, and the cell gets an empty one: there Cellgate defers by `buffer` alone.
+//! Another FULL_DUPLEX_STREAMED processor after Cellgate's, like that of an InferencePool. In Envoy 1.36 to 1.38, two such
+//! processors in a chain sometimes lose a body, and the cell gets an empty one. There, Cellgate must defer as `buffer`.
 
 mod pass_through;
 
@@ -12,22 +12,22 @@ use serde_json::{Value, json};
 use crate::support::{bytes_read, connection_manager, key_last, read_by_envoy};
 use pass_through::PassThrough;
 
-/// Bodies at a time, and how often.
+/// The number of concurrent bodies, and of rounds.
 const AT_ONCE: usize = 16;
 const ROUNDS: usize = 20;
 
-/// With bodies of this size, whose first bytes are sent alone and the others in these parts, Envoy 1.36.2 gives the cell
-/// about 30 of 320 empty when they are deferred by `stream`.
+/// The body size, the size of the first write and that of the others. With these, Envoy 1.36.2 delivers about 30 of 320
+/// bodies empty if they are deferred as `stream`.
 const SIZE: usize = 100_000;
 const FIRST: usize = 5_000;
 const PART: usize = 20_000;
 
-/// The example, whose Envoy may buffer such bodies, with another processor behind Cellgate's.
+/// The example with a buffer limit for such bodies, and another processor after Cellgate's.
 fn example(other: &PassThrough) -> Options {
     Options::default().example().buffer_limit(256 * 1024).concurrency(2).adjust(behind_cellgate(other))
 }
 
-/// For [`Options::adjust`]: `other` stands behind Cellgate's processor.
+/// For [`Options::adjust`]: inserts `other` after Cellgate's processor.
 fn behind_cellgate(other: &PassThrough) -> impl FnOnce(&mut Value) + Send + 'static {
     let port = other.address().port();
     move |bootstrap| {
@@ -59,19 +59,19 @@ fn behind_cellgate(other: &PassThrough) -> impl FnOnce(&mut Value) + Send + 'sta
     }
 }
 
-/// For [`Options::adjust`]: what the filter defers as `stream;` is buffered all the same, as docs/envoy.md has it for
-/// Envoys before 1.39.
+/// For [`Options::adjust`]: buffers requests that the filter defers as `stream;`, as docs/envoy.md recommends before
+/// Envoy 1.39.
 fn buffer_all(bootstrap: &mut Value) {
     let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
     let processor = filters.iter_mut().find(|filter| filter["name"] == "cellgate-ext-proc").unwrap();
     let matchers = processor["typed_config"]["xds_matcher"]["matcher_list"]["matchers"].as_array_mut().unwrap();
-    // With the whole action comes its message_timeout: the default, 200 ms, is for no body of this size.
+    // The action replaces `message_timeout` too, and the default of 200 ms is too short for these bodies.
     let buffer = matchers[0]["on_match"].clone();
     assert_eq!(matchers[1]["predicate"]["single_predicate"]["value_match"]["prefix"], "stream;");
     matchers[1]["on_match"] = buffer;
 }
 
-/// Sends bodies in chunked coding whose key comes last; counts those that did not arrive as they were sent.
+/// Sends chunked bodies with the key last, and counts those that did not arrive unchanged.
 async fn damaged(stack: &Stack) -> usize {
     let mut damaged = 0;
     for round in 0..ROUNDS {
@@ -87,7 +87,7 @@ async fn damaged(stack: &Stack) -> usize {
             read += first.len();
             uploads.push((client, rest, body));
         }
-        // What comes now was not there when the filter looked: it has deferred every one of them.
+        // The filter has deferred every request before these bytes arrive.
         read_by_envoy(stack, read).await;
         let sent = uploads.into_iter().map(|(mut client, rest, body)| {
             tokio::spawn(async move {
@@ -106,7 +106,7 @@ async fn damaged(stack: &Stack) -> usize {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_deferred_by_buffer_arrives_whole_on_every_envoy() {
+async fn bodies_deferred_as_buffer_arrive_whole_on_every_envoy() {
     let other = PassThrough::start().await;
     let stack = Stack::start(example(&other).adjust(buffer_all)).await;
     assert_eq!(damaged(&stack).await, 0);
@@ -115,7 +115,7 @@ async fn what_is_deferred_by_buffer_arrives_whole_on_every_envoy() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_is_deferred_by_stream_arrives_whole_from_envoy_1_39_on() {
+async fn bodies_deferred_as_stream_arrive_whole_from_envoy_1_39_on() {
     let other = PassThrough::start().await;
     let stack = Stack::start(example(&other)).await;
     let version = stack.admin().version().await.unwrap();
@@ -124,7 +124,7 @@ async fn what_is_deferred_by_stream_arrives_whole_from_envoy_1_39_on() {
     if minor >= 39 {
         assert_eq!(damaged, 0);
     } else {
-        // A race of Envoy's: how many it takes is chance, and none proves nothing.
+        // This is a race in Envoy. The number of lost bodies is random, and zero proves nothing.
         println!("Envoy {version} lost {damaged} of {} bodies", AT_ONCE * ROUNDS);
     }
     assert_eq!(stack.ext_proc_streams().await, (AT_ONCE * ROUNDS) as u64);

@@ -1,5 +1,5 @@
-//! The service dies, freezes, drains or is too busy: the client gets a named answer, no cell gets the request, and the
-//! next request finds everything as it should be.
+//! The service crashes, freezes, drains or is overloaded: the client gets an error with a code, no cell gets the request,
+//! and the next request is routed.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
 
 use crate::bodies::key_at;
-use crate::support::{arrived, code, key_first, key_last, wait_for_metric, wait_until_nothing_is_held};
+use crate::support::{arrived, code, key_first, key_last, wait_for_metric, wait_until_nothing_is_buffered};
 use crate::upload::{Framing, Upload};
 
 const SIZE: usize = 200_000;
@@ -24,7 +24,7 @@ fn buffered() -> Options {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_killed_in_flight_is_an_error_and_the_next_request_is_routed() {
+async fn a_service_crash_fails_open_requests_and_the_next_one_is_routed() {
     for options in [two_tiers(), buffered()] {
         let stack = Stack::start(options).await;
         for framing in Framing::ALL {
@@ -40,8 +40,8 @@ async fn a_service_killed_in_flight_is_an_error_and_the_next_request_is_routed()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_frozen_in_flight_is_noticed_and_the_next_request_is_routed() {
-    // A stream is ended by the connection's keep-alive, 7 s at most; one message by its own timeout.
+async fn a_frozen_service_fails_open_requests_and_the_next_one_is_routed() {
+    // The connection's keep-alive ends a stream after at most 7 s. A single message has its own timeout.
     let cases = [(two_tiers(), 503), (buffered().message_timeout(Duration::from_millis(1500)), 504)];
     for (options, status) in cases {
         let stack = Stack::start(options).await;
@@ -57,10 +57,14 @@ async fn a_service_frozen_in_flight_is_noticed_and_the_next_request_is_routed() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_service_that_never_came_is_an_error_for_deferred_requests_alone() {
+async fn an_unreachable_service_fails_deferred_requests_only() {
     let stack = Stack::start(two_tiers()).await;
     stack.ext_proc().kill();
-    assert_eq!(stack.post_json("/", key_first("acme", SIZE)).await.cell(), "cell-b", "the filter needs no service");
+    assert_eq!(
+        stack.post_json("/", key_first("acme", SIZE)).await.cell(),
+        "cell-b",
+        "the filter decides without the service"
+    );
     assert_eq!(stack.post_json("/", late_key()).await.status, 503);
     assert_eq!(arrived(&stack), 1);
     stack.ext_proc().restart().await.unwrap();
@@ -68,7 +72,7 @@ async fn a_service_that_never_came_is_an_error_for_deferred_requests_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_does_not_come_in_time_is_answered_408() {
+async fn a_body_after_the_decision_timeout_gets_408() {
     for options in [two_tiers(), buffered()] {
         let stack = Stack::start(options.service_option("--decision-timeout", "1s")).await;
         let mut late = Vec::new();
@@ -85,7 +89,7 @@ async fn a_body_that_does_not_come_in_time_is_answered_408() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_beyond_the_byte_budget_is_answered_503() {
+async fn a_body_above_the_byte_budget_gets_503() {
     let stack = Stack::start(two_tiers().service_option("--max-held-bytes", "256KiB")).await;
     for framing in Framing::ALL {
         let answer = send(&stack, framing, key_last("acme", 1_000_000).as_bytes()).await;
@@ -93,10 +97,10 @@ async fn a_body_beyond_the_byte_budget_is_answered_503() {
         assert_eq!(answer.header("retry-after"), Some("1"));
     }
     assert_eq!(arrived(&stack), 0);
-    // What was held is free again, and a long body with a key within the budget needs no more of it.
+    // The reservation is released, and a long body with its key within the budget needs no more than that.
     let body = key_at(100_000, 1_000_000, "}");
     assert_eq!(send(&stack, Framing::Http1, &body).await.cell(), "cell-b");
-    wait_until_nothing_is_held(&stack).await;
+    wait_until_nothing_is_buffered(&stack).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -118,14 +122,14 @@ fn late_key() -> String {
     key_last("acme", SIZE)
 }
 
-/// Sends half of a body whose key is at its end, and waits until the service has the request.
+/// Sends half of a body with the key at its end, and waits until the service has the request.
 async fn in_flight(stack: &Stack, framing: Framing, path: &str) -> Upload {
     let upload = half(stack, framing, path).await;
     wait_for_metric(stack, "cellgate_streams_open", 1.0).await;
     upload
 }
 
-/// A request half of whose body is sent.
+/// A request with half of its body sent.
 async fn half(stack: &Stack, framing: Framing, path: &str) -> Upload {
     let mut upload = Upload::open(stack, framing, path, SIZE).await;
     upload.send(&late_key().as_bytes()[..SIZE / 2]).await;
@@ -139,7 +143,7 @@ async fn send(stack: &Stack, framing: Framing, body: &[u8]) -> Response {
     upload.finish().await.unwrap_or_else(|error| panic!("{framing:?}: {error:#}"))
 }
 
-/// The service decides again.
+/// Waits until the service decides again.
 async fn routed(stack: &Stack) {
     let streams = stack.ext_proc_streams().await;
     let answer = stack.post_json("/", late_key()).await;

@@ -1,4 +1,4 @@
-//! A filter in the shadow says what it would do, and does nothing.
+//! Shadow mode: the filter reports its decisions and changes nothing.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::{Chain, Options, Underscores};
@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::support::{arrived, counted, key_last, undecided_to};
 
-/// Every request goes to `cell-c`, unless its own header says otherwise: routes that knew nothing of Cellgate.
+/// Routes from before Cellgate: every request goes to `cell-c` unless its own header selects a cell.
 async fn shadow() -> Stack {
     let options = Options::default().chain(Chain::Filter).underscores(Underscores::Allow);
     let options = options.configure(|config| config["shadow"] = json!(true));
@@ -16,7 +16,7 @@ async fn shadow() -> Stack {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_request_passes_as_it_came_and_its_decision_is_told() {
+async fn every_request_passes_unchanged_and_its_decision_is_reported() {
     let stack = shadow().await;
     let large = key_last("acme", 5_000_000);
     for (path, body, decision) in [
@@ -52,13 +52,13 @@ async fn a_clients_own_header_still_routes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_goes_on_before_its_body_has_come() {
+async fn a_request_is_forwarded_before_its_body_arrives() {
     let stack = shadow().await;
     let body = r#"{"tenant":{"id":"acme"}}"#;
     let request = Request::post("/slow").header("content-type", "application/json").header("content-length", "24");
     let mut client = stack.connect().await;
     client.write(request.http1_head()).await.unwrap();
-    // Held, it would be in no cell yet.
+    // A held request would not have reached a cell yet.
     stack.cell("cell-c").wait_for_arrivals(1).await;
     client.write(body).await.unwrap();
     assert_eq!(stack.envoy().access_line("/slow").await.decision(), "shadow;cell=cell-b;reason=exact");
@@ -66,7 +66,7 @@ async fn a_request_goes_on_before_its_body_has_come() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_does_not_start_in_the_shadow() {
+async fn the_service_does_not_start_in_shadow_mode() {
     let options = Options::default().chain(Chain::TwoTier).configure(|config| config["shadow"] = json!(true));
     let refused = Stack::try_start(options).await.unwrap_err().to_string();
     assert!(refused.contains("exit status: 78"), "{refused}");

@@ -1,4 +1,4 @@
-//! A client never chooses its cell: its own routing and internal headers are gone before anyone looks at them.
+//! A client cannot choose its cell: Cellgate removes the client's routing and internal headers before it decides.
 
 use cellgate_tests::cell::Seen;
 use cellgate_tests::client::{Request, Response};
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{arrived, code, connection_manager, counted, undecided_to};
 
-/// What a client may try.
+/// Spellings of reserved headers that a client may send.
 const RESERVED: [&str; 12] = [
     "x-cell",
     "X-Cell",
@@ -24,10 +24,10 @@ const RESERVED: [&str; 12] = [
     "x-cellgate-",
 ];
 
-/// Names that only look alike: they must arrive, or the tests here would prove nothing.
+/// Similar names that are not reserved. They must arrive; otherwise the tests here would prove nothing.
 const NEIGHBOURS: [&str; 3] = ["x-cells", "x-cellgate", "x_cel"];
 
-/// The reasons that may let a request go on without a cell, all of them doing so.
+/// A policy that passes requests for every reason that allows it.
 fn passing() -> Value {
     let mut config = sample_config();
     let reasons = ["key_missing", "body_absent", "path_excluded", "content_type_missing", "content_type_unsupported"];
@@ -38,12 +38,12 @@ fn passing() -> Value {
     config
 }
 
-/// Requests without a decision arrive at `cell-a`, and underscores are not Envoy's business.
-fn open_house(chain: Chain) -> Options {
+/// A stack that sends undecided requests to `cell-a`, with an Envoy that allows underscores.
+fn permissive(chain: Chain) -> Options {
     Options::default().chain(chain).config(passing()).underscores(Underscores::Allow).adjust(undecided_to("cell-a"))
 }
 
-/// A request that tries to choose `cell-c`, by two values, and has neighbours that must arrive.
+/// Adds the header `name` twice, with `cell-c`, and similar headers that must arrive.
 fn spoofed(mut request: Request, name: &str) -> Request {
     for neighbour in NEIGHBOURS {
         request = request.header(neighbour, "innocent");
@@ -51,7 +51,7 @@ fn spoofed(mut request: Request, name: &str) -> Request {
     request.header(name, "cell-c").header(name, "stream;body_too_large")
 }
 
-/// Requests, the routing header each must reach a cell with, or the reason for which it must reach none.
+/// Requests with the routing header that must reach the cell, or with the reason for which none must be reached.
 fn requests() -> Vec<(Request, Result<&'static str, &'static str>)> {
     vec![
         (Request::post("/in/good").json(r#"{"tenant":{"id":"acme"}}"#), Ok("cell-b")),
@@ -68,22 +68,22 @@ fn requests() -> Vec<(Request, Result<&'static str, &'static str>)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_a_reserved_header_survives_the_filter() {
-    let stack = Stack::start(open_house(Chain::TwoTier)).await;
+    let stack = Stack::start(permissive(Chain::TwoTier)).await;
     let sent = every_attempt(&stack).await;
     assert_eq!(stack.ext_proc_streams().await, 0, "a client's own deferral header opened a stream");
-    // Two values a request.
+    // Each request has two values.
     counted(&stack, "stripped_headers", 2 * sent).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_a_reserved_header_survives_the_service_alone() {
     for mode in [BodyMode::Buffered, BodyMode::Streamed] {
-        let stack = Stack::start(open_house(Chain::Service(mode))).await;
+        let stack = Stack::start(permissive(Chain::Service(mode))).await;
         every_attempt(&stack).await;
     }
 }
 
-/// Sends every request with every spelling over both protocols. How many requests were sent.
+/// Sends every request with every spelling over both protocols. Returns the number of requests.
 async fn every_attempt(stack: &Stack) -> u64 {
     let mut sent = 0;
     for name in RESERVED {
@@ -118,7 +118,7 @@ fn check(request: &Request, answer: &Response, expected: Result<&str, &str>) {
     }
 }
 
-/// Nothing of the client's is left but what only looks alike.
+/// Checks that only the similar headers of the client have arrived.
 fn assert_clean(seen: &Seen) {
     let fold = |name: &str| name.to_ascii_lowercase().replace('_', "-");
     for (name, value) in &seen.headers {
@@ -132,7 +132,7 @@ fn assert_clean(seen: &Seen) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn envoy_refuses_underscores_where_it_is_told_to() {
+async fn envoy_rejects_underscores_when_configured_to() {
     let stack = Stack::start(Options::default().chain(Chain::Filter).underscores(Underscores::Reject)).await;
     for name in ["x_cell", "X_CELL", "x_cellgate_defer"] {
         let request = Request::post("/").header(name, "cell-c").json(r#"{"tenant":{"id":"acme"}}"#);
@@ -145,7 +145,7 @@ async fn envoy_refuses_underscores_where_it_is_told_to() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_configured_routing_header_is_guarded_in_every_spelling() {
-    let options = open_house(Chain::Filter).configure(|config| config["routing_header"] = json!("X-Shard"));
+    let options = permissive(Chain::Filter).configure(|config| config["routing_header"] = json!("X-Shard"));
     let stack = Stack::start(options).await;
     for name in ["x-shard", "X-SHARD", "x_shard"] {
         for request in [Request::post("/in").json("{}"), Request::post("/in").json(r#"{"tenant":{"id":"acme"}}"#)] {
@@ -177,7 +177,7 @@ async fn naming_the_routing_header_in_connection_does_not_remove_the_decision() 
 #[tokio::test(flavor = "multi_thread")]
 async fn reserved_trailers_are_removed() {
     for chain in [Chain::TwoTier, Chain::Service(BodyMode::Buffered), Chain::Service(BodyMode::Streamed)] {
-        let stack = Stack::start(open_house(chain)).await;
+        let stack = Stack::start(permissive(chain)).await;
         for name in RESERVED {
             let request = Request::post("/in")
                 .header("content-type", "application/json")
@@ -192,9 +192,9 @@ async fn reserved_trailers_are_removed() {
     }
 }
 
-/// A route may switch both tiers off, and with them the stripping: it does that itself then (docs/envoy.md).
+/// A route that disables both tiers must remove the headers itself (docs/envoy.md).
 #[tokio::test(flavor = "multi_thread")]
-async fn a_route_without_cellgate_strips_by_itself() {
+async fn a_route_without_cellgate_removes_the_headers_itself() {
     let options = Options::default().underscores(Underscores::Reject).adjust(|bootstrap| {
         let off = json!({"@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig", "disabled": true});
         let route = json!({
@@ -215,7 +215,7 @@ async fn a_route_without_cellgate_strips_by_itself() {
         }
     }
     assert_eq!(stack.ext_proc_streams().await, 0);
-    // Nothing was counted before this one.
+    // This is the first counted request.
     assert_eq!(stack.post_json("/", "{]").await.status, 400);
     counted(&stack, "decisions.reject.body_malformed", 1).await;
     counted(&stack, "inspected_bytes", 2).await;
@@ -237,9 +237,9 @@ async fn a_deferred_request_has_no_cell_while_the_service_is_down() {
     counted(&stack, "deferrals.stream", 2).await;
 }
 
-/// An operator may prefer an answer to none. Then the request goes on, but never with what the client said.
+/// With `failure_mode_allow`, a request continues without the service, but never with the client's headers.
 #[tokio::test(flavor = "multi_thread")]
-async fn not_even_an_envoy_that_fails_open_believes_the_client() {
+async fn with_failure_mode_allow_the_clients_headers_are_still_removed() {
     let options = Options::default()
         .adjust(undecided_to("cell-a"))
         .adjust(|bootstrap| fail_open(&mut connection_manager(bootstrap)["http_filters"]));
@@ -250,7 +250,7 @@ async fn not_even_an_envoy_that_fails_open_believes_the_client() {
         stack.send_h2(&request).await;
     }
     let seen = stack.cell("cell-a").seen();
-    assert!(seen.len() >= 2, "what is buffered goes on: {seen:?}");
+    assert!(seen.len() >= 2, "a buffered request must continue: {seen:?}");
     assert_eq!(arrived(&stack), seen.len() as u64);
     for seen in seen {
         assert_eq!(seen.header("x-cell"), [""; 0]);
@@ -258,7 +258,7 @@ async fn not_even_an_envoy_that_fails_open_believes_the_client() {
     }
 }
 
-/// Requests of every mode of deferral, spoofed.
+/// Spoofed requests for every body mode of a deferral.
 fn deferred() -> Vec<Request> {
     let encoded =
         |request: Request| request.header("content-type", "application/json").header("content-encoding", "br");
@@ -270,7 +270,7 @@ fn deferred() -> Vec<Request> {
     requests.into_iter().map(spoof).collect()
 }
 
-/// Sets `failure_mode_allow` wherever there is an ext-proc filter.
+/// Sets `failure_mode_allow` in every ext-proc filter.
 fn fail_open(part: &mut Value) {
     let kind = part["@type"].as_str().unwrap_or_default();
     if kind.ends_with("ext_proc.v3.ExternalProcessor") {

@@ -1,4 +1,4 @@
-//! The service without the filter, behind any Envoy: it strips and decides everything itself.
+//! The service without the filter: it removes reserved headers and decides every request itself.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::{BodyMode, Chain, Options};
@@ -15,7 +15,7 @@ async fn stack(mode: BodyMode) -> Stack {
     Stack::start(Options::default().chain(Chain::Service(mode))).await
 }
 
-/// With everything a client might try to be routed by.
+/// Adds every header that a client might use to choose its cell.
 fn spoofed(request: Request) -> Request {
     request
         .header("x-cell", "cell-c")
@@ -25,7 +25,7 @@ fn spoofed(request: Request) -> Request {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_decides_by_the_body_and_strips_what_the_client_claims() {
+async fn the_service_decides_by_the_body_and_removes_the_clients_headers() {
     for mode in MODES {
         let stack = stack(mode).await;
         for body in [key_first_then(100, "}"), key_first_then(500_000, "}"), key_at(499_000, 500_000, "}")] {
@@ -61,7 +61,7 @@ async fn the_service_decides_requests_without_a_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_refuses_bad_bodies_with_a_problem_document() {
+async fn the_service_rejects_bad_bodies_with_a_problem_document() {
     for mode in MODES {
         let stack = stack(mode).await;
         for (body, status, reason) in [
@@ -75,14 +75,14 @@ async fn the_service_refuses_bad_bodies_with_a_problem_document() {
                 assert_eq!(answer.header("content-type"), Some("application/problem+json"));
             }
         }
-        // As a stream, a truncated body may be on its way when its end comes.
+        // In the streamed mode, the start of a truncated body may already be forwarded at its end.
         assert!(stack.cells().iter().all(|cell| cell.complete() == 0), "{mode:?}");
         assert!(mode == BodyMode::Streamed || arrived(&stack) == 0);
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn body_modes_that_cannot_route_are_refused_loudly() {
+async fn body_modes_that_cannot_route_are_rejected_with_an_error() {
     for mode in ["STREAMED", "BUFFERED_PARTIAL"] {
         let options = Options::default().chain(Chain::Service(BodyMode::Buffered)).adjust(move |bootstrap| {
             let filter = &mut connection_manager(bootstrap)["http_filters"][0]["typed_config"];

@@ -1,4 +1,4 @@
-//! What several modules need: bodies, and questions about the whole stack.
+//! Helpers of several modules: bodies, and checks of the whole stack.
 
 use cellgate_tests::client::Response;
 use cellgate_tests::options::sample_config;
@@ -21,32 +21,32 @@ fn padded(start: &str, end: &str, size: usize) -> String {
     format!("{start}{}{end}", "p".repeat(padding))
 }
 
-/// The `code` of the problem document with which a request was refused.
+/// The `code` of a refusal's problem document.
 #[track_caller]
 pub(crate) fn code(answer: &Response) -> String {
     assert_eq!(answer.served_by(), None, "a cell answered: {}", answer.text());
     answer.json()["code"].as_str().unwrap_or_default().to_owned()
 }
 
-/// How many requests have reached a cell, in whatever state.
+/// The number of requests that have reached a cell, complete or not.
 pub(crate) fn arrived(stack: &Stack) -> u64 {
     stack.cells().iter().map(|cell| cell.arrived()).sum()
 }
 
-/// Waits until Envoy has read `count` bytes from its clients since it started. What is sent after that cannot have
-/// been in the same read, so this is how a test decides what a filter sees at once.
+/// Waits until Envoy has read `count` bytes from its clients since it started. Later bytes are not in the same read, so
+/// a test can control the filter's chunks.
 pub(crate) async fn read_by_envoy(stack: &Stack, count: usize) {
     stack.admin().wait_for_stat("http.in.downstream_cx_rx_bytes_total", |read| read >= count as u64).await;
 }
 
-/// How many bytes Envoy has read from its clients since it started.
+/// The number of bytes that Envoy has read from its clients since it started.
 pub(crate) async fn bytes_read(stack: &Stack) -> usize {
     let read = stack.admin().stat("http.in.downstream_cx_rx_bytes_total").await.unwrap();
     usize::try_from(read).unwrap()
 }
 
-/// For [`cellgate_tests::options::Options::adjust`]: requests without a decision go to `cell` instead of being
-/// refused, so that a test sees what they carry.
+/// For [`cellgate_tests::options::Options::adjust`]: routes undecided requests to `cell` instead of rejecting them, so
+/// that a test sees their headers.
 pub(crate) fn undecided_to(cell: &'static str) -> impl FnOnce(&mut Value) + Send + 'static {
     move |bootstrap| {
         let last = connection_manager(bootstrap)["route_config"]["virtual_hosts"][0]["routes"]
@@ -57,12 +57,12 @@ pub(crate) fn undecided_to(cell: &'static str) -> impl FnOnce(&mut Value) + Send
     }
 }
 
-/// Waits until the filter has told Envoy of so many: it does once a second, of all its counters at once.
+/// Waits until a counter of the filter has a value. The filter publishes its counters once per second.
 pub(crate) async fn counted(stack: &Stack, counter: &str, count: u64) {
     stack.admin().wait_for_stat(&format!("wasmcustom.cellgate.{counter}"), |value| value == count).await;
 }
 
-/// Gives the service a policy of its own, so that it routes what the filter defers in one piece: encoded bodies.
+/// Gives the service a policy that routes encoded bodies, which the filter defers as `buffer`.
 pub(crate) async fn service_sends_encoded_to(stack: &Stack, cell: &str) {
     let mut config = sample_config();
     config["policy"] = json!({"body_encoded": {"use": cell}});
@@ -76,10 +76,10 @@ pub(crate) async fn wait_for_metric(stack: &Stack, series: &str, value: f64) {
     wait::until(&format!("{series} to be {value}"), reached).await.unwrap();
 }
 
-/// Waits until the service holds no byte of any body: it lets go of the last ones after it has sent them.
-pub(crate) async fn wait_until_nothing_is_held(stack: &Stack) {
+/// Waits until the service buffers no body bytes. It releases them after it has sent them.
+pub(crate) async fn wait_until_nothing_is_buffered(stack: &Stack) {
     let free = || async { Ok((stack.ext_proc().metric("cellgate_held_bytes").await? == 0.0).then_some(())) };
-    wait::until("the service to hold nothing", free).await.unwrap();
+    wait::until("the service to release all body bytes", free).await.unwrap();
 }
 
 /// The connection manager in a bootstrap.

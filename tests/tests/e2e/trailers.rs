@@ -1,4 +1,4 @@
-//! Trailers end a body too: it is decided then, and they arrive without what a client may not send.
+//! Trailers end a body, so it is decided then. They arrive without reserved trailers.
 
 use cellgate_tests::cell::Ending;
 use cellgate_tests::client::{Request, Response};
@@ -30,7 +30,7 @@ fn assert_delivered(answer: &Response, body: &str) {
 async fn a_held_body_is_decided_at_its_trailers() {
     let stack = Stack::start(Options::default()).await;
     let body = key_last("acme", 20_000);
-    // Only HTTP/2 has trailers after a body with a length.
+    // Only HTTP/2 allows trailers after a body with a Content-Length.
     let request = with_trailers(json_type().body(body.clone()));
     assert_delivered(&stack.send_h2(&request).await, &body);
     assert_eq!(stack.ext_proc_streams().await, 0);
@@ -50,7 +50,7 @@ async fn a_guarded_body_keeps_its_trailers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deferred_body_keeps_its_trailers() {
-    // No read is larger than the limit, so the key is never in the first one.
+    // No read is larger than the limit, so the key is not in the first one.
     let stack = Stack::start(Options::default().buffer_limit(32 * 1024)).await;
     for size in [100 * KIB, 300 * KIB, 3000 * KIB] {
         let body = key_last("acme", size);
@@ -62,7 +62,7 @@ async fn a_deferred_body_keeps_its_trailers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_alone_passes_trailers_on() {
+async fn the_service_alone_forwards_trailers() {
     for mode in [BodyMode::Buffered, BodyMode::Streamed] {
         let stack = Stack::start(Options::default().chain(Chain::Service(mode))).await;
         for body in [key_first("acme", 100 * KIB), key_last("acme", 100 * KIB)] {
@@ -74,7 +74,7 @@ async fn the_service_alone_passes_trailers_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trailers_do_not_hide_a_bad_body() {
+async fn a_bad_body_with_trailers_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     for (body, reason) in [("{}", "key_missing"), (r#"{"tenant":{"id":"#, "body_truncated"), ("{]", "body_malformed")] {
         let sized = with_trailers(json_type().body(body));
@@ -86,9 +86,9 @@ async fn trailers_do_not_hide_a_bad_body() {
     assert_eq!(arrived(&stack), 0);
 }
 
-/// The document is cut off after its key: the cell has begun to read it, and must not take it for whole.
+/// The document is truncated after its key. The cell has begun to read it and must not treat it as complete.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_guarded_body_that_ends_too_early_at_its_trailers_is_broken_off() {
+async fn a_truncated_guarded_body_is_reset_at_its_trailers() {
     let stack = Stack::start(Options::default()).await;
     let client = stack.connect_h2().await;
     let mut stream = client.open(&json_type()).await.unwrap();
@@ -103,7 +103,7 @@ async fn a_guarded_body_that_ends_too_early_at_its_trailers_is_broken_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn trailers_without_a_body_are_no_body() {
+async fn trailers_alone_count_as_no_body() {
     let stack = Stack::start(Options::default()).await;
     let none: [&str; 0] = [];
     let request = with_trailers(json_type().pieces(none));
@@ -116,9 +116,9 @@ async fn trailers_without_a_body_are_no_body() {
     assert_eq!(stack.ext_proc_streams().await, 0);
 }
 
-/// What follows the release is not the first read: the trailers come much later than the decision.
+/// The trailers arrive long after the decision.
 #[tokio::test(flavor = "multi_thread")]
-async fn late_trailers_are_stripped_too() {
+async fn reserved_trailers_are_removed_after_the_decision_too() {
     let stack = Stack::start(Options::default()).await;
     let wire = with_trailers(json_type().pieces([r#"{"tenant":{"id":"acme"}}"#])).to_http1();
     let late = wire.windows(5).position(|five| five == b"0\r\nx-").unwrap();

@@ -1,4 +1,4 @@
-//! However a body travels, it is decided alike and arrives byte for byte.
+//! A body gets the same decision and arrives unchanged with every protocol and framing.
 
 use bytes::Bytes;
 use cellgate_tests::client::Request;
@@ -15,7 +15,7 @@ fn json_type() -> Request {
     Request::post("/").header("content-type", "application/json")
 }
 
-/// The body with its length, and in pieces of `size` bytes without it.
+/// The body with a Content-Length, and in chunks of `size` bytes without one.
 fn framings(body: &str, size: usize) -> [Request; 2] {
     let pieces = body.as_bytes().chunks(size).map(Bytes::copy_from_slice);
     [json_type().body(body.to_owned()), json_type().pieces(pieces)]
@@ -34,7 +34,7 @@ async fn deliver(stack: &Stack, tenant: &str, cell: &str, body: &str, piece: usi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_size_arrives_as_it_was_sent() {
+async fn bodies_of_every_size_arrive_unchanged() {
     let stack = Stack::start(Options::default()).await;
     for size in [40, 1000, 16 * KIB, 32 * KIB, 32 * KIB + 1, 100 * KIB, 1024 * KIB + 1] {
         for (tenant, cell) in TENANTS {
@@ -45,7 +45,7 @@ async fn every_size_arrives_as_it_was_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_alone_passes_every_size_on() {
+async fn the_service_alone_forwards_bodies_of_every_size() {
     for (mode, sizes) in [
         (BodyMode::Buffered, [40, 1000, 62_000, 62_001, DEFAULT_BUFFER_LIMIT as usize]),
         (BodyMode::Streamed, [40, 1000, 62_000, 62_001, 3 * 1024 * KIB]),
@@ -60,16 +60,16 @@ async fn the_service_alone_passes_every_size_on() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_may_come_one_byte_at_a_time() {
+async fn a_body_may_arrive_one_byte_at_a_time() {
     let stack = Stack::start(Options::default()).await;
     for (tenant, cell) in TENANTS {
         deliver(&stack, tenant, cell, &key_last(tenant, 300), 1).await;
     }
 }
 
-/// With a pause after every byte that Envoy's reads cannot bridge: each byte is a callback of its own.
+/// The client waits until Envoy has read each byte, so each byte is a separate callback.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_held_body_may_come_one_read_at_a_time() {
+async fn a_held_body_may_arrive_in_one_byte_callbacks() {
     let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
     let body = key_last("acme", 60);
     let request = json_type().body(body.clone());
@@ -87,7 +87,7 @@ async fn a_held_body_may_come_one_read_at_a_time() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_travels_like_any_body() {
+async fn a_form_arrives_unchanged_in_every_framing() {
     let stack = Stack::start(Options::default()).await;
     for (tenant, cell) in TENANTS {
         let body = format!("a={}&tenant_id={tenant}&b=%00%ff", "x".repeat(40 * KIB));
@@ -102,7 +102,7 @@ async fn a_form_travels_like_any_body() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_body_that_nobody_reads_is_passed_on_untouched() {
+async fn an_uninspected_body_is_forwarded_unchanged() {
     let options = Options::default().configure(|config| config["key"] = serde_json::json!([{"header": "x-tenant-id"}]));
     let stack = Stack::start(options).await;
     let body: Vec<u8> = (0..=255_u8).cycle().take(3 * 1024 * KIB + 5).collect();
@@ -142,7 +142,7 @@ async fn pipelined_requests_each_reach_their_own_cell() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_refused_request_takes_no_byte_of_the_next_one() {
+async fn a_rejected_request_consumes_no_byte_of_the_next_one() {
     let stack = Stack::start(Options::default()).await;
     let good = key_last("globex", 300);
     let bad = [
@@ -160,7 +160,7 @@ async fn a_refused_request_takes_no_byte_of_the_next_one() {
         clients.push(client);
     }
     for mut client in clients {
-        // Envoy may close the connection instead, but must not take one request for another.
+        // Envoy may close the connection instead, but must not confuse the requests.
         if let Ok(answer) = client.response("POST").await {
             assert_eq!(answer.cell(), "cell-c");
             assert_eq!(answer.sha256(), sha256(good.as_bytes()));
@@ -170,7 +170,7 @@ async fn a_refused_request_takes_no_byte_of_the_next_one() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_outlives_a_refused_request() {
+async fn a_connection_stays_open_after_a_rejected_request() {
     let stack = Stack::start(Options::default()).await;
     let mut h1 = stack.connect().await;
     let h2 = stack.connect_h2().await;

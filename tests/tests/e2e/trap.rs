@@ -1,7 +1,7 @@
-//! What a trap of the filter costs: the requests in flight on that worker, and one reload of its VM.
+//! A trap of the filter fails the open requests of its worker, and Envoy reloads the VM once.
 //!
-//! No client can cause one, so another filter does: it puts a header in front of Cellgate whose name is not UTF-8, and
-//! the proxy-wasm SDK panics on that.
+//! No client can cause a trap, so another filter does: it adds a header whose name is not UTF-8, and the proxy-wasm SDK
+//! panics on it.
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::{Chain, Options};
@@ -13,7 +13,7 @@ use crate::support::{connection_manager, counted, read_by_envoy};
 
 const ACME: &str = r#"{"tenant":{"id":"acme"}}"#;
 
-/// The name has a part that logs must not show.
+/// A Lua filter that adds the header. The name has a part that logs must not show.
 const HOSTILE: &str = r#"
 function envoy_on_request(handle)
   if handle:headers():get("x-trap") then
@@ -23,7 +23,7 @@ end
 "#;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trap_costs_the_requests_in_flight_and_one_reload() {
+async fn a_trap_fails_open_requests_and_causes_one_reload() {
     let options = Options::default().chain(Chain::Filter).adjust(|bootstrap| {
         let lua = json!({
             "name": "hostile",
@@ -39,7 +39,7 @@ async fn a_trap_costs_the_requests_in_flight_and_one_reload() {
     assert_eq!(stack.post_json("/", ACME).await.cell(), "cell-b");
     counted(&stack, "decisions.cell.exact", 1).await;
 
-    // One that waits for the rest of its body.
+    // A request that waits for the rest of its body.
     let mut held = stack.connect().await;
     let head = format!(
         "POST / HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -53,16 +53,16 @@ async fn a_trap_costs_the_requests_in_flight_and_one_reload() {
     held.write(&ACME.as_bytes()[5..]).await.unwrap();
     assert_eq!(held.response("POST").await.unwrap().status, 503);
 
-    // Until the pause before the reload is over, 503.
+    // Envoy answers 503 until the back-off before the reload is over.
     let decided = || async {
         let answer = stack.post_json("/", ACME).await;
         assert!([200, 503].contains(&answer.status.as_u16()), "{answer:?}");
         Ok((answer.status == 200).then_some(answer))
     };
-    assert_eq!(wait::until("the VM to be back", decided).await.unwrap().cell(), "cell-b");
+    assert_eq!(wait::until("the VM to be reloaded", decided).await.unwrap().cell(), "cell-b");
     assert_eq!(stack.admin().stat("wasm.cellgate.vm_reload_success").await.unwrap(), 1);
     assert_eq!(stack.admin().stat("wasm.cellgate.vm_reload_failure").await.unwrap(), 0);
-    // Nothing that the dead VM had flushed is lost, and the new one counts on.
+    // The counts that the old VM published remain, and the new VM adds to them.
     counted(&stack, "decisions.cell.exact", 2).await;
     assert_eq!(stack.cell("cell-b").complete(), 2);
 

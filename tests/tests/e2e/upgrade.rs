@@ -1,4 +1,4 @@
-//! Tunnels have no body to wait for: they are decided from the head at once, or refused.
+//! Tunnels have no body to wait for: they are decided from the head at once, or rejected.
 
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ async fn a_websocket_is_placed_by_a_header_and_echoes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_that_looks_like_a_post_is_not_waited_for() {
+async fn a_websocket_with_body_headers_is_decided_at_once() {
     let stack = Stack::start(Options::default()).await;
     let mut client = stack.connect().await;
     let request = websocket("POST").header("content-type", "application/json").header("x-tenant-id", "acme");
@@ -53,7 +53,7 @@ async fn a_websocket_that_looks_like_a_post_is_not_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_websocket_without_key_is_refused() {
+async fn a_websocket_without_a_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     for request in [websocket("GET"), websocket("GET").header("x-cell", "cell-b")] {
         let answer = stack.send(&request).await;
@@ -84,7 +84,7 @@ async fn connect_is_placed_by_a_header_and_echoes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connect_without_key_is_refused() {
+async fn connect_without_a_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     let request = Request::new("CONNECT", "db.internal:5432").header("x-cell", "cell-b");
     for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
@@ -99,7 +99,7 @@ async fn connect_without_key_is_refused() {
 async fn a_websocket_over_http2_is_placed_by_a_header_and_echoes() {
     let stack = Stack::start(Options::default()).await;
     let client = stack.connect_h2().await;
-    // The server's settings are there after the first answer, and with them the leave for what follows.
+    // After the first response the client has the server's settings, which allow extended CONNECT.
     client.send(&Request::get("/").header("x-tenant-id", "acme")).await.unwrap();
     let socket = Request::new("CONNECT", "/socket").protocol("websocket");
     let stream = client.open(&socket.clone().header("x-tenant-id", "globex")).await.unwrap();
@@ -114,10 +114,10 @@ async fn a_websocket_over_http2_is_placed_by_a_header_and_echoes() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn upgrade_without_connection_is_an_ordinary_request() {
+async fn an_upgrade_without_a_connection_header_is_an_ordinary_request() {
     let stack = Stack::start(Options::default()).await;
     let plain = Request::post("/").header("upgrade", "websocket").json(BODY);
-    // Envoy speaks HTTP/2 by prior knowledge only, so this upgrade is none either (RFC 9113 has dropped it).
+    // Envoy supports HTTP/2 with prior knowledge only, so it ignores this upgrade too (RFC 9113 has removed h2c upgrades).
     let h2c = Request::post("/").header("connection", "upgrade").header("upgrade", "h2c").json(BODY);
     for request in [plain, h2c] {
         let answer = stack.send(&request).await;
@@ -134,10 +134,10 @@ async fn an_upgrade_that_envoy_does_not_accept_reaches_no_cell() {
     assert_eq!(arrived(&stack), 0);
 }
 
-/// A cell may ignore an upgrade (RFC 9110, 7.8), and then it reads the body, which names another tenant than the head.
-/// Envoy 1.40 keeps the body back until the cell has agreed; 1.36 does so for WebSockets only.
+/// A cell may ignore an upgrade (RFC 9110, 7.8) and read the body, which has another tenant than the head. Envoy 1.40
+/// withholds the body until the cell accepts the upgrade; 1.36 does so for WebSockets only.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upgrade_with_a_body_that_outranks_its_head_is_refused() {
+async fn an_upgrade_whose_body_takes_precedence_over_its_head_is_rejected() {
     for chain in [Chain::TwoTier, Chain::Service(BodyMode::Streamed)] {
         let stack = Stack::start(Options::default().chain(chain).upgrades(&["websocket", "custom"])).await;
         for protocol in ["websocket", "custom"] {
@@ -149,10 +149,10 @@ async fn an_upgrade_with_a_body_that_outranks_its_head_is_refused() {
     }
 }
 
-/// In BUFFERED mode Envoy would wait for the end of the tunnel. So does Envoy 1.39 in the streamed mode, until its idle
-/// time-out; the versions before and after it do not.
+/// In BUFFERED mode, Envoy would wait for the end of the tunnel. Envoy 1.39 also does so in the streamed mode, until its
+/// idle timeout. Earlier and later versions do not.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_service_alone_places_a_websocket_in_its_streamed_mode() {
+async fn the_service_alone_places_a_websocket_in_streamed_mode() {
     let options = Options::default().chain(Chain::Service(BodyMode::Streamed));
     let stack = Stack::start(options.stream_idle_timeout(Duration::from_secs(3))).await;
     assert_eq!(code(&stack.send(&websocket("GET")).await), "upgrade");

@@ -1,4 +1,4 @@
-//! A request whose body is sent part by part, over either protocol, with its length announced or not.
+//! A request whose body is sent in parts, over either protocol, with or without a Content-Length.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -21,13 +21,13 @@ pub(crate) enum Framing {
 impl Framing {
     pub(crate) const ALL: [Framing; 4] = [Framing::Http1, Framing::Http1Chunked, Framing::Http2, Framing::Http2Unsized];
 
-    /// Whether the receiver knows the length beforehand.
-    pub(crate) fn tells_length(self) -> bool {
+    /// Whether the request has a Content-Length.
+    pub(crate) fn has_length(self) -> bool {
         matches!(self, Framing::Http1 | Framing::Http2)
     }
 }
 
-/// A request in progress: its head is sent.
+/// A request in progress whose head has been sent.
 pub(crate) enum Upload {
     Http1 { client: Http1, chunked: bool },
     Http2 { _client: Http2, stream: Http2Stream },
@@ -60,8 +60,8 @@ impl Upload {
         }
     }
 
-    /// Sends a part of the body: in HTTP/1.1 one write, and one chunk if it is chunked. An early answer may end the
-    /// connection meanwhile, and tells more than the error would.
+    /// Sends a part of the body: in HTTP/1.1 one write, and one chunk if it is chunked. Ignores a write error, because
+    /// an early response, which shows the cause, may have closed the connection.
     pub(crate) async fn send(&mut self, part: &[u8]) {
         let sent = match self {
             Upload::Http1 { client, chunked: false } => client.write(part).await,
@@ -74,7 +74,7 @@ impl Upload {
         drop(sent);
     }
 
-    /// Ends the body and reads the answer. An early answer may have ended the connection already.
+    /// Ends the body and reads the response. An early response may have closed the connection already.
     pub(crate) async fn finish(mut self) -> Result<Response> {
         match &mut self {
             Upload::Http1 { client, chunked: true } => drop(client.write("0\r\n\r\n").await),
@@ -84,7 +84,7 @@ impl Upload {
         self.response().await
     }
 
-    /// Reads the answer to a body that is not complete.
+    /// Reads the response to an incomplete body.
     pub(crate) async fn response(self) -> Result<Response> {
         match self {
             Upload::Http1 { mut client, .. } => client.response("POST").await,

@@ -1,4 +1,4 @@
-//! An ext-proc stream is opened for a deferred request and for no other, by Envoy's own count.
+//! Envoy opens one ext-proc stream for each deferred request and none for others.
 
 use cellgate_tests::client::{Request, Response};
 use cellgate_tests::options::Options;
@@ -71,7 +71,7 @@ async fn each_deferred_request_opens_one_stream() {
     assert_eq!(stack.ext_proc_streams().await, deferred);
 }
 
-/// Sends a body in two parts, so that the filter sees the first alone.
+/// Sends a body in two parts, so that the first is the filter's first chunk.
 async fn upload(stack: &Stack, framing: Framing, body: &[u8]) -> Response {
     let mut upload = Upload::open(stack, framing, "/", body.len()).await;
     upload.send(&body[..100]).await;

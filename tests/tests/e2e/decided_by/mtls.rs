@@ -1,4 +1,4 @@
-//! Certificates as a mesh hands them out, and Envoy's transport sockets with them.
+//! Certificates like those of a mesh, and Envoy transport sockets that use them.
 
 use std::net::SocketAddr;
 
@@ -6,19 +6,19 @@ use cellgate_tests::options::{Chain, Options};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose, SanType};
 use serde_json::{Value, json};
 
-/// Who signs.
+/// The certificate authority.
 pub(super) struct Authority(CertifiedIssuer<'static, KeyPair>);
 
-/// The client's side of a connection.
+/// The identity of a connection's client.
 #[derive(Clone, Copy)]
 pub(super) enum Peer<'a> {
-    /// With a certificate that names these URIs.
+    /// A certificate with these URIs.
     Named(&'a [&'a str]),
-    /// The same, but another authority has signed it.
+    /// A certificate with these URIs from another authority.
     Forged(&'a [&'a str]),
     /// TLS without a certificate.
     Anonymous,
-    /// Without TLS.
+    /// Plain text.
     Plain,
 }
 
@@ -30,7 +30,7 @@ impl Authority {
         Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
     }
 
-    /// For [`Options::adjust`]: the listener wants TLS and checks the certificate that the client shows, if it shows one.
+    /// For [`Options::adjust`]: the listener requires TLS and verifies a client certificate if there is one.
     pub(super) fn at_listener(&self) -> impl FnOnce(&mut Value) + Send + 'static {
         let context =
             json!({"common_tls_context": self.context(Some(self.issue(&["spiffe://mesh/ns/cell/sa/proxy"])))});
@@ -40,7 +40,7 @@ impl Authority {
         }
     }
 
-    /// For [`Options::adjust`]: whatever goes to a cell goes to `next` instead, from this peer.
+    /// For [`Options::adjust`]: sends every cell's requests to `next`, with the identity of `peer`.
     pub(super) fn to(&self, next: SocketAddr, peer: Peer<'_>) -> impl FnOnce(&mut Value) + Send + 'static {
         let context = match peer {
             Peer::Named(uris) => Some(self.context(Some(self.issue(uris)))),
@@ -60,8 +60,8 @@ impl Authority {
         }
     }
 
-    /// A proxy that passes bytes on as they are, so that a test says every header the peer sends.
-    pub(super) fn wire(&self, next: SocketAddr, peer: Peer<'_>) -> Options {
+    /// A TCP proxy that forwards bytes unchanged, so that a test controls every header of the peer.
+    pub(super) fn tcp_proxy(&self, next: SocketAddr, peer: Peer<'_>) -> Options {
         Options::default().chain(Chain::Plain).adjust(self.to(next, peer)).adjust(|bootstrap| {
             bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"] = json!([{
                 "name": "tcp_proxy",
@@ -74,7 +74,7 @@ impl Authority {
         })
     }
 
-    /// A certificate that names these URIs, and its key.
+    /// A certificate with these URIs, and its key.
     fn issue(&self, uris: &[&str]) -> Value {
         let key = KeyPair::generate().unwrap();
         let mut params = params("workload");

@@ -1,4 +1,4 @@
-//! An ext-proc service that changes nothing, for FULL_DUPLEX_STREAMED: it sends every byte back, at once.
+//! An ext-proc service for FULL_DUPLEX_STREAMED that sends every byte back at once, unchanged.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tokio_stream::StreamExt;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Status, Streaming};
 
-/// A running service. Dropping it ends it.
+/// A running service. Dropping it stops it.
 pub(super) struct PassThrough {
     address: SocketAddr,
     streams: Arc<AtomicU64>,
@@ -45,7 +45,7 @@ impl PassThrough {
         self.address
     }
 
-    /// How many requests it was asked about.
+    /// The number of requests that it has processed.
     pub(super) fn streams(&self) -> u64 {
         self.streams.load(Ordering::Relaxed)
     }
@@ -72,7 +72,7 @@ impl ExternalProcessor for Service {
         self.0.fetch_add(1, Ordering::Relaxed);
         let replies = request.into_inner().filter_map(|asked| match asked {
             Ok(asked) => asked.request.and_then(answer).map(Ok),
-            // Envoy resets a stream that it needs no more.
+            // Envoy resets a stream that it no longer needs.
             Err(_) => None,
         });
         Ok(Response::new(Box::pin(replies)))
