@@ -244,7 +244,7 @@ def schema(values, defaults):
         if isinstance(default, dict) and default:
             fields = {key: shape(f"{path}.{key}".lstrip("."), value) for key, value in default.items()}
             return closed(**{**fields, **MORE.get(path, {})})
-        raise SystemExit(f"values.yaml: {path}: a default of {default!r} does not say what may be in it; add it to SHAPES")
+        raise SystemExit(f"values.yaml: {path}: the default {default!r} does not show the type; add the value to SHAPES")
 
     whole = inferred("", defaults)
     definitions["Cell"] = closed(**CELL, **strip(whole["properties"]["traffic"])["properties"])

@@ -81,7 +81,7 @@ def render(*values):
     command = [os.environ["HELM"], "template", RELEASE, str(CHART), "--namespace", NAMESPACE, *sources]
     rendered = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if rendered.returncode != 0:
-        sys.exit(f"helm does not render the chart with {' and '.join(sources[1::2])}: the lines above say why")
+        sys.exit(f"helm does not render the chart with {' and '.join(sources[1::2])}: see the lines above")
     objects = [document for document in yaml.safe_load_all(rendered.stdout) if document]
     # Through JSON, which converts keys such as 9902 to strings: kustomize accepts no others.
     return {identity(item): without_helm(json.loads(json.dumps(item))) for item in objects if not is_hook(item)}

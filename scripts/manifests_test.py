@@ -140,9 +140,9 @@ class Istioctl(unittest.TestCase):
             suppressed = [f"--suppress={code}" for code in SUPPRESSED]
             # Without --all-namespaces it only shows findings in `default`.
             options = ["--all-namespaces", "--use-kube=false", "--output=json", *suppressed]
-            _, said = tool("istioctl", "analyze", *options, file)
+            _, output = tool("istioctl", "analyze", *options, file)
         # A summary follows the list.
-        findings, _ = json.JSONDecoder().raw_decode(said[said.index("[") :])
+        findings, _ = json.JSONDecoder().raw_decode(output[output.index("[") :])
         return [f"{item['code']} {item['origin']}: {item['message']}" for item in findings]
 
     def test_analysis_of_the_overlays_finds_nothing(self):
@@ -170,13 +170,13 @@ class Istioctl(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "objects.yaml"
             file.write_text(yaml.safe_dump_all(distinct.values()))
-            _, said = tool("istioctl", "validate", "--filename", file)
-        findings = [line.strip() for line in said.splitlines() if line.strip().startswith("* ")]
+            _, output = tool("istioctl", "validate", "--filename", file)
+        findings = [line.strip() for line in output.splitlines() if line.strip().startswith("* ")]
         filters = sum(item["kind"] == "EnvoyFilter" for item in distinct.values())
         # One line for each EnvoyFilter: see SUPPRESSED.
         general = [line for line in findings if "EnvoyFilter exposes internal implementation details" in line]
         self.assertEqual([line for line in findings if line not in general], [])
-        self.assertEqual(len(general), filters, said)
+        self.assertEqual(len(general), filters, output)
 
     def test_istio_refuses_what_is_wrong(self):
         (item,) = chart.render().installed.of("VirtualService")
@@ -184,16 +184,16 @@ class Istioctl(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             file = pathlib.Path(folder) / "object.yaml"
             file.write_text(yaml.safe_dump(item))
-            code, said = tool("istioctl", "validate", "--filename", file)
-        self.assertNotEqual(code, 0, said)
+            code, output = tool("istioctl", "validate", "--filename", file)
+        self.assertNotEqual(code, 0, output)
 
 
 class Workflows(unittest.TestCase):
     def test_actionlint_finds_nothing(self):
         workflows = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
         self.assertTrue(workflows)
-        code, said = tool("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *workflows)
-        self.assertEqual((code, said), (0, ""))
+        code, output = tool("actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *workflows)
+        self.assertEqual((code, output), (0, ""))
 
 
 if __name__ == "__main__":

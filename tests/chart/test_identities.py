@@ -111,7 +111,7 @@ class Callers(unittest.TestCase):
                 named = {name for item in policies(objects, cell) for name in principals(item)}
                 self.assertEqual(named, {GATEWAY, "cluster.local/ns/apps/sa/shop"})
         service = {name for item in policies(objects, chart.NAMESPACE) for name in principals(item)}
-        self.assertEqual(service, {GATEWAY}, "a caller of cells is none of the service")
+        self.assertEqual(service, {GATEWAY}, "a caller of cells may not call the service")
 
     def test_a_workload_may_not_call_other_cells(self):
         objects = dict(matrix.renderings())["every type of attachment"]

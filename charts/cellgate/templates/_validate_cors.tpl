@@ -19,7 +19,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Prints `yes` if a regular expression matches origins that nobody has listed. */}}
+{{/* Prints `yes` if a regular expression matches any origin: two invalid ones stand for all. */}}
 {{- define "cellgate.matchesAnyOrigin" -}}
 {{- range list "https://a.invalid" "http://cellgate.invalid:8080" -}}
 {{- if regexMatch (printf "^(?:%s)$" $) . }}yes{{ end -}}
