@@ -154,7 +154,7 @@ SHAPES = {
     "monitoring.scrapers": entries(text()),
     "test.keys": TEXTS,
 }
-# What a value may have besides what it has by default.
+# Allowed fields of a value that its default does not have.
 MORE = {
     "traffic": {"fault": VERBATIM},
     # The rest of Istio's HTTPRetry.

@@ -146,7 +146,7 @@ WRONG = [
         placement({"slots": {"weights": {"cell-a": 0, "cell-b": 0, "cell-c": 0}}}),
         "config.placement.slots.weights",
     ),
-    # Where the filter runs.
+    # Attachments of the filter.
     ("unknown type of attachment", attach(type="pod"), "filter.attach"),
     ("empty selector", {"filter": {"attach": [{**GATEWAY, "selector": {}}]}}, "filter.attach"),
     ("missing selector", attach(selector=None), "filter.attach"),
