@@ -18,9 +18,15 @@ import chart_tools
 CHART = chart_tools.ROOT / "charts" / "cellgate"
 CONFIG_SCHEMA = chart_tools.ROOT / "schema" / "cellgate.schema.json"
 
+
+def optional(pattern):
+    """A pattern that also matches an empty string."""
+    return f"^({pattern.removeprefix('^').removesuffix('$')})?$"
+
+
 # Durations of Go, for Istio and Envoy; those of `cellgate serve` have a single unit.
 DURATION = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"
-OPTIONAL_DURATION = {"anyOf": [{"const": ""}, {"type": "string", "pattern": DURATION}]}
+OPTIONAL_DURATION = {"type": "string", "pattern": optional(DURATION)}
 SERVE_DURATION = "^[0-9]+(ms|s|m|h)$"
 SIZE = "^[0-9]+(KiB|MiB|GiB)?$"
 
@@ -50,15 +56,17 @@ VERBATIM = {"type": "object"}
 POSITIVE = {"type": "integer", "minimum": 1}
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
 PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
-SIZE_OR_BYTES = {"anyOf": [{"type": "integer", "minimum": 1}, text(SIZE)]}
+# No `anyOf` for alternatives: Helm's message would name all of them, and not the mistake. `minimum` applies to numbers only, and
+# `pattern` to strings.
+SIZE_OR_BYTES = {"type": ["integer", "string"], "minimum": 1, "pattern": SIZE}
 
 # By the path of a value. A cell may override each field of `traffic`.
 SHAPES = {
     "commonLabels": TEXTS,
     "image.pullPolicy": one_of("Always", "IfNotPresent", "Never"),
-    "image.pullSecrets": entries({"anyOf": [text(), closed(["name"], name=text())]}),
+    "image.pullSecrets": entries({**closed(["name"], name=text()), "type": ["object", "string"]}),
     "commonAnnotations": TEXTS,
-    "openshift": {"anyOf": [{"type": "boolean"}, one_of("auto", "true", "false")]},
+    "openshift": {"enum": [True, False, "auto", "true", "false"]},
     "podSecurityContext": VERBATIM,
     "containerSecurityContext": VERBATIM,
     "serviceAccount.annotations": TEXTS,
@@ -102,7 +110,7 @@ SHAPES = {
     ),
     "filter.streamIdleTimeout": OPTIONAL_DURATION,
     "filter.requestTimeout": OPTIONAL_DURATION,
-    "filter.bufferBytes": {"anyOf": [{"const": ""}, *SIZE_OR_BYTES["anyOf"]]},
+    "filter.bufferBytes": {**SIZE_OR_BYTES, "pattern": optional(SIZE)},
     "filter.priority": {"type": "integer", "minimum": -(2**31), "maximum": 2**31 - 1},
     "extProc.replicas": POSITIVE,
     # Envoy's thresholds have 32 bits.
@@ -113,7 +121,7 @@ SHAPES = {
     "extProc.autoscaling.cpuUtilization": POSITIVE,
     "extProc.autoscaling.requestsPerReplica": POSITIVE,
     "extProc.autoscaling.type": one_of("none", "hpa", "keda"),
-    "extProc.podDisruptionBudget.maxUnavailable": {"anyOf": [{"type": "integer", "minimum": 0}, text("^[0-9]+%$")]},
+    "extProc.podDisruptionBudget.maxUnavailable": {"type": ["integer", "string"], "minimum": 0, "pattern": "^[0-9]+%$"},
     "extProc.resources.requests": VERBATIM,
     "extProc.resources.limits": VERBATIM,
     # A string, because Helm prints large numbers as 5.36870912e+08.
@@ -133,8 +141,8 @@ SHAPES = {
     "extProc.extraContainers": entries(VERBATIM),
     "extProc.affinity": VERBATIM,
     "extProc.updateStrategy": VERBATIM,
-    "extProc.terminationGracePeriodSeconds": {"anyOf": [{"const": ""}, POSITIVE]},
-    "extProc.podDisruptionBudget.minAvailable": {"anyOf": [text("^([0-9]+%?)?$"), {"type": "integer", "minimum": 0}]},
+    "extProc.terminationGracePeriodSeconds": {"type": ["integer", "string"], "minimum": 1, "pattern": "^$"},
+    "extProc.podDisruptionBudget.minAvailable": {"type": ["integer", "string"], "minimum": 0, "pattern": "^([0-9]+%?)?$"},
     "extProc.topologySpreadConstraints": entries(VERBATIM),
     "extProc.podLabels": TEXTS,
     "extProc.podAnnotations": TEXTS,
@@ -226,7 +234,7 @@ def schema(values, defaults):
     collect(values)
     config, definitions = config_schema()
 
-    shapes = {**SHAPES, "config": config, "cells": {"type": "object", "additionalProperties": {"anyOf": [{"$ref": "#/definitions/Cell"}, {"type": "null"}]}}}
+    shapes = {**SHAPES, "config": config, "cells": {"type": "object", "additionalProperties": {"$ref": "#/definitions/Cell"}}}
 
     def shape(path, default):
         found = shapes.get(path) or inferred(path, default)
@@ -247,7 +255,8 @@ def schema(values, defaults):
         raise SystemExit(f"values.yaml: {path}: the default {default!r} does not show the type; add the value to SHAPES")
 
     whole = inferred("", defaults)
-    definitions["Cell"] = closed(**CELL, **strip(whole["properties"]["traffic"])["properties"])
+    cell = closed(**CELL, **strip(whole["properties"]["traffic"])["properties"])
+    definitions["Cell"] = {**cell, "type": ["object", "null"]}
     # Helm puts it there when the chart is another one's dependency.
     whole["properties"]["global"] = {"type": "object"}
     return {

@@ -56,6 +56,13 @@ class Package(unittest.TestCase):
         self.assertEqual(schema["properties"].keys() - {"global"}, values.keys())
         self.assertIs(schema["additionalProperties"], False)
 
+    def test_the_schema_has_no_alternatives(self):
+        """Helm would report each alternative that a value does not match, instead of the mistake. The part for `config` is Cellgate's."""
+        schema = json.loads((chart.CHART / "values.schema.json").read_text())
+        own = [value for name, value in schema["properties"].items() if name != "config"]
+        alternatives = chart.settings([*own, schema["definitions"]["Cell"]], "anyOf")
+        self.assertEqual(alternatives, [])
+
 
 class Environments(unittest.TestCase):
     def test_production_survives_the_loss_of_a_zone(self):
