@@ -1,6 +1,7 @@
-//! A whole request through the router: nothing panics, and a guarded early release agrees with reading it all.
+//! A whole request through the router: nothing panics, and a guarded early release gives the same decision as reading the
+//! whole body.
 //!
-//! The input is `name: value` lines, an empty line, and the body; the first byte is the length of a chunk.
+//! The input is `name: value` lines, an empty line, and the body. The first byte is the length of a chunk.
 #![no_main]
 
 use std::sync::LazyLock;
@@ -33,7 +34,7 @@ fuzz_target!(|input: &[u8]| {
     for router in ROUTERS.iter() {
         let Opening::Read(mut whole) = router.open(head.as_slice(), false) else { continue };
         let decision = whole.push(body).map_or_else(|decision| decision, |()| whole.finish());
-        let Opening::Read(reading) = router.open(head.as_slice(), false) else { panic!("opened otherwise") };
+        let Opening::Read(reading) = router.open(head.as_slice(), false) else { panic!("the second opening differs") };
         match stream(reading, body.chunks(chunk)) {
             Ok(streamed) => assert_eq!(streamed, decision),
             Err(broken) => {
@@ -44,7 +45,7 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// Reads chunks, releases as early as allowed and guards the rest.
+/// Reads chunks, releases the request as early as allowed, and guards the rest.
 fn stream<'a>(mut reading: Reading, mut chunks: impl Iterator<Item = &'a [u8]>) -> Result<Decision, Decision> {
     while let Some(chunk) = chunks.next() {
         if let Err(decision) = reading.push(chunk) {

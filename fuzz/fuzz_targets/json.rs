@@ -1,7 +1,7 @@
-//! The JSON scanner against serde_json: any document, any query, any chunks.
+//! The JSON scanner, with and without its fast path, against serde_json: any document, any query, any chunks.
 //!
-//! The input's first line chooses the query and the cuts; the rest is the document. After a line that starts with `!`,
-//! the rest is a row of choices that the property tests' generator makes a document from; after `?`, a list of records.
+//! The first line of the input chooses the query and the cuts, and the rest is the document. After a line that starts
+//! with `!`, the property tests' generator makes a document from the rest; after `?`, it makes a list of records.
 #![no_main]
 
 #[path = "../../routing/tests/support/document.rs"]
@@ -19,7 +19,7 @@ fuzz_target!(|input: &[u8]| {
     let rest = rest.get(1..).unwrap_or_default();
     let (document, choices) = match line {
         [b'!', choices @ ..] => (Choices(rest).document(), choices),
-        // Space behind it, since shorter documents are not worth a memory.
+        // Whitespace after it, because shorter documents do not use the structure cache.
         [b'?', choices @ ..] => ([Choices(rest).records(), vec![b' '; 1600]].concat(), choices),
         choices => (rest.to_vec(), choices),
     };

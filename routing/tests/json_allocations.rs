@@ -1,4 +1,4 @@
-//! What the scanner allocates: a fixed number of small pieces, whatever the body is and however it is cut.
+//! The JSON scanner makes a fixed number of small allocations, whatever the body is and however it is cut.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -13,10 +13,10 @@ thread_local! {
     static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
 }
 
-/// The system's allocator, counting each thread's pieces and bytes.
+/// The system's allocator. Counts the allocations and bytes of each thread.
 struct Counting;
 
-#[allow(unsafe_code, reason = "an allocator cannot be written without; every call is passed on as it is")]
+#[allow(unsafe_code, reason = "an allocator needs it; every call goes to the system's allocator unchanged")]
 // SAFETY: the system's allocator keeps the contract, and counting allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
@@ -34,7 +34,7 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static COUNTING: Counting = Counting;
 
-/// The pieces and bytes that `work` asks for.
+/// The number of allocations that `work` makes, and their bytes.
 fn allocated<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
     let before = ALLOCATIONS.get();
     let value = work();
@@ -47,33 +47,33 @@ fn scanner() -> JsonScanner {
     JsonScanner::new(Arc::new(JsonQuery::new(vec![pointer], Duplicates::Reject, 64, 256)))
 }
 
-/// A body with everything in it, many times over.
+/// The rest of a body, with every kind of value many times over.
 fn rest() -> String {
     let item = r#"{"a\u0041":"text \n ünïcode 😀","b":[1,-2.5e3,true,null,{}],"tenant":{"id":"not this one"}}"#;
     format!("\"items\":[{}],\"t\\u0065nan\":1,\"tenants\":\"{}\"}}", [item; 100].join(","), "x".repeat(5000))
 }
 
 #[test]
-fn what_repeats_is_remembered_in_one_piece() {
+fn the_structure_cache_is_one_allocation() {
     let rest = rest();
     for size in [1, 7, 64, 1000, rest.len()] {
         let mut scanner = scanner();
-        // The name is cut, so that the room for text is asked for.
+        // The name is cut, so that the scanner allocates the room for text.
         scanner.push(b"{\"ten").unwrap();
         scanner.push(b"ant\":{\"id\":\"ac").unwrap();
         scanner.push(b"me\"},").unwrap();
         assert_eq!(scanner.candidate(0), Candidate::Found("acme"));
-        let (pieces, bytes, ()) =
+        let (allocations, bytes, ()) =
             allocated(|| rest.as_bytes().chunks(size).for_each(|chunk| scanner.push(chunk).unwrap()));
-        assert_eq!(pieces, usize::from(size >= 1000), "chunks of {size}");
+        assert_eq!(allocations, usize::from(size >= 1000), "chunks of {size}");
         assert!(bytes <= 5000, "{bytes} bytes for chunks of {size}");
         scanner.finish().unwrap();
     }
 }
 
 #[test]
-fn a_long_value_takes_no_more_room_than_a_key_may() {
-    let (pieces, bytes, scanner) = allocated(|| {
+fn a_long_value_takes_no_more_memory_than_the_longest_key() {
+    let (allocations, bytes, scanner) = allocated(|| {
         let mut scanner = scanner();
         scanner.push(b"{\"tenant\":{\"id\":\"").unwrap();
         (0..10_000).for_each(|_| scanner.push(b"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\\u0041").unwrap());
@@ -82,5 +82,5 @@ fn a_long_value_takes_no_more_room_than_a_key_may() {
         scanner
     });
     assert_eq!(scanner.candidate(0), Candidate::Unusable(cellgate_routing::Reason::KeyTooLong));
-    assert!(pieces < 30 && bytes < 4096, "{pieces} pieces, {bytes} bytes, the query included");
+    assert!(allocations < 30 && bytes < 4096, "{allocations} allocations of {bytes} bytes, the query included");
 }

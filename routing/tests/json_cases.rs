@@ -1,4 +1,4 @@
-//! JSON documents by hand, in the manner of JSONTestSuite: what is accepted, what is refused, why and where.
+//! JSON documents by hand, in the manner of JSONTestSuite: whether each is accepted, or why and where it is refused.
 //!
 //! Every case is scanned whole and in every pair of chunks.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
@@ -16,7 +16,7 @@ fn query(pointers: &[&str], duplicates: Duplicates) -> Query {
     Query { pointers: pointers.iter().map(|text| (*text).to_owned()).collect(), duplicates, depth: 4, key_bytes: 8 }
 }
 
-/// The verdict, which no cut changes and the oracle shares.
+/// The verdict. Checks that it is the oracle's, and that no cut changes it.
 fn verdict(query: &Query, document: &[u8]) -> Verdict {
     let verdict = scanned(query, document, &[]);
     assert_eq!(verdict, expected(query, document), "{}", document.escape_ascii());
@@ -216,7 +216,7 @@ fn unfinished_documents_are_truncated_at_their_end() {
 }
 
 #[test]
-fn strings_are_utf8_and_the_ill_formed_sequence_is_named() {
+fn invalid_utf8_is_refused_at_the_start_of_the_sequence() {
     let documents: &[(&[u8], Reason, u64)] = &[
         (b"\"\x80\"", Reason::BodyInvalidUtf8, 1),
         (b"\"a\xff\"", Reason::BodyInvalidUtf8, 2),
@@ -261,7 +261,7 @@ fn the_bracket_beyond_the_depth_is_refused() {
     assert_eq!(of("{\"a\":[{\"a\":[{}]}]}"), Err((Reason::BodyTooDeep, 12)));
     assert_eq!(of("[[[[1,x"), Err((Reason::BodyMalformed, 6)));
     assert!(of("[[],[[]],[[[]]],{},[{}]]").is_ok());
-    // The most there is, through every word of the stack.
+    // The deepest nesting that a query can allow, through every word of the stack.
     let mut deep = query(&["/0"], Duplicates::Reject);
     deep.depth = 5000;
     for (depth, is_ok) in [(1023, true), (1024, true), (1025, false)] {
@@ -275,7 +275,7 @@ fn the_bracket_beyond_the_depth_is_refused() {
 }
 
 #[test]
-fn each_kind_of_value_is_a_key_or_says_why_not() {
+fn each_kind_of_value_is_a_key_or_has_a_reason() {
     let values = [
         ("\"acme\"", found("acme")),
         ("\"\\u0061\\ud83d\\ude00\"", found("a\u{1f600}")),
@@ -366,7 +366,7 @@ fn duplicates_on_the_path_count_as_configured() {
 }
 
 #[test]
-fn a_key_is_settled_with_its_last_byte_and_never_where_the_last_one_counts() {
+fn a_key_is_settled_with_its_last_byte_unless_the_last_duplicate_counts() {
     let cases = [
         (r#"{"t":{"id":"acme"}}"#, 17),
         (r#"{"t":{"id":null}}"#, 15),
@@ -393,9 +393,9 @@ fn a_key_is_settled_with_its_last_byte_and_never_where_the_last_one_counts() {
     }
 }
 
-/// What repeats is read from memory, many bytes at a time: every error must be found wherever it lies.
+/// The structure cache compares many bytes at a time. Every error must be found wherever it lies.
 #[test]
-fn errors_are_found_wherever_they_lie() {
+fn errors_are_found_at_every_place() {
     let valid = r#"{"id":1,"b":[true,"x",{}],"c":-1.5e3,"d":{"e":null}}"#;
     let wrong = [
         r#"{"id":1,"b":[true,"x",{}],"c":-1.5e3,"d":{"e":nul}}"#,
@@ -446,7 +446,7 @@ fn errors_are_found_wherever_they_lie() {
         for padding in 0..70 {
             let space = " ".repeat(padding);
             let document = format!(r#"{{"x":[{valid},{space}{wrong},{valid},{valid}],"tenant":"a"}}"#);
-            // The longer one is worth a memory of what repeats.
+            // The longer one uses the structure cache.
             for document in [format!("{document}{}", " ".repeat(1600)), document] {
                 let expected = expected(&query, document.as_bytes());
                 assert!(expected.is_err(), "{document}");
@@ -456,9 +456,9 @@ fn errors_are_found_wherever_they_lie() {
     }
 }
 
-/// The same bytes in the same containers mean something else where a pointer goes through one of them.
+/// The same bytes in the same containers have another meaning if a pointer goes through one of the containers.
 #[test]
-fn what_is_learnt_off_a_path_is_not_used_on_one() {
+fn gaps_learnt_off_a_path_are_not_used_on_one() {
     let record = r#"{"p":[1,2]}"#;
     let others = [record; 9].join(",");
     let rest = "x".repeat(1600);

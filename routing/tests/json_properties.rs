@@ -1,4 +1,5 @@
-//! The scanner against serde_json, on documents nobody would write, cut in every way.
+//! The scanner, with and without its fast path, gives the same result as serde_json, on hostile documents cut in every
+//! way.
 
 #[path = "support/document.rs"]
 mod document;
@@ -51,9 +52,9 @@ proptest! {
         }
     }
 
-    /// Lists of records, which the scanner reads from memory, with one byte of them changed or not.
+    /// Lists of records, which the structure cache reads, with one byte changed or not.
     #[test]
-    fn records_that_repeat(
+    fn lists_of_records(
         choices in vec(any::<u8>(), 50..1500),
         change in option::of((any::<prop::sample::Index>(), prop::sample::select(CHANGES))),
         cuts in vec(vec(any::<u8>(), 20), 4),
@@ -65,7 +66,7 @@ proptest! {
             let place = place.index(document.len());
             document[place] = byte;
         }
-        // Shorter documents are not worth a memory.
+        // Shorter documents do not use the structure cache.
         document.extend([b' '; 1600]);
         let expected = expected(&query, &document);
         let bytes: Vec<usize> = (0..document.len()).collect();
@@ -83,12 +84,12 @@ proptest! {
     }
 
     #[test]
-    fn any_row_of_tokens(tokens in vec(prop::sample::select(TOKENS), 0..12)) {
+    fn any_sequence_of_tokens(tokens in vec(prop::sample::select(TOKENS), 0..12)) {
         check_every_cut(&Choices(&[]).query(), tokens.concat().as_bytes())?;
     }
 }
 
-/// What a byte may become: all that means something in JSON, and some that never may be there.
+/// Bytes that replace another one: all that have a meaning in JSON, and some that are never valid.
 const CHANGES: &[u8] = b"{}[]:,\"\\ \n\t0127.-+eEtfnu\x00\x1f\x7f\x80\xc3\xff/x";
 
 const TOKENS: &[&str] = &[
@@ -122,7 +123,7 @@ const TOKENS: &[&str] = &[
     "é",
 ];
 
-/// A property that holds of nothing proves nothing: the generator must reach every kind of verdict.
+/// The generator must reach every kind of verdict. Otherwise the properties would prove nothing about it.
 #[test]
 fn documents_reach_every_verdict() {
     use proptest::strategy::ValueTree;

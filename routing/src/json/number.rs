@@ -2,7 +2,7 @@
 
 use crate::reason::Reason;
 
-/// How far into a number the scanner is: what its last byte was.
+/// How far into a number the scanner is: the kind of its last byte.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NumberState {
     Minus,
@@ -15,7 +15,7 @@ pub(super) enum NumberState {
     ExponentDigits,
 }
 
-/// The most bytes of a number that can matter: `i64::MIN` and `u64::MAX` have 20 each.
+/// The most bytes of a number that can be a routing key: `i64::MIN` and `u64::MAX` have 20 each.
 pub(super) const INTEGER_BYTES: usize = 20;
 
 impl NumberState {
@@ -30,7 +30,7 @@ impl NumberState {
         }
     }
 
-    /// Reads on from `at`: where the number, or the chunk, ends.
+    /// Reads on from `at`. Returns where the number, or the chunk, ends.
     ///
     /// # Errors
     /// The index of the byte that should have been a digit.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::pointer::Pointer;
-use super::query::{JsonQuery, Node};
+use super::query::{JsonQuery, QueryNode};
 use super::stack::Container;
 use crate::body::Candidate;
 use crate::key::Duplicates;
@@ -179,7 +179,7 @@ impl QueryPath {
         }
     }
 
-    fn innermost(&self) -> Option<&Node> {
+    fn innermost(&self) -> Option<&QueryNode> {
         let container = self.live.get(self.depth.checked_sub(1)?)?;
         self.query.node(container.node)
     }

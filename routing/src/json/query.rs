@@ -1,7 +1,7 @@
-//! The pointers to look for, compiled into one tree.
+//! The pointers of a query, compiled into one tree.
 //!
-//! Every value of a document has one path, so however many pointers there are, a value is at most one node of the
-//! tree: following them all costs as much as following one.
+//! Every value of a document has one path, and is therefore at most one node of the tree. Following many pointers costs as
+//! much as following one.
 
 use super::pointer::Pointer;
 use crate::key::Duplicates;
@@ -9,10 +9,10 @@ use crate::key::Duplicates;
 /// The deepest nesting a query can allow, in open containers.
 pub(super) const MAX_DEPTH: usize = 1024;
 
-/// A letter that folds to an ASCII one takes at most three bytes (the Kelvin sign).
-const FOLDED: usize = 3;
+/// The most bytes of a letter that folds to an ASCII letter (the Kelvin sign).
+const MAX_FOLDED_BYTES: usize = 3;
 
-/// The pointers to look for, and the limits to look with.
+/// The pointers to find, and the limits of the scan.
 #[derive(Debug)]
 pub struct JsonQuery {
     pub(super) duplicates: Duplicates,
@@ -21,24 +21,24 @@ pub struct JsonQuery {
     pub(super) key_bytes: usize,
     /// The longest name that may matter, in bytes.
     pub(super) name_bytes: usize,
-    nodes: Vec<Node>,
+    nodes: Vec<QueryNode>,
     /// The node at which each pointer ends.
     ends: Vec<usize>,
 }
 
-/// A path that is the beginning of a pointer.
+/// A path that is the beginning of a pointer, or a whole one.
 #[derive(Debug, Default)]
-pub(super) struct Node {
-    /// A pointer ends here.
+pub(super) struct QueryNode {
+    /// Whether a pointer ends here.
     pub(super) is_end: bool,
-    pub(super) children: Vec<Child>,
+    pub(super) children: Vec<QueryChild>,
     /// The node itself and all nodes below it.
     pub(super) subtree: Vec<usize>,
 }
 
-/// One more reference token.
+/// A path that is longer by one reference token.
 #[derive(Debug)]
-pub(super) struct Child {
+pub(super) struct QueryChild {
     pub(super) name: Box<str>,
     /// The token as an array index, if it is one.
     pub(super) index: Option<u64>,
@@ -54,8 +54,8 @@ impl JsonQuery {
     #[must_use]
     pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
         let tokens = pointers.iter().flat_map(Pointer::tokens);
-        let name_bytes = tokens.map(|token| token.len() * FOLDED).max().unwrap_or_default();
-        let root = Node { subtree: vec![Self::ROOT], ..Node::default() };
+        let name_bytes = tokens.map(|token| token.len() * MAX_FOLDED_BYTES).max().unwrap_or_default();
+        let root = QueryNode { subtree: vec![Self::ROOT], ..QueryNode::default() };
         let mut query = Self {
             duplicates,
             depth: depth.min(MAX_DEPTH),
@@ -68,7 +68,7 @@ impl JsonQuery {
         query
     }
 
-    pub(super) fn node(&self, node: usize) -> Option<&Node> {
+    pub(super) fn node(&self, node: usize) -> Option<&QueryNode> {
         self.nodes.get(node)
     }
 
@@ -97,26 +97,26 @@ impl JsonQuery {
 
     fn add(&mut self, path: &[usize], token: &str) -> usize {
         let new = self.nodes.len();
-        self.nodes.push(Node { subtree: vec![new], ..Node::default() });
+        self.nodes.push(QueryNode { subtree: vec![new], ..QueryNode::default() });
         for above in path {
             if let Some(node) = self.nodes.get_mut(*above) {
                 node.subtree.push(new);
             }
         }
         if let Some(parent) = path.last().and_then(|parent| self.nodes.get_mut(*parent)) {
-            parent.children.push(Child { name: token.into(), index: array_index(token), node: new });
+            parent.children.push(QueryChild { name: token.into(), index: array_index(token), node: new });
         }
         new
     }
 }
 
-impl Node {
+impl QueryNode {
     /// The node of an object's member.
     pub(super) fn child(&self, name: &[u8]) -> Option<usize> {
         self.children.iter().find(|child| child.name.as_bytes() == name).map(|child| child.node)
     }
 
-    /// The node of an object's member whose name differs from this one in case only.
+    /// The node of an object's member whose name differs from this name only in case.
     pub(super) fn lookalike(&self, name: &[u8]) -> Option<usize> {
         self.children.iter().find(|child| folds_to(name, child.name.as_bytes())).map(|child| child.node)
     }
@@ -126,14 +126,14 @@ impl Node {
         self.children.iter().find(|child| child.index == Some(index)).map(|child| child.node)
     }
 
-    /// Whether any pointer goes on through an array.
+    /// Whether a pointer goes on if this node is an array.
     pub(super) fn has_elements(&self) -> bool {
         self.children.iter().any(|child| child.index.is_some())
     }
 }
 
-/// Whether two names are one to a parser that folds case: ASCII letters, and the two others that Unicode's simple folding
-/// takes to one, `ſ` (long s) and `K` (the Kelvin sign).
+/// Whether two names are equal to a parser that folds case. Besides ASCII letters, these are the two letters that Unicode's
+/// simple folding maps to one: `ſ` (long s) and `K` (the Kelvin sign).
 fn folds_to(mut name: &[u8], mut wanted: &[u8]) -> bool {
     while let Some((letter, rest)) = wanted.split_first() {
         let folded = match letter.to_ascii_lowercase() {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn pointers_share_their_beginnings() {
+    fn pointers_share_nodes() {
         let query = query(&["/a/b", "/a", "/a/b", "", "/a/c"]);
         assert_eq!(query.nodes(), 4);
         assert_eq!(
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn names_fold_as_in_parsers_that_fold() {
+    fn names_fold_as_in_parsers_that_fold_case() {
         for (name, wanted) in [("ID", "id"), ("id", "Id"), ("ta\u{17f}\u{212a}", "task"), ("\u{212a}", "K"), ("", "")] {
             assert!(folds_to(name.as_bytes(), wanted.as_bytes()), "{name}");
         }

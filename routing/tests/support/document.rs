@@ -1,4 +1,4 @@
-//! Hostile documents, made from a row of choices: property tests shrink the choices, the fuzzer evolves them.
+//! Hostile documents, made from a sequence of choices. Property tests shrink the choices, the fuzzer evolves them.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 use cellgate_routing::Duplicates;
@@ -111,7 +111,7 @@ const BAD_ESCAPES: &[&str] =
 
 const TOKENS: &[u8] = b"{}[]:,\"\\0-.e tfn\x00\x1f\x7f\x80\xff\xef\n/u";
 
-/// A row of choices; when it is used up, every further choice is the first one.
+/// A sequence of choices. After its end, every choice is the first one.
 #[derive(Debug)]
 pub(crate) struct Choices<'a>(pub(crate) &'a [u8]);
 
@@ -176,7 +176,7 @@ impl Choices<'_> {
         out
     }
 
-    /// A list of records that have nearly the same shape, somewhere in a document: what API answers look like.
+    /// A document with a list of records that have nearly the same shape, as API answers have.
     pub(crate) fn records(&mut self) -> Vec<u8> {
         let shape: Vec<usize> = (0..1 + self.next() % 6).map(|_| self.next()).collect();
         let gap = [b"".as_slice(), b"", b"\n  ", b"\n                     ", b" "][self.next() % 5];
@@ -256,7 +256,7 @@ impl Choices<'_> {
         (0..length).for_each(|index| out.push(b" \n\t\r"[(index + length) % 4]));
     }
 
-    /// Containers in containers, nearly or quite too deep.
+    /// Nested containers, about as deep as the limit.
     fn deep(&mut self, out: &mut Vec<u8>) {
         let depth = 56 + self.next() % 16;
         let kinds = self.next();

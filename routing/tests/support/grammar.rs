@@ -1,6 +1,6 @@
-//! RFC 8259 by recursive descent over the whole document: slow, plain, and written without a look at the scanner.
+//! RFC 8259 by recursive descent over the whole document: slow, simple, and written independently of the scanner.
 //!
-//! It exists to say *where* and *why* a document is wrong; whether it is wrong is checked against serde_json.
+//! It gives the place and the reason of an error. Whether there is an error is checked against serde_json.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 use cellgate_routing::Reason;
@@ -37,7 +37,7 @@ impl Parser<'_> {
         self.document.get(self.at).copied()
     }
 
-    /// The byte at hand is wrong, or there is none.
+    /// The next byte is wrong, or there is none.
     fn malformed<T>(&self) -> Result<T, Wrong> {
         let reason = if self.peek().is_some() { Reason::BodyMalformed } else { Reason::BodyTruncated };
         Err((reason, self.at as u64))
@@ -74,9 +74,9 @@ impl Parser<'_> {
             }),
             Some(b'[') => self.container(b']', Self::value),
             Some(b'"') => self.string(),
-            Some(b't') => self.word("true"),
-            Some(b'f') => self.word("false"),
-            Some(b'n') => self.word("null"),
+            Some(b't') => self.literal("true"),
+            Some(b'f') => self.literal("false"),
+            Some(b'n') => self.literal("null"),
             _ => self.number(),
         }
     }
@@ -103,8 +103,8 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn word(&mut self, word: &str) -> Result<(), Wrong> {
-        word.bytes().try_for_each(|letter| self.expect(|byte| byte == letter).map(drop))
+    fn literal(&mut self, text: &str) -> Result<(), Wrong> {
+        text.bytes().try_for_each(|letter| self.expect(|byte| byte == letter).map(drop))
     }
 
     fn digits(&mut self) -> Result<(), Wrong> {
@@ -166,7 +166,7 @@ impl Parser<'_> {
         if self.expect(|byte| b"\"\\/bfnrtu".contains(&byte))? != b'u' {
             return Ok(());
         }
-        // A unit that cannot stand where it does is wrong at its last digit.
+        // A surrogate in the wrong place is an error at its last digit.
         match self.unit()? {
             0xdc00..=0xdfff => Err((Reason::BodyMalformed, self.at as u64 - 1)),
             0xd800..=0xdbff => {

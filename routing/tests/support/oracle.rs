@@ -1,8 +1,8 @@
-//! What the scanner must say about a document, by other means: serde_json reads the whole document into a tree, and
-//! the rules of `docs` are applied to the tree in the most naive way.
+//! The expected result of a scan, by other means: serde_json reads the whole document into a tree, and the rules of
+//! `docs` are applied to the tree in the most naive way.
 //!
 //! The tree is built from `RawValue`s so that duplicate names, their order and the exact text of numbers stay visible,
-//! and so that serde_json's limit on what fits an `f64`, which is no grammar, does not apply.
+//! and so that serde_json's limit on numbers, which is not part of the grammar, does not apply.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 mod grammar;
@@ -25,7 +25,7 @@ pub(crate) struct Query {
     pub(crate) key_bytes: usize,
 }
 
-/// What a pointer holds.
+/// The value of a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
     Missing,
@@ -33,10 +33,10 @@ pub(crate) enum Held {
     Unusable(Reason),
 }
 
-/// Everything a scan says: what each pointer holds, or why and where the document is wrong.
+/// The result of a scan: the value of each pointer, or why and where the document is wrong.
 pub(crate) type Verdict = Result<Vec<Held>, grammar::Wrong>;
 
-/// What the scanner must say.
+/// The result that the scanner must give.
 pub(crate) fn expected(query: &Query, document: &[u8]) -> Verdict {
     let tree = std::str::from_utf8(document).ok().and_then(|text| Tree::parse(text).ok());
     match (grammar::check(document, query.depth), tree) {
@@ -49,7 +49,8 @@ pub(crate) fn expected(query: &Query, document: &[u8]) -> Verdict {
     }
 }
 
-/// What the scanner finds when the document comes in chunks that end at `cuts` (ascending; the last one is implied).
+/// The result that the scanner gives when the document comes in chunks that end at `cuts` (ascending; the last one is
+/// implied).
 ///
 /// Checks on the way that the reference scanner, which has no fast path, finds the same after every chunk, and that a
 /// settled candidate changes only to a conflict.
