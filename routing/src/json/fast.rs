@@ -32,7 +32,7 @@ pub(super) struct FastPath {
 
 /// A place in a chunk, and the state of the grammar there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place {
+pub(super) struct ScanPosition {
     pub(super) at: usize,
     pub(super) state: GrammarState,
 }
@@ -54,10 +54,16 @@ impl FastPath {
     /// Moves on from `place`, as far as every byte is certain to be valid. The place must be either between two characters
     /// of a string, or between two tokens in a container that no pointer goes through.
     #[inline(always)]
-    pub(super) fn advance(&mut self, chunk: &[u8], place: Place, bounds: Bounds, stack: &mut Stack) -> Place {
+    pub(super) fn advance(
+        &mut self,
+        chunk: &[u8],
+        place: ScanPosition,
+        bounds: Bounds,
+        stack: &mut Stack,
+    ) -> ScanPosition {
         match place.state {
             GrammarState::NameText | GrammarState::StringText => {
-                Place { at: strings::text_end(chunk, place.at, !bounds.keeps_text), ..place }
+                ScanPosition { at: strings::text_end(chunk, place.at, !bounds.keeps_text), ..place }
             }
             state if Skip::can_begin(state, stack) => self.skip(chunk, place, bounds, stack),
             _ => place,
@@ -73,7 +79,7 @@ impl FastPath {
     }
 
     #[inline(always)]
-    fn skip(&mut self, chunk: &[u8], place: Place, bounds: Bounds, stack: &mut Stack) -> Place {
+    fn skip(&mut self, chunk: &[u8], place: ScanPosition, bounds: Bounds, stack: &mut Stack) -> ScanPosition {
         let cache = StructureCache::for_chunk(&mut self.cache, chunk.len(), bounds);
         Skip { chunk, bounds, cache }.read(place, stack)
     }

@@ -29,14 +29,14 @@ struct NodeValue {
     /// Whether its name has come. This is never reset: an object can only open again where the last duplicate counts,
     /// and there a name that came in an earlier object replaces nothing.
     is_named: bool,
-    found: Found,
+    key: StoredKey,
 }
 
 #[derive(Clone, Debug, Default)]
-enum Found {
+enum StoredKey {
     #[default]
     Missing,
-    Key(Box<str>),
+    Found(Box<str>),
     Unusable(Reason),
 }
 
@@ -80,9 +80,9 @@ impl QueryPath {
     /// A scalar at which a pointer ends is complete: stores its key, or why it cannot be one.
     pub(super) fn store(&mut self, key: Result<&str, Reason>) {
         let Some(value) = self.here.take().and_then(|here| self.values.get_mut(here)) else { return };
-        value.found = match key {
-            Ok(key) => Found::Key(key.into()),
-            Err(reason) => Found::Unusable(reason),
+        value.key = match key {
+            Ok(key) => StoredKey::Found(key.into()),
+            Err(reason) => StoredKey::Unusable(reason),
         };
     }
 
@@ -142,7 +142,7 @@ impl QueryPath {
             (true, Duplicates::First) => {}
             (true, Duplicates::Reject) => self.conflict(child, Reason::KeyDuplicated),
             (true, Duplicates::Last) => {
-                self.replace_below(child, &Found::Missing);
+                self.replace_below(child, &StoredKey::Missing);
                 self.here = Some(child);
             }
         }
@@ -164,18 +164,18 @@ impl QueryPath {
 
     /// Makes a node and all nodes below it ambiguous, for good. The first conflict gives the reason.
     fn conflict(&mut self, node: usize, reason: Reason) {
-        let found = self.values.get(node).map(|value| &value.found);
-        if !matches!(found, Some(Found::Unusable(reason)) if reason.is_conflict()) {
-            self.replace_below(node, &Found::Unusable(reason));
+        let key = self.values.get(node).map(|value| &value.key);
+        if !matches!(key, Some(StoredKey::Unusable(reason)) if reason.is_conflict()) {
+            self.replace_below(node, &StoredKey::Unusable(reason));
         }
     }
 
     /// The value of the `index`th pointer so far.
     pub(super) fn candidate(&self, index: usize) -> Candidate<'_> {
-        match self.query.end(index).and_then(|node| self.values.get(node)).map(|value| &value.found) {
-            Some(Found::Key(key)) => Candidate::Found(key),
-            Some(Found::Unusable(reason)) => Candidate::Unusable(*reason),
-            Some(Found::Missing) | None => Candidate::Missing,
+        match self.query.end(index).and_then(|node| self.values.get(node)).map(|value| &value.key) {
+            Some(StoredKey::Found(key)) => Candidate::Found(key),
+            Some(StoredKey::Unusable(reason)) => Candidate::Unusable(*reason),
+            Some(StoredKey::Missing) | None => Candidate::Missing,
         }
     }
 
@@ -185,10 +185,10 @@ impl QueryPath {
     }
 
     /// Replaces the values of a node and of all nodes below it.
-    fn replace_below(&mut self, node: usize, found: &Found) {
+    fn replace_below(&mut self, node: usize, key: &StoredKey) {
         for below in self.query.node(node).map(|node| node.subtree.as_slice()).unwrap_or_default() {
             if let Some(value) = self.values.get_mut(*below) {
-                value.found = found.clone();
+                value.key = key.clone();
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::fast::{Bounds, FastPath, Place};
+use super::fast::{Bounds, FastPath, ScanPosition};
 use super::literal::Literal;
 use super::number::{INTEGER_BYTES, NumberState};
 use super::path::QueryPath;
@@ -116,7 +116,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         };
         let received = cursor.base + cursor.chunk.len() as u64;
         let bounds = Bounds { live: self.path.depth(), depth: self.depth_limit, keeps_text, received };
-        let place = self.fast.advance(cursor.chunk, Place { at: cursor.at, state }, bounds, &mut self.stack);
+        let place = self.fast.advance(cursor.chunk, ScanPosition { at: cursor.at, state }, bounds, &mut self.stack);
         let skipped = cursor.take_until(place.at);
         if keeps_text {
             self.text.push_bytes(skipped);

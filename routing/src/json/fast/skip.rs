@@ -5,7 +5,7 @@ use super::super::state::GrammarState;
 use super::strings::skip_rare_whitespace;
 use super::structure_cache::{StructureCache, ValueEnd};
 use super::tokens::{LOOKAHEAD, colon_end, lookahead, scalar_end, short_scalar_length};
-use super::{Bounds, Place};
+use super::{Bounds, ScanPosition};
 
 /// Reads on in a container that no pointer goes through, until it closes.
 pub(super) struct Skip<'a> {
@@ -15,7 +15,7 @@ pub(super) struct Skip<'a> {
 }
 
 /// Either where the next value begins, or where skipping stops.
-type Next = Result<Place, Place>;
+type Next = Result<ScanPosition, ScanPosition>;
 
 /// The state that changes from token to token.
 struct Progress {
@@ -34,7 +34,7 @@ impl Skip<'_> {
 
     /// Reads on from `start`, and returns where it stops.
     #[inline(never)]
-    pub(super) fn read(mut self, start: Place, stack: &mut Stack) -> Place {
+    pub(super) fn read(mut self, start: ScanPosition, stack: &mut Stack) -> ScanPosition {
         self.bounds.depth = self.bounds.depth.min(RECENT);
         let mut progress = Progress { open: stack.recent(), last: None };
         let is_before_value = matches!(start.state, GrammarState::Value | GrammarState::FirstElement);
@@ -51,11 +51,11 @@ impl Skip<'_> {
 
     /// Returns where the value at `place` ends. For a container that is not empty, this is where its first scalar ends.
     #[inline(always)]
-    fn value_end(&mut self, progress: &mut Progress, place: Place) -> Result<usize, Place> {
+    fn value_end(&mut self, progress: &mut Progress, place: ScanPosition) -> Result<usize, ScanPosition> {
         let chunk = self.chunk;
-        let Place { mut at, mut state } = place;
+        let ScanPosition { mut at, mut state } = place;
         loop {
-            let stop = |at, state| Err(Place { at, state });
+            let stop = |at, state| Err(ScanPosition { at, state });
             let short = lookahead(chunk, at).and_then(|bytes| {
                 let length = short_scalar_length(bytes)?;
                 bytes.get(length).is_some_and(|byte| may_follow_value(*byte)).then_some(at + length)
@@ -72,7 +72,7 @@ impl Skip<'_> {
                     return Ok(at);
                 }
                 if is_object {
-                    at = colon_end(chunk, at).ok_or(Place { at, state: GrammarState::FirstName })?;
+                    at = colon_end(chunk, at).ok_or(ScanPosition { at, state: GrammarState::FirstName })?;
                     state = GrammarState::Value;
                 } else {
                     state = GrammarState::FirstElement;
@@ -123,9 +123,9 @@ impl Skip<'_> {
                 at += 1;
                 if open.is_object() {
                     at = skip_rare_whitespace(chunk, at);
-                    at = colon_end(chunk, at).ok_or(Place { at, state: GrammarState::Name })?;
+                    at = colon_end(chunk, at).ok_or(ScanPosition { at, state: GrammarState::Name })?;
                 }
-                return Ok(Place { at, state: GrammarState::Value });
+                return Ok(ScanPosition { at, state: GrammarState::Value });
             }
             if byte == Some(open.closing_bracket()) {
                 open.pop();
@@ -140,7 +140,7 @@ impl Skip<'_> {
                     continue;
                 }
             }
-            return Err(Place { at, state: open.after_value() });
+            return Err(ScanPosition { at, state: open.after_value() });
         }
     }
 }
