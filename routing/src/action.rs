@@ -1,22 +1,22 @@
-//! What a policy can say to a reason.
+//! Policy actions, and the cells that they and placement name.
 
-/// A cell's place in the configured list of cells.
+/// The index of a cell in the configured list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CellId(pub u16);
 
-/// What to do when a request cannot be placed, per [`crate::Reason`].
+/// The action for a request without a cell. A policy has one for each [`crate::Reason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// Answer the client with this status and an RFC 9457 problem document.
+    /// Refuse the request with this status and an RFC 9457 problem document.
     Reject(u16),
     /// Send the request to this cell.
     Use(CellId),
-    /// Hash the key to a slot.
+    /// Send the request to the cell of the key's slot.
     Hash,
     /// Try the next source, as if this one held no key.
     Next,
-    /// Hand the request to the ext-proc service; where there is none left, the reason's last answer holds.
+    /// Let the ext-proc service decide. In the service, the reason's last action applies instead.
     Defer,
-    /// Let the request go on without a cell, its routing header stripped.
+    /// Forward the request without a cell and without a routing header.
     Pass,
 }

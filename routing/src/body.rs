@@ -1,23 +1,23 @@
-//! The contract of a body scanner: one pass over a body of one format, on behalf of every source of that format.
+//! Body scanners: one pass over a body of one format, for all sources of that format.
 //!
-//! A new format (multipart, protobuf, …) is one type that implements [`BodyScanner`] and one variant of
-//! [`crate::source::Format`]; nothing else changes.
+//! A new format (multipart, protobuf, …) needs a type that implements [`BodyScanner`] and a variant of
+//! [`crate::source::Format`].
 
 use crate::reason::Reason;
 
-/// What a source holds.
+/// The value of a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Candidate<'a> {
     /// Nothing so far.
     Missing,
     /// A complete, well-formed key.
     Found(&'a str),
-    /// Something that is present and cannot be a key.
+    /// A value that cannot be a key.
     Unusable(Reason),
 }
 
 impl<'a> Candidate<'a> {
-    /// The key or why there is none, if the source holds anything.
+    /// The key, or the reason why the value cannot be one. `None` if the source holds nothing.
     pub(crate) fn found(self) -> Option<Result<&'a str, Reason>> {
         match self {
             Candidate::Missing => None,
@@ -27,37 +27,37 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// A body broke its format's grammar. Final: the scanner must not be pushed to again.
+/// A syntax error of a body. The caller must not push to the scanner again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BodyError {
-    /// The reason for the policy table.
+    /// The reason, for the policy.
     pub reason: Reason,
-    /// How many bytes of the body come before the offending one.
+    /// The number of bytes before the wrong one.
     pub offset: u64,
-    /// What was expected, for a person: `"expected ',' or '}'"`.
+    /// The message: `"expected ',' or '}'"`.
     pub expected: &'static str,
 }
 
 /// One pass over a body, in chunks of any size.
 ///
-/// Results never depend on how the body is cut into chunks. Memory is bounded by configuration, never by the body.
+/// Results do not depend on the chunk boundaries. The configuration bounds the memory; the body does not.
 pub trait BodyScanner {
     /// Scans the next bytes.
     ///
     /// # Errors
-    /// The bytes so far cannot be the beginning of a well-formed body.
+    /// The bytes so far are not the beginning of a well-formed body.
     fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError>;
 
-    /// The body is complete.
+    /// Ends the body.
     ///
     /// # Errors
-    /// The body is not a whole document.
+    /// The body is not a complete document.
     fn finish(&mut self) -> Result<(), BodyError>;
 
-    /// What the `index`th source of this format holds so far. Indices beyond the last hold nothing.
+    /// The value so far of the source with this index among those of the format. A larger index holds nothing.
     fn candidate(&self, index: usize) -> Candidate<'_>;
 
-    /// Whether the candidate can change only by becoming [`Candidate::Unusable`] with a conflict ([`Reason::is_conflict`]):
-    /// the moment from which a guarded release is sound. Never true while a later duplicate would win.
+    /// Whether the value can change only to [`Candidate::Unusable`] with a conflict ([`Reason::is_conflict`]). From then on a
+    /// guarded release is safe. Never true if a later duplicate wins.
     fn is_settled(&self, index: usize) -> bool;
 }

@@ -34,41 +34,41 @@ use fault::Fault;
 use report::Report;
 use tree::TreeNode;
 
-/// A checked configuration. Every invariant between its parts holds.
+/// A valid configuration.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// A label of the operator's, logged and reported, or empty.
+    /// The operator's label for logs and reports, or empty.
     pub version: Box<str>,
-    /// The header Istio routes on, lower case.
+    /// The header that carries the cell, in lower case.
     pub routing_header: Box<str>,
     /// The cells, by [`crate::CellId`].
     pub cells: Vec<Box<str>>,
-    /// Which requests are decided.
+    /// The requests that are decided.
     pub scope: Scope,
-    /// Which parser reads which body.
+    /// The media types of each body format.
     pub content_types: ContentTypes,
-    /// Where the key may be, first that yields wins.
+    /// The sources of the key. The first one that yields a value wins.
     pub sources: Vec<Source>,
-    /// What a repeated key means.
+    /// The rule for a source with more than one value.
     pub duplicates: Duplicates,
-    /// Key to cell.
+    /// The cell of each key.
     pub placement: Placement,
-    /// Reason to answer.
+    /// The action for each reason.
     pub policy: Policy,
-    /// Whose decisions are taken over, if anyone's.
+    /// The peers whose decisions are accepted, if any.
     pub decided_by: Option<DecidedBy>,
-    /// Decisions are counted and logged, and not carried out.
+    /// Whether decisions are only counted and logged.
     pub shadow: bool,
-    /// Bounds.
+    /// The limits.
     pub limits: Limits,
 }
 
-/// Bounds on what is read and held.
+/// Limits on bodies and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The largest body the filter holds, in bytes. At most Envoy's own buffer limit, which the filter cannot read.
+    /// The largest body that the filter holds, in bytes. At most Envoy's buffer limit, which the filter cannot read.
     pub inspect_bytes: u64,
-    /// The most body bytes the service holds of one request while it looks for the key.
+    /// The most body bytes of one request that the service buffers to find the key.
     pub stream_bytes: u64,
     /// The longest key, in bytes.
     pub key_bytes: usize,
@@ -77,28 +77,28 @@ pub struct Limits {
 }
 
 impl Config {
-    /// Reads a JSON configuration. `file` is what errors call it.
+    /// Reads a JSON configuration. Errors show `file` as its name.
     ///
     /// # Errors
-    /// Everything that is wrong with it, or the first thing where the rest cannot be judged.
+    /// All its problems; only the first if the text or its shape is wrong.
     pub fn from_json(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let text = without_mark(text);
+        let text = without_byte_order_mark(text);
         let root = parse(text, file, tree::parse_json)?;
         read(&root, text, file)
     }
 
-    /// Reads a YAML configuration. `file` is what errors call it.
+    /// Reads a YAML configuration. Errors show `file` as its name.
     ///
     /// # Errors
     /// As for [`Config::from_json`].
     #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str, file: &str) -> Result<Self, ConfigError> {
-        let text = without_mark(text);
+        let text = without_byte_order_mark(text);
         let root = parse(text, file, tree::parse_yaml)?;
         read(&root, text, file)
     }
 
-    /// Reads a configuration by its file's name: JSON if that ends in `.json`, YAML otherwise.
+    /// Reads a JSON configuration if the file's name ends in `.json`, and a YAML configuration otherwise.
     ///
     /// # Errors
     /// As for [`Config::from_json`].
@@ -113,7 +113,7 @@ impl Config {
         self.cells.get(usize::from(cell.0)).map_or("", |name| name)
     }
 
-    /// The cell of a name, as a header has it.
+    /// The cell with a name, such as the value of a routing header.
     #[must_use]
     pub fn cell_named(&self, name: &[u8]) -> Option<crate::CellId> {
         let index = self.cells.iter().position(|cell| cell.as_bytes() == name)?;
@@ -121,13 +121,13 @@ impl Config {
     }
 }
 
-/// Checks a configuration and writes it as compact JSON, as the filter reads it.
+/// Checks a configuration and returns it as compact JSON, the form that the filter reads.
 ///
 /// # Errors
 /// As for [`Config::from_json`].
 #[cfg(feature = "yaml")]
 pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
-    let text = without_mark(text);
+    let text = without_byte_order_mark(text);
     let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
     read(&root, text, file)?;
     serde_json::to_string(&root).map_err(|error| ConfigError::from_fault(Fault::new(error.to_string()), text, file))
@@ -138,8 +138,8 @@ fn is_json(file: &str) -> bool {
     std::path::Path::new(file).extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"))
 }
 
-/// The text without a byte order mark, which editors write and do not show: it counts in no position.
-fn without_mark(text: &str) -> &str {
+/// The text without a byte order mark, which editors do not show. Positions do not count it.
+fn without_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 

@@ -1,31 +1,31 @@
-//! What was decided: an outcome and its reason.
+//! Decisions: an outcome and its reason.
 
 use crate::action::CellId;
 use crate::reason::Reason;
 
-/// What happens to the request.
+/// The result for a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It goes to this cell.
+    /// The request goes to this cell.
     Cell(CellId),
-    /// The client gets this status.
+    /// The request is refused with this status.
     Reject(u16),
-    /// The ext-proc service decides. Only ever an outcome of [`Tier::Filter`].
+    /// The ext-proc service decides. Only [`Tier::Filter`] has this outcome.
     Defer,
-    /// It goes on without a cell.
+    /// The request is forwarded without a cell.
     Pass,
 }
 
 /// An outcome with its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decision {
-    /// What happens to the request.
+    /// The result for the request.
     pub outcome: Outcome,
-    /// Why.
+    /// Why the decision was made.
     pub reason: Reason,
 }
 
-/// Where the core runs. The tiers differ in one thing only: the service has nobody to defer to.
+/// The program that runs the core. The tiers decide alike, except that the service cannot defer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
     /// The proxy-wasm filter.

@@ -1,8 +1,8 @@
 //! `application/x-www-form-urlencoded` bodies (WHATWG URL, 5.1).
 //!
-//! Each name, and each wanted value, is kept as sent until its end, up to the length beyond which it cannot matter,
-//! and decoded then. A broken `%` escape makes a wanted value unusable, because parsers differ on what it means;
-//! a name with one is no configured name.
+//! The scanner buffers each name, and the value of each configured field, up to the longest length that can match. It
+//! decodes them at their end. An invalid `%` escape makes a value unusable, because parsers differ on its meaning. A name
+//! with one does not match a configured name.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use crate::key::{self, Duplicates};
 use crate::reason::Reason;
 use crate::source::{Plus, decode};
 
-/// A decoded byte takes at most three when encoded.
-const ENCODED: usize = 3;
+/// The most bytes that encode one byte.
+const MAX_ENCODED: usize = 3;
 
-/// The fields to look for, and the limits to look with.
+/// The fields to find, and the limits.
 #[derive(Debug)]
 pub struct FormQuery {
     fields: Vec<Box<str>>,
@@ -24,7 +24,7 @@ pub struct FormQuery {
 }
 
 impl FormQuery {
-    /// A query for distinct fields in order of precedence. `key_bytes` is the longest key.
+    /// A query for distinct fields. `key_bytes` is the length of the longest key.
     #[must_use]
     pub fn new(fields: Vec<Box<str>>, duplicates: Duplicates, key_bytes: usize) -> Self {
         let name_bytes = fields.iter().map(|name| name.len()).max().unwrap_or_default();
@@ -37,17 +37,17 @@ impl FormQuery {
 pub struct FormScanner {
     query: Arc<FormQuery>,
     found: Vec<Option<Result<String, Reason>>>,
-    part: Part,
-    /// The current name or wanted value as sent, cut off where it is too long to matter.
+    part: PairPart,
+    /// The current name or value, still encoded, without the bytes beyond the longest length that can match.
     raw: Vec<u8>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Part {
+enum PairPart {
     Name,
-    /// The value of a wanted field.
+    /// The value of the configured field with this index.
     Value(usize),
-    /// A value nobody wants.
+    /// The value of another field.
     Skip,
 }
 
@@ -56,17 +56,17 @@ impl FormScanner {
     #[must_use]
     pub fn new(query: Arc<FormQuery>) -> Self {
         let found = vec![None; query.fields.len()];
-        Self { query, found, part: Part::Name, raw: Vec::new() }
+        Self { query, found, part: PairPart::Name, raw: Vec::new() }
     }
 
-    /// Keeps bytes of the current part, one more than can matter at most: that one says it is too long.
+    /// Buffers bytes of the current part, at most one more than can match. That byte shows that the part is too long.
     fn keep(&mut self, bytes: &[u8]) {
         let decoded = match self.part {
-            Part::Name => self.query.name_bytes,
-            Part::Value(_) => self.query.key_bytes,
-            Part::Skip => return,
+            PairPart::Name => self.query.name_bytes,
+            PairPart::Value(_) => self.query.key_bytes,
+            PairPart::Skip => return,
         };
-        let room = (decoded * ENCODED + 1).saturating_sub(self.raw.len());
+        let room = (decoded * MAX_ENCODED + 1).saturating_sub(self.raw.len());
         self.raw.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
     }
 
@@ -76,22 +76,22 @@ impl FormScanner {
             .and_then(|name| self.query.fields.iter().position(|field| field.as_bytes() == &*name));
         self.raw.clear();
         self.part = match wanted {
-            None => Part::Skip,
+            None => PairPart::Skip,
             Some(index) => match (self.found.get_mut(index), self.query.duplicates) {
                 (Some(found @ Some(_)), Duplicates::Reject) => {
                     *found = Some(Err(Reason::KeyDuplicated));
-                    Part::Skip
+                    PairPart::Skip
                 }
-                (Some(Some(_)), Duplicates::First) => Part::Skip,
-                _ => Part::Value(index),
+                (Some(Some(_)), Duplicates::First) => PairPart::Skip,
+                _ => PairPart::Value(index),
             },
         };
     }
 
     fn end_value(&mut self) {
-        if let Part::Value(index) = self.part {
+        if let PairPart::Value(index) = self.part {
             let limit = self.query.key_bytes;
-            let value = if self.raw.len() > limit * ENCODED {
+            let value = if self.raw.len() > limit * MAX_ENCODED {
                 Err(Reason::KeyTooLong)
             } else {
                 decode(&self.raw, Plus::Space).and_then(|value| key::check(&value, limit).map(str::to_owned))
@@ -101,12 +101,12 @@ impl FormScanner {
             }
         }
         self.raw.clear();
-        self.part = Part::Name;
+        self.part = PairPart::Name;
     }
 
-    /// The end of a pair. A field without `=` has an empty value; an empty pair is nothing.
+    /// Ends a pair. A field without `=` has an empty value. An empty pair is ignored.
     fn end_pair(&mut self) {
-        if matches!(self.part, Part::Name) && !self.raw.is_empty() {
+        if matches!(self.part, PairPart::Name) && !self.raw.is_empty() {
             self.end_name();
         }
         self.end_value();
@@ -116,7 +116,7 @@ impl FormScanner {
 impl BodyScanner for FormScanner {
     fn push(&mut self, mut chunk: &[u8]) -> Result<(), BodyError> {
         while !chunk.is_empty() {
-            let in_name = matches!(self.part, Part::Name);
+            let in_name = matches!(self.part, PairPart::Name);
             let end = chunk.iter().position(|byte| *byte == b'&' || (in_name && *byte == b'='));
             let (text, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
             self.keep(text);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn every_chunking_gives_the_same() {
+    fn the_result_does_not_depend_on_chunk_boundaries() {
         let cases: &[(&str, Option<Result<&str, Reason>>)] = &[
             ("tenant+id=acme", Some(Ok("acme"))),
             ("a=b&&tenant%20id=%61c%C3%A5+1&c", Some(Ok("acå 1"))),
@@ -199,14 +199,14 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_as_configured() {
+    fn the_configured_rule_picks_a_duplicate() {
         let body = "tenant+id=a&tenant+id=b&tenant+id=c";
         assert_eq!(scan(body, Duplicates::First, 3), Some(Ok("a".to_owned())));
         assert_eq!(scan(body, Duplicates::Last, 3), Some(Ok("c".to_owned())));
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn the_buffer_is_bounded() {
         let mut scanner = FormScanner::new(Arc::new(FormQuery::new(vec!["t".into()], Duplicates::Reject, 8)));
         for _ in 0..1000 {
             scanner.push(&[b'n'; 1000]).unwrap();

@@ -1,6 +1,6 @@
-//! A request's head, as both tiers see it: HTTP/2-style pairs, pseudo-headers included.
+//! A request's head: header fields, with the pseudo-headers of HTTP/2 among them.
 
-/// Header fields by name. Names are lower case, as Envoy hands them out; `:method` and `:path` are among them.
+/// Header fields by name. Names are in lower case, as in Envoy. `:method`, `:path` and `:authority` are among them.
 pub trait Head {
     /// Every value of a header, in the order received.
     fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]>;

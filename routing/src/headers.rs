@@ -1,27 +1,28 @@
-//! The header names Cellgate sets, and the names it never lets a client send.
+//! The headers that Cellgate sets, and those that it removes from client requests.
 
 use crate::token::is_token;
 
-/// The longest header name in a configuration, in bytes.
+/// The longest header name of a configuration, in bytes.
 pub const MAX_NAME: usize = 256;
 
-/// Set by the filter on a deferred request, read by the matcher in front of the ext-proc filter: `MODE;REASON`.
+/// The deferral header, which the filter sets for the matcher before the ext-proc filter. Its value is `MODE;REASON`.
 pub const DEFER: &str = "x-cellgate-defer";
 
-/// Every header with this prefix is Cellgate's own and is stripped from inbound requests.
+/// The prefix of internal headers. Cellgate removes every header with it from client requests.
 pub const INTERNAL_PREFIX: &str = "x-cellgate-";
 
-/// Whether a client's header must be removed: the routing header or an internal one, in any spelling.
+/// Whether a header must be removed from client requests: the routing header or an internal one, in any spelling.
 ///
-/// Envoy lower-cases names before filters see them. Underscores are compared as hyphens, because upstreams that map
-/// headers to CGI-style variables cannot tell `x_cell` from `x-cell`.
+/// An underscore equals a hyphen, because upstreams that map headers to CGI-style variables cannot tell `x_cell` from
+/// `x-cell`.
 #[must_use]
 pub fn is_reserved(name: &[u8], routing_header: &str) -> bool {
     same_spelling(name, routing_header.as_bytes())
         || name.get(..INTERNAL_PREFIX.len()).is_some_and(|start| same_spelling(start, INTERNAL_PREFIX.as_bytes()))
 }
 
-/// The routing header's value, if it is there once and in its own spelling: anything else says two things.
+/// The value of the routing header, if the request has exactly one, spelled as configured. Upstreams could read any other
+/// set of headers in different ways.
 pub(crate) fn routing_value<'a>(
     fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
     routing_header: &str,
@@ -103,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_http_or_envoy_takes_for_its_own_are_refused() {
+    fn names_with_a_meaning_to_http_or_envoy_are_refused() {
         for (names, error) in [
             (&["Connection", "keep-alive", "proxy-connection", "TE", "trailer", "upgrade"][..], BadName::HopByHop),
             (&["content-length", "Transfer-Encoding"], BadName::Framing),
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_are_not() {
+    fn similar_names_are_not_reserved() {
         for name in ["x-cel", "x-cells", "x-cellgate", "xcell", "x-tenant-id", ""] {
             assert!(!is_reserved(name.as_bytes(), "x-cell"), "{name}");
         }

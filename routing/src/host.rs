@@ -1,33 +1,33 @@
-//! The hosts whose requests are decided, compared with what a request calls its host.
+//! The hosts whose requests are decided, compared with the authority of a request.
 //!
-//! Envoy picks the virtual host, and what it overlooks there depends on its configuration: the port, a dot at the end. A
-//! client must not get past the decision by a spelling that still has its routes. So every reading of the name that Envoy
-//! may take counts, and the request is in scope if one of them is.
+//! Envoy picks a virtual host by the authority. Its configuration decides whether it ignores the port or a trailing dot. A
+//! client must not avoid the decision with a spelling that still matches a route. So every host that Envoy may read in
+//! the authority counts, and the request is in scope if one of them is.
 
 use std::str::FromStr;
 
 /// The longest name (RFC 1035, 2.3.4).
 pub(crate) const MAX_HOST: usize = 253;
 
-/// The most colons that an authority can have: an IPv6 address and a port. What has more is in doubt, and not looked through.
+/// The most colons of an authority: an IPv6 address and a port. An authority with more is in scope without a comparison.
 const MAX_COLONS: usize = 8;
 
-/// A host, or all below a domain.
+/// A host, or all hosts below a domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostPattern {
-    /// The host, or the domain with a dot in front.
+    /// The host, or a dot and the domain.
     name: Box<str>,
-    /// Whether anything may stand before the name.
+    /// Whether the name is a suffix of the host.
     below: bool,
 }
 
-/// Not a host's name.
+/// The text is not a host name or a pattern of host names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadHost {
-    /// Every host.
+    /// The text is `*`.
     #[error("`*` is not supported: to select every host, remove `hosts`")]
     Every,
-    /// Anything else.
+    /// Any other text.
     #[error("expected a host without a port, such as `api.example.com`, or `*.example.com` for all hosts below it")]
     Name,
 }
@@ -53,7 +53,7 @@ impl FromStr for HostPattern {
 }
 
 impl HostPattern {
-    fn is(&self, host: &[u8]) -> bool {
+    fn matches(&self, host: &[u8]) -> bool {
         let split = host.len().checked_sub(self.name.len()).and_then(|start| host.split_at_checked(start));
         split.is_some_and(|(before, end)| {
             before.is_empty() != self.below && end.eq_ignore_ascii_case(self.name.as_bytes())
@@ -61,16 +61,16 @@ impl HostPattern {
     }
 }
 
-/// Whether an authority (`Host`, `:authority`) may be that of a host in the list.
+/// Whether an authority (`:authority`) may be that of a host in the list.
 pub(crate) fn lists(hosts: &[HostPattern], authority: &[u8]) -> bool {
     let colons = authority.iter().filter(|byte| **byte == b':').count();
-    colons > MAX_COLONS || readings(authority).any(|host| hosts.iter().any(|listed| listed.is(host)))
+    colons > MAX_COLONS || possible_hosts(authority).any(|host| hosts.iter().any(|listed| listed.matches(host)))
 }
 
-/// What the host in an authority may be taken to be: all of it, where no port is looked for, and what is before any of its
-/// colons, as there are those who look for the last one (`ignore_port_in_host_matching`), for the one before it (after
-/// `strip_any_host_port`), and for the first (a virtual host `NAME:*`). A dot at the end belongs to none.
-fn readings(authority: &[u8]) -> impl Iterator<Item = &[u8]> {
+/// The hosts that Envoy may read in an authority: the whole of it, and the part before each colon. Envoy looks for the last
+/// colon (`ignore_port_in_host_matching`), for the one before it (after `strip_any_host_port`) and for the first (a virtual
+/// host `NAME:*`). A trailing dot is not part of the host.
+fn possible_hosts(authority: &[u8]) -> impl Iterator<Item = &[u8]> {
     let colons = authority.iter().enumerate().filter(|(_, byte)| **byte == b':');
     let before = colons.filter_map(|(colon, _)| authority.get(..colon));
     std::iter::once(authority).chain(before).map(|host| host.strip_suffix(b".").unwrap_or(host))
@@ -88,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn a_host_is_itself_in_every_spelling() {
+    fn a_host_matches_in_every_spelling() {
         let api = "Api.example.com";
         for same in
             ["api.example.com", "API.EXAMPLE.COM", "api.example.com.", "api.example.com:80", "api.example.com.:80"]
         {
             assert!(is(api, same), "{same}");
         }
-        // Nobody's port, but Envoy takes them off, or matches `api.example.com:*`.
+        // These are not valid ports, but Envoy removes them or matches `api.example.com:*`.
         for same in ["api.example.com:", "api.example.com:http", "api.example.com:1:2", "api.example.com:80]"] {
             assert!(is(api, same), "{same}");
         }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wildcard_is_all_below_at_any_depth_and_not_the_domain() {
+    fn a_wildcard_matches_all_names_below_the_domain_and_not_the_domain() {
         let below = "*.example.com";
         for inside in
             ["a.example.com", "A.B.EXAMPLE.com:443", "a.b.c.example.com.", "x:1.example.com", "x:1.example.com:80"]
@@ -133,19 +133,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_a_host_too() {
+    fn an_address_is_a_host() {
         assert!(is("10.0.0.1", "10.0.0.1:8080"));
         assert!(!is("10.0.0.1", "[::ffff:10.0.0.1]:8080"));
     }
 
     #[test]
-    fn what_has_more_colons_than_any_host_is_in_doubt() {
+    fn an_authority_with_more_colons_than_any_host_matches() {
         assert!(!is("api.example.com", "[1:2:3:4:5:6:7:8]:80"));
         assert!(is("api.example.com", &":".repeat(9)));
     }
 
     #[test]
-    fn what_is_no_host_is_refused() {
+    fn a_text_that_is_not_a_host_is_refused() {
         assert_eq!("*".parse::<HostPattern>(), Err(BadHost::Every));
         let long = format!("{}.com", "a".repeat(64));
         let longer = ["abcdefg"; 32].join(".");
@@ -159,17 +159,17 @@ mod tests {
         assert!(longer[..253].parse::<HostPattern>().is_ok());
     }
 
-    /// How a connection manager and a route configuration are set up.
+    /// The options of Envoy's connection manager and route configuration.
     #[derive(Clone, Copy, Debug)]
-    struct Envoy {
+    struct EnvoyOptions {
         strip_trailing_host_dot: bool,
         strip_any_host_port: bool,
         ignore_port_in_host_matching: bool,
     }
 
-    impl Envoy {
-        /// What the filters see, which is what the router starts from.
-        fn seen(self, authority: &str) -> String {
+    impl EnvoyOptions {
+        /// The authority as filters and the router see it.
+        fn normalize(self, authority: &str) -> String {
             let mut seen = authority.to_owned();
             if self.strip_trailing_host_dot
                 && let Some(dot) = seen.rfind('.')
@@ -200,16 +200,16 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever Envoy routes by the domains that Istio makes of a host is in scope by that host.
+        /// If Envoy routes an authority by the domains that Istio makes of a host, that host is in scope.
         #[test]
-        fn no_spelling_has_the_routes_and_not_the_decision(
+        fn every_spelling_that_is_routed_is_decided(
             authority in r"([abAB]|[abAB.]|[:.\]\[]|a[.]b|[.]A[.]B|:8){0,8}",
             strip_trailing_host_dot: bool,
             strip_any_host_port: bool,
             ignore_port_in_host_matching: bool,
         ) {
-            let envoy = Envoy { strip_trailing_host_dot, strip_any_host_port, ignore_port_in_host_matching };
-            let seen = envoy.seen(&authority);
+            let envoy = EnvoyOptions { strip_trailing_host_dot, strip_any_host_port, ignore_port_in_host_matching };
+            let seen = envoy.normalize(&authority);
             for (pattern, domains) in [("a.b", &["a.b", "a.b.", "a.b:*", "a.b:8", "a.b.:8"][..]), ("*.a.b", &["*.a.b", "*.a.b:8", "*.a.b."])] {
                 if envoy.routes(&seen, domains) {
                     prop_assert!(is(pattern, &seen), "{pattern} does not match {seen}");

@@ -1,11 +1,11 @@
-//! What may be a routing key.
+//! The routing key: its rules, and the rule for duplicates.
 
 use crate::reason::Reason;
 
-/// Checks a decoded value: not empty, at most `max` bytes, UTF-8, no control characters (C0, DEL, C1).
+/// Checks a decoded value: it must be UTF-8, at most `max` bytes, not empty and without control characters (C0, DEL, C1).
 ///
 /// # Errors
-/// The reason the value cannot be a key.
+/// The reason why the value cannot be a key.
 pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
     if value.is_empty() {
         return Err(Reason::KeyEmpty);
@@ -20,23 +20,23 @@ pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
     Ok(text)
 }
 
-/// Whether two values for one key are a conflict, and which one counts if not.
+/// The rule for a source that holds more than one value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "snake_case", expecting = "`reject`, `first` or `last`")]
 pub enum Duplicates {
-    /// A key that is named twice is refused with `key_duplicated`, even when both values are equal.
+    /// The reason is `key_duplicated`, even if the values are equal.
     #[default]
     Reject,
-    /// The first one counts.
+    /// The first value is the key.
     First,
-    /// The last one counts, as in most JSON parsers.
+    /// The last value is the key, as in most JSON parsers.
     Last,
 }
 
 impl Duplicates {
-    /// Picks among several values of one name.
+    /// Picks one of the values.
     pub(crate) fn pick<T>(self, mut values: impl Iterator<Item = T>) -> Option<Result<T, Reason>> {
         let first = values.next()?;
         Some(match self {
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn duplicates_are_picked_as_configured() {
+    fn the_value_is_picked_by_the_configured_rule() {
         let two = || [1, 2].into_iter();
         assert_eq!(Duplicates::Reject.pick(two()), Some(Err(Reason::KeyDuplicated)));
         assert_eq!(Duplicates::First.pick(two()), Some(Ok(1)));

@@ -1,16 +1,16 @@
-//! Cellgate's decision core: from a request's head and body to a cell, a rejection or a deferral.
+//! Cellgate's decision core: from a request's head and body to a cell, a refusal or a deferral.
 //!
-//! The core is pure: no I/O, no clock, no threads, no protobuf. The proxy-wasm filter and the ext-proc service both
-//! run it, so they cannot disagree. A tier does three things with it:
+//! The core is pure: no I/O, no clock, no threads, no protobuf. The proxy-wasm filter and the ext-proc service both use it,
+//! so they decide alike. A tier:
 //!
 //! 1. builds a [`Router`] from a [`Config`] (see [`config`]),
-//! 2. calls [`Router::open`] with a request's head, and either has a [`Decision`] or must read the body,
-//! 3. pushes the body's chunks into the [`Reading`], whole ([`Reading::finish`]) or until the key is known
-//!    ([`Reading::settle`]), after which a [`Guard`] watches the rest of the body go by.
+//! 2. calls [`Router::open`] with a request's head, which returns a [`Decision`] or a [`Reading`] for the body,
+//! 3. pushes the body's chunks into the [`Reading`], to the end ([`Reading::finish`]) or until the key is known
+//!    ([`Reading::settle`]). In the second case a [`Guard`] scans the rest of the body.
 //!
-//! The filter's rule, which decides whether a body is held, only peeked at or guarded, is an [`Inspection`].
+//! The filter's rule, which decides whether a body is held, peeked at or guarded, is an [`Inspection`].
 //!
-//! Nothing here panics on any input; memory per request is bounded by the configuration.
+//! No input causes a panic. The configuration bounds the memory for each request.
 #![forbid(unsafe_code)]
 
 mod action;

@@ -1,4 +1,4 @@
-//! Which parser reads a body, from its Content-Type (RFC 9110, 8.3).
+//! The format of a body, from its Content-Type (RFC 9110, 8.3).
 
 use crate::head::Head;
 use crate::reason::Reason;
@@ -21,7 +21,7 @@ impl Default for ContentTypes {
     }
 }
 
-/// What gRPC and gRPC-Web clients send: messages in protobuf, each with a binary prefix, or base64 of these.
+/// The media types of gRPC and gRPC-Web with protobuf messages, which have binary prefixes or are base64-encoded.
 const UNREAD_GRPC: [&str; 6] = [
     "application/grpc",
     "application/grpc+proto",
@@ -62,8 +62,8 @@ impl MediaType {
         let pattern = self.0.as_bytes();
         if let Some(star) = pattern.iter().position(|byte| *byte == b'*') {
             let (kind, suffix) = (pattern.get(..star).unwrap_or_default(), pattern.get(star + 1..).unwrap_or_default());
-            // A gRPC body is a sequence of length-prefixed messages, whatever the format of each (`application/grpc+json`).
-            // And what starts like a form (`application/x-www-form-urlencoded+json`) is one to servers that compare the start.
+            // A gRPC body is a sequence of length-prefixed messages of any format (`application/grpc+json`). Servers that
+            // compare only the beginning read `application/x-www-form-urlencoded+json` as a form.
             return !is_grpc(essence)
                 && !starts_with(essence, FORM_MEDIA_TYPE.as_bytes())
                 && essence.len() > kind.len() + suffix.len()
@@ -78,17 +78,17 @@ impl ContentTypes {
     /// The format of a request's body.
     ///
     /// # Errors
-    /// The type is missing, stated more than once, unknown, or in a charset that is not UTF-8.
+    /// There is no type or more than one, the type is unknown, or its charset is not UTF-8.
     pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<Format, Reason> {
         let mut types = head.values("content-type");
         let value = types.next().ok_or(Reason::ContentTypeMissing)?;
         let is_only = types.next().is_none();
-        // Most requests: spelled as configured. What is configured passes every check below, and JSON comes first there too.
+        // A shortcut for most requests. A configured type passes every check below, where JSON also comes first.
         if is_only && self.json.iter().any(|wanted| wanted.0.as_bytes() == value) {
             return Ok(Format::Json);
         }
-        // Servers differ on which of two types counts. Envoy joins two fields with a comma before filters see them, so a
-        // comma is two types; the rare quoted one is not worth telling apart.
+        // Servers differ on which of two types counts. Envoy joins two fields with a comma, so a comma means two types. A
+        // quoted comma is rare, and refused as well.
         if !is_only || value.contains(&b',') {
             return Err(Reason::ContentTypeUnsupported);
         }
@@ -103,7 +103,7 @@ impl ContentTypes {
             let name = halves.next().unwrap_or_default().trim_ascii();
             let value = halves.next().map(<[u8]>::trim_ascii).filter(|_| is_token(name));
             let value = value.ok_or(Reason::ContentTypeUnsupported)?;
-            // `charset*` is another spelling of it (RFC 2231).
+            // RFC 2231 also spells it `charset*`.
             if starts_with(name, b"charset") && !(name.len() == b"charset".len() && is_utf8_charset(value)) {
                 return Err(Reason::CharsetUnsupported);
             }
@@ -111,10 +111,10 @@ impl ContentTypes {
         Ok(format)
     }
 
-    /// Whether the body is a stream of gRPC messages that no configured parser reads, nor one that goes by the end of a type.
+    /// Whether the body is a stream of gRPC messages that no server reads as another format.
     ///
-    /// Strict on purpose: `application/grpc+json` is JSON to servers that read `application/*+json`, and parameters or a
-    /// second type are what servers differ on.
+    /// The check is strict: servers that read `application/*+json` as JSON read `application/grpc+json` as JSON too, and
+    /// servers differ on parameters and on a second type.
     pub(crate) fn is_unread_grpc<H: Head + ?Sized>(&self, head: &H) -> bool {
         let mut types = head.values("content-type");
         let (Some(value), None) = (types.next(), types.next()) else { return false };
@@ -141,7 +141,7 @@ impl ContentTypes {
     }
 }
 
-/// Whether a body is sent in a coding other than `identity` (RFC 9110, 8.4).
+/// Whether the body has a content coding other than `identity` (RFC 9110, 8.4).
 pub(crate) fn is_encoded<H: Head + ?Sized>(head: &H) -> bool {
     head.values("content-encoding").any(|value| {
         value
@@ -171,14 +171,14 @@ fn is_utf8_charset(value: &[u8]) -> bool {
     [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| value.eq_ignore_ascii_case(name))
 }
 
-/// Whether this is gRPC or gRPC-Web: `application/grpc…`, as in the gRPC over HTTP/2 protocol's Content-Type.
+/// Whether a media type is one of gRPC or gRPC-Web: `application/grpc…` (gRPC over HTTP/2, Content-Type).
 fn is_grpc(essence: &[u8]) -> bool {
     const START: &[u8] = b"application/grpc";
     essence.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
-/// Whether Envoy answers such a request with a gRPC status: `application/grpc`, or `application/grpc+` and a format. gRPC-Web
-/// it does not.
+/// Whether Envoy refuses the request with a gRPC status: its type is `application/grpc`, or `application/grpc+` and a format.
+/// For gRPC-Web it does not.
 #[must_use]
 pub fn is_grpc_call<H: Head + ?Sized>(head: &H) -> bool {
     let format = head.first("content-type").and_then(|value| value.strip_prefix(b"application/grpc"));
@@ -194,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn common_types() {
+    fn common_types_have_a_format() {
         assert_eq!(format("application/json"), Ok(Format::Json));
         assert_eq!(format("Application/JSON ; charset=\"UTF-8\""), Ok(Format::Json));
         assert_eq!(format("application/problem+json"), Ok(Format::Json));
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_else_has_a_reason() {
+    fn other_types_have_a_reason() {
         assert_eq!(format(""), Err(Reason::ContentTypeMissing));
         assert_eq!(format("text/plain"), Err(Reason::ContentTypeUnsupported));
         assert_eq!(format("application/+json"), Err(Reason::ContentTypeUnsupported));
@@ -219,10 +219,10 @@ mod tests {
     }
 
     #[test]
-    fn the_short_way_is_taken_by_one_type_only() {
+    fn the_shortcut_applies_to_a_single_type() {
         let two = [("content-type", "application/json"), ("content-type", "application/json")];
         assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
-        // A form by its own list, JSON by the other: JSON is asked first, however the type is spelled.
+        // Both lists match: JSON comes first in every spelling.
         let mut types = ContentTypes::default();
         types.form.push("application/x+json".parse().unwrap());
         for spelling in ["application/x+json", "Application/x+JSON", "application/x+json; a=b"] {
@@ -230,9 +230,9 @@ mod tests {
         }
     }
 
-    /// Envoy joins two Content-Type fields, so the filter sees one value where a server may read either type.
+    /// Envoy joins two Content-Type fields to one value, and a server may read either type.
     #[test]
-    fn two_joined_types_are_none() {
+    fn two_joined_types_are_unsupported() {
         for joined in [
             "application/json,application/x-www-form-urlencoded",
             "application/x-www-form-urlencoded,application/a+json",
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn grpc_calls_are_what_envoy_takes_for_them() {
+    fn grpc_calls_are_those_that_envoy_recognizes() {
         for (value, is_call) in [
             ("application/grpc", true),
             ("application/grpc+proto", true),
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn media_types_in_configuration_are_checked() {
+    fn a_configured_media_type_has_a_type_and_a_subtype() {
         assert!("text/plain".parse::<MediaType>().is_ok());
         for bad in ["", "json", "a/", "/b", "*/*", "a/*", "a/b;c=d", "a/*+", "a/b/c", "a b/c"] {
             assert_eq!(bad.parse::<MediaType>(), Err(BadMediaType), "{bad}");
@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn encodings_and_lengths() {
+    fn content_encoding_and_content_length_are_parsed() {
         assert!(!is_encoded(&[("content-encoding", "identity")][..]));
         assert!(!is_encoded(&[("content-encoding", "")][..]));
         assert!(is_encoded(&[("content-encoding", "identity, gzip")][..]));

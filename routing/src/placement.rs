@@ -1,4 +1,4 @@
-//! Placement: routing key to cell. Override, then exact, then longest prefix, then slot, then default.
+//! Placement: the cell of a key. Overrides come first, then exact keys, the longest prefix, slots and the default.
 
 mod prefixes;
 mod slots;
@@ -15,34 +15,34 @@ use table::Table;
 /// The most cells.
 pub const MAX_CELLS: usize = 1024;
 
-/// The most draws for a slot table, one for each slot and each cell with a weight above 0: 16,384 slots for 256 cells.
-/// Every start makes the table anew, and in the filter Envoy's main thread waits for it.
+/// The most draws for a slot table: one for each slot and each cell with a weight above 0, so 16,384 slots for 256 cells.
+/// Every start builds the table, and in the filter Envoy's main thread waits for it.
 pub(crate) const MAX_DRAWS: u64 = 1 << 22;
 
-/// Key to cell. Immutable; look-ups do not allocate.
+/// The cell of each key. Immutable. A look-up does not allocate.
 #[derive(Clone, Debug, Default)]
 pub struct Placement {
     overrides: Table,
     exact: Table,
     prefixes: Prefixes,
     slots: Slots,
-    /// Whether slots are a rule, rather than only the answer `hash` of a policy.
+    /// Whether slots place keys. If not, only the action `hash` of a policy uses them.
     by_slot: bool,
     default: Option<CellId>,
 }
 
-/// What a [`Placement`] is made of. Keys and prefixes are distinct within their lists.
+/// The rules of a [`Placement`]. Keys and prefixes are distinct within their lists.
 #[derive(Clone, Debug, Default)]
 pub struct Rules<'a> {
-    /// Keys moved by hand.
+    /// Keys moved by an operator.
     pub overrides: Vec<(&'a str, CellId)>,
-    /// Keys with a cell of their own.
+    /// Keys with an assigned cell.
     pub exact: Vec<(&'a str, CellId)>,
-    /// Beginnings of keys.
+    /// Prefixes of keys.
     pub prefixes: Vec<(&'a str, CellId)>,
     /// The slot table.
     pub slots: Slots,
-    /// Whether a key that no list names goes to its slot's cell.
+    /// Whether a key that no list matches goes to the cell of its slot.
     pub by_slot: bool,
     /// The cell for all other keys.
     pub default: Option<CellId>,
@@ -62,7 +62,7 @@ impl Placement {
         }
     }
 
-    /// The cell for a key, and which rule named it. `None`: no rule does.
+    /// The cell of a key, and the rule that places it. `None` if no rule does.
     #[must_use]
     pub fn place(&self, key: &str) -> Option<(CellId, Reason)> {
         let slot = || self.by_slot.then(|| self.slots.place(key));
@@ -80,7 +80,7 @@ impl Placement {
         tables.iter().map(|table| table.heap_bytes()).sum::<usize>() + size_of_val(self.slots.owners())
     }
 
-    /// The slot table (all cells with equal weights where the configuration has none).
+    /// The slot table. By default all cells have equal weights.
     #[must_use]
     pub fn slots(&self) -> &Slots {
         &self.slots
@@ -92,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_have_their_order() {
+    fn rules_apply_in_order_of_precedence() {
         let (a, b, c, d, e) = (CellId(0), CellId(1), CellId(2), CellId(3), CellId(4));
         let rules = Rules {
             overrides: vec![("eu-1", a)],

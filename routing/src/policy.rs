@@ -1,36 +1,37 @@
-//! The policy table: each reason's configured answer.
+//! The policy: the configured action for each reason.
 
 use crate::action::Answer;
 use crate::reason::Reason;
 
-/// An answer for every reason.
+/// An action for every reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
-    answers: Vec<Answer>,
+    /// By the reason's number.
+    actions: Vec<Answer>,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { answers: Reason::ALL.iter().map(|reason| reason.default_answer()).collect() }
+        Self { actions: Reason::ALL.iter().map(|reason| reason.default_answer()).collect() }
     }
 }
 
 impl Policy {
-    /// The configured answer.
+    /// The configured action.
     #[must_use]
     pub fn answer(&self, reason: Reason) -> Answer {
-        self.answers.get(reason as usize).copied().unwrap_or_else(|| reason.last_answer())
+        self.actions.get(reason as usize).copied().unwrap_or_else(|| reason.last_answer())
     }
 
-    /// Sets a reason's answer. The caller has checked that the reason allows it.
-    pub(crate) fn set(&mut self, reason: Reason, answer: Answer) {
-        if let Some(slot) = self.answers.get_mut(reason as usize) {
-            *slot = answer;
+    /// Sets a reason's action, which the reason must allow.
+    pub(crate) fn set(&mut self, reason: Reason, action: Answer) {
+        if let Some(slot) = self.actions.get_mut(reason as usize) {
+            *slot = action;
         }
     }
 
-    /// Whether any reason is answered by a slot.
-    pub(crate) fn hashes(&self) -> bool {
-        self.answers.contains(&Answer::Hash)
+    /// Whether the action for any reason is the key's slot.
+    pub(crate) fn uses_slots(&self) -> bool {
+        self.actions.contains(&Answer::Hash)
     }
 }

@@ -1,28 +1,28 @@
-//! Why a request was decided as it was: one closed set, shared by both tiers.
+//! Reasons: why a decision was made. Both tiers use the same closed set, and every decision has one.
 //!
-//! A reason is a metric label, a field in access logs, the `code` of an error answer, the key of the policy table
-//! and a line in `docs/reasons.md`, which is generated from this file. Nothing is decided without one.
+//! A reason is a metric label, a field of access logs, the `code` of a refusal, a field of the policy and a line of
+//! `docs/reasons.md`, which is generated from this file.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::action::Answer;
 
-/// What a policy may say about a reason.
+/// The actions that a policy may have for a reason, besides `reject` and `use`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowed {
-    /// The filter may hand the request to the ext-proc service.
+    /// `defer`: the filter lets the ext-proc service decide.
     pub defer: bool,
-    /// The next source may be tried, as if this one held no key.
+    /// `next`: the next source is tried, as if this one held no key.
     pub next: bool,
-    /// The request may go on without a cell: never where a tenant was named and could not be read.
+    /// `pass`: the request is forwarded without a cell. Not allowed if the request names a tenant that cannot be read.
     pub pass: bool,
-    /// The key is complete and well formed, so it may be hashed to a slot.
+    /// `hash`: the key is valid, so it has a slot.
     pub hash: bool,
 }
 
 impl Allowed {
-    /// The names of the allowed actions, as a configuration has them.
+    /// The allowed actions, by their names in a configuration.
     pub fn keywords(self) -> impl Iterator<Item = &'static str> {
         let all = [("defer", self.defer), ("next", self.next), ("hash", self.hash), ("pass", self.pass)];
         all.into_iter().filter(|(_, allowed)| *allowed).map(|(keyword, _)| keyword)
@@ -41,7 +41,7 @@ macro_rules! reasons {
         placed { $($placed:ident = $placed_label:literal, $placed_text:literal;)* }
         failed { $($failed:ident = $failed_label:literal, $answer:expr, $last:expr, $allowed:expr, $failed_text:literal;)* }
     ) => {
-        /// Why a request was decided as it was.
+        /// Why a decision was made.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
         pub enum Reason {
@@ -53,7 +53,7 @@ macro_rules! reasons {
             /// Every reason, in the order of the documentation.
             pub const ALL: &'static [Reason] = &[$(Reason::$placed,)* $(Reason::$failed,)*];
 
-            /// The name used in configuration, metrics, logs and answers.
+            /// The name in configuration, metrics, logs and refusals.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
@@ -62,7 +62,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// One sentence for a person: what happened.
+            /// One sentence that explains the reason.
             #[must_use]
             pub const fn text(self) -> &'static str {
                 match self {
@@ -71,7 +71,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// Whether the request has its cell: such reasons have no policy.
+            /// Whether the request has a cell. Such a reason has no policy.
             #[must_use]
             pub const fn is_placed(self) -> bool {
                 match self {
@@ -80,7 +80,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// The answer where the configuration has none: the secure one.
+            /// The action if the configuration has none. It is secure.
             #[must_use]
             pub const fn default_answer(self) -> Answer {
                 match self {
@@ -89,7 +89,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// The answer of the last tier, where the policy says `defer` and nobody is left to defer to.
+            /// The action if the policy is `defer` in the last tier, or `next` after the last source.
             #[must_use]
             pub const fn last_answer(self) -> Answer {
                 match self {
@@ -98,7 +98,7 @@ macro_rules! reasons {
                 }
             }
 
-            /// Which answers a policy may give besides `reject` and `use`.
+            /// The actions that a policy may have besides `reject` and `use`.
             #[must_use]
             pub const fn allowed(self) -> Allowed {
                 match self {
@@ -112,12 +112,12 @@ macro_rules! reasons {
 
 reasons! {
     placed {
-        Override = "override", "An override (a pin or quarantine) names the key.";
+        Override = "override", "An override (a pin or quarantine) matches the key.";
         Exact = "exact", "The exact table names the key.";
-        Prefix = "prefix", "The longest matching prefix names the cell.";
+        Prefix = "prefix", "A prefix in the table matches the key; the longest one counts.";
         Slot = "slot", "The key's slot belongs to the cell.";
-        Default = "default", "No rule matched the key; the default cell takes it.";
-        DecidedBefore = "decided_before", "A peer in `decided_by.peers` sent the request with its decision, which is taken over.";
+        Default = "default", "No other rule matches the key, so it goes to the default cell.";
+        DecidedBefore = "decided_before", "A peer in `decided_by.peers` has decided the request, and its decision is accepted.";
     }
     failed {
         HostExcluded = "host_excluded", Answer::Reject(421), 421, PASS,
@@ -129,9 +129,9 @@ reasons! {
         Excepted = "excepted", Answer::Pass, 421, PASS,
             "The request is listed in `applies_to.except`.";
         Preflight = "preflight", Answer::Pass, 421, PASS,
-            "The request is a CORS preflight: a browser's question, which names no tenant.";
+            "The request is a CORS preflight, which browsers send without a key.";
         Upgrade = "upgrade", Answer::Reject(421), 421, PASS,
-            "The request is an upgrade or CONNECT, whose body cannot be waited for, and its head alone does not decide.";
+            "The request is an upgrade or CONNECT, whose body never ends, and its head does not hold the key.";
         ContentTypeMissing = "content_type_missing", Answer::Reject(415), 415, NEXT_PASS,
             "The request has a body and no Content-Type, so its format is unknown.";
         ContentTypeUnsupported = "content_type_unsupported", Answer::Reject(415), 415, NEXT_PASS,
@@ -141,29 +141,29 @@ reasons! {
         BodyEncoded = "body_encoded", Answer::Defer, 415, DEFER,
             "The body has a Content-Encoding (gzip, br, …).";
         BodyTooLarge = "body_too_large", Answer::Defer, 413, DEFER,
-            "The body is larger than this tier may hold, and the key is not at its beginning.";
+            "The body is larger than this tier's limit, and the key is not at its beginning.";
         BodyLengthUnknown = "body_length_unknown", Answer::Defer, 411, DEFER,
-            "The body's length is unknown, so it must not be held here, and the key is not at its beginning.";
+            "The body's length is unknown, so the filter cannot hold it, and the key is not at its beginning.";
         BodyUnread = "body_unread", Answer::Reject(421), 421, NOTHING,
-            "The key is in the body, and Envoy was configured not to send the body here.";
+            "The key is in the body, which Envoy is configured not to send to the service.";
         BodyAbsent = "body_absent", Answer::Reject(421), 421, PASS,
-            "The request has no body, and no source outside the body holds a key.";
+            "The request has no body, and no source in its head holds a key.";
         BodyMalformed = "body_malformed", Answer::Reject(400), 400, NOTHING,
             "The body does not follow its format's grammar (RFC 8259 for JSON).";
         BodyTruncated = "body_truncated", Answer::Reject(400), 400, NOTHING,
-            "The body ends before its document does.";
+            "The body ends before its document is complete.";
         BodyInvalidUtf8 = "body_invalid_utf8", Answer::Reject(400), 400, NOTHING,
-            "The body is not UTF-8.";
+            "The body is not valid UTF-8.";
         BodyByteOrderMark = "body_byte_order_mark", Answer::Reject(400), 400, NOTHING,
-            "The body starts with a byte order mark, which parsers treat differently.";
+            "The body starts with a byte order mark, which parsers handle in different ways.";
         BodyTooDeep = "body_too_deep", Answer::Reject(400), 400, NOTHING,
             "The body is nested deeper than `limits.depth`.";
         KeyMissing = "key_missing", Answer::Reject(421), 421, PASS,
-            "The request was read to its end and no source holds a key.";
+            "No source holds a key.";
         KeyDuplicated = "key_duplicated", Answer::Reject(400), 400, NOTHING,
-            "The key is named more than once, and parsers differ on which one counts.";
+            "A source holds more than one key, and parsers differ on which one counts.";
         KeyAmbiguous = "key_ambiguous", Answer::Reject(400), 400, NOTHING,
-            "A name on the way to the key is there in another case, which some parsers take for the same name.";
+            "The body has a field whose name differs only in case from one on the path to the key. Some parsers treat both as the same name.";
         KeyNull = "key_null", Answer::Reject(400), 400, NEXT,
             "The key is null.";
         KeyBoolean = "key_boolean", Answer::Reject(400), 400, NOTHING,
@@ -181,22 +181,22 @@ reasons! {
         KeyControlCharacter = "key_control_character", Answer::Reject(400), 400, NOTHING,
             "The key contains a control character.";
         KeyInvalidUtf8 = "key_invalid_utf8", Answer::Reject(400), 400, NOTHING,
-            "The key is not UTF-8.";
+            "The key is not valid UTF-8.";
         KeyMalformed = "key_malformed", Answer::Reject(400), 400, NOTHING,
-            "The key is written in a way that servers read differently: broken percent-encoding, path parameters, a quoted cookie.";
+            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters or a quoted cookie.";
         KeyUnplaced = "key_unplaced", Answer::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         CellMismatch = "cell_mismatch", Answer::Reject(421), 421, NOTHING,
-            "The request belongs to another cell than `decided_by.cell`.";
+            "The request is for another cell than `decided_by.cell`.";
         DeadlineExceeded = "deadline_exceeded", Answer::Reject(408), 408, NOTHING,
-            "The body did not arrive within the service's deadline.";
+            "The body did not arrive before the service's deadline.";
         Overloaded = "overloaded", Answer::Reject(503), 503, NOTHING,
-            "The service holds as many bytes as it may; the request can be tried again.";
+            "The service has reached its byte budget. The client can retry the request.";
     }
 }
 
 impl Reason {
-    /// Whether parsers may differ on what the key is. It can come up after the key was found, up to the body's last byte.
+    /// Whether parsers may read different keys. The scanner can find such a conflict up to the last byte of the body.
     #[must_use]
     pub const fn is_conflict(self) -> bool {
         matches!(self, Reason::KeyDuplicated | Reason::KeyAmbiguous)
@@ -209,7 +209,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// The text is no reason's label.
+/// The text is not the label of a reason.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown reason")]
 pub struct UnknownReason;
@@ -229,7 +229,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn labels_are_unique_and_parse_back() {
+    fn each_label_is_unique_and_parses() {
         let labels: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.label()).collect();
         assert_eq!(labels.len(), Reason::ALL.len());
         for reason in Reason::ALL {
@@ -238,12 +238,12 @@ mod tests {
     }
 
     #[test]
-    fn defaults_never_let_a_request_through() {
+    fn no_default_forwards_a_request_of_a_tenant() {
         for reason in Reason::ALL {
-            // What the configuration lists, and what no cell answers: neither is a tenant's request.
-            let no_tenants = matches!(reason, Reason::Excepted | Reason::Preflight);
+            // Neither exceptions nor preflights are requests of a tenant.
+            let has_no_tenant = matches!(reason, Reason::Excepted | Reason::Preflight);
             assert!(
-                matches!(reason.default_answer(), Answer::Reject(_) | Answer::Defer) || no_tenants,
+                matches!(reason.default_answer(), Answer::Reject(_) | Answer::Defer) || has_no_tenant,
                 "{reason} is open by default"
             );
             assert!(matches!(reason.last_answer(), Answer::Reject(400..=599)), "{reason}");
@@ -251,7 +251,7 @@ mod tests {
     }
 
     #[test]
-    fn a_default_of_defer_is_an_allowed_answer() {
+    fn a_default_of_defer_is_an_allowed_action() {
         for reason in Reason::ALL {
             if reason.default_answer() == Answer::Defer {
                 assert!(reason.allowed().defer, "{reason}");

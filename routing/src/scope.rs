@@ -1,4 +1,4 @@
-//! Which requests Cellgate decides.
+//! The scope: the requests that Cellgate decides.
 
 use crate::head::Head;
 use crate::host::{self, HostPattern};
@@ -13,16 +13,16 @@ pub struct Scope {
     pub methods: Vec<Box<str>>,
     /// Path prefixes, compared with the path as Envoy normalised it, without the query.
     pub paths: Vec<Box<str>>,
-    /// What is out of scope all the same.
+    /// Exceptions.
     pub except: Except,
 }
 
-/// Requests that name no tenant: certificate challenges, health checks, static files. Empty lists mean none.
+/// Requests without a tenant, such as certificate challenges, health checks and static files. Empty lists mean none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Except {
     /// Methods, compared exactly.
     pub methods: Vec<Box<str>>,
-    /// Paths without the query. One that ends in `/` is the beginning of many.
+    /// Paths without the query. A path that ends in `/` stands for all paths below it.
     pub paths: Vec<Box<str>>,
 }
 
@@ -47,9 +47,9 @@ impl Scope {
     /// Whether the request is in scope.
     ///
     /// # Errors
-    /// The reason it is not.
+    /// The reason why it is not.
     pub fn check<H: Head + ?Sized>(&self, head: &H) -> Result<(), Reason> {
-        // First: on a gateway of many teams, what another host's methods and paths are is not for this configuration to say.
+        // The host comes first: on a shared gateway, this configuration does not know the methods and paths of other hosts.
         if !self.has_host(head) {
             return Err(Reason::HostExcluded);
         }
@@ -59,7 +59,7 @@ impl Scope {
         if !self.methods.is_empty() {
             let method = head.first(":method").unwrap_or_default();
             if !self.methods.iter().any(|wanted| wanted.as_bytes() == method) {
-                // Whoever may POST from a browser has to be asked first.
+                // A browser sends a preflight before a POST from another origin.
                 return Err(if is_preflight(head) { Reason::Preflight } else { Reason::MethodExcluded });
             }
         }
@@ -72,7 +72,7 @@ impl Scope {
         Ok(())
     }
 
-    /// Whether the request is for one of the hosts. One that names no host is: it must not get past the decision so.
+    /// Whether the request is for one of the hosts. A request without a host is, so that it cannot avoid the decision.
     fn has_host<H: Head + ?Sized>(&self, head: &H) -> bool {
         self.hosts.is_empty() || {
             let mut authorities = head.values(":authority").filter(|authority| !authority.is_empty()).peekable();
@@ -80,7 +80,7 @@ impl Scope {
         }
     }
 
-    /// Whether an authority may be that of one of the hosts. An empty list is every host.
+    /// Whether an authority may be that of one of the hosts. An empty list means every host.
     #[must_use]
     pub fn lists(&self, authority: &[u8]) -> bool {
         self.hosts.is_empty() || host::lists(&self.hosts, authority)
@@ -100,8 +100,8 @@ pub(crate) fn query_of<H: Head + ?Sized>(head: &H) -> &[u8] {
     target.iter().position(|byte| *byte == b'?').and_then(|mark| target.get(mark + 1..)).unwrap_or_default()
 }
 
-/// Whether the request turns into a byte tunnel: CONNECT, or an upgrade as Envoy recognises one
-/// (`Connection` contains the token `upgrade`, and `Upgrade` is not empty).
+/// Whether the request becomes a byte tunnel: CONNECT, or an upgrade by Envoy's rule (`Connection` contains the token
+/// `upgrade`, and `Upgrade` is not empty).
 pub(crate) fn is_tunnel<H: Head + ?Sized>(head: &H) -> bool {
     head.first(":method") == Some(b"CONNECT")
         || (head.first("upgrade").is_some_and(|protocol| !protocol.is_empty())
@@ -110,21 +110,21 @@ pub(crate) fn is_tunnel<H: Head + ?Sized>(head: &H) -> bool {
             }))
 }
 
-/// Whether the request is a CORS preflight (Fetch standard, 4.8): a browser's question, which names no tenant.
+/// Whether the request is a CORS preflight (Fetch standard, 4.8).
 pub(crate) fn is_preflight<H: Head + ?Sized>(head: &H) -> bool {
     let has = |name| head.first(name).is_some_and(|value| !value.is_empty());
     head.first(":method") == Some(b"OPTIONS") && has("origin") && has("access-control-request-method")
 }
 
-/// Whether every server reads a path in the same way: no segment of dots, no empty segment, no backslash, and none of these
-/// encoded. Otherwise a path could begin like one that is excepted, and be another one to the cell.
+/// Whether every server reads a path in the same way: it has no dot segment, no empty segment and no backslash, also not
+/// encoded. Otherwise a path could match an exception and be another path to the upstream.
 pub(crate) fn is_normalised(path: &[u8]) -> bool {
     let encoded =
         |bytes: &[u8]| [b"%2e", b"%2f", b"%5c", b"%25"].iter().any(|escape| bytes.eq_ignore_ascii_case(*escape));
     let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();
     while let Some(segment) = segments.next() {
         let last = segments.peek().is_none();
-        // `/a/..;x` is `/` to servers that know path parameters.
+        // Servers that support path parameters read `/a/..;x` as `/`.
         let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
         if matches!(name, b"." | b"..") || (segment.is_empty() && !last) {
             return false;
@@ -133,7 +133,7 @@ pub(crate) fn is_normalised(path: &[u8]) -> bool {
     !path.contains(&b'\\') && !path.windows(3).any(encoded)
 }
 
-/// Whether the head says that a body follows (RFC 9112, 6).
+/// Whether the head announces a body (RFC 9112, 6).
 pub(crate) fn announces_body<H: Head + ?Sized>(head: &H) -> bool {
     head.values("content-length").any(|length| length != b"0") || head.first("transfer-encoding").is_some()
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_excepted_is_so_in_one_spelling() {
+    fn an_exception_matches_one_spelling_only() {
         let except = Except { methods: vec!["TRACE".into()], paths: vec!["/healthz".into(), "/static/".into()] };
         let scope = Scope { except, ..Scope::default() };
         let check = |method, path| scope.check(head(&[(":method", method), (":path", path)]));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn another_host_is_excluded_before_its_method_and_path_are_looked_at() {
+    fn the_host_is_checked_before_method_and_path() {
         let scope = Scope {
             hosts: vec!["api.example.com".parse().unwrap(), "*.api.example.com".parse().unwrap()],
             methods: vec!["POST".into()],
@@ -221,7 +221,7 @@ mod tests {
         assert_eq!(check(&["api.example.com"], "GET"), Err(Reason::MethodExcluded));
         assert_eq!(check(&["example.com"], "POST"), Err(Reason::HostExcluded));
         assert_eq!(check(&["example.com"], "GET"), Err(Reason::HostExcluded));
-        // Envoy lets none of these through; if it did, they would be decided.
+        // Envoy refuses all of these. If it did not, they would be decided.
         for unclear in [&[][..], &[""], &["", ""], &["example.com", "api.example.com"]] {
             assert_eq!(check(unclear, "POST"), Ok(()), "{unclear:?}");
         }

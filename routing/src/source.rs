@@ -1,7 +1,7 @@
-//! Where a routing key may be found.
+//! Sources: the places in a request where the routing key may be.
 //!
-//! A source is read either from the head, at once ([`Source::find`]), or from the body, by the one scanner of its
-//! [`Format`] that serves all sources of that format in a single pass (see [`crate::body`]).
+//! A head source is read at once ([`Source::find`]). The body sources of one [`Format`] share one scanner, which reads the
+//! body once (see [`crate::body`]).
 
 mod encoding;
 mod head;
@@ -15,10 +15,10 @@ use crate::json::Pointer;
 use crate::key::Duplicates;
 use crate::reason::Reason;
 
-/// One place where a key may be.
+/// A place where the key may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// A JSON body, at an RFC 6901 pointer.
+    /// A value in a JSON body, by an RFC 6901 pointer.
     Json(Pointer),
     /// A field of an `application/x-www-form-urlencoded` body.
     Form(Box<str>),
@@ -26,13 +26,13 @@ pub enum Source {
     Header(Box<str>),
     /// A query parameter, percent-decoded.
     Query(Box<str>),
-    /// A path segment picked by a template such as `/orgs/{key}`.
+    /// A path segment, by a template such as `/orgs/{key}`.
     Path(Template),
-    /// A cookie (RFC 6265), its value as sent.
+    /// A cookie (RFC 6265). Its value is not decoded.
     Cookie(Box<str>),
 }
 
-/// A body format Cellgate can read.
+/// A body format that Cellgate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// RFC 8259.
@@ -41,11 +41,11 @@ pub enum Format {
     Form,
 }
 
-/// A key or the reason there is none, found in a head.
+/// A key, or the reason why a value cannot be one.
 pub type Found = Result<String, Reason>;
 
 impl Source {
-    /// The body format this source reads, if it reads the body.
+    /// The body format, if the source is in the body.
     #[must_use]
     pub fn format(&self) -> Option<Format> {
         match self {
@@ -55,7 +55,7 @@ impl Source {
         }
     }
 
-    /// Looks a head source up. `None`: the head has no such thing, or the source reads the body.
+    /// The value of a head source. `None` if the head has none, or if the source is in the body.
     #[must_use]
     pub fn find<H: Head + ?Sized>(&self, head: &H, duplicates: Duplicates, key_bytes: usize) -> Option<Found> {
         let found = match self {

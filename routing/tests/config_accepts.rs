@@ -1,4 +1,4 @@
-//! What a configuration means once it is accepted.
+//! The meaning of a valid configuration.
 
 use cellgate_routing::{Answer, CellId, Config, Duplicates, Reason, Scope};
 
@@ -37,7 +37,7 @@ limits: { inspect_bytes: 32KiB, stream_bytes: 8MiB, key_bytes: 128, depth: 32 }
 const LEAST: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"json":"/t"}],"placement":{"default":"a"}}"#;
 
 #[test]
-fn every_field_arrives() {
+fn every_field_is_read() {
     let config = Config::from_yaml(FULL, "cellgate.yaml").unwrap();
     assert_eq!(&*config.version, "demo-1");
     assert_eq!(&*config.routing_header, "x-cell");
@@ -73,12 +73,12 @@ fn every_field_arrives() {
 }
 
 #[test]
-fn placement_and_policy_are_in_force() {
+fn placement_and_policy_are_built() {
     let config = Config::from_yaml(FULL, "cellgate.yaml").unwrap();
     let place = |key| config.placement.place(key).map(|(cell, reason)| (config.cell_name(cell), reason));
     assert_eq!(place("acme"), Some(("cell-b", Reason::Override)));
     assert_eq!(place("globex"), Some(("cell-a", Reason::Exact)));
-    // Keys are taken as written, whatever YAML makes of such scalars elsewhere.
+    // A key is a string, even if YAML reads such a scalar as another type elsewhere.
     assert_eq!(place("007"), Some(("cell-c", Reason::Exact)));
     assert_eq!(place("true"), Some(("cell-c", Reason::Exact)));
     assert_eq!(place("eu-initech"), Some(("cell-c", Reason::Prefix)));
@@ -100,7 +100,7 @@ fn placement_and_policy_are_in_force() {
 }
 
 #[test]
-fn defaults() {
+fn optional_fields_have_defaults() {
     let config = Config::from_json(LEAST, "least.json").unwrap();
     let limits = config.limits;
     assert_eq!(
@@ -118,12 +118,12 @@ fn defaults() {
 }
 
 #[test]
-fn json_and_yaml_are_one_schema() {
+fn json_and_yaml_have_one_schema() {
     let json = cellgate_routing::config::to_json(FULL, "cellgate.yaml").unwrap();
     let config = Config::from_json(&json, "cellgate.json").unwrap();
     assert_eq!(config.placement.place("007"), Some((CellId(2), Reason::Exact)));
     assert_eq!(cellgate_routing::config::to_json(&json, "cellgate.json").unwrap(), json, "rendering is stable");
-    // JSON is YAML, too.
+    // JSON is also YAML.
     Config::from_yaml(&json, "cellgate.yaml").unwrap();
 }
 
@@ -141,10 +141,10 @@ fn a_protobuf_struct_writes_integers_as_doubles() {
 }
 
 #[test]
-fn without_slots_hash_shares_out_equally() {
+fn the_action_hash_without_slots_uses_equal_weights() {
     let text = LEAST.replace(r#"["a"]"#, r#"["a","b"]"#).replace(r#""default":"a""#, r#""exact":{"k":"a"}"#);
     let plain = Config::from_json(&text, "plain.json").unwrap();
-    assert!(plain.placement.slots().owners().is_empty(), "no table is made for nothing");
+    assert!(plain.placement.slots().owners().is_empty(), "no table is built without need");
     let text = text.replace(r#""placement""#, r#""policy":{"key_unplaced":"hash"},"placement""#);
     let config = Config::from_json(&text, "hash.json").unwrap();
     assert_eq!(config.placement.place("other"), None);
@@ -155,7 +155,7 @@ fn without_slots_hash_shares_out_equally() {
 }
 
 #[test]
-fn yaml_scalars_are_texts_unless_they_are_numbers_or_true_or_false() {
+fn yaml_scalars_are_strings_unless_they_are_numbers_or_booleans() {
     for (scalar, expected) in
         [("yes", "yes"), ("off", "off"), ("2025-11-21", "2025-11-21"), ("'1.10'", "1.10"), ("v1", "v1")]
     {
@@ -165,9 +165,9 @@ fn yaml_scalars_are_texts_unless_they_are_numbers_or_true_or_false() {
     }
 }
 
-/// A literal JSON type takes one form type of a suffix, not all.
+/// A JSON type may match some of the types of a pattern for forms, but not all.
 #[test]
-fn a_form_type_that_json_leaves_something_of_is_accepted() {
+fn a_form_type_that_json_matches_in_part_is_accepted() {
     for (json, form) in [
         ("application/x+json", "application/*+json"),
         ("application/*+json", "application/grpc+json"),

@@ -1,18 +1,18 @@
-//! No text panics, hangs or takes the stack: it is a configuration or a list of problems with places.
+//! Any text is a configuration or has a list of problems with positions. None panics, hangs or overflows the stack.
 
 use cellgate_routing::Config;
 use cellgate_routing::config::{self, ConfigError};
 use proptest::prelude::*;
 
-/// With few slots, which take less time to share out.
+/// With few slots, which take less time to build.
 fn typical() -> String {
     include_str!("../../examples/typical.yaml").replace("  slots:\n", "  slots:\n    count: 16\n")
 }
 
 const FORM: &str = include_str!("../../examples/form.json");
 
-/// Whatever comes out must be printable, and its places must be in the text.
-fn judge(text: &str, result: Result<Config, ConfigError>) -> Result<(), TestCaseError> {
+/// Checks that an error has one line per problem and positions within the text.
+fn check_error(text: &str, result: Result<Config, ConfigError>) -> Result<(), TestCaseError> {
     if let Err(error) = result {
         prop_assert!(!error.problems().is_empty());
         prop_assert_eq!(error.to_string().lines().count(), error.problems().len(), "{}", error);
@@ -26,11 +26,11 @@ fn judge(text: &str, result: Result<Config, ConfigError>) -> Result<(), TestCase
 }
 
 fn both(text: &str) -> Result<(), TestCaseError> {
-    judge(text, Config::from_json(text, "any.json"))?;
-    judge(text, Config::from_yaml(text, "any.yaml"))
+    check_error(text, Config::from_json(text, "any.json"))?;
+    check_error(text, Config::from_yaml(text, "any.yaml"))
 }
 
-/// A piece of text that means something somewhere in a configuration.
+/// A fragment with a meaning somewhere in a configuration.
 fn fragment() -> impl Strategy<Value = String> {
     prop_oneof![
         "[\\[\\]{}:,&*!|>\"'# \n\t-]{1,4}",
@@ -82,26 +82,26 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(1024))]
 
     #[test]
-    fn any_text(text: String) {
+    fn any_text_is_handled(text: String) {
         both(&text)?;
     }
 
     #[test]
-    fn any_fragments(fragments in prop::collection::vec(fragment(), 0..40)) {
+    fn any_fragments_are_handled(fragments in prop::collection::vec(fragment(), 0..40)) {
         both(&fragments.concat())?;
     }
 
     #[test]
-    fn mutated_yaml(edits in edits()) {
+    fn mutated_yaml_is_handled(edits in edits()) {
         both(&mutate(&typical(), edits))?;
     }
 
     #[test]
-    fn mutated_json(edits in edits()) {
+    fn mutated_json_is_handled(edits in edits()) {
         both(&mutate(FORM, edits))?;
     }
 
-    /// What is accepted as YAML is accepted as the JSON it is rendered to, and means the same.
+    /// The JSON form of a valid YAML configuration is valid and has the same meaning.
     #[test]
     fn rendering_keeps_the_meaning(edits in edits(), key in "[a-z0-9-]{1,12}") {
         let text = mutate(&typical(), edits);
@@ -117,7 +117,7 @@ proptest! {
 }
 
 #[test]
-fn deep_nesting_does_not_take_the_stack() {
+fn deep_nesting_does_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("- ", ""), ("? ", ""), ("!!seq [", "]")] {
         for text in [open.repeat(100_000), format!("{}1{}", open.repeat(100_000), close.repeat(100_000))] {
             assert!(Config::from_json(&text, "deep.json").is_err());
@@ -127,7 +127,7 @@ fn deep_nesting_does_not_take_the_stack() {
 }
 
 #[test]
-fn aliases_cannot_unfold() {
+fn aliases_are_refused_before_they_expand() {
     let mut text = String::from("a: &a [x, x, x, x, x, x, x, x, x, x]\n");
     for (name, of) in ('b'..='z').zip('a'..='y') {
         text.push_str(&format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n"));
@@ -137,7 +137,7 @@ fn aliases_cannot_unfold() {
 }
 
 #[test]
-fn a_large_table_is_read_in_reasonable_time() {
+fn a_large_table_is_read() {
     let entries: Vec<_> = (0..20_000).map(|number| format!("    tenant-{number}: cell-{}\n", number % 2)).collect();
     let text = format!(
         "routing_header: x-cell\ncells: [cell-0, cell-1]\nkey: [{{ json: /t }}]\nplacement:\n  exact:\n{}",
@@ -149,8 +149,8 @@ fn a_large_table_is_read_in_reasonable_time() {
     assert_eq!(Config::from_json(&json, "large.json").unwrap().placement.place("tenant-4").unwrap().0.0, 0);
 }
 
-/// Each wrong entry costs the same, however many there are: no list is searched, and no message made, for one that is not
-/// shown. (Where it did cost more, this test took minutes.)
+/// The time for a wrong entry does not depend on their number: an entry that is not listed needs no search and no message.
+/// Otherwise this test takes minutes.
 #[test]
 fn a_large_table_of_mistakes_is_refused() {
     const WRONG: usize = 50_000;
@@ -164,7 +164,7 @@ fn a_large_table_of_mistakes_is_refused() {
     for (table, wrong) in [
         (format!("\"placement\":{{\"exact\":{{{}}}}}", entries(&unknown)), WRONG),
         (format!("\"placement\":{{\"overrides\":{{{}}}}}", entries(&unknown)), WRONG),
-        // And the cells have no weight.
+        // The missing weights of the cells are one more problem.
         (format!("\"placement\":{{\"slots\":{{\"weights\":{{{}}}}}}}", entries("1")), WRONG + 1),
         (format!("\"placement\":{default},\"policy\":{{{}}}", entries("{\"reject\":400}")), WRONG),
     ] {

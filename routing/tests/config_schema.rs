@@ -1,4 +1,4 @@
-//! The committed JSON Schema is current, and it and the parser agree on every example.
+//! The committed JSON Schema is current, and it agrees with the parser.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The configurations in `examples/`: name and text. Besides them there is the chain that belongs to one.
+/// The configurations in `examples/`: name and text. The folder also has an Envoy configuration.
 fn examples() -> Vec<(String, String)> {
     let is_config = |path: &Path| path.extension().is_some_and(|extension| extension == "yaml" || extension == "json");
     let mut examples: Vec<_> = ["examples", "examples/envoy"]
@@ -36,7 +36,7 @@ fn the_committed_schema_is_current() {
         std::fs::write(&path, format!("{schema:#}\n")).unwrap();
     }
     let committed: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-    assert!(committed == schema, "schema/cellgate.schema.json is not what the code says; UPDATE=1 writes it");
+    assert!(committed == schema, "schema/cellgate.schema.json is not current; UPDATE=1 writes it");
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn every_configuration_in_the_documentation_is_accepted() {
     }
 }
 
-/// What the schema can see, it refuses as the parser does. A null is among it: a field is there or not.
+/// The schema refuses every mistake in a single field, among them a null.
 #[test]
 fn the_schema_refuses_what_the_parser_refuses() {
     let validator = jsonschema::draft202012::new(&config::schema()).unwrap();

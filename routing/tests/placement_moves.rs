@@ -19,12 +19,12 @@ fn count(slots: &Slots, cell: CellId) -> usize {
     slots.owners().iter().filter(|owner| **owner == cell).count()
 }
 
-/// The slots that change hands, as (from, to).
+/// The slots that change their owner, as (from, to).
 fn moves(before: &Slots, after: &Slots) -> Vec<(CellId, CellId)> {
     before.owners().iter().zip(after.owners()).filter(|(from, to)| from != to).map(|(from, to)| (*from, *to)).collect()
 }
 
-/// A number of slots is within four standard deviations of a share of them.
+/// Asserts that a number of slots is within four standard deviations of a share.
 fn assert_share(found: usize, share: f64) {
     let slots = f64::from(DEFAULT_SLOTS);
     let deviation = (slots * share * (1.0 - share)).sqrt();
@@ -44,7 +44,7 @@ fn shares_follow_the_weights() {
 }
 
 #[test]
-fn a_new_cell_takes_its_share_and_nothing_else_moves() {
+fn a_new_cell_takes_its_share_and_no_other_slot_moves() {
     for present in 1..12 {
         let new = CellId(present);
         let before = slots(5, &cells(&vec![1; usize::from(present)]));
@@ -69,7 +69,7 @@ fn draining_a_cell_moves_its_slots_to_all_others() {
 }
 
 #[test]
-fn a_seed_of_its_own_is_a_table_of_its_own() {
+fn another_seed_makes_another_table() {
     let cells = cells(&[1, 1, 1, 1]);
     let changed = moves(&slots(1, &cells), &slots(2, &cells)).len();
     assert_share(changed, 0.75);
@@ -99,7 +99,7 @@ proptest! {
     ) {
         let pick = pick.index(weights.len());
         let changed = CellId(pick as u16);
-        // Somebody must own the slots, before and after.
+        // At least one cell must have a weight, before and after.
         let other = &mut weights[usize::from(pick == 0)];
         *other = (*other).max(1);
         let before = slots(seed, &cells(&weights));

@@ -1,5 +1,5 @@
-//! The test vectors of `docs/placement.md`, which a second implementation must agree with too
-//! (`scripts/placement_reference.py` is one). `UPDATE=1` writes them anew, from what this implementation says.
+//! The test vectors of `docs/placement.md`. Other implementations, such as `scripts/placement_reference.py`, must agree with
+//! them. `UPDATE=1` writes them from this implementation.
 #![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ fn path() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/vectors/placement.json")
 }
 
-/// Texts around the lengths at which XXH64 changes its ways.
+/// Texts of about the lengths at which XXH64 changes its algorithm.
 fn hashes() -> Value {
     let long = "0123456789abcdef".repeat(6);
     let lengths = [0, 1, 3, 4, 5, 7, 8, 9, 12, 31, 32, 33, 63, 64, 67, 96];
@@ -47,8 +47,8 @@ fn cases() -> Vec<Value> {
     ]
 }
 
-/// What this implementation says about a case.
-fn answer(mut case: Value) -> Value {
+/// A case with the results of this implementation.
+fn with_results(mut case: Value) -> Value {
     let text = json!({
         "routing_header": "x-cell",
         "cells": case["cells"],
@@ -76,7 +76,7 @@ fn answer(mut case: Value) -> Value {
     case
 }
 
-/// The cost of a draw, word for word as specified. (The one that placement uses is private.)
+/// The cost of a draw, as specified. The function that placement uses is private.
 fn cost(draw: u64) -> u64 {
     let draw = u128::from(draw | 1);
     let exponent = draw.ilog2();
@@ -94,7 +94,7 @@ fn vectors() -> Value {
     let draws = [0, 1, 2, 3, 1 << 32, 0x9e37_79b1_85eb_ca87, 1 << 63, (1 << 63) - 1, u64::MAX - 1, u64::MAX];
     let costs: Value =
         draws.iter().map(|draw| json!({ "draw": format!("{draw:016x}"), "cost": cost(*draw) })).collect();
-    let placements: Value = cases().into_iter().map(answer).collect();
+    let placements: Value = cases().into_iter().map(with_results).collect();
     json!({ "xxh64": hashes(), "cost": costs, "placements": placements })
 }
 
@@ -105,13 +105,10 @@ fn the_vectors_are_current() {
         std::fs::write(path(), format!("{vectors:#}\n")).unwrap();
     }
     let committed: Value = serde_json::from_str(&std::fs::read_to_string(path()).unwrap()).unwrap();
-    assert!(
-        committed == vectors,
-        "routing/tests/vectors/placement.json is not what placement says; UPDATE=1 writes it"
-    );
+    assert!(committed == vectors, "routing/tests/vectors/placement.json is not current; UPDATE=1 writes it");
 }
 
-/// The specification without its short cut (the lower bound that avoids most logarithms) gives the same table.
+/// The specification gives the same table without the lower bound, which avoids most logarithms.
 #[test]
 fn the_table_is_as_specified() {
     let names: Vec<String> = (0..40).map(|number| format!("cell-{number}")).collect();

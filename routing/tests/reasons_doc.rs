@@ -1,4 +1,4 @@
-//! `docs/reasons.md` is generated from the reasons themselves. `UPDATE=1` writes it anew.
+//! `docs/reasons.md` is generated from the reasons. `UPDATE=1` writes it.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt::Write as _;
@@ -9,34 +9,36 @@ use cellgate_routing::{Answer, Reason};
 const HEAD: &str = "\
 # Reasons
 
-Every decision has exactly one reason. It is the same word everywhere: a label in metrics, a field in access logs, the
-`code` of the problem document that a rejected client gets, and a field of `policy` in the
-[configuration](configuration.md). This page is generated from `routing/src/reason.rs`.
+This page is for operators who read a reason in metrics, logs or a refusal, or who configure a policy.
 
-## The request has its cell
+Every decision has exactly one reason, with the same name everywhere: a label in metrics, a field in access logs, the
+`code` of the problem document of a refusal, and a field of `policy` in the [configuration](configuration.md). This
+page is generated from `routing/src/reason.rs`.
 
-These have no policy: the request goes to the cell.
+## The request has a cell
 
-| Reason | What happened |
+The request goes to the cell. These reasons have no policy.
+
+| Reason | Meaning |
 |---|---|
 ";
 
 const FAILED: &str = "
-## There is no key, or no cell that may have the request
+## The request has no key or no cell
 
-Every reason may be answered by `{ reject: STATUS }` (400 to 599), `{ use: CELL }` or `{ use: default }`, and by the
-words in the last column: `defer` hands the request from the filter to the ext-proc service, `next` tries the next
-source, `hash` takes the key's slot, `pass` lets the request go on without a cell.
+A policy may have one of these actions for every reason: `{ reject: STATUS }` (400 to 599), `{ use: CELL }` or
+`{ use: default }`. The last column lists further actions. `defer` lets the ext-proc service decide. `next` tries the
+next source. `hash` sends the request to the cell of the key's slot. `pass` forwards the request without a cell.
 
-*At the last tier* is the answer where the policy says `defer` and nobody is left to defer to (always so in the
-service), or says `next` and there is no other source.
+The service is the last tier and cannot defer. *At the last tier* is its action if the policy is `defer`. It is also the
+action of both tiers if the policy is `next` and no other source holds a key.
 
-| Reason | What happened | Default | At the last tier | Also allowed |
+| Reason | Meaning | Default | At the last tier | Also allowed |
 |---|---|---|---|---|
 ";
 
-fn answer(answer: Answer) -> String {
-    match answer {
+fn action(action: Answer) -> String {
+    match action {
         Answer::Reject(status) => format!("reject {status}"),
         Answer::Defer => "`defer`".into(),
         Answer::Pass => "`pass`".into(),
@@ -53,8 +55,8 @@ fn page() -> String {
     for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
         let allowed = reason.allowed();
         let keywords: Vec<_> = allowed.keywords().map(|keyword| format!("`{keyword}`")).collect();
-        let (default, last) = (answer(reason.default_answer()), answer(reason.last_answer()));
-        // It is what becomes of a deferral.
+        let (default, last) = (action(reason.default_answer()), action(reason.last_answer()));
+        // Only `defer` and `next` lead to the action of the last tier.
         let last = if default == last || !(allowed.defer || allowed.next) { "" } else { &last };
         writeln!(page, "| `{}` | {} | {default} | {last} | {} |", reason.label(), reason.text(), keywords.join(", "))
             .unwrap();
@@ -70,5 +72,5 @@ fn the_page_is_current() {
         std::fs::write(&path, &page).unwrap();
     }
     let committed = std::fs::read_to_string(&path).unwrap();
-    assert!(committed == page, "docs/reasons.md is not what the code says; UPDATE=1 writes it");
+    assert!(committed == page, "docs/reasons.md is not current; UPDATE=1 writes it");
 }

@@ -34,7 +34,7 @@ pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
     let routing_header = headers::routing_header(&raw.routing_header, report);
     let sources = sources::sources(&raw.key, &routing_header, report);
     let policy = policy::policy(&raw.policy, &cells, raw.placement.default.as_deref(), report);
-    let placement = placement::placement(&raw.placement, &cells, limits.key_bytes, policy.hashes(), report);
+    let placement = placement::placement(&raw.placement, &cells, limits.key_bytes, policy.uses_slots(), report);
     Config {
         version: raw.version.clone(),
         routing_header,

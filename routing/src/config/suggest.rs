@@ -1,30 +1,30 @@
-//! "Did you mean": the nearest of a few words.
+//! Suggestions for misspelt names.
 
-/// The nearest candidate, if it is near enough to be a misspelling. Case and `-` for `_` are the nearest of all.
-pub(super) fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The nearest candidate, if the name may be a misspelling of it. Case and `-` for `_` do not count as differences.
+pub(super) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     const LONGEST: usize = 64;
-    if word.len() > LONGEST {
+    if name.len() > LONGEST {
         return None;
     }
-    let allowed = 1 + usize::from(word.len() > 4);
+    let allowed = 1 + usize::from(name.len() > 4);
     candidates
         .into_iter()
         .filter(|candidate| candidate.len() <= LONGEST)
-        .filter_map(|candidate| Some((distance(word.as_bytes(), candidate.as_bytes(), allowed)?, candidate)))
+        .filter_map(|candidate| Some((distance(name.as_bytes(), candidate.as_bytes(), allowed)?, candidate)))
         .filter(|(distance, candidate)| *distance < candidate.len())
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, candidate)| candidate)
 }
 
 /// ` (did you mean …?)`, or nothing.
-pub(super) fn hint<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
-    nearest(word, candidates).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
+pub(super) fn hint<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> String {
+    nearest(name, candidates).map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default()
 }
 
-/// Levenshtein's distance of bytes, case and `-`/`_` folded, if it is at most `allowed`.
+/// The Levenshtein distance of two names in bytes, without case and with `-` equal to `_`, if it is at most `allowed`.
 ///
-/// Equal beginnings cost nothing, so only where the two differ is there a choice: to replace, to insert, to leave out.
-/// With at most two such choices that is quick, which matters where there are a thousand cells to compare.
+/// Equal prefixes are skipped. At each difference there are three choices: replace, insert or delete a byte. With at most
+/// two differences that is fast enough for a thousand cells.
 fn distance(left: &[u8], right: &[u8], allowed: usize) -> Option<usize> {
     let fold = |byte: &u8| if *byte == b'-' { b'_' } else { byte.to_ascii_lowercase() };
     if left.len().abs_diff(right.len()) > allowed {
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
+    fn the_distance_counts_edits_up_to_the_allowed_number() {
         for (left, right, expected) in
             [("", "", 0), ("a", "", 1), ("kitten", "sitting", 3), ("json", "jsn", 1), ("KEY-null", "key_null", 0)]
         {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn only_near_words_are_suggested() {
+    fn only_near_names_are_suggested() {
         let cells = ["cell-a", "cell-b", "eu"];
         assert_eq!(nearest("cel-b", cells), Some("cell-b"));
         assert_eq!(nearest("Cell_A", cells), Some("cell-a"));

@@ -46,7 +46,7 @@ pub(super) struct MapEntry {
 }
 
 /// A value one step below another; for an entry of a map, with its name and the name's offset.
-pub(super) struct Child<'a> {
+pub(super) struct TreeChild<'a> {
     pub(super) at: usize,
     pub(super) name: &'a str,
     pub(super) node: &'a TreeNode,
@@ -54,16 +54,16 @@ pub(super) struct Child<'a> {
 
 impl TreeNode {
     /// The value one step down.
-    pub(super) fn child(&self, step: Step<'_>) -> Option<Child<'_>> {
+    pub(super) fn child(&self, step: Step<'_>) -> Option<TreeChild<'_>> {
         let entry = match (&self.value, step) {
             (Value::List(items), Step::Item(index)) => {
-                return items.get(index).map(|node| Child { at: node.at, name: "", node });
+                return items.get(index).map(|node| TreeChild { at: node.at, name: "", node });
             }
             (Value::Map(entries), Step::Field(name)) => entries.iter().find(|entry| &*entry.name == name),
             (Value::Map(entries), Step::Entry(index) | Step::Name(index)) => entries.get(index),
             _ => None,
         }?;
-        Some(Child { at: entry.at, name: &entry.name, node: &entry.node })
+        Some(TreeChild { at: entry.at, name: &entry.name, node: &entry.node })
     }
 
     /// Refuses a map with two entries of the same name: parsers differ on which one counts.

@@ -1,9 +1,9 @@
-//! Beginnings of keys, the longest of which counts.
+//! Prefixes of keys. The longest match wins.
 
 use super::table::Table;
 use crate::action::CellId;
 
-/// Prefixes to cells: one table for all, asked once for each length that occurs, from the longest down.
+/// Prefixes to cells: one table for all, with a look-up for each length that occurs, the longest first.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Prefixes {
     lengths: Box<[usize]>,
@@ -11,11 +11,11 @@ pub(super) struct Prefixes {
 }
 
 impl Prefixes {
-    /// Distinct prefixes.
+    /// Builds the table. The prefixes must be distinct.
     pub(super) fn new<'a>(prefixes: impl ExactSizeIterator<Item = (&'a str, CellId)> + Clone) -> Self {
         let mut lengths: Vec<usize> = Vec::new();
         for (prefix, _) in prefixes.clone() {
-            // Few lengths occur, however many prefixes there are.
+            // Even many prefixes have few lengths.
             if let Err(index) = lengths.binary_search_by(|length| prefix.len().cmp(length)) {
                 lengths.insert(index, prefix.len());
             }
@@ -23,9 +23,9 @@ impl Prefixes {
         Self { lengths: lengths.into(), table: Table::new(prefixes) }
     }
 
-    /// The cell of the longest prefix of the key.
+    /// The cell of the longest matching prefix.
     pub(super) fn get(&self, key: &str) -> Option<CellId> {
-        // A length inside a character is no prefix's: prefixes are whole characters.
+        // A prefix ends at a character boundary, so `get` skips other lengths.
         self.lengths.iter().filter_map(|length| key.get(..*length)).find_map(|start| self.table.get(start))
     }
 

@@ -1,14 +1,14 @@
-//! Slots: a key's hash picks a slot, and a table made by weighted rendezvous hashing gives the slot's cell.
+//! Slots: the hash of a key selects a slot, and a table from weighted rendezvous hashing gives the slot's cell.
 //!
-//! Every cell draws a number for every slot, from the slot, its own name and the seed alone; the best number, in
-//! proportion to the weight, has the slot. So a change to one cell moves slots only to or from that cell. Integers
-//! only, so that every platform and language agrees. `docs/placement.md` is the specification.
+//! Every cell draws a number for every slot, by a hash of the slot, the cell's name and the seed. The lowest cost in
+//! proportion to the weight wins the slot. So a change to one cell moves slots only to or from that cell. All numbers are
+//! integers, so that every platform and language agrees. `docs/placement.md` is the specification.
 
 use xxhash_rust::xxh64::xxh64;
 
 use crate::action::CellId;
 
-/// The number of slots where the configuration does not say.
+/// The default number of slots.
 pub const DEFAULT_SLOTS: u32 = 16_384;
 
 /// The longest cell name.
@@ -28,17 +28,17 @@ pub struct Slots {
 }
 
 impl Slots {
-    /// Shares `count` slots out to cells by name and weight. A weight of 0 gets none.
+    /// Distributes `count` slots over the cells by name and weight. A cell with weight 0 gets none.
     #[must_use]
     pub fn new<'a>(count: u32, seed: u64, cells: impl IntoIterator<Item = (CellId, &'a str, u32)>) -> Self {
         let cells: Vec<_> = cells.into_iter().filter(|(_, _, weight)| *weight > 0).collect();
-        // The first of equals wins, so this order is the tie-break.
+        // The first of equal costs wins, so this order breaks ties.
         let mut by_name: Vec<_> = cells.iter().enumerate().map(|(index, (_, name, _))| (*name, index)).collect();
         by_name.sort_unstable();
         let cells: Vec<_> = by_name
             .iter()
             .filter_map(|(_, index)| cells.get(*index))
-            .map(|(cell, name, weight)| Contender { cell: *cell, name, weight: u64::from(*weight) })
+            .map(|(cell, name, weight)| WeightedCell { cell: *cell, name, weight: u64::from(*weight) })
             .collect();
         let owners =
             if cells.is_empty() { Box::default() } else { (0..count).map(|slot| owner(slot, seed, &cells)).collect() };
@@ -53,7 +53,7 @@ impl Slots {
         u32::try_from(xxh64(key.as_bytes(), self.seed) % count).unwrap_or_default()
     }
 
-    /// The cell that owns the key's slot. (The first cell, in a table of no slots.)
+    /// The cell that owns the key's slot. The first cell if the table is empty.
     #[must_use]
     pub fn place(&self, key: &str) -> CellId {
         let slot = usize::try_from(self.slot(key)).unwrap_or_default();
@@ -67,32 +67,32 @@ impl Slots {
     }
 }
 
-struct Contender<'a> {
+struct WeightedCell<'a> {
     cell: CellId,
     name: &'a str,
     weight: u64,
 }
 
 /// The cell with the smallest `cost / weight`.
-fn owner(slot: u32, seed: u64, cells: &[Contender<'_>]) -> CellId {
+fn owner(slot: u32, seed: u64, cells: &[WeightedCell<'_>]) -> CellId {
     let mut ticket = Vec::with_capacity(size_of::<u32>() + MAX_CELL_NAME);
-    let mut best: Option<(u64, &Contender<'_>)> = None;
-    for contender in cells {
+    let mut best: Option<(u64, &WeightedCell<'_>)> = None;
+    for candidate in cells {
         ticket.clear();
         ticket.extend_from_slice(&slot.to_be_bytes());
-        ticket.extend_from_slice(contender.name.as_bytes());
+        ticket.extend_from_slice(candidate.name.as_bytes());
         let draw = xxh64(&ticket, seed);
         // Costs are at most 2^38 and weights below 2^20: the products fit.
-        let wins = |cost: u64| best.is_none_or(|(least, winner)| cost * winner.weight < least * contender.weight);
-        // Most draws are far too small to win, which a lower bound of the cost shows without a logarithm.
+        let wins = |cost: u64| best.is_none_or(|(least, winner)| cost * winner.weight < least * candidate.weight);
+        // Most draws are far too small to win. A lower bound of the cost shows that without a logarithm.
         if wins(cost_floor(draw)) {
             let cost = cost(draw);
             if wins(cost) {
-                best = Some((cost, contender));
+                best = Some((cost, candidate));
             }
         }
     }
-    best.map_or(CellId(0), |(_, contender)| contender.cell)
+    best.map_or(CellId(0), |(_, winner)| winner.cell)
 }
 
 /// `-log2(draw / 2^64)` in 32 fractional bits: 64 minus the binary logarithm, whose bits come from repeated squaring.

@@ -1,8 +1,8 @@
 //! A compact map from keys to cells.
 //!
-//! All keys stand in one arena; an open-addressing table of 12-byte entries points into it. With 8 entries for 5 keys
-//! that is 19.2 bytes per key beyond the key itself. A tag of 32 bits of the hash keeps look-ups from comparing keys
-//! that differ, so a hit reads the arena once and a miss, nearly always, not at all.
+//! One arena holds all keys; an open-addressing table of 12-byte entries points into it. With 8 entries for 5 keys that is
+//! 19.2 bytes for each key besides its text. A 32-bit tag of the hash avoids comparisons of different keys: a hit reads
+//! the arena once, and a miss almost never.
 
 use xxhash_rust::xxh64::xxh64;
 
@@ -20,16 +20,16 @@ struct Entry {
     tag: u32,
     offset: u32,
     len: u16,
-    /// [`EMPTY`] where there is no key.
+    /// [`EMPTY`] if the entry is free.
     cell: u16,
 }
 
-/// No cell's number: there are at most [`super::MAX_CELLS`].
+/// Not the index of a cell: there are at most [`super::MAX_CELLS`].
 const EMPTY: u16 = u16::MAX;
 
 impl Table {
-    /// A table of distinct keys, each at most 65,535 bytes long and together at most 4 GiB: more are left out, and the
-    /// configuration's limits are far below both.
+    /// Builds a table of distinct keys, each at most 65,535 bytes and together at most 4 GiB. It drops other keys; the limits
+    /// of a configuration are far below both.
     pub(super) fn new<'a>(keys: impl ExactSizeIterator<Item = (&'a str, CellId)> + Clone) -> Self {
         let mut arena = Vec::with_capacity(keys.clone().map(|(key, _)| key.len()).sum());
         let empty = Entry { tag: 0, offset: 0, len: 0, cell: EMPTY };
@@ -83,12 +83,12 @@ fn hash(key: &str) -> u64 {
 }
 
 /// The low half of the hash. [`probe`] uses the high bits.
-#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+#[expect(clippy::cast_possible_truncation, reason = "the tag is the low half")]
 fn tag(hash: u64) -> u32 {
     hash as u32
 }
 
-/// Every index once, from the hash's own on.
+/// Every index once, beginning at that of the hash.
 #[expect(clippy::cast_possible_truncation, reason = "hash / 2^64 * len is below len, a usize")]
 fn probe(len: usize, hash: u64) -> impl Iterator<Item = usize> {
     let start = ((u128::from(hash) * len as u128) >> 64) as usize;
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_key_is_found_and_no_other() {
+    fn every_key_is_found_and_no_other_key_is() {
         for count in [0, 1, 2, 3, 5, 100, 10_000] {
             let keys: Vec<String> = (0..count).map(|number| format!("tenant-{number}")).collect();
             let table = Table::new(keys.iter().enumerate().map(|(n, key)| (key.as_str(), CellId((n % 7) as u16))));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_tags_are_told_apart_by_the_text() {
+    fn keys_with_equal_tags_are_compared_by_text() {
         let mut table = Table::new([("a", CellId(1))].into_iter());
         let wanted = tag(hash("b"));
         for entry in &mut table.entries {

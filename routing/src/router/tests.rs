@@ -1,4 +1,4 @@
-//! The core as a tier uses it.
+//! The core, used as a tier uses it.
 
 use super::{Held, Opening, Reading, Router};
 use crate::config::Config;
@@ -65,12 +65,12 @@ fn whole(router: &Router, head: Fields<'_>, body: &str) -> String {
 }
 
 #[test]
-fn the_first_source_that_holds_something_decides() {
+fn the_first_source_that_holds_a_value_decides() {
     let router = router();
     let head = [JSON, ("x-t", "two"), (":path", "/?t=one")];
     assert_eq!(whole(&router, &head, r#"{"t":"one"}"#), "a exact");
     assert_eq!(whole(&router, &head, "{}"), "b exact");
-    // /u stands behind the header, which holds something.
+    // The header outranks /u and holds a value.
     assert_eq!(whole(&router, &head, r#"{"u":"one"}"#), "b exact");
     assert_eq!(whole(&router, &[JSON], r#"{"u":"one"}"#), "a exact");
     assert_eq!(whole(&router, &[JSON, (":path", "/?t=one")], "{}"), "a exact");
@@ -78,14 +78,14 @@ fn the_first_source_that_holds_something_decides() {
 }
 
 #[test]
-fn something_unusable_decides_too() {
+fn an_unusable_value_decides() {
     let router = router();
     assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "reject 400 key_null");
     assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "reject 400 key_empty");
 }
 
 #[test]
-fn next_goes_on_to_the_following_source() {
+fn the_action_next_tries_the_next_source() {
     let router = router_with(r#"{"key_null": "next", "key_empty": "next"}"#, Tier::Filter);
     assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "b exact");
     assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "a exact");
@@ -95,7 +95,7 @@ fn next_goes_on_to_the_following_source() {
 }
 
 #[test]
-fn without_a_body_the_head_decides() {
+fn the_head_decides_without_a_body() {
     let router = router();
     assert_eq!(bodiless(&router, &[("x-t", "two")]), "b exact");
     assert_eq!(bodiless(&router, &[JSON]), "reject 421 body_absent");
@@ -104,7 +104,7 @@ fn without_a_body_the_head_decides() {
 }
 
 #[test]
-fn tunnels_are_decided_by_the_head() {
+fn the_head_decides_a_tunnel() {
     let router = router();
     let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), JSON];
     assert_eq!(whole(&router, &upgrade, ""), "reject 421 upgrade");
@@ -112,7 +112,7 @@ fn tunnels_are_decided_by_the_head() {
 }
 
 #[test]
-fn a_tunnel_with_a_body_that_outranks_the_head_is_refused() {
+fn a_tunnel_whose_body_outranks_the_head_is_refused() {
     let router = router();
     let upgrade = |field| [("connection", "upgrade"), ("upgrade", "x"), JSON, ("x-t", "one"), field];
     assert_eq!(whole(&router, &upgrade(("content-length", "24")), ""), "reject 421 upgrade");
@@ -125,7 +125,7 @@ fn a_tunnel_with_a_body_that_outranks_the_head_is_refused() {
 }
 
 #[test]
-fn a_body_nobody_can_read_does_not_fall_through() {
+fn an_unreadable_body_is_not_skipped_by_default() {
     let router = router();
     let plain = [("content-type", "text/plain"), ("x-t", "two")];
     assert_eq!(whole(&router, &plain, "x"), "reject 415 content_type_unsupported");
@@ -136,7 +136,7 @@ fn a_body_nobody_can_read_does_not_fall_through() {
 }
 
 #[test]
-fn a_header_decides_grpc_calls_wherever_it_stands() {
+fn a_head_source_of_any_rank_decides_a_grpc_call() {
     let router = router();
     let call = |content_type, more: (&'static str, &'static str)| {
         whole(&router, &[(":method", "POST"), ("content-type", content_type), more], "\0\0\0\0\0")
@@ -148,7 +148,7 @@ fn a_header_decides_grpc_calls_wherever_it_stands() {
         assert_eq!(call(content_type, ("x-t", "")), "reject 400 key_empty", "{content_type}");
         assert_eq!(call(content_type, ("x-u", "two")), unsupported, "{content_type}");
     }
-    // Some server takes each of these for JSON.
+    // There are servers that read each of these as JSON.
     for content_type in [
         "application/grpc+json",
         "application/grpc-web+json",
@@ -171,9 +171,9 @@ fn a_header_decides_grpc_calls_wherever_it_stands() {
     assert_eq!(whole(&pass, &keyless, "x"), "pass content_type_unsupported");
 }
 
-/// Who has said that such a body is a document has it read.
+/// The operator has configured that such a body is a document.
 #[test]
-fn a_grpc_type_that_is_configured_is_read() {
+fn a_configured_grpc_type_is_read() {
     let json = CONFIG.replace("POLICY", r#", "content_types": {"json": ["application/grpc"]}"#);
     let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let head = [(":method", "POST"), ("content-type", "application/grpc"), ("x-t", "two")];
@@ -181,8 +181,8 @@ fn a_grpc_type_that_is_configured_is_read() {
 }
 
 #[test]
-fn a_format_is_read_only_for_sources_that_count() {
-    // The form source stands behind the header.
+fn a_body_is_read_only_if_an_active_source_has_its_format() {
+    // The header outranks the form source.
     let router = router();
     assert_eq!(whole(&router, &[FORM], "t=one"), "a exact");
     assert_eq!(whole(&router, &[FORM, ("x-t", "two")], "t=one"), "reject 415 content_type_unsupported");
@@ -196,7 +196,7 @@ fn only_the_filter_defers() {
 }
 
 #[test]
-fn each_reason_gets_its_configured_answer() {
+fn each_reason_has_its_configured_action() {
     let policy = r#"{"key_missing": "pass", "body_malformed": {"use": "b"}, "key_unplaced": "hash",
         "body_too_deep": {"reject": 422}}"#;
     let router = router_with(policy, Tier::Filter);
@@ -209,7 +209,7 @@ fn each_reason_gets_its_configured_answer() {
 }
 
 #[test]
-fn a_broken_body_stays_broken() {
+fn a_syntax_error_is_final() {
     let router = router();
     let mut reading = open(&router, &[JSON]);
     assert!(reading.push(b"{]").is_err());
@@ -219,7 +219,7 @@ fn a_broken_body_stays_broken() {
 }
 
 #[test]
-fn settles_only_when_nothing_can_outrank_the_key() {
+fn a_key_settles_only_if_no_other_source_can_outrank_it() {
     let router = router();
     let mut reading = open(&router, &[JSON]);
     reading.push(br#"{"u":"one","#).unwrap();
@@ -231,7 +231,7 @@ fn settles_only_when_nothing_can_outrank_the_key() {
 }
 
 #[test]
-fn a_head_source_in_front_never_waits_for_the_body() {
+fn a_head_source_of_the_first_rank_decides_without_the_body() {
     let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, "#, "");
     let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"u":"one"}"#), "b exact");
@@ -239,7 +239,7 @@ fn a_head_source_in_front_never_waits_for_the_body() {
 }
 
 #[test]
-fn the_guard_lets_a_good_rest_pass() {
+fn the_guard_accepts_a_valid_rest() {
     let mut reading = open(&router(), &[JSON]);
     reading.push(br#"{"t":"one","x":["#).unwrap();
     let (_, mut guard) = reading.settle().unwrap();
@@ -250,7 +250,7 @@ fn the_guard_lets_a_good_rest_pass() {
 }
 
 #[test]
-fn the_guard_stops_a_second_key_a_syntax_error_and_a_cut() {
+fn the_guard_refuses_a_second_key_a_syntax_error_and_a_truncated_body() {
     let router = router();
     for (rest, finish, reason) in [
         (r#","t":"one"}"#, false, "reject 400 key_duplicated"),
@@ -273,7 +273,7 @@ fn the_guard_stops_a_second_key_a_syntax_error_and_a_cut() {
 }
 
 #[test]
-fn a_conflict_is_a_rejection_whatever_the_policy() {
+fn the_guard_always_rejects() {
     let router = router_with(r#"{"body_malformed": {"use": "b"}, "key_duplicated": {"reject": 409}}"#, Tier::Filter);
     for (rest, expected) in [("]", "reject 400 body_malformed"), (r#","t":1"#, "reject 409 key_duplicated")] {
         let mut reading = open(&router, &[JSON]);
@@ -283,9 +283,9 @@ fn a_conflict_is_a_rejection_whatever_the_policy() {
     }
 }
 
-/// Settling on a key that is in conflict already would release what the guard must then end.
+/// After a release, the guard would have to end the request.
 #[test]
-fn what_is_in_conflict_already_is_not_released() {
+fn a_body_with_a_conflict_is_not_released() {
     let router = router_with(r#"{"key_duplicated": {"use": "b"}}"#, Tier::Filter);
     let mut reading = open(&router, &[JSON]);
     reading.push(br#"{"t":"one","t":"two""#).unwrap();
@@ -295,7 +295,7 @@ fn what_is_in_conflict_already_is_not_released() {
 }
 
 #[test]
-fn another_case_is_a_conflict_wherever_it_stands() {
+fn a_name_in_another_case_is_a_conflict_in_any_position() {
     let router = router();
     for body in [r#"{"t":"one","T":"two"}"#, r#"{"T":"two","t":"one"}"#, r#"{"T":"two"}"#, r#"{"\u0054":1}"#] {
         assert_eq!(whole(&router, &[JSON], body), "reject 400 key_ambiguous", "{body}");
@@ -307,7 +307,7 @@ fn another_case_is_a_conflict_wherever_it_stands() {
 }
 
 #[test]
-fn a_form_can_end_in_a_conflict() {
+fn the_end_of_a_form_can_be_a_conflict() {
     let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, {"header": "x-t"}, {"json": "/u"}, "#, "");
     let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let mut reading = open(&router, &[FORM]);
@@ -319,7 +319,7 @@ fn a_form_can_end_in_a_conflict() {
 }
 
 #[test]
-fn last_wins_never_settles() {
+fn a_key_never_settles_if_the_last_one_counts() {
     let json = CONFIG.replace("POLICY", r#", "duplicates": "last""#);
     let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let mut reading = open(&router, &[JSON]);
@@ -342,7 +342,7 @@ fn before(router: &Router, head: Fields<'_>, peer: Option<&[u8]>) -> Option<Stri
 }
 
 #[test]
-fn a_decision_counts_by_one_header_of_one_cell_and_a_listed_peer() {
+fn a_decision_needs_one_routing_header_and_a_listed_peer() {
     let router = with_peers("", "{}", Tier::Filter);
     let taken_over = Some("b decided_before".to_owned());
     assert_eq!(before(&router, &[JSON, ("x-cell", "b"), ("x-cells", "a")], Some(PEER)), taken_over);
@@ -358,11 +358,11 @@ fn a_decision_counts_by_one_header_of_one_cell_and_a_listed_peer() {
     ] {
         assert_eq!(before(&router, head, Some(PEER)), None, "{head:?}");
     }
-    assert_eq!(before(&self::router(), &[("x-cell", "b")], Some(PEER)), None, "nobody is listed");
+    assert_eq!(before(&self::router(), &[("x-cell", "b")], Some(PEER)), None, "no peer is listed");
 }
 
 #[test]
-fn the_peer_is_not_asked_for_without_need() {
+fn the_peer_is_read_only_if_the_header_is_valid() {
     let head: Fields<'_> = &[("x-cell", "b")];
     let asked = |router: &Router, head: Fields<'_>| {
         let mut asked = false;
@@ -380,7 +380,7 @@ fn the_peer_is_not_asked_for_without_need() {
 }
 
 #[test]
-fn whatever_sends_a_request_to_another_cell_is_a_mismatch() {
+fn every_way_to_another_cell_is_a_mismatch() {
     let policy = r#"{"key_missing": {"use": "b"}, "key_unplaced": "hash", "body_malformed": {"use": "a"}}"#;
     for tier in [Tier::Filter, Tier::Service] {
         let here = with_peers(r#", "cell": "a""#, policy, tier);
@@ -405,19 +405,19 @@ fn whatever_sends_a_request_to_another_cell_is_a_mismatch() {
 }
 
 #[test]
-fn a_mismatch_is_never_released_and_has_a_policy() {
+fn a_mismatch_has_a_policy_also_when_it_settles() {
     let here = with_peers(r#", "cell": "a""#, r#"{"cell_mismatch": {"reject": 403}}"#, Tier::Filter);
     let mut reading = open(&here, &[JSON]);
     reading.push(br#"{"t":"two","x":"#).unwrap();
     let (decision, _) = reading.settle().unwrap();
     assert_eq!(show(&here, decision), "reject 403 cell_mismatch");
-    // Its answer is the last word, also where that is another cell.
+    // Its action is final, even if that is another cell.
     let open_house = with_peers(r#", "cell": "a""#, r#"{"cell_mismatch": {"use": "b"}}"#, Tier::Filter);
     assert_eq!(bodiless(&open_house, &[("x-t", "two")]), "b cell_mismatch");
 }
 
 #[test]
-fn explains_what_each_source_held() {
+fn the_value_of_each_source_is_explained() {
     let router = router();
     let head = [JSON, (":path", "/?t=one")];
     let mut reading = open(&router, &head);

@@ -1,4 +1,4 @@
-//! Percent-encoding, as in form bodies and queries (WHATWG URL, 5.1).
+//! Percent-encoding of form bodies, queries and paths (WHATWG URL, 5.1).
 
 use std::borrow::Cow;
 
@@ -14,19 +14,19 @@ fn hex(digit: u8) -> Option<u8> {
     }
 }
 
-/// What `+` stands for.
+/// The meaning of `+`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Plus {
-    /// A space: in forms and queries.
+    /// A space, in forms and queries.
     Space,
-    /// Itself: in paths.
+    /// Itself, in paths.
     Plus,
 }
 
-/// Decodes `%XX`, and `+` if asked.
+/// Decodes `%XX`, and `+` if it means a space.
 ///
 /// # Errors
-/// A `%` is not followed by two hexadecimal digits. Parsers differ on what that means, so it is never a key.
+/// Two hexadecimal digits do not follow a `%`. Parsers differ on its meaning, so the text cannot be a key.
 pub(crate) fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, [u8]>, Reason> {
     if !text.iter().any(|byte| matches!(byte, b'%' | b'+')) {
         return Ok(Cow::Borrowed(text));
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn decodes_or_says_why_not() {
+    fn an_invalid_escape_is_refused() {
         assert_eq!(decode(b"a%2Fb+c%c3%A5", Plus::Space).unwrap(), "a/b cå".as_bytes());
         assert_eq!(decode(b"a+b", Plus::Plus).unwrap(), &b"a+b"[..]);
         for bad in ["%", "%2", "%2x", "%%20"] {

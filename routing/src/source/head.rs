@@ -1,4 +1,4 @@
-//! The sources that need no body.
+//! Head sources: headers, cookies, query parameters and path segments.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ use crate::key::Duplicates;
 use crate::reason::Reason;
 use crate::scope::{path_of, query_of};
 
-type Value<'a> = Option<Result<Cow<'a, [u8]>, Reason>>;
+type FoundBytes<'a> = Option<Result<Cow<'a, [u8]>, Reason>>;
 
-/// A header's value as sent. A comma is two values: Envoy joins the fields of some names before filters see them, and so may
-/// any proxy in front of it (RFC 9110, 5.3).
-pub(super) fn header<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
+/// The value of a header. A comma separates two values, because Envoy and the proxies before it may join fields with the
+/// same name (RFC 9110, 5.3).
+pub(super) fn header<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> FoundBytes<'a> {
     let values = head.values(name).flat_map(|value| value.split(|byte| *byte == b','));
     duplicates.pick(values.map(|value| Cow::Borrowed(value.trim_ascii())))
 }
 
-/// A cookie's value. Servers differ on quotes, escapes and spaces, so a value that has them is no key.
-pub(super) fn cookie<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
+/// The value of a cookie. Servers differ on quotes, escapes and spaces, so a value with one cannot be a key.
+pub(super) fn cookie<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> FoundBytes<'a> {
     let pairs = head.values("cookie").flat_map(|value| value.split(|byte| *byte == b';'));
     let values = pairs.filter_map(|pair| {
         let (pair_name, value) = split_pair(pair);
@@ -31,16 +31,16 @@ pub(super) fn cookie<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: 
     }))
 }
 
-pub(super) fn query<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> Value<'a> {
+pub(super) fn query<'a, H: Head + ?Sized>(head: &'a H, name: &str, duplicates: Duplicates) -> FoundBytes<'a> {
     let pairs = query_of(head).split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()).map(split_pair);
-    // A parameter without `=` is one with an empty value.
+    // A parameter without `=` has an empty value.
     let values =
         pairs.filter(|(pair_name, _)| decode(pair_name, Plus::Space).is_ok_and(|decoded| *decoded == *name.as_bytes()));
     let picked = duplicates.pick(values.map(|(_, value)| value.unwrap_or_default()))?;
     Some(picked.and_then(|value| decode(value, Plus::Space)))
 }
 
-pub(super) fn path<'a, H: Head + ?Sized>(head: &'a H, template: &Template) -> Value<'a> {
+pub(super) fn path<'a, H: Head + ?Sized>(head: &'a H, template: &Template) -> FoundBytes<'a> {
     template.capture(path_of(head)).map(|segment| decode(segment?, Plus::Plus))
 }
 
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn headers() {
+    fn a_header_has_one_value_per_field_and_comma() {
         let source = Source::Header("x-tenant".into());
         assert_eq!(reject(&source, &[("x-tenant", "a")]), ok("a"));
         assert_eq!(reject(&source, &[("x-tenants", "a")]), None);
@@ -86,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn queries() {
+    fn a_query_parameter_is_decoded() {
         let source = Source::Query("t id".into());
         assert_eq!(reject(&source, &[(":path", "/?a=1&t+id=x%20y&b")]), ok("x y"));
         assert_eq!(reject(&source, &[(":path", "/?t%20id")]), Some(Err(Reason::KeyEmpty)));
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn cookies() {
+    fn a_cookie_is_not_decoded() {
         let source = Source::Cookie("tenant".into());
         assert_eq!(reject(&source, &[("cookie", "a=\"b\"; tenant=x=y; c")]), ok("x=y"));
         assert_eq!(reject(&source, &[("cookie", "tenant")]), None);
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn paths() {
+    fn a_path_segment_is_decoded() {
         let source = Source::Path("/orgs/{key}".parse().unwrap());
         assert_eq!(reject(&source, &[(":path", "/orgs/a+b%2Fc/users?x=/orgs/z")]), ok("a+b/c"));
         assert_eq!(reject(&source, &[(":path", "/orgs/")]), Some(Err(Reason::KeyEmpty)));

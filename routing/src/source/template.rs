@@ -5,16 +5,16 @@ use std::str::FromStr;
 
 use crate::reason::Reason;
 
-/// A path template. `{key}` captures one segment, `*` stands for any one segment, everything else for itself.
-/// A path that goes on after the template's last segment matches too.
+/// A path template. `{key}` captures one segment, `*` matches any one segment, and other text matches itself. A path may
+/// continue after the template's last segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: Box<str>,
-    segments: Vec<Segment>,
+    segments: Vec<TemplateSegment>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Segment {
+enum TemplateSegment {
     Literal(Box<str>),
     Any,
     Key,
@@ -26,10 +26,10 @@ pub enum BadTemplate {
     /// It has no leading slash.
     #[error("expected a path template that starts with `/`, such as `/orgs/{{key}}`")]
     NoSlash,
-    /// `{key}` does not occur exactly once.
+    /// It does not have exactly one `{key}`.
     #[error("expected exactly one `{{key}}` segment, such as `/orgs/{{key}}`")]
     NotOneKey,
-    /// A segment has a stray brace, star, question mark or hash.
+    /// A segment has a brace, star, question mark or hash as literal text.
     #[error("segment `{0}`: expected `{{key}}`, `*` or literal text without `{{`, `}}`, `*`, `?` and `#`")]
     BadSegment(Box<str>),
 }
@@ -42,13 +42,13 @@ impl FromStr for Template {
         let segments = path
             .split('/')
             .map(|segment| match segment {
-                "{key}" => Ok(Segment::Key),
-                "*" => Ok(Segment::Any),
+                "{key}" => Ok(TemplateSegment::Key),
+                "*" => Ok(TemplateSegment::Any),
                 literal if literal.contains(['{', '}', '*', '?', '#']) => Err(BadTemplate::BadSegment(literal.into())),
-                literal => Ok(Segment::Literal(literal.into())),
+                literal => Ok(TemplateSegment::Literal(literal.into())),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if segments.iter().filter(|segment| **segment == Segment::Key).count() != 1 {
+        if segments.iter().filter(|segment| **segment == TemplateSegment::Key).count() != 1 {
             return Err(BadTemplate::NotOneKey);
         }
         Ok(Self { text: text.into(), segments })
@@ -58,8 +58,8 @@ impl FromStr for Template {
 impl Template {
     /// The segment at `{key}`, still percent-encoded, if the path matches.
     ///
-    /// Servers with path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3) read a path without them, others with them; so a path
-    /// that matches without them has them, and no key.
+    /// Some servers ignore path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3) and others do not. So a path that matches without
+    /// its parameters has no valid key.
     #[must_use]
     pub fn capture<'a>(&self, path: &'a [u8]) -> Option<Result<&'a [u8], Reason>> {
         let mut rest = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
@@ -69,9 +69,9 @@ impl Template {
             let plain = actual.split(|byte| *byte == b';').next().unwrap_or_default();
             has_parameters |= plain.len() < actual.len();
             match segment {
-                Segment::Literal(literal) if literal.as_bytes() != plain => return None,
-                Segment::Literal(_) | Segment::Any => {}
-                Segment::Key => key = Some(plain),
+                TemplateSegment::Literal(literal) if literal.as_bytes() != plain => return None,
+                TemplateSegment::Literal(_) | TemplateSegment::Any => {}
+                TemplateSegment::Key => key = Some(plain),
             }
         }
         if has_parameters { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn captures_one_segment() {
+    fn one_segment_is_captured() {
         assert_eq!(capture("/{key}", "/a"), Some("a"));
         assert_eq!(capture("/{key}", "/"), Some(""));
         assert_eq!(capture("/v1/*/{key}/x", "/v1/any/a/x/more"), Some("a"));

@@ -15,7 +15,7 @@ pub(super) fn placement(
     raw: &RawPlacement,
     cells: &Cells<'_>,
     key_bytes: usize,
-    hashes: bool,
+    uses_slots: bool,
     report: &mut Report<'_>,
 ) -> Placement {
     let default =
@@ -37,7 +37,7 @@ pub(super) fn placement(
             let cells: Vec<_> = named(cells).zip(weights).map(|((id, name), weight)| (id, name, weight)).collect();
             slot_table(count, slots.seed.0, &cells, &[PLACEMENT, Step::Field("slots"), Step::Field("count")], report)
         }
-        _ if hashes => {
+        _ if uses_slots => {
             let cells: Vec<_> = named(cells).map(|(id, name)| (id, name, 1)).collect();
             slot_table(DEFAULT_SLOTS, 0, &cells, &[PLACEMENT, Step::Field("slots")], report)
         }

@@ -16,7 +16,7 @@ fn the_cost_is_the_logarithm() {
 
 proptest! {
     #[test]
-    fn the_floor_is_below_the_cost(draw: u64, shift in 0u32..64) {
+    fn the_lower_bound_is_at_most_the_cost(draw: u64, shift in 0u32..64) {
         for draw in [draw, draw >> shift, !(draw >> shift)] {
             prop_assert!(cost_floor(draw) <= cost(draw), "{}", draw);
         }
