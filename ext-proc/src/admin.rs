@@ -1,4 +1,4 @@
-//! The admin port: is it alive, is it ready, what does it count, what is it.
+//! The admin port: liveness, readiness, metrics and version.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,25 +14,25 @@ use crate::build;
 use crate::config_file::Store;
 use crate::metrics::{self, Metrics};
 
-/// What the admin port tells about.
+/// The state that the admin port reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Admin {
     /// The configuration in force.
     pub store: Arc<Store>,
-    /// The counts.
+    /// The metrics.
     pub metrics: Metrics,
-    /// The bytes held.
+    /// The byte budget.
     pub budget: Budget,
-    /// Whether new requests are welcome.
+    /// Whether the service is ready.
     pub ready: Ready,
 }
 
-/// Whether new requests are welcome. Starts as no. Cheap to clone; all clones agree.
+/// Whether the service is ready for new requests. Initially false. Clones share the value.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ready(Arc<AtomicBool>);
 
 impl Ready {
-    /// Says whether they are.
+    /// Sets the readiness.
     pub(crate) fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Relaxed);
     }
@@ -42,7 +42,7 @@ impl Ready {
     }
 }
 
-/// The port's routes.
+/// The routes of the admin port.
 pub(crate) fn routes(admin: Admin) -> Router {
     Router::new()
         .route("/livez", get(|| async { "ok\n" }))

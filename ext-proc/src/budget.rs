@@ -1,13 +1,13 @@
-//! The bytes the whole process may hold back at a time, shared by all streams.
+//! The byte budget: the limit of buffered bytes in the whole process.
 //!
-//! A body whose key comes late must be held until then, and nothing but a total bounds what many such bodies take
-//! together. Beyond it new bytes are refused with `overloaded`; nothing ever waits for room, because the streams that
-//! hold it may be waiting for slow clients.
+//! A body must be buffered until its key comes, and only a common limit bounds the memory of many such bodies. Bytes beyond
+//! the limit are refused with `overloaded`. No stream waits for room, because the streams that reserve it may themselves
+//! wait for slow clients.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A total of bytes. Cheap to clone; all clones count together.
+/// The byte budget. Clones share the limit.
 #[derive(Clone, Debug)]
 pub struct Budget(Arc<BudgetState>);
 
@@ -17,10 +17,10 @@ struct BudgetState {
     used: AtomicU64,
 }
 
-/// One stream's share. What it holds returns to the budget when it is dropped.
+/// Bytes reserved from the budget. Dropping it releases them.
 #[derive(Debug)]
 pub struct Reservation {
-    total: Arc<BudgetState>,
+    budget: Arc<BudgetState>,
     bytes: u64,
 }
 
@@ -31,58 +31,58 @@ impl Budget {
         Self(Arc::new(BudgetState { limit, used: AtomicU64::new(0) }))
     }
 
-    /// Bytes held now.
+    /// Bytes reserved now.
     #[must_use]
     pub fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }
 
-    /// An empty share.
+    /// An empty reservation.
     #[must_use]
     pub fn reservation(&self) -> Reservation {
-        Reservation { total: Arc::clone(&self.0), bytes: 0 }
+        Reservation { budget: Arc::clone(&self.0), bytes: 0 }
     }
 }
 
 impl Reservation {
-    /// Takes more bytes, or none at all if they do not fit into the budget.
+    /// Reserves more bytes. Returns false and reserves none if they exceed the budget.
     #[must_use]
     pub fn try_grow(&mut self, bytes: u64) -> bool {
-        let fits = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.total.limit);
-        let grown = self.total.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
-        if grown {
+        let fits = |used: u64| used.checked_add(bytes).filter(|total| *total <= self.budget.limit);
+        let fitted = self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        if fitted {
             self.bytes += bytes;
         }
-        grown
+        fitted
     }
 
-    /// Bytes of the budget that are taken.
+    /// The reserved bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes at most this many of its bytes out, as a share of their own. None if it holds none.
+    /// Moves at most this many bytes to a reservation of their own. `None` if this one is empty.
     #[must_use]
     pub fn split(&mut self, bytes: u64) -> Option<Self> {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        (bytes > 0).then(|| Self { total: Arc::clone(&self.total), bytes })
+        (bytes > 0).then(|| Self { budget: Arc::clone(&self.budget), bytes })
     }
 
-    /// Takes over what another share of the same budget holds.
+    /// Adds the bytes of another reservation of the same budget.
     pub fn merge(&mut self, mut other: Self) {
         self.bytes += std::mem::take(&mut other.bytes);
     }
 
-    /// Gives bytes back, at most those it holds.
+    /// Releases bytes, at most those that it reserves.
     pub fn release(&mut self, bytes: u64) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        self.total.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.budget.used.fetch_sub(bytes, Ordering::Relaxed);
     }
 
-    /// Gives everything back.
+    /// Releases all bytes.
     pub fn release_all(&mut self) {
         self.release(self.bytes);
     }
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_refused_whole() {
+    fn bytes_beyond_the_limit_are_refused_as_a_whole() {
         let budget = Budget::new(10);
         let (mut one, mut two) = (budget.reservation(), budget.reservation());
         assert!(one.try_grow(6));

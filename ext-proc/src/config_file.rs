@@ -1,7 +1,7 @@
-//! The configuration file while the service runs: read, watched, replaced, the last good one kept.
+//! Loads the configuration file, and reloads it when it changes. A bad file leaves the last good configuration in force.
 //!
-//! The file's directory is watched, not the file: editors replace files, and Kubernetes swaps a symbolic link beside
-//! it (`..data`). SIGHUP and a slow poll do the same as a change, for file systems that tell nobody.
+//! The watcher observes the directory, because editors replace the file and Kubernetes swaps a symbolic link beside it
+//! (`..data`). SIGHUP and a slow poll also reload, for file systems without change events.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -18,23 +18,23 @@ use tokio::time::MissedTickBehavior;
 
 use crate::metrics::Metrics;
 
-/// A writer that truncates and then writes makes two changes; reading between them would find half a file.
-const SETTLE: Duration = Duration::from_millis(20);
+/// The wait after a change event. A writer may truncate the file first and write it afterwards.
+const SETTLE_TIME: Duration = Duration::from_millis(20);
 
-/// How often the file is read although nothing was heard.
-const POLL: Duration = Duration::from_secs(10);
+/// The interval of reloads without a change event.
+const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A configuration file, and the router made of its last good content.
+/// A configuration file and the router of its last good content.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
     router: ArcSwap<Router>,
-    /// What reading last gave, good or bad, so that each change is judged, counted and logged once.
-    seen: Mutex<Result<Vec<u8>, io::ErrorKind>>,
+    /// The last content or read error, so that each change is counted and logged once.
+    last_read: Mutex<Result<Vec<u8>, io::ErrorKind>>,
     metrics: Metrics,
 }
 
-/// A configuration that cannot be used.
+/// An error of a configuration file.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
@@ -42,24 +42,24 @@ pub enum LoadError {
     Read {
         /// Its path.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// It is not text.
+    /// The file is not UTF-8.
     #[error("{path}: byte {offset}: not UTF-8", path = .path.display())]
     NotText {
         /// Its path.
         path: PathBuf,
-        /// Where the first byte is that is wrong, from 0.
+        /// The offset of the first invalid byte, from 0.
         offset: usize,
     },
-    /// It is one for filters only.
-    #[error("{path}: shadow: a filter that changes nothing defers nothing, so the service has nothing to do", path = .path.display())]
+    /// The configuration has `shadow: true`, which only the filter supports.
+    #[error("{path}: shadow: a filter that changes nothing defers nothing, so the service would get no requests: use this file only for filters", path = .path.display())]
     Shadow {
         /// Its path.
         path: PathBuf,
     },
-    /// It can, but not used: one line for each error.
+    /// The configuration is not valid. The message has a line for each error.
     #[error(transparent)]
     Invalid(#[from] ConfigError),
 }
@@ -67,7 +67,7 @@ pub enum LoadError {
 /// Reads a file as a configuration; `-` is stdin.
 ///
 /// # Errors
-/// It cannot be read, or is not a valid configuration.
+/// The file cannot be read, or is not a valid configuration.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let named = name(path);
     let text = if is_stdin(path) {
@@ -85,7 +85,7 @@ pub fn is_stdin(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// What messages call a file of the command line. Stdin is read as YAML, of which JSON is a part.
+/// The name of a command-line file in messages. Stdin is read as YAML, of which JSON is a subset.
 #[must_use]
 pub fn name(path: &Path) -> &Path {
     if is_stdin(path) { Path::new("<stdin>") } else { path }
@@ -95,23 +95,26 @@ impl Store {
     /// Reads the file for the first time.
     ///
     /// # Errors
-    /// It cannot be read, or is not a valid configuration: there is no last good one yet.
+    /// The file cannot be read, or is not a valid configuration.
     pub fn open(path: &Path, metrics: Metrics) -> Result<Self, LoadError> {
         let text = read(path)?;
         let router = Router::new(for_service(&text, path)?, Tier::Service);
         metrics.config_in_force(&router.config().version);
-        Ok(Self { path: path.to_owned(), router: ArcSwap::from_pointee(router), seen: Mutex::new(Ok(text)), metrics })
+        Ok(Self {
+            path: path.to_owned(),
+            router: ArcSwap::from_pointee(router),
+            last_read: Mutex::new(Ok(text)),
+            metrics,
+        })
     }
 
-    /// The router in force. A request keeps the one it began with.
+    /// The router in force. A request keeps the router that it began with.
     #[must_use]
     pub fn router(&self) -> Router {
         Router::clone(&self.router.load())
     }
 
-    /// Reads the file again and, if it is another good configuration, puts it into force.
-    ///
-    /// Blocks while it reads and parses.
+    /// Reads the file, and applies it if it has changed and is valid. Blocks while it reads and parses.
     pub fn reload(&self) {
         let read = std::fs::read(&self.path);
         let outcome = match &read {
@@ -119,11 +122,11 @@ impl Store {
             Err(error) => Err(error.kind()),
         };
         {
-            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if *seen == outcome {
+            let mut last_read = self.last_read.lock().unwrap_or_else(PoisonError::into_inner);
+            if *last_read == outcome {
                 return;
             }
-            *seen = outcome;
+            *last_read = outcome;
         }
         match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| for_service(&text, &self.path)) {
             Ok(config) => {
@@ -131,40 +134,40 @@ impl Store {
                 self.router.store(Arc::new(Router::new(config, Tier::Service)));
                 self.metrics.config_in_force(&version);
                 self.metrics.reloaded(true);
-                tracing::info!(event = "config_reloaded", %version, "configuration in force");
+                tracing::info!(event = "config_reloaded", %version, "configuration reloaded");
             }
             Err(error) => {
                 self.metrics.reloaded(false);
-                tracing::error!(event = "config_refused", %error, "configuration refused; the last good one stays");
+                tracing::error!(event = "config_refused", %error, "configuration refused; the last good one stays in force");
             }
         }
     }
 
-    /// Reloads on every change, for as long as it is polled.
+    /// Reloads on every change until the future is dropped.
     pub async fn watch(self: Arc<Self>) {
         let changed = Arc::new(Notify::new());
         let _watcher = watcher(&self.path, Arc::clone(&changed))
-            .inspect_err(|error| tracing::warn!(%error, "cannot watch the configuration file; polling it"))
+            .inspect_err(|error| tracing::warn!(%error, "cannot watch the directory of the configuration file; polling the file instead"))
             .ok();
         let mut hangup =
-            signal(SignalKind::hangup()).inspect_err(|error| tracing::warn!(%error, "cannot listen to SIGHUP")).ok();
-        let mut poll = tokio::time::interval(POLL);
+            signal(SignalKind::hangup()).inspect_err(|error| tracing::warn!(%error, "cannot listen for SIGHUP; changes of the configuration file are still detected")).ok();
+        let mut poll = tokio::time::interval(POLL_INTERVAL);
         poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let hung_up = async {
+            let next_hangup = async {
                 match &mut hangup {
                     Some(hangup) => hangup.recv().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
-                () = changed.notified() => tokio::time::sleep(SETTLE).await,
-                _ = hung_up => {}
+                () = changed.notified() => tokio::time::sleep(SETTLE_TIME).await,
+                _ = next_hangup => {}
                 _ = poll.tick() => {}
             }
             let store = Arc::clone(&self);
             if tokio::task::spawn_blocking(move || store.reload()).await.is_err() {
-                tracing::error!("reloading failed");
+                tracing::error!("reloading the configuration panicked; the last good one stays in force");
             }
         }
     }
@@ -178,16 +181,16 @@ fn unreadable(path: &Path, source: io::Error) -> LoadError {
     LoadError::Read { path: path.to_owned(), source }
 }
 
-/// A configuration that the service can carry out.
+/// Parses a configuration for the service.
 fn for_service(text: &[u8], path: &Path) -> Result<Config, LoadError> {
     let config = parse(text, path)?;
     if config.shadow { Err(LoadError::Shadow { path: path.to_owned() }) } else { Ok(config) }
 }
 
-/// The text of a configuration, which errors name by its path.
+/// Decodes the text of a configuration. Errors contain the path.
 ///
 /// # Errors
-/// It is not UTF-8.
+/// The text is not UTF-8.
 pub fn decode<'a>(text: &'a [u8], path: &Path) -> Result<&'a str, LoadError> {
     std::str::from_utf8(text).map_err(|error| LoadError::NotText { path: path.to_owned(), offset: error.valid_up_to() })
 }
@@ -202,7 +205,7 @@ fn watcher(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatch
         _ => Path::new("."),
     };
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the file is an event too, and must not lead to reading it again.
+        // The reload itself causes access events.
         if !event.is_ok_and(|event| event.kind.is_access()) {
             changed.notify_one();
         }

@@ -1,26 +1,26 @@
-//! Header fields as Envoy sends them, and the ones a client may not send.
+//! Header fields as Envoy sends them, and the reserved ones that a client must not send.
 
 use std::collections::HashSet;
 
 use cellgate_routing::Head;
 use cellgate_routing::headers::is_reserved;
 
-/// Header fields in the order received, names in lower case, pseudo-headers among them.
+/// Header fields in the order received, with names in lower case. Pseudo-headers are included.
 pub type Fields = Vec<(String, Vec<u8>)>;
 
-/// The most fields of a head or of trailers. Envoy's own default is 100.
+/// The most headers or trailers of a request. Envoy's default limit is 100.
 pub const MAX_FIELDS: usize = 10_000;
 
-/// The first value of a field, or no bytes.
+/// The first value of a field, or an empty slice.
 #[must_use]
 pub fn first<'a>(fields: &'a Fields, name: &str) -> &'a [u8] {
     Head::first(fields.as_slice(), name).unwrap_or_default()
 }
 
-/// Removes the routing header and all internal headers, in any spelling, and returns the names that were there.
+/// Removes the routing header and all internal headers, in any spelling. Returns the names that it removed.
 pub fn strip(fields: &mut Fields, routing_header: &str) -> Vec<String> {
     let mut names = Vec::new();
-    // Allocates nothing until there is something to remove.
+    // Does not allocate until there is a name to remove.
     let mut seen = HashSet::new();
     fields.retain_mut(|(name, _)| {
         let reserved = is_reserved(name.as_bytes(), routing_header);
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_reserved_value_goes_and_each_name_is_said_once() {
+    fn reserved_headers_are_removed_and_each_name_is_returned_once() {
         let names = ["x-cell", "a", "x-cell", "x_cell", "x-cellgate-defer", "x-cells"];
         let mut fields: Fields = names.iter().map(|name| ((*name).to_owned(), Vec::new())).collect();
         assert_eq!(strip(&mut fields, "x-cell"), ["x-cell", "x_cell", "x-cellgate-defer"]);

@@ -1,19 +1,19 @@
-//! Logs: structured, on stderr, as JSON lines or for a person.
+//! Structured logs on stderr, as JSON lines or for a terminal.
 
 use std::io::IsTerminal;
 
 use tracing_subscriber::EnvFilter;
 
-/// The form of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
-    /// For a terminal.
+    /// Text for a terminal.
     Human,
 }
 
-/// Sends logs to stderr. To be called once; later calls change nothing.
+/// Starts to log to stderr. Only the first call has an effect.
 pub fn start(format: Format, filter: EnvFilter) {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
@@ -21,6 +21,6 @@ pub fn start(format: Format, filter: EnvFilter) {
         Format::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
     };
     if started.is_err() {
-        tracing::debug!("logging was started before");
+        tracing::debug!("logging is already started");
     }
 }

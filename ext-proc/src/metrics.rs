@@ -13,16 +13,16 @@ use crate::build;
 /// Content-Type of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
 
-/// Kinds of [`Outcome`].
+/// The number of variants of [`Outcome`].
 const OUTCOMES: usize = 4;
 
-/// Everything that is counted. Cheap to clone; all clones count together.
+/// All metrics. Clones share the values.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     registry: Registry,
     decisions: IntCounterVec,
-    /// The counters of `decisions` that have been needed, so that none is looked up twice.
-    decided: Arc<[OnceLock<IntCounter>]>,
+    /// The counters of `decisions` that were used, so that each label set is looked up once.
+    decision_counters: Arc<[OnceLock<IntCounter>]>,
     conflicts: IntCounterVec,
     violations: IntCounter,
     decision_seconds: Histogram,
@@ -33,45 +33,51 @@ pub struct Metrics {
     config: IntGaugeVec,
 }
 
-/// Counts one open stream while it lives.
+/// Counts an open stream. Dropping it closes the stream.
 #[derive(Debug)]
 pub struct OpenStream(IntGauge);
 
 impl Metrics {
-    /// All metrics at zero, in a registry of their own.
+    /// Creates all metrics in a new registry.
     ///
     /// # Errors
-    /// Never in practice: a name is malformed or taken.
+    /// A metric's name is malformed or registered twice. Neither happens in practice.
     pub fn new() -> prometheus::Result<Self> {
         let buckets = prometheus::exponential_buckets(0.000_1, 4.0, 9)?;
         let seconds = HistogramOpts::new(
             "cellgate_decision_seconds",
-            "Seconds from a request's first message to its decision, waiting for its body included.",
+            "Seconds from a request's first message to its decision, including the wait for its body.",
         );
         let metrics = Self {
             registry: Registry::new(),
-            decided: std::iter::repeat_with(OnceLock::new).take(OUTCOMES * Reason::ALL.len()).collect(),
+            decision_counters: std::iter::repeat_with(OnceLock::new).take(OUTCOMES * Reason::ALL.len()).collect(),
             decisions: counters("cellgate_decisions_total", "Requests decided.", &["tier", "outcome", "reason"])?,
             conflicts: counters(
                 "cellgate_conflicts_total",
-                "Requests ended after their decision was sent, because of what followed in their body.",
+                "Requests rejected after their decision was sent, because the rest of their body contradicted it.",
                 &["reason"],
             )?,
             violations: IntCounter::new(
                 "cellgate_protocol_errors_total",
-                "Streams ended with an error status because of what Envoy sent, or how it is configured.",
+                "Streams ended with an error status because of a message from Envoy, its configuration or a stall.",
             )?,
             decision_seconds: Histogram::with_opts(seconds.buckets(buckets))?,
             inspected_bytes: IntCounter::new("cellgate_inspected_bytes_total", "Body bytes scanned.")?,
-            held_bytes: IntGauge::new("cellgate_held_bytes", "Bytes of memory that hold back bodies now.")?,
-            streams: IntGauge::new("cellgate_streams_open", "ext_proc streams open now.")?,
+            held_bytes: IntGauge::new(
+                "cellgate_held_bytes",
+                "Bytes reserved from the byte budget (--max-held-bytes) for buffered bodies and incomplete messages.",
+            )?,
+            streams: IntGauge::new("cellgate_streams_open", "Open ext_proc streams.")?,
             reloads: counters(
                 "cellgate_config_reloads_total",
-                "Changes of the configuration file: taken into force (ok) or refused.",
+                "Changes of the configuration file, applied (ok) or refused.",
                 &["result"],
             )?,
             config: IntGaugeVec::new(
-                Opts::new("cellgate_config_info", "1, with the version label of the configuration in force."),
+                Opts::new(
+                    "cellgate_config_info",
+                    "Always 1. The label `version` is that of the configuration in force.",
+                ),
                 &["version"],
             )?,
         };
@@ -79,62 +85,62 @@ impl Metrics {
         Ok(metrics)
     }
 
-    /// A stream has opened; it closes when the value is dropped.
+    /// Counts an open stream until the value is dropped.
     #[must_use]
     pub fn stream(&self) -> OpenStream {
         self.streams.inc();
         OpenStream(self.streams.clone())
     }
 
-    /// Streams open now.
+    /// The number of open streams.
     #[must_use]
     pub fn open_streams(&self) -> i64 {
         self.streams.get()
     }
 
-    /// A request was decided, so long after its first message.
+    /// Records a decision, and the time since the request's first message.
     pub fn decided(&self, decision: Decision, after: Duration) {
         let counter = || {
             let labels = ["service", decision.outcome.label(), decision.reason.label()];
             self.decisions.with_label_values(&labels)
         };
-        match self.decided.get(place(decision)) {
+        match self.decision_counters.get(counter_index(decision)) {
             Some(known) => known.get_or_init(counter).inc(),
             None => counter().inc(),
         }
         self.decision_seconds.observe(after.as_secs_f64());
     }
 
-    /// A request was ended after its decision.
+    /// Records a rejection after the decision.
     pub fn conflict(&self, decision: Decision) {
         self.conflicts.with_label_values(&[decision.reason.label()]).inc();
     }
 
-    /// A stream was refused.
+    /// Records a stream that ended with an error status.
     pub fn violation(&self) {
         self.violations.inc();
     }
 
-    /// Body bytes were scanned.
+    /// Adds scanned body bytes.
     pub fn inspected(&self, bytes: u64) {
         self.inspected_bytes.inc_by(bytes);
     }
 
-    /// A configuration came into force.
+    /// Sets the version of the configuration in force.
     pub fn config_in_force(&self, version: &str) {
         self.config.reset();
         self.config.with_label_values(&[version]).set(1);
     }
 
-    /// The configuration file changed.
+    /// Records a change of the configuration file.
     pub fn reloaded(&self, ok: bool) {
         self.reloads.with_label_values(&[if ok { "ok" } else { "refused" }]).inc();
     }
 
-    /// The exposition, in Prometheus' text format.
+    /// The metrics in Prometheus' text format.
     ///
     /// # Errors
-    /// Never in practice: a metric has no values.
+    /// A metric has no values. That does not happen in practice.
     pub fn render(&self, held_bytes: u64) -> prometheus::Result<Vec<u8>> {
         self.held_bytes.set(i64::try_from(held_bytes).unwrap_or(i64::MAX));
         let mut text = Vec::new();
@@ -143,7 +149,10 @@ impl Metrics {
     }
 
     fn register(&self) -> prometheus::Result<()> {
-        let build = IntGaugeVec::new(Opts::new("cellgate_build_info", "1, with what runs."), &["version", "build"])?;
+        let build = IntGaugeVec::new(
+            Opts::new("cellgate_build_info", "Always 1. The labels are the version and the commit of the build."),
+            &["version", "build"],
+        )?;
         build.with_label_values(&[build::VERSION, build::BUILD]).set(1);
         self.registry.register(Box::new(build))?;
         self.registry.register(Box::new(self.decisions.clone()))?;
@@ -164,8 +173,8 @@ impl Drop for OpenStream {
     }
 }
 
-/// A number of its own for each outcome and reason.
-fn place(decision: Decision) -> usize {
+/// The index of the counter for an outcome and reason.
+fn counter_index(decision: Decision) -> usize {
     let outcome = match decision.outcome {
         Outcome::Cell(_) => 0,
         Outcome::Reject(_) => 1,
@@ -195,7 +204,9 @@ mod tests {
         for reason in Reason::ALL {
             for outcome in outcomes {
                 let decision = Decision { outcome, reason: *reason };
-                assert!(places.insert(place(decision)) && place(decision) < metrics.decided.len());
+                assert!(
+                    places.insert(counter_index(decision)) && counter_index(decision) < metrics.decision_counters.len()
+                );
                 metrics.decided(decision, Duration::ZERO);
                 metrics.decided(decision, Duration::ZERO);
             }
