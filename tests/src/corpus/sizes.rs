@@ -6,7 +6,7 @@ const KIB: usize = 1024;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for size in [32 * KIB - 1, 32 * KIB, 32 * KIB + 1, 64 * KIB, 300 * KIB, 1024 * KIB] {
+    for size in [32 * KIB - 1, 32 * KIB, 32 * KIB + 1, 40_000, 64 * KIB, 300 * KIB, 1024 * KIB] {
         cases.push(Case::new(format!("size: {size} bytes, key first"), "cell-b exact").json(key_first(size, "")));
         cases.push(Case::new(format!("size: {size} bytes, key last"), "cell-b exact").json(key_last(size)));
         cases.push(

@@ -2,10 +2,12 @@
 //!
 //! Each way must come to the decision that the corpus names, for the same reason, with a Content-Length and without,
 //! and no cell may ever have received the whole of a refused body. All differences are shown at once, as a table.
-//! [`exceptions`] lists what a way cannot do, by Envoy's doing or by its own limits.
+//! [`exceptions`] lists what a way cannot do, by Envoy's doing or by its own limits. [`offline`] compares `cellgate decide`
+//! with the filter in Envoy, for every case and several first chunks.
 
 mod exceptions;
 mod native;
+mod offline;
 mod rig;
 mod table;
 
@@ -48,7 +50,7 @@ fn the_core_decides_every_case_however_its_body_is_cut() {
             }
         }
     }
-    table.finish();
+    table.finish(300);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -88,7 +90,7 @@ async fn every_case(way: Way, options: Options) {
         }
     }
     rig.check_deliveries(&mut table).await;
-    table.finish();
+    table.finish(300);
 }
 
 impl Framing {

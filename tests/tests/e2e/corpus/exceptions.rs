@@ -33,6 +33,11 @@ const EXCEPTIONS: &[Exception] = &[
     },
 ];
 
+/// Whether Envoy itself changes what becomes of a case, before or after Cellgate decides.
+pub(super) fn is_changed_by_envoy(case: &Case) -> bool {
+    EXCEPTIONS.iter().any(|exception| exception.ways == IN_ENVOY && exception.cases.contains(&&*case.name))
+}
+
 /// What must come of a case. `None`: it cannot be run this way.
 pub(super) fn wanted(way: Way, case: &Case, router: &Router) -> Option<Verdict> {
     let applies = |exception: &&Exception| exception.ways.contains(&way) && exception.cases.contains(&&*case.name);

@@ -59,6 +59,12 @@ pub(super) fn cell_of_slot(router: &Router, case: &Case) -> String {
     verdict.outcome
 }
 
+/// Whether the head leaves the decision to the body.
+pub(super) fn reads_body(router: &Router, case: &Case, framing: Framing) -> bool {
+    let is_bodiless = case.body.as_ref().is_none_or(|body| body.is_empty() && framing == Framing::ContentLength);
+    matches!(router.open(head(case, framing).as_slice(), is_bodiless), Opening::Read(_))
+}
+
 /// The head as a tier shows it to the core: names in lower case, pseudo-headers, no reserved header.
 fn head(case: &Case, framing: Framing) -> Vec<(String, Vec<u8>)> {
     let mut head = vec![(":method".into(), case.method.into()), (":path".into(), case.path.clone().into_bytes())];

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::Framing;
 use super::table::{Table, Verdict};
-use crate::support::connection_manager;
+use crate::support::{bytes_read, connection_manager, read_by_envoy};
+use crate::upload::{self, Upload};
 
 /// The request header that tells the cases apart at the cells.
 const NUMBER: &str = "x-number";
@@ -36,21 +37,39 @@ impl Rig {
 
     /// Sends a case.
     pub(super) async fn send(&mut self, case: &Case, framing: Framing) -> Verdict {
-        let mut request = Request::new(case.method, &case.path).header(NUMBER, self.sent.len().to_string());
-        for (name, value) in &case.headers {
-            request = request.header(name, value);
-        }
-        let body = case.body.clone().unwrap_or_default();
-        let sha256 = sha256(&body);
-        request = match (case.body.is_some(), framing) {
-            (false, _) => request,
-            (true, Framing::ContentLength) => request.body(body),
-            (true, Framing::Chunked) => request.pieces(body.chunks(body.len().div_ceil(8).max(1)).map(<[u8]>::to_vec)),
+        let request = request(case, framing).header(NUMBER, self.sent.len().to_string());
+        let response = self.stack.connect().await.send(&request).await;
+        self.record(case, framing, response)
+    }
+
+    /// Sends a case with a body whose first chunk Envoy reads alone.
+    pub(super) async fn send_in_two(&mut self, case: &Case, framing: Framing, first: usize) -> Verdict {
+        let body = case.body.as_deref().unwrap_or_default();
+        let (first, rest) = body.split_at(first);
+        let request = head(case).header(NUMBER, self.sent.len().to_string());
+        let framing_on_the_wire = match framing {
+            Framing::ContentLength => upload::Framing::Http1,
+            Framing::Chunked => upload::Framing::Http1Chunked,
         };
-        let verdict = match self.stack.connect().await.send(&request).await {
+        let requests = self.stack.admin().stat("http.in.downstream_rq_total").await.unwrap();
+        let mut upload = Upload::open_with(&self.stack, framing_on_the_wire, request, body.len()).await;
+        self.stack.admin().wait_for_stat("http.in.downstream_rq_total", |count| count > requests).await;
+        let before = bytes_read(&self.stack).await;
+        upload.send(first).await;
+        if !rest.is_empty() {
+            read_by_envoy(&self.stack, before + first.len()).await;
+            upload.send(rest).await;
+        }
+        let response = upload.finish().await;
+        self.record(case, framing, response)
+    }
+
+    fn record(&mut self, case: &Case, framing: Framing, response: anyhow::Result<Response>) -> Verdict {
+        let verdict = match response {
             Ok(response) => read(&response),
             Err(error) => Verdict::new("no answer", format!("{error:#}")),
         };
+        let sha256 = sha256(case.body.as_deref().unwrap_or_default());
         self.sent.push(Sent { case: case.name.clone(), framing, sha256, verdict: verdict.clone() });
         verdict
     }
@@ -77,6 +96,23 @@ impl Rig {
             }
         }
     }
+}
+
+/// A case as a request.
+pub(super) fn request(case: &Case, framing: Framing) -> Request {
+    let request = head(case);
+    match (&case.body, framing) {
+        (None, _) => request,
+        (Some(body), Framing::ContentLength) => request.body(body.clone()),
+        (Some(body), Framing::Chunked) => {
+            request.pieces(body.chunks(body.len().div_ceil(8).max(1)).map(<[u8]>::to_vec))
+        }
+    }
+}
+
+fn head(case: &Case) -> Request {
+    let request = Request::new(case.method, &case.path);
+    case.headers.iter().fold(request, |request, (name, value)| request.header(name, value))
 }
 
 /// Has Envoy put into every answer what the tiers noted for its access log.

@@ -1,0 +1,102 @@
+//! `cellgate decide` against the filter in Envoy: each case, with the same first chunk, must get the same decision.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use cellgate_routing::Router;
+use cellgate_tests::artifacts;
+use cellgate_tests::corpus::{Case, cases, config};
+use cellgate_tests::options::{Chain, Options};
+use serde_json::{Value, json};
+
+use super::exceptions::is_changed_by_envoy;
+use super::rig::{self, Rig};
+use super::table::{Table, Verdict};
+use super::{Framing, KIB, native};
+
+/// The first chunks of a longer body.
+const FIRST_CHUNKS: [usize; 3] = [1, 1024, 16 * 1024];
+
+/// The largest body that may be one chunk: it fits into one segment of the loopback interface (64 KiB), which Envoy
+/// reads at once if its own limit is larger. A larger first chunk cannot be forced.
+const ONE_CHUNK: usize = 40_000;
+
+/// A longer body takes seconds in a debug build, so it has only one first chunk.
+const LONG: usize = 100_000;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn decide_agrees_with_the_filter_in_envoy() {
+    every_case(&config(), cases(), 1500).await;
+}
+
+/// Here the filter needs the whole body, so it matters whether the first chunk is the whole body.
+#[tokio::test(flavor = "multi_thread")]
+async fn decide_agrees_with_the_filter_in_envoy_where_the_last_key_counts() {
+    let mut config = config();
+    config["duplicates"] = json!("last");
+    config["policy"]["body_too_large"] = json!({"reject": 413});
+    let mut cases = cases();
+    cases.retain(|case| case.name.starts_with("size: ") && case.body.as_ref().is_some_and(|body| body.len() < LONG));
+    every_case(&config, cases, 200).await;
+}
+
+async fn every_case(config: &Value, cases: Vec<Case>, at_least: usize) {
+    let router = native::router();
+    let options = Options::default().chain(Chain::Filter).buffer_limit(1024 * KIB);
+    let mut rig = Rig::start(options.config(config.clone())).await;
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("config.json");
+    std::fs::write(&file, config.to_string()).unwrap();
+    let mut table = Table::default();
+    for case in cases.iter().filter(|case| !is_changed_by_envoy(case)) {
+        for framing in Framing::of(case).iter().copied() {
+            for first in first_chunks(&router, case, framing) {
+                let offline = decide(&file, case, framing, first.unwrap_or(FIRST_CHUNKS[0]));
+                let in_envoy = match first {
+                    Some(first) => rig.send_in_two(case, framing, first).await,
+                    None => rig.send(case, framing).await,
+                };
+                let how = format!("{framing:?}, {first:?}");
+                table.compare(&how, &case.name, &in_envoy.of_filter(), &offline);
+            }
+        }
+    }
+    rig.check_deliveries(&mut table).await;
+    table.finish(at_least);
+}
+
+/// The first chunks of a case. `None`: the head decides, whatever follows.
+fn first_chunks(router: &Router, case: &Case, framing: Framing) -> Vec<Option<usize>> {
+    let length = case.body.as_ref().map_or(0, Vec::len);
+    if length == 0 || !native::reads_body(router, case, framing) {
+        return vec![None];
+    }
+    let sizes = if length > LONG { &FIRST_CHUNKS[2..] } else { &FIRST_CHUNKS[..] };
+    let whole = (length <= ONE_CHUNK).then_some(length);
+    sizes.iter().copied().filter(|size| *size < length).chain(whole).map(Some).collect()
+}
+
+/// What `cellgate decide` says that the filter does.
+fn decide(config: &std::path::Path, case: &Case, framing: Framing, first_chunk: usize) -> Verdict {
+    let mut child = Command::new(artifacts::cellgate().unwrap())
+        .args(["decide", "--request", "-", "--output", "json", "--first-chunk", &first_chunk.to_string(), "--config"])
+        .arg(config)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(&rig::request(case, framing).to_http1()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let Ok(report) = serde_json::from_slice::<Value>(&output.stdout) else {
+        return Verdict::new("no report", String::from_utf8_lossy(&output.stderr));
+    };
+    let filter = &report["filter"];
+    let end = if filter["conflict"].is_null() { &filter["decision"] } else { &filter["conflict"] };
+    let text = |name: &str| end[name].as_str().unwrap_or_default();
+    match text("outcome") {
+        "cell" => Verdict::new(text("cell"), text("reason")),
+        "reject" => Verdict::new(end["status"].to_string(), text("reason")),
+        other => Verdict::new(other, text("reason")),
+    }
+}
