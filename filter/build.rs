@@ -1,5 +1,5 @@
-//! Names the functions that Envoy's module exports: the SDK defines every callback there is, and Envoy calls what is
-//! exported, whether or not there is something to do. `scripts/wasm-link.sh` does as it is told here.
+//! Limits the module's exports to the functions in `exports.txt`. The SDK defines every callback, and Envoy calls each one
+//! that is exported, even if it does nothing. `scripts/wasm-link.sh` handles the linker argument set here.
 
 use std::env::var_os;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! A stand-in for Envoy that panics where Envoy would end the VM, and keeps what it was told.
+//! A fake Envoy: it panics where Envoy would trap, and records every call.
 
 mod exchange;
 
@@ -7,55 +7,58 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use proxy_wasm::types::LogLevel;
+
 pub(crate) use exchange::{CONFIG, Exchange};
 
-use crate::host::{Fields, Host, Level, Unreleased};
+use crate::host::{Fields, Host, Unreleased};
 use crate::metrics::Metrics;
-use crate::plugin::{NotConfigured, Plugin};
+use crate::plugin::{ConfigurationRefused, Plugin};
 
 /// Names and values.
 pub(crate) type Pairs = Vec<(String, Vec<u8>)>;
 
-/// Shared by a request and the test that watches it.
+/// The fake, shared by a request and its test.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Fake(Rc<RefCell<World>>);
 
-/// What Envoy knows.
+/// The state of the fake.
 #[derive(Debug, Default)]
 pub(crate) struct World {
-    /// The callback being made.
-    pub(crate) phase: Phase,
+    /// The current callback.
+    pub(crate) callback: Callback,
     pub(crate) headers: Pairs,
     pub(crate) trailers: Pairs,
-    /// What the body callback may see.
+    /// Envoy's body buffer.
     pub(crate) body: Vec<u8>,
     pub(crate) released: bool,
     pub(crate) answer: Option<(u16, String)>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) shared: BTreeMap<String, Vec<u8>>,
-    pub(crate) log: Vec<(Level, String)>,
+    pub(crate) log: Vec<(LogLevel, String)>,
     pub(crate) configuration: Option<Vec<u8>>,
-    /// How often the root is called.
+    /// The period of the root's timer.
     pub(crate) tick: Option<Duration>,
-    /// The URI in the client's certificate.
+    /// The URI in the peer's certificate.
     pub(crate) peer_uri: Option<Vec<u8>>,
-    /// Hostcalls made, all but `log`.
+    /// The number of hostcalls except `log`.
     pub(crate) calls: usize,
-    /// Show a byte less of the body than asked for. Envoy does not; the filter must not decide by it.
-    pub(crate) short: bool,
-    /// Refuse to show headers and trailers, or to change headers. Envoy does neither; the filter must not rely on it.
-    pub(crate) blind: bool,
-    pub(crate) rigid: bool,
-    /// Passing on what was never released is what is wanted.
-    pub(crate) shadow: bool,
-    /// Bytes copied into the VM.
+    /// Returns a byte less of the body than requested. Envoy never does; the filter must not decide by such a body.
+    pub(crate) is_body_short: bool,
+    /// Returns no headers and trailers. Envoy always does; the filter must not rely on it.
+    pub(crate) hides_fields: bool,
+    /// Changes no headers. Envoy always does; the filter must not rely on it.
+    pub(crate) keeps_headers: bool,
+    /// Expects requests to go on without a release.
+    pub(crate) is_shadow: bool,
+    /// Body bytes copied into the VM.
     pub(crate) copied: usize,
     counters: Vec<(String, u64)>,
 }
 
-/// Which callback is being made.
+/// One of Envoy's callbacks for a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum Callback {
     #[default]
     None,
     Headers,
@@ -69,12 +72,12 @@ impl Fake {
         self.0.borrow_mut()
     }
 
-    /// A configuration with counters of its own.
-    pub(crate) fn plugin(&self, config: &str) -> Result<Plugin<Self>, NotConfigured> {
+    /// A plugin with its own counters.
+    pub(crate) fn plugin(&self, config: &str) -> Result<Plugin<Self>, ConfigurationRefused> {
         Plugin::new(self.clone(), Rc::new(Metrics::new(self.clone())), config.as_bytes())
     }
 
-    /// A counter's value, 0 if it was never defined.
+    /// A counter's value, 0 if it is not defined.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.world().counters.iter().find(|(known, _)| known == name).map_or(0, |(_, value)| *value)
     }
@@ -84,51 +87,55 @@ impl Fake {
         self.world().counters.iter().cloned().collect()
     }
 
-    fn call(&self) -> RefMut<'_, World> {
+    fn hostcall(&self) -> RefMut<'_, World> {
         let mut world = self.world();
         world.calls += 1;
         world
     }
 
-    /// For calls that change the request's headers.
-    fn writable(&self) -> RefMut<'_, World> {
-        let world = self.call();
+    /// A hostcall that changes the request's headers.
+    fn header_change(&self) -> RefMut<'_, World> {
+        let world = self.hostcall();
         assert!(!world.released, "trap: headers changed after the release");
-        assert!(world.answer.is_none(), "headers changed after the answer");
-        assert!(matches!(world.phase, Phase::Headers | Phase::Body | Phase::Trailers), "in {:?}", world.phase);
+        assert!(world.answer.is_none(), "headers changed after the local reply");
+        assert!(
+            matches!(world.callback, Callback::Headers | Callback::Body | Callback::Trailers),
+            "in {:?}",
+            world.callback
+        );
         world
     }
 }
 
 impl Host for Fake {
     fn configuration(&self) -> Option<Vec<u8>> {
-        self.call().configuration.clone()
+        self.hostcall().configuration.clone()
     }
 
     fn tick_every(&self, period: Duration) {
-        self.call().tick = Some(period);
+        self.hostcall().tick = Some(period);
     }
 
     fn request_headers(&self) -> Option<Fields> {
-        let world = self.call();
-        assert_eq!(world.phase, Phase::Headers, "headers are fetched in their callback");
-        (!world.blind).then(|| Fields::new(world.headers.clone()))
+        let world = self.hostcall();
+        assert_eq!(world.callback, Callback::Headers, "headers read outside their callback");
+        (!world.hides_fields).then(|| Fields::new(world.headers.clone()))
     }
 
     fn peer_uri(&self) -> Option<Vec<u8>> {
-        self.call().peer_uri.clone()
+        self.hostcall().peer_uri.clone()
     }
 
     fn remove_request_header(&self, _: &Unreleased, name: &str) {
-        let mut world = self.writable();
-        if !world.rigid {
+        let mut world = self.header_change();
+        if !world.keeps_headers {
             world.headers.retain(|(known, _)| known != name);
         }
     }
 
     fn release(&self, _: Unreleased, header: Option<(&str, &str)>) -> bool {
-        let mut world = self.writable();
-        if world.rigid && header.is_some() {
+        let mut world = self.header_change();
+        if world.keeps_headers && header.is_some() {
             return false;
         }
         if let Some((name, value)) = header {
@@ -140,41 +147,41 @@ impl Host for Fake {
     }
 
     fn request_trailers(&self) -> Option<Fields> {
-        let world = self.call();
-        assert_eq!(world.phase, Phase::Trailers, "trap: there are no trailers yet");
-        (!world.blind).then(|| Fields::new(world.trailers.clone()))
+        let world = self.hostcall();
+        assert_eq!(world.callback, Callback::Trailers, "trap: there are no trailers yet");
+        (!world.hides_fields).then(|| Fields::new(world.trailers.clone()))
     }
 
     fn remove_request_trailer(&self, name: &str) {
-        let mut world = self.call();
-        assert_eq!(world.phase, Phase::Trailers, "trap: there are no trailers yet");
+        let mut world = self.hostcall();
+        assert_eq!(world.callback, Callback::Trailers, "trap: there are no trailers yet");
         world.trailers.retain(|(known, _)| known != name);
     }
 
     fn request_body(&self, start: usize, size: usize) -> Vec<u8> {
-        let mut world = self.call();
-        assert_eq!(world.phase, Phase::Body, "the body is shown in its callback only");
-        assert!(size > 0, "an empty read is a wasted call");
+        let mut world = self.hostcall();
+        assert_eq!(world.callback, Callback::Body, "body read outside its callback");
+        assert!(size > 0, "an empty read wastes a hostcall");
         world.copied += size;
-        let shown = if world.short { size - 1 } else { size };
+        let shown = if world.is_body_short { size - 1 } else { size };
         world.body.get(start..start + size).expect("trap: outside the buffer")[..shown].to_owned()
     }
 
     fn respond(&self, status: u16, content_type: &str, body: &str) {
-        let mut world = self.call();
-        assert!(world.answer.is_none(), "trap: a second answer");
+        let mut world = self.hostcall();
+        assert!(world.answer.is_none(), "trap: a second local reply");
         assert_eq!(content_type == "application/problem+json", body.starts_with('{'), "{content_type}: {body}");
         world.answer = Some((status, body.to_owned()));
     }
 
     fn set_property(&self, name: &str, value: &str) {
-        let mut world = self.call();
-        assert_ne!(world.phase, Phase::None, "trap: no stream");
+        let mut world = self.hostcall();
+        assert_ne!(world.callback, Callback::None, "trap: no stream");
         world.properties.insert(name.to_owned(), value.to_owned());
     }
 
     fn define_counter(&self, name: &str) -> u32 {
-        let mut world = self.call();
+        let mut world = self.hostcall();
         let known = world.counters.iter().position(|(known, _)| known == name);
         let index = known.unwrap_or_else(|| {
             world.counters.push((name.to_owned(), 0));
@@ -184,19 +191,19 @@ impl Host for Fake {
     }
 
     fn count(&self, counter: u32, by: u64) {
-        assert!(by > 0, "refused by Envoy");
-        self.call().counters[counter as usize].1 += by;
+        assert!(by > 0, "Envoy refuses to add 0");
+        self.hostcall().counters[counter as usize].1 += by;
     }
 
     fn shared(&self, key: &str) -> Option<Vec<u8>> {
-        self.call().shared.get(key).cloned()
+        self.hostcall().shared.get(key).cloned()
     }
 
     fn set_shared(&self, key: &str, value: &str) {
-        self.call().shared.insert(key.to_owned(), value.into());
+        self.hostcall().shared.insert(key.to_owned(), value.into());
     }
 
-    fn log(&self, level: Level, line: &str) {
+    fn log(&self, level: LogLevel, line: &str) {
         self.world().log.push((level, line.to_owned()));
     }
 }

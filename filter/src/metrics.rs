@@ -1,7 +1,7 @@
-//! The filter's counters. Requests count in the VM, at the price of an addition; [`Metrics::flush`] adds the sums to Envoy's
-//! stats. The root's timer does that once a second, and whoever drops the counters last does it once more.
+//! The filter's counters. A request adds to sums in the VM, without a hostcall. [`Metrics::flush`] adds the sums to Envoy's
+//! stats: once a second by the root's timer, and once more when the counters are dropped.
 //!
-//! Each worker has a VM and sums of its own, which Envoy adds up. A VM that traps takes what it has not flushed with it:
+//! Each worker has its own VM and sums, which Envoy adds up. A VM that traps loses the sums that it has not flushed:
 //! the counts of at most one second.
 //!
 //! | stat (`wasmcustom.` in front) | counts |
@@ -9,12 +9,12 @@
 //! | `cellgate.decisions.OUTCOME.REASON` | requests, by outcome (`cell`, `reject`, `defer`, `pass`) and reason |
 //! | `cellgate.deferrals.MODE` | deferred requests, by mode (`buffer`, `stream`, `headers`) |
 //! | `cellgate.inspected_bytes` | body bytes scanned |
-//! | `cellgate.guard_conflicts` | requests ended after their release, because the rest of the body contradicted its start |
+//! | `cellgate.guard_conflicts` | requests ended after their release, because the rest of the body contradicted the decision |
 //! | `cellgate.stripped_headers` | inbound headers and trailers removed: attempts to choose a cell |
-//! | `cellgate.abandoned` | requests that ended undecided: the client left, or Envoy answered 413 or 408 by itself |
+//! | `cellgate.abandoned` | requests that ended undecided: the client aborted, or Envoy itself answered 413 or 408 |
 //! | `cellgate.config_rejected` | configurations refused |
 //!
-//! Prometheus shows dots as underscores. Two `stats_tags` in Envoy's bootstrap make labels of the names' last parts:
+//! Prometheus shows dots as underscores. Two `stats_tags` in Envoy's bootstrap turn the names' last parts into labels:
 //! `^wasmcustom\.cellgate\.decisions(\.(\w+))\.\w+$` and `^wasmcustom\.cellgate\.decisions\.\w+(\.(\w+))$`.
 
 use std::cell::Cell;
@@ -23,8 +23,8 @@ use cellgate_routing::{BodyMode, Decision, Outcome, Reason};
 
 use crate::host::Host;
 
-/// The counters of a root and of its requests. Each is defined when it is first flushed with a count, so that a stat which
-/// is there has a reason to be.
+/// The counters of a root and of its requests. Each is defined at its first flush with a count, so that Envoy shows no
+/// counter that is always 0.
 #[derive(Debug)]
 pub struct Metrics<H: Host> {
     host: H,
@@ -40,9 +40,9 @@ pub struct Metrics<H: Host> {
 
 #[derive(Clone, Debug, Default)]
 struct Counter {
-    /// What Envoy has not been told yet.
+    /// The count since the last flush.
     sum: Cell<u64>,
-    /// Envoy's id of it, once it has one.
+    /// Envoy's id of the counter, once defined.
     id: Cell<Option<u32>>,
 }
 
@@ -65,7 +65,7 @@ impl<H: Host> Metrics<H> {
         }
     }
 
-    /// Adds to Envoy's stats what was counted since the last time.
+    /// Adds the counts since the last flush to Envoy's stats.
     pub fn flush(&self) {
         for (row, outcome) in self.decisions.chunks(Reason::ALL.len()).zip(OUTCOMES) {
             for (counter, reason) in row.iter().zip(Reason::ALL) {
@@ -129,7 +129,7 @@ impl<H: Host> Metrics<H> {
     }
 }
 
-/// What is still in the VM when the root and its last request are gone.
+/// Flushes the last counts, after the root and its last request.
 impl<H: Host> Drop for Metrics<H> {
     fn drop(&mut self) {
         self.flush();
@@ -141,7 +141,7 @@ impl Counter {
         self.sum.set(self.sum.get().saturating_add(by));
     }
 
-    /// Adding nothing costs nothing: no hostcall.
+    /// Without a count there is no hostcall.
     fn flush<H: Host>(&self, host: &H, name: impl FnOnce() -> String) {
         let sum = self.sum.take();
         if sum == 0 {
@@ -164,7 +164,7 @@ mod tests {
     use crate::fake::Fake;
 
     #[test]
-    fn counting_asks_nothing_of_envoy_until_the_flush() {
+    fn only_a_flush_makes_hostcalls() {
         let host = Fake::default();
         let metrics = Metrics::new(host.clone());
         for _ in 0..1000 {
@@ -173,12 +173,12 @@ mod tests {
         }
         assert_eq!(host.world().calls, 0);
         metrics.flush();
-        // Each is defined once, and added to once.
+        // Two counters: each is defined once, and added to once.
         assert_eq!(host.world().calls, 4);
         assert_eq!(host.counter("cellgate.decisions.pass.path_excluded"), 1000);
         assert_eq!(host.counter("cellgate.inspected_bytes"), 7000);
         metrics.flush();
-        assert_eq!(host.world().calls, 4, "nothing to tell");
+        assert_eq!(host.world().calls, 4, "nothing was counted");
         metrics.inspected(1);
         metrics.flush();
         assert_eq!(host.world().calls, 5);
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_flushed_is_flushed_at_the_end() {
+    fn the_last_counts_are_flushed_on_drop() {
         let host = Fake::default();
         let metrics = Metrics::new(host.clone());
         metrics.abandoned();

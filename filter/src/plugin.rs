@@ -1,45 +1,64 @@
-//! What the requests of one configuration share.
+//! The state that all requests under one configuration share.
 
+use std::error::Error;
+use std::fmt;
 use std::rc::Rc;
+use std::str::Utf8Error;
 
+use cellgate_routing::config::ConfigError;
 use cellgate_routing::{Config, Router, Tier};
 
 use crate::host::Host;
 use crate::metrics::Metrics;
 
-/// The name that errors give the configuration: Envoy has no file name for it.
+/// The configuration's name in errors: Envoy has no file name for it.
 const FILE: &str = "plugin configuration";
 
-/// A configuration in force. A request keeps the one it started with.
+/// A configuration with its host and counters. A request keeps the one it started with.
 #[derive(Debug)]
 pub struct Plugin<H: Host> {
     pub(crate) host: H,
     pub(crate) router: Router,
-    /// The root's: they outlive a configuration.
+    /// The root's counters, which outlive a configuration.
     pub(crate) metrics: Rc<Metrics<H>>,
 }
 
-/// Why a configuration is refused: a sentence for Envoy's log.
+/// Why a configuration is refused. The message is for Envoy's log and has one line per problem.
 #[derive(Debug, PartialEq, Eq)]
-pub struct NotConfigured(String);
+pub enum ConfigurationRefused {
+    /// The text is not UTF-8.
+    NotUtf8(Utf8Error),
+    /// The routing crate refuses it.
+    Invalid(ConfigError),
+}
 
-impl std::fmt::Display for NotConfigured {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+impl fmt::Display for ConfigurationRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotUtf8(error) => write!(f, "{FILE}: not UTF-8 from byte {} on", error.valid_up_to()),
+            Self::Invalid(error) => error.fmt(f),
+        }
     }
 }
 
-impl std::error::Error for NotConfigured {}
+impl Error for ConfigurationRefused {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::NotUtf8(error) => Some(error),
+            // Its message is shown as this error's own.
+            Self::Invalid(error) => error.source(),
+        }
+    }
+}
 
 impl<H: Host> Plugin<H> {
-    /// Puts a configuration (JSON) in force.
+    /// Reads a configuration in JSON.
     ///
     /// # Errors
-    /// It is not UTF-8, or the core refuses it.
-    pub fn new(host: H, metrics: Rc<Metrics<H>>, configuration: &[u8]) -> Result<Self, NotConfigured> {
-        let text = std::str::from_utf8(configuration)
-            .map_err(|error| NotConfigured(format!("{FILE}: not UTF-8 from byte {} on", error.valid_up_to())))?;
-        let config = Config::from_json(text, FILE).map_err(|error| NotConfigured(error.to_string()))?;
+    /// It is not UTF-8, or the routing crate refuses it.
+    pub fn new(host: H, metrics: Rc<Metrics<H>>, configuration: &[u8]) -> Result<Self, ConfigurationRefused> {
+        let text = std::str::from_utf8(configuration).map_err(ConfigurationRefused::NotUtf8)?;
+        let config = Config::from_json(text, FILE).map_err(ConfigurationRefused::Invalid)?;
         Ok(Self { host, router: Router::new(config, Tier::Filter), metrics })
     }
 }

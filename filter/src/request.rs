@@ -10,6 +10,7 @@ use cellgate_routing::{
     BodyMode, CellId, Decision, Deferral, Inspection, Outcome, PROBLEM_CONTENT_TYPE, Phase, Reason, Step, grpc_message,
     headers, is_grpc_call, problem,
 };
+use proxy_wasm::types::Action;
 
 use crate::host::{Host, Unreleased};
 use crate::plugin::Plugin;
@@ -21,15 +22,6 @@ const PROPERTY: &str = "cellgate";
 /// How much of the body is copied into the VM at a time. A VM's memory never shrinks, and one callback may bring as
 /// much as Envoy's buffer holds.
 const WINDOW: usize = 64 * 1024;
-
-/// What Envoy does after a callback.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Go on.
-    Continue,
-    /// Wait for more, or for nothing any more: the client has its answer.
-    Pause,
-}
 
 /// A request and how far it has come.
 #[derive(Debug)]

@@ -1,28 +1,28 @@
-//! The plugin as Envoy configures it: read, check, announce; or refuse with the reason.
+//! The root context: reads the plugin's configuration, logs it, or refuses it with the reason.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
 use std::time::Duration;
 
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
-use proxy_wasm::types::ContextType;
+use proxy_wasm::types::{ContextType, LogLevel};
 
-use crate::host::{Host, Level};
+use crate::host::Host;
 use crate::metrics::Metrics;
-use crate::plugin::{NotConfigured, Plugin};
+use crate::plugin::{ConfigurationRefused, Plugin};
 use crate::stream::Stream;
 
-/// Set by the build script: what the module was built from.
+/// The revision that the module was built from. `scripts/build-wasm.sh` sets it.
 const BUILD: &str = match option_env!("CELLGATE_BUILD") {
     Some(build) => build,
     None => "unstamped",
 };
 
-/// Where the workers share the announcement that was last logged.
-const ANNOUNCED: &str = "cellgate.announced";
+/// The shared key of the configuration line that a worker logged last.
+const LOGGED_LINE: &str = "cellgate.announced";
 
-/// How often the counters are flushed. No request is ever resumed by this timer: Envoy loses frames of the body when one
-/// is resumed outside its own callbacks.
+/// The period in which the counters are flushed. This timer must never resume a request: Envoy loses body frames of a
+/// request that is resumed outside its own callbacks.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// The root context: one per configuration and worker.
@@ -41,12 +41,12 @@ impl<H: Host + Clone> Root<H> {
         Self { host, metrics, plugin: None }
     }
 
-    /// Reads the plugin configuration. `false`: it is refused, and Envoy keeps what it had.
+    /// Reads the plugin's configuration. `false`: it is refused, and Envoy keeps the previous one.
     pub fn configure(&mut self) -> bool {
         let configuration = self.host.configuration().unwrap_or_default();
         match Plugin::new(self.host.clone(), Rc::clone(&self.metrics), &configuration) {
             Ok(plugin) => {
-                self.announce(&plugin, &configuration);
+                self.log_once(&plugin, &configuration);
                 self.plugin = Some(Rc::new(plugin));
                 self.host.tick_every(FLUSH_EVERY);
                 true
@@ -58,25 +58,25 @@ impl<H: Host + Clone> Root<H> {
         }
     }
 
-    /// A request under the configuration that is in force now.
+    /// A request under the current configuration.
     #[must_use]
     pub fn open(&self) -> Stream<H> {
         Stream::new(self.host.clone(), self.plugin.clone())
     }
 
-    fn refuse(&self, error: &NotConfigured) {
+    fn refuse(&self, error: &ConfigurationRefused) {
         self.metrics.config_rejected();
-        // Where there is no plugin there is no timer.
+        // Without a plugin there is no timer that would flush.
         self.metrics.flush();
-        // A line for each problem.
+        // One line per problem.
         for line in error.to_string().lines() {
-            self.host.log(Level::Error, &format!("cellgate: configuration refused: {line}"));
+            self.host.log(LogLevel::Error, &format!("cellgate: configuration refused: {line}"));
         }
     }
 
-    /// Says once what is in force. Envoy configures the plugin once for a trial and once per worker, so the line is
-    /// compared with the one last logged.
-    fn announce(&self, plugin: &Plugin<H>, configuration: &[u8]) {
+    /// Logs the configuration once. Envoy configures the plugin once for a trial and once per worker, so the line is
+    /// logged only if it differs from the last one.
+    fn log_once(&self, plugin: &Plugin<H>, configuration: &[u8]) {
         let config = plugin.router.config();
         let mut fingerprint = DefaultHasher::new();
         configuration.hash(&mut fingerprint);
@@ -89,9 +89,9 @@ impl<H: Host + Clone> Root<H> {
             config.sources.len(),
             config.limits.inspect_bytes,
         );
-        if self.host.shared(ANNOUNCED).is_none_or(|logged| logged != line.as_bytes()) {
-            self.host.set_shared(ANNOUNCED, &line);
-            self.host.log(Level::Info, &line);
+        if self.host.shared(LOGGED_LINE).is_none_or(|logged| logged != line.as_bytes()) {
+            self.host.set_shared(LOGGED_LINE, &line);
+            self.host.log(LogLevel::Info, &line);
         }
     }
 }

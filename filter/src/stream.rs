@@ -1,16 +1,16 @@
-//! An HTTP stream as the SDK knows it: passes Envoy's callbacks on to the request's state machine.
+//! An HTTP stream of the SDK: forwards Envoy's callbacks to the request.
 
 use std::rc::Rc;
 
 use proxy_wasm::traits::{Context, HttpContext};
-use proxy_wasm::types;
+use proxy_wasm::types::Action;
 
 use crate::host::Host;
 use crate::plugin::Plugin;
-use crate::request::{Action, Request};
+use crate::request::Request;
 
-/// A request, or none if no configuration was in force when Envoy opened the stream. Envoy sends none then; if one comes,
-/// it is refused, not passed on.
+/// A request, or none if there was no configuration when Envoy opened the stream. Envoy opens no such stream; the
+/// filter refuses its request all the same.
 #[derive(Debug)]
 pub struct Stream<H: Host> {
     host: H,
@@ -26,20 +26,20 @@ impl<H: Host> Stream<H> {
 impl<H: Host> Context for Stream<H> {}
 
 impl<H: Host> HttpContext for Stream<H> {
-    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> types::Action {
+    fn on_http_request_headers(&mut self, _count: usize, end_of_stream: bool) -> Action {
         let Some(request) = &mut self.request else {
             self.host.respond(503, "text/plain", "cellgate is not configured\n");
-            return types::Action::Pause;
+            return Action::Pause;
         };
-        request.on_headers(end_of_stream).into()
+        request.on_headers(end_of_stream)
     }
 
-    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> types::Action {
-        self.request.as_mut().map_or(Action::Pause, |request| request.on_body(size, end_of_stream)).into()
+    fn on_http_request_body(&mut self, size: usize, end_of_stream: bool) -> Action {
+        self.request.as_mut().map_or(Action::Pause, |request| request.on_body(size, end_of_stream))
     }
 
-    fn on_http_request_trailers(&mut self, _count: usize) -> types::Action {
-        self.request.as_mut().map_or(Action::Pause, Request::on_trailers).into()
+    fn on_http_request_trailers(&mut self, _count: usize) -> Action {
+        self.request.as_mut().map_or(Action::Pause, Request::on_trailers)
     }
 }
 
@@ -48,15 +48,6 @@ impl<H: Host> Drop for Stream<H> {
     fn drop(&mut self) {
         if let Some(request) = &mut self.request {
             request.on_end();
-        }
-    }
-}
-
-impl From<Action> for types::Action {
-    fn from(action: Action) -> Self {
-        match action {
-            Action::Continue => Self::Continue,
-            Action::Pause => Self::Pause,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Removing what a client must not send: the routing header and Cellgate's own.
+//! Removes the reserved fields that a client must not send: the routing header and Cellgate's own.
 
 use cellgate_routing::{Decision, Router, headers};
 
@@ -7,14 +7,13 @@ use crate::host::{Fields, Host, Unreleased};
 /// A request's head without reserved headers.
 pub(crate) struct Stripped {
     pub(crate) head: Fields,
-    /// How many headers went that nobody was to send.
+    /// How many removed headers the peer was not entitled to send.
     pub(crate) count: u64,
-    /// What the routing header of a peer that may send it said. It went too: every decision sets its own.
+    /// The decision in the routing header of a listed peer. The header is removed too, because each decision sets it.
     pub(crate) before: Option<Decision>,
 }
 
-/// Removes reserved headers from the request, every value and every spelling. `None`: they cannot be seen, or would not
-/// go.
+/// Removes reserved headers from the request, every value and every spelling. `None`: Envoy does not show or remove them.
 pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, router: &Router) -> Option<Stripped> {
     let routing_header = &router.config().routing_header;
     let fields = host.request_headers()?;
@@ -31,8 +30,8 @@ pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, router: &Route
     is_clean.then_some(Stripped { head, count: count as u64 - u64::from(before.is_some()), before })
 }
 
-/// Removes reserved trailers: an upstream may merge trailers into the headers (RFC 9110, 6.5.1). How many went; `None`:
-/// as for the headers.
+/// Removes reserved trailers, because an upstream may merge trailers into the headers (RFC 9110, 6.5.1). Returns how
+/// many; `None`: Envoy does not show or remove them.
 pub(crate) fn trailers<H: Host>(host: &H, routing_header: &str) -> Option<u64> {
     let fields = host.request_trailers()?;
     let count = reserved(&fields, routing_header).count();
@@ -46,7 +45,7 @@ pub(crate) fn trailers<H: Host>(host: &H, routing_header: &str) -> Option<u64> {
     is_clean.then_some(count as u64)
 }
 
-/// The names of the reserved fields. One that is there twice is named twice; removing it again changes nothing.
+/// The names of the reserved fields. A repeated field is repeated here; its second removal changes nothing.
 pub(crate) fn reserved<'a>(fields: &'a Fields, routing_header: &str) -> impl Iterator<Item = &'a str> {
     fields.iter().map(|(name, _)| name).filter(move |name| headers::is_reserved(name.as_bytes(), routing_header))
 }

@@ -1,13 +1,15 @@
-//! One request as Envoy would take it through the filter: what is held, what is passed on, what the callbacks say.
+//! One request as Envoy passes it through the filter: it buffers, forwards and makes the callbacks.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::{Fake, Phase};
-use crate::metrics::Metrics;
-use crate::request::{Action, Request};
+use proxy_wasm::types::Action;
 
-/// The configuration of the tests. `cell-a` has the key `acme`, `cell-b` has `globex`.
+use super::{Callback, Fake};
+use crate::metrics::Metrics;
+use crate::request::Request;
+
+/// The tests' configuration: the key `acme` is placed in `cell-a`, and `globex` in `cell-b`.
 pub(crate) const CONFIG: &str = r#"{
     "version": "test-1",
     "routing_header": "x-cell",
@@ -19,21 +21,22 @@ pub(crate) const CONFIG: &str = r#"{
     "limits": { "inspect_bytes": 1024 }
 }"#;
 
-/// A request on its way, and both its ends.
+/// A request, its client and its upstream.
 pub(crate) struct Exchange {
     pub(crate) host: Fake,
     metrics: Rc<Metrics<Fake>>,
     request: Request<Fake>,
-    held: Vec<u8>,
-    /// The body that the upstream has.
+    /// Envoy's body buffer.
+    buffer: Vec<u8>,
+    /// The body bytes that the upstream has received.
     pub(crate) upstream: Vec<u8>,
-    /// Whether the upstream has a complete body: all of its Content-Length, or else its end.
+    /// Whether the upstream has a complete body: all of its Content-Length, or the end of the stream.
     pub(crate) complete: bool,
     length: Option<usize>,
 }
 
 impl Exchange {
-    /// A request to `/api/` with these headers, its headers not delivered yet.
+    /// A request to `/api/` with these headers, before any callback.
     pub(crate) fn new(headers: &[(&str, &str)]) -> Self {
         Self::with(CONFIG, headers)
     }
@@ -52,7 +55,7 @@ impl Exchange {
         let length = length.and_then(|(_, length)| length.parse().ok());
         host.world().headers = fields;
         let request = Request::new(Rc::new(plugin));
-        Self { host, metrics, request, held: Vec::new(), upstream: Vec::new(), complete: false, length }
+        Self { host, metrics, request, buffer: Vec::new(), upstream: Vec::new(), complete: false, length }
     }
 
     /// A JSON request with a Content-Length.
@@ -67,41 +70,42 @@ impl Exchange {
     }
 
     pub(crate) fn headers(&mut self, end_of_stream: bool) -> Action {
-        self.host.world().phase = Phase::Headers;
+        self.host.world().callback = Callback::Headers;
         let action = self.request.on_headers(end_of_stream);
-        self.after(action, end_of_stream)
+        self.apply(action, end_of_stream)
     }
 
-    /// More of the body, added to what is held.
+    /// Delivers more of the body.
     pub(crate) fn body(&mut self, bytes: &[u8], end_of_stream: bool) -> Action {
-        self.held.extend_from_slice(bytes);
-        let size = self.held.len();
+        self.buffer.extend_from_slice(bytes);
+        let size = self.buffer.len();
         {
             let mut world = self.host.world();
-            world.phase = Phase::Body;
-            world.body = self.held.clone();
+            world.callback = Callback::Body;
+            world.body = self.buffer.clone();
         }
         let action = self.request.on_body(size, end_of_stream);
-        self.after(action, end_of_stream)
+        self.apply(action, end_of_stream)
     }
 
     pub(crate) fn trailers(&mut self, trailers: &[(&str, &str)]) -> Action {
         {
             let mut world = self.host.world();
-            world.phase = Phase::Trailers;
+            world.callback = Callback::Trailers;
             world.trailers = trailers.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
         }
         let action = self.request.on_trailers();
-        self.after(action, true)
+        self.apply(action, true)
     }
 
-    /// The stream is gone: complete, answered or aborted.
+    /// Ends the stream: complete, refused or aborted.
     pub(crate) fn end(&mut self) {
-        self.host.world().phase = Phase::End;
+        self.host.world().callback = Callback::End;
         self.request.on_end();
     }
 
-    /// HTTP/1: each read is a callback, and the end comes alone. Stops where Envoy would.
+    /// Runs a request as Envoy's HTTP/1 codec does: one callback per read, and an empty one at the end. A local reply ends
+    /// it.
     pub(crate) fn http1(mut self, chunks: &[&[u8]]) -> Self {
         self.headers(false);
         for chunk in chunks {
@@ -116,7 +120,7 @@ impl Exchange {
         self
     }
 
-    /// HTTP/2: the last frame carries the end.
+    /// Runs a request as Envoy's HTTP/2 codec does: the last frame carries the end.
     pub(crate) fn http2(mut self, frames: &[&[u8]]) -> Self {
         self.headers(frames.is_empty());
         for (index, frame) in frames.iter().enumerate() {
@@ -128,12 +132,12 @@ impl Exchange {
         self
     }
 
-    /// The status the client got from the filter.
+    /// The status of the filter's local reply.
     pub(crate) fn answered(&self) -> Option<u16> {
         self.host.world().answer.as_ref().map(|(status, _)| *status)
     }
 
-    /// A counter's value as Envoy shows it after the next flush, 0 if it was never defined.
+    /// A counter's value after a flush, 0 if it is not defined.
     pub(crate) fn counter(&self, name: &str) -> u64 {
         self.metrics.flush();
         self.host.counter(name)
@@ -145,33 +149,30 @@ impl Exchange {
         self.host.counters()
     }
 
-    /// What access logs say.
+    /// The note for access logs.
     pub(crate) fn note(&self) -> String {
         self.host.world().properties.get("cellgate").cloned().unwrap_or_default()
     }
 
-    /// Every value of a request header as the upstream would see it.
+    /// Every value of a request header that the upstream receives.
     pub(crate) fn header(&self, name: &str) -> Vec<String> {
         let world = self.host.world();
         let values = world.headers.iter().filter(|(known, _)| known == name);
         values.map(|(_, value)| String::from_utf8_lossy(value).into_owned()).collect()
     }
 
-    fn after(&mut self, action: Action, end_of_stream: bool) -> Action {
+    fn apply(&mut self, action: Action, end_of_stream: bool) -> Action {
         let mut world = self.host.world();
-        world.phase = Phase::None;
-        match action {
-            Action::Continue => {
-                assert!(world.answer.is_none(), "answered and passed on");
-                assert!(world.released != world.shadow, "passed on undecided, or changed in the shadow");
-                self.upstream.append(&mut self.held);
-                self.complete |= end_of_stream || self.length == Some(self.upstream.len());
-            }
-            Action::Pause => {
-                let ends_here = end_of_stream && world.answer.is_none();
-                assert!(!ends_here, "paused at the end: nothing would ever resume it");
-                assert!(!world.released || world.answer.is_some(), "paused after the release");
-            }
+        world.callback = Callback::None;
+        if action == Action::Continue {
+            assert!(world.answer.is_none(), "forwarded after a local reply");
+            assert!(world.released != world.is_shadow, "forwarded without a release, or released in the shadow");
+            self.upstream.append(&mut self.buffer);
+            self.complete |= end_of_stream || self.length == Some(self.upstream.len());
+        } else {
+            let is_stalled = end_of_stream && world.answer.is_none();
+            assert!(!is_stalled, "paused at the end, where no callback follows");
+            assert!(!world.released || world.answer.is_some(), "paused after the release");
         }
         action
     }

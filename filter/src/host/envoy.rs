@@ -1,19 +1,19 @@
-//! The host that Envoy is.
+//! The host in production: Envoy, by the SDK's hostcalls.
 
 use std::time::Duration;
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
-use super::{Fields, Host, Level, Unreleased};
+use super::{Fields, Host, Unreleased};
 
-/// Envoy itself.
+/// Envoy.
 #[derive(Clone, Copy, Debug)]
 pub struct Envoy;
 
 impl Host for Envoy {
     fn configuration(&self) -> Option<Vec<u8>> {
-        // The size is a bound, not a promise. The start is 0, so that the largest cannot overflow.
+        // Envoy returns at most this many bytes. With the start at 0 the end cannot overflow.
         hostcalls::get_buffer(BufferType::PluginConfiguration, 0, usize::MAX).ok().flatten()
     }
 
@@ -61,7 +61,7 @@ impl Host for Envoy {
     }
 
     fn define_counter(&self, name: &str) -> u32 {
-        // Numbers start above zero; counting on an unknown one is refused, and that is all.
+        // 0 is no counter's id: Envoy then refuses to count, and nothing else happens.
         hostcalls::define_metric(MetricType::Counter, name).unwrap_or_default()
     }
 
@@ -79,12 +79,7 @@ impl Host for Envoy {
         let _ = hostcalls::set_shared_data(key, Some(value.as_bytes()), None);
     }
 
-    fn log(&self, level: Level, line: &str) {
-        let level = match level {
-            Level::Info => LogLevel::Info,
-            Level::Error => LogLevel::Error,
-            Level::Critical => LogLevel::Critical,
-        };
+    fn log(&self, level: LogLevel, line: &str) {
         let _ = hostcalls::log(level, line);
     }
 }

@@ -7,13 +7,13 @@ use cellgate_routing::Head;
 pub struct Fields(Vec<(String, Vec<u8>)>);
 
 impl Fields {
-    /// Takes over what the SDK has made of the host's block.
+    /// From the pairs that the SDK has decoded.
     #[must_use]
     pub fn new(fields: Vec<(String, Vec<u8>)>) -> Self {
         Self(fields)
     }
 
-    /// The fields, names first. A value is whatever bytes the client sent.
+    /// Pairs of name and value. A value may have any bytes.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_slice()))
     }

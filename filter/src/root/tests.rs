@@ -1,7 +1,8 @@
 //! Configurations, good and bad.
 
+use proxy_wasm::types::LogLevel;
+
 use crate::fake::{CONFIG, Fake};
-use crate::host::Level;
 use crate::root::Root;
 
 fn configure(host: &Fake, configuration: &[u8]) -> (Root<Fake>, bool) {
@@ -21,7 +22,7 @@ fn a_good_configuration_is_announced_once() {
     }
     let log = host.world().log.clone();
     assert_eq!(log.len(), 1, "{log:?}");
-    assert_eq!(log[0].0, Level::Info);
+    assert_eq!(log[0].0, LogLevel::Info);
     for part in ["cellgate 0.", "build ", "test-1", "2 cells"] {
         assert!(log[0].1.contains(part), "{log:?}");
     }
@@ -48,7 +49,7 @@ fn a_bad_configuration_is_refused_with_its_reason() {
         assert!(!accepted);
         assert!(root.plugin.is_none());
         let log = host.world().log.clone();
-        assert!(log.iter().all(|(level, _)| *level == Level::Error));
+        assert!(log.iter().all(|(level, _)| *level == LogLevel::Error));
         assert!(log.iter().any(|(_, line)| line.contains("refused") && line.contains(reason)), "{log:?}");
         assert_eq!(host.counter("cellgate.config_rejected"), 1);
     }

@@ -4,7 +4,7 @@ use proxy_wasm::traits::{HttpContext, RootContext};
 use proxy_wasm::types::Action;
 
 use super::Stream;
-use crate::fake::{CONFIG, Fake, Phase};
+use crate::fake::{CONFIG, Callback, Fake};
 use crate::root::Root;
 
 /// A bodiless request that decides at its headers.
@@ -14,7 +14,7 @@ fn bodiless(host: &Fake, stream: &mut Stream<Fake>) -> Action {
         world.headers = [(":method", "GET"), (":path", "/api/x"), ("x-tenant", "acme")]
             .map(|(name, value)| (name.to_owned(), value.into()))
             .into();
-        world.phase = Phase::Headers;
+        world.callback = Callback::Headers;
         world.released = false;
         world.answer = None;
     }
@@ -57,7 +57,7 @@ fn a_stream_that_ends_undecided_is_abandoned() {
         world.headers = [(":method", "POST"), (":path", "/api/x"), ("content-type", "application/json")]
             .map(|(name, value)| (name.to_owned(), value.into()))
             .into();
-        world.phase = Phase::Headers;
+        world.callback = Callback::Headers;
     }
     assert_eq!(stream.on_http_request_headers(3, false), Action::Pause);
     drop(stream);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use proptest::prelude::*;
 
-use crate::fake::{CONFIG, Exchange, Fake, Phase};
+use crate::fake::{CONFIG, Callback, Exchange, Fake};
 use crate::request::Request;
 
 /// Whose decisions are taken over.
@@ -84,13 +84,13 @@ proptest! {
             world.body = body;
         }
         for call in calls {
-            let phase = match call {
-                Call::Headers(_) => Phase::Headers,
-                Call::Body { .. } => Phase::Body,
-                Call::Trailers => Phase::Trailers,
-                Call::End => Phase::End,
+            let callback = match call {
+                Call::Headers(_) => Callback::Headers,
+                Call::Body { .. } => Callback::Body,
+                Call::Trailers => Callback::Trailers,
+                Call::End => Callback::End,
             };
-            host.world().phase = phase;
+            host.world().callback = callback;
             match call {
                 Call::Headers(end) => { request.on_headers(end); }
                 Call::Body { size, end } => { request.on_body(size, end); }

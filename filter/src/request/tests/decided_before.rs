@@ -1,8 +1,9 @@
 //! The decision of a peer that may make it, and what a certificate is worth without a good header, or a header without it.
 
+use proxy_wasm::types::Action;
+
 use super::{ACME, assert_delivered, assert_refused};
 use crate::fake::{CONFIG, Exchange};
-use crate::request::Action;
 
 const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 const JSON: (&str, &str) = ("content-type", "application/json");
@@ -117,7 +118,7 @@ fn the_peer_is_asked_for_only_beside_a_header_that_could_count() {
 #[test]
 fn a_decision_taken_over_is_not_passed_on_where_headers_cannot_be_changed() {
     let mut exchange = from(Some(GATEWAY), None, &[("x-cell", "cell-b")]);
-    exchange.host.world().rigid = true;
+    exchange.host.world().keeps_headers = true;
     assert_eq!(exchange.headers(true), Action::Pause);
     assert_eq!(exchange.answered(), Some(500));
 }

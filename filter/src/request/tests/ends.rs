@@ -1,8 +1,9 @@
 //! The ways a request ends: with its last frame, after it, with trailers, or not at all.
 
+use proxy_wasm::types::Action;
+
 use super::{ACME, assert_delivered, assert_refused, early};
 use crate::fake::Exchange;
-use crate::request::Action;
 
 #[test]
 fn trailers_end_a_held_body() {
@@ -59,7 +60,7 @@ fn trailers_that_envoy_does_not_show_are_never_passed_on() {
     let mut exchange = Exchange::json(ACME.len());
     exchange.headers(false);
     exchange.body(ACME, false);
-    exchange.host.world().blind = true;
+    exchange.host.world().hides_fields = true;
     assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
     assert_eq!(exchange.answered(), Some(500));
     assert_eq!(exchange.counter("cellgate.decisions.reject.body_unread"), 1);
@@ -77,7 +78,7 @@ fn trailers_that_envoy_does_not_show_end_a_released_request() {
             // Its end is seen, and trailers follow all the same.
             exchange.body(&body[1500..], true);
         }
-        exchange.host.world().blind = true;
+        exchange.host.world().hides_fields = true;
         assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
         assert_eq!(exchange.answered(), Some(500));
         // It was counted when it was decided.
@@ -133,14 +134,14 @@ fn a_body_before_the_headers_is_refused() {
 fn a_body_that_envoy_does_not_show_decides_nothing() {
     for mut exchange in [Exchange::json(ACME.len()), Exchange::chunked()] {
         exchange.headers(false);
-        exchange.host.world().short = true;
+        exchange.host.world().is_body_short = true;
         assert_eq!(exchange.body(ACME, true), Action::Pause);
         assert_refused(&exchange, 421, "body_unread");
     }
     let mut exchange = Exchange::chunked();
     exchange.headers(false);
     assert_eq!(exchange.body(br#"{"tenant":"acme","#, false), Action::Continue);
-    exchange.host.world().short = true;
+    exchange.host.world().is_body_short = true;
     assert_eq!(exchange.body(b"}", true), Action::Pause);
     assert_eq!(exchange.note(), "reject=421;reason=body_unread;after=cell-a");
     assert!(!exchange.complete);

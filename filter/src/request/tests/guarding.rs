@@ -1,8 +1,9 @@
 //! Bodies that were released early: no chunk goes on unseen.
 
+use proxy_wasm::types::Action;
+
 use super::assert_delivered;
 use crate::fake::Exchange;
-use crate::request::Action;
 
 const START: &[u8] = br#"{"tenant":"acme","#;
 

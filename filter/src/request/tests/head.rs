@@ -1,8 +1,9 @@
 //! What the head alone decides, and what is taken from it.
 
+use proxy_wasm::types::Action;
+
 use super::{ACME, assert_deferred, assert_delivered, assert_refused};
 use crate::fake::{CONFIG, Exchange};
-use crate::request::Action;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
@@ -202,8 +203,8 @@ fn headers_that_envoy_does_not_show_or_change_are_never_passed_on() {
     for (blind, rigid) in [(true, false), (false, true)] {
         for spoofed in [&[("x-tenant", "acme")][..], &[("x-tenant", "acme"), ("x-cell", "cell-b")]] {
             let mut exchange = Exchange::new(spoofed);
-            exchange.host.world().blind = blind;
-            exchange.host.world().rigid = rigid;
+            exchange.host.world().hides_fields = blind;
+            exchange.host.world().keeps_headers = rigid;
             assert_eq!(exchange.headers(true), Action::Pause);
             assert_eq!(exchange.answered(), Some(500));
             assert_eq!(exchange.note(), "reject=500;reason=body_unread");

@@ -1,8 +1,9 @@
 //! Bodies that fit: held until all is scanned.
 
+use proxy_wasm::types::Action;
+
 use super::{ACME, assert_deferred, assert_delivered, assert_refused, late};
 use crate::fake::Exchange;
-use crate::request::Action;
 
 #[test]
 fn every_way_to_cut_a_body_gives_the_same_decision() {

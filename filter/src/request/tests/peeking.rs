@@ -1,8 +1,9 @@
 //! Bodies that must not be held: the first bytes decide, or the service does.
 
+use proxy_wasm::types::Action;
+
 use super::{ACME, assert_deferred, assert_delivered, assert_refused, early, late};
 use crate::fake::Exchange;
-use crate::request::Action;
 
 #[test]
 fn a_large_body_without_its_key_in_front_is_deferred_at_the_first_bytes() {

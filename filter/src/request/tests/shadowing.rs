@@ -1,14 +1,15 @@
 //! Decided, told, and left as it was. That no header is changed and nothing paused the fake checks for every callback.
 
+use proxy_wasm::types::Action;
+
 use super::{ACME, early, late};
 use crate::fake::{CONFIG, Exchange};
-use crate::request::Action;
 
 const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn shadow(headers: &[(&str, &str)]) -> Exchange {
     let exchange = Exchange::with(&CONFIG.replace(r#""limits""#, r#""shadow": true, "limits""#), headers);
-    exchange.host.world().shadow = true;
+    exchange.host.world().is_shadow = true;
     exchange
 }
 
@@ -82,7 +83,7 @@ fn a_request_that_ends_early_is_abandoned() {
 #[test]
 fn headers_that_cannot_be_seen_are_told_and_pass() {
     let mut exchange = shadow(&[JSON]);
-    exchange.host.world().blind = true;
+    exchange.host.world().hides_fields = true;
     assert_eq!(exchange.headers(true), Action::Continue);
     assert_untouched(&exchange, b"", "shadow;reject=500;reason=body_unread");
 }
