@@ -1,4 +1,4 @@
-//! The state machine, driven by scripted callbacks against [`crate::fake`].
+//! Requests, driven by scripted callbacks against [`crate::fake`].
 
 mod any_order;
 mod decided_before;

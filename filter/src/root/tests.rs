@@ -1,4 +1,4 @@
-//! Configurations, good and bad.
+//! Valid and invalid configurations.
 
 use proxy_wasm::types::LogLevel;
 
@@ -13,7 +13,7 @@ fn configure(host: &Fake, configuration: &[u8]) -> (Root<Fake>, bool) {
 }
 
 #[test]
-fn a_good_configuration_is_announced_once() {
+fn a_valid_configuration_is_logged_once() {
     let host = Fake::default();
     for _worker in 0..3 {
         let (root, accepted) = configure(&host, CONFIG.as_bytes());
@@ -29,7 +29,7 @@ fn a_good_configuration_is_announced_once() {
 }
 
 #[test]
-fn a_changed_configuration_is_announced_again_under_the_same_label() {
+fn a_changed_configuration_is_logged_again_under_the_same_label() {
     let host = Fake::default();
     configure(&host, CONFIG.as_bytes());
     configure(&host, CONFIG.replace("globex", "initech").as_bytes());
@@ -37,7 +37,7 @@ fn a_changed_configuration_is_announced_again_under_the_same_label() {
 }
 
 #[test]
-fn a_bad_configuration_is_refused_with_its_reason() {
+fn an_invalid_configuration_is_refused_with_its_reason() {
     for (configuration, reason) in [
         (&b""[..], "plugin configuration"),
         (b"{\"cells\": \xff}", "not UTF-8 from byte 10 on"),

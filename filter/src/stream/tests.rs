@@ -1,4 +1,4 @@
-//! Streams of a root whose configuration comes, changes and goes.
+//! Streams before, across and after a change of the root's configuration.
 
 use proxy_wasm::traits::{HttpContext, RootContext};
 use proxy_wasm::types::Action;
@@ -33,7 +33,7 @@ fn configured(host: &Fake) -> Root<Fake> {
 }
 
 #[test]
-fn streams_are_counted_at_the_next_tick() {
+fn decisions_are_counted_at_the_next_tick() {
     let host = Fake::default();
     let mut root = configured(&host);
     assert_eq!(host.world().tick.map(|period| period.as_secs()), Some(1));
@@ -100,7 +100,7 @@ fn a_refused_change_leaves_the_old_configuration_in_force() {
     assert_eq!(bodiless(&host, &mut root.open()), Action::Continue);
 }
 
-/// The last of them flushes: a root that is gone has no timer.
+/// The last stream flushes, because a dropped root has no timer.
 #[test]
 fn a_stream_outlives_its_root() {
     let host = Fake::default();

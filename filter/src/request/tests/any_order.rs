@@ -1,4 +1,4 @@
-//! Whatever Envoy calls, in whatever order, with whatever bytes: no panic, no trap, no second answer.
+//! Properties of every sequence of callbacks: no panic, no trap, no second local reply.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::fake::{CONFIG, Callback, Exchange, Fake};
 use crate::request::Request;
 
-/// Whose decisions are taken over.
+/// The listed peer.
 const PEER: &str = "spiffe://a/gateway";
 
 #[derive(Clone, Debug)]
@@ -62,9 +62,9 @@ fn body() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    /// The callbacks of no HTTP stream at all. The fake panics where Envoy would trap.
+    /// Callbacks in an order that no HTTP stream has. The fake panics where Envoy would trap.
     #[test]
-    fn any_order_of_callbacks_is_survived(
+    fn no_order_of_callbacks_traps(
         fields in fields(),
         mut body in body(),
         calls in proptest::collection::vec(call(), 0..12),
@@ -100,10 +100,10 @@ proptest! {
         }
     }
 
-    /// A stream as Envoy runs it: a JSON body that names `acme` gets `cell-a` or is deferred, however it is cut, and
-    /// arrives byte for byte. [`Exchange`] checks that nothing goes on undecided and nothing stalls.
+    /// A stream as Envoy runs it. A JSON body with the key `acme`, cut anywhere, goes to `cell-a` or is deferred, and
+    /// arrives byte for byte. [`Exchange`] checks that nothing is forwarded undecided and nothing stalls.
     #[test]
-    fn any_cut_of_a_body_gives_its_cell_or_the_service(
+    fn any_cut_of_a_body_is_routed_or_deferred(
         filler in 0..3000_usize,
         is_early in any::<bool>(),
         has_length in any::<bool>(),
@@ -126,6 +126,6 @@ proptest! {
         let decided = exchange.header("x-cell") == ["cell-a"];
         let deferred = exchange.header("x-cellgate-defer").len() == 1;
         prop_assert!(decided != deferred);
-        prop_assert!(decided || !has_length || body.len() > 1024, "a body that fits is decided here");
+        prop_assert!(decided || !has_length || body.len() > 1024, "a body that fits is decided by the filter");
     }
 }

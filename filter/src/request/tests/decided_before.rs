@@ -1,4 +1,4 @@
-//! The decision of a peer that may make it, and what a certificate is worth without a good header, or a header without it.
+//! Decisions of listed peers: they need both a listed certificate and one valid routing header.
 
 use proxy_wasm::types::Action;
 
@@ -8,7 +8,7 @@ use crate::fake::{CONFIG, Exchange};
 const GATEWAY: &str = "spiffe://cluster.local/ns/edge/sa/gateway";
 const JSON: (&str, &str) = ("content-type", "application/json");
 
-/// A request to a proxy that takes the gateway's decisions over, from a peer whose certificate has this URI.
+/// A request to a proxy that lists the gateway, from a peer whose certificate has this URI.
 fn from(peer: Option<&str>, cell: Option<&str>, headers: &[(&str, &str)]) -> Exchange {
     let cell = cell.map_or_else(String::new, |name| format!(r#", "cell": "{name}""#));
     let decided_by = format!(r#""decided_by": {{ "peers": ["spiffe://other/gateway", "{GATEWAY}"]{cell} }}, "limits""#);
@@ -18,7 +18,7 @@ fn from(peer: Option<&str>, cell: Option<&str>, headers: &[(&str, &str)]) -> Exc
 }
 
 #[test]
-fn a_listed_peers_decision_is_taken_over_and_the_body_not_read() {
+fn a_listed_peers_decision_replaces_reading_the_body() {
     let body = b"[not even JSON";
     let mut exchange = from(Some(GATEWAY), None, &[JSON, ("content-length", "14"), ("x-cell", "cell-b")]);
     assert_eq!(exchange.headers(false), Action::Continue);
@@ -31,7 +31,7 @@ fn a_listed_peers_decision_is_taken_over_and_the_body_not_read() {
 }
 
 #[test]
-fn every_other_reserved_field_is_removed_all_the_same() {
+fn other_reserved_fields_of_a_listed_peer_are_removed() {
     let mut exchange =
         from(Some(GATEWAY), None, &[("x-cell", "cell-b"), ("x-cellgate-defer", "stream;x"), ("x_cellgate_y", "1")]);
     assert_eq!(exchange.headers(false), Action::Continue);
@@ -44,7 +44,7 @@ fn every_other_reserved_field_is_removed_all_the_same() {
 }
 
 #[test]
-fn a_listed_peer_without_one_good_header_decides_nothing() {
+fn a_listed_peer_without_one_valid_header_decides_nothing() {
     for headers in [
         &[][..],
         &[("x-cell", "cell-b"), ("x-cell", "cell-b")],
@@ -68,7 +68,7 @@ fn a_listed_peer_without_one_good_header_decides_nothing() {
 }
 
 #[test]
-fn the_header_is_worth_nothing_without_a_listed_certificate() {
+fn the_header_of_an_unlisted_peer_is_removed() {
     let cut = &GATEWAY[..GATEWAY.len() - 1];
     let longer = format!("{GATEWAY}/x");
     for peer in [None, Some(""), Some("spiffe://cluster.local/ns/edge/sa/client"), Some(cut), Some(&longer)] {
@@ -80,12 +80,12 @@ fn the_header_is_worth_nothing_without_a_listed_certificate() {
 }
 
 #[test]
-fn a_proxy_of_one_cell_refuses_what_belongs_to_another() {
+fn a_proxy_of_one_cell_refuses_requests_for_another() {
     let mut exchange = from(Some(GATEWAY), Some("cell-a"), &[("x-cell", "cell-b")]);
     assert_eq!(exchange.headers(false), Action::Pause);
     assert_refused(&exchange, 421, "cell_mismatch");
 
-    // A decision of its own, whoever asks.
+    // The proxy's own decision, for any peer.
     for peer in [None, Some(GATEWAY)] {
         let exchange = from(peer, Some("cell-b"), &[JSON, ("content-length", "17")]).http1(&[ACME]);
         assert_refused(&exchange, 421, "cell_mismatch");
@@ -101,7 +101,7 @@ fn a_proxy_of_one_cell_refuses_what_belongs_to_another() {
 }
 
 #[test]
-fn the_peer_is_asked_for_only_beside_a_header_that_could_count() {
+fn the_certificate_is_read_only_if_the_header_is_valid() {
     let calls = |exchange: &mut Exchange| {
         exchange.headers(true);
         exchange.host.world().calls
@@ -116,7 +116,7 @@ fn the_peer_is_asked_for_only_beside_a_header_that_could_count() {
 }
 
 #[test]
-fn a_decision_taken_over_is_not_passed_on_where_headers_cannot_be_changed() {
+fn a_peers_decision_is_refused_if_headers_cannot_be_changed() {
     let mut exchange = from(Some(GATEWAY), None, &[("x-cell", "cell-b")]);
     exchange.host.world().keeps_headers = true;
     assert_eq!(exchange.headers(true), Action::Pause);

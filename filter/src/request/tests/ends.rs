@@ -1,4 +1,4 @@
-//! The ways a request ends: with its last frame, after it, with trailers, or not at all.
+//! The ends of a request: with its last frame, after it, with trailers, or by an abort.
 
 use proxy_wasm::types::Action;
 
@@ -15,7 +15,7 @@ fn trailers_end_a_held_body() {
 }
 
 #[test]
-fn a_bad_held_body_is_refused_at_its_trailers() {
+fn a_truncated_held_body_is_refused_at_its_trailers() {
     let mut exchange = Exchange::json(ACME.len());
     exchange.headers(false);
     exchange.body(b"{", false);
@@ -24,7 +24,7 @@ fn a_bad_held_body_is_refused_at_its_trailers() {
 }
 
 #[test]
-fn trailers_without_a_body_are_no_body() {
+fn trailers_without_a_body_mean_an_absent_body() {
     for mut exchange in [Exchange::json(17), Exchange::chunked()] {
         exchange.headers(false);
         assert_eq!(exchange.trailers(&[]), Action::Pause);
@@ -56,7 +56,7 @@ fn reserved_trailers_are_removed_in_every_state() {
 }
 
 #[test]
-fn trailers_that_envoy_does_not_show_are_never_passed_on() {
+fn trailers_that_envoy_does_not_show_are_not_forwarded() {
     let mut exchange = Exchange::json(ACME.len());
     exchange.headers(false);
     exchange.body(ACME, false);
@@ -75,13 +75,13 @@ fn trailers_that_envoy_does_not_show_end_a_released_request() {
         exchange.headers(false);
         exchange.body(&body[..1500], false);
         if ended {
-            // Its end is seen, and trailers follow all the same.
+            // Trailers follow the end of the stream, which Envoy never does.
             exchange.body(&body[1500..], true);
         }
         exchange.host.world().hides_fields = true;
         assert_eq!(exchange.trailers(&[("x-cell", "cell-b")]), Action::Pause);
         assert_eq!(exchange.answered(), Some(500));
-        // It was counted when it was decided.
+        // The decision was counted at the release.
         assert_eq!(exchange.counter("cellgate.decisions.reject.body_unread"), 0);
         assert_eq!(exchange.counter("cellgate.guard_conflicts"), 1);
         assert!(exchange.note().starts_with("reject=500;reason=body_unread;after="), "{}", exchange.note());
@@ -89,7 +89,7 @@ fn trailers_that_envoy_does_not_show_end_a_released_request() {
 }
 
 #[test]
-fn a_client_that_leaves_while_its_request_waits_is_counted() {
+fn a_client_that_aborts_a_waiting_request_is_counted() {
     for mut exchange in [Exchange::json(ACME.len()), Exchange::chunked()] {
         exchange.headers(false);
         exchange.end();
@@ -107,7 +107,7 @@ fn a_client_that_leaves_while_its_request_waits_is_counted() {
 }
 
 #[test]
-fn a_decided_request_is_never_abandoned() {
+fn a_decided_request_is_not_counted_as_abandoned() {
     for mut exchange in [
         Exchange::json(ACME.len()).http1(&[ACME]),
         Exchange::chunked().http1(&[b"<"]),

@@ -1,4 +1,4 @@
-//! Bodies that were released early: no chunk goes on unseen.
+//! Bodies that are released early: every chunk is scanned before it is forwarded.
 
 use proxy_wasm::types::Action;
 
@@ -19,14 +19,14 @@ fn released() -> Exchange {
 fn assert_ended(exchange: &Exchange, code: &str, upstream: &[u8]) {
     assert_eq!(exchange.answered(), Some(400));
     assert!(!exchange.complete, "the upstream has a complete body");
-    assert_eq!(exchange.upstream, upstream, "the chunk with the conflict must not go on");
+    assert_eq!(exchange.upstream, upstream, "the chunk with the conflict must not be forwarded");
     assert_eq!(exchange.note(), format!("reject=400;reason={code};after=cell-a"));
     assert_eq!(exchange.counter("cellgate.guard_conflicts"), 1);
     assert_eq!(exchange.counter("cellgate.decisions.cell.exact"), 1, "a request is decided once");
 }
 
 #[test]
-fn the_rest_is_scanned_and_passed_on() {
+fn the_rest_is_scanned_and_forwarded() {
     let mut exchange = released();
     for part in [&br#""a":1,"#[..], b"", br#""b":2}"#] {
         assert_eq!(exchange.body(part, false), Action::Continue);
@@ -67,8 +67,8 @@ fn a_syntax_error_ends_the_request() {
 }
 
 #[test]
-fn an_unfinished_document_ends_the_request_at_its_end() {
-    // HTTP/1: the end comes alone. HTTP/2: with the last frame.
+fn a_truncated_document_ends_the_request_at_the_end_of_the_stream() {
+    // HTTP/1 reports the end in an empty callback, HTTP/2 with the last frame.
     for (last, upstream) in [(&b""[..], START), (br#""a":1"#, START)] {
         let mut exchange = released();
         assert_eq!(exchange.body(last, true), Action::Pause);
@@ -77,8 +77,8 @@ fn an_unfinished_document_ends_the_request_at_its_end() {
 }
 
 #[test]
-fn a_content_length_that_is_reached_is_the_end() {
-    // HTTP/1 calls back once more after the last byte. An upstream that counts would have a complete body by then.
+fn a_body_ends_at_its_content_length() {
+    // HTTP/1 reports the end one callback after the last byte. By then, an upstream that counts bytes has a complete body.
     let body = br#"{"tenant":"acme","a":[1,2,3]"#;
     let padded = format!("{}{}", String::from_utf8_lossy(body), " ".repeat(2000));
     let length = padded.len().to_string();
@@ -92,7 +92,7 @@ fn a_content_length_that_is_reached_is_the_end() {
 }
 
 #[test]
-fn the_last_field_of_a_form_is_complete_at_its_last_byte() {
+fn the_last_field_of_a_form_is_complete_at_the_content_length() {
     let body = format!("tenant=acme&a={}&tenant=globex", "b".repeat(2000));
     let length = body.len().to_string();
     let form = [("content-type", "application/x-www-form-urlencoded"), ("content-length", &length)];
@@ -104,7 +104,7 @@ fn the_last_field_of_a_form_is_complete_at_its_last_byte() {
 }
 
 #[test]
-fn trailers_end_a_guarded_body_too() {
+fn trailers_end_a_guarded_body() {
     let mut exchange = released();
     assert_eq!(exchange.body(br#""a":1}"#, false), Action::Continue);
     assert_eq!(exchange.trailers(&[("x-cell", "cell-b"), ("grpc-status", "0")]), Action::Continue);
@@ -126,7 +126,7 @@ fn bytes_after_the_document_end_the_request() {
 }
 
 #[test]
-fn after_the_answer_nothing_more_is_asked_of_envoy() {
+fn no_hostcall_follows_a_local_reply() {
     let mut exchange = released();
     exchange.body(b"nonsense", false);
     let calls = exchange.host.world().calls;

@@ -1,4 +1,4 @@
-//! What the head alone decides, and what is taken from it.
+//! Decisions by the head alone, and the removal of reserved headers.
 
 use proxy_wasm::types::Action;
 
@@ -32,7 +32,7 @@ fn excluded_requests_pass_without_a_cell() {
 }
 
 #[test]
-fn other_hosts_are_left_alone_but_for_what_is_reserved() {
+fn requests_for_other_hosts_lose_only_reserved_headers() {
     let config = CONFIG
         .replace(r#""applies_to": {"#, r#""applies_to": { "hosts": ["api.example.com"],"#)
         .replace(r#""path_excluded": "pass""#, r#""host_excluded": "pass""#);
@@ -66,21 +66,21 @@ fn tunnels_are_never_paused() {
 }
 
 #[test]
-fn a_tunnel_without_a_key_is_refused_at_once() {
+fn a_tunnel_without_a_key_is_refused_at_its_headers() {
     let mut exchange = Exchange::new(&[("connection", "Upgrade"), ("upgrade", "websocket"), JSON]);
     assert_eq!(exchange.headers(false), Action::Pause);
     assert_refused(&exchange, 421, "upgrade");
 }
 
 #[test]
-fn grpc_is_not_read() {
+fn a_grpc_web_body_is_not_read() {
     let mut exchange = Exchange::new(&[("content-type", "application/grpc-web")]);
     assert_eq!(exchange.headers(false), Action::Pause);
     assert_refused(&exchange, 415, "content_type_unsupported");
 }
 
 #[test]
-fn a_refused_grpc_call_gets_a_sentence_for_its_status() {
+fn a_refused_grpc_call_gets_a_plain_text_message() {
     let mut exchange = Exchange::new(&[("content-type", "application/grpc+proto")]);
     assert_eq!(exchange.headers(false), Action::Pause);
     let (status, body) = exchange.host.world().answer.clone().unwrap();
@@ -132,7 +132,7 @@ fn every_value_and_spelling_of_a_reserved_header_is_removed() {
 }
 
 #[test]
-fn reserved_headers_are_gone_whatever_is_decided() {
+fn reserved_headers_are_removed_under_every_decision() {
     let spoofed = [("x-cell", "cell-b"), ("x-cellgate-defer", "stream;x")];
     for (extra, eos) in [
         (vec![], true),
@@ -199,7 +199,7 @@ fn a_decision_by_a_held_body_is_four_hostcalls() {
 }
 
 #[test]
-fn headers_that_envoy_does_not_show_or_change_are_never_passed_on() {
+fn headers_that_envoy_does_not_show_or_change_are_not_forwarded() {
     for (blind, rigid) in [(true, false), (false, true)] {
         for spoofed in [&[("x-tenant", "acme")][..], &[("x-tenant", "acme"), ("x-cell", "cell-b")]] {
             let mut exchange = Exchange::new(spoofed);

@@ -1,4 +1,4 @@
-//! Bodies that fit: held until all is scanned.
+//! Bodies that fit: the filter holds them until all of it is scanned.
 
 use proxy_wasm::types::Action;
 
@@ -17,7 +17,7 @@ fn every_way_to_cut_a_body_gives_the_same_decision() {
 }
 
 #[test]
-fn nothing_is_passed_on_before_the_end() {
+fn nothing_is_forwarded_before_the_end() {
     let mut exchange = Exchange::json(ACME.len());
     assert_eq!(exchange.headers(false), Action::Pause);
     assert_eq!(exchange.body(ACME, false), Action::Pause);
@@ -86,13 +86,13 @@ fn a_form_is_held_like_json() {
 }
 
 #[test]
-fn an_announced_body_that_never_comes_is_no_body() {
+fn a_body_that_does_not_arrive_is_absent() {
     assert_refused(&Exchange::json(17).http1(&[]), 421, "body_absent");
     assert_refused(&Exchange::json(0).http2(&[b""]), 421, "body_absent");
 }
 
 #[test]
-fn more_than_was_announced_is_deferred_as_too_large() {
+fn a_body_beyond_its_content_length_is_deferred_as_too_large() {
     // Envoy's codecs refuse such a request; the filter does not rely on it.
     let body = late("acme", 2000);
     let mut exchange = Exchange::json(100);
@@ -103,7 +103,7 @@ fn more_than_was_announced_is_deferred_as_too_large() {
 }
 
 #[test]
-fn a_later_decision_is_final() {
+fn a_decision_is_final() {
     let mut exchange = Exchange::json(ACME.len()).http1(&[ACME]);
     assert_eq!(exchange.body(b"}", false), Action::Continue);
     assert_eq!(exchange.trailers(&[]), Action::Continue);

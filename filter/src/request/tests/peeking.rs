@@ -1,4 +1,4 @@
-//! Bodies that must not be held: the first bytes decide, or the service does.
+//! Bodies that must not be held: the first chunk decides, or the service does.
 
 use proxy_wasm::types::Action;
 
@@ -6,7 +6,7 @@ use super::{ACME, assert_deferred, assert_delivered, assert_refused, early, late
 use crate::fake::Exchange;
 
 #[test]
-fn a_large_body_without_its_key_in_front_is_deferred_at_the_first_bytes() {
+fn a_large_body_without_a_key_in_its_first_chunk_is_deferred() {
     let body = late("acme", 5000);
     let (first, rest) = body.split_at(100);
     let mut exchange = Exchange::json(body.len());
@@ -15,25 +15,25 @@ fn a_large_body_without_its_key_in_front_is_deferred_at_the_first_bytes() {
     assert_eq!(exchange.body(rest, false), Action::Continue);
     assert_eq!(exchange.body(b"", true), Action::Continue);
     assert_deferred(&exchange, "stream;body_too_large", &body);
-    assert_eq!(exchange.host.world().copied, 100, "what the service reads is not read here");
+    assert_eq!(exchange.host.world().copied, 100, "the filter does not read what the service reads");
 }
 
 #[test]
-fn a_body_of_unknown_length_says_so() {
+fn a_body_of_unknown_length_is_deferred_with_that_reason() {
     let body = late("acme", 10);
     assert_deferred(&Exchange::chunked().http1(&[&body[..5], &body[5..]]), "stream;body_length_unknown", &body);
     assert_deferred(&Exchange::chunked().http2(&[&body[..5], &body[5..]]), "stream;body_length_unknown", &body);
 }
 
 #[test]
-fn a_key_in_front_decides() {
+fn a_key_in_the_first_chunk_decides() {
     let body = early("globex", 5000);
     assert_delivered(&Exchange::json(body.len()).http1(&[&body[..40], &body[40..]]), "cell-b", &body);
     assert_delivered(&Exchange::chunked().http2(&[&body[..40], &body[40..]]), "cell-b", &body);
 }
 
 #[test]
-fn a_first_read_larger_than_the_window_is_scanned_whole() {
+fn a_first_chunk_larger_than_the_window_is_scanned_whole() {
     let body = late("acme", 300_000);
     assert_delivered(&Exchange::chunked().http2(&[&body]), "cell-a", &body);
     let body = early("acme", 300_000);
@@ -43,14 +43,14 @@ fn a_first_read_larger_than_the_window_is_scanned_whole() {
 }
 
 #[test]
-fn a_whole_body_in_one_last_frame_is_simply_decided() {
+fn a_whole_body_in_the_last_frame_is_decided() {
     assert_delivered(&Exchange::chunked().http2(&[ACME]), "cell-a", ACME);
     assert_refused(&Exchange::chunked().http2(&[b"{}"]), 421, "key_missing");
     assert_refused(&Exchange::chunked().http2(&[b"{"]), 400, "body_truncated");
 }
 
 #[test]
-fn a_large_body_that_is_all_there_at_once_is_decided_like_a_held_one() {
+fn a_large_body_in_one_chunk_is_decided_like_a_held_one() {
     let body = late("globex", 5000);
     assert_delivered(&Exchange::json(body.len()).http1(&[&body]), "cell-b", &body);
 
@@ -62,13 +62,13 @@ fn a_large_body_that_is_all_there_at_once_is_decided_like_a_held_one() {
 }
 
 #[test]
-fn an_empty_body_of_unknown_length_is_no_body() {
+fn an_empty_body_of_unknown_length_is_absent() {
     assert_refused(&Exchange::chunked().http1(&[]), 421, "body_absent");
     assert_refused(&Exchange::chunked().http2(&[b""]), 421, "body_absent");
 }
 
 #[test]
-fn an_empty_first_frame_is_waited_out() {
+fn an_empty_first_frame_does_not_end_the_peek() {
     let mut exchange = Exchange::chunked();
     exchange.headers(false);
     assert_eq!(exchange.body(b"", false), Action::Pause);
@@ -78,7 +78,7 @@ fn an_empty_first_frame_is_waited_out() {
 }
 
 #[test]
-fn a_malformed_beginning_is_refused() {
+fn a_malformed_first_chunk_is_refused() {
     let mut exchange = Exchange::chunked();
     exchange.headers(false);
     assert_eq!(exchange.body(b"<xml>", false), Action::Pause);
@@ -86,7 +86,7 @@ fn a_malformed_beginning_is_refused() {
 }
 
 #[test]
-fn an_unusable_key_in_front_is_refused_at_once() {
+fn an_unusable_key_in_the_first_chunk_is_refused() {
     let mut exchange = Exchange::chunked();
     exchange.headers(false);
     assert_eq!(exchange.body(br#"{"tenant":true,"#, false), Action::Pause);
@@ -94,7 +94,7 @@ fn an_unusable_key_in_front_is_refused_at_once() {
 }
 
 #[test]
-fn policy_decides_what_too_large_means() {
+fn the_policy_of_body_too_large_applies_to_a_peek() {
     let config = crate::fake::CONFIG.replace(
         r#""policy": {"#,
         r#""policy": { "body_too_large": {"reject": 413}, "body_length_unknown": {"use": "cell-b"},"#,
@@ -110,7 +110,7 @@ fn policy_decides_what_too_large_means() {
 }
 
 #[test]
-fn a_key_that_a_later_duplicate_would_beat_is_not_acted_on() {
+fn a_key_that_a_later_duplicate_may_replace_does_not_decide() {
     let config = crate::fake::CONFIG.replace(r#""placement""#, r#""duplicates": "last", "placement""#);
     let body = early("acme", 10);
     let exchange = Exchange::with(&config, &[("content-type", "application/json")]).http1(&[&body]);

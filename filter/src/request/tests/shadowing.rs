@@ -1,4 +1,4 @@
-//! Decided, told, and left as it was. That no header is changed and nothing paused the fake checks for every callback.
+//! Shadow mode: decisions are noted and not carried out. The fake checks that no callback changes a header or pauses.
 
 use proxy_wasm::types::Action;
 
@@ -22,7 +22,7 @@ fn assert_untouched(exchange: &Exchange, body: &[u8], note: &str) {
 }
 
 #[test]
-fn what_would_be_decided_is_told() {
+fn each_decision_is_noted() {
     let large = late("globex", 5000);
     for (headers, body, note) in [
         (&[JSON, ("content-length", "17")][..], ACME, "shadow;cell=cell-a;reason=exact"),
@@ -41,7 +41,7 @@ fn what_would_be_decided_is_told() {
 }
 
 #[test]
-fn a_request_without_a_body_is_told_at_its_head() {
+fn a_request_without_a_body_is_noted_at_its_headers() {
     let mut exchange = shadow(&[("x-tenant", "globex")]);
     assert_eq!(exchange.headers(true), Action::Continue);
     assert_untouched(&exchange, b"", "shadow;cell=cell-b;reason=exact");
@@ -49,7 +49,7 @@ fn a_request_without_a_body_is_told_at_its_head() {
 }
 
 #[test]
-fn a_clients_header_stays_and_is_counted() {
+fn a_clients_routing_header_stays_and_is_counted() {
     let mut exchange = shadow(&[JSON, ("x-cell", "cell-b"), ("x_cell", "cell-b"), ("x-cellgate-defer", "stream;x")]);
     exchange.headers(false);
     exchange.body(ACME, false);
@@ -63,7 +63,7 @@ fn a_clients_header_stays_and_is_counted() {
 }
 
 #[test]
-fn a_second_key_after_a_megabyte_is_told_and_nothing_is_kept() {
+fn a_fault_after_a_megabyte_is_noted_and_nothing_is_buffered() {
     let body = [early("acme", 1 << 20).as_slice(), br#"{"tenant":"globex"}"#].concat();
     let chunks: Vec<_> = body.chunks(1000).collect();
     let exchange = shadow(&[JSON]).http2(&chunks);
@@ -81,7 +81,7 @@ fn a_request_that_ends_early_is_abandoned() {
 }
 
 #[test]
-fn headers_that_cannot_be_seen_are_told_and_pass() {
+fn headers_that_envoy_does_not_show_are_noted_and_forwarded() {
     let mut exchange = shadow(&[JSON]);
     exchange.host.world().hides_fields = true;
     assert_eq!(exchange.headers(true), Action::Continue);

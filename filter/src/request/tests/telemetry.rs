@@ -1,4 +1,4 @@
-//! What an operator sees.
+//! Notes, counters and logs.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ fn a_refused_request() {
 }
 
 #[test]
-fn nothing_of_a_request_is_logged_or_answered() {
+fn request_data_is_neither_logged_nor_returned() {
     let secret = "s3cr3t-tenant";
     let missing = early(secret, 10);
     let twice = format!(r#"{{"tenant":"{secret}","tenant":"{secret}"}}"#).into_bytes();
