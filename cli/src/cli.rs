@@ -23,7 +23,8 @@ use values::LogLevel;
 
 /// Routes each request to the cell that owns its tenant, by a key in the request's body or head.
 #[derive(Debug, Parser)]
-#[command(name = "cellgate", version, after_help = exit::HELP, subcommand_required = true)]
+// The help text is the same whether or not another package in the build enables clap's `wrap_help`.
+#[command(name = "cellgate", version, after_help = exit::HELP, subcommand_required = true, term_width = 0)]
 pub(crate) struct Cli {
     /// The command to run.
     #[command(subcommand)]
