@@ -28,7 +28,7 @@ pub(crate) struct Report<'a> {
     pub(crate) hostless: bool,
     /// Each source, as configured, and what was found there.
     pub(crate) findings: Vec<(String, Held)>,
-    /// Where the body is malformed, if it is.
+    /// The place at which the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
     /// The decision of the filter.
     pub(crate) filter: Verdict,

@@ -127,10 +127,21 @@ impl Config {
 /// As for [`Config::from_json`].
 #[cfg(feature = "yaml")]
 pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
+    with_json(text, file).map(|(_, json)| json)
+}
+
+/// As [`to_json`], and returns the configuration too.
+///
+/// # Errors
+/// As for [`Config::from_json`].
+#[cfg(feature = "yaml")]
+pub fn with_json(text: &str, file: &str) -> Result<(Config, String), ConfigError> {
     let text = without_byte_order_mark(text);
     let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
-    read(&root, text, file)?;
-    serde_json::to_string(&root).map_err(|error| ConfigError::from_fault(Fault::new(error.to_string()), text, file))
+    let config = read(&root, text, file)?;
+    let json = serde_json::to_string(&root);
+    let json = json.map_err(|error| ConfigError::from_fault(Fault::new(error.to_string()), text, file))?;
+    Ok((config, json))
 }
 
 #[cfg(feature = "yaml")]

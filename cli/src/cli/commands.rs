@@ -66,7 +66,7 @@ pub(crate) fn schema() -> Result<Exit, Failure> {
 /// # Errors
 /// The file cannot be read, or is not a valid configuration.
 pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
-    print(&format!("{}\n", rendered(file)?))?;
+    print(&format!("{}\n", with_json(file)?.1))?;
     Ok(Exit::Ok)
 }
 
@@ -142,10 +142,8 @@ pub(crate) async fn doctor(args: DoctorArgs) -> Result<Exit, Failure> {
 /// # Errors
 /// The configuration cannot be read or probed, or an option contradicts it.
 pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
-    let text = rendered(&args.config)?;
+    let (config, text) = with_json(&args.config)?;
     let json = serde_json::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, error))?;
-    let config = Config::from_json(&text, &args.config.to_string_lossy())
-        .map_err(|error| Failure::new(Exit::BadConfig, error))?;
     can_be_probed(&args, &config)?;
     let keys = args.key.into_iter().collect();
     let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;
@@ -192,12 +190,12 @@ fn can_be_probed(args: &ProbeArgs, config: &Config) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A valid configuration as compact JSON.
-fn rendered(file: &Path) -> Result<String, Failure> {
+/// A valid configuration, and its text as compact JSON.
+fn with_json(file: &Path) -> Result<(Config, String), Failure> {
     let bytes = read(file)?;
     let file = config_file::name(file);
     let text = config_file::decode(&bytes, file).map_err(|error| Failure::new(Exit::BadConfig, error))?;
-    config::to_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
+    config::with_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
 }
 
 /// Reads a file, or stdin if the path is `-`.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use cellgate_routing::parse_bytes;
 use hyper::header::HeaderName;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -46,8 +47,8 @@ pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
 
 /// A number of bytes above 0: `4096`, `32KiB`, `512MiB`, `1GiB`.
 pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
-    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("", 1)];
-    scaled(text, &units)
+    parse_bytes(text)
+        .ok()
         .filter(|bytes| *bytes > 0)
         .ok_or("use a number of bytes above 0, such as `4096`, `32KiB`, `512MiB` or `1GiB`")
 }
@@ -55,7 +56,13 @@ pub(super) fn bytes(text: &str) -> Result<u64, &'static str> {
 /// A duration: `500ms`, `10s`, `2m`, `1h`. Zero is allowed.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     let units = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000)];
-    scaled(text, &units)
+    let milliseconds = units.iter().find_map(|(unit, scale)| {
+        let number = text.strip_suffix(unit)?;
+        // `u64::from_str` also accepts a plus sign.
+        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(*scale)
+    });
+    milliseconds
         .map(Duration::from_millis)
         .ok_or("use a whole number with a unit, such as `500ms`, `10s`, `2m` or `1h`")
 }
@@ -71,16 +78,6 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, &'static str> {
 /// A number of streams above 0.
 pub(super) fn streams(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|number| *number > 0).ok_or("use a whole number from 1 to 4294967295")
-}
-
-/// A number with a unit, in the smallest unit.
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    units.iter().find_map(|(unit, scale)| {
-        let number = text.strip_suffix(unit)?;
-        // `u64::from_str` also accepts a plus sign.
-        let digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
-        number.parse::<u64>().ok().filter(|_| digits)?.checked_mul(*scale)
-    })
 }
 
 pub(super) fn server(text: &str) -> Result<Server, BadUrl> {
