@@ -3,7 +3,7 @@
 mod conditions;
 mod context;
 mod host;
-mod neighbours;
+mod other_routes;
 mod route;
 
 use serde_json::Value;

@@ -6,7 +6,7 @@ use cellgate_routing::headers::DEFER;
 use serde_json::Value;
 
 use super::context::FilterContext;
-use super::neighbours::{self, Owner, Owners};
+use super::other_routes::{self, Owner, Owners};
 use super::route::{HeaderCondition, Route};
 use crate::doctor::destinations::Destinations;
 use crate::doctor::finding::{Finding, Notes, Section, enumerate};
@@ -75,7 +75,7 @@ impl<'a> Host<'a> {
         }
         absent(&cells, context, &mut notes);
         let owners = Owners::of(&self.routes, context);
-        neighbours::examine(&self.routes, &owners, context, &mut notes);
+        other_routes::examine(&self.routes, &owners, context, &mut notes);
         if !cells.unknown.is_empty() {
             let names: Vec<&str> = cells.unknown.iter().copied().collect();
             notes.warning(
