@@ -65,8 +65,8 @@ impl Verdict {
     }
 }
 
-/// Decides a request. `peer` is the URI in the client's certificate. `first_chunk` is the size of the first chunk of a body
-/// that the filter does not hold.
+/// Decides a request. `peer` is the URI in the peer's certificate. The body arrives in chunks of `first_chunk` bytes, so
+/// this is what the filter scans before it releases or defers a body that it must not hold.
 #[must_use]
 pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report<'a> {
     let router = Router::new(config.clone(), Tier::Filter);

@@ -7,8 +7,8 @@
 use std::rc::Rc;
 
 use cellgate_routing::{
-    BodyMode, CellId, Decision, Deferral, Inspection, Outcome, PROBLEM_CONTENT_TYPE, Phase, Reason, Step, grpc_message,
-    headers, is_grpc_call, problem,
+    BodyMode, CellId, Decision, Deferral, Inspection, InspectionStep, Outcome, PROBLEM_CONTENT_TYPE, Phase, Reason,
+    grpc_message, headers, is_grpc_call, problem,
 };
 use proxy_wasm::types::Action;
 
@@ -75,7 +75,7 @@ impl<H: Host> Request<H> {
         }
     }
 
-    fn inspect_headers(&mut self, end_of_stream: bool) -> Step {
+    fn inspect_headers(&mut self, end_of_stream: bool) -> InspectionStep {
         let Plugin { host, router, metrics } = &*self.plugin;
         if self.inspection.phase() != Phase::Start {
             return self.inspection.stay();
@@ -93,7 +93,7 @@ impl<H: Host> Request<H> {
     }
 
     /// Scans the bytes that Envoy has not shown before, window by window. `Err`: the step to take at once.
-    fn scan(&mut self, size: usize) -> Result<(), Step> {
+    fn scan(&mut self, size: usize) -> Result<(), InspectionStep> {
         let mut start = usize::try_from(self.inspection.held_bytes()).unwrap_or(usize::MAX);
         if size < start {
             return Err(self.inspection.unread_body());
@@ -111,7 +111,7 @@ impl<H: Host> Request<H> {
         Ok(())
     }
 
-    fn inspect_trailers(&mut self) -> Step {
+    fn inspect_trailers(&mut self) -> InspectionStep {
         let Plugin { host, router, metrics } = &*self.plugin;
         if router.config().shadow {
             return self.inspection.trailers();
@@ -123,13 +123,15 @@ impl<H: Host> Request<H> {
         self.inspection.trailers()
     }
 
-    fn carry_out(&mut self, step: Step) -> Action {
+    fn carry_out(&mut self, step: InspectionStep) -> Action {
         match step {
-            Step::Wait => Action::Pause,
-            Step::Continue => Action::Continue,
-            Step::Decide { decision, mode } if self.plugin.router.config().shadow => self.report(decision, mode),
-            Step::Decide { decision, mode } => self.enforce(decision, mode),
-            Step::Conflict { status, reason, cell } => self.end_released(status, reason, cell),
+            InspectionStep::Wait => Action::Pause,
+            InspectionStep::Continue => Action::Continue,
+            InspectionStep::Decide { decision, mode } if self.plugin.router.config().shadow => {
+                self.report(decision, mode)
+            }
+            InspectionStep::Decide { decision, mode } => self.enforce(decision, mode),
+            InspectionStep::Conflict { status, reason, cell } => self.end_released(status, reason, cell),
         }
     }
 

@@ -82,7 +82,7 @@ impl<H: Host + Clone> Root<H> {
         configuration.hash(&mut fingerprint);
         let label = if config.version.is_empty() { "unnamed" } else { &config.version };
         let line = format!(
-            "cellgate {} (build {BUILD}): configuration {label} ({:016x}) in force: {} cells, {} sources, holds {} bytes",
+            "cellgate {} (build {BUILD}): configuration {label} ({:016x}) loaded: {} cells, {} sources, holds bodies of at most {} bytes",
             env!("CARGO_PKG_VERSION"),
             fingerprint.finish(),
             config.cells.len(),

@@ -17,7 +17,7 @@
 //!   while the proxy forwards it, because the rule then limits nothing.
 //!
 //! An [`Inspection`] is pure. Its caller scans each chunk with [`Inspection::push`], in parts of any size, then calls
-//! [`Inspection::end_chunk`], and carries out the [`Step`] that either returns. The filter does so in Envoy, and
+//! [`Inspection::end_chunk`], and carries out the [`InspectionStep`] that either returns. The filter does so in Envoy, and
 //! `cellgate decide` offline. The service has a rule of its own (`process/search.rs` of ext-proc): it may read up to
 //! `limits.stream_bytes` and releases at the end of a message. Both rules use the same [`Reading`] and [`Guard`].
 
@@ -56,7 +56,7 @@ pub enum Phase {
 
 /// What the proxy does next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub enum InspectionStep {
     /// Keep the request: more of it must arrive, or the client already has a refusal.
     Wait,
     /// Forward what has arrived.
@@ -151,7 +151,7 @@ impl Inspection {
         head: &H,
         end_of_stream: bool,
         decided_before: Option<Decision>,
-    ) -> Step {
+    ) -> InspectionStep {
         if self.phase() != Phase::Start {
             return self.stay();
         }
@@ -182,7 +182,7 @@ impl Inspection {
     ///
     /// # Errors
     /// The step to take at once, in place of the rest of the chunk: the body is malformed or names a second key.
-    pub fn push(&mut self, part: &[u8]) -> Result<(), Step> {
+    pub fn push(&mut self, part: &[u8]) -> Result<(), InspectionStep> {
         let pushed = match &mut self.state {
             InspectionState::Holding(reading)
             | InspectionState::Peeking(reading)
@@ -194,7 +194,7 @@ impl Inspection {
     }
 
     /// The chunk is scanned. `end_of_stream`: no other and no trailers follow.
-    pub fn end_chunk(&mut self, end_of_stream: bool) -> Step {
+    pub fn end_chunk(&mut self, end_of_stream: bool) -> InspectionStep {
         match self.take() {
             InspectionState::Start if self.is_shadow => self.enter(InspectionState::Released),
             InspectionState::Start => self.refuse_unreadable(),
@@ -209,7 +209,7 @@ impl Inspection {
     }
 
     /// The trailers have arrived: the body is complete.
-    pub fn trailers(&mut self) -> Step {
+    pub fn trailers(&mut self) -> InspectionStep {
         match self.take() {
             InspectionState::Start if self.is_shadow => self.enter(InspectionState::Released),
             InspectionState::Start => self.refuse_unreadable(),
@@ -223,7 +223,7 @@ impl Inspection {
     }
 
     /// The proxy does not show the body that it announced, so what it forwards is not what was scanned.
-    pub fn unread_body(&mut self) -> Step {
+    pub fn unread_body(&mut self) -> InspectionStep {
         let decision = match &self.state {
             InspectionState::Holding(reading)
             | InspectionState::Peeking(reading)
@@ -236,11 +236,11 @@ impl Inspection {
 
     /// The proxy does not show or change the headers or trailers, or the body precedes the head. A client's own routing
     /// header may still be there, so the request must not go on.
-    pub fn unreadable_fields(&mut self) -> Step {
+    pub fn unreadable_fields(&mut self) -> InspectionStep {
         let reason = Reason::BodyUnread;
-        let conflict = |cell| Step::Conflict { status: UNREADABLE_FIELDS, reason, cell };
+        let conflict = |cell| InspectionStep::Conflict { status: UNREADABLE_FIELDS, reason, cell };
         let step = match self.take() {
-            InspectionState::Refused => Step::Wait,
+            InspectionState::Refused => InspectionStep::Wait,
             InspectionState::Released => conflict(None),
             InspectionState::Guarding(rest) => conflict(rest.cell),
             _ => return self.refuse_unreadable(),
@@ -250,16 +250,16 @@ impl Inspection {
     }
 
     /// The proxy did not set the header of the decision that was to be carried out. The refusal takes its place.
-    pub fn release_failed(&mut self) -> Step {
+    pub fn release_failed(&mut self) -> InspectionStep {
         self.refuse_unreadable()
     }
 
     /// The step of the current phase while nothing changes it.
     #[must_use]
-    pub fn stay(&self) -> Step {
+    pub fn stay(&self) -> InspectionStep {
         match self.phase() {
-            Phase::Start | Phase::Holding | Phase::Peeking | Phase::Refused => Step::Wait,
-            Phase::Shadowing | Phase::Guarding | Phase::Released => Step::Continue,
+            Phase::Start | Phase::Holding | Phase::Peeking | Phase::Refused => InspectionStep::Wait,
+            Phase::Shadowing | Phase::Guarding | Phase::Released => InspectionStep::Continue,
         }
     }
 
@@ -273,13 +273,13 @@ impl Inspection {
     }
 
     /// Refuses a request that is not released. A shadow only reports it.
-    fn refuse_unreadable(&mut self) -> Step {
+    fn refuse_unreadable(&mut self) -> InspectionStep {
         let decision = Decision { outcome: Outcome::Reject(UNREADABLE_FIELDS), reason: Reason::BodyUnread };
         self.decide(decision, BodyMode::Headers)
     }
 
     /// A held body is decided at its end only.
-    fn hold(&mut self, mut reading: Box<Reading>, end_of_stream: bool) -> Step {
+    fn hold(&mut self, mut reading: Box<Reading>, end_of_stream: bool) -> InspectionStep {
         if end_of_stream {
             return self.decide(reading.finish(), BodyMode::Buffer);
         }
@@ -291,7 +291,7 @@ impl Inspection {
     }
 
     /// The first chunk that is not empty is the last that may be waited for.
-    fn peek(&mut self, mut reading: Box<Reading>, end_of_stream: bool) -> Step {
+    fn peek(&mut self, mut reading: Box<Reading>, end_of_stream: bool) -> InspectionStep {
         if end_of_stream || is_whole(&reading) {
             return self.decide(reading.finish(), BodyMode::Stream);
         }
@@ -314,10 +314,10 @@ impl Inspection {
             Outcome::Reject(_) | Outcome::Defer => return self.decide(decision, BodyMode::Stream),
         };
         self.state = InspectionState::Guarding(Box::new(GuardedRest { guard, left, cell }));
-        Step::Decide { decision, mode: BodyMode::Stream }
+        InspectionStep::Decide { decision, mode: BodyMode::Stream }
     }
 
-    fn finish_guarded(&mut self, rest: &mut GuardedRest) -> Step {
+    fn finish_guarded(&mut self, rest: &mut GuardedRest) -> InspectionStep {
         match rest.guard.finish() {
             Ok(()) => self.enter(InspectionState::Released),
             Err(decision) => self.conflict(decision, rest.cell),
@@ -325,7 +325,7 @@ impl Inspection {
     }
 
     /// The body cannot be scanned further.
-    fn fail(&mut self, decision: Decision) -> Step {
+    fn fail(&mut self, decision: Decision) -> InspectionStep {
         match self.take() {
             InspectionState::Guarding(rest) => self.conflict(decision, rest.cell),
             InspectionState::Holding(_) => self.decide(decision, BodyMode::Buffer),
@@ -333,20 +333,20 @@ impl Inspection {
         }
     }
 
-    fn decide(&mut self, decision: Decision, mode: BodyMode) -> Step {
+    fn decide(&mut self, decision: Decision, mode: BodyMode) -> InspectionStep {
         let is_refused = matches!(decision.outcome, Outcome::Reject(_)) && !self.is_shadow;
         self.state = if is_refused { InspectionState::Refused } else { InspectionState::Released };
-        Step::Decide { decision, mode }
+        InspectionStep::Decide { decision, mode }
     }
 
-    fn conflict(&mut self, decision: Decision, cell: Option<CellId>) -> Step {
+    fn conflict(&mut self, decision: Decision, cell: Option<CellId>) -> InspectionStep {
         self.state = InspectionState::Refused;
         // A guard only ever rejects, but the policy of `body_unread` may name a cell.
         let status = if let Outcome::Reject(status) = decision.outcome { status } else { CONFLICT };
-        Step::Conflict { status, reason: decision.reason, cell }
+        InspectionStep::Conflict { status, reason: decision.reason, cell }
     }
 
-    fn enter(&mut self, state: InspectionState) -> Step {
+    fn enter(&mut self, state: InspectionState) -> InspectionStep {
         self.state = state;
         self.stay()
     }

@@ -45,7 +45,7 @@ pub use decision::{Decision, Outcome, Tier};
 pub use deferral::{BadDeferral, BodyMode, Deferral};
 pub use head::Head;
 pub use host::{BadHost, HostPattern};
-pub use inspection::{Inspection, Phase, Step};
+pub use inspection::{Inspection, InspectionStep, Phase};
 pub use key::Duplicates;
 pub use media::{BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MediaType, content_length, is_grpc_call};
 pub use policy::Policy;

@@ -3,7 +3,7 @@
 //! The end of the stream comes after the last chunk and not with it, as it may over HTTP/2. The rule is enforced even if
 //! the configuration says `shadow`: the report shows what the filter would do.
 
-use cellgate_routing::{Decision, Inspection, Outcome, Phase, Reason, Router, Step, content_length};
+use cellgate_routing::{Decision, Inspection, InspectionStep, Outcome, Phase, Reason, Router, content_length};
 
 use super::{Request, Verdict};
 
@@ -42,15 +42,15 @@ pub(super) fn run(router: &Router, head: &[(String, Vec<u8>)], request: &Request
     verdict(how, &steps)
 }
 
-fn verdict(how: String, steps: &[Step]) -> Verdict {
+fn verdict(how: String, steps: &[InspectionStep]) -> Verdict {
     // A request that ends is decided.
     let mut decision = Decision { outcome: Outcome::Reject(500), reason: Reason::BodyUnread };
     let mut conflict = None;
     for step in steps {
         match *step {
-            Step::Wait | Step::Continue => {}
-            Step::Decide { decision: decided, mode: _ } => decision = decided,
-            Step::Conflict { status, reason, cell: _ } => {
+            InspectionStep::Wait | InspectionStep::Continue => {}
+            InspectionStep::Decide { decision: decided, mode: _ } => decision = decided,
+            InspectionStep::Conflict { status, reason, cell: _ } => {
                 conflict = Some(Decision { outcome: Outcome::Reject(status), reason });
             }
         }

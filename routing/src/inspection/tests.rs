@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{Inspection, Phase, Step};
+use super::{Inspection, InspectionStep, Phase};
 use crate::action::CellId;
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
@@ -62,7 +62,7 @@ enum Event {
     ReleaseFailed,
 }
 
-fn apply(inspection: &mut Inspection, router: &Router, event: Event) -> Step {
+fn apply(inspection: &mut Inspection, router: &Router, event: Event) -> InspectionStep {
     let chunk = |inspection: &mut Inspection, part: &str, end_of_stream| {
         inspection.push(part.as_bytes()).err().unwrap_or_else(|| inspection.end_chunk(end_of_stream))
     };
@@ -84,15 +84,15 @@ fn apply(inspection: &mut Inspection, router: &Router, event: Event) -> Step {
 }
 
 /// `wait`, `continue`, `a exact`, `defer stream;body_too_large`, `conflict 400 key_duplicated after a`.
-fn show(router: &Router, step: Step) -> String {
+fn show(router: &Router, step: InspectionStep) -> String {
     let name = |cell: CellId| router.config().cell_name(cell).to_owned();
     match step {
-        Step::Wait => "wait".to_owned(),
-        Step::Continue => "continue".to_owned(),
-        Step::Conflict { status, reason, cell } => {
+        InspectionStep::Wait => "wait".to_owned(),
+        InspectionStep::Continue => "continue".to_owned(),
+        InspectionStep::Conflict { status, reason, cell } => {
             format!("conflict {status} {reason} after {}", cell.map_or("none".to_owned(), name))
         }
-        Step::Decide { decision: Decision { outcome, reason }, mode } => match outcome {
+        InspectionStep::Decide { decision: Decision { outcome, reason }, mode } => match outcome {
             Outcome::Cell(cell) => format!("{} {reason}", name(cell)),
             Outcome::Reject(status) => format!("reject {status} {reason}"),
             Outcome::Defer => format!("defer {};{reason}", mode.label()),
@@ -236,7 +236,7 @@ fn a_listed_peers_decision_replaces_the_inspection() {
     let decision = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::DecidedBefore };
     let mut inspection = Inspection::enforcing();
     let step = inspection.head(&router, fields(Some(10)).as_slice(), false, Some(decision));
-    assert_eq!(step, Step::Decide { decision, mode: BodyMode::Buffer });
+    assert_eq!(step, InspectionStep::Decide { decision, mode: BodyMode::Buffer });
     assert!(!inspection.scans_body());
 }
 
@@ -309,9 +309,9 @@ fn inspect(router: &Router, length: Option<u64>, chunks: &[&[u8]], part: usize) 
     for (chunk, end_of_stream) in chunks.iter().map(|chunk| (*chunk, false)).chain([(&b""[..], true)]) {
         let scanned = chunk.chunks(part).try_for_each(|part| inspection.push(part));
         match scanned.err().unwrap_or_else(|| inspection.end_chunk(end_of_stream)) {
-            Step::Wait | Step::Continue => {}
-            Step::Decide { decision, .. } => assert_eq!(decided.replace(decision), None, "decided twice"),
-            Step::Conflict { status, reason, .. } => {
+            InspectionStep::Wait | InspectionStep::Continue => {}
+            InspectionStep::Decide { decision, .. } => assert_eq!(decided.replace(decision), None, "decided twice"),
+            InspectionStep::Conflict { status, reason, .. } => {
                 conflict = Some(Decision { outcome: Outcome::Reject(status), reason });
             }
         }
