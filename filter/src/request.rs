@@ -86,10 +86,12 @@ impl<H: Host> Request<H> {
             return self.inspection.head(router, &head, end_of_stream, None);
         }
         let stripped = self.unreleased.as_ref().and_then(|unreleased| strip::headers(host, unreleased, router));
-        let Some(Stripped { head, count, before }) = stripped else { return self.inspection.unreadable_fields() };
+        let Some(Stripped { head, count, decided_before }) = stripped else {
+            return self.inspection.unreadable_fields();
+        };
         metrics.stripped(count);
         self.is_grpc = is_grpc_call(&head);
-        self.inspection.head(router, &head, end_of_stream, before)
+        self.inspection.head(router, &head, end_of_stream, decided_before)
     }
 
     /// Scans the bytes that Envoy has not shown before, window by window. `Err`: the step to take at once.

@@ -10,7 +10,7 @@ pub(crate) struct Stripped {
     /// How many removed headers the peer was not entitled to send.
     pub(crate) count: u64,
     /// The decision in the routing header of a listed peer. The header is removed too, because each decision sets it.
-    pub(crate) before: Option<Decision>,
+    pub(crate) decided_before: Option<Decision>,
 }
 
 /// Removes reserved headers from the request, every value and every spelling. `None`: Envoy does not show or remove them.
@@ -19,15 +19,16 @@ pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, router: &Route
     let fields = host.request_headers()?;
     let count = reserved(&fields, routing_header).count();
     if count == 0 {
-        return Some(Stripped { head: fields, count: 0, before: None });
+        return Some(Stripped { head: fields, count: 0, decided_before: None });
     }
-    let before = router.decided_before(fields.iter().map(|(name, value)| (name.as_bytes(), value)), || host.peer_uri());
+    let decided_before =
+        router.decided_before(fields.iter().map(|(name, value)| (name.as_bytes(), value)), || host.peer_uri());
     for name in reserved(&fields, routing_header) {
         host.remove_request_header(unreleased, name);
     }
     let head = host.request_headers()?;
     let is_clean = reserved(&head, routing_header).next().is_none();
-    is_clean.then_some(Stripped { head, count: count as u64 - u64::from(before.is_some()), before })
+    is_clean.then_some(Stripped { head, count: count as u64 - u64::from(decided_before.is_some()), decided_before })
 }
 
 /// Removes reserved trailers, because an upstream may merge trailers into the headers (RFC 9110, 6.5.1). Returns how
