@@ -19,8 +19,8 @@ use crate::strip::{self, Stripped};
 /// The filter state for access logs: `%FILTER_STATE(wasm.cellgate:PLAIN)%`.
 const PROPERTY: &str = "cellgate";
 
-/// How much of the body is copied into the VM at a time. A VM's memory never shrinks, and one callback may bring as
-/// much as Envoy's buffer holds.
+/// The most bytes of the body that are copied into the VM at a time. A VM's memory never shrinks, and one callback may
+/// bring as much as Envoy's buffer holds.
 const WINDOW: usize = 64 * 1024;
 
 /// A request and how far it has come.

@@ -54,7 +54,7 @@ pub enum Phase {
     Refused,
 }
 
-/// What the proxy does next.
+/// The proxy's next step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InspectionStep {
     /// Keep the request: more of it must arrive, or the client already has a refusal.
@@ -101,7 +101,7 @@ enum InspectionState {
 #[derive(Debug)]
 struct GuardedRest {
     guard: Guard,
-    /// How much of the Content-Length has not arrived.
+    /// The bytes of the Content-Length that have not arrived.
     left: Option<u64>,
     /// The cell to which the request was released.
     cell: Option<CellId>,

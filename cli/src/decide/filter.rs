@@ -1,4 +1,4 @@
-//! What the filter does with a request: the filter's own rule, driven as Envoy drives it for HTTP/1.1.
+//! The filter's decision: the filter's own rule, driven as Envoy drives it for HTTP/1.1.
 //!
 //! The end of the stream comes after the last chunk and not with it, as it may over HTTP/2. The rule is enforced even if
 //! the configuration says `shadow`: the report shows what the filter would do.

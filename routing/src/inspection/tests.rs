@@ -45,7 +45,7 @@ fn fields(length: Option<u64>) -> Vec<(String, Vec<u8>)> {
     fields
 }
 
-/// What happens to an inspection.
+/// An event of an inspection.
 #[derive(Clone, Copy, Debug)]
 enum Event {
     /// The head, with this Content-Length.
@@ -301,7 +301,7 @@ fn naive(router: &Router, length: Option<u64>, chunks: &[&[u8]]) -> (Decision, O
     }
 }
 
-/// What the inspection decides, with each chunk scanned in parts of `part` bytes.
+/// The inspection's decision and conflict, with each chunk scanned in parts of `part` bytes.
 fn inspect(router: &Router, length: Option<u64>, chunks: &[&[u8]], part: usize) -> (Decision, Option<Decision>) {
     let mut inspection = Inspection::enforcing();
     inspection.head(router, fields(length).as_slice(), false, None);

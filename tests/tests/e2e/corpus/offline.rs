@@ -76,7 +76,7 @@ fn first_chunks(router: &Router, case: &Case, framing: Framing) -> Vec<Option<us
     sizes.iter().copied().filter(|size| *size < length).chain(whole).map(Some).collect()
 }
 
-/// What `cellgate decide` says that the filter does.
+/// The filter's verdict according to `cellgate decide`.
 fn decide(config: &std::path::Path, case: &Case, framing: Framing, first_chunk: usize) -> Verdict {
     let mut child = Command::new(artifacts::cellgate().unwrap())
         .args(["decide", "--request", "-", "--output", "json", "--first-chunk", &first_chunk.to_string(), "--config"])
