@@ -1,8 +1,8 @@
-//! The bodies: good ones in three shapes, and bad ones.
+//! The bodies of the soak test: valid ones in several shapes, and bad ones.
 
 use cellgate_bench_documents::{KeyAt, Kind, document};
 
-/// What a good body looks like.
+/// The content of a valid body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     /// JSON full of small objects.
@@ -15,16 +15,16 @@ pub(crate) enum Shape {
     Form,
 }
 
-/// What is wrong with a bad one.
+/// The fault of a bad body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Flaw {
-    /// No source holds a key.
+    /// No source has a key.
     Missing,
-    /// The key stands at the beginning, and another one at the end.
+    /// A key at the start and another one at the end.
     Duplicated,
-    /// The key stands at the beginning, and the end is no JSON.
+    /// A key at the start, and malformed JSON at the end.
     Malformed,
-    /// It says that it is compressed.
+    /// A `content-encoding` of compressed data.
     Encoded,
 }
 
@@ -49,7 +49,7 @@ impl Flaw {
         }
     }
 
-    /// The status and code that the documentation's default policy gives it.
+    /// The status and code of the default policy.
     pub(crate) fn answer(self) -> (u16, &'static str) {
         match self {
             Self::Missing => (421, "key_missing"),
@@ -60,7 +60,7 @@ impl Flaw {
     }
 }
 
-/// A body of exactly `size` bytes, of at least 100, that names `tenant` once.
+/// A body of exactly `size` bytes (at least 100) that has `tenant` once.
 pub(crate) fn body(shape: Shape, size: usize, key: KeyAt, tenant: &str) -> String {
     match (shape, key) {
         (Shape::Dense, key) => document(Kind::Objects, size, key, tenant),
@@ -83,8 +83,8 @@ pub(crate) fn flawed(flaw: Flaw, size: usize) -> String {
     }
 }
 
-/// `start`, then as much of `filling` again and again as makes `size` bytes, then `end`. A piece that does not fit
-/// whole gives way to letters.
+/// `start`, then repetitions of `filling` up to `size` bytes, then `end`. Letters replace a last repetition that does not
+/// fit.
 fn padded(start: &str, filling: &str, end: &str, size: usize) -> String {
     let room = size.saturating_sub(start.len() + end.len());
     let whole = filling.repeat(room / filling.len());
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn good_bodies_name_the_tenant_once_and_are_as_long_as_asked_for() {
+    fn valid_bodies_have_the_tenant_once_and_the_requested_length() {
         for (size, key) in [(256, KeyAt::First), (257, KeyAt::Last), (65_536, KeyAt::Last)] {
             for shape in [Shape::Dense, Shape::LongString, Shape::Escapes] {
                 let body = body(shape, size, key, "acme");
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_bodies_are_bad() {
+    fn every_flaw_makes_a_body_bad() {
         let parsed = |flaw| serde_json::from_str::<Value>(&flawed(flaw, 4096));
         assert_eq!(parsed(Flaw::Missing).unwrap()["tenant"]["id"], Value::Null);
         assert_eq!(flawed(Flaw::Duplicated, 4096).matches(r#""tenant":{"id":"#).count(), 2);

@@ -1,4 +1,4 @@
-//! Sends one visit and judges what came back.
+//! Sends one visit and checks the response.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,14 +14,14 @@ use crate::mix::{Protocol, Visit, Wanted};
 use crate::tenants::Tenant;
 use crate::timeline::Timeline;
 
-/// HTTP/2 connections, shared by all requests over it.
+/// The number of HTTP/2 connections, which all HTTP/2 requests share.
 const SHARED: usize = 4;
 
 /// Connections to one Envoy.
 #[derive(Debug)]
 pub(crate) struct Clients {
     address: SocketAddr,
-    /// HTTP/1.1 connections on which an answer has been read to its end.
+    /// Idle HTTP/1.1 connections.
     idle: Mutex<Vec<Http1>>,
     shared: [tokio::sync::Mutex<Option<Arc<Http2>>>; SHARED],
     turn: AtomicU64,
@@ -32,11 +32,11 @@ impl Clients {
         Self { address, idle: Mutex::default(), shared: Default::default(), turn: AtomicU64::new(0) }
     }
 
-    /// Sends a visit, and checks the answer against the configurations that may have decided it. Whether a cell has
-    /// taken it.
+    /// Sends a visit, and checks the response against the configurations that may have decided it. Returns whether a cell
+    /// has received it.
     ///
     /// # Errors
-    /// A wrong answer, or none.
+    /// When the response is wrong or missing.
     pub(crate) async fn visit(&self, visit: &Visit, timeline: &Timeline) -> Result<bool> {
         let start = Instant::now();
         if let Wanted::Abandoned(part) = &visit.wanted {
@@ -58,7 +58,7 @@ impl Clients {
                 reached(&answer, tenant, hash, visit.bytes, &homes).map(|()| true)
             }
             Wanted::Refusal(status, code) => refused(&answer, *status, code).map(|()| false),
-            Wanted::Abandoned(_) => bail!("an abandoned request was answered"),
+            Wanted::Abandoned(_) => bail!("an aborted request got a response"),
         }
     }
 
@@ -69,7 +69,7 @@ impl Clients {
             None => Http1::connect(self.address).await?,
         };
         let answer = connection.send(&visit.request).await?;
-        // A refusal may have come before the request was written whole.
+        // A refusal may arrive before the request is written completely.
         if answer.status.is_success() && answer.header("connection") != Some("close") {
             self.idle().push(connection);
         }
@@ -105,7 +105,7 @@ impl Clients {
         Ok(())
     }
 
-    /// One of the HTTP/2 connections in turn, and where it is kept.
+    /// The next HTTP/2 connection in turn, with its slot.
     async fn connection(&self) -> Result<(&tokio::sync::Mutex<Option<Arc<Http2>>>, Arc<Http2>)> {
         let turn = usize::try_from(self.turn.fetch_add(1, Ordering::Relaxed) % SHARED as u64)?;
         let slot = self.shared.get(turn).context("no connection")?;
@@ -123,16 +123,16 @@ impl Clients {
     }
 }
 
-/// The cell of one of the `homes`, and nobody's header but Cellgate's, and every byte.
+/// Checks that the request reached a cell of `homes` with only Cellgate's routing header and with every byte.
 fn reached(answer: &Response, tenant: &Tenant, hash: &str, bytes: usize, homes: &[(u64, &str)]) -> Result<()> {
     let text = || format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
     ensure!(answer.status == 200, "{} was refused: {}", tenant.name, text());
     let cell = answer.served_by().with_context(text)?;
-    ensure!(homes.iter().any(|(_, home)| *home == cell), "{} reached {cell}, its homes are {homes:?}", tenant.name);
+    ensure!(homes.iter().any(|(_, home)| *home == cell), "{} reached {cell}, but its cells are {homes:?}", tenant.name);
     let seen: Value = serde_json::from_slice(&answer.body).with_context(text)?;
     let field = |name: &str| seen.get(name).unwrap_or(&Value::Null);
     ensure!(*field("body_bytes") == bytes, "{} of {bytes} bytes arrived", field("body_bytes"));
-    ensure!(*field("sha256") == hash, "the body arrived changed");
+    ensure!(*field("sha256") == hash, "the cell received a changed body");
     let headers = field("headers").as_array().map(Vec::as_slice).unwrap_or_default();
     let name = |pair: &Value| pair.get(0).and_then(Value::as_str).unwrap_or_default().to_owned();
     let cells: Vec<_> = headers.iter().filter(|pair| name(pair) == "x-cell").filter_map(|pair| pair.get(1)).collect();
@@ -142,10 +142,15 @@ fn reached(answer: &Response, tenant: &Tenant, hash: &str, bytes: usize, homes: 
     Ok(())
 }
 
-/// The status and the code, and from no cell.
+/// Checks the status and the code of a refusal, and that no cell responded.
 fn refused(answer: &Response, status: u16, code: &str) -> Result<()> {
     let text = || format!("{} {}", answer.status, String::from_utf8_lossy(&answer.body));
-    ensure!(answer.served_by().is_none(), "{:?} answered what should be refused: {}", answer.served_by(), text());
+    ensure!(
+        answer.served_by().is_none(),
+        "{:?} received a request that should be rejected: {}",
+        answer.served_by(),
+        text()
+    );
     ensure!(answer.status == status, "expected {status} {code}: {}", text());
     let problem: Value = serde_json::from_slice(&answer.body).with_context(text)?;
     ensure!(problem.get("code").is_some_and(|found| found == code), "expected {code}: {}", text());

@@ -1,8 +1,8 @@
-//! `make soak`: mixed traffic at half of what the machine carries, while both tiers get another configuration every
-//! second and tenants move between cells. Every answer is checked against the configurations that may have been in
-//! force; memory must stay flat.
+//! `make soak`: mixed traffic at half of the machine's maximum rate, while both tiers get a new configuration every second
+//! and tenants move between cells. Every response is checked against the configurations that may have decided it.
+//! Memory must not grow.
 //!
-//! The chain is the one that the documentation recommends: the filter, and the service behind it for what it defers.
+//! The chain is the one that the documentation recommends: the filter, and the service for deferred requests.
 
 #![forbid(unsafe_code)]
 
@@ -37,26 +37,26 @@ use tally::Tally;
 use timeline::Timeline;
 use watch::Sample;
 
-/// How long the greatest rate is looked for.
+/// The duration of the search for the maximum rate.
 const CALIBRATION: Duration = Duration::from_secs(10);
 
-/// Requests at a time while it is looked for.
+/// The number of concurrent requests during the search.
 const CALLERS: usize = 16;
 
-/// All programs together take at most so much of one core, clients and cells included: the machine may have others.
+/// The share of one core that all programs, including clients and cells, may use together.
 const CORES: f64 = 0.7;
 
-/// Requests under way at a time. Reached only when something hangs: then the clients wait, and say so.
-const UNDER_WAY: usize = 1000;
+/// The limit of concurrent requests. Only a hang reaches it; then the clients wait, which the report shows.
+const MAX_CONCURRENT: usize = 1000;
 
-/// The service's deadline for a decision. With the usual 10 s, bodies of 5 MB were refused while the machine had no CPU
-/// time to spare. A stream that hangs does not come through with this one either: it ends before the clients' patience.
+/// The service's `--decision-timeout`. With the default of 10 s, a busy machine caused rejections of 5 MB bodies. It is
+/// shorter than the clients' timeout, so a hanging stream is still detected.
 const DEADLINE: &str = "25s";
 
-/// From one line of progress to the next, in seconds.
+/// The interval of progress messages, in seconds.
 const PROGRESS: u64 = 10;
 
-/// What the tasks of a run share.
+/// The state that the tasks of a run share.
 #[derive(Debug)]
 struct Run {
     mix: Mix,
@@ -67,23 +67,23 @@ struct Run {
     tally: Mutex<Tally>,
 }
 
-/// What the calibration found.
+/// The result of the calibration.
 #[derive(Clone, Copy, Debug)]
 struct Rates {
-    /// Requests per second that were answered when as many as possible were sent.
+    /// The maximum rate, in requests per second.
     saturation: f64,
-    /// CPU seconds per request of everything together.
+    /// CPU seconds per request of all programs together.
     cost: f64,
-    /// Requests per second of the run.
+    /// The rate of the run, in requests per second.
     chosen: f64,
 }
 
-/// Exit codes: 0 good, 1 an answer was wrong or memory grew, 2 it could not run.
+/// Exit codes: 0, success; 1, a response was wrong or memory grew; 2, the test could not run.
 #[tokio::main]
 async fn main() -> ExitCode {
     let outcome = async {
         let mut terminate = signal(SignalKind::terminate())?;
-        // Dropping the run ends every program that it started.
+        // Dropping the run stops every program that it started.
         tokio::select! {
             outcome = run(minutes()?) => outcome,
             _ = tokio::signal::ctrl_c() => bail!("interrupted"),
@@ -96,20 +96,20 @@ async fn main() -> ExitCode {
     })
 }
 
-/// `$MINUTES`, or half an hour. Memory is judged from 20 on.
+/// `$MINUTES`, or 30. Memory is judged in runs of at least 20 minutes.
 fn minutes() -> Result<f64> {
     let Some(minutes) = std::env::var_os("MINUTES") else { return Ok(30.0) };
     let minutes = minutes.to_str().and_then(|text| text.parse().ok());
-    let minutes: f64 = minutes.context("MINUTES is not a number")?;
+    let minutes: f64 = minutes.context("MINUTES must be a number of minutes")?;
     ensure!(minutes > 0.0 && minutes < 1e5, "MINUTES is {minutes}");
     Ok(minutes)
 }
 
-/// Runs for `minutes` and writes `target/bench/soak.json`. The exit code says whether every answer was right, nothing
-/// was left over, and memory did not grow.
+/// Runs for `minutes` and writes `target/bench/soak.json`. The exit code is 0 if every response was right, nothing was
+/// left over, and memory did not grow.
 ///
 /// # Errors
-/// When a part does not come up, ends, or does not take a configuration.
+/// When a part does not start, exits, or rejects a configuration.
 async fn run(minutes: f64) -> Result<ExitCode> {
     let options = Options::default()
         .config(tenants::config(0, INSPECT_BYTES))
@@ -153,9 +153,9 @@ async fn run(minutes: f64) -> Result<ExitCode> {
     outcome.publish(&run.tally())
 }
 
-/// The greatest rate, by as many callers as keep everything busy, and the rate to use.
+/// Finds the maximum rate with [`CALLERS`] concurrent requests, and chooses the rate of the run.
 async fn calibrate(run: &Arc<Run>, stack: &Stack) -> Result<Rates> {
-    eprintln!("soak: looking for the greatest rate, {} s", CALIBRATION.as_secs());
+    eprintln!("soak: measuring the maximum rate for {} s", CALIBRATION.as_secs());
     let pids = [std::process::id(), stack.envoy().process().pid(), stack.ext_proc().pid()];
     let used = || pids.iter().map(|pid| cpu_time(*pid)).sum::<Result<Duration>>();
     let (before, sent, start) = (used()?, run.tally().sent, Instant::now());
@@ -177,8 +177,8 @@ async fn calibrate(run: &Arc<Run>, stack: &Stack) -> Result<Rates> {
     Ok(Rates { saturation, cost, chosen: (saturation / 2.0).min(CORES / cost) })
 }
 
-/// An open loop: a request is due when it is due, whether or not the ones before have been answered. How many had to
-/// wait because too many were under way.
+/// Sends requests in an open loop: each at its time, even if earlier ones have no response yet. Returns the number of
+/// requests that had to wait because [`MAX_CONCURRENT`] was reached.
 async fn send_steadily(run: &Arc<Run>, rate: f64, length: Duration) -> Result<u64> {
     let mut due = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
     due.set_missed_tick_behavior(MissedTickBehavior::Burst);
@@ -186,7 +186,7 @@ async fn send_steadily(run: &Arc<Run>, rate: f64, length: Duration) -> Result<u6
     let mut under_way = JoinSet::new();
     while start.elapsed() < length {
         due.tick().await;
-        if under_way.len() >= UNDER_WAY {
+        if under_way.len() >= MAX_CONCURRENT {
             late += 1;
             under_way.join_next().await.transpose()?;
         }
@@ -202,7 +202,7 @@ async fn send_steadily(run: &Arc<Run>, rate: f64, length: Duration) -> Result<u6
     Ok(late)
 }
 
-/// Samples memory each second and prints progress, until something breaks.
+/// Samples memory every second and prints progress. Returns only on an error.
 async fn watch_memory(
     run: &Run,
     stack: &Stack,
@@ -229,7 +229,7 @@ async fn watch_memory(
 }
 
 impl Run {
-    /// One visit, the next in turn.
+    /// Sends the next visit.
     async fn visit(&self) {
         let Some(visit) = self.mix.visit(self.next.fetch_add(1, Ordering::Relaxed)) else { return };
         let start = Instant::now();
@@ -245,7 +245,7 @@ impl Run {
     }
 }
 
-/// The access log is written, so that its cost and its memory are there, and thrown away: 30 minutes of it fill disks.
+/// Sends the access log to /dev/null: its cost and memory count, but 30 minutes of it would fill the disk.
 fn access_log_to_nowhere(bootstrap: &mut Value) {
     const FILE: &str =
         "/static_resources/listeners/0/filter_chains/0/filters/0/typed_config/access_log/0/typed_config/path";

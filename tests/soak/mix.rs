@@ -1,4 +1,4 @@
-//! The traffic: requests of every kind, each with the only right answer, in fixed proportions.
+//! The traffic: requests of every kind in fixed proportions, each with its expected result.
 
 use bytes::Bytes;
 use cellgate_bench_documents::KeyAt;
@@ -8,18 +8,18 @@ use cellgate_tests::sha256;
 use crate::bodies::{Flaw, Shape, body, flawed};
 use crate::tenants::{TENANTS, Tenant};
 
-/// The largest body that the filter holds. Larger ones, and those of unknown length, are peeked at, and then guarded
-/// or deferred: every way through both tiers is taken.
+/// The largest body that the filter holds. It peeks at larger bodies and those without a length, and then guards or
+/// defers them, so the traffic takes every path through both tiers.
 pub(crate) const INSPECT_BYTES: u32 = 64 * 1024;
 
-/// One request and what must come of it.
+/// One request and its expected result.
 #[derive(Clone, Debug)]
 pub(crate) struct Visit {
-    /// What it is an example of, for the tally.
+    /// The kind of request, for the tally.
     pub(crate) kind: &'static str,
     pub(crate) protocol: Protocol,
     pub(crate) request: Request,
-    /// Bytes of its body.
+    /// The size of its body.
     pub(crate) bytes: usize,
     pub(crate) wanted: Wanted,
 }
@@ -30,18 +30,18 @@ pub(crate) enum Protocol {
     Http2,
 }
 
-/// The right answer.
+/// The expected result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// The tenant's cell gets the body with this hash.
     Cell(Tenant, String),
-    /// Nobody gets it: the status and the code of the refusal.
+    /// No cell gets it. The status and the code of the refusal.
     Refusal(u16, &'static str),
-    /// The client leaves after these bytes of its body. No cell may take them for the whole.
+    /// The client aborts after these bytes of the body. No cell may receive a complete request.
     Abandoned(Bytes),
 }
 
-/// All visits with their weights, walked through so that every stretch has about the same mixture.
+/// All visits with their weights. Every sequence of them has about the same mixture.
 #[derive(Debug)]
 pub(crate) struct Mix {
     visits: Vec<Visit>,
@@ -49,21 +49,21 @@ pub(crate) struct Mix {
     totals: Vec<u64>,
 }
 
-/// Body sizes in bytes, and how many of a thousand bodies have them.
+/// Body sizes in bytes, each with its share in 1000 bodies.
 const SIZES: [(usize, u64); 6] =
     [(256, 450), (4096, 330), (65_536, 160), (300_000, 42), (1_000_000, 14), (5_000_000, 4)];
 
-/// Above this, bodies are made for a few tenants only: all of them would fill the memory.
+/// Larger bodies exist for a few tenants only, to limit the memory.
 const FOR_ALL_TENANTS: usize = 65_536;
 
-/// The size of chunks and frames of a body of unknown length.
+/// The size of chunks and frames of a body without a length.
 const PIECE: usize = 16 * 1024;
 
 const JSON: &str = "application/json";
 const FORM: &str = "application/x-www-form-urlencoded";
 
 impl Mix {
-    /// Makes all bodies: some 100 MB.
+    /// Creates all bodies, about 100 MB.
     pub(crate) fn new() -> Self {
         let mut mix = Self { visits: Vec::new(), totals: Vec::new() };
         for (size, share) in SIZES {
@@ -80,16 +80,16 @@ impl Mix {
         mix
     }
 
-    /// The visit of a number. Its successors spread evenly over all visits (a Weyl sequence by the golden ratio).
+    /// The visit with a number. Successive numbers spread evenly over all visits (Weyl sequence with the golden ratio).
     pub(crate) fn visit(&self, number: u64) -> Option<&Visit> {
         let total = self.totals.last().copied()?;
         let place = (u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(total)) >> 64;
         self.visits.get(self.totals.partition_point(|end| u128::from(*end) <= place))
     }
 
-    /// Shares a weight out to visits.
+    /// Distributes a weight among visits.
     fn add(&mut self, weight: u64, visits: Vec<Visit>) {
-        /// So that no visit's share is rounded to nothing.
+        /// A factor so that no visit's share is rounded to zero.
         const GRAIN: u64 = 1_000_000;
         let each = weight * GRAIN / (visits.len() as u64).max(1);
         for visit in visits {
@@ -108,7 +108,7 @@ fn placed(shape: Shape, size: usize) -> Vec<Visit> {
             let wanted = Wanted::Cell(*tenant, sha256(&body));
             let content_type = if shape == Shape::Form { FORM } else { JSON };
             let request = post(content_type);
-            // Twice as many with their length as without.
+            // Two requests with a Content-Length for each without one.
             let framings = [sized(&request, &body), sized(&request, &body), pieces(&request, &body)];
             for (request, kind) in framings.into_iter().zip([shape.name(), shape.name(), "unknown length"]) {
                 visits.extend(both(kind, &request, body.len(), &wanted));
@@ -148,7 +148,7 @@ fn headers_only() -> Vec<Visit> {
     visits.collect()
 }
 
-/// Clients that name a cell themselves: it must not count.
+/// Requests with a routing header of the client, which must have no effect.
 fn spoofed() -> Vec<Visit> {
     let visits = TENANTS.iter().flat_map(|tenant| {
         let body = Bytes::from(body(Shape::Dense, 1000, KeyAt::Last, tenant.name));
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_stretch_has_the_whole_mixture() {
+    fn every_sequence_has_the_whole_mixture() {
         let mix = Mix::new();
         let (mut kinds, mut large, mut http2) = (BTreeMap::<_, u64>::new(), 0, 0);
         for number in 50_000..60_000 {

@@ -13,37 +13,37 @@ use crate::mix::INSPECT_BYTES;
 use crate::tenants::{Epoch, PENDULUM, config, pendulum, version};
 use crate::timeline::Timeline;
 
-/// From one change to the next.
+/// The interval of changes.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Requests that ask which configuration the filter uses. Cells answer them too.
+/// Counts of the requests that find out which configuration the filter uses. They reach cells too.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     pub(crate) sent: AtomicU64,
     pub(crate) answered: AtomicU64,
 }
 
-/// How changes went.
+/// The results of the changes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reloads {
-    /// Changes that came into force in both tiers.
+    /// The number of changes that both tiers have adopted.
     pub(crate) done: Epoch,
-    /// The longest time from publishing one to seeing it in force in both tiers.
+    /// The longest time from publishing a change until both tiers use it.
     pub(crate) slowest: Duration,
     total: Duration,
 }
 
 impl Reloads {
-    /// The mean time from publishing a change to seeing it in force in both tiers.
+    /// The mean time from publishing a change until both tiers use it.
     pub(crate) fn mean(&self) -> Duration {
         self.total.checked_div(u32::try_from(self.done).unwrap_or(u32::MAX)).unwrap_or_default()
     }
 }
 
-/// Changes the configuration for as long as it is polled.
+/// Changes the configuration until it is dropped.
 ///
 /// # Errors
-/// When a tier refuses a configuration or does not come to use it.
+/// When a tier rejects a configuration or does not use it in time.
 pub(crate) async fn keep_changing(
     stack: &Stack,
     timeline: &Timeline,
@@ -76,8 +76,8 @@ async fn in_force_in_the_service(stack: &Stack, epoch: Epoch) -> Result<()> {
     wait::until(&series, || async { Ok((stack.ext_proc().metric(&series).await? == 1.0).then_some(())) }).await
 }
 
-/// Envoy counts a configuration as taken before its worker uses it: only a request tells. There is one worker, and a
-/// head without a body is decided by the filter.
+/// Envoy counts a configuration as accepted before its worker uses it, so only a request shows its use. There is one
+/// worker, and the filter decides a request without a body.
 async fn in_force_in_the_filter(probe: &mut Http1, probes: &Probes, epoch: Epoch) -> Result<()> {
     let request = Request::get("/probe").header("x-tenant-id", PENDULUM);
     let start = Instant::now();
@@ -89,7 +89,7 @@ async fn in_force_in_the_filter(probe: &mut Http1, probes: &Probes, epoch: Epoch
             return Ok(());
         }
         anyhow::ensure!(
-            start.elapsed() < wait::PATIENCE,
+            start.elapsed() < wait::TIMEOUT,
             "configuration {epoch} is not in force in the filter: {} from {:?}",
             answer.status,
             answer.served_by()

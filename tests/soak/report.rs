@@ -1,4 +1,4 @@
-//! What a run says in the end, and on its way.
+//! The report of a run and its progress messages.
 
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
@@ -15,21 +15,21 @@ use crate::tally::Tally;
 use crate::watch::{Growth, Sample, Verdict, judge};
 use cellgate_tests::measure::machine;
 
-/// Everything that is known when the traffic has ended.
+/// The results when the traffic has ended.
 #[derive(Debug)]
 pub(crate) struct Outcome<'a> {
     pub(crate) minutes: f64,
     pub(crate) rates: Rates,
-    /// Requests that were sent later than they were due.
+    /// The number of requests that were sent late.
     pub(crate) late: u64,
     pub(crate) reloads: Reloads,
     pub(crate) samples: &'a [Sample],
-    /// What should not be there any more, or never.
+    /// Leftovers, which should not exist.
     pub(crate) leftovers: Vec<String>,
 }
 
 impl Outcome<'_> {
-    /// Prints and writes the report.
+    /// Prints the report and writes it to a file.
     pub(crate) fn publish(&self, tally: &Tally) -> Result<ExitCode> {
         let series: [(&str, Option<Verdict>); 3] = [
             ("Envoy", judge(self.samples, |sample| Some(sample.envoy))),
@@ -98,10 +98,13 @@ impl Outcome<'_> {
     }
 }
 
-/// The rates for people.
+/// The rates as text.
 pub(crate) fn rates(rates: Rates) -> String {
     let Rates { saturation, cost, chosen } = rates;
-    format!("at most {saturation:.0} requests/s, {:.0} µs of CPU each; from now on {chosen:.0}/s", cost * 1e6)
+    format!(
+        "maximum rate {saturation:.0} requests/s, {:.0} µs of CPU per request; running at {chosen:.0}/s",
+        cost * 1e6
+    )
 }
 
 /// A line of progress.
@@ -121,11 +124,11 @@ pub(crate) fn progress(sample: &Sample, tally: &Tally, reloads: Reloads) -> Stri
     )
 }
 
-/// What is there after the last request and should not be: open streams, held bytes, requests that a cell took whole
-/// and no client was told of, crashes.
+/// Finds what should not exist after the last request: open streams, buffered bytes, complete requests at a cell without
+/// a response to the client, crashes.
 pub(crate) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Result<Vec<String>> {
     let mut found = Vec::new();
-    let idle = wait::until("all to be idle", || async {
+    let idle = wait::until("Envoy and the service to be idle", || async {
         let open = stack.ext_proc().metric("cellgate_streams_open").await?;
         let held = stack.ext_proc().metric("cellgate_held_bytes").await?;
         let active = stack.admin().stat("http.in.downstream_rq_active").await?;
@@ -135,13 +138,15 @@ pub(crate) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Res
         let open = stack.ext_proc().metric("cellgate_streams_open").await?;
         let held = stack.ext_proc().metric("cellgate_held_bytes").await?;
         let active = stack.admin().stat("http.in.downstream_rq_active").await?;
-        found.push(format!("{error}: {open} streams, {held} bytes in the service, {active} requests in Envoy"));
+        found.push(format!(
+            "{error}: {open} streams and {held} buffered bytes in the service, {active} requests in Envoy"
+        ));
     }
     let complete: u64 = stack.cells().iter().map(Cell::complete).sum();
-    // The last probe may have been given up after its cell had it.
+    // The last probe may have been aborted after it reached its cell.
     let told = taken + probes.answered.load(Ordering::Relaxed)..=taken + probes.sent.load(Ordering::Relaxed);
     if !told.contains(&complete) {
-        found.push(format!("cells took {complete} requests whole, clients were told of {told:?}"));
+        found.push(format!("cells received {complete} complete requests, clients got responses for {told:?}"));
     }
     for stat in
         ["wasm.cellgate.vm_reload_success", "wasm.cellgate.vm_reload_failure", "wasmcustom.cellgate.config_rejected"]
@@ -153,7 +158,7 @@ pub(crate) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Res
     }
     let refused = stack.ext_proc().metric("cellgate_config_reloads_total{result=\"refused\"}").await?;
     if refused > 0.0 {
-        found.push(format!("the service refused {refused} configurations"));
+        found.push(format!("the service rejected {refused} configurations"));
     }
     Ok(found)
 }

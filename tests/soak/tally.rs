@@ -1,4 +1,4 @@
-//! What came of all visits: counts by kind, the first wrong answers in words, times.
+//! The results of all visits: counts by kind, the first wrong results as text, response times.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::mix::{Visit, Wanted};
 
-/// Wrong answers beyond this are counted and not kept.
+/// The number of wrong results that are kept as text.
 const KEPT: usize = 20;
 
 /// Counts.
@@ -15,7 +15,7 @@ const KEPT: usize = 20;
 pub(crate) struct Tally {
     pub(crate) sent: u64,
     pub(crate) wrong: u64,
-    /// Requests that a cell has taken whole, by its own answer.
+    /// Requests that a cell has received completely, according to its responses.
     pub(crate) taken: u64,
     kinds: BTreeMap<&'static str, (u64, u64)>,
     examples: Vec<String>,
@@ -40,23 +40,23 @@ impl Tally {
                 }
             }
         }
-        // Times of large bodies say more about the machine than about the proxy.
+        // Times of large bodies depend more on the machine than on the proxy.
         if visit.bytes <= 4096 && !matches!(visit.wanted, Wanted::Abandoned(_)) {
             self.times.add(took);
         }
     }
 
-    /// Wrong answers so far, the first ones.
+    /// The first wrong results so far.
     pub(crate) fn examples(&self) -> &[String] {
         &self.examples
     }
 
-    /// The time below which this share of the answers to requests of up to 4 KB came, at most 20 % too long.
+    /// The quantile of response times of requests up to 4 KB, at most 20 % too long.
     pub(crate) fn quantile(&self, share: f64) -> Duration {
         self.times.quantile(share)
     }
 
-    /// For the report.
+    /// The counts for the JSON report.
     pub(crate) fn json(&self) -> Value {
         let kinds = self.kinds.iter().map(|(kind, (sent, wrong))| json!({"kind": kind, "sent": sent, "wrong": wrong}));
         let milliseconds = |share| self.quantile(share).as_secs_f64() * 1e3;
@@ -71,7 +71,7 @@ impl Tally {
     }
 }
 
-/// A histogram whose buckets each end a fifth later than the one before, from 10 µs on.
+/// A histogram with bucket limits from 10 µs on, each 20 % above the one before.
 #[derive(Debug)]
 struct Times([u64; 90]);
 
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quantiles_are_at_most_a_fifth_too_long() {
+    fn quantiles_are_at_most_20_percent_too_long() {
         let mut times = Times::default();
         for number in 1..=1000 {
             times.add(Duration::from_micros(number * 100));

@@ -1,26 +1,26 @@
-//! Who lives where: some tenants stay, some move at every change of the configuration or at every few.
+//! The cell of each tenant over time: some tenants stay, some move at every change or at every few changes.
 
 use serde_json::{Map, Value, json};
 
-/// The number of a configuration: 0 at the start, one more at each change.
+/// The number of a configuration: 0 at the start, then one more for each change.
 pub(crate) type Epoch = u64;
 
-/// The tenant whose move tells that a configuration is in force: it moves at every change.
+/// A tenant that moves at every change. Its cell shows which configuration a tier uses.
 pub(crate) const PENDULUM: &str = "pendulum";
 
-/// Exact keys beside those of the traffic, so that a change costs what it costs a mesh of some size.
+/// Additional exact keys, so that a change has a realistic cost.
 const OTHERS: usize = 1000;
 
-/// A tenant and how it moves.
+/// A tenant and its moves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Tenant {
     pub(crate) name: &'static str,
     homes: [&'static str; 2],
-    /// It moves from one home to the other after so many epochs; 0: never.
+    /// The number of epochs between moves; 0 for a tenant that never moves.
     period: Epoch,
 }
 
-/// The tenants that requests name.
+/// The tenants of the requests.
 pub(crate) const TENANTS: [Tenant; 8] = [
     Tenant { name: "acme", homes: ["cell-b", "cell-b"], period: 0 },
     Tenant { name: "globex", homes: ["cell-c", "cell-c"], period: 0 },
@@ -35,7 +35,7 @@ pub(crate) const TENANTS: [Tenant; 8] = [
 const CELLS: [&str; 3] = ["cell-a", "cell-b", "cell-c"];
 
 impl Tenant {
-    /// Where it lives in an epoch.
+    /// Its cell in an epoch.
     pub(crate) fn home(&self, epoch: Epoch) -> &'static str {
         let moves = epoch.checked_div(self.period).unwrap_or(0);
         let [first, second] = self.homes;
@@ -43,7 +43,7 @@ impl Tenant {
     }
 }
 
-/// Where [`PENDULUM`] is in an epoch.
+/// The cell of [`PENDULUM`] in an epoch.
 pub(crate) fn pendulum(epoch: Epoch) -> &'static str {
     if epoch.is_multiple_of(2) { "cell-a" } else { "cell-b" }
 }
@@ -74,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn homes_are_those_of_the_configuration() {
+    fn homes_match_the_configuration() {
         for epoch in [0, 1, 2, 5, 29, 30, 31] {
             let config = config(epoch, 65_536);
             for tenant in TENANTS {
@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn some_stay_and_some_move() {
+    fn some_tenants_stay_and_some_move() {
         let homes = |name: &str, epochs: [Epoch; 4]| {
             let tenant = TENANTS.iter().find(|tenant| tenant.name == name).unwrap();
             epochs.map(|epoch| tenant.home(epoch))

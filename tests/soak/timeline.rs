@@ -1,14 +1,14 @@
-//! Which configurations may have been in force when.
+//! The configurations that may have decided a request, by time.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::tenants::Epoch;
 
-/// When each configuration was published, and when it was seen to be superseded in both tiers.
+/// The time when each configuration was published, and when both tiers were seen to use a later one.
 ///
-/// Between the two moments of a change either configuration may decide, in either tier. Outside of them only one may:
-/// a proxy that went on with an old configuration would be found out.
+/// Between the two times of a change, either configuration may decide in either tier. At other times only one may, so a
+/// proxy that keeps an old configuration is detected.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline(Mutex<Vec<Reign>>);
 
@@ -20,12 +20,12 @@ struct Reign {
 }
 
 impl Timeline {
-    /// Notes that a configuration is about to be published.
+    /// Records that a configuration is about to be published.
     pub(crate) fn publish(&self, epoch: Epoch) {
         self.reigns().push(Reign { epoch, published: Instant::now(), superseded: None });
     }
 
-    /// Notes that both tiers decide by `epoch`: all earlier ones are over.
+    /// Records that both tiers use `epoch`, so all earlier ones have ended.
     pub(crate) fn confirm(&self, epoch: Epoch) {
         let now = Instant::now();
         let mut reigns = self.reigns();
@@ -37,7 +37,7 @@ impl Timeline {
         }
     }
 
-    /// The epochs whose configuration may have decided a request that was under way from `start` to `end`.
+    /// The epochs whose configuration may have decided a request that was open from `start` to `end`.
     pub(crate) fn between(&self, start: Instant, end: Instant) -> Vec<Epoch> {
         let reigns = self.reigns();
         let alive = reigns.iter().rev().take_while(|reign| reign.superseded.is_none_or(|over| over >= start));
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn both_sides_of_a_change_count_until_it_is_confirmed() {
+    fn both_configurations_of_a_change_are_possible_until_it_is_confirmed() {
         let timeline = Timeline::default();
         let before = Instant::now();
         timeline.publish(0);

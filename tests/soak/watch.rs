@@ -1,4 +1,4 @@
-//! What the programs take: memory every second, by Linux's count and by their own.
+//! The memory of the programs, sampled every second from Linux and from their own metrics.
 
 use std::time::Duration;
 
@@ -9,19 +9,19 @@ use serde_json::{Value, json};
 use cellgate_tests::measure::procfs;
 use cellgate_tests::measure::regression::{Line, blocks};
 
-/// Blocks that the samples of the second half are averaged in before a line is drawn through them.
+/// The number of blocks into which the samples of the second half are averaged before the regression.
 const BLOCKS: usize = 30;
 
-/// Growth that counts as none: this share of the memory, in [`HORIZON`].
+/// The allowed growth in [`HORIZON`], as a share of the memory.
 const ALLOWED: f64 = 0.05;
 
-/// Minutes over which growth is judged, however long the run was.
+/// The time in minutes to which growth is extrapolated, whatever the length of the run.
 const HORIZON: f64 = 30.0;
 
-/// Minutes of second half below which nothing is judged: warming up takes some.
+/// The least length in minutes of the second half for a verdict, because the warm-up takes some minutes.
 const LEAST: f64 = 10.0;
 
-/// One look, in KiB.
+/// One sample, in KiB.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sample {
     pub(crate) at: Duration,
@@ -33,15 +33,15 @@ pub(crate) struct Sample {
 /// Whether memory grew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Growth {
-    /// Less than allowed, with 95 % confidence.
+    /// Less than allowed with 95 % confidence.
     Flat,
-    /// More than nothing with 95 % confidence, and more than allowed by the best estimate.
+    /// Above zero with 95 % confidence, and the estimate is more than allowed.
     Grows,
-    /// The run was too short, or the samples too scattered, to tell.
+    /// The run was too short or the samples were too noisy.
     Unclear,
 }
 
-/// A process's memory over the second half of the run.
+/// The memory of a process over the second half of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Verdict {
     /// KiB per minute.
@@ -51,10 +51,10 @@ pub(crate) struct Verdict {
     pub(crate) peak: u64,
 }
 
-/// Looks once. `ask_envoy`: for its allocator's count too.
+/// Takes a sample. `ask_envoy` includes the count of Envoy's allocator.
 ///
 /// # Errors
-/// When a program has ended.
+/// When a program has exited.
 pub(crate) async fn sample(stack: &Stack, at: Duration, ask_envoy: bool) -> Result<Sample> {
     let allocated = if ask_envoy {
         let memory = stack.admin().get("/memory").await?;
@@ -71,8 +71,8 @@ pub(crate) async fn sample(stack: &Stack, at: Duration, ask_envoy: bool) -> Resu
     })
 }
 
-/// Judges one series of the samples. The first half is the warm-up: pools, caches and the allocators' reserves fill
-/// up. `None` without samples.
+/// Judges one series of samples. It ignores the first half, in which pools, caches and the allocators' reserves fill.
+/// `None` without samples.
 pub(crate) fn judge(samples: &[Sample], series: impl Fn(&Sample) -> Option<u64>) -> Option<Verdict> {
     let points: Vec<(f64, f64)> =
         samples.iter().filter_map(|sample| Some((sample.at.as_secs_f64() / 60.0, series(sample)? as f64))).collect();
@@ -95,7 +95,7 @@ fn growth(line: &Line) -> Growth {
 }
 
 impl Verdict {
-    /// For people: `+1.2 ± 3.4 KB/min at 101.3 MB: flat`.
+    /// The verdict as text: `+1.2 ± 3.4 KB/min at 101.3 MB: flat`.
     pub(crate) fn text(&self) -> String {
         let Line { slope, margin, mean, .. } = self.line;
         let (mean, peak) = (mean / 1024.0, self.peak as f64 / 1024.0);
@@ -107,7 +107,7 @@ impl Verdict {
         format!("{slope:+.1} ± {margin:.1} KB/min at {mean:.1} MB (peak {peak:.1} MB): {verdict}")
     }
 
-    /// For the report.
+    /// The verdict for the JSON report.
     pub(crate) fn json(&self) -> Value {
         json!({
             "kb_per_minute": self.line.slope,
@@ -138,33 +138,33 @@ mod tests {
     }
 
     #[test]
-    fn a_rise_at_the_start_is_the_warm_up() {
+    fn growth_in_the_first_half_is_ignored() {
         let verdict = envoys(|second| 90_000 + 100 * second.min(600) + second * 7919 % 300);
         assert_eq!(verdict.growth, Growth::Flat, "{verdict:?}");
     }
 
     #[test]
-    fn a_leak_is_seen() {
-        // 10 KiB a second of 100 MB: a sixth in half an hour.
+    fn a_leak_is_detected() {
+        // 10 KiB per second at 100 MB: a sixth in half an hour.
         let verdict = envoys(|second| 100_000 + 10 * second + second * 7919 % 3000);
         assert_eq!(verdict.growth, Growth::Grows, "{verdict:?}");
         assert!((verdict.line.slope - 600.0).abs() < 30.0, "{verdict:?}");
     }
 
     #[test]
-    fn a_short_run_says_nothing() {
+    fn a_short_run_is_unclear() {
         let short: Vec<_> = samples(|second| 1000 * second).into_iter().take(600).collect();
         assert_eq!(judge(&short, |sample| Some(sample.envoy)).unwrap().growth, Growth::Unclear);
     }
 
     #[test]
-    fn noise_larger_than_what_is_asked_is_unclear() {
+    fn noise_above_the_allowed_growth_is_unclear() {
         let verdict = envoys(|second| if (second / 200).is_multiple_of(2) { 50_000 } else { 150_000 });
         assert_eq!(verdict.growth, Growth::Unclear, "{verdict:?}");
     }
 
     #[test]
-    fn a_series_with_gaps_is_judged_by_what_it_has() {
+    fn a_series_with_gaps_is_judged_by_its_samples() {
         let verdict = judge(&samples(|_| 1), |sample| sample.allocated).unwrap();
         assert!((verdict.line.slope - 60.0).abs() < 0.1, "{verdict:?}");
     }

@@ -1,16 +1,16 @@
-//! Where the programs under test are. `make test` builds them and names them by these variables.
+//! The paths of the programs under test. `make test` builds them and sets the environment variables.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// The Envoy version that is used unless another is asked for.
+/// The default Envoy version.
 pub const DEFAULT_ENVOY: &str = "1.40.0";
 
 /// The Envoy binary: `$ENVOY`, or the one that `scripts/envoy.sh` installed.
 ///
 /// # Errors
-/// When there is none, with what to do about it.
+/// When it does not exist. The message says how to get it.
 pub fn envoy() -> Result<PathBuf> {
     find("ENVOY", "Envoy", &[&format!(".tools/envoy-{DEFAULT_ENVOY}/envoy")])
 }
@@ -18,7 +18,7 @@ pub fn envoy() -> Result<PathBuf> {
 /// The proxy-wasm module: `$CELLGATE_WASM`, or the last one built.
 ///
 /// # Errors
-/// When there is none, with what to do about it.
+/// When it does not exist. The message says how to get it.
 pub fn wasm() -> Result<PathBuf> {
     find("CELLGATE_WASM", "the proxy-wasm module", &["target/cellgate.wasm"])
 }
@@ -26,7 +26,7 @@ pub fn wasm() -> Result<PathBuf> {
 /// The `cellgate` program: `$CELLGATE_BIN`, or the last one built, development builds first.
 ///
 /// # Errors
-/// When there is none, with what to do about it.
+/// When it does not exist. The message says how to get it.
 pub fn cellgate() -> Result<PathBuf> {
     find("CELLGATE_BIN", "the cellgate program", &["target/debug/cellgate", "target/release/cellgate"])
 }
@@ -41,12 +41,15 @@ fn find(variable: &str, what: &str, places: &[&str]) -> Result<PathBuf> {
     if let Some(named) = std::env::var_os(variable).filter(|value| !value.is_empty()) {
         let path = checkout().join(named);
         if !path.is_file() {
-            bail!("{variable} names {}, which is not there", path.display());
+            bail!("{variable} is {}, which does not exist", path.display());
         }
         return Ok(path);
     }
     match places.iter().map(|place| checkout().join(place)).find(|path| path.is_file()) {
         Some(path) => Ok(path),
-        None => bail!("{what} is not in {}: run `make test`, which builds it, or set {variable}", places.join(" or ")),
+        None => bail!(
+            "{what} does not exist at {}: run `make test`, which builds it, or set {variable}",
+            places.join(" or ")
+        ),
     }
 }

@@ -1,8 +1,8 @@
-//! A cell: the backend that a request should reach, which tells what it received.
+//! A cell for tests: a backend that reports the requests that it receives.
 //!
-//! One port speaks HTTP/1.1 and HTTP/2 without TLS. An ordinary request is answered with a JSON description of what
-//! arrived ([`Seen::describe`]). A request with `Upgrade`, or a CONNECT, becomes a byte echo; a gRPC call is echoed
-//! frame by frame with `grpc-status: 0` at the end. The switches of [`Cell`] make it fail, lag or stop reading.
+//! One port serves HTTP/1.1 and HTTP/2 without TLS. The response to an ordinary request is a JSON description of the
+//! request ([`Seen::describe`]). A request with `Upgrade`, or a CONNECT, becomes a byte echo. A gRPC call is echoed
+//! frame by frame with `grpc-status: 0` at the end. Methods of [`Cell`] make it fail, respond late or stop reading.
 
 mod echo;
 mod ledger;
@@ -28,7 +28,7 @@ use crate::{ports, wait};
 use ledger::Ledger;
 use switches::Switches;
 
-/// The response header by which a cell says its name, also where there is no body to say it in.
+/// The response header with the cell's name. It is also present if the response has no body.
 pub const SERVED_BY: &str = "served-by";
 
 /// A running cell. Dropping it closes its port and its connections.
@@ -40,7 +40,7 @@ pub struct Cell {
     accepting: JoinHandle<()>,
 }
 
-/// What every connection of a cell shares.
+/// The state that all connections of a cell share.
 #[derive(Debug)]
 struct Shared {
     name: String,
@@ -67,40 +67,40 @@ impl Cell {
         &self.name
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The requests it has seen, oldest first, those in progress included. Only the first 10 000 are kept.
+    /// The received requests, oldest first, including those in progress. Only the first 10 000 are kept.
     #[must_use]
     pub fn seen(&self) -> Vec<Seen> {
         self.shared.ledger.all()
     }
 
-    /// How many requests have reached it, in whatever state.
+    /// The number of requests that have reached it, complete or not.
     #[must_use]
     pub fn arrived(&self) -> u64 {
         self.shared.ledger.arrived()
     }
 
-    /// How many requests it has received to the last byte.
+    /// The number of requests that it has received completely.
     #[must_use]
     pub fn complete(&self) -> u64 {
         self.shared.ledger.ended(Ending::Complete)
     }
 
-    /// How many requests ended before their last byte.
+    /// The number of requests that ended before their last byte.
     #[must_use]
     pub fn broken(&self) -> u64 {
         self.shared.ledger.ended(Ending::Broken)
     }
 
-    /// Waits until `count` requests have ended as told.
+    /// Waits until `count` requests have ended in this way.
     ///
     /// # Panics
-    /// When they do not in time.
+    /// On a timeout.
     pub async fn wait_for(&self, ending: Ending, count: u64) {
         let what = format!("{count} {ending:?} requests at {}", self.name);
         let found = wait::until(&what, || async { Ok((self.shared.ledger.ended(ending) >= count).then_some(())) });
@@ -110,29 +110,29 @@ impl Cell {
     /// Waits until `count` requests have reached it.
     ///
     /// # Panics
-    /// When they do not in time.
+    /// On a timeout.
     pub async fn wait_for_arrivals(&self, count: u64) {
         let what = format!("{count} requests at {}", self.name);
         let reached = wait::until(&what, || async { Ok((self.arrived() >= count).then_some(())) });
         reached.await.unwrap_or_else(|error| panic!("{error}"));
     }
 
-    /// Answers the next `count` requests with `status`, after reading them whole.
+    /// Responds to the next `count` requests with `status`, after reading them completely.
     pub fn fail_next(&self, count: u32, status: StatusCode) {
         self.shared.switches.fail_next(count, status);
     }
 
-    /// Waits this long before each answer.
+    /// Waits this long before each response.
     pub fn delay(&self, delay: Duration) {
         self.shared.switches.delay(delay);
     }
 
-    /// Ends it as a crash does: its port is closed, and so are its connections.
+    /// Simulates a crash: closes the port and all connections.
     pub fn kill(&self) {
         self.accepting.abort();
     }
 
-    /// Chooses how bodies are read from now on.
+    /// Sets how bodies are read from now on.
     pub fn reading(&self, reading: Reading) {
         self.shared.switches.reading(reading);
     }
@@ -144,7 +144,7 @@ impl Drop for Cell {
     }
 }
 
-/// Serves until aborted; the connections end with it, because the set that owns them is dropped.
+/// Serves until aborted. Aborting drops the set that owns the connections, and so closes them.
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     loop {
@@ -159,6 +159,6 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server.http2().enable_connect_protocol();
     let service = hyper::service::service_fn(move |request| service::answer(Arc::clone(&shared), request));
-    // A connection that breaks is what some tests are about; the ledger has it.
+    // Some tests break connections on purpose. The ledger records that.
     let _ = server.serve_connection_with_upgrades(TokioIo::new(socket), service).await;
 }

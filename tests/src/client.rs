@@ -1,4 +1,4 @@
-//! Clients that send exactly what a test says, over HTTP/1.1 and HTTP/2.
+//! Clients that send exactly the bytes of a test, over HTTP/1.1 and HTTP/2.
 
 mod http1;
 mod http2;
@@ -10,7 +10,7 @@ pub use http2::{Http2, Http2Stream};
 pub use request::{Body, HOST, Request};
 pub use response::Response;
 
-/// Bytes as ISO 8859-1 text: one character per byte, so that nothing is lost and every byte can be compared.
+/// Bytes as ISO 8859-1 text: one character per byte, so that every byte is preserved and can be compared.
 #[must_use]
 pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()

@@ -26,7 +26,7 @@ use discovery::Discovery;
 /// The filter's name in Envoy's configuration and statistics.
 const FILTER: &str = "cellgate";
 
-/// A running Envoy. Dropping it ends it, and shows its log if the test is failing.
+/// A running Envoy. Dropping it stops it, and shows its log if the test is failing.
 #[derive(Debug)]
 pub struct Envoy {
     process: Process,
@@ -37,11 +37,11 @@ pub struct Envoy {
 }
 
 impl Envoy {
-    /// Starts Envoy and waits until its listener, and the filter if it has one, are ready. `directory` must exist
-    /// and be this Envoy's own.
+    /// Starts Envoy and waits until the listener, and the filter if there is one, are ready. `directory` must exist and
+    /// be used by this Envoy only.
     ///
     /// # Errors
-    /// When a part is missing, or Envoy ends or is not ready in time; its log is in the message.
+    /// When a part is missing, or Envoy exits or is not ready in time. The message has its log.
     pub async fn start(
         options: &mut Options,
         cells: &[Cell],
@@ -75,13 +75,13 @@ impl Envoy {
         Ok(envoy)
     }
 
-    /// Where clients connect, HTTP/1.1 and HTTP/2 alike.
+    /// The address for clients of both protocols.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Envoy's administration port: statistics and dumps.
+    /// Envoy's admin interface: statistics and dumps.
     #[must_use]
     pub fn admin(&self) -> &Admin {
         &self.admin
@@ -93,18 +93,18 @@ impl Envoy {
         &self.process
     }
 
-    /// The access log's lines so far.
+    /// The lines of the access log so far.
     ///
     /// # Errors
-    /// When a line is not what Envoy should have written.
+    /// When a line is malformed.
     pub fn access_log(&self) -> Result<Vec<AccessLine>> {
         access_log::read(&self.access_log)
     }
 
-    /// Waits for the access log line of a request, found by its path and query.
+    /// Waits for the access log line with this path and query.
     ///
     /// # Panics
-    /// When there is none in time.
+    /// On a timeout.
     pub async fn access_line(&self, path: &str) -> AccessLine {
         let what = format!("the access log line of {path}");
         let found =
@@ -112,18 +112,18 @@ impl Envoy {
         found.await.unwrap_or_else(|error| panic!("{error}\n{:#?}", self.access_log()))
     }
 
-    /// Gives the running filter another configuration, as a control plane would, and waits until it is in force.
+    /// Gives the running filter another configuration, like a control plane, and waits until the filter uses it.
     ///
     /// # Errors
-    /// When the filter refuses it; the old one then stays in force.
+    /// When the filter rejects it. The filter then keeps the old one.
     pub async fn update_filter(&self, config: &Value) -> Result<()> {
         self.update_filter_text(&config.to_string()).await
     }
 
-    /// As [`Envoy::update_filter`], with any text in the place of the configuration.
+    /// Like [`Envoy::update_filter`], with any text as the configuration.
     ///
     /// # Errors
-    /// When the filter refuses it.
+    /// When the filter rejects it.
     pub async fn update_filter_text(&self, config: &str) -> Result<()> {
         let discovery = self.discovery.as_ref().context("this chain has no filter")?;
         let before = self.filter_updates().await?;
@@ -131,14 +131,14 @@ impl Envoy {
         self.filter_settled(before).await
     }
 
-    /// Waits until one more configuration than `before` has been accepted or refused.
+    /// Waits until one more configuration than `before` has been accepted or rejected.
     async fn filter_settled(&self, before: FilterUpdates) -> Result<()> {
         let updates = wait::until("the filter's configuration", || async {
             self.process.must_run()?;
             Ok(Some(self.filter_updates().await?).filter(|updates| *updates != before))
         });
         if updates.await?.refused > before.refused {
-            bail!("the filter refused its configuration:\n{}", self.process.log());
+            bail!("the filter rejected its configuration:\n{}", self.process.log());
         }
         Ok(())
     }
@@ -151,7 +151,7 @@ impl Envoy {
     }
 }
 
-/// How many configurations Envoy has given to the filter since it started.
+/// The number of accepted and of rejected filter configurations since Envoy's start.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 struct FilterUpdates {
     accepted: u64,
@@ -159,17 +159,17 @@ struct FilterUpdates {
 }
 
 pub(crate) async fn read_admin_address(process: &Process, file: &Path) -> Result<SocketAddr> {
-    let read = wait::until("Envoy's administration port", || async {
+    let read = wait::until("Envoy's admin address", || async {
         process.must_run()?;
         Ok(std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok()))
     });
     read.await
 }
 
-/// The listener's address once Envoy takes requests on it.
+/// The listener's address once Envoy accepts connections there.
 async fn listening(process: &Process, admin: &Admin) -> Result<Option<SocketAddr>> {
     process.must_run()?;
-    // A refused connection is an Envoy that ends: the next turn tells why.
+    // A refused connection means that Envoy is exiting: the next check reports why.
     let Ok(ready) = admin.get("/ready").await else { return Ok(None) };
     if !ready.status.is_success() {
         return Ok(None);

@@ -13,7 +13,7 @@ use crate::ports::KeptPort;
 use crate::process::{Process, Signal};
 use crate::{artifacts, wait};
 
-/// A running service. Dropping it ends it, and shows its log if the test is failing.
+/// A running service. Dropping it stops it, and shows its log if the test is failing.
 #[derive(Debug)]
 pub struct ExtProc {
     process: Mutex<Process>,
@@ -24,7 +24,7 @@ pub struct ExtProc {
     _ports: [KeptPort; 2],
 }
 
-/// Where a service listens.
+/// The addresses of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Addresses {
     /// ext-proc and health, gRPC.
@@ -34,15 +34,15 @@ pub struct Addresses {
 }
 
 impl ExtProc {
-    /// Starts the service on free ports, with more options of `cellgate serve`, and waits until it is ready.
+    /// Starts the service on free ports with additional options of `cellgate serve`, and waits until it is ready.
     ///
     /// # Errors
-    /// When the program is missing, ends, or is not ready in time; its log is in the message.
+    /// When the program is missing, exits, or is not ready in time. The message has its log.
     pub async fn start(config: &Value, directory: &Path, options: &[String]) -> Result<Self> {
         Self::start_program(artifacts::cellgate()?, config, directory, options).await
     }
 
-    /// As [`ExtProc::start`], with a `cellgate` of one's own.
+    /// Like [`ExtProc::start`], with another `cellgate` program.
     ///
     /// # Errors
     /// As for [`ExtProc::start`].
@@ -61,27 +61,26 @@ impl ExtProc {
         self.process().pid()
     }
 
-    /// Where it listens. The addresses survive a restart.
+    /// The addresses, which stay the same after a restart.
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
     }
 
-    /// Ends it with SIGKILL: every stream breaks.
+    /// Stops it with SIGKILL, which breaks every stream.
     pub fn kill(&self) {
         self.process().kill();
     }
 
-    /// Freezes it, and waits until each of its threads has stopped: a busy machine takes its time. `Signal::CONT` lets
-    /// it go on.
+    /// Freezes it with SIGSTOP and waits until every thread has stopped. `Signal::CONT` resumes it.
     ///
     /// # Errors
-    /// When it has ended, or does not stop in time.
+    /// When it has exited, or does not stop in time.
     pub async fn freeze(&self) -> Result<()> {
         self.signal(Signal::STOP)?;
         wait::until("cellgate to stop", || async {
             for thread in std::fs::read_dir(format!("/proc/{}/task", self.pid()))? {
-                // A thread may end between the two looks at it.
+                // A thread may end between listing and reading it.
                 let status = std::fs::read_to_string(thread?.path().join("status")).unwrap_or_default();
                 if !status.contains("State:\tT") {
                     return Ok(None);
@@ -92,24 +91,24 @@ impl ExtProc {
         .await
     }
 
-    /// Sends it a signal: `TERM` to drain, `CONT` to end a [`ExtProc::freeze`].
+    /// Sends a signal: `TERM` to drain, `CONT` to end a [`ExtProc::freeze`].
     ///
     /// # Errors
-    /// When it has ended.
+    /// When it has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         self.process().signal(signal)
     }
 
-    /// Waits for its end and gives its exit code, if it ended by itself.
+    /// Waits until it exits, and returns the exit code unless a signal killed it.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// On a timeout.
     pub async fn ended(&self) -> Result<Option<i32>> {
-        let status = wait::until("the end of cellgate", || async { self.process().exit_status() }).await?;
+        let status = wait::until("cellgate to exit", || async { self.process().exit_status() }).await?;
         Ok(status.code())
     }
 
-    /// Starts it again at the same addresses, after [`ExtProc::kill`] or its end.
+    /// Starts it again at the same addresses after it has exited or [`ExtProc::kill`].
     ///
     /// # Errors
     /// As for [`ExtProc::start`].
@@ -119,7 +118,7 @@ impl ExtProc {
         Ok(())
     }
 
-    /// Replaces its configuration file; the running service reads it by itself.
+    /// Replaces its configuration file. The running service reloads it.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -127,26 +126,25 @@ impl ExtProc {
         replace_file(&config_file(&self.directory), text)
     }
 
-    /// The answer to a GET of `/readyz`, `/metrics` and so on.
+    /// Sends a GET to the admin port: `/readyz`, `/metrics` and so on.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn get(&self, path: &str) -> Result<Response> {
         client::get(self.addresses.admin, path).await
     }
 
-    /// A metric by its name and labels exactly as `/metrics` has them, such as `x_total{reason="y"}`; 0 when it is not
-    /// there.
+    /// A metric by its exact series in `/metrics`, such as `x_total{reason="y"}`; 0 if it does not exist.
     ///
     /// # Errors
-    /// When the service does not answer.
+    /// When the service does not respond.
     pub async fn metric(&self, series: &str) -> Result<f64> {
         let text = self.get("/metrics").await?.text();
         let value = text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.trim().parse().ok());
         Ok(value.unwrap_or(0.0))
     }
 
-    /// Everything it has logged, over all its starts.
+    /// Its whole log, over all starts.
     #[must_use]
     pub fn log(&self) -> String {
         self.process().log()
@@ -157,7 +155,7 @@ impl ExtProc {
     }
 }
 
-/// Starts the program and waits until it says that it is ready.
+/// Starts the program and waits until it is ready.
 async fn launch(program: &Path, directory: &Path, addresses: Addresses, options: &[String]) -> Result<Process> {
     let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(config_file(directory));
@@ -178,7 +176,7 @@ fn config_file(directory: &Path) -> PathBuf {
     directory.join("cellgate.yaml")
 }
 
-/// Replaces a file in one step, so that nobody reads half of it.
+/// Replaces a file atomically, so that no reader sees a part of it.
 fn replace_file(file: &Path, text: &str) -> Result<()> {
     let draft = file.with_extension("draft");
     std::fs::write(&draft, text)?;

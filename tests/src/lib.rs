@@ -1,6 +1,6 @@
-//! The end-to-end harness: real Envoy, the real filter and service, and cells that tell what they received.
+//! The end-to-end test harness: real Envoy, the real filter and service, and cells that report the requests they receive.
 //!
-//! A test is a module of `tests/tests/e2e/`, one behaviour each, named in its `main.rs`:
+//! Each module of `tests/tests/e2e/` tests one behaviour and is declared in its `main.rs`:
 //!
 //! ```no_run
 //! use cellgate_tests::client::Request;
@@ -22,22 +22,22 @@
 //! let answer = stack.send_h2(&request).await;
 //! assert_eq!(answer.status, 400);
 //!
-//! // What Envoy says about it afterwards.
+//! // Envoy's access log line of the request.
 //! assert_eq!(stack.envoy().access_line("/upload?n=1").await.code(), 400);
 //! # }
 //! ```
 //!
-//! - [`stack`]: everything at once; [`options`] is what a test may choose about it.
+//! - [`stack`]: all parts together; [`options`]: the settings of a test.
 //! - [`client`]: requests written byte by byte or frame by frame ([`client::Http1`], [`client::Http2`]).
-//! - [`cell`]: what arrived, complete or not; failing, slow and silent cells; tunnels and gRPC.
-//! - [`envoy`]: statistics, access log, live change of the filter's configuration.
+//! - [`cell`]: received requests, complete or not; failing, slow and silent cells; tunnels and gRPC.
+//! - [`envoy`]: statistics, access log, configuration changes of the running filter.
 //! - [`ext_proc`]: kill, freeze, drain, restart, metrics.
-//! - `measure`, with the feature of that name: CPU time and memory of the parts, for the soak and the benchmark.
-//! - `mesh`, with the feature of that name: Istio's control plane and a release of the chart.
-//! - [`wait`]: conditions with a deadline. No test sleeps.
+//! - `measure` (feature `measure`): CPU time and memory of processes, for the soak test and the benchmark.
+//! - `mesh` (feature `mesh`): Istio's control plane and a release of the chart.
+//! - [`wait`]: conditions with a timeout. No test sleeps.
 //!
-//! Every test has a stack of its own, so tests run in parallel. Logs are shown only when a test fails. A trap in the
-//! filter or a panic in the service fails the test that caused it, whatever it asserts.
+//! Every test has its own stack, so tests run in parallel. Logs are shown only if a test fails. A trap in the filter or
+//! a panic in the service always fails the test that caused it.
 
 pub mod artifacts;
 pub mod cell;

@@ -1,5 +1,4 @@
-//! What long and timed runs need: who they ran with, the CPU time and the memory of a process, and lines through what
-//! was measured.
+//! Helpers for measurements: facts about the machine, the CPU time and memory of a process, and regression lines.
 
 pub mod machine;
 pub mod procfs;

@@ -1,7 +1,7 @@
-//! A mesh for tests: Istio's control plane on a real API server, stock Envoy as its proxies, helm, and a chart's pods as
-//! processes. `make test-mesh` runs what is built on it.
+//! A mesh for tests: Istio's control plane on a real API server, stock Envoy proxies, helm, and the chart's pods as
+//! processes. `make test-mesh` runs the tests that use it.
 //!
-//! A test installs a release of its own. Everything it needs has its own names and addresses, so tests run side by side:
+//! A test installs its own release with its own names and addresses, so tests run in parallel:
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -11,7 +11,7 @@
 //! use serde_json::json;
 //!
 //! # async fn test(mesh: &Arc<Mesh>) -> anyhow::Result<()> {
-//! // Three cells, each in a namespace of its own, a gateway, and the chart with these values over the sample's.
+//! // Three cells, each in its own namespace, a gateway, and the chart with these values over the sample's.
 //! let release = Setup::new(mesh).with(json!({"extProc": {"replicas": 1}})).install().await?;
 //!
 //! let answer = release.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
@@ -25,9 +25,9 @@
 //! - [`kube`]: objects of the API server, as JSON.
 //! - [`helm`]: install, upgrade, rollback, test, uninstall.
 //! - [`node`]: the ext-proc service's pods, and those of `helm test`.
-//! - [`gateway`], [`workload`], [`proxy`]: what stands in the mesh, with [`identity`] and [`sds`] for its certificates.
-//! - [`agent`]: Istio's own between a proxy and istiod, for what it does to the configuration.
-//! - [`release`]: all of it for one test.
+//! - [`gateway`], [`workload`], [`proxy`]: the proxies and workloads, with [`identity`] and [`sds`] for certificates.
+//! - [`agent`]: Istio's agent between a proxy and istiod, which changes the configuration.
+//! - [`release`]: all parts for one test.
 
 pub mod address;
 pub mod agent;
@@ -56,7 +56,7 @@ use identity::{Authority, TRUST_DOMAIN};
 use istiod::Istiod;
 use kube::Kube;
 
-/// A running mesh without workloads. Dropping it ends it.
+/// A running mesh without workloads. Dropping it stops it.
 #[derive(Debug)]
 pub struct Mesh {
     istiod: Istiod,
@@ -71,7 +71,7 @@ impl Mesh {
     /// Starts the control plane.
     ///
     /// # Errors
-    /// When a part is missing or does not come up; the message has its log.
+    /// When a part is missing or does not start. The message has its log.
     pub async fn start() -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("cellgate-mesh-").tempdir()?;
         let control_plane = ControlPlane::start(directory.path()).await?;
@@ -98,7 +98,7 @@ impl Mesh {
         &self.control_plane
     }
 
-    /// Who signs the workloads' certificates.
+    /// The authority that signs the workloads' certificates.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority
@@ -110,7 +110,7 @@ impl Mesh {
         &self.addresses
     }
 
-    /// A directory of its own for one test, and a name that is unique in this mesh.
+    /// A directory for one test, and a name that is unique in this mesh.
     ///
     /// # Errors
     /// When the disk is full.
@@ -121,7 +121,7 @@ impl Mesh {
         Ok((name, directory))
     }
 
-    /// Makes a namespace in which only restricted pods are admitted, with its default service account.
+    /// Creates a namespace that admits only restricted pods, with its default service account.
     ///
     /// # Errors
     /// When the API server refuses.

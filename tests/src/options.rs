@@ -1,4 +1,4 @@
-//! What a test may choose about its stack. The default is the chain that the documentation recommends.
+//! The settings of a test's stack. The default is the chain that the documentation recommends.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -9,22 +9,22 @@ use serde_json::{Value, json};
 /// Envoy's own default for `per_connection_buffer_limit_bytes`.
 pub const DEFAULT_BUFFER_LIMIT: u32 = 1024 * 1024;
 
-/// Which parts of Cellgate stand in front of the router.
+/// The parts of Cellgate in the filter chain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Chain {
     /// The filter, and the ext-proc service behind a matcher on the deferral header.
     #[default]
     TwoTier,
-    /// The filter alone: a deferred request has no cell and is answered 421.
+    /// The filter alone. Envoy answers a deferred request, which has no cell, with a 421.
     Filter,
-    /// The ext-proc service alone, asked about every request.
+    /// The ext-proc service alone, which processes every request.
     Service(BodyMode),
-    /// Neither: the client's own routing header decides.
+    /// Neither. The client's own routing header decides.
     Plain,
 }
 
 impl Chain {
-    /// Whether a proxy-wasm filter is in it.
+    /// Whether the chain has a proxy-wasm filter.
     #[must_use]
     pub fn has_filter(self) -> bool {
         matches!(self, Self::TwoTier | Self::Filter)
@@ -35,21 +35,21 @@ impl Chain {
     }
 }
 
-/// How Envoy gives a request's body to the ext-proc service.
+/// How Envoy sends a request's body to the ext-proc service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyMode {
     /// `BUFFERED`: whole, in one message, up to the buffer limit.
     Buffered,
-    /// `FULL_DUPLEX_STREAMED`: as it arrives, any size; the service sends it back.
+    /// `FULL_DUPLEX_STREAMED`: as it arrives, of any size. The service sends it back.
     Streamed,
 }
 
-/// What Envoy does with a header name that has an underscore.
+/// Envoy's action for a header name with an underscore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Underscores {
-    /// Lets it through.
+    /// Allows it.
     Allow,
-    /// Answers 400.
+    /// Rejects the request with a 400.
     Reject,
     /// Drops the header.
     Drop,
@@ -57,8 +57,8 @@ pub enum Underscores {
 
 type Adjustment = Box<dyn FnOnce(&mut Value) + Send>;
 
-/// The choices, each with a default. Every method takes and gives the whole, so that a test writes only what it is
-/// about: `Options::default().buffer_limit(32 * 1024).chain(Chain::Filter)`.
+/// The settings, each with a default. A test sets only those that it needs:
+/// `Options::default().buffer_limit(32 * 1024).chain(Chain::Filter)`.
 pub struct Options {
     pub(crate) config: Value,
     pub(crate) chain: Chain,
@@ -111,22 +111,22 @@ impl Options {
         self
     }
 
-    /// Changes the configuration chosen so far.
+    /// Changes the configuration set so far.
     #[must_use]
     pub fn configure(mut self, change: impl FnOnce(&mut Value)) -> Self {
         change(&mut self.config);
         self
     }
 
-    /// Which parts of Cellgate are there. Default: both tiers.
+    /// The parts of Cellgate. Default: both tiers.
     #[must_use]
     pub fn chain(mut self, chain: Chain) -> Self {
         self.chain = chain;
         self
     }
 
-    /// Envoy as `examples/envoy/two-tier.yaml` has it. Of the other choices about Envoy only the buffer limit, the
-    /// workers and the adjustments hold; the cells must be the example's. Default: a bootstrap made from the choices.
+    /// Uses the Envoy configuration of `examples/envoy/two-tier.yaml`. Of the other Envoy settings, only the buffer limit,
+    /// the workers and the adjustments apply. The cells must be the example's. Default: a bootstrap from these settings.
     #[must_use]
     pub fn example(mut self) -> Self {
         self.example = true;
@@ -140,14 +140,14 @@ impl Options {
         self
     }
 
-    /// Another Envoy than [`crate::artifacts::envoy`].
+    /// The Envoy binary. Default: [`crate::artifacts::envoy`].
     #[must_use]
     pub fn envoy(mut self, binary: impl Into<PathBuf>) -> Self {
         self.envoy = Some(binary.into());
         self
     }
 
-    /// Another proxy-wasm module than [`crate::artifacts::wasm`].
+    /// The proxy-wasm module. Default: [`crate::artifacts::wasm`].
     #[must_use]
     pub fn module(mut self, wasm: impl Into<PathBuf>) -> Self {
         self.module = Some(wasm.into());
@@ -169,7 +169,7 @@ impl Options {
         self
     }
 
-    /// Whether HTTP/1.1 trailers are passed on (`enable_trailers`). Default: yes.
+    /// Whether HTTP/1.1 trailers are forwarded (`enable_trailers`). Default: yes.
     #[must_use]
     pub fn trailers(mut self, passed: bool) -> Self {
         self.trailers = passed;
@@ -183,56 +183,56 @@ impl Options {
         self
     }
 
-    /// How often Envoy tries again after a 5xx answer. Default: never.
+    /// The number of Envoy's retries after a 5xx response. Default: 0.
     #[must_use]
     pub fn retries(mut self, count: u32) -> Self {
         self.retries = count;
         self
     }
 
-    /// What Envoy does with underscores in header names. Default: reject, as the documentation recommends.
+    /// Envoy's action for underscores in header names. Default: reject, as the documentation recommends.
     #[must_use]
     pub fn underscores(mut self, action: Underscores) -> Self {
         self.underscores = action;
         self
     }
 
-    /// Ends a stream on which nothing happens. Default: 30 s.
+    /// The stream idle timeout. Default: 30 s.
     #[must_use]
     pub fn stream_idle_timeout(mut self, timeout: Duration) -> Self {
         self.stream_idle_timeout = timeout;
         self
     }
 
-    /// How long Envoy waits for each answer of the ext-proc service, where it waits at all. Default: 10 s.
+    /// The timeout for each response message of the ext-proc service, where Envoy has one. Default: 10 s.
     #[must_use]
     pub fn message_timeout(mut self, timeout: Duration) -> Self {
         self.message_timeout = timeout;
         self
     }
 
-    /// Envoy's worker threads. Default: 1.
+    /// The number of Envoy's worker threads. Default: 1.
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
         self
     }
 
-    /// An option of `cellgate serve`, such as `--decision-timeout` and `300ms`. Default: none, so its own defaults hold.
+    /// An option of `cellgate serve`, such as `--decision-timeout` and `300ms`. Default: none.
     #[must_use]
     pub fn service_option(mut self, name: &str, value: &str) -> Self {
         self.service_options.extend([name.to_owned(), value.to_owned()]);
         self
     }
 
-    /// Changes Envoy's bootstrap as the last step, for the rare test that needs what no method here offers.
+    /// Changes Envoy's bootstrap as the last step, for tests that need more than the methods here.
     #[must_use]
     pub fn adjust(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Self {
         self.adjustments.push(Box::new(change));
         self
     }
 
-    /// The configuration as both tiers get it.
+    /// The configuration that both tiers get.
     pub(crate) fn effective_config(&self) -> Value {
         self.complete(self.config.clone())
     }
@@ -259,8 +259,8 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The configuration of most tests: `acme` lives in `cell-b`, `globex` in `cell-c`, and whoever is not named lives in
-/// `cell-a`, while a request that names nobody is refused.
+/// The configuration of most tests: the cell of `acme` is `cell-b`, that of `globex` is `cell-c`, and that of every other
+/// key is `cell-a`. A request without a key is rejected.
 #[must_use]
 pub fn sample_config() -> Value {
     json!({

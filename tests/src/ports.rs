@@ -1,4 +1,4 @@
-//! Loopback addresses. Every server of this crate binds port 0 and tells its port; these are for other needs.
+//! Loopback addresses for special needs. The servers of this crate bind port 0 and report their port.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -8,7 +8,7 @@ use tokio::net::TcpSocket;
 /// Any free port of the loopback interface.
 pub const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
-/// An address that refuses connections for as long as this value lives: the port is taken, but nobody listens on it.
+/// An address that refuses connections while this value lives: the port is bound, but nothing listens on it.
 #[derive(Debug)]
 pub struct ClosedPort {
     socket: TcpSocket,
@@ -18,26 +18,26 @@ impl ClosedPort {
     /// Takes a free port.
     ///
     /// # Errors
-    /// When the system has none left.
+    /// When no port is free.
     pub fn take() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind(ANY)?;
         Ok(Self { socket })
     }
 
-    /// The address nobody listens on.
+    /// The address.
     ///
     /// # Errors
-    /// When the system does not tell it.
+    /// When the system call fails.
     pub fn address(&self) -> Result<SocketAddr> {
         Ok(self.socket.local_addr()?)
     }
 }
 
-/// An address kept for one program that is started more than once: while it is down, nobody else is given its port.
+/// An address that is reserved for one program between its starts: no other program gets the port.
 #[derive(Debug)]
 pub struct KeptPort {
-    // Linux lets another socket bind the address too, as both say SO_REUSEADDR and this one never listens.
+    // Linux allows the program to bind the address too: both sockets have SO_REUSEADDR, and this one never listens.
     socket: TcpSocket,
 }
 
@@ -45,7 +45,7 @@ impl KeptPort {
     /// Takes a free port.
     ///
     /// # Errors
-    /// When the system has none left.
+    /// When no port is free.
     pub fn take() -> Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
@@ -56,7 +56,7 @@ impl KeptPort {
     /// The address to listen on.
     ///
     /// # Errors
-    /// When the system does not tell it.
+    /// When the system call fails.
     pub fn address(&self) -> Result<SocketAddr> {
         Ok(self.socket.local_addr()?)
     }
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_kept_port_can_be_listened_on_again_and_again() {
+    async fn a_kept_port_can_be_listened_on_repeatedly() {
         let kept = KeptPort::take().unwrap();
         for _ in 0..2 {
             let listener = tokio::net::TcpListener::bind(kept.address().unwrap()).await.unwrap();

@@ -1,4 +1,4 @@
-//! A program started by a test: its log is kept, and it does not outlive the test.
+//! A program that a test starts. Its log is kept, and it never outlives the test.
 
 mod group;
 
@@ -15,14 +15,14 @@ pub use rustix::process::Signal;
 
 use crate::wait;
 
-/// What no program may write, whatever a test does to it.
+/// Log texts of a crash, which fail the test.
 const CRASHES: [&str; 4] = ["panicked at", "Uncaught RuntimeError", "envoy bug failure", "Caught Segmentation"];
 
-/// How much of a log a failed test shows.
+/// The number of log lines that a failed test shows.
 const SHOWN_LINES: usize = 150;
 
-/// A running program. Dropping it kills it, shows its log if the test is failing, and fails the test if the log tells
-/// of a crash.
+/// A running program. Dropping it kills it, shows its log if the test is failing, and fails the test if the log reports
+/// a crash.
 #[derive(Debug)]
 pub struct Process {
     name: &'static str,
@@ -32,8 +32,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with both output streams appended to the file `log`. It ends with this process at the latest,
-    /// also when that is killed.
+    /// Starts `command` with both output streams appended to the file `log`. The program ends with this process at the
+    /// latest, even if this process is killed.
     ///
     /// # Errors
     /// When the program cannot be started or the file cannot be written.
@@ -59,21 +59,21 @@ impl Process {
     /// Sends a signal: `Signal::TERM`, `KILL`, `STOP`, `CONT` and so on.
     ///
     /// # Errors
-    /// When the program has ended.
+    /// When the program has exited.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_child(&self.child());
         kill_process(pid, signal).with_context(|| format!("{signal:?} to {}", self.name))
     }
 
-    /// How it ended, or `None` while it runs.
+    /// The exit status, or `None` while it runs.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system call fails.
     pub fn exit_status(&self) -> Result<Option<ExitStatus>> {
         Ok(self.child().try_wait()?)
     }
 
-    /// Fails, with the log's last lines, if the program has ended.
+    /// Fails, with the log's last lines, if the program has exited.
     ///
     /// # Errors
     /// See above.
@@ -84,34 +84,34 @@ impl Process {
         }
     }
 
-    /// Waits for its end.
+    /// Waits until it exits.
     ///
     /// # Errors
-    /// When it does not end in time.
+    /// On a timeout.
     pub async fn ended(&self) -> Result<ExitStatus> {
         wait::until(&format!("the end of {}", self.name), || async { self.exit_status() }).await
     }
 
-    /// Ends it with SIGKILL and waits for that.
+    /// Kills it with SIGKILL and waits until it has exited.
     pub fn kill(&self) {
         let mut child = self.child();
-        // Both fail only when it is already gone.
+        // Both calls fail only if it has already exited.
         let _ = child.kill();
         let _ = child.wait();
     }
 
-    /// Everything it has written so far.
+    /// Its whole output so far.
     #[must_use]
     pub fn log(&self) -> String {
         String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
-    /// Says that the test is about a crash, so that its traces in the log are no failure.
+    /// Allows crash texts in the log, for a test that causes a crash.
     pub fn may_crash(&self) {
         self.is_to_crash.store(true, Ordering::Relaxed);
     }
 
-    /// Shows its log's last lines, as a failed test does.
+    /// Prints the last lines of its log, like a failed test.
     pub fn show_log(&self) {
         eprintln!("---- log of {} ----\n{}\n---- end ----", self.name, self.last_lines(SHOWN_LINES));
     }
@@ -151,7 +151,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn keeps_the_log_and_the_status() {
+    async fn log_and_status_are_kept() {
         let directory = tempfile::tempdir().unwrap();
         let process = shell("echo out; echo err >&2; exit 3", &directory);
         assert_eq!(process.ended().await.unwrap().code(), Some(3));
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn is_gone_when_dropped() {
+    fn dropping_kills_the_program() {
         let directory = tempfile::tempdir().unwrap();
         let process = shell("exec sleep 600", &directory);
         let pid = Pid::from_child(&process.child());

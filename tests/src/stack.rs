@@ -1,4 +1,4 @@
-//! Everything at once: three cells, the ext-proc service, and Envoy with the filter.
+//! All parts together: three cells, the ext-proc service, and Envoy with the filter.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,10 +13,10 @@ use crate::envoy::{Admin, Envoy};
 use crate::ext_proc::ExtProc;
 use crate::options::Options;
 
-/// A running stack on ports of its own. Dropping it ends every part; a failing test shows their logs.
+/// A running stack on its own ports. Dropping it stops every part. A failing test shows the logs.
 #[derive(Debug)]
 pub struct Stack {
-    // Dropped in this order: Envoy first, so that it does not complain about the others' end.
+    // Dropped in this order: Envoy first, so that it does not report errors when the others stop.
     envoy: Envoy,
     ext_proc: Option<ExtProc>,
     cells: Vec<Cell>,
@@ -28,15 +28,15 @@ impl Stack {
     /// Starts every part and waits until all are ready.
     ///
     /// # Panics
-    /// When a part does not come up; the message has its log.
+    /// When a part does not start. The message has its log.
     pub async fn start(options: Options) -> Self {
         Self::try_start(options).await.unwrap_or_else(|error| panic!("the stack did not start: {error:#}"))
     }
 
-    /// As [`Stack::start`], for programs that report errors in their own way.
+    /// Like [`Stack::start`], but returns the error.
     ///
     /// # Errors
-    /// When a part does not come up.
+    /// When a part does not start.
     pub async fn try_start(mut options: Options) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("cellgate-").tempdir()?;
         let mut cells = Vec::new();
@@ -53,7 +53,7 @@ impl Stack {
         Ok(Self { envoy, ext_proc, cells, options, directory })
     }
 
-    /// Sends one request over HTTP/1.1 on a connection of its own.
+    /// Sends one request over HTTP/1.1 on a new connection.
     ///
     /// # Panics
     /// When there is no complete response.
@@ -62,7 +62,7 @@ impl Stack {
         answer.await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Sends one request over HTTP/2 on a connection of its own.
+    /// Sends one request over HTTP/2 on a new connection.
     ///
     /// # Panics
     /// When there is no complete response.
@@ -103,7 +103,7 @@ impl Stack {
         Http2::connect(self.address()).await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.envoy.address()
@@ -120,7 +120,7 @@ impl Stack {
         found.unwrap_or_else(|| panic!("there is no cell {name:?}"))
     }
 
-    /// Every cell, in the configuration's order.
+    /// Every cell, in the order of the configuration.
     #[must_use]
     pub fn cells(&self) -> &[Cell] {
         &self.cells
@@ -148,19 +148,19 @@ impl Stack {
         self.ext_proc.as_ref().unwrap_or_else(|| panic!("the chain {:?} has no service", self.options.chain))
     }
 
-    /// How many ext-proc streams Envoy has opened, by its own count: 0 while the filter decides everything.
+    /// Envoy's count of ext-proc streams: 0 while the filter decides every request.
     ///
     /// # Panics
-    /// When Envoy does not answer.
+    /// When Envoy does not respond.
     pub async fn ext_proc_streams(&self) -> u64 {
         self.admin().stat("cluster.ext-proc.upstream_rq_total").await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Gives both tiers another configuration, and waits until the filter has it. The service reads its file by
-    /// itself; wait for what the test is about.
+    /// Gives both tiers another configuration and waits until the filter uses it. The service reloads its file
+    /// asynchronously, so a test must wait for the change that it needs.
     ///
     /// # Errors
-    /// When a tier refuses it.
+    /// When a tier rejects it.
     pub async fn apply(&self, config: &Value) -> Result<()> {
         let config = self.options.complete(config.clone());
         if let Some(service) = &self.ext_proc {

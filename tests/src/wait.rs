@@ -1,19 +1,19 @@
-//! Waiting for a condition, with a deadline: the only way this crate waits.
+//! Waits for a condition with a timeout. This crate waits in no other way.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-/// How long a condition may take before the test fails. Generous, because it is only ever spent by a failure.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of every condition. It is generous, because only a failing test uses all of it.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// Asks `check` until it yields a value. `what` completes the sentence "waited 30 s for ...".
+/// Calls `check` until it returns a value. `what` completes the sentence "waited 30 s for ...".
 ///
 /// # Errors
-/// When `check` fails, at once; or when [`PATIENCE`] is over.
+/// At once if `check` fails; otherwise after [`TIMEOUT`].
 pub async fn until<T, F, Answer>(what: &str, mut check: F) -> Result<T>
 where
     F: FnMut() -> Answer,
@@ -24,21 +24,21 @@ where
         if let Some(value) = check().await? {
             return Ok(value);
         }
-        if start.elapsed() > PATIENCE {
-            bail!("waited {} s for {what}", PATIENCE.as_secs());
+        if start.elapsed() > TIMEOUT {
+            bail!("waited {} s for {what}", TIMEOUT.as_secs());
         }
         tokio::time::sleep(INTERVAL).await;
     }
 }
 
-/// Bounds one operation by [`PATIENCE`].
+/// Runs one operation with the timeout [`TIMEOUT`].
 ///
 /// # Errors
-/// The operation's own, or that it took too long.
+/// The operation's own error, or a timeout.
 pub async fn within<T>(what: &str, operation: impl Future<Output = Result<T>>) -> Result<T> {
-    match tokio::time::timeout(PATIENCE, operation).await {
+    match tokio::time::timeout(TIMEOUT, operation).await {
         Ok(answer) => answer,
-        Err(_) => bail!("waited {} s for {what}", PATIENCE.as_secs()),
+        Err(_) => bail!("waited {} s for {what}", TIMEOUT.as_secs()),
     }
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn asks_again_until_there_is_a_value() {
+    async fn check_is_called_until_it_returns_a_value() {
         let mut asked = 0;
         let value = until("the third answer", || {
             asked += 1;
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_error_ends_the_wait_at_once() {
+    async fn an_error_of_check_ends_the_wait_at_once() {
         let refused = until("nothing", || async { Err::<Option<()>, _>(anyhow::anyhow!("exited")) }).await;
         assert_eq!(refused.unwrap_err().to_string(), "exited");
     }

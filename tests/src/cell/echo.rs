@@ -12,16 +12,16 @@ use sha2::{Digest, Sha256};
 use super::ledger::Entry;
 use super::service::is_whole;
 
-/// Sends every byte of an upgraded connection back until the other side ends it.
+/// Sends every byte of an upgraded connection back until the peer closes it.
 pub(super) async fn echo_bytes(request: Request<Incoming>) {
     if let Ok(connection) = hyper::upgrade::on(request).await {
         let (mut read, mut write) = tokio::io::split(TokioIo::new(connection));
-        // The other side may break it off: that is how tunnels end.
+        // A tunnel may end with a reset.
         let _ = tokio::io::copy(&mut read, &mut write).await;
     }
 }
 
-/// A request body sent back as it arrives, with `grpc-status: 0` as its trailer.
+/// A response body that echoes the request body as it arrives, with the trailer `grpc-status: 0`.
 #[derive(Debug)]
 pub(super) struct GrpcEcho {
     incoming: Incoming,

@@ -1,10 +1,10 @@
-//! A cell's record of what reached it, complete or not.
+//! A cell's record of the requests that reached it, complete or not.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::seen::{Ending, Seen};
 
-/// Requests beyond this are counted and not kept: a benchmark sends millions.
+/// The number of requests that are kept. Later ones are only counted, because a benchmark sends millions.
 const KEPT: usize = 10_000;
 
 /// All requests of one cell.
@@ -20,7 +20,7 @@ struct Book {
 }
 
 impl Ledger {
-    /// Enters a request that has begun. It counts as broken unless [`Entry::complete`] is called.
+    /// Adds a request that has begun. It counts as broken unless [`Entry::complete`] is called.
     pub(super) fn enter(self: &Arc<Self>, seen: Seen) -> Entry {
         let mut book = self.book();
         book.arrived += 1;
@@ -63,12 +63,12 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The request as far as it is known.
+    /// The request as received so far.
     pub(super) fn seen(&self) -> &Seen {
         &self.seen
     }
 
-    /// Notes that `count` body bytes have been received in all.
+    /// Records that `count` body bytes have been received in total.
     pub(super) fn progress(&mut self, count: u64) {
         self.seen.body_bytes = count;
         let mut book = self.ledger.book();
@@ -77,7 +77,7 @@ impl Entry {
         }
     }
 
-    /// Notes that the last byte has arrived.
+    /// Records that the request is complete.
     pub(super) fn complete(&mut self, sha256: String, trailers: Vec<(String, String)>) -> &Seen {
         self.seen.sha256 = sha256;
         self.seen.trailers = trailers;

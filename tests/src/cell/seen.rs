@@ -1,4 +1,4 @@
-//! One request as a cell saw it.
+//! One request as a cell received it.
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -9,15 +9,15 @@ use serde_json::{Value, json};
 pub enum Ending {
     /// Still being received.
     Open,
-    /// Received to the last byte, trailers included.
+    /// Received completely, including trailers.
     Complete,
-    /// Ended by the other side, or by a broken connection, before its last byte.
+    /// Ended by the peer or by a broken connection before its last byte.
     Broken,
 }
 
 /// A request that reached a cell.
 ///
-/// Header and trailer values are read as ISO 8859-1, one character per byte, so that no byte is lost.
+/// Header and trailer values are ISO 8859-1 text, one character per byte, so that every byte is preserved.
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// The method.
@@ -37,7 +37,7 @@ pub struct Seen {
 }
 
 impl Seen {
-    /// Starts the record of a request whose body is still to come.
+    /// Starts the record of a request whose body has not arrived yet.
     pub(super) fn open(head: &Parts) -> Self {
         Self {
             method: head.method.to_string(),
@@ -50,7 +50,7 @@ impl Seen {
         }
     }
 
-    /// The answer to this request: `{cell, method, path, headers, body_bytes, sha256, trailers}`, with headers and
+    /// The response to this request: `{cell, method, path, headers, body_bytes, sha256, trailers}`, with headers and
     /// trailers as pairs.
     #[must_use]
     pub fn describe(&self, cell: &str) -> Value {

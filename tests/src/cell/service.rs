@@ -1,4 +1,4 @@
-//! How a cell answers one request.
+//! A cell's response to one request.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use super::{Reading, SERVED_BY, Shared};
 
 pub(super) type Reply = Response<UnsyncBoxBody<Bytes, hyper::Error>>;
 
-/// Answers a request, or fails when its body breaks off.
+/// Responds to a request, or fails if the body is incomplete.
 pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Result<Reply> {
     let positions = cell.switches.now();
     let (head, body) = request.into_parts();
@@ -40,7 +40,7 @@ pub(super) async fn answer(cell: Arc<Shared>, request: Request<Incoming>) -> Res
         }
     };
     if bodiless {
-        // Over HTTP/2 hyper would send the body of an answer to HEAD, and Envoy would rightly reset it.
+        // Over HTTP/2, hyper would send a body in the response to HEAD, and Envoy would reset the stream.
         *reply.body_mut() = empty();
     }
     tokio::time::sleep(positions.delay).await;
@@ -57,7 +57,7 @@ async fn read_then_describe(cell: &Shared, mut body: Incoming, version: Version,
     Ok(with_status(reply, cell.switches.status()))
 }
 
-/// Reads a body to its end: its hash and its trailers. Memory stays at one frame.
+/// Reads a body to its end and returns its hash and trailers. It keeps one frame in memory at a time.
 async fn read(body: &mut Incoming, entry: &mut Entry) -> Result<(String, Vec<(String, String)>)> {
     let mut hash = Sha256::new();
     let mut count = 0;
@@ -75,10 +75,10 @@ async fn read(body: &mut Incoming, entry: &mut Entry) -> Result<(String, Vec<(St
     Ok((crate::hex(&hash.finalize()), fields(&trailers)))
 }
 
-/// Whether a body that has no more frames was received to its last byte.
+/// Whether a body without further frames is complete.
 ///
-/// A stream reset with NO_ERROR looks like the end of the body in hyper, and this is how Envoy 1.36 passes a request
-/// on that its client has given up. In HTTP/1.1 a body that breaks off is always an error.
+/// In hyper, a stream reset with NO_ERROR looks like the end of the body. Envoy 1.36 forwards a request that its client
+/// has aborted in this way. In HTTP/1.1, an incomplete body is always an error.
 pub(super) fn is_whole(body: &Incoming, version: Version) -> bool {
     version != Version::HTTP_2 || body.is_end_stream()
 }

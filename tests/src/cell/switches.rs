@@ -1,4 +1,4 @@
-//! What a test can make a cell do.
+//! Settings that make a cell fail, respond late or stop reading.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,12 +8,12 @@ use http::StatusCode;
 /// How a cell treats a request's body.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Reading {
-    /// Reads it to its end, then answers.
+    /// Reads it to its end, then responds.
     #[default]
     Whole,
-    /// Neither reads it nor answers: the connection fills up.
+    /// Neither reads it nor responds, so the connection's buffers fill.
     Never,
-    /// Answers at once and reads nothing.
+    /// Responds at once and reads nothing.
     Early,
 }
 
@@ -21,7 +21,7 @@ pub enum Reading {
 #[derive(Debug, Default)]
 pub(super) struct Switches(Mutex<Positions>);
 
-/// Where the switches stand for one request.
+/// The settings for one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Positions {
     pub(super) reading: Reading,
@@ -49,7 +49,7 @@ impl Switches {
         *self.positions()
     }
 
-    /// The status of the next answer; counts down the failures asked for.
+    /// The status of the next response. Counts down the requested failures.
     pub(super) fn status(&self) -> StatusCode {
         let mut positions = self.positions();
         if positions.failing == 0 {

@@ -1,4 +1,4 @@
-//! HTTP/1.1 over a plain socket: the test decides what is written when.
+//! HTTP/1.1 over a plain socket. The test controls each write.
 
 use std::net::SocketAddr;
 
@@ -19,7 +19,7 @@ pub struct Http1 {
 }
 
 impl Http1 {
-    /// Connects. Every write is sent as it is made (no Nagle).
+    /// Connects. Every write is sent at once (`TCP_NODELAY`).
     ///
     /// # Errors
     /// When the connection is refused.
@@ -29,15 +29,15 @@ impl Http1 {
         Ok(Self { stream, buffer: BytesMut::new() })
     }
 
-    /// Writes bytes as they are.
+    /// Writes bytes unchanged.
     ///
     /// # Errors
-    /// When the connection is broken or the other side stops reading.
+    /// When the connection is broken or the peer stops reading.
     pub async fn write(&mut self, bytes: impl AsRef<[u8]>) -> Result<()> {
-        wait::within("the other side to read", async { Ok(self.stream.write_all(bytes.as_ref()).await?) }).await
+        wait::within("the peer to read", async { Ok(self.stream.write_all(bytes.as_ref()).await?) }).await
     }
 
-    /// Ends this side of the connection; the other side can still answer.
+    /// Shuts down the write direction. The peer can still respond.
     ///
     /// # Errors
     /// When the connection is broken.
@@ -45,7 +45,7 @@ impl Http1 {
         Ok(self.stream.shutdown().await?)
     }
 
-    /// Breaks the connection off with a reset, as a crashing client does.
+    /// Resets the connection, like a crashing client.
     ///
     /// # Errors
     /// When the socket does not allow it.
@@ -53,8 +53,8 @@ impl Http1 {
         Ok(self.stream.set_zero_linger()?)
     }
 
-    /// Writes the request and reads the answer at the same time, so that an early answer to a long body is seen. What
-    /// could not be written because of such an answer is no error.
+    /// Writes the request and reads the response at the same time, so that an early response to a long body is seen. A
+    /// write that fails because of such a response is not an error.
     ///
     /// # Errors
     /// When there is no complete response.
@@ -72,8 +72,8 @@ impl Http1 {
         wait::within("the response", both).await
     }
 
-    /// Reads the next head and its body. `method` is the request's, because HEAD and CONNECT have answers without
-    /// bodies. Answers of the form 1xx are skipped, except 101.
+    /// Reads the next response. `method` is the request's, because responses to HEAD and CONNECT have no body. Skips
+    /// interim responses (1xx) except 101.
     ///
     /// # Errors
     /// When there is no complete response.
@@ -81,7 +81,7 @@ impl Http1 {
         wait::within("the response", read_final(&mut self.stream, &mut self.buffer, method)).await
     }
 
-    /// Reads the next head alone, also that of an interim answer such as 100.
+    /// Reads only the next head, which may be that of an interim response such as 100.
     ///
     /// # Errors
     /// When there is none.
@@ -103,10 +103,10 @@ impl Http1 {
         wait::within(&format!("{count} bytes"), reading).await
     }
 
-    /// Waits until the other side has closed or reset the connection, and gives what it had sent before.
+    /// Waits until the peer has closed or reset the connection, and returns the bytes that it sent before.
     ///
     /// # Errors
-    /// When it does not in time.
+    /// On a timeout.
     pub async fn closed(mut self) -> Result<Bytes> {
         let reading = async {
             while fill(&mut self.stream, &mut self.buffer).await.is_ok() {}
@@ -116,7 +116,7 @@ impl Http1 {
     }
 }
 
-/// One GET on a connection of its own, for administration ports.
+/// Sends one GET on a new connection, for admin ports.
 ///
 /// # Errors
 /// When there is no complete response.

@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge: frames in the order and at the time a test wants.
+//! HTTP/2 with prior knowledge. The test controls the order and the time of frames.
 
 use std::net::SocketAddr;
 
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::{Body, Request, Response, latin1};
 use crate::wait;
 
-/// How many bytes of answers may be under way on one connection.
+/// The connection's flow-control window for responses.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
 /// One connection. Dropping it closes it.
@@ -35,30 +35,30 @@ impl Http2 {
     /// Connects and exchanges settings.
     ///
     /// # Errors
-    /// When the connection is refused or the other side does not speak HTTP/2.
+    /// When the connection is refused or the peer does not support HTTP/2.
     pub async fn connect(address: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(address).await.with_context(|| format!("{address}"))?;
         socket.set_nodelay(true)?;
-        // All answers of a connection share this window. Envoy cuts the body off a refusal for which it has no room
-        // (docs/envoy.md), and many answers at once, on a machine that is short of CPU time, fill the usual 64 KiB.
+        // All responses of a connection share this window. Envoy truncates the body of a refusal if the window is full
+        // (docs/envoy.md). Many responses at once on a busy machine fill the default window of 64 KiB.
         let (requests, connection) =
             h2::client::Builder::new().initial_connection_window_size(CONNECTION_WINDOW).handshake(socket).await?;
         let driver = tokio::spawn(async move {
-            // Its error reaches every stream, where the test sees it.
+            // Every stream reports the connection's error to the test.
             let _ = connection.await;
         });
         Ok(Self { requests, driver })
     }
 
-    /// Sends the head alone; the body is the caller's to send.
+    /// Sends only the head. The caller sends the body.
     ///
     /// # Errors
-    /// When the head is not one, or the connection is gone.
+    /// When the head is invalid or the connection is closed.
     pub async fn open(&self, request: &Request) -> Result<Http2Stream> {
         self.start(request, false).await
     }
 
-    /// Sends a request with its body and trailers, and reads the answer.
+    /// Sends a request with its body and trailers, and reads the response.
     ///
     /// # Errors
     /// When there is no complete response.
@@ -71,7 +71,7 @@ impl Http2 {
         let both = async {
             tokio::select! {
                 answer = &mut reading => answer,
-                // A body that was refused half way is no error: the answer tells.
+                // A body that is rejected midway is not an error: the response shows the reason.
                 _ = &mut writing => reading.await,
             }
         };
@@ -92,10 +92,10 @@ impl Drop for Http2 {
 }
 
 impl Http2Stream {
-    /// Sends bytes, as flow control allows.
+    /// Sends bytes as flow control allows.
     ///
     /// # Errors
-    /// When the stream is reset or the other side stops reading.
+    /// When the stream is reset or the peer stops reading.
     pub async fn data(&mut self, bytes: impl Into<Bytes>) -> Result<()> {
         send_data(&mut self.sink, bytes.into()).await
     }
@@ -111,26 +111,26 @@ impl Http2Stream {
     /// Sends trailers, which end the request.
     ///
     /// # Errors
-    /// When the stream is reset or a name is not one.
+    /// When the stream is reset or a name is invalid.
     pub fn trailers(&mut self, trailers: &[(&str, &str)]) -> Result<()> {
         let owned: Vec<_> = trailers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         Ok(self.sink.send_trailers(fields(&owned)?)?)
     }
 
-    /// Resets the stream with CANCEL, as a client that goes away does.
+    /// Resets the stream with CANCEL, like a client that aborts.
     pub fn reset(mut self) {
         self.sink.send_reset(Reason::CANCEL);
     }
 
-    /// Reads the answer.
+    /// Reads the response.
     ///
     /// # Errors
-    /// When the stream is reset before it is complete.
+    /// When the stream is reset before the response is complete.
     pub async fn response(self) -> Result<Response> {
         wait::within("the response", receive(self.response)).await
     }
 
-    /// Waits for the answer's head and gives both directions of the stream, for streaming calls and tunnels.
+    /// Waits for the response head and returns both directions of the stream, for streaming calls and tunnels.
     ///
     /// # Errors
     /// When the stream is reset.
@@ -173,7 +173,7 @@ async fn send_data(sink: &mut SendStream<Bytes>, mut bytes: Bytes) -> Result<()>
 }
 
 async fn receive(response: ResponseFuture) -> Result<Response> {
-    let (head, mut incoming) = response.await.context("before the head")?.into_parts();
+    let (head, mut incoming) = response.await.context("waiting for the response head")?.into_parts();
     let length = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut body = BytesMut::new();
     let trailers = loop {
@@ -182,7 +182,9 @@ async fn receive(response: ResponseFuture) -> Result<Response> {
                 incoming.flow_control().release_capacity(data.len())?;
                 body.extend_from_slice(&data);
             }
-            Some(Err(error)) if length == Some(body.len()) && gives_up_the_request(&error) => break HeaderMap::new(),
+            Some(Err(error)) if length == Some(body.len()) && stops_reading_the_request(&error) => {
+                break HeaderMap::new();
+            }
             Some(Err(error)) => {
                 return Err(error).with_context(|| format!("{} after {} bytes of the body", head.status, body.len()));
             }
@@ -192,9 +194,9 @@ async fn receive(response: ResponseFuture) -> Result<Response> {
     Ok(Response { status: head.status, headers: text(&head.headers), body: body.freeze(), trailers: text(&trailers) })
 }
 
-/// Whether the other side has only said that it reads no more of the request, as it may after an answer that it gave
-/// before the request's end: with NO_ERROR (RFC 9113, section 8.1), as Envoy does, or with INTERNAL_ERROR.
-fn gives_up_the_request(error: &h2::Error) -> bool {
+/// Whether a reset only means that the peer reads no more of the request. A server may send it after an early response:
+/// with NO_ERROR (RFC 9113, section 8.1), as Envoy does, or with INTERNAL_ERROR.
+fn stops_reading_the_request(error: &h2::Error) -> bool {
     error.is_reset() && error.is_remote() && matches!(error.reason(), Some(Reason::NO_ERROR | Reason::INTERNAL_ERROR))
 }
 

@@ -1,13 +1,13 @@
-//! A request as a test writes it down, before it is put into one protocol or the other.
+//! A request of a test, independent of the protocol.
 
 use anyhow::{Context, Result};
 use bytes::{BufMut, Bytes, BytesMut};
 use http::Uri;
 
-/// The `Host` or `:authority` of a request that names none.
+/// The default `Host` or `:authority`.
 pub const HOST: &str = "cellgate.test";
 
-/// A request. Header names and values are bytes, because some tests are about bytes that are not text.
+/// A request. Header names and values are bytes, because some tests need bytes that are not text.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub(super) method: String,
@@ -22,12 +22,12 @@ pub struct Request {
 /// A request's body.
 #[derive(Clone, Debug, Default)]
 pub enum Body {
-    /// None, and no header about it.
+    /// No body, and no header for one.
     #[default]
     None,
     /// With `Content-Length`.
     Sized(Bytes),
-    /// Of unknown length: a chunk each in HTTP/1.1, a DATA frame each in HTTP/2.
+    /// Without a length. Each piece is a chunk in HTTP/1.1 and a DATA frame in HTTP/2.
     Pieces(Vec<Bytes>),
 }
 
@@ -52,40 +52,40 @@ impl Request {
         Self::new("GET", path)
     }
 
-    /// `POST path`, without a body as yet.
+    /// `POST path`, without a body so far.
     #[must_use]
     pub fn post(path: &str) -> Self {
         Self::new("POST", path)
     }
 
-    /// Adds a header; an earlier one of the same name stays.
+    /// Adds a header. An earlier one of the same name remains.
     #[must_use]
     pub fn header(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.headers.push((name.as_ref().to_vec(), value.as_ref().to_vec()));
         self
     }
 
-    /// `:authority`, or `Host` unless there is a header of that name. The empty one is left out in HTTP/2.
+    /// Sets `:authority`, or `Host` unless a header has that name. An empty one is omitted in HTTP/2.
     #[must_use]
     pub fn authority(mut self, authority: &str) -> Self {
         self.authority = authority.to_owned();
         self
     }
 
-    /// A body with its length, and `content-type: application/json`.
+    /// A body with a Content-Length and `content-type: application/json`.
     #[must_use]
     pub fn json(self, text: impl Into<Bytes>) -> Self {
         self.header("content-type", "application/json").body(text)
     }
 
-    /// A body with its length. The content type is the caller's.
+    /// A body with a Content-Length. The caller sets the content type.
     #[must_use]
     pub fn body(mut self, bytes: impl Into<Bytes>) -> Self {
         self.body = Body::Sized(bytes.into());
         self
     }
 
-    /// A body of unknown length. The content type is the caller's.
+    /// A body without a Content-Length. The caller sets the content type.
     #[must_use]
     pub fn pieces<Piece: Into<Bytes>>(mut self, pieces: impl IntoIterator<Item = Piece>) -> Self {
         self.body = Body::Pieces(pieces.into_iter().map(Into::into).collect());
@@ -129,7 +129,7 @@ impl Request {
         wire.freeze()
     }
 
-    /// The head alone, with the empty line that ends it, for tests that write the body themselves.
+    /// Only the head, with the empty line at its end, for tests that write the body themselves.
     #[must_use]
     pub fn http1_head(&self) -> BytesMut {
         let mut wire = BytesMut::from(format!("{} {} HTTP/1.1\r\n", self.method, self.path).as_bytes());
@@ -188,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_sized_body_has_its_length() {
+    fn a_sized_body_has_a_content_length() {
         let wire = Request::post("/x").header("X-A", [0xff]).json("{}").to_http1();
         let expected = b"POST /x HTTP/1.1\r\nhost: cellgate.test\r\nX-A: \xff\r\n\
             content-type: application/json\r\ncontent-length: 2\r\n\r\n{}";

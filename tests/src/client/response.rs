@@ -1,4 +1,4 @@
-//! A response, and what a test asks of it.
+//! A response, with accessors for tests.
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -13,7 +13,7 @@ pub struct Response {
     pub status: StatusCode,
     /// Headers in the order of arrival, names in lower case, values as ISO 8859-1.
     pub headers: Vec<(String, String)>,
-    /// The body, unchunked.
+    /// The body, without chunk framing.
     pub body: Bytes,
     /// Trailers.
     pub trailers: Vec<(String, String)>,
@@ -26,7 +26,7 @@ impl Response {
         self.headers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// Every value of a header, one for each line that has it.
+    /// Every value of a header, one for each header line.
     #[must_use]
     pub fn values(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(field, _)| field == name).map(|(_, value)| value.as_str()).collect()
@@ -38,20 +38,21 @@ impl Response {
         self.trailers.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
     }
 
-    /// The cell that answered, or `None` when Envoy answered by itself.
+    /// The cell that responded, or `None` if Envoy itself did.
     #[must_use]
     pub fn served_by(&self) -> Option<&str> {
         self.header(SERVED_BY)
     }
 
-    /// The cell that answered.
+    /// The cell that responded.
     ///
     /// # Panics
-    /// When Envoy answered by itself; the message shows what.
+    /// When Envoy itself responded. The message shows the response.
     #[must_use]
     #[track_caller]
     pub fn cell(&self) -> &str {
-        self.served_by().unwrap_or_else(|| panic!("no cell answered: {} {:?}", self.status, self.text()))
+        self.served_by()
+            .unwrap_or_else(|| panic!("the response did not come from a cell: {} {:?}", self.status, self.text()))
     }
 
     /// The body as text.
@@ -63,7 +64,7 @@ impl Response {
     /// The body as JSON.
     ///
     /// # Panics
-    /// When it is not.
+    /// When it is not JSON.
     #[must_use]
     #[track_caller]
     pub fn json(&self) -> Value {
@@ -76,7 +77,7 @@ impl Response {
     /// SHA-256 of the request body that the cell received; compare with [`crate::sha256`].
     ///
     /// # Panics
-    /// When no cell answered.
+    /// When the response did not come from a cell.
     #[must_use]
     #[track_caller]
     pub fn sha256(&self) -> String {
@@ -86,7 +87,7 @@ impl Response {
     /// Every value of a request header that the cell received.
     ///
     /// # Panics
-    /// When no cell answered.
+    /// When the response did not come from a cell.
     #[must_use]
     #[track_caller]
     pub fn received(&self, header: &str) -> Vec<String> {
@@ -96,7 +97,7 @@ impl Response {
     /// Every value of a request trailer that the cell received.
     ///
     /// # Panics
-    /// When no cell answered.
+    /// When the response did not come from a cell.
     #[must_use]
     #[track_caller]
     pub fn received_trailer(&self, trailer: &str) -> Vec<String> {

@@ -1,4 +1,4 @@
-//! The access log: one JSON object a line, so that tests need no parsing of their own.
+//! The access log, with one JSON object per line.
 
 use std::path::Path;
 
@@ -24,13 +24,13 @@ pub(crate) fn format(routing_header: &str) -> Value {
     })
 }
 
-/// One line: what Envoy says about one request after its end.
+/// One line, which Envoy writes when a request has ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AccessLine(Value);
 
 impl AccessLine {
-    /// A field as text, empty when Envoy had nothing to say: `method`, `path`, `id`, `details`, `flags`, `protocol`,
-    /// `cell` (the routing header), `cluster`, `decision` (the filter's state), `service` (the service's reason).
+    /// A field as text, or empty if it is absent: `method`, `path`, `id`, `details`, `flags`, `protocol`, `cell` (the
+    /// routing header), `cluster`, `decision` (the filter's state), `service` (the service's reason).
     #[must_use]
     pub fn text(&self, field: &str) -> &str {
         self.0[field].as_str().unwrap_or_default()
@@ -42,20 +42,20 @@ impl AccessLine {
         self.0[field].as_u64().unwrap_or_default()
     }
 
-    /// The status that the client got, 0 when it got none.
+    /// The response status, or 0 without a response.
     #[must_use]
     pub fn code(&self) -> u64 {
         self.number("code")
     }
 
-    /// The filter's decision as it left it for the log.
+    /// The filter's decision, from its filter state.
     #[must_use]
     pub fn decision(&self) -> &str {
         self.text("decision")
     }
 }
 
-/// Reads the complete lines; the last one may still be on its way.
+/// Reads the complete lines. The last line may still be incomplete.
 pub(super) fn read(file: &Path) -> Result<Vec<AccessLine>> {
     let text = match std::fs::read(file) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -66,7 +66,7 @@ pub(super) fn read(file: &Path) -> Result<Vec<AccessLine>> {
     parse(complete.lines())
 }
 
-/// Reads lines of which each is complete.
+/// Parses complete lines.
 pub(crate) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Result<Vec<AccessLine>> {
     lines.map(|line| Ok(AccessLine(serde_json::from_str(line).context(line.to_owned())?))).collect()
 }

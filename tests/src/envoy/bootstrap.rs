@@ -1,4 +1,4 @@
-//! Envoy's bootstrap configuration for one test, as JSON.
+//! The Envoy bootstrap of one test, as JSON.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -14,7 +14,7 @@ use crate::options::{Chain, DEFAULT_BUFFER_LIMIT, Options, Underscores};
 /// The prefix of the connection manager's statistics: `http.in.downstream_rq_total` and so on.
 pub(super) const STAT_PREFIX: &str = "in";
 
-/// What the bootstrap is made from.
+/// The inputs of the bootstrap.
 pub(super) struct Plan<'a> {
     pub(super) options: &'a Options,
     pub(super) cells: &'a [Cell],
@@ -24,12 +24,12 @@ pub(super) struct Plan<'a> {
 }
 
 impl Plan<'_> {
-    /// The whole configuration.
+    /// Builds the whole configuration.
     pub(super) fn build(&self) -> Value {
         let mut clusters: Vec<Value> = self.cells.iter().map(cell_cluster).collect();
         clusters.extend(self.ext_proc.map(ext_proc_cluster));
         json!({
-            // Extension discovery asks for them.
+            // Extension discovery requires them.
             "node": {"id": "test", "cluster": "test"},
             "admin": {"address": loopback(0)},
             "static_resources": {"listeners": [self.listener()], "clusters": clusters},
@@ -84,7 +84,7 @@ impl Plan<'_> {
         )
     }
 
-    /// One route a cell, and an explicit refusal of whatever has no decision.
+    /// One route per cell, and an explicit refusal of undecided requests.
     fn routes(&self) -> Vec<Value> {
         let undecided = json!({
             "match": {"prefix": "/"},
@@ -125,18 +125,18 @@ impl Plan<'_> {
     }
 }
 
-/// `message` with its type, as Envoy's extension points want it.
+/// `message` with its type, in the form of Envoy's extension points.
 pub(super) fn typed(name: &str, mut message: Value) -> Value {
     message["@type"] = json!(format!("type.googleapis.com/{name}"));
     message
 }
 
-/// A duration as protobuf's JSON form has it.
+/// A duration in protobuf's JSON format.
 pub(super) fn seconds(duration: Duration) -> String {
     format!("{:.3}s", duration.as_secs_f64())
 }
 
-/// A cell speaks to Envoy what the client spoke, so that trailers and gRPC reach it as they were.
+/// Envoy uses the client's protocol to the cell, so that trailers and gRPC arrive unchanged.
 fn cell_cluster(cell: &Cell) -> Value {
     let protocols = json!({"use_downstream_protocol_config": {
         "http_protocol_options": {"enable_trailers": true},
@@ -149,7 +149,7 @@ fn cell_cluster(cell: &Cell) -> Value {
     cluster
 }
 
-/// The keep-alive is what ends the streams of a frozen service: nothing else does. The thresholds are the example's.
+/// Only the keep-alive ends the streams of a frozen service. The thresholds are those of the example.
 fn ext_proc_cluster(address: SocketAddr) -> Value {
     let protocols = json!({"explicit_http_config": {"http2_protocol_options": {
         "connection_keepalive": {"interval": "5s", "timeout": "2s"},

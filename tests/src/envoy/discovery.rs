@@ -1,7 +1,7 @@
-//! The filter's delivery: a discovery response in a file, replaced by rename, as a mounted configuration would be.
+//! Delivers the filter's configuration: a discovery response in a file that is replaced by rename.
 //!
-//! This is how a control plane does it (extension configuration discovery), without the control plane: Envoy watches
-//! the directory and takes the new configuration while requests run.
+//! This is extension configuration discovery without a control plane. Envoy watches the directory and loads the new
+//! configuration while requests run.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use crate::options::Options;
 
 const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
 
-/// The file and what is in it.
+/// The file and its contents.
 #[derive(Debug)]
 pub(super) struct Discovery {
     directory: PathBuf,
@@ -75,7 +75,7 @@ impl Discovery {
             "config": {
                 "name": FILTER,
                 "allow_on_headers_stop_iteration": true,
-                // The default would answer 503 for ever after one trap.
+                // By default, Envoy answers 503 forever after one trap.
                 "failure_policy": "FAIL_RELOAD",
                 "reload_config": {"backoff": {"base_interval": "0.05s"}},
                 "configuration": {"@type": "type.googleapis.com/google.protobuf.StringValue", "value": config},

@@ -1,4 +1,4 @@
-//! The chain of `examples/envoy/two-tier.yaml`, with the addresses, the filter's delivery and the access log of a test.
+//! The chain of `examples/envoy/two-tier.yaml` with a test's addresses, filter discovery and access log.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ const ORIGIN: &str = "https://app.example.com";
 /// The service's cluster in the example.
 const SERVICE: &str = "cellgate";
 
-/// The bootstrap. Whatever is not about this machine or this test is as the example has it.
+/// The bootstrap. Only settings of the machine and of the test differ from the example.
 pub(super) fn bootstrap(plan: &Plan<'_>) -> Result<Value> {
     let mut bootstrap: Value = serde_saphyr::from_str(EXAMPLE).context("the example is not YAML")?;
     bootstrap["node"] = json!({"id": "test", "cluster": "test"});
@@ -46,17 +46,17 @@ fn connection_manager(manager: &mut Value, plan: &Plan<'_>) -> Result<()> {
     }]);
     let filters = manager["http_filters"].as_array_mut().context("no HTTP filters")?;
     let filter = filters.iter_mut().find(|filter| filter["name"] == FILTER).context("no filter")?;
-    *filter = plan.discovery.map(Discovery::http_filter).context("the example has a filter: no other chain will do")?;
+    *filter = plan.discovery.map(Discovery::http_filter).context("the example needs a chain with a filter")?;
     Ok(())
 }
 
-/// Where a cluster of the example is in this test; the one without endpoints stays as it is.
+/// Sets the address of an example's cluster in this test. A cluster without endpoints is not changed.
 fn address(cluster: &mut Value, plan: &Plan<'_>) -> Result<()> {
     let name = cluster["name"].as_str().context("a cluster without a name")?.to_owned();
     let address = if name == SERVICE {
-        // As the other chains' statistics have it.
+        // The name in the statistics of the other chains.
         cluster["alt_stat_name"] = json!(CLUSTER);
-        Some(plan.ext_proc.context("the example has a service: no other chain will do")?)
+        Some(plan.ext_proc.context("the example needs a chain with a service")?)
     } else {
         plan.cells.iter().find(|cell| cell.name() == name).map(crate::cell::Cell::address)
     };
@@ -67,7 +67,7 @@ fn address(cluster: &mut Value, plan: &Plan<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Replaces each text that is exactly `from`.
+/// Replaces each string that equals `from`.
 fn replace(value: &mut Value, from: &str, to: &str) {
     match value {
         Value::String(text) if text == from => to.clone_into(text),

@@ -1,4 +1,4 @@
-//! The ext-proc filter, behind a matcher on the deferral header or on its own.
+//! The ext-proc filter, with or without a matcher on the deferral header.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ pub(super) const CLUSTER: &str = "ext-proc";
 
 const DEFER: &str = "x-cellgate-defer";
 
-/// Opens a stream to the service for deferred requests only, in the mode that the deferral names.
+/// Opens a stream to the service for deferred requests only, in the body mode of the deferral.
 pub(super) fn on_deferral(message_timeout: Duration) -> Value {
     let buffer = on("buffer;", processor(processing_mode(BodyMode::Buffered), message_timeout));
     let stream = on("stream;", processor(processing_mode(BodyMode::Streamed), message_timeout));
@@ -59,7 +59,7 @@ fn processor(processing_mode: Value, message_timeout: Duration) -> Value {
             "message_timeout": seconds(message_timeout),
             "processing_mode": processing_mode,
             "status_on_error": {"code": "ServiceUnavailable"},
-            // Without it Envoy drops what the service says for the access log.
+            // Without it, Envoy drops the service's metadata for the access log.
             "metadata_options": {"receiving_namespaces": {"untyped": ["cellgate"]}},
         }),
     )
@@ -70,7 +70,7 @@ fn processing_mode(mode: BodyMode) -> Value {
         BodyMode::Buffered => "BUFFERED",
         BodyMode::Streamed => "FULL_DUPLEX_STREAMED",
     };
-    // Trailers are stripped too, and Envoy refuses the streamed mode without them.
+    // Reserved trailers must be removed too, and Envoy rejects the streamed mode without trailers.
     request_side(body, "SEND")
 }
 

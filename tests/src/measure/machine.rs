@@ -1,4 +1,4 @@
-//! Where and with what a run was made: figures without it say little.
+//! The machine and the programs of a run, for reports.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,13 +7,13 @@ use anyhow::Result;
 
 use crate::artifacts;
 
-/// Names and values, for people.
+/// Names and values as a report prints them.
 pub type Facts = Vec<(&'static str, String)>;
 
 /// The machine, the versions, and the size of Cellgate's module.
 ///
 /// # Errors
-/// When a part is not there.
+/// When a part is missing.
 pub fn basics() -> Result<Facts> {
     Ok(vec![
         ("CPU", cpu()),
@@ -26,7 +26,7 @@ pub fn basics() -> Result<Facts> {
     ])
 }
 
-/// Who else was at work: runnable threads on average over 1, 5 and 15 minutes.
+/// The load average over 1, 5 and 15 minutes.
 #[must_use]
 pub fn load_average() -> String {
     read("/proc/loadavg").split(' ').take(3).collect::<Vec<_>>().join(" ")
@@ -49,15 +49,15 @@ fn envoy_version(line: &str) -> String {
     }
 }
 
-/// A file's size, for people.
+/// The size of a file as a report prints it.
 ///
 /// # Errors
-/// When it is not there.
+/// When the file does not exist.
 pub fn size(file: &Path) -> Result<String> {
     Ok(format!("{} bytes", std::fs::metadata(file)?.len()))
 }
 
-/// The first line that a program prints, or nothing: no figure depends on it.
+/// The first line of a program's output, or an empty string on failure. No figure depends on it.
 #[must_use]
 pub fn run(program: &Path, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output().map(|output| output.stdout).unwrap_or_default();
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn envoys_version_is_found_in_what_it_prints() {
+    fn envoys_version_is_parsed_from_its_output() {
         let line = ".tools/envoy-1.40.0/envoy  version: 0a1b2c/1.40.0/Clean/RELEASE/BoringSSL";
         assert_eq!(envoy_version(line), "1.40.0 RELEASE");
         assert_eq!(envoy_version("something else"), "something else");

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 use nix::time::{clock_getcpuclockid, clock_gettime};
 use nix::unistd::Pid;
 
-/// The CPU time that all threads of a process have used so far, user and system, the ended ones included.
+/// The CPU time (user and system) of all threads of a process so far, including threads that have ended.
 ///
-/// It is the process's CPU-time clock (clock_getcpuclockid(3)), which counts nanoseconds where `/proc/PID/stat` shows
-/// hundredths of a second: a batch may be ten times as short for it.
+/// It reads the process's CPU-time clock (clock_getcpuclockid(3)), which counts nanoseconds. `/proc/PID/stat` counts
+/// hundredths of a second, so batches would need to be ten times as long.
 ///
 /// # Errors
 /// When there is no such process.
@@ -18,7 +18,7 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
     Ok(Duration::from(clock_gettime(clock_getcpuclockid(pid)?)?))
 }
 
-/// The memory of a process that is in RAM, in KiB (`VmRSS` of proc_pid_status(5)).
+/// The resident memory of a process, in KiB (`VmRSS` in proc_pid_status(5)).
 ///
 /// # Errors
 /// When there is no such process.
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn work_is_counted_finely() {
+    fn cpu_time_is_counted_with_high_resolution() {
         let own = std::process::id();
         let before = cpu_time(own).unwrap();
         let start = Instant::now();
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn memory_that_is_touched_is_resident() {
+    fn touched_memory_is_resident() {
         let own = std::process::id();
         let before = resident(own).unwrap();
         let memory = vec![1_u8; 64 << 20];
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_is_an_error() {
+    fn a_missing_process_is_an_error() {
         // Above Linux's largest process id, 2^22.
         assert!(cpu_time(5_000_000).is_err());
         assert!(cpu_time(u32::MAX).is_err());

@@ -1,18 +1,18 @@
-//! A straight line through measurements, and how sure its slope is.
+//! Linear regression with a confidence interval for the slope.
 
 /// A line fitted by least squares.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Line {
-    /// Units of y per unit of x.
+    /// The slope: units of y per unit of x.
     pub slope: f64,
-    /// The slope's 95 % confidence interval is `slope ± margin`, if the points lie independently around the line.
+    /// The slope's 95 % confidence interval is `slope ± margin`, if the deviations of the points are independent.
     /// Infinite for two points.
     pub margin: f64,
     /// The line at x = 0.
     pub intercept: f64,
     /// The mean of y.
     pub mean: f64,
-    /// How much of y's variance the line explains, from 0 to 1.
+    /// The coefficient of determination (R²), from 0 to 1.
     pub explained: f64,
 }
 
@@ -35,7 +35,7 @@ impl Line {
         Some(Self { slope, margin, intercept: mean - slope * mean_x, mean, explained })
     }
 
-    /// The power law y = c·x^slope through pairs above 0: the line through their logarithms.
+    /// The power law y = c·x^slope through positive pairs: the line through their logarithms.
     pub fn power_law(points: &[(f64, f64)]) -> Option<Self> {
         let positive = points.iter().filter(|(x, y)| *x > 0.0 && *y > 0.0);
         let logarithms: Vec<_> = positive.map(|(x, y)| (x.ln(), y.ln())).collect();
@@ -43,8 +43,8 @@ impl Line {
     }
 }
 
-/// The mean of each of at most `count` runs of neighbours: successive samples of one thing are alike, and their
-/// number would make a slope look surer than it is.
+/// The means of at most `count` blocks of neighbouring samples. Successive samples are correlated, so using all of them
+/// would make the slope's margin too small.
 pub fn blocks(points: &[(f64, f64)], count: usize) -> Vec<(f64, f64)> {
     let length = points.len().div_ceil(count.max(1)).max(1);
     let mean = |block: &[(f64, f64)]| {
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_found_again() {
+    fn a_line_is_recovered_from_its_points() {
         let line = Line::through(&[(0.0, 5.0), (1.0, 7.0), (2.0, 9.0), (3.0, 11.0)]).unwrap();
         close(line.slope, 2.0);
         close(line.intercept, 5.0);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_power_law_is_found_again() {
+    fn a_power_law_is_recovered_from_its_points() {
         let points: Vec<_> = [1.0, 10.0, 100.0, 1000.0].map(|x: f64| (x, 3.0 * x.powf(1.5))).to_vec();
         let law = Line::power_law(&points).unwrap();
         close(law.slope, 1.5);
@@ -97,21 +97,21 @@ mod tests {
     }
 
     #[test]
-    fn one_place_has_no_slope() {
+    fn points_with_the_same_x_have_no_slope() {
         assert_eq!(Line::through(&[]), None);
         assert_eq!(Line::through(&[(1.0, 2.0), (1.0, 3.0)]), None);
         assert_eq!(Line::through(&[(1.0, 2.0), (2.0, 3.0)]).unwrap().margin, f64::INFINITY);
     }
 
     #[test]
-    fn students_t_is_that_of_the_tables() {
+    fn students_t_matches_the_tables() {
         for (freedom, quantile) in [(4.0, 2.776), (8.0, 2.306), (13.0, 2.160), (28.0, 2.048), (1000.0, 1.962)] {
             close(student(freedom), quantile);
         }
     }
 
     #[test]
-    fn blocks_are_means_of_neighbours() {
+    fn blocks_are_means_of_neighbouring_samples() {
         let points = [(0.0, 1.0), (1.0, 3.0), (2.0, 5.0), (3.0, 7.0), (4.0, 9.0)];
         assert_eq!(blocks(&points, 3), [(0.5, 2.0), (2.5, 6.0), (4.0, 9.0)]);
         assert_eq!(blocks(&points, 100), points);

@@ -1,11 +1,11 @@
-//! Loopback addresses for what has an address of its own in a mesh: pods, gateways, cells.
+//! Loopback addresses for pods, gateways and cells.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Result, bail};
 
-/// Where the claim of a block is held; nothing else listens there.
+/// The address within a block whose bound port marks the block as taken.
 const CLAIM: (u8, u8, u16) = (255, 254, 9009);
 
 /// A block `127.N.0.0/16` that no other run on this machine uses at the same time.
@@ -20,9 +20,9 @@ impl Addresses {
     /// Takes a block.
     ///
     /// # Errors
-    /// When all are taken.
+    /// When every block is taken.
     pub fn take() -> Result<Self> {
-        // 127.0.0.0/16 is everybody's.
+        // Other programs use 127.0.0.0/16.
         for block in 1..=u8::MAX {
             if let Ok(claim) = TcpListener::bind((Ipv4Addr::new(127, block, CLAIM.0, CLAIM.1), CLAIM.2)) {
                 return Ok(Self { block, next: AtomicU16::new(0), _claim: claim });
@@ -36,7 +36,7 @@ impl Addresses {
         )
     }
 
-    /// An address that this run has not used before.
+    /// A new address.
     #[must_use]
     pub fn next(&self) -> Ipv4Addr {
         let [high, low] = self.next.fetch_add(1, Ordering::Relaxed).wrapping_add(1).to_be_bytes();

@@ -1,4 +1,4 @@
-//! Istio's agent, which stands between a proxy and istiod in every pod: it fetches Wasm modules and checks their digests.
+//! Istio's agent, which runs between a proxy and istiod in every pod. It fetches Wasm modules and checks their digests.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,10 +14,10 @@ use crate::ports::KeptPort;
 use crate::process::Process;
 use crate::wait;
 
-/// Where it keeps modules. It takes no other place.
+/// The agent's directory of modules. It cannot be configured.
 const MODULES: &str = "/var/lib/istio/data";
 
-/// A running agent, without a proxy of its own. Dropping it ends it.
+/// A running agent without a proxy. Dropping it stops it.
 #[derive(Debug)]
 pub struct Agent {
     process: Process,
@@ -26,12 +26,16 @@ pub struct Agent {
 }
 
 impl Agent {
-    /// Starts it and waits until proxies can connect. `directory` must exist.
+    /// Starts the agent and waits until proxies can connect. `directory` must exist.
     ///
     /// # Errors
-    /// When it is missing, ends, or has no place for modules.
+    /// When it is missing, exits, or cannot write its directory of modules.
     pub async fn start(mesh: &Mesh, directory: &Path) -> Result<Self> {
-        let advice = || format!("Istio's agent keeps modules in {MODULES}: make it, and give it to whoever runs this");
+        let advice = || {
+            format!(
+                "Istio's agent needs the directory {MODULES}: create it, and make it writable for the user of these tests"
+            )
+        };
         std::fs::create_dir_all(MODULES).with_context(advice)?;
         tempfile::tempdir_in(MODULES).with_context(advice)?;
         let status = KeptPort::take()?;
@@ -43,11 +47,11 @@ impl Agent {
         });
         let mut command = Command::new(tools::program("pilot-agent")?);
         command.current_dir(directory).env("PROXY_CONFIG", config.to_string());
-        // The proxy is started elsewhere, and has its certificates from there.
+        // The proxy is started separately, with its own certificates.
         command.envs([("DISABLE_ENVOY", "true"), ("FILE_MOUNTED_CERTS", "true"), ("JWT_POLICY", "none")]);
         command.envs([("CREDENTIAL_FETCHER_TYPE", ""), ("INSTANCE_IP", "127.0.0.1")]);
         command.envs([("POD_NAME", "agent"), ("POD_NAMESPACE", "default")]);
-        // What cannot be fetched is tried once more, not for minutes.
+        // Retries a failed fetch once, instead of for minutes.
         command.env("WASM_HTTP_REQUEST_MAX_RETRIES", "1");
         command.args(["proxy", "router"]);
         let process = Process::spawn("pilot-agent", &mut command, &directory.join("agent.log"))?;
@@ -60,7 +64,7 @@ impl Agent {
         Ok(Self { process, socket, _status: status })
     }
 
-    /// Where its proxy asks for its configuration.
+    /// The configuration source for its proxy.
     #[must_use]
     pub fn discovery(&self) -> Discovery<'_> {
         Discovery::Agent(&self.socket)

@@ -1,5 +1,5 @@
-//! etcd and kube-apiserver: a real API server with admission, RBAC and pod security, and nothing behind it. There is no
-//! controller manager, no scheduler and no kubelet; [`super::node`] does for a chart's pods what those would.
+//! etcd and kube-apiserver: a real API server with admission, RBAC and pod security. There is no controller manager,
+//! scheduler or kubelet; [`super::node`] does their work for the chart's pods.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -19,7 +19,7 @@ use crate::wait;
 /// The administrator's bearer token; the API server listens on the loopback interface only.
 const TOKEN: &str = "administrator";
 
-/// A running control plane. Dropping it ends it.
+/// A running control plane. Dropping it stops it.
 #[derive(Debug)]
 pub struct ControlPlane {
     kube: Kube,
@@ -30,10 +30,10 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts both, waits until the API server is ready, and gives it the definitions of the mesh's resources.
+    /// Starts both, waits until the API server is ready, and installs the custom resource definitions.
     ///
     /// # Errors
-    /// When a program is missing, ends, or is not ready in time; its log is in the message.
+    /// When a program is missing, exits, or is not ready in time. The message has its log.
     pub async fn start(directory: &Path) -> Result<Self> {
         let ports = [KeptPort::take()?, KeptPort::take()?, KeptPort::take()?];
         let [client, peer, secure] = [ports[0].address()?, ports[1].address()?, ports[2].address()?];
@@ -53,11 +53,11 @@ impl ControlPlane {
         wait::until("the API server", || async {
             etcd.must_run()?;
             api_server.must_run()?;
-            // Until it is there, the proxy answers with an error.
+            // The proxy responds with an error until the API server is ready.
             Ok(kube.kubectl(&["get", "--raw", "/readyz"], "").await.ok())
         })
         .await?;
-        // Whoever is asked first ends first.
+        // The processes stop in this order.
         let control_plane = Self {
             kube,
             processes: vec![proxy, api_server, etcd],
@@ -75,16 +75,16 @@ impl ControlPlane {
         &self.kube
     }
 
-    /// Where the API server itself is, by TLS.
+    /// The TLS address of the API server itself.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The certificate of the authority that vouches for the API server.
+    /// The certificate of the authority that signed the API server's certificate.
     ///
     /// # Errors
-    /// When its file is gone.
+    /// When its file cannot be read.
     pub fn authority(&self) -> Result<String> {
         std::fs::read_to_string(&self.authority).with_context(|| self.authority.display().to_string())
     }
@@ -107,7 +107,7 @@ impl ControlPlane {
     }
 }
 
-/// What the API server reads.
+/// The files that the API server reads.
 struct Files {
     authority: PathBuf,
     certificate: PathBuf,
@@ -156,7 +156,7 @@ impl Files {
 fn etcd(directory: &Path, client: SocketAddr, peer: SocketAddr) -> Result<Command> {
     let mut command = Command::new(tools::program("etcd")?);
     command.arg("--data-dir").arg(directory.join("etcd"));
-    // What is lost in a crash of the machine is of no use after it.
+    // The data need not survive a crash of the machine.
     command.arg("--unsafe-no-fsync");
     command.args(["--log-level", "warn", "--initial-cluster", &format!("default=http://{peer}")]);
     for option in ["--listen-client-urls", "--advertise-client-urls"] {
@@ -180,7 +180,7 @@ fn api_server(files: &Files, etcd: SocketAddr, secure: SocketAddr) -> Result<Com
     command.arg("--service-account-key-file").arg(&files.verification_key);
     command.arg("--service-account-signing-key-file").arg(&files.signing_key);
     command.args(["--endpoint-reconciler-type=none", "--profiling=false"]);
-    // As in most clusters: it is pod security that refuses privileged pods.
+    // As in most clusters. Pod security rejects privileged pods.
     command.arg("--allow-privileged=true");
     Ok(command)
 }

@@ -1,4 +1,4 @@
-//! A gateway of one test: an Envoy with an address and a label of its own, and the `Gateway` object for it.
+//! The gateway of one test: an Envoy with its own address and label, and its `Gateway` object.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -12,13 +12,13 @@ use super::kube::object;
 use super::proxy::{Discovery, Kind, Proxy, Role, visit};
 use crate::client::{Http1, Http2, Request, Response};
 
-/// Where gateways listen.
+/// The port of every gateway.
 const PORT: u16 = 8080;
 
-/// How the names of routes start that are another team's, for a host of the release.
+/// The prefix of the names of another team's routes for a host of the release.
 pub const NEIGHBOUR: &str = "legacy-";
 
-/// A running gateway. Dropping it ends it.
+/// A running gateway. Dropping it stops it.
 #[derive(Debug)]
 pub struct Gateway {
     proxy: Proxy,
@@ -26,16 +26,16 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Makes the `Gateway` object `name` for all hosts, starts a proxy for it, and waits until it listens. Its service
-    /// account has its name.
+    /// Creates the `Gateway` object `name` for all hosts, starts a proxy for it, and waits until it listens. Its service
+    /// account has the same name.
     ///
     /// # Errors
-    /// When it does not come up, or refuses what istiod sends.
+    /// When it does not start, or rejects an update of istiod.
     pub async fn start(mesh: &Arc<Mesh>, namespace: &str, name: &str, directory: &Path) -> Result<Self> {
         Self::start_by(mesh, Discovery::Istiod(mesh.istiod().discovery()), namespace, name, directory).await
     }
 
-    /// [`Gateway::start`] with its configuration from somewhere else.
+    /// Like [`Gateway::start`], with another configuration source.
     ///
     /// # Errors
     /// As above.
@@ -77,18 +77,18 @@ impl Gateway {
         &self.proxy
     }
 
-    /// The proxy, to allow it to refuse configuration.
+    /// The proxy, to allow it to reject configuration.
     pub fn proxy_mut(&mut self) -> &mut Proxy {
         &mut self.proxy
     }
 
-    /// Where clients connect, HTTP/1.1 and HTTP/2 alike.
+    /// The address for clients of both protocols.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Sends one request over HTTP/1.1 on a connection of its own.
+    /// Sends one request over HTTP/1.1 on a new connection.
     ///
     /// # Errors
     /// When there is no complete response.
@@ -96,7 +96,7 @@ impl Gateway {
         Http1::connect(self.address).await?.send(request).await
     }
 
-    /// Sends one request over HTTP/2 on a connection of its own.
+    /// Sends one request over HTTP/2 on a new connection.
     ///
     /// # Errors
     /// When there is no complete response.
@@ -104,11 +104,11 @@ impl Gateway {
         Http2::connect(self.address).await?.send(request).await
     }
 
-    /// Waits until the routes of a host, by their names and in their order, are the gateway's routes for it, besides those of
-    /// another team, whose names start with [`NEIGHBOUR`].
+    /// Waits until the gateway's routes for a host have these names in this order. Routes of another team, whose names
+    /// start with [`NEIGHBOUR`], do not count.
     ///
     /// # Errors
-    /// When they are not in time, or Envoy has refused them.
+    /// On a timeout, or when Envoy has rejected them.
     pub async fn has_routes(&self, host: &str, names: &[String]) -> Result<()> {
         self.proxy
             .configured(&format!("the routes of {host}"), |dump| {
@@ -119,10 +119,10 @@ impl Gateway {
             .await
     }
 
-    /// Waits until one of the gateway's routes, by its name, is as told.
+    /// Waits until a route with this name meets a condition.
     ///
     /// # Errors
-    /// When it is not in time, or Envoy has refused it.
+    /// On a timeout, or when Envoy has rejected it.
     pub async fn has_route(&self, name: &str, is_met: impl Fn(&Value) -> bool) -> Result<()> {
         let is_there = |dump: &Value| {
             let mut found = false;
@@ -134,10 +134,10 @@ impl Gateway {
         self.proxy.configured(&format!("the changed route {name}"), is_there).await
     }
 
-    /// Waits until a cluster that takes requests, by its name, is as told.
+    /// Waits until an active cluster with this name meets a condition.
     ///
     /// # Errors
-    /// When it is not in time, or Envoy has refused it.
+    /// On a timeout, or when Envoy has rejected it.
     pub async fn has_cluster(&self, name: &str, is_met: impl Fn(&Value) -> bool) -> Result<()> {
         let is_there = |dump: &Value| {
             let mut found = false;

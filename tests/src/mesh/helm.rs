@@ -1,4 +1,4 @@
-//! Helm, as users run it.
+//! Runs the helm program.
 
 use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
@@ -35,26 +35,26 @@ impl Helm {
         })
     }
 
-    /// `helm install` of the chart with these values, and more options.
+    /// `helm install` of the chart with these values and additional options.
     ///
     /// # Errors
-    /// When helm refuses, with what it said.
+    /// When helm fails. The message has its output.
     pub async fn install(&self, values: &Value, options: &[&str]) -> Result<String> {
         self.with_values("install", values, options).await
     }
 
-    /// `helm upgrade` with these values alone, and more options.
+    /// `helm upgrade` with only these values and additional options.
     ///
     /// # Errors
-    /// When helm refuses, with what it said.
+    /// When helm fails. The message has its output.
     pub async fn upgrade(&self, values: &Value, options: &[&str]) -> Result<String> {
         self.with_values("upgrade", values, options).await
     }
 
-    /// `helm rollback` to a revision, and more options.
+    /// `helm rollback` to a revision with additional options.
     ///
     /// # Errors
-    /// When helm refuses, with what it said.
+    /// When helm fails. The message has its output.
     pub async fn rollback(&self, revision: u32, options: &[&str]) -> Result<String> {
         self.run(&[&["rollback", &self.release, &revision.to_string()], options].concat()).await
     }
@@ -62,7 +62,7 @@ impl Helm {
     /// `helm uninstall`.
     ///
     /// # Errors
-    /// When helm refuses, with what it said.
+    /// When helm fails. The message has its output.
     pub async fn uninstall(&self, options: &[&str]) -> Result<String> {
         self.run(&[&["uninstall", &self.release], options].concat()).await
     }
@@ -70,15 +70,15 @@ impl Helm {
     /// `helm test`.
     ///
     /// # Errors
-    /// When the test fails, with what helm said.
+    /// When the test fails. The message has helm's output.
     pub async fn test(&self, options: &[&str]) -> Result<String> {
         self.run(&[&["test", &self.release], options].concat()).await
     }
 
-    /// Any command, for this release's namespace.
+    /// Any helm command in this release's namespace.
     ///
     /// # Errors
-    /// When helm refuses, with what it said.
+    /// When helm fails. The message has its output.
     pub async fn run(&self, arguments: &[&str]) -> Result<String> {
         let Output { status, stdout, stderr } = self
             .command()
@@ -105,7 +105,7 @@ impl Helm {
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.binary);
-        // Nothing of the user's own helm.
+        // Ignores the user's own helm settings.
         for (variable, directory) in
             [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")]
         {

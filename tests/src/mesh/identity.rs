@@ -11,7 +11,7 @@ use rcgen::{
 /// The trust domain of the mesh.
 pub const TRUST_DOMAIN: &str = "cluster.local";
 
-/// Who signs.
+/// A certificate authority.
 #[derive(Debug)]
 pub struct Authority(CertifiedIssuer<'static, KeyPair>);
 
@@ -25,10 +25,10 @@ pub struct Leaf {
 }
 
 impl Authority {
-    /// Makes a root of its own.
+    /// Creates a self-signed root.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// When the system's random generator fails.
     pub fn new(organisation: &str) -> Result<Self> {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
@@ -47,7 +47,7 @@ impl Authority {
     /// A certificate for a server on a loopback address.
     ///
     /// # Errors
-    /// When the system has no randomness.
+    /// When the system's random generator fails.
     pub fn server(&self) -> Result<Leaf> {
         let localhost = SanType::DnsName("localhost".try_into()?);
         self.issue(vec![localhost, SanType::IpAddress(Ipv4Addr::LOCALHOST.into())])

@@ -1,4 +1,4 @@
-//! istiod, as Istio ships it, with the API server as its registry and plain gRPC to its proxies.
+//! Unmodified istiod, with the API server as its registry and plain-text gRPC to its proxies.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -17,10 +17,10 @@ use crate::ports::KeptPort;
 use crate::process::Process;
 use crate::wait;
 
-/// The namespace whose configuration is every namespace's.
+/// The root namespace: its configuration applies to every namespace.
 pub const NAMESPACE: &str = "istio-system";
 
-/// What stock Envoy has no extension for is switched off, and so is what needs a certificate authority of istiod's own.
+/// Disables features for which stock Envoy has no extension, and istiod's own certificate authority.
 const ENVIRONMENT: [(&str, &str); 9] = [
     ("PILOT_ENABLE_ALPN_FILTER", "false"),
     ("PILOT_ENABLE_METADATA_EXCHANGE", "false"),
@@ -33,7 +33,7 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("POD_NAMESPACE", NAMESPACE),
 ];
 
-/// A running istiod. Dropping it ends it.
+/// A running istiod. Dropping it stops it.
 #[derive(Debug)]
 pub struct Istiod {
     process: Process,
@@ -43,10 +43,10 @@ pub struct Istiod {
 }
 
 impl Istiod {
-    /// Starts it and waits until it has read all configuration and serves proxies.
+    /// Starts istiod and waits until it has read all configuration and serves proxies.
     ///
     /// # Errors
-    /// When it is missing, ends, or is not ready in time; its log is in the message.
+    /// When it is missing, exits, or is not ready in time. The message has its log.
     pub async fn start(kube: &Kube, directory: &Path) -> Result<Self> {
         kube.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}})).await?;
         let ports = [KeptPort::take()?, KeptPort::take()?, KeptPort::take()?];
@@ -76,7 +76,7 @@ impl Istiod {
         Ok(Self { process, discovery, http, _ports: ports })
     }
 
-    /// Where proxies ask for their configuration.
+    /// The address where proxies get their configuration.
     #[must_use]
     pub fn discovery(&self) -> SocketAddr {
         self.discovery
@@ -88,7 +88,7 @@ impl Istiod {
         &self.process
     }
 
-    /// Where its debug pages are.
+    /// The address of its debug pages.
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
@@ -97,7 +97,7 @@ impl Istiod {
     /// One of istiod's debug pages, such as `/debug/syncz` or `/debug/config_dump?proxyID=NAME.NAMESPACE`.
     ///
     /// # Errors
-    /// When it has no such page.
+    /// When the page does not exist.
     pub async fn debug(&self, page: &str) -> Result<Value> {
         let answer = client::get(self.http, page).await?;
         ensure!(answer.status.is_success(), "istiod's {page}: {} {}", answer.status, answer.text());

@@ -1,4 +1,4 @@
-//! The API server's interface: objects as JSON, by the plain HTTP of `kubectl proxy`.
+//! A client of the Kubernetes API: objects as JSON, over the plain HTTP of `kubectl proxy`.
 
 mod watch;
 
@@ -15,10 +15,10 @@ pub use watch::{Change, Watch};
 
 use crate::client::{Http1, Request, Response};
 
-/// Who the API server thinks changes the tests' own objects.
+/// The field manager of the tests' own objects.
 const MANAGER: &str = "cellgate-tests";
 
-/// What istiod reads of a namespace, by API group.
+/// The kinds that istiod reads from a namespace, by API group.
 const CONFIGURATION: [(&str, &[&str]); 4] = [
     ("/api/v1", &["services"]),
     (
@@ -42,16 +42,16 @@ impl Kube {
         Self { proxy, kubectl, kubeconfig }
     }
 
-    /// The administrator's configuration, for programs.
+    /// The administrator's kubeconfig file, for programs.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// What a GET of a path of the API answers, such as `/api/v1/namespaces/x/services`; `None` when nothing is there.
+    /// Sends a GET for an API path, such as `/api/v1/namespaces/x/services`. `None` if the object does not exist.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn get(&self, path: &str) -> Result<Option<Value>> {
         let answer = self.send(Request::get(path)).await?;
         if answer.status.as_u16() == 404 {
@@ -63,25 +63,25 @@ impl Kube {
     /// The objects of a list, such as `/api/v1/namespaces/x/services`.
     ///
     /// # Errors
-    /// When the API server does not know it.
+    /// When the API server has no such list.
     pub async fn list(&self, path: &str) -> Result<Vec<Value>> {
         let list = self.get(path).await?.with_context(|| format!("the API server has no {path}"))?;
         Ok(list["items"].as_array().cloned().unwrap_or_default())
     }
 
-    /// Makes an object, or changes it to be as told (server-side apply).
+    /// Creates or changes an object (server-side apply).
     ///
     /// # Errors
-    /// When the API server refuses it.
+    /// When the API server rejects it.
     pub async fn apply(&self, object: &Value) -> Result<Value> {
         let path = format!("{}?fieldManager={MANAGER}&force=true", path_of(object)?);
         self.patch(&path, "application/apply-patch+yaml", object).await
     }
 
-    /// [`Kube::apply`] for each of them, in their order.
+    /// Calls [`Kube::apply`] for each object in order.
     ///
     /// # Errors
-    /// When the API server refuses one.
+    /// When the API server rejects one.
     pub async fn apply_all(&self, objects: &[Value]) -> Result<()> {
         for object in objects {
             self.apply(object).await?;
@@ -92,25 +92,25 @@ impl Kube {
     /// Changes fields of the object at `path` (JSON merge patch).
     ///
     /// # Errors
-    /// When the API server refuses it.
+    /// When the API server rejects it.
     pub async fn merge(&self, path: &str, change: &Value) -> Result<Value> {
         self.patch(path, "application/merge-patch+json", change).await
     }
 
-    /// What the API server would answer to a new object, admission included; nothing is stored.
+    /// The API server's response to a new object, including admission, in a dry run.
     ///
     /// # Errors
-    /// When it would refuse it, with its reason.
+    /// When the API server would reject it. The message has the reason.
     pub async fn admit(&self, object: &Value) -> Result<Value> {
         let path = format!("{}?dryRun=All", collection_of(object)?);
         let answer = self.send(Request::post(&path).json(object.to_string())).await?;
         accepted("POST", &path, &answer)
     }
 
-    /// A token of a service account, as a kubelet asks for one.
+    /// Requests a token of a service account, like a kubelet.
     ///
     /// # Errors
-    /// When there is no such account.
+    /// When the account does not exist.
     pub async fn token(&self, namespace: &str, account: &str) -> Result<String> {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let request =
@@ -120,10 +120,10 @@ impl Kube {
         granted["status"]["token"].as_str().map(str::to_owned).context("the API server gives no token")
     }
 
-    /// Deletes an object, given as it is stored or as it was applied. One that is already gone is no error.
+    /// Deletes an object, given in its stored or its applied form. A missing object is not an error.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn delete(&self, object: &Value) -> Result<()> {
         let path = path_of(object)?;
         let answer = self.send(Request::new("DELETE", &path)).await?;
@@ -133,10 +133,10 @@ impl Kube {
         accepted("DELETE", &path, &answer).map(drop)
     }
 
-    /// Deletes what a namespace gives to istiod, so that it is no other test's load.
+    /// Deletes istiod's configuration in a namespace, so that it does not slow down other tests.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn clear(&self, namespace: &str) -> Result<()> {
         for (group, kinds) in CONFIGURATION {
             for kind in kinds {
@@ -147,18 +147,18 @@ impl Kube {
         Ok(())
     }
 
-    /// Everything that happens to the objects of a list from now on, what is there already first.
+    /// Watches the objects of a list. Existing objects come first.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the request.
     pub async fn watch(&self, path: &str) -> Result<Watch> {
         Watch::open(self.proxy, path).await
     }
 
-    /// Runs `kubectl` with `input` as its standard input, and gives what it printed.
+    /// Runs `kubectl` with `input` as its standard input, and returns its output.
     ///
     /// # Errors
-    /// When it fails, with what it said.
+    /// When it fails. The message has its output.
     pub async fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new(&self.kubectl);
         command.arg("--kubeconfig").arg(&self.kubeconfig).args(arguments);
@@ -190,7 +190,7 @@ impl Kube {
     }
 }
 
-/// An object without a specification, for [`Kube::apply`]: the rest is the caller's to set.
+/// An object without a specification, for [`Kube::apply`]. The caller adds the rest.
 #[must_use]
 pub fn object(api_version: &str, kind: &str, namespace: &str, name: &str) -> Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"namespace": namespace, "name": name}})
@@ -217,7 +217,7 @@ fn collection_of(object: &Value) -> Result<String> {
     Ok(format!("{group}{namespace}/{}", plural(kind)))
 }
 
-/// The plural by which the API server has a kind: English, as all of Kubernetes' and Istio's are.
+/// The plural of a kind in API paths. Kubernetes and Istio use English plurals.
 fn plural(kind: &str) -> String {
     let kind = kind.to_ascii_lowercase();
     if let Some(stem) = kind.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u'])) {
@@ -243,7 +243,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_path_is_the_kinds_plural() {
+    fn a_path_has_the_plural_of_the_kind() {
         let paths = [
             ("v1", "Service", "/api/v1/namespaces/n/services/o"),
             ("networking.istio.io/v1", "WorkloadEntry", "/apis/networking.istio.io/v1/namespaces/n/workloadentries/o"),

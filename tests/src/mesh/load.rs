@@ -1,4 +1,4 @@
-//! Requests without a pause, from several clients at a time, while a test changes something.
+//! Continuous requests from several clients while a test changes something.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -12,7 +12,7 @@ use super::gateway::Gateway;
 use crate::client::{Http1, Request, Response};
 use crate::wait;
 
-/// What a client sends, and the cell that must answer.
+/// A request and the cell that must receive it.
 #[derive(Clone, Debug)]
 pub struct Expected {
     /// The request.
@@ -21,7 +21,7 @@ pub struct Expected {
     pub cell: &'static str,
 }
 
-/// Running clients. Dropping it ends them.
+/// Running clients. Dropping it stops them.
 #[derive(Debug)]
 pub struct Load {
     stop: Arc<AtomicBool>,
@@ -29,18 +29,18 @@ pub struct Load {
     clients: JoinSet<Tally>,
 }
 
-/// What the clients have seen.
+/// The results of the clients.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
-    /// How many requests were sent.
+    /// The number of sent requests.
     pub sent: u64,
-    /// What was wrong, and how often.
+    /// The wrong results, with their counts.
     pub wrong: BTreeMap<String, u64>,
 }
 
 impl Load {
-    /// Starts two clients for each kind of request: one makes a connection for each request, the other keeps its connection
-    /// until the gateway says that it will close it, as it does in a drain.
+    /// Starts two clients for each kind of request. One opens a connection for each request. The other keeps its
+    /// connection until the gateway announces that it will close it, as in a drain.
     #[must_use]
     pub fn start(gateway: &Gateway, kinds: &[Expected]) -> Self {
         let (stop, sent) = (Arc::default(), Arc::default());
@@ -54,17 +54,17 @@ impl Load {
         Self { stop, sent, clients }
     }
 
-    /// Waits until `count` more requests have been answered, so that something has been seen of what is now.
+    /// Waits for `count` more responses, so that requests have met the current state.
     ///
     /// # Errors
-    /// When they are not in time.
+    /// On a timeout.
     pub async fn more(&self, count: u64) -> Result<()> {
         let goal = self.sent.load(Ordering::Relaxed) + count;
         let reached = || async { Ok((self.sent.load(Ordering::Relaxed) >= goal).then_some(())) };
         wait::until(&format!("{count} more answers"), reached).await
     }
 
-    /// Ends the clients after the request that each is at.
+    /// Stops each client after its current request.
     pub async fn finish(mut self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
         let mut all = Tally::default();
@@ -80,7 +80,7 @@ impl Load {
 }
 
 impl Tally {
-    /// Fails unless every request was answered by its cell.
+    /// Fails unless every request reached its cell.
     ///
     /// # Errors
     /// See above.

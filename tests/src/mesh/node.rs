@@ -1,14 +1,14 @@
-//! What a kubelet and the controllers do for one namespace: its Deployment's pods and helm's hook pods run as processes of
-//! this machine, by what the API server has about them.
+//! A simulated node: does the work of kubelet and controllers for one namespace. It runs the Deployment's pods and helm's
+//! hook pods as processes, from their objects in the API server.
 //!
-//! - A pod has a loopback address of its own. `[::]` in its arguments becomes that address, because there is no network
-//!   namespace; a mounted directory's path becomes the directory's, because there is no mount namespace.
-//! - A pod that is ready becomes a WorkloadEntry with its labels and its service account, which Istio lets services select.
-//! - The API server admits each pod (dry run), so that pod security and service accounts are checked.
-//! - A changed template is rolled out: a new pod is ready before an old one ends. An ending pod leaves its services, gets
-//!   SIGTERM, and has its grace period.
-//! - A pod that ends by itself, or is killed by a test, leaves its services and is replaced.
-//! - A changed ConfigMap is swapped in the running pods' directories, at once.
+//! - A pod has its own loopback address. Since there is no network namespace, `[::]` in its arguments becomes that
+//!   address. Since there is no mount namespace, a mount path becomes the path of the volume's directory.
+//! - A ready pod becomes a WorkloadEntry with its labels and its service account, so that Istio's services select it.
+//! - The API server admits each pod in a dry run, which checks pod security and service accounts.
+//! - A changed template is rolled out: a new pod is ready before an old one stops. A stopping pod leaves its services,
+//!   gets SIGTERM, and has its grace period.
+//! - A pod that exits, or that a test kills, leaves its services and is replaced.
+//! - A changed ConfigMap is replaced in the running pods' directories at once.
 
 mod container;
 mod pod;
@@ -39,7 +39,7 @@ pub struct Node {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// What the node's tasks share.
+/// The state that the node's tasks share.
 #[derive(Debug)]
 struct Inner {
     mesh: Arc<Mesh>,
@@ -47,7 +47,7 @@ struct Inner {
     with_sidecars: bool,
     directory: PathBuf,
     state: Mutex<State>,
-    /// A pod of the Deployment has ended without having been asked to.
+    /// Notified when a pod of the Deployment has exited unexpectedly.
     crashed: Notify,
 }
 
@@ -57,18 +57,18 @@ struct State {
     config_maps: BTreeMap<String, BTreeMap<String, String>>,
     /// Pods in their grace period.
     leaving: usize,
-    /// How pods ended that were asked to.
+    /// The exit codes of stopped pods.
     ended: Vec<Option<i32>>,
-    /// Why the Deployment as it is now cannot be rolled out.
+    /// Why the current Deployment cannot be rolled out.
     stuck: Option<String>,
-    /// What ended one of the node's tasks.
+    /// The error that ended a task of the node.
     broken: Option<String>,
     /// The Deployment's generation that is rolled out.
     settled: Option<i64>,
 }
 
 impl Node {
-    /// Starts a node for a namespace; `with_sidecars` puts a sidecar before each pod of the Deployment.
+    /// Starts a node for a namespace. `with_sidecars` adds a sidecar to each pod of the Deployment.
     pub fn start(mesh: &Arc<Mesh>, namespace: &str, with_sidecars: bool, directory: PathBuf) -> Self {
         let inner = Arc::new(Inner {
             mesh: Arc::clone(mesh),
@@ -89,10 +89,10 @@ impl Node {
         Self { inner, tasks }
     }
 
-    /// Waits until the namespace's Deployment, as the API server has it now, is rolled out, and no pod of before is left.
+    /// Waits until the current Deployment of the namespace is rolled out and no old pod is left.
     ///
     /// # Errors
-    /// When it cannot be rolled out, or not in time.
+    /// When it cannot be rolled out, or on a timeout.
     pub async fn settled(&self) -> Result<()> {
         let list = format!("/apis/apps/v1/namespaces/{}/deployments", self.inner.namespace);
         let deployments = self.inner.mesh.kube().list(&list).await?;
@@ -114,7 +114,7 @@ impl Node {
         self.inner.state().pods.clone()
     }
 
-    /// The exit codes of all pods that have been ended, `None` for one that had to be killed.
+    /// The exit codes of all stopped pods; `None` for a pod that was killed.
     #[must_use]
     pub fn exit_codes(&self) -> Vec<Option<i32>> {
         self.inner.state().ended.clone()
@@ -137,7 +137,7 @@ impl Drop for Node {
         for task in &self.tasks {
             task.abort();
         }
-        // Not under the lock: a pod that has crashed panics in its drop.
+        // Without the lock, because dropping a crashed pod panics.
         let pods = std::mem::take(&mut self.inner.state().pods);
         drop(pods);
     }
@@ -148,7 +148,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs a task of the node. Its error is the node's.
+    /// Runs a task of the node. Its error is recorded as the node's.
     fn run(self: &Arc<Self>, task: impl Future<Output = Result<()>> + Send + 'static) -> JoinHandle<()> {
         let inner = Arc::clone(self);
         tokio::spawn(async move {
@@ -165,7 +165,7 @@ impl Inner {
     async fn follow_config_maps(self: Arc<Self>) -> Result<()> {
         let mut watch = self.mesh.kube().watch(&self.list("/api/v1", "configmaps")).await?;
         loop {
-            // A mounted ConfigMap that is deleted stays where it is mounted.
+            // A deleted ConfigMap stays mounted.
             let Change::Is(map) = watch.next().await? else { continue };
             let (name, data) = files_of(&map);
             let pods = {
@@ -186,7 +186,7 @@ impl Inner {
                 Change::Is(deployment) => Some(deployment),
                 Change::Gone(_) => None,
             };
-            // The status is the node's own.
+            // The node itself writes the status.
             desired.send_if_modified(|known| {
                 let changed = generation(known.as_ref()) != generation(deployment.as_ref());
                 if changed {
@@ -197,7 +197,7 @@ impl Inner {
         }
     }
 
-    /// Takes pods that have ended out of their services, and lets the rollout replace them.
+    /// Removes exited pods from their services and makes the rollout replace them.
     async fn watch_over_pods(self: Arc<Self>) -> Result<()> {
         let mut rounds = tokio::time::interval(Duration::from_millis(100));
         loop {
@@ -218,7 +218,7 @@ impl Inner {
         }
     }
 
-    /// Runs the pods of helm's hooks to their end.
+    /// Runs the pods of helm's hooks until they exit.
     async fn follow_hook_pods(self: Arc<Self>) -> Result<()> {
         let mut watch = self.mesh.kube().watch(&self.list("/api/v1", "pods")).await?;
         let mut running = JoinSet::new();
@@ -251,7 +251,7 @@ impl Inner {
         }
     }
 
-    /// The files of a pod's service account, if the pod mounts it: a token of the API server, and its certificate's authority.
+    /// The files of a pod's service account, if it is mounted: a token, and the API server's CA certificate.
     async fn account(&self, pod: &Value) -> Result<Option<BTreeMap<String, String>>> {
         let mut volumes = pod["spec"]["volumes"].as_array().into_iter().flatten();
         if !volumes.any(volumes::is_of_account) {
@@ -263,12 +263,12 @@ impl Inner {
         Ok(Some([("token".to_owned(), token), ("ca.crt".to_owned(), authority)].into()))
     }
 
-    /// Runs a pod's one container to its end, and gives its exit code and its log.
+    /// Runs the single container of a pod until it exits, and returns its exit code and its log.
     async fn complete(&self, pod: &Value) -> Result<(i32, String)> {
         let container = Container::of(pod)?;
         let name = pod["metadata"]["name"].as_str().unwrap_or_default();
         let directory = self.directory.join(format!("{name}-{}", pod["metadata"]["uid"].as_str().unwrap_or_default()));
-        // The watch may be behind: such a pod comes right after its ConfigMap.
+        // The pod is created right after its ConfigMap, so the watch may not have the ConfigMap yet.
         let config_maps = self.mesh.kube().list(&self.list("/api/v1", "configmaps")).await?;
         let config_maps = config_maps.iter().map(files_of).collect();
         let account = self.account(pod).await?;
@@ -284,7 +284,7 @@ impl Inner {
     }
 }
 
-/// A ConfigMap's name, and its files.
+/// The name and the files of a ConfigMap.
 fn files_of(map: &Value) -> (String, BTreeMap<String, String>) {
     let data = map["data"].as_object().into_iter().flatten();
     let files = data.map(|(key, text)| (key.clone(), text.as_str().unwrap_or_default().to_owned())).collect();

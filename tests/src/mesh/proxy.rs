@@ -1,4 +1,4 @@
-//! Stock Envoy as a gateway or a sidecar: it gets everything from istiod, and its certificates from an [`Sds`] of its own.
+//! Stock Envoy as a gateway or a sidecar. It gets its configuration from istiod and its certificates from its own [`Sds`].
 
 mod bootstrap;
 
@@ -18,7 +18,7 @@ use crate::envoy::{AccessLine, Admin, access_log, read_admin_address};
 use crate::process::Process;
 use crate::{artifacts, wait};
 
-/// Who a proxy is to istiod.
+/// The node metadata that a proxy sends to istiod.
 #[derive(Clone, Debug)]
 pub struct Role {
     /// Gateway or sidecar.
@@ -35,7 +35,7 @@ pub struct Role {
     pub address: Ipv4Addr,
 }
 
-/// A running proxy. Dropping it ends it, and fails the test if Envoy has refused anything that istiod sent, unless
+/// A running proxy. Dropping it stops it, and fails the test if Envoy has rejected an update of istiod, unless
 /// [`Proxy::may_refuse`] has been called.
 #[derive(Debug)]
 pub struct Proxy {
@@ -47,15 +47,15 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// Starts Envoy and waits until it has istiod's first answers. `directory` must exist.
+    /// Starts Envoy and waits for istiod's first responses. `directory` must exist.
     ///
     /// # Errors
-    /// When it is missing, ends, or gets no answer in time; its log is in the message.
+    /// When it is missing, exits, or gets no response in time. The message has its log.
     pub async fn start(mesh: &Mesh, role: Role, directory: &Path) -> Result<Self> {
         Self::start_by(mesh, Discovery::Istiod(mesh.istiod().discovery()), role, directory).await
     }
 
-    /// [`Proxy::start`] with its configuration from somewhere else.
+    /// Like [`Proxy::start`], with another configuration source.
     ///
     /// # Errors
     /// As above.
@@ -73,7 +73,7 @@ impl Proxy {
         let process = Process::spawn(role.kind.name(), &mut command, &file("log"))?;
         let admin = Admin::new(read_admin_address(&process, &file("admin")).await?);
         let proxy = Self { process, admin, role, may_refuse: false, _sds: sds };
-        wait::until("istiod's first answer", || async {
+        wait::until("istiod's first response", || async {
             proxy.process.must_run()?;
             let answered = proxy.admin.stat("listener_manager.lds.update_attempt").await.unwrap_or(0) > 0;
             Ok(answered.then_some(()))
@@ -82,10 +82,10 @@ impl Proxy {
         Ok(proxy)
     }
 
-    /// Waits until it takes connections on a port of its address.
+    /// Waits until it accepts connections on a port of its address.
     ///
     /// # Errors
-    /// When it does not in time, or has refused something.
+    /// On a timeout, or when it has rejected an update.
     pub async fn listening(&self, port: u16) -> Result<SocketAddr> {
         let address = SocketAddr::V4(SocketAddrV4::new(self.role.address, port));
         wait::until(&format!("{} to listen on {address}", self.role.name), || async {
@@ -97,10 +97,10 @@ impl Proxy {
         Ok(address)
     }
 
-    /// Waits until what Envoy says about its configuration satisfies a condition.
+    /// Waits until Envoy's configuration dump meets a condition. `what` is for the error message.
     ///
     /// # Errors
-    /// When it does not in time, or Envoy has refused something; `what` says what was waited for.
+    /// On a timeout, or when Envoy has rejected an update.
     pub async fn configured(&self, what: &str, is_met: impl Fn(&Value) -> bool) -> Result<()> {
         wait::until(&format!("{what} at {}", self.role.name), || async {
             self.process.must_run()?;
@@ -110,10 +110,10 @@ impl Proxy {
         .await
     }
 
-    /// Waits until the filter of a release is in force: Envoy has its module and its configuration.
+    /// Waits until Envoy has the module and the configuration of a release's filter.
     ///
     /// # Errors
-    /// When it is not in time, or Envoy has refused it.
+    /// On a timeout, or when Envoy has rejected it.
     pub async fn has_filter(&self, name: &str, configuration: &str) -> Result<()> {
         let is_in_force = |dump: &Value| {
             http_filters(dump).iter().any(|filter| filter == name)
@@ -122,59 +122,59 @@ impl Proxy {
         self.configured(&format!("the filter {name}"), is_in_force).await
     }
 
-    /// Fails if Envoy has refused any of istiod's updates.
+    /// Fails if Envoy has rejected an update of istiod.
     ///
     /// # Errors
-    /// See above; the message has Envoy's reason.
+    /// When Envoy has rejected one. The message has the reason.
     pub async fn must_accept(&self) -> Result<()> {
         let refused = self.admin.stats("update_rejected").await?;
         if let Some((name, _)) = refused.into_iter().find(|(_, count)| *count > 0)
             && !self.may_refuse
         {
-            bail!("{} refused an update ({name}):\n{}", self.role.name, self.process.log());
+            bail!("{} rejected an update ({name}):\n{}", self.role.name, self.process.log());
         }
         Ok(())
     }
 
-    /// Allows Envoy to refuse what istiod sends, for tests about that.
+    /// Allows Envoy to reject updates, for tests that cause it.
     pub fn may_refuse(&mut self) {
         self.may_refuse = true;
     }
 
-    /// [`http_filters`] as they are now.
+    /// The current [`http_filters`].
     ///
     /// # Errors
-    /// When Envoy does not answer.
+    /// When Envoy does not respond.
     pub async fn http_filters(&self) -> Result<Vec<String>> {
         Ok(http_filters(&self.admin.config_dump().await?))
     }
 
-    /// The access log's lines so far.
+    /// The lines of the access log so far.
     ///
     /// # Errors
-    /// When a line is not what Envoy should have written.
+    /// When a line is malformed.
     pub fn access_log(&self) -> Result<Vec<AccessLine>> {
         let log = self.process.log();
         let complete = log.rsplit_once('\n').map_or("", |(lines, _)| lines);
         access_log::parse(complete.lines().filter(|line| line.starts_with('{')))
     }
 
-    /// Waits for the access log line of a request, found by its path and query.
+    /// Waits for the access log line with this path and query.
     ///
     /// # Errors
-    /// When there is none in time.
+    /// On a timeout.
     pub async fn access_line(&self, path: &str) -> Result<AccessLine> {
         let what = format!("the access log line of {path}");
         wait::until(&what, || async { Ok(self.access_log()?.into_iter().find(|line| line.text("path") == path)) }).await
     }
 
-    /// Envoy's administration port: statistics and dumps.
+    /// Envoy's admin interface: statistics and dumps.
     #[must_use]
     pub fn admin(&self) -> &Admin {
         &self.admin
     }
 
-    /// Who it is.
+    /// Its node metadata.
     #[must_use]
     pub fn role(&self) -> &Role {
         &self.role
@@ -189,17 +189,16 @@ impl Proxy {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        // Envoy says so at the log level at which it runs here, whether or not anybody has looked at the statistics.
+        // Envoy logs a rejection at the log level that it has here.
         let log = self.process.log();
         let refusal = log.lines().find(|line| line.contains("rejected: "));
         if let (Some(line), false, false) = (refusal, self.may_refuse, std::thread::panicking()) {
-            panic!("{} refused an update: {line}", self.role.name);
+            panic!("{} rejected an update: {line}", self.role.name);
         }
     }
 }
 
-/// The names of the HTTP filters of all listeners that take connections, in their order; those of listeners that are
-/// being drained are left out.
+/// The names of the HTTP filters of all active listeners, in order. Draining listeners are left out.
 #[must_use]
 pub fn http_filters(dump: &Value) -> Vec<String> {
     let mut names = Vec::new();

@@ -1,4 +1,4 @@
-//! A release of the chart for one test, with everything around it: namespaces, cells, a gateway, and a node for its pods.
+//! A release of the chart for one test, with namespaces, cells, a gateway, and a node for its pods.
 
 mod cells;
 mod values;
@@ -21,10 +21,10 @@ use crate::client::{Request, Response};
 pub use cells::{Endpoint, MeshCell};
 pub use values::merge;
 
-/// The gateway's name, and its service account's.
+/// The name of the gateway and of its service account.
 pub const GATEWAY: &str = "gateway";
 
-/// What a test chooses about its release. The names are known before it is installed.
+/// The settings of a release. Its names are known before it is installed.
 #[derive(Clone, Debug)]
 pub struct Setup {
     mesh: Arc<Mesh>,
@@ -58,28 +58,28 @@ impl Setup {
         setup
     }
 
-    /// Values over those chosen so far: objects are merged, `null` removes, anything else replaces.
+    /// Merges values into those set so far: objects are merged, `null` removes, anything else replaces.
     #[must_use]
     pub fn with(mut self, values: Value) -> Self {
         merge(&mut self.values, values);
         self
     }
 
-    /// The endpoints of a cell, instead of one that has the cell's name.
+    /// Sets the endpoints of a cell. The default is one endpoint with the cell's name.
     #[must_use]
     pub fn endpoints(mut self, cell: &str, endpoints: impl Into<Vec<Endpoint>>) -> Self {
         self.endpoints.insert(cell.to_owned(), endpoints.into());
         self
     }
 
-    /// More options for `helm install`, such as `--wait`.
+    /// Additional options for `helm install`, such as `--wait`.
     #[must_use]
     pub fn options(mut self, options: &[&str]) -> Self {
         self.options = options.iter().map(ToString::to_string).collect();
         self
     }
 
-    /// The release's name, and its namespace's.
+    /// The name of the release and of its namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -97,26 +97,26 @@ impl Setup {
         format!("{}-{cell}", self.name)
     }
 
-    /// The values as they are now.
+    /// The current values.
     #[must_use]
     pub fn values(&self) -> &Value {
         &self.values
     }
 
-    /// Makes the namespaces and the cells, installs the chart, starts the gateway, and waits until requests are routed.
+    /// Creates the namespaces and the cells, installs the chart, starts the gateway, and waits until requests are routed.
     ///
     /// # Errors
-    /// When a part does not come up.
+    /// When a part does not start.
     pub async fn install(self) -> Result<Release> {
         let release = self.prepare().await?;
         release.install().await?;
         Ok(release)
     }
 
-    /// All of [`Setup::install`] but the chart.
+    /// Does everything of [`Setup::install`] except for installing the chart.
     ///
     /// # Errors
-    /// When a part does not come up.
+    /// When a part does not start.
     pub async fn prepare(self) -> Result<Release> {
         let mesh = &self.mesh;
         let gateway_namespace = self.gateway_namespace();
@@ -155,10 +155,10 @@ impl Setup {
     }
 }
 
-/// An installed release. Dropping it ends its processes; what istiod knows of it is deleted soon after.
+/// An installed release. Dropping it stops its processes; its istiod configuration is deleted soon after.
 #[derive(Debug)]
 pub struct Release {
-    // Dropped in this order: the gateway first, so that it does not complain about the others' end.
+    // Dropped in this order: the gateway first, so that it does not report errors when the others stop.
     gateway: Gateway,
     node: Node,
     cells: Vec<MeshCell>,
@@ -172,20 +172,20 @@ pub struct Release {
 }
 
 impl Release {
-    /// `helm install`, and waits until requests are routed.
+    /// Runs `helm install` and waits until requests are routed.
     ///
     /// # Errors
-    /// When helm refuses, or the release does not come up.
+    /// When helm fails, or the release does not start.
     pub async fn install(&self) -> Result<()> {
         let options: Vec<&str> = self.options.iter().map(String::as_str).collect();
         self.helm.install(&self.values, &options).await?;
         self.settled().await
     }
 
-    /// `helm upgrade` with values over those of before, and waits until they are in force.
+    /// Runs `helm upgrade` with values merged into the current ones, and waits until they are in force.
     ///
     /// # Errors
-    /// When helm refuses, or the release does not come up.
+    /// When helm fails, or the release does not start.
     pub async fn upgrade(&mut self, values: Value) -> Result<()> {
         merge(&mut self.values, values);
         self.helm.upgrade(&self.values, &[]).await?;
@@ -195,7 +195,7 @@ impl Release {
     /// `helm test`.
     ///
     /// # Errors
-    /// When it fails, with what its pods printed.
+    /// When it fails. The message has the output of its pods.
     pub async fn test(&self) -> Result<()> {
         let Err(failure) = self.helm.test(&["--timeout=120s"]).await else { return Ok(()) };
         let pods = self.mesh.kube().list(&format!("/api/v1/namespaces/{}/pods", self.name)).await?;
@@ -203,11 +203,11 @@ impl Release {
         Err(failure.context(printed.join("\n")))
     }
 
-    /// Waits until what the API server has of the release is in force: the Deployment is rolled out, and the gateway and
-    /// the cells' sidecars have the filters of the EnvoyFilters for them, and the gateway the routes of the VirtualService.
+    /// Waits until the release's objects are in force: the Deployment is rolled out, the gateway and the cells' sidecars
+    /// have the filters of their EnvoyFilters, and the gateway has the routes of the VirtualService.
     ///
     /// # Errors
-    /// When it is not in time.
+    /// On a timeout.
     pub async fn settled(&self) -> Result<()> {
         self.node.settled().await?;
         for proxy in self.proxies() {
@@ -226,7 +226,7 @@ impl Release {
         [self.gateway.proxy()].into_iter().chain(self.cells.iter().filter_map(MeshCell::sidecar))
     }
 
-    /// The filters that the API server has for a proxy: name and configuration.
+    /// The filters of a proxy's EnvoyFilters: name and configuration.
     async fn filters_of(&self, proxy: &Proxy) -> Result<Vec<(String, String)>> {
         let Role { namespace, labels, .. } = proxy.role();
         let path = format!("/apis/networking.istio.io/v1alpha3/namespaces/{namespace}/envoyfilters");
@@ -238,10 +238,10 @@ impl Release {
         Ok(all.iter().filter(selects).filter_map(extension).collect())
     }
 
-    /// Hosts of the chart's VirtualServices, each with its routes' names.
+    /// The hosts of the chart's VirtualServices, each with the names of its routes.
     ///
     /// # Errors
-    /// When the API server does not answer.
+    /// When the API server does not respond.
     pub async fn virtual_services(&self) -> Result<Vec<(String, Vec<String>)>> {
         let path = format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices", self.name);
         let services = self.mesh.kube().list(&path).await?;
@@ -253,7 +253,7 @@ impl Release {
         Ok(hosts.collect())
     }
 
-    /// Sends one request to the gateway over HTTP/1.1, on a connection of its own.
+    /// Sends one request to the gateway over HTTP/1.1 on a new connection.
     ///
     /// # Panics
     /// When there is no complete response.
@@ -261,7 +261,7 @@ impl Release {
         self.gateway.send(request).await.unwrap_or_else(|error| panic!("{error:#}"))
     }
 
-    /// Sends one request to the gateway over HTTP/2, on a connection of its own.
+    /// Sends one request to the gateway over HTTP/2 on a new connection.
     ///
     /// # Panics
     /// When there is no complete response.
@@ -277,7 +277,7 @@ impl Release {
         self.send(&Request::post(path).json(body)).await
     }
 
-    /// A cell by its name, or one of its endpoints by the endpoint's.
+    /// A cell by its name, or one of its endpoints by the endpoint's name.
     ///
     /// # Panics
     /// When the release has no such cell.
@@ -298,12 +298,12 @@ impl Release {
         found.unwrap_or_else(|| panic!("there is no cell {name:?}"))
     }
 
-    /// One of the gateway's statistics of a cell's cluster, such as `upstream_rq_retry`.
+    /// A statistic of the gateway for a cell's cluster, such as `upstream_rq_retry`.
     ///
     /// # Errors
-    /// When the gateway does not answer.
+    /// When the gateway does not respond.
     pub async fn cluster_stat(&self, cell: &str, name: &str) -> Result<u64> {
-        // Istio ends the cluster's name in statistics with a semicolon.
+        // In Istio's statistics, a cluster's name ends with a semicolon.
         self.gateway.proxy().admin().stat(&format!("cluster.{};.{name}", self.cluster(cell))).await
     }
 
@@ -325,12 +325,12 @@ impl Release {
         format!("{}.{}-{cell}.svc.cluster.local", cells::SERVICE, self.name)
     }
 
-    /// How many ext-proc streams the gateway has opened, by its own count: 0 while the filter decides everything.
+    /// The gateway's count of ext-proc streams: 0 while the filter decides every request.
     ///
     /// # Panics
-    /// When the gateway does not answer.
+    /// When the gateway does not respond.
     pub async fn ext_proc_streams(&self) -> u64 {
-        // Istio ends the cluster's name in statistics with a semicolon.
+        // In Istio's statistics, a cluster's name ends with a semicolon.
         let cluster = format!("cluster.outbound|50051||{}-ext-proc.{}.svc.cluster.local;", self.name, self.name);
         let statistic = format!("{cluster}.upstream_rq_total");
         self.gateway.proxy().admin().stat(&statistic).await.unwrap_or_else(|error| panic!("{error:#}"))
@@ -342,7 +342,7 @@ impl Release {
         &self.gateway
     }
 
-    /// The gateway, to allow it to refuse configuration.
+    /// The gateway, to allow it to reject configuration.
     pub fn gateway_mut(&mut self) -> &mut Gateway {
         &mut self.gateway
     }
@@ -359,13 +359,13 @@ impl Release {
         &self.helm
     }
 
-    /// The values as they were last given to helm by [`Release::install`] or [`Release::upgrade`].
+    /// The values of the last [`Release::install`] or [`Release::upgrade`].
     #[must_use]
     pub fn values(&self) -> &Value {
         &self.values
     }
 
-    /// The release's name, and its namespace's.
+    /// The name of the release and of its namespace.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -377,7 +377,7 @@ impl Release {
         &self.gateway_namespace
     }
 
-    /// The release's own namespace, the gateway's and the cells'.
+    /// The namespaces of the release, the gateway and the cells.
     #[must_use]
     pub fn namespaces(&self) -> Vec<String> {
         let cells = self.cells.iter().map(|cell| format!("{}-{}", self.name, cell.cell().name()));
@@ -405,13 +405,13 @@ impl Release {
 
 impl Drop for Release {
     fn drop(&mut self) {
-        // Every gateway of the mesh has a cluster for every service.
+        // Otherwise every gateway of the mesh would keep a cluster for each of these services.
         let Ok(runtime) = Handle::try_current() else { return };
         let namespaces = self.namespaces();
         let kube = self.mesh.kube().clone();
         runtime.spawn(async move {
             for namespace in namespaces {
-                // It fails only when the mesh has ended, and with it everything.
+                // It fails only if the mesh has stopped.
                 let _ = kube.clear(&namespace).await;
             }
         });

@@ -1,5 +1,5 @@
-//! A secret discovery service, what Istio's agent is to its proxy: it answers `default` with the workload's certificate
-//! and `ROOTCA` with the root's.
+//! A secret discovery service like that of Istio's agent: the secret `default` is the workload's certificate, and
+//! `ROOTCA` is the root's.
 
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -31,7 +31,7 @@ use crate::ports;
 
 const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret";
 
-/// A running service for one proxy. Dropping it ends it.
+/// A running service for one proxy. Dropping it stops it.
 #[derive(Debug)]
 pub struct Sds {
     address: SocketAddr,
@@ -39,7 +39,7 @@ pub struct Sds {
 }
 
 impl Sds {
-    /// Serves `leaf`, and `root` to verify others with.
+    /// Serves `leaf`, and `root` to verify peers.
     ///
     /// # Errors
     /// When no port is free.
@@ -49,13 +49,13 @@ impl Sds {
         let service = SecretDiscoveryServiceServer::new(Secrets(Arc::new((leaf, root))));
         let serving = tokio::spawn(async move {
             let server = tonic::transport::Server::builder().add_service(service);
-            // It ends with this task.
+            // The server stops with this task.
             let _ = server.serve_with_incoming(TcpListenerStream::new(listener)).await;
         });
         Ok(Self { address, serving })
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -82,7 +82,7 @@ impl SecretDiscoveryService for Secrets {
         request: Request<Streaming<DiscoveryRequest>>,
     ) -> Result<Response<Self::StreamSecretsStream>, Status> {
         let secrets = Arc::clone(&self.0);
-        // An acknowledgement has the nonce of what it acknowledges, and asks for nothing.
+        // A request with a nonce is an acknowledgement and needs no response.
         let questions = request
             .into_inner()
             .filter(|question| question.as_ref().map_or(true, |question| question.response_nonce.is_empty()));
@@ -125,7 +125,7 @@ fn secret(name: &str, (leaf, root): &(Leaf, String)) -> Result<Any, Status> {
         "ROOTCA" => {
             Type::ValidationContext(CertificateValidationContext { trusted_ca: inline(root), ..Default::default() })
         }
-        other => return Err(Status::not_found(format!("a workload has no secret {other:?}"))),
+        other => return Err(Status::not_found(format!("there is no secret {other:?} for a workload"))),
     };
     let secret = Secret { name: name.to_owned(), r#type: Some(kind) };
     Ok(Any { type_url: SECRET.to_owned(), value: secret.encode_to_vec() })

@@ -1,4 +1,4 @@
-//! Where the programs of the control plane are. `make test-mesh` installs them.
+//! The paths of the control plane's programs. `make test-mesh` installs them.
 
 use std::path::{Path, PathBuf};
 
@@ -6,17 +6,17 @@ use anyhow::{Context, Result, ensure};
 
 use crate::artifacts;
 
-/// A program by its name: of `$CELLGATE_MESH_TOOLS`, or as `scripts/mesh-tools.sh` installed it.
+/// A program by its name, in `$CELLGATE_MESH_TOOLS` or where `scripts/mesh-tools.sh` installed it.
 ///
 /// # Errors
-/// When it is missing, with what to do about it.
+/// When it is missing. The message says how to install it.
 pub fn program(name: &str) -> Result<PathBuf> {
     let file = directory().join("bin").join(name);
     ensure!(file.is_file(), "{} is missing: run `make test-mesh`, which installs it", file.display());
     Ok(file)
 }
 
-/// The custom resource definitions of Istio and of the operators that the chart has objects for.
+/// The custom resource definitions of Istio and of the operators for which the chart has objects.
 ///
 /// # Errors
 /// When there are none.
@@ -31,7 +31,7 @@ pub fn resource_definitions() -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The chart under test: `$CELLGATE_CHART`, which may be a packaged one, or the checkout's.
+/// The chart under test: `$CELLGATE_CHART`, which may be packaged, or the checkout's chart.
 #[must_use]
 pub fn chart() -> PathBuf {
     named("CELLGATE_CHART", "charts/cellgate")
@@ -41,7 +41,7 @@ fn directory() -> PathBuf {
     named("CELLGATE_MESH_TOOLS", ".tools/mesh")
 }
 
-/// What a variable names, or a place of the checkout.
+/// The path in an environment variable, or a path in the checkout.
 fn named(variable: &str, place: &str) -> PathBuf {
     let named = std::env::var_os(variable).filter(|value| !value.is_empty());
     artifacts::checkout().join(named.as_deref().map_or(Path::new(place), Path::new))

@@ -1,4 +1,4 @@
-//! A workload that services select: a program at an address of its own, with or without a sidecar before it.
+//! A workload that services select: a program at its own address, with or without a sidecar.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::Mesh;
 use super::kube::object;
 use super::proxy::{Kind, Proxy, Role};
 
-/// The label by which a workload's own `Sidecar` finds it.
+/// The label by which a workload's `Sidecar` object selects it.
 const OWN_LABEL: &str = "test.cellgate/workload";
 
-/// What a workload is to the mesh.
+/// The description of a workload.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// Unique in its namespace.
@@ -22,7 +22,7 @@ pub struct Plan {
     pub namespace: String,
     /// Its service account.
     pub service_account: String,
-    /// Its labels, which services select it by.
+    /// Its labels, by which services select it.
     pub labels: Value,
     /// Its address.
     pub address: Ipv4Addr,
@@ -33,17 +33,17 @@ pub struct Plan {
 /// A named port of a workload.
 #[derive(Clone, Debug)]
 pub struct Port {
-    /// A service's `targetPort` names it.
+    /// The name, for a service's `targetPort`.
     pub name: String,
     /// The number.
     pub number: u16,
-    /// Istio's name of what is spoken there: `HTTP`, `GRPC`.
+    /// Istio's protocol name: `HTTP`, `GRPC`.
     pub protocol: &'static str,
-    /// Where the program listens, if not at this port of the workload's address.
+    /// The program's address, if it is not this port of the workload's address.
     pub program: Option<SocketAddr>,
 }
 
-/// A workload that the mesh knows. [`Workload::leave`] takes it out of its services; dropping it ends its sidecar.
+/// A workload of the mesh. [`Workload::leave`] removes it from its services; dropping it stops its sidecar.
 #[derive(Debug)]
 pub struct Workload {
     entry: Value,
@@ -51,15 +51,15 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Makes the workload an endpoint of the services that select it. With a sidecar, the sidecar listens at its ports
-    /// and passes on what it lets through to each port's `program`.
+    /// Makes the workload an endpoint of the services that select it. A sidecar listens on its ports and forwards allowed
+    /// requests to each port's `program`.
     ///
     /// # Errors
-    /// When the API server refuses it or the sidecar does not come up.
+    /// When the API server rejects it or the sidecar does not start.
     pub async fn join(mesh: &Mesh, plan: Plan, with_sidecar: bool, directory: &Path) -> Result<Self> {
         let mut plan = plan;
         plan.labels[OWN_LABEL] = json!(plan.name);
-        // Callers encrypt where this says so, as the injector does; left out, they would for every service account.
+        // Like the injector, this sets whether callers use mTLS. Without the label they would, for every service account.
         plan.labels["security.istio.io/tlsMode"] = json!(if with_sidecar { "istio" } else { "disabled" });
         let sidecar = if with_sidecar { Some(start_sidecar(mesh, &plan, directory).await?) } else { None };
         let Plan { name, namespace, service_account, labels, address, ports } = plan;
@@ -72,16 +72,16 @@ impl Workload {
         Ok(Self { entry, sidecar })
     }
 
-    /// Its sidecar, where it has one.
+    /// Its sidecar, if it has one.
     #[must_use]
     pub fn sidecar(&self) -> Option<&Proxy> {
         self.sidecar.as_ref()
     }
 
-    /// No service selects it any more; its sidecar still serves.
+    /// Removes it from its services. Its sidecar keeps running.
     ///
     /// # Errors
-    /// When the API server refuses.
+    /// When the API server rejects the change.
     pub async fn leave(&self, mesh: &Mesh) -> Result<()> {
         mesh.kube().delete(&self.entry).await
     }
@@ -93,7 +93,7 @@ async fn start_sidecar(mesh: &Mesh, plan: &Plan, directory: &Path) -> Result<Pro
     sidecar["spec"] = json!({
         "workloadSelector": {"labels": {OWN_LABEL: plan.name}},
         "ingress": ingress,
-        // Nothing here calls others.
+        // The program calls no other services.
         "egress": [{"hosts": ["~/*"]}],
     });
     mesh.kube().apply(&sidecar).await?;
@@ -114,7 +114,7 @@ async fn start_sidecar(mesh: &Mesh, plan: &Plan, directory: &Path) -> Result<Pro
 
 /// One port of the sidecar.
 fn ingress(address: Ipv4Addr, port: &Port) -> Value {
-    // 0.0.0.0 is Istio's word for the workload's address.
+    // In Istio, 0.0.0.0 means the workload's address.
     let program = port.program.unwrap_or(SocketAddr::from(([0, 0, 0, 0], port.number)));
     json!({
         "port": {"number": port.number, "name": port.name, "protocol": port.protocol},

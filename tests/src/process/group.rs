@@ -1,4 +1,4 @@
-//! The process group of the programs that this process started: it ends with this process, whatever ends that.
+//! The process group of the programs that this process starts. It ends with this process, however that ends.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
@@ -6,16 +6,16 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 
-/// What the group's leader runs. It reads a pipe whose other end only this process has: the read ends when this process
-/// does, be it by SIGKILL. Then the leader kills its whole group, itself included. As long as it runs, no other process
-/// can be given the group's number.
+/// The script of the group's leader. It reads a pipe whose other end only this process has, so the read ends when this
+/// process ends, even by SIGKILL. Then the leader kills the whole group, including itself. While it runs, the system
+/// does not reuse the group's number.
 const LEADER: &str = "trap '' HUP INT TERM; read -r _; kill -KILL 0";
 
 /// The group's leader, started with the first program.
 static STARTED: Mutex<Option<Child>> = Mutex::new(None);
 
-/// Lets `command` start its program in the group. So it has no part in what a terminal sends to this process's group
-/// either: this process ends its programs in an order of its own.
+/// Makes `command` start its program in the group. The terminal's signals then do not reach the program, and this
+/// process stops its programs in its own order.
 ///
 /// # Errors
 /// When the leader cannot be started.
@@ -31,7 +31,7 @@ pub(super) fn join(command: &mut Command) -> Result<()> {
 
 fn lead() -> Result<Child> {
     let mut command = Command::new("sh");
-    // Its own output streams, so that it does not keep a pipe open that a reader of this process's output waits on.
+    // Own output streams: otherwise a reader of this process's output would wait for the leader to close them.
     command.args(["-c", LEADER]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
     command.process_group(0).spawn().context("cannot start sh")
 }

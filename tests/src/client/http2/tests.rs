@@ -8,23 +8,23 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 
-/// A frame of the first stream, or of the connection.
+/// A frame on the first stream or on the connection.
 fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
     let stream = u8::from(kind != SETTINGS);
     let length = u8::try_from(payload.len()).unwrap();
     [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
 }
 
-/// What comes of an answer that promises five bytes, its body `said` with END_STREAM or without, and a reset behind it,
-/// all at once.
-async fn answer(said: &[u8], end: bool, reason: Reason) -> Result<Response> {
+/// The client's result for a response with `content-length: 5` and this body, with or without END_STREAM, directly
+/// followed by a reset.
+async fn answer(body: &[u8], end: bool, reason: Reason) -> Result<Response> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let connection = Http2::connect(listener.local_addr().unwrap());
-    // `:status: 400` and `content-length: 5` in HPACK, by its table of known fields.
+    // `:status: 400` and `content-length: 5` in HPACK, by its static table.
     let answer = [
         frame(SETTINGS, 0, &[]),
         frame(HEADERS, 0x4, &[0x80 | 12, 0x0f, 28 - 15, 1, b'5']),
-        frame(DATA, u8::from(end), said),
+        frame(DATA, u8::from(end), body),
         frame(RST_STREAM, 0, &u32::from(reason).to_be_bytes()),
     ];
     let server = async {
@@ -48,7 +48,7 @@ async fn answer(said: &[u8], end: bool, reason: Reason) -> Result<Response> {
 }
 
 #[tokio::test]
-async fn a_complete_answer_stands_when_the_rest_of_the_request_is_refused() {
+async fn a_complete_response_is_kept_when_the_rest_of_the_request_is_rejected() {
     for (end, reason) in [(true, Reason::NO_ERROR), (true, Reason::INTERNAL_ERROR), (false, Reason::INTERNAL_ERROR)] {
         let answer = answer(b"wrong", end, reason).await.unwrap();
         assert_eq!((answer.status.as_u16(), &*answer.body), (400, &b"wrong"[..]), "{end}, {reason}");
@@ -57,12 +57,12 @@ async fn a_complete_answer_stands_when_the_rest_of_the_request_is_refused() {
 
 #[tokio::test]
 async fn any_other_reset_is_an_error() {
-    for (said, reason) in [
+    for (body, reason) in [
         (&b"wron"[..], Reason::NO_ERROR),
         (b"wron", Reason::INTERNAL_ERROR),
         (b"wrong", Reason::CANCEL),
         (b"wrong", Reason::PROTOCOL_ERROR),
     ] {
-        assert!(answer(said, false, reason).await.is_err(), "{said:?}, {reason}");
+        assert!(answer(body, false, reason).await.is_err(), "{body:?}, {reason}");
     }
 }

@@ -1,4 +1,4 @@
-//! A watch: one JSON object a line, for as long as the connection lives.
+//! A watch: one JSON object per line until the connection closes.
 
 use std::net::SocketAddr;
 
@@ -7,16 +7,16 @@ use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::net::TcpStream;
 
-/// What happened to an object.
+/// A change of an object.
 #[derive(Clone, Debug)]
 pub enum Change {
-    /// It is new, or different; this is how it is now.
+    /// The object was added or modified. This is its new state.
     Is(Value),
-    /// It is gone; this is how it was.
+    /// The object was deleted. This is its last state.
     Gone(Value),
 }
 
-/// An open watch. Dropping it ends it.
+/// An open watch. Dropping it closes it.
 #[derive(Debug)]
 pub struct Watch {
     path: String,
@@ -26,7 +26,7 @@ pub struct Watch {
 impl Watch {
     pub(super) async fn open(proxy: SocketAddr, path: &str) -> Result<Self> {
         let mut socket = TcpStream::connect(proxy).await?;
-        // HTTP/1.0 has no chunks: the lines come as they are.
+        // HTTP/1.0 has no chunked encoding, so the lines arrive unframed.
         let request = format!("GET {path}?watch=true HTTP/1.0\r\nhost: {proxy}\r\n\r\n");
         socket.write_all(request.as_bytes()).await?;
         let mut lines = BufReader::new(socket).lines();

@@ -1,4 +1,4 @@
-//! A pod's one container as a process.
+//! The single container of a pod, run as a process.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -17,13 +17,13 @@ use crate::process::Process;
 #[derive(Debug)]
 pub(super) struct Container(Value);
 
-/// Where a container runs.
+/// The environment of a container.
 pub(super) struct Place<'a> {
     pub(super) pod: &'a Value,
     pub(super) volumes: &'a Volumes,
     pub(super) address: Ipv4Addr,
     pub(super) ports: &'a [Port],
-    /// What every container is told of the API server.
+    /// The environment variables of the API server, which every container gets.
     pub(super) api_server: SocketAddr,
 }
 
@@ -31,12 +31,12 @@ impl Container {
     /// The container of a pod or of a pod template.
     pub(super) fn of(pod: &Value) -> Result<Self> {
         let containers = pod["spec"]["containers"].as_array().map_or(&[][..], Vec::as_slice);
-        ensure!(containers.len() == 1, "this node runs pods of one container; this one has {}", containers.len());
-        ensure!(pod["spec"]["initContainers"].is_null(), "this node runs no init containers");
+        ensure!(containers.len() == 1, "this node supports pods with one container; this pod has {}", containers.len());
+        ensure!(pod["spec"]["initContainers"].is_null(), "this node does not support init containers");
         Ok(Self(containers[0].clone()))
     }
 
-    /// What it mounts: a volume's name and the path.
+    /// Its mounts: volume name and path.
     pub(super) fn mounts(&self) -> impl Iterator<Item = (&str, &str)> {
         let mounts = self.0["volumeMounts"].as_array().into_iter().flatten();
         mounts.filter_map(|mount| Some((mount["name"].as_str()?, mount["mountPath"].as_str()?)))
@@ -57,8 +57,9 @@ impl Container {
     /// The path and the port of its readiness probe.
     pub(super) fn readiness(&self) -> Result<(String, String)> {
         let probe = &self.0["readinessProbe"]["httpGet"];
-        let path =
-            probe["path"].as_str().context("this node knows readiness by httpGet, which this container has not")?;
+        let path = probe["path"]
+            .as_str()
+            .context("this node supports only httpGet readiness probes, which this container does not have")?;
         let port = match &probe["port"] {
             Value::String(name) => name.clone(),
             number => number.to_string(),
@@ -68,7 +69,7 @@ impl Container {
 
     /// Starts it.
     pub(super) fn start(&self, place: &Place<'_>, log: &Path) -> Result<Process> {
-        // The image's entry point is the program under test; a command names it in the image.
+        // The image's entry point is the program under test. A `command` has its path in the image.
         let mut command = Command::new(artifacts::cellgate()?);
         command.env_clear();
         command.env("KUBERNETES_SERVICE_HOST", place.api_server.ip().to_string());
@@ -91,13 +92,13 @@ impl Container {
             Some("metadata.name") => &metadata["name"],
             Some("metadata.namespace") => &metadata["namespace"],
             Some("status.podIP") => return Ok(place.address.to_string()),
-            _ => bail!("this node does not know the value of {variable}"),
+            _ => bail!("this node does not support the variable {variable}"),
         };
         Ok(field.as_str().unwrap_or_default().to_owned())
     }
 }
 
-/// Waits for the end of a container, however long it takes, and gives its exit code if it ended by itself.
+/// Waits without a timeout until a container exits, and returns its exit code unless a signal killed it.
 pub(super) async fn exit_code(process: &Process) -> Result<Option<i32>> {
     loop {
         if let Some(status) = process.exit_status()? {
@@ -108,7 +109,7 @@ pub(super) async fn exit_code(process: &Process) -> Result<Option<i32>> {
 }
 
 impl Place<'_> {
-    /// An argument with paths and addresses as they are on this machine.
+    /// An argument with the paths and addresses of this machine.
     fn localise(&self, text: &str) -> String {
         let text = self.volumes.localise(text);
         let with_ports = self.ports.iter().fold(text, |text, port| match port.program {
@@ -120,7 +121,7 @@ impl Place<'_> {
 }
 
 impl Port {
-    /// Where the program itself listens.
+    /// The address where the program itself listens.
     pub(super) fn listener(&self, address: Ipv4Addr) -> SocketAddr {
         self.program.unwrap_or(SocketAddr::from((address, self.number)))
     }

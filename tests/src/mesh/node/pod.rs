@@ -17,14 +17,14 @@ use crate::ports::KeptPort;
 use crate::process::{Process, Signal};
 use crate::wait;
 
-/// A pod that is ready, or was.
+/// A pod that has become ready.
 #[derive(Debug)]
 pub struct Pod {
     name: String,
     revision: String,
     address: Ipv4Addr,
     ports: Vec<Port>,
-    // Dropped in this order: the sidecar first.
+    // Dropped in this order, the sidecar first.
     workload: Workload,
     process: Process,
     volumes: Volumes,
@@ -33,7 +33,7 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// Starts a pod of a template, and waits until it is ready and its services have it.
+    /// Starts a pod from a template, and waits until it is ready and its services select it.
     pub(super) async fn start(inner: &Arc<Inner>, name: String, revision: &str, template: &Value) -> Result<Self> {
         let pod = admitted(inner, &name, revision, template).await?;
         let container = Container::of(&pod)?;
@@ -42,7 +42,7 @@ impl Pod {
         let volumes = Volumes::mount(&pod, &container, &directory, &inner.state().config_maps, None)?;
         let (mut ports, mut kept) = (container.ports(), Vec::new());
         if inner.with_sidecars {
-            // The sidecar has the pod's ports, the program others.
+            // The sidecar listens on the pod's ports, and the program on others.
             for port in &mut ports {
                 let taken = KeptPort::take()?;
                 port.program = Some(taken.address()?);
@@ -54,7 +54,8 @@ impl Pod {
         let process = container.start(&place, &directory.join("log"))?;
         let (path, port) = container.readiness()?;
         let probed = ports.iter().find(|known| known.name == port || known.number.to_string() == port);
-        let probed = probed.with_context(|| format!("the readiness probe's port {port} is none of the container's"))?;
+        let probed =
+            probed.with_context(|| format!("the readiness probe's port {port} is not a port of the container"))?;
         let probed = probed.listener(address);
         wait::until(&format!("the pod {name} to be ready"), || async {
             process.must_run()?;
@@ -74,8 +75,8 @@ impl Pod {
         Ok(Self { name, revision: revision.to_owned(), address, ports, workload, process, volumes, grace, _kept: kept })
     }
 
-    /// Takes the pod out of its services and ends it: SIGTERM, and SIGKILL after its grace period. Gives its exit code,
-    /// if it ended by itself.
+    /// Removes the pod from its services and stops it: SIGTERM, then SIGKILL after its grace period. Returns its exit
+    /// code unless it was killed.
     pub(super) async fn end(&self, inner: &Inner) -> Result<Option<i32>> {
         self.leave(inner).await?;
         self.process.signal(Signal::TERM)?;
@@ -88,7 +89,7 @@ impl Pod {
         }
     }
 
-    /// Takes the pod out of its services.
+    /// Removes the pod from its services.
     pub(super) async fn leave(&self, inner: &Inner) -> Result<()> {
         self.workload.leave(&inner.mesh).await
     }
@@ -111,16 +112,16 @@ impl Pod {
         &self.process
     }
 
-    /// Its sidecar, where it has one.
+    /// Its sidecar, if it has one.
     #[must_use]
     pub fn sidecar(&self) -> Option<&Proxy> {
         self.workload.sidecar()
     }
 
-    /// What the program itself answers to a GET at one of its ports, such as `/metrics` at `http-admin`.
+    /// Sends a GET to one of the program's ports, such as `/metrics` to `http-admin`.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// When it does not respond.
     pub async fn get(&self, port: &str, path: &str) -> Result<Response> {
         let port = self.ports.iter().find(|known| known.name == port).with_context(|| format!("no port {port:?}"))?;
         client::get(port.listener(self.address), path).await
@@ -135,7 +136,7 @@ impl Pod {
     }
 }
 
-/// The pod of a template as the API server admits it, with the defaults it fills in.
+/// The pod of a template as the API server admits it, with defaults.
 async fn admitted(inner: &Inner, name: &str, revision: &str, template: &Value) -> Result<Value> {
     let mut pod = template.clone();
     pod["apiVersion"] = json!("v1");

@@ -1,4 +1,4 @@
-//! The Deployment's rollout: one pod more than asked for at most, none fewer.
+//! The Deployment's rollout, with at most one extra pod and never fewer than requested.
 
 use std::sync::Arc;
 
@@ -11,8 +11,7 @@ use super::Inner;
 use super::pod::Pod;
 use crate::mesh::kube::path_of;
 
-/// Makes the pods what the Deployment says, again whenever it changes or a pod
-/// is lost.
+/// Reconciles the pods with the Deployment whenever it changes or a pod exits.
 pub(super) async fn follow(inner: Arc<Inner>, mut desired: Receiver<Option<Value>>) -> Result<()> {
     let mut rollout = Rollout { inner, started: 0, leaving: JoinSet::new() };
     loop {
@@ -28,12 +27,12 @@ pub(super) async fn follow(inner: Arc<Inner>, mut desired: Receiver<Option<Value
 struct Rollout {
     inner: Arc<Inner>,
     started: u32,
-    /// Pods in their grace period: they end with the node.
+    /// Pods in their grace period. They are killed with the node.
     leaving: JoinSet<()>,
 }
 
 impl Rollout {
-    /// Step by step, until the pods are as they should be or the Deployment has changed.
+    /// Continues step by step until the pods match the Deployment or it has changed.
     async fn reconcile(&mut self, deployment: Option<&Value>, desired: &Receiver<Option<Value>>) -> Result<()> {
         self.inner.state().stuck = None;
         let Some(deployment) = deployment else {
@@ -80,7 +79,7 @@ impl Rollout {
         Some(state.pods.remove(index))
     }
 
-    /// Ends a pod; the rollout goes on meanwhile.
+    /// Stops a pod. The rollout continues meanwhile.
     fn end(&mut self, pod: Arc<Pod>) {
         let inner = Arc::clone(&self.inner);
         inner.state().leaving += 1;
@@ -96,7 +95,7 @@ impl Rollout {
         while self.leaving.try_join_next().is_some() {}
     }
 
-    /// The Deployment's status, as its controller reports it.
+    /// Writes the Deployment's status, like its controller.
     async fn report(&self, deployment: &Value, revision: &str, replicas: usize) -> Result<()> {
         let (ready, updated, stuck) = {
             let state = self.inner.state();
@@ -104,7 +103,7 @@ impl Rollout {
             (state.pods.len(), updated, state.stuck.clone())
         };
         let complete = ready == replicas && updated == replicas;
-        // Nothing is tried again: what has failed once has used up its deadline.
+        // A failed rollout is not retried, because its deadline has passed.
         let (progressing, reason) = match &stuck {
             Some(_) => (false, "ProgressDeadlineExceeded"),
             None if complete => (true, "NewReplicaSetAvailable"),
@@ -127,7 +126,7 @@ impl Rollout {
             ],
         });
         let path = format!("{}/status", path_of(deployment)?);
-        // A Deployment that was deleted meanwhile has no status: the watch says so next.
+        // The Deployment may have been deleted meanwhile. The watch reports that next.
         let gone = self.inner.mesh.kube().get(&path).await?.is_none();
         if !gone {
             self.inner.mesh.kube().merge(&path, &json!({"status": status})).await?;

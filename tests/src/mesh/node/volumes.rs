@@ -1,5 +1,5 @@
-//! A pod's volumes, as directories laid out as a kubelet does: the files are links into `..data`, and that is a link to
-//! the directory of one version, so that a new version is there in one step.
+//! A pod's volumes as directories with a kubelet's layout: the files are links into `..data`, which is a link to the
+//! directory of one version, so that a new version replaces the old one atomically.
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
@@ -18,16 +18,16 @@ pub(super) struct Volumes(Vec<Volume>);
 
 #[derive(Debug)]
 struct Volume {
-    /// Where the container has it.
+    /// The mount path in the container.
     mount_path: String,
-    /// Where it is.
+    /// The directory on this machine.
     directory: PathBuf,
-    /// The ConfigMap it shows, if it shows one.
+    /// Its ConfigMap, if it has one.
     config_map: Option<String>,
 }
 
 impl Volumes {
-    /// Makes the directories of whatever the container mounts. `account` are the files of the pod's service account.
+    /// Creates the directories of the container's mounts. `account` has the files of the pod's service account.
     pub(super) fn mount(
         pod: &Value,
         container: &Container,
@@ -50,7 +50,9 @@ impl Volumes {
                     }
                 }
                 None if config_map.is_none() && source["emptyDir"].is_null() => {
-                    bail!("this node mounts ConfigMaps, empty directories and service accounts only: {source}")
+                    bail!(
+                        "this node supports only ConfigMaps, empty directories and service accounts as volumes: {source}"
+                    )
                 }
                 None => {}
             }
@@ -62,13 +64,13 @@ impl Volumes {
         Ok(Self(volumes))
     }
 
-    /// Shows a ConfigMap as it is now.
+    /// Updates the files of a ConfigMap.
     pub(super) fn update(&self, config_map: &str, config_maps: &ConfigMaps) -> Result<()> {
         let mut mounted = self.0.iter().filter(|volume| volume.config_map.as_deref() == Some(config_map));
         mounted.try_for_each(|volume| volume.fill(config_maps))
     }
 
-    /// A text of the pod with its paths as they are on this machine.
+    /// A text of the pod with the paths of this machine.
     pub(super) fn localise(&self, text: &str) -> String {
         let replace =
             |text: String, volume: &Volume| text.replace(&volume.mount_path, &volume.directory.to_string_lossy());
@@ -76,7 +78,7 @@ impl Volumes {
     }
 }
 
-/// Whether a volume is what the API server gives a pod of its service account: a token, and whom to trust.
+/// Whether a volume has the service account's token and CA certificate, which the API server adds to a pod.
 pub(super) fn is_of_account(volume: &Value) -> bool {
     let sources = volume["projected"]["sources"].as_array();
     sources.is_some_and(|sources| sources.iter().any(|source| source["serviceAccountToken"].is_object()))

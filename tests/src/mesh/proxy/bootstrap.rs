@@ -1,4 +1,4 @@
-//! What a proxy knows before istiod tells it anything.
+//! The bootstrap of a proxy, before istiod's configuration.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -8,20 +8,20 @@ use serde_json::{Value, json};
 use super::Role;
 use crate::mesh::identity::TRUST_DOMAIN;
 
-/// Where all proxies are.
+/// The region of all proxies.
 const REGION: &str = "region-1";
 
-/// What a proxy is for.
+/// The kind of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Stands alone, and serves Istio's or Kubernetes' Gateways.
+    /// A standalone proxy for Istio's or Kubernetes' Gateways.
     Gateway,
-    /// Stands before one workload. Nothing redirects connections to it: a `Sidecar` object tells where it listens.
+    /// A proxy for one workload. Nothing redirects connections to it; a `Sidecar` object sets its listeners.
     Sidecar,
 }
 
 impl Kind {
-    /// For people.
+    /// The name for messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -29,7 +29,7 @@ impl Kind {
         }
     }
 
-    /// Istio's name of it.
+    /// Istio's node type.
     fn node_type(self) -> &'static str {
         match self {
             Self::Gateway => "router",
@@ -38,12 +38,12 @@ impl Kind {
     }
 }
 
-/// Where a proxy asks for its configuration.
+/// The configuration source of a proxy.
 #[derive(Clone, Copy, Debug)]
 pub enum Discovery<'a> {
     /// istiod itself.
     Istiod(SocketAddr),
-    /// The socket of an agent beside it.
+    /// The socket of its agent.
     Agent(&'a Path),
 }
 
@@ -89,7 +89,7 @@ pub(super) fn build(role: &Role, discovery: &Discovery<'_>, secrets: SocketAddr)
             "cds_config": ads(),
             "lds_config": ads(),
         },
-        // Istio's names: its configuration refers to the second one.
+        // Istio's cluster names. Its configuration refers to the second one.
         "static_resources": {"clusters": [cluster("xds-grpc", discovery.address()), cluster("sds-grpc", socket(secrets))]},
     })
 }

@@ -22,9 +22,9 @@ pub(super) const PORT: u16 = 8080;
 /// One of a cell's endpoints.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// The name by which it answers, and by which [`super::Release::cell`] finds it.
+    /// The name in its responses and for [`super::Release::cell`].
     pub name: String,
-    /// Labels besides those that the service selects by. Istio reads `istio-locality` as where it is.
+    /// Labels in addition to the service's selector. `istio-locality` sets its locality.
     pub labels: Value,
 }
 
@@ -36,7 +36,7 @@ impl Endpoint {
     }
 }
 
-/// Makes a cell's namespace and its service.
+/// Creates a cell's namespace and service.
 pub(super) async fn create_service(mesh: &Mesh, namespace: &str) -> Result<()> {
     mesh.create_namespace(namespace).await?;
     let mut service = object("v1", "Service", namespace, SERVICE);
@@ -47,7 +47,7 @@ pub(super) async fn create_service(mesh: &Mesh, namespace: &str) -> Result<()> {
     mesh.kube().apply_all(&[object("v1", "ServiceAccount", namespace, SERVICE), service]).await
 }
 
-/// An endpoint of a cell with its place in the mesh.
+/// An endpoint of a cell with its workload in the mesh.
 #[derive(Debug)]
 pub struct MeshCell {
     workload: Workload,
@@ -55,7 +55,7 @@ pub struct MeshCell {
 }
 
 impl MeshCell {
-    /// Starts a cell and makes it an endpoint of the service of its namespace.
+    /// Starts a cell and makes it an endpoint of its namespace's service.
     pub(super) async fn start(
         mesh: &Arc<Mesh>,
         endpoint: &Endpoint,
@@ -90,7 +90,7 @@ impl MeshCell {
         &self.cell
     }
 
-    /// Its sidecar, where it has one.
+    /// Its sidecar, if it has one.
     #[must_use]
     pub fn sidecar(&self) -> Option<&Proxy> {
         self.workload.sidecar()

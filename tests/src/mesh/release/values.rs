@@ -1,4 +1,4 @@
-//! The values that a test starts from.
+//! The default chart values of a test.
 
 use serde_json::{Map, Value, json};
 
@@ -15,7 +15,7 @@ use crate::options::sample_config;
 pub(super) fn sample(setup: &Setup) -> Value {
     let module = artifacts::wasm().unwrap_or_else(|error| panic!("{error:#}"));
     let mut config = sample_config();
-    // The chart makes the list from the cells.
+    // The chart generates the list from the cells.
     merge(&mut config, json!({"cells": null}));
     let cells: Map<String, Value> = setup.cells.iter().map(|cell| (cell.clone(), cell_values(setup, cell))).collect();
     let namespace = setup.gateway_namespace();
@@ -48,7 +48,7 @@ fn cell_values(setup: &Setup, cell: &str) -> Value {
     })
 }
 
-/// Puts `over` over `base`: objects are merged, `null` removes, anything else replaces.
+/// Merges `over` into `base`: objects are merged, `null` removes, anything else replaces.
 pub fn merge(base: &mut Value, over: Value) {
     match (base, over) {
         (Value::Object(base), Value::Object(over)) => {
