@@ -1,4 +1,4 @@
-//! Chromium without a window: one page a run, its document and its picture.
+//! Headless Chromium: loads one page per run and returns its document and a screenshot.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -6,39 +6,39 @@ use std::process::Stdio;
 use anyhow::{Context, Result, bail, ensure};
 use cellgate_tests::artifacts;
 
-/// How long a page may take in its own time, in milliseconds. That time stands still while an answer is awaited.
+/// The virtual time budget of a page, in milliseconds. Virtual time does not advance while a response is pending.
 const BUDGET: u32 = 10_000;
 
 const SIZE: (u32, u32) = (1000, 900);
 
-/// A Chromium that is there.
+/// An installed Chromium.
 #[derive(Clone)]
 pub(crate) struct Browser(PathBuf);
 
 impl Browser {
-    /// `$CHROMIUM`, or what `scripts/chromium.sh` has installed; `None` when there is neither.
+    /// `$CHROMIUM`, or the Chromium of `scripts/chromium.sh`; `None` if neither exists.
     pub(crate) fn find() -> Result<Option<Self>> {
         if let Some(named) = std::env::var_os("CHROMIUM").filter(|value| !value.is_empty()) {
             let path = artifacts::checkout().join(named);
-            ensure!(path.is_file(), "CHROMIUM names {}, which is not there", path.display());
+            ensure!(path.is_file(), "CHROMIUM is {}, which does not exist", path.display());
             return Ok(Some(Self(path)));
         }
         let installed = artifacts::checkout().join(".tools/chromium/chromium");
         Ok(installed.is_file().then_some(Self(installed)))
     }
 
-    /// Opens a page, lets its scripts run, writes its picture and gives its document as they left it.
+    /// Opens a page, runs its scripts, writes a screenshot, and returns the resulting document.
     pub(crate) async fn load(&self, address: &str, screenshot: &Path) -> Result<String> {
         let directory = screenshot.parent().context("a screenshot has a directory")?;
         std::fs::create_dir_all(directory)?;
-        // One of an earlier run proves nothing.
+        // A screenshot of an earlier run would prove nothing.
         if screenshot.exists() {
             std::fs::remove_file(screenshot)?;
         }
         let profile = tempfile::Builder::new().prefix("cellgate-chromium-").tempdir()?;
         let (width, height) = SIZE;
         let output = tokio::process::Command::new(&self.0)
-            // The sandbox refuses root, and many containers refuse the sandbox. The page is our own.
+            // The sandbox does not work as root or in many containers. The page is our own.
             .args(["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"])
             .args(["--no-proxy-server", "--disable-background-networking", "--disable-dev-shm-usage"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
@@ -60,14 +60,14 @@ impl Browser {
     }
 }
 
-/// A picture of the size asked for, with something in it.
+/// Checks that a screenshot has the right size and is not blank.
 pub(crate) fn check_screenshot(file: &Path) -> Result<()> {
     let bytes = std::fs::read(file).with_context(|| format!("{}", file.display()))?;
     // The signature, the head of the first chunk, width and height (PNG, sections 5.2 and 11.2.1).
     let number = |at: usize| bytes.get(at..at + 4).and_then(|four| four.try_into().ok()).map(u32::from_be_bytes);
     ensure!(bytes.starts_with(b"\x89PNG\r\n\x1a\n"), "{} is no PNG", file.display());
     ensure!(number(16).zip(number(20)) == Some(SIZE), "{} is not {SIZE:?} pixels large", file.display());
-    // A blank page of this size has about 5 kB.
+    // A blank screenshot of this size has about 5 kB.
     ensure!((15_000..1_000_000).contains(&bytes.len()), "{} has {} bytes", file.display(), bytes.len());
     Ok(())
 }

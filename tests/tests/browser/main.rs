@@ -1,5 +1,5 @@
-//! A real Chromium: what a page of another origin can do through the example's chain. `make test` runs it where there is
-//! a Chromium or Debian's packages of one (`scripts/chromium.sh`); elsewhere its tests are ignored.
+//! A real Chromium loads a page of another origin, which sends requests through the example's chain. `make test` runs
+//! these tests if there is a Chromium or Debian's packages of it (`scripts/chromium.sh`); otherwise they are ignored.
 
 mod chromium;
 mod page;
@@ -17,10 +17,10 @@ use serde_json::{Value, json};
 use chromium::Browser;
 use page::Page;
 
-/// For one test. Chromium takes about a second, on a busy machine several.
+/// The timeout of one test. Chromium takes about a second, and several on a busy machine.
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// What the page sends, in its order; each to a path of its own, so each needs its own preflight.
+/// The requests of the page, in order. Each has its own path and so needs its own preflight.
 const REQUESTS: [&str; 4] = ["answer", "deferred", "malformed", "keyless"];
 
 fn main() -> ExitCode {
@@ -36,8 +36,8 @@ fn main() -> ExitCode {
         println!("skipped: no Chromium: set CHROMIUM");
     }
     let tests = vec![
-        test("a_page_of_the_allowed_origin_reads_every_answer", &browser, |browser| run(allowed(browser))),
-        test("a_page_of_another_origin_reads_none", &browser, |browser| run(refused(browser))),
+        test("a_page_of_the_allowed_origin_can_read_every_response", &browser, |browser| run(allowed(browser))),
+        test("a_page_of_another_origin_can_read_no_response", &browser, |browser| run(refused(browser))),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -81,7 +81,7 @@ async fn allowed(browser: Browser) -> Result<()> {
         for (field, value) in expected.as_object().context("an object")? {
             ensure!(seen[field] == *value, "{request}: {field} is not {value} in {seen}");
         }
-        // A refusal is a problem document with a sentence for a person.
+        // A refusal is a problem document with a readable sentence.
         let has_detail = seen["detail"].as_str().is_some_and(|detail| !detail.is_empty());
         ensure!(has_detail == (expected["status"] != 200), "{request}: {seen}");
     }
@@ -94,7 +94,7 @@ async fn refused(browser: Browser) -> Result<()> {
     let page = Page::listen().await?;
     let stack = stack(&page).await?;
     page.serve(stack.address());
-    // The same page by another name is of another origin.
+    // The same page under another host name has another origin.
     let screenshot = artifacts::checkout().join("target/browser/cors-refused.png");
     let document = browser.load(&page.origin("localhost"), &screenshot).await?;
     for request in REQUESTS {
@@ -109,7 +109,7 @@ async fn refused(browser: Browser) -> Result<()> {
     chromium::check_screenshot(&screenshot)
 }
 
-/// The statuses of the preflights, once Envoy's log has all of them.
+/// Waits until Envoy's log has all preflights, and returns their statuses.
 async fn preflights(stack: &Stack) -> Result<Vec<u64>> {
     cellgate_tests::wait::until("the log lines of four preflights", || async {
         let lines = stack.envoy().access_log()?;

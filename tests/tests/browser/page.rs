@@ -1,4 +1,4 @@
-//! The page, served from a port of its own: an origin other than Envoy's.
+//! The page, served from its own port, and so from another origin than Envoy's.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,13 +15,12 @@ use tokio::net::TcpListener;
 
 const PAGE: &str = include_str!("page.html");
 
-/// A port that is taken, before anybody is served.
+/// A server for the page, bound before it serves.
 pub(crate) struct Page {
     listener: TcpListener,
     address: SocketAddr,
 }
 
-/// Answers until the runtime ends.
 impl Page {
     pub(crate) async fn listen() -> Result<Arc<Self>> {
         let listener = TcpListener::bind(ports::ANY).await?;
@@ -29,12 +28,12 @@ impl Page {
         Ok(Arc::new(Self { listener, address }))
     }
 
-    /// The page's origin when it is asked for by this name of the loopback interface.
+    /// The page's origin with this host name of the loopback interface.
     pub(crate) fn origin(&self, host: &str) -> String {
         format!("http://{host}:{}", self.address.port())
     }
 
-    /// Serves the page, which will ask the Envoy at this address.
+    /// Serves the page, which sends its requests to the Envoy at this address.
     pub(crate) fn serve(self: &Arc<Self>, envoy: SocketAddr) {
         let (page, text) = (Arc::clone(self), Bytes::from(PAGE.replace("ENVOY", &format!("http://{envoy}"))));
         tokio::spawn(async move {
@@ -52,14 +51,14 @@ impl Page {
 async fn answer(request: Request<Incoming>, text: Bytes) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut response = Response::new(Full::new(text));
     if request.uri().path() != "/" {
-        // A browser asks for an icon too.
+        // A browser also requests an icon.
         response = Response::new(Full::default());
         *response.status_mut() = StatusCode::NOT_FOUND;
     }
     Ok(response)
 }
 
-/// What the page has written about one of its requests.
+/// The result of one request, which the page has written into its document.
 pub(crate) fn seen(document: &str, request: &str) -> Result<Value> {
     let start = format!("<pre id=\"{request}\">");
     let text = document.split_once(&start).and_then(|(_, rest)| rest.split_once("</pre>")).map(|(text, _)| text);

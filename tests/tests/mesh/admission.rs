@@ -1,4 +1,4 @@
-//! What the API server says of the chart's objects: their schemas, pod security, and what the service may do.
+//! The API server checks the chart's objects: schemas, pod security, and the service's permissions.
 
 use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ use serde_json::{Value, json};
 
 use crate::Shared;
 
-/// The namespaces of the values in the repository.
+/// The namespaces in the repository's values.
 const NAMESPACES: [&str; 5] = ["cellgate", "cell-a", "cell-b", "istio-ingress", "argocd"];
 
-/// What is changed of the values in the repository, by name.
+/// Named changes of the repository's values.
 fn changes() -> Vec<(&'static str, Value)> {
     let gateway_api = json!({
         "api": "gateway-api",
@@ -85,7 +85,7 @@ fn changes() -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Renders the chart with files of values and a change of them.
+/// Renders the chart with values files and a change.
 struct Chart {
     helm: Helm,
     name: String,
@@ -93,13 +93,13 @@ struct Chart {
 }
 
 impl Chart {
-    /// A release of its own; its namespace is made, and so are those of the values.
+    /// A new release. Creates its namespace and those of the values.
     async fn new(mesh: &Shared) -> Result<Self> {
         let (name, directory) = mesh.place()?;
         for namespace in NAMESPACES.into_iter().chain([name.as_str()]) {
             mesh.create_namespace(namespace).await?;
         }
-        // A pod is admitted only where its account is.
+        // A pod is admitted only if its service account exists.
         for namespace in ["cellgate", &name] {
             for account in ["ext-proc", "neighbours"] {
                 let account = object("v1", "ServiceAccount", namespace, &format!("{namespace}-{account}"));
@@ -126,12 +126,12 @@ fn file(path: &str) -> PathBuf {
     artifacts::checkout().join(path)
 }
 
-/// The API server as a judge. Nothing is stored.
+/// The API server in dry-run mode.
 struct Server {
     mesh: Shared,
-    /// Documents that it has accepted.
+    /// The accepted documents.
     accepted: HashSet<String>,
-    /// The kinds among them.
+    /// Their kinds.
     kinds: BTreeSet<String>,
 }
 
@@ -140,7 +140,7 @@ impl Server {
         Self { mesh: mesh.clone(), accepted: HashSet::new(), kinds: BTreeSet::new() }
     }
 
-    /// Has a stream of YAML documents judged, each distinct one once, and gives those as the server completes them.
+    /// Submits each distinct document of a YAML stream once, and returns the documents with the server's defaults.
     async fn accepts(&mut self, yaml: &str) -> Result<Vec<Value>> {
         let documents = yaml.split("\n---").map(str::trim).filter(|document| !document.is_empty());
         let new: Vec<&str> = documents.filter(|document| self.accepted.insert((*document).to_owned())).collect();
@@ -161,7 +161,7 @@ impl Server {
     }
 }
 
-/// `kubectl apply` without an effect; unknown fields and the server's warnings are errors.
+/// `kubectl apply` as a server-side dry run. Unknown fields and the server's warnings are errors.
 async fn apply(mesh: &Shared, yaml: &str) -> Result<Value> {
     let arguments = [
         "apply",
@@ -176,7 +176,7 @@ async fn apply(mesh: &Shared, yaml: &str) -> Result<Value> {
     Ok(serde_json::from_str(&mesh.kube().kubectl(&arguments, yaml).await?)?)
 }
 
-/// The pod that a Deployment's controller would make.
+/// The pod that the Deployment controller would create.
 fn pod_of(deployment: &Value) -> Value {
     let metadata = &deployment["metadata"];
     let [namespace, name] = ["namespace", "name"].map(|field| metadata[field].as_str().unwrap_or_default());
@@ -253,8 +253,8 @@ pub(crate) async fn every_recipe_is_accepted(mesh: Shared) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn what_kustomize_and_argo_cd_apply_is_accepted(mesh: Shared) -> Result<()> {
-    // For its namespaces.
+pub(crate) async fn objects_applied_by_kustomize_and_argo_cd_are_accepted(mesh: Shared) -> Result<()> {
+    // For its namespaces only.
     Chart::new(&mesh).await?;
     let mut server = Server::new(&mesh);
     for folder in ["base", "overlays/dev", "overlays/staging", "overlays/prod"] {
@@ -274,7 +274,7 @@ pub(crate) async fn what_kustomize_and_argo_cd_apply_is_accepted(mesh: Shared) -
     Ok(())
 }
 
-pub(crate) async fn a_misspelt_field_is_refused(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_misspelt_field_is_rejected(mesh: Shared) -> Result<()> {
     let chart = Chart::new(&mesh).await?;
     let rendered = chart.render(&[file("istio/values.yaml")], &json!({})).await?;
     for (right, wrong) in [
@@ -298,7 +298,7 @@ pub(crate) async fn pods_fit_a_restricted_namespace(mesh: Shared) -> Result<()> 
     let objects = Server::new(&mesh).accepts(&rendered).await?;
     let find = |kind: &str| objects.iter().find(|object| object["kind"] == kind).with_context(|| format!("no {kind}"));
     let mut test = find("Pod")?.clone();
-    // Of an object that is to be made, the server does not want to hear these.
+    // The server rejects these fields in a new object.
     let admitted = ["creationTimestamp", "uid", "managedFields", "resourceVersion", "generation"];
     merge(&mut test["metadata"], admitted.map(|field| (field.to_owned(), Value::Null)).into_iter().collect());
     merge(&mut test, json!({"status": null}));
@@ -307,7 +307,7 @@ pub(crate) async fn pods_fit_a_restricted_namespace(mesh: Shared) -> Result<()> 
         let whole = mesh.kube().admit(&pod).await?;
         assert!(!whole["spec"].to_string().contains("serviceAccountToken"), "a token is mounted: {whole}");
 
-        // Nobody would notice a namespace that admits everything.
+        // The counter-check: the namespace rejects a privileged pod.
         for (what, part, value) in [
             ("privileged", "privileged", json!(true)),
             ("allowPrivilegeEscalation", "allowPrivilegeEscalation", json!(true)),
@@ -331,7 +331,7 @@ pub(crate) async fn pods_fit_a_restricted_namespace(mesh: Shared) -> Result<()> 
     Ok(())
 }
 
-pub(crate) async fn the_service_may_do_nothing(mesh: Shared) -> Result<()> {
+pub(crate) async fn the_service_account_has_no_permissions(mesh: Shared) -> Result<()> {
     let setup = Setup::new(&mesh).with(json!({"extProc": {"replicas": 1}}));
     let release = setup.install().await?;
     let namespace = release.name();
@@ -346,7 +346,7 @@ pub(crate) async fn the_service_may_do_nothing(mesh: Shared) -> Result<()> {
         arguments.extend(groups.iter().map(String::as_str));
         mesh.kube().kubectl(&arguments, "").await
     };
-    // As much as any account of any namespace.
+    // The permissions of any service account.
     let everybody = rights("default").await?;
     assert!(everybody.contains("selfsubjectaccessreviews"), "{everybody}");
     assert_eq!(rights(&account).await?, everybody);
@@ -360,7 +360,7 @@ pub(crate) async fn the_service_may_do_nothing(mesh: Shared) -> Result<()> {
         assert!(!all.iter().any(|role| role.to_string().contains(&format!("\"{namespace}"))), "{all:#?}");
     }
 
-    // A right would be seen.
+    // The counter-check: a granted permission is visible.
     let group = "rbac.authorization.k8s.io";
     let mut role = object(&format!("{group}/v1"), "Role", namespace, "added");
     role["rules"] = json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]);
@@ -368,7 +368,7 @@ pub(crate) async fn the_service_may_do_nothing(mesh: Shared) -> Result<()> {
     binding["roleRef"] = json!({"apiGroup": group, "kind": "Role", "name": "added"});
     binding["subjects"] = json!([{"kind": "ServiceAccount", "name": account, "namespace": namespace}]);
     mesh.kube().apply_all(&[role, binding]).await?;
-    wait::until("the API server to learn of a right", || async {
+    wait::until("the API server to apply a new permission", || async {
         Ok((rights(&account).await? != everybody).then_some(()))
     })
     .await

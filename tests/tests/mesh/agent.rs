@@ -1,4 +1,4 @@
-//! The module by its URL: Istio's own agent fetches it, and lets nothing through that is not what was pinned.
+//! A module with a URL: Istio's agent fetches it and rejects a module with another digest.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use crate::Shared;
 use crate::support::key_last;
 
-/// The gateway behind the agent.
+/// The gateway that uses the agent.
 const NAME: &str = "pod";
 
 /// A web server with one file.
@@ -41,7 +41,7 @@ impl Registry {
                 }
                 asked.fetch_add(1, Ordering::Relaxed);
                 let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", file.len());
-                // A client that is gone has what it wanted.
+                // A client that has disconnected needs no more.
                 let _ = client.write_all(&[answer.as_bytes(), &file].concat()).await;
             }
         });
@@ -49,9 +49,9 @@ impl Registry {
     }
 }
 
-/// A release whose module comes from a registry, with a gateway behind an agent.
+/// A release whose module comes from a web server, with a gateway that uses an agent.
 struct Fetched {
-    // Dropped in this order: the gateway before its agent.
+    // Dropped in this order, the gateway before its agent.
     gateway: Gateway,
     release: Release,
     registry: Registry,
@@ -80,7 +80,7 @@ impl Fetched {
         Ok(Self { gateway, release, registry, _agent: agent })
     }
 
-    /// Waits until the gateway has a filter of this kind, and gives it.
+    /// Waits until the gateway has a filter of this kind, and returns it.
     async fn filter(&self, kind: &str) -> Result<Value> {
         let name = self.release.filter_name();
         let find = |dump: &Value| {
@@ -111,7 +111,7 @@ pub(crate) async fn the_module_is_fetched_and_routes(mesh: Shared) -> Result<()>
     fetched.gateway.proxy().must_accept().await
 }
 
-pub(crate) async fn a_module_of_another_digest_lets_nothing_through(mesh: Shared) -> Result<()> {
+pub(crate) async fn with_a_module_of_another_digest_no_request_passes(mesh: Shared) -> Result<()> {
     let fetched = Fetched::start(&mesh, |_| "5e".repeat(32)).await?;
     fetched.filter("rbac.v3.RBAC").await?;
     let asked = Request::post("/").json(r#"{"tenant":{"id":"acme"}}"#);

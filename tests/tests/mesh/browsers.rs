@@ -1,4 +1,4 @@
-//! A page of another origin calls the cells: its preflights are answered, and it can read every answer, refusals too.
+//! CORS in the mesh: preflights get a response, and a page of an allowed origin can read every response and refusal.
 
 use anyhow::Result;
 use cellgate_tests::client::{Request, Response};
@@ -14,7 +14,7 @@ const STRANGER: &str = "https://evil.example";
 /// Another team's host on the same gateway.
 const OTHER: &str = "other.test";
 
-/// The origins that may read an answer, as it says.
+/// The origins in a response's `access-control-allow-origin`.
 fn readable_by(answer: &Response) -> Vec<String> {
     let values = answer.headers.iter().filter(|(name, _)| name == "access-control-allow-origin");
     values.map(|(_, value)| value.clone()).collect()
@@ -39,7 +39,7 @@ async fn with_policy(mesh: &Shared) -> Result<Release> {
     Setup::new(mesh).with(json!({"routes": {"cors": policy}})).install().await
 }
 
-pub(crate) async fn a_preflight_is_answered_and_reaches_no_cell(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_preflight_gets_a_response_and_reaches_no_cell(mesh: Shared) -> Result<()> {
     let release = with_policy(&mesh).await?;
     for request in [preflight(PAGE), preflight(PAGE).header("x-cell", "cell-c")] {
         for answer in [release.send(&request).await, release.send_h2(&request).await] {
@@ -51,7 +51,7 @@ pub(crate) async fn a_preflight_is_answered_and_reaches_no_cell(mesh: Shared) ->
     }
     let strange = release.send(&preflight(STRANGER)).await;
     assert_eq!(readable_by(&strange), Vec::<String>::new());
-    // Not a preflight: an OPTIONS request like any other.
+    // An ordinary OPTIONS request, not a preflight.
     let plain = release.send(&Request::new("OPTIONS", "/orders").header("origin", PAGE)).await;
     assert_eq!((plain.status.as_u16(), plain.served_by()), (421, None));
     for cell in ["cell-a", "cell-b", "cell-c"] {
@@ -60,9 +60,9 @@ pub(crate) async fn a_preflight_is_answered_and_reaches_no_cell(mesh: Shared) ->
     release.gateway().proxy().must_accept().await
 }
 
-pub(crate) async fn a_page_reads_answers_and_refusals(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_page_can_read_responses_and_refusals(mesh: Shared) -> Result<()> {
     let release = with_policy(&mesh).await?;
-    // Decided by the filter; refused by it; refused by the service; a body that Envoy itself finds too large.
+    // Decided by the filter, rejected by it, rejected by the service, and a body that Envoy itself rejects as too large.
     let broken = format!("{}]", key_last("acme", 128 * 1024));
     let requests = [
         (200, of("acme")),
@@ -79,12 +79,12 @@ pub(crate) async fn a_page_reads_answers_and_refusals(mesh: Shared) -> Result<()
         let direct = release.send(&request).await;
         assert_eq!((direct.status.as_u16(), readable_by(&direct)), (status, Vec::new()), "{request:?}");
     }
-    assert!(release.ext_proc_streams().await > 0, "the service has refused one");
+    assert!(release.ext_proc_streams().await > 0, "the service has rejected one");
     release.gateway().proxy().must_accept().await
 }
 
-/// The policy is for the release's hosts; what others' hosts answer is theirs.
-pub(crate) async fn other_hosts_answers_stay_as_they_are(mesh: Shared) -> Result<()> {
+/// The policy applies to the release's hosts only. It does not change the responses of other hosts.
+pub(crate) async fn responses_of_other_hosts_are_unchanged(mesh: Shared) -> Result<()> {
     let release = with_policy(&mesh).await?;
     let mut service = object("networking.istio.io/v1", "VirtualService", release.name(), "other");
     service["spec"] = json!({

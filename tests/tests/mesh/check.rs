@@ -1,4 +1,4 @@
-//! A configuration that the proxies would refuse reaches none of them: `cellgate check` stops the installation.
+//! `cellgate check` stops an installation whose configuration the proxies would reject.
 
 use anyhow::{Context, Result};
 use cellgate_tests::client::Request;
@@ -10,17 +10,17 @@ use serde_json::{Value, json};
 use crate::Shared;
 use crate::support::objects_of;
 
-/// The host of somebody else, at the same gateway.
+/// Another team's host at the same gateway.
 const OTHER: &str = "other.test";
 
-/// A configuration that the chart's templates take and Cellgate refuses: a pointer with an escape that is none.
+/// A configuration that the chart's templates accept and Cellgate rejects: a JSON pointer with an invalid escape.
 fn refused_values(values: &Value) -> Value {
     let mut values = values.clone();
     merge(&mut values, json!({"config": {"key": [{"json": "/tenant/id"}, {"json": "/tenant~id"}]}}));
     values
 }
 
-/// Gives the gateway a host that the release knows nothing of, and waits until it is served.
+/// Adds another team's host to the gateway, and waits until it is served.
 async fn serve_another_host(release: &Release) -> Result<()> {
     let name = format!("{}-other", release.name());
     let mut service = object("networking.istio.io/v1", "VirtualService", release.name(), &name);
@@ -39,7 +39,7 @@ async fn status_of_the_other(release: &Release) -> u16 {
     release.send(&request).await.status.as_u16()
 }
 
-/// Fails unless helm refuses because of the hook, whose pod stays and says why.
+/// Fails unless the hook makes helm fail, and the hook's pod remains with the reason in its log.
 async fn must_be_refused(release: &Release, refused: Result<String>) -> Result<()> {
     let said = refused.expect_err("a configuration that Cellgate refuses").to_string();
     assert!(said.contains(&format!("{}-check", release.name())), "{said}");
@@ -51,14 +51,14 @@ async fn must_be_refused(release: &Release, refused: Result<String>) -> Result<(
     Ok(())
 }
 
-/// The objects of the release, without the hook's and without helm's own records.
+/// The objects of the release, without those of the hook and helm's records.
 async fn objects(release: &Release) -> Result<Vec<String>> {
     let hook = format!("Pod {0}/{0}-check", release.name());
     let is_its = |object: &String| *object != hook && !object.starts_with("Secret ");
     Ok(objects_of(release.mesh(), release.name()).await?.into_iter().filter(is_its).collect())
 }
 
-pub(crate) async fn a_refused_configuration_installs_nothing(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_rejected_configuration_installs_nothing(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).prepare().await?;
     serve_another_host(&release).await?;
     let refused = release.helm().install(&refused_values(release.values()), &["--timeout=60s"]).await;
@@ -66,16 +66,16 @@ pub(crate) async fn a_refused_configuration_installs_nothing(mesh: Shared) -> Re
     assert_eq!(objects(&release).await?, Vec::<String>::new());
     assert_eq!(status_of_the_other(&release).await, 200);
 
-    // Corrected, it is installed over the failed one.
+    // A corrected configuration is installed over the failed release.
     release.helm().upgrade(release.values(), &["--install", "--timeout=60s"]).await?;
     release.settled().await?;
     assert_eq!(release.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await.cell(), "cell-b");
     let pod = format!("/api/v1/namespaces/{0}/pods/{0}-check", release.name());
-    assert_eq!(mesh.kube().get(&pod).await?, None, "a pod that has found nothing is no longer needed");
+    assert_eq!(mesh.kube().get(&pod).await?, None, "the pod of a successful check is deleted");
     release.gateway().proxy().must_accept().await
 }
 
-pub(crate) async fn a_refused_configuration_upgrades_nothing(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_rejected_configuration_upgrades_nothing(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let before = snapshot(&release).await?;
     let refused = release.helm().upgrade(&refused_values(release.values()), &["--timeout=60s"]).await;
@@ -85,7 +85,7 @@ pub(crate) async fn a_refused_configuration_upgrades_nothing(mesh: Shared) -> Re
     release.gateway().proxy().must_accept().await
 }
 
-/// What the API server has of the two tiers' configuration, to see that nothing of it is changed.
+/// The objects with the two tiers' configuration, to check that they do not change.
 async fn snapshot(release: &Release) -> Result<Vec<Value>> {
     let kube = release.mesh().kube();
     let mut found = Vec::new();

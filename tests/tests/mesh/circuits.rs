@@ -1,4 +1,4 @@
-//! Circuits: a cell that is full or failing is not asked, the others do not notice, and it is asked again afterwards.
+//! Circuit breakers: an overloaded or failing cell gets no requests until it recovers. Other cells are not affected.
 
 use anyhow::Result;
 use cellgate_tests::cell::Reading;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Shared;
 use crate::support::of;
 
-/// Which cells have a statistic above zero.
+/// The cells with this statistic above zero.
 async fn cells_with(release: &Release, statistic: &str) -> Result<Vec<&'static str>> {
     let mut found = Vec::new();
     for cell in ["cell-a", "cell-b", "cell-c"] {
@@ -27,12 +27,12 @@ async fn wait_for(release: &Release, statistic: &str, value: u64) -> Result<()> 
     wait::until(&what, || async { Ok((release.cluster_stat("cell-b", statistic).await? == value).then_some(())) }).await
 }
 
-pub(crate) async fn a_full_cell_refuses_at_once(mesh: Shared) -> Result<()> {
+pub(crate) async fn an_overloaded_cell_rejects_at_once(mesh: Shared) -> Result<()> {
     let narrow = json!({"tcp": {"maxConnections": 1}, "http": {"http1MaxPendingRequests": 1}});
     let release = Setup::new(&mesh).with(json!({"cells": {"cell-b": {"connectionPool": narrow}}})).install().await?;
     let gateway = release.gateway().address();
 
-    // One request has the connection, one waits for it.
+    // One request uses the connection, and one waits for it.
     release.cell("cell-b").reading(Reading::Never);
     let mut held = Http1::connect(gateway).await?;
     held.write(of("acme").to_http1()).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn a_full_cell_refuses_at_once(mesh: Shared) -> Result<()> {
     assert_eq!(cells_with(&release, "upstream_rq_pending_overflow").await?, ["cell-b"]);
     assert_eq!(cells_with(&release, "circuit_breakers.default.rq_pending_open").await?, ["cell-b"]);
 
-    // Closed again as soon as there is room.
+    // The breaker closes as soon as a request ends.
     release.cell("cell-b").reading(Reading::Whole);
     held.reset()?;
     assert_eq!(waiting.response("POST").await?.cell(), "cell-b");
@@ -59,8 +59,8 @@ pub(crate) async fn a_full_cell_refuses_at_once(mesh: Shared) -> Result<()> {
     wait_for(&release, "circuit_breakers.default.rq_pending_open", 0).await
 }
 
-pub(crate) async fn a_failing_cell_is_left_out_for_a_while(mesh: Shared) -> Result<()> {
-    // The cell's only endpoint, so that it is seen when it is left out.
+pub(crate) async fn a_failing_cell_is_ejected_and_returns(mesh: Shared) -> Result<()> {
+    // The cell has one endpoint, so its ejection is visible.
     let ejection = json!({
         "consecutive5xxErrors": 3, "consecutiveGatewayErrors": 0, "interval": "200ms", "baseEjectionTime": "1s",
         "maxEjectionPercent": 100, "minHealthPercent": 0,
@@ -76,7 +76,7 @@ pub(crate) async fn a_failing_cell_is_left_out_for_a_while(mesh: Shared) -> Resu
     let refused = release.send(&Request::post("/left-out").json(r#"{"tenant":{"id":"acme"}}"#)).await;
     assert_eq!((refused.status.as_u16(), refused.served_by()), (503, None));
     assert_eq!(release.gateway().proxy().access_line("/left-out").await?.text("flags"), "UH");
-    assert_eq!(release.cell("cell-b").arrived(), 3, "it has been asked no more");
+    assert_eq!(release.cell("cell-b").arrived(), 3, "an ejected cell gets no more requests");
     for (tenant, cell) in [("initech", "cell-a"), ("globex", "cell-c")] {
         assert_eq!(release.send(&of(tenant)).await.cell(), cell);
     }

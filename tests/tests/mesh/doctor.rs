@@ -1,4 +1,4 @@
-//! `cellgate doctor` in a mesh: Envoy's own word and istiod's lead to the same judgement.
+//! `cellgate doctor` in a mesh: it has the same findings with Envoy's configuration dump and with istiod's.
 
 use anyhow::{Context, Result, ensure};
 use cellgate_tests::mesh::kube::{object, path_of};
@@ -9,7 +9,7 @@ use tokio::process::Command;
 
 use crate::Shared;
 
-/// Whom the doctor asks.
+/// The source of the configuration dump.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Asked {
     Envoy,
@@ -18,7 +18,7 @@ pub(crate) enum Asked {
 
 pub(crate) const BOTH: [Asked; 2] = [Asked::Envoy, Asked::Istiod];
 
-/// What the doctor says.
+/// The doctor's report.
 #[derive(Debug)]
 pub(crate) struct Report {
     pub(crate) code: Option<i32>,
@@ -46,12 +46,12 @@ impl Report {
         Ok(Self { code: output.status.code(), findings })
     }
 
-    /// The findings of a level.
+    /// The findings with a level.
     fn of_level(&self, level: &str) -> Vec<&Value> {
         self.findings.iter().filter(|finding| finding["level"] == level).collect()
     }
 
-    /// The finding of a level whose places and words have these parts.
+    /// The finding with this level whose place and text contain these parts.
     pub(crate) fn find(&self, level: &str, place: &str, part: &str) -> Option<&Value> {
         let has = |finding: &&&Value| {
             finding["places"].to_string().contains(place)
@@ -61,8 +61,8 @@ impl Report {
     }
 }
 
-/// Waits until the doctor's only error has these words: the gateway learns of a change within moments. What it says to do
-/// has to have `fix` in it.
+/// Waits until the doctor's only error contains `part`, because a change takes a moment to reach the gateway. The
+/// suggested fix must contain `fix`.
 async fn only_error(release: &Release, part: &str, fix: &str) -> Result<()> {
     for asked in BOTH {
         let report = wait::until(&format!("{part:?} by {asked:?}"), || async {
@@ -93,7 +93,7 @@ fn encrypted(mesh: &Shared, is_encrypted: bool) -> Setup {
     Setup::new(mesh).with(json!({"mtls": {"enabled": is_encrypted}, "extProc": {"replicas": 1}}))
 }
 
-pub(crate) async fn nothing_is_wrong_with_a_release(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_good_release_has_no_error(mesh: Shared) -> Result<()> {
     for is_encrypted in [false, true] {
         let release = encrypted(&mesh, is_encrypted).install().await?;
         release.post_json("/", r#"{"tenant":{"id":"acme"}}"#).await;
@@ -123,11 +123,11 @@ pub(crate) async fn nothing_is_wrong_with_a_release(mesh: Shared) -> Result<()> 
     Ok(())
 }
 
-pub(crate) async fn what_stops_routing_is_found(mesh: Shared) -> Result<()> {
+pub(crate) async fn faults_that_stop_routing_are_found(mesh: Shared) -> Result<()> {
     let release = encrypted(&mesh, false).install().await?;
     let kube = mesh.kube();
 
-    // Another EnvoyFilter, applied after the chart's, lowers the listener's limit.
+    // Another EnvoyFilter, which applies after the chart's, lowers the listener's limit.
     let mut lower = object("networking.istio.io/v1alpha3", "EnvoyFilter", release.gateway_namespace(), "lower");
     lower["spec"] = json!({
         "priority": 20,
@@ -143,7 +143,7 @@ pub(crate) async fn what_stops_routing_is_found(mesh: Shared) -> Result<()> {
     kube.delete(&lower).await?;
     no_error(&release).await?;
 
-    // One cell's route is gone.
+    // The route of one cell is missing.
     let path = format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices", release.name());
     let services = kube.list(&path).await?;
     let service = services.first().context("no VirtualService")?;
@@ -162,7 +162,7 @@ pub(crate) async fn what_stops_routing_is_found(mesh: Shared) -> Result<()> {
     only_error(&release, "the filter is in none of the chains", "look at the EnvoyFilter").await
 }
 
-pub(crate) async fn what_is_not_encrypted_is_found(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_plain_text_cell_is_found(mesh: Shared) -> Result<()> {
     let release = encrypted(&mesh, true).install().await?;
     let path = format!("/apis/networking.istio.io/v1/namespaces/{}-cell-b/destinationrules", release.name());
     let rules = mesh.kube().list(&path).await?;
@@ -176,7 +176,7 @@ pub(crate) async fn what_is_not_encrypted_is_found(mesh: Shared) -> Result<()> {
             Ok(report.find("warning", &cell, "plain text").is_some().then_some(report))
         })
         .await?;
-        // Requests still flow where nobody insists, so it is no error.
+        // Requests still succeed because no policy requires mTLS, so it is not an error.
         assert_eq!((report.code, report.of_level("error")), (Some(0), Vec::new()), "{asked:?}");
         let advice = report.find("warning", &cell, "plain text").map(|finding| finding["fix"].to_string());
         assert!(advice.is_some_and(|advice| advice.contains("ISTIO_MUTUAL")), "{asked:?}: {report:#?}");

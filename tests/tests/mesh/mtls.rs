@@ -1,4 +1,4 @@
-//! Identities: what is encrypted, who is let through, and what is refused.
+//! mTLS: encryption, allowed identities, and rejected connections.
 
 use std::net::SocketAddr;
 
@@ -26,13 +26,13 @@ pub(crate) async fn both_tiers_and_the_cells_are_reached_with_identities(mesh: S
     for (request, cell) in [(&decided, "cell-b"), (&deferred, "cell-c")] {
         let answer = release.send(request).await;
         assert_eq!(answer.cell(), cell, "{}", answer.text());
-        // What the cell's sidecar says about its caller.
+        // The caller's identity as the cell's sidecar reports it.
         let certificates = answer.received("x-forwarded-client-cert");
         assert!(certificates.iter().any(|text| text.contains(&format!("URI={gateway}"))), "{certificates:?}");
     }
     assert_eq!(release.ext_proc_streams().await, 1);
     let handshakes: u64 = sidecar_stats(&release, "ssl.handshake").await?;
-    assert!(handshakes > 0, "the service's sidecars have seen no TLS");
+    assert!(handshakes > 0, "the service's sidecars have had no TLS handshake");
     Ok(())
 }
 
@@ -48,7 +48,7 @@ pub(crate) async fn plain_text_is_refused(mesh: Shared) -> Result<()> {
     }
     assert_eq!(release.cell("cell-b").arrived(), 0);
 
-    // Prometheus mostly has no identity: the metrics, and nothing else of the admin port, are open to it.
+    // Prometheus usually has no identity, so only the metrics of the admin port are open to it.
     let admin = SocketAddr::from((pod.address(), 9902));
     let ask = async |path: &str| anyhow::Ok(Http1::connect(admin).await?.send(&Request::get(path)).await?.status);
     assert_eq!(ask("/metrics").await?, 200);
@@ -75,14 +75,14 @@ pub(crate) async fn another_identity_sets_no_routing_header(mesh: Shared) -> Res
         other.has_routes(host, &[host.to_owned()]).await?;
     }
 
-    // It may call the cell, as before there was Cellgate, but not say whose request it is.
+    // It may call the cell, as without Cellgate, but its routing header is removed.
     let plain = Request::post("/").header("host", "cell.test").json("{}");
     assert_eq!(other.send(&plain).await?.cell(), "cell-b");
     let answer = other.send(&plain.header("x-cell", "cell-b")).await?;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (403, "RBAC: access denied"));
     assert_eq!(release.cell("cell-b").arrived(), 1);
 
-    // It may not ask the service at all.
+    // It may not call the service.
     let answer = other.send(&Request::post("/").header("host", "service.test").json("{}")).await?;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (403, "RBAC: access denied"));
     Ok(())

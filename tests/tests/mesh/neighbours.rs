@@ -1,4 +1,4 @@
-//! What another team had on the host, the service or the proxies before the release came, and what it brings afterwards.
+//! Objects of another team for the same host, service or proxies, created before or after the release.
 
 mod reading;
 
@@ -15,16 +15,16 @@ use crate::Shared;
 use crate::doctor::{Asked, BOTH, Report};
 use crate::support::{objects_of, of};
 
-pub(crate) use reading::{a_thousand_neighbours_are_read, what_may_not_be_seen_is_said};
+pub(crate) use reading::{a_thousand_neighbours_are_read, objects_without_read_permission_are_listed};
 
 /// The host of the release.
 const HOST: &str = "cellgate.test";
 /// Another team's host on the same gateway.
 const OTHER: &str = "other.test";
-/// Larger than what the filter holds.
+/// Larger than the filter holds.
 const LARGE: usize = 300 * 1024;
 
-/// Another team's namespace. Its objects stay until the mesh ends, unless a test clears them.
+/// Creates another team's namespace. Its objects stay until the mesh stops, unless a test deletes them.
 async fn team_of(release: &Release) -> Result<String> {
     let team = format!("{}-team", release.name());
     release.mesh().create_namespace(&team).await?;
@@ -35,8 +35,8 @@ fn answer(status: u16, text: &str) -> Value {
     json!({"status": status, "body": {"string": text}})
 }
 
-/// `/api` of the release's host to one place, and the rest of it to another. Of two objects of the same second Istio takes the
-/// one whose name comes first for the older.
+/// A VirtualService that routes `/api` of the release's host to one place and the rest to another. If two objects have
+/// the same creation second, Istio treats the one with the first name as older.
 fn legacy(release: &Release, team: &str, name: &str) -> Value {
     let mut service = object("networking.istio.io/v1", "VirtualService", team, name);
     service["spec"] = json!({
@@ -50,7 +50,7 @@ fn legacy(release: &Release, team: &str, name: &str) -> Value {
     service
 }
 
-/// The other team's host: it answers 200 by itself.
+/// The other team's host, whose route responds with a 200.
 fn other_host(release: &Release, team: &str) -> Value {
     let mut service = object("networking.istio.io/v1", "VirtualService", team, "other");
     service["spec"] = json!({
@@ -71,7 +71,7 @@ fn simple_rule(release: &Release, cell: &str, name: &str) -> Value {
     rule
 }
 
-/// Another team raises the limit of everything that these gateways serve.
+/// Another team's EnvoyFilter that raises the buffer limit of these gateways.
 fn larger_buffer(release: &Release) -> Value {
     let mut filter = object("networking.istio.io/v1alpha3", "EnvoyFilter", release.gateway_namespace(), "larger");
     filter["spec"] = json!({"configPatches": [{
@@ -82,7 +82,7 @@ fn larger_buffer(release: &Release) -> Value {
     filter
 }
 
-/// Waits until the gateway answers a request so.
+/// Waits until the gateway responds to a request in this way.
 async fn answers(release: &Release, request: &Request, status: u16, text: &str) -> Result<()> {
     wait::until(&format!("{status} {text:?}"), || async {
         let answer = release.gateway().send(request).await?;
@@ -91,10 +91,10 @@ async fn answers(release: &Release, request: &Request, status: u16, text: &str) 
     .await
 }
 
-/// `helm install`, which must be refused by the check of neighbours: what its pod has said.
+/// Runs `helm install`, which the check of neighbours must stop. Returns the log of the check's pod.
 async fn refused(release: &Release, values: &Value) -> Result<String> {
     let refused = release.helm().install(values, &["--timeout=60s"]).await;
-    let said = refused.expect_err("an installation that takes requests to the wrong place").to_string();
+    let said = refused.expect_err("helm must reject an installation that misroutes requests").to_string();
     assert!(said.contains(&format!("{}-neighbours", release.name())), "{said}");
     let path = format!("/api/v1/namespaces/{0}/pods/{0}-neighbours", release.name());
     let pod = release.mesh().kube().get(&path).await?.context("the pod is gone, and its log with it")?;
@@ -104,7 +104,7 @@ async fn refused(release: &Release, values: &Value) -> Result<String> {
     Ok(pod["status"]["message"].as_str().unwrap_or_default().to_owned())
 }
 
-/// The release's values with an object accepted.
+/// The release's values that accept these objects.
 fn accepting(release: &Release, objects: &[String]) -> Value {
     let mut values = release.values().clone();
     merge(&mut values, json!({"neighbours": {"accept": objects}}));
@@ -116,7 +116,7 @@ async fn install_over(release: &Release, values: &Value) -> Result<()> {
     release.settled().await
 }
 
-/// Waits until the doctor has a finding of a level with these words, asked both ways.
+/// Waits until the doctor has a finding with this level and text, from both sources.
 async fn doctor_says(release: &Release, level: &str, part: &str) -> Result<()> {
     for asked in BOTH {
         wait::until(&format!("{level} {part:?} by {asked:?}"), || async {
@@ -131,8 +131,8 @@ fn post(path: &str, tenant: &str) -> Request {
     Request::post(path).json(format!(r#"{{"tenant":{{"id":"{tenant}"}}}}"#))
 }
 
-/// The host has an owner: installing is refused; accepted, the doctor names what is taken; and the owner's routes are taken
-/// over without a request lost.
+/// If the host has an owner, the installation is rejected. If the values accept the owner's object, the doctor reports
+/// the lost requests. Then the release takes over the owner's routes without a failed request.
 pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).prepare().await?;
     let team = team_of(&release).await?;
@@ -146,14 +146,14 @@ pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Resu
     assert!(said.contains("it takes /api*, and requests without a decision"), "{said}");
     assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
 
-    // Accepted, it is as the check has said; the doctor says it too.
+    // With the object accepted, the check's prediction holds, and the doctor reports it too.
     let values = accepting(&release, std::slice::from_ref(&name));
     install_over(&release, &values).await?;
     assert_eq!(release.send(&post("/api/x", "acme")).await.text(), "legacy");
     assert_eq!(release.send(&post("/orders", "acme")).await.cell(), "cell-b");
     doctor_says(&release, "error", "/api").await?;
 
-    // Its path becomes one of the release's own routes, and the owner's object goes: docs/operate.md.
+    // The owner's path becomes a route of the release, and the owner's object is deleted: docs/operate.md.
     let kept = json!({
         "neighbours": {"accept": [name]},
         "config": {"applies_to": {"except": {"paths": ["/api/"]}}},
@@ -179,8 +179,8 @@ pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Resu
     release.gateway().proxy().must_accept().await
 }
 
-/// A pattern takes requests like the name itself where the Gateway's server names the host: Istio intersects the two.
-pub(crate) async fn an_older_pattern_on_a_server_of_the_host_is_named(mesh: Shared) -> Result<()> {
+/// A wildcard host takes requests like the exact name if the Gateway's server has the name, since Istio intersects the two.
+pub(crate) async fn an_older_wildcard_on_a_server_of_the_host_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).prepare().await?;
     let team = team_of(&release).await?;
     let mut gateway = mesh
@@ -197,7 +197,7 @@ pub(crate) async fn an_older_pattern_on_a_server_of_the_host_is_named(mesh: Shar
     answers(&release, &post("/api/x", "acme"), 200, "legacy").await?;
     let said = refused(&release, release.values()).await?;
     assert!(said.contains(&format!("!!  VirtualService/{team}/legacy is older")), "{said}");
-    // And so it is.
+    // The prediction holds.
     let values = accepting(&release, &[format!("VirtualService/{team}/legacy")]);
     install_over(&release, &values).await?;
     assert_eq!(release.send(&post("/orders", "acme")).await.cell(), "cell-b");
@@ -205,8 +205,8 @@ pub(crate) async fn an_older_pattern_on_a_server_of_the_host_is_named(mesh: Shar
     mesh.kube().clear(&team).await
 }
 
-/// The owner comes later: the cells keep their requests, in upgrades, rollbacks and `helm test` too.
-pub(crate) async fn a_younger_virtual_service_takes_nothing_from_the_cells(mesh: Shared) -> Result<()> {
+/// The owner's object is newer: the cells keep their requests, also in upgrades, rollbacks and `helm test`.
+pub(crate) async fn a_newer_virtual_service_takes_no_requests_from_the_cells(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).install().await?;
     let team = team_of(&release).await?;
     mesh.kube().apply(&legacy(&release, &team, "younger")).await?;
@@ -224,8 +224,8 @@ pub(crate) async fn a_younger_virtual_service_takes_nothing_from_the_cells(mesh:
     mesh.kube().clear(&team).await
 }
 
-/// Istio takes the oldest rule of a service: the cell would have no circuit breaker.
-pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> Result<()> {
+/// Istio uses the oldest rule of a service, so the cell would have no circuit breaker.
+pub(crate) async fn an_existing_destination_rule_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).prepare().await?;
     let rule = simple_rule(&release, "cell-b", "simple");
     mesh.kube().apply(&rule).await?;
@@ -238,10 +238,11 @@ pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> 
     install_over(&release, &values).await?;
     let cluster = release.cluster("cell-b");
     release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_null()).await?;
-    // The rule in force, by name, and not what the chart has already.
+    // The finding names the rule in force, and does not suggest what the chart already sets.
     for asked in BOTH {
         let report = Report::of(&release, asked).await?;
-        let finding = report.find("warning", &cluster, "an endpoint that fails").context("no word of the ejection")?;
+        let finding =
+            report.find("warning", &cluster, "an endpoint that fails").context("no finding about the ejection")?;
         let rule = format!("DestinationRule simple in namespace {}-cell-b", release.name());
         let fix = finding["fix"].as_str().unwrap_or_default();
         assert!(fix.contains(&format!("set outlierDetection in {rule}, or delete it")), "{asked:?}: {finding}");
@@ -252,8 +253,8 @@ pub(crate) async fn a_destination_rule_that_was_there_is_named(mesh: Shared) -> 
     release.gateway().has_cluster(&cluster, |cluster| cluster["outlier_detection"].is_object()).await
 }
 
-/// Istio does not merge rules with different `exportTo`, and the last one counts.
-pub(crate) async fn a_younger_rule_with_an_export_is_named(mesh: Shared) -> Result<()> {
+/// Istio does not merge rules with different `exportTo`. The last one counts.
+pub(crate) async fn a_newer_rule_with_an_export_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let mut rule = simple_rule(&release, "cell-b", "younger");
     rule["spec"]["exportTo"] = json!(["*"]);
@@ -268,8 +269,8 @@ pub(crate) async fn a_younger_rule_with_an_export_is_named(mesh: Shared) -> Resu
     Ok(())
 }
 
-/// A rule that comes later changes nothing for the cell.
-pub(crate) async fn a_younger_destination_rule_changes_nothing(mesh: Shared) -> Result<()> {
+/// A newer rule does not affect the cell.
+pub(crate) async fn a_newer_destination_rule_changes_nothing(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).install().await?;
     let rule = simple_rule(&release, "cell-b", "younger");
     mesh.kube().apply(&rule).await?;
@@ -279,8 +280,8 @@ pub(crate) async fn a_younger_destination_rule_changes_nothing(mesh: Shared) -> 
     release.gateway().has_cluster(&release.cluster("cell-b"), kept).await
 }
 
-/// The other team's larger bodies arrive, whoever was first.
-pub(crate) async fn a_larger_buffer_stays(mesh: Shared) -> Result<()> {
+/// The other team's larger bodies arrive, whichever object is older.
+pub(crate) async fn a_larger_buffer_limit_is_kept(mesh: Shared) -> Result<()> {
     let large = Request::post("/").header("host", OTHER).body(vec![b'x'; LARGE]);
     for before in [true, false] {
         let release = Setup::new(&mesh).prepare().await?;
@@ -303,7 +304,7 @@ pub(crate) async fn a_larger_buffer_stays(mesh: Shared) -> Result<()> {
     Ok(())
 }
 
-/// What is refused or ended for the cells' hosts is not for others', whoever was first.
+/// The rejections and timeouts of the cells' hosts do not apply to other hosts, whichever object is older.
 pub(crate) async fn other_hosts_are_served_as_before(mesh: Shared) -> Result<()> {
     let traced = Request::post("/").header("host", OTHER).header("ot-baggage-sentry-trace_id", "1").body("x");
     for before in [true, false] {
@@ -318,11 +319,11 @@ pub(crate) async fn other_hosts_are_served_as_before(mesh: Shared) -> Result<()>
             mesh.kube().apply(&other_host(&release, &team)).await?;
         }
         answers(&release, &traced, 200, "other").await?;
-        // Nothing ends their streams that Istio would not: its gateways have no time limit.
+        // Their streams have no idle timeout, as in Istio's gateways.
         let unlimited =
             |manager: &Value| manager["stream_idle_timeout"] == "0s" || manager["stream_idle_timeout"].is_null();
-        release.gateway().proxy().configured("no idle time-out", |dump| has(dump, "typed_config", &unlimited)).await?;
-        // The filter's own removal stands in for the refusal.
+        release.gateway().proxy().configured("no idle timeout", |dump| has(dump, "typed_config", &unlimited)).await?;
+        // The filter removes these headers, since Envoy does not reject them here.
         let spoofed = of("acme").header("x_cell", "cell-c");
         let answer = release.send(&spoofed).await;
         assert_eq!((answer.cell(), answer.received("x_cell").len()), ("cell-b", 0));
@@ -331,8 +332,8 @@ pub(crate) async fn other_hosts_are_served_as_before(mesh: Shared) -> Result<()>
     Ok(())
 }
 
-/// What stands still ends on the cells' routes, by a time that no other host's requests have.
-pub(crate) async fn only_the_cells_requests_end_when_they_stand_still(mesh: Shared) -> Result<()> {
+/// The cells' routes have an idle timeout that no other host has.
+pub(crate) async fn only_the_cells_routes_have_an_idle_timeout(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).with(json!({"traffic": {"idleTimeout": "1s"}})).install().await?;
     release.cell("cell-b").reading(Reading::Never);
     let answer = release.send(&post("/stands-still", "acme")).await;
@@ -343,7 +344,7 @@ pub(crate) async fn only_the_cells_requests_end_when_they_stand_still(mesh: Shar
     Ok(())
 }
 
-/// A certificate challenge has a route of its own, that a solver makes and removes again, and no tenant.
+/// A certificate challenge has no tenant. A solver creates a route for it and removes it again.
 pub(crate) async fn a_certificate_challenge_is_answered(mesh: Shared) -> Result<()> {
     const PATH: &str = "/.well-known/acme-challenge/token";
     for before in [true, false] {
@@ -366,7 +367,7 @@ pub(crate) async fn a_certificate_challenge_is_answered(mesh: Shared) -> Result<
         }
         answers(&release, &Request::get(PATH), 200, "proof").await?;
         assert_eq!(release.send(&of("acme")).await.cell(), "cell-b");
-        // Nothing else without a tenant.
+        // Every other request without a tenant is rejected.
         let other = release.send(&Request::get("/.well-known/other")).await;
         assert_eq!((other.status.as_u16(), other.json()["code"].as_str()), (421, Some("body_absent")));
         mesh.kube().clear(&team).await?;
@@ -374,9 +375,8 @@ pub(crate) async fn a_certificate_challenge_is_answered(mesh: Shared) -> Result<
     Ok(())
 }
 
-/// Another processor in the mode FULL_DUPLEX_STREAMED, as Istio adds one for InferencePools: named by the doctor, and the
-/// bodies arrive.
-pub(crate) async fn another_processor_is_named(mesh: Shared) -> Result<()> {
+/// The doctor reports another FULL_DUPLEX_STREAMED processor, like Istio's for InferencePools, and the bodies arrive.
+pub(crate) async fn another_processor_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let mut filter = object("networking.istio.io/v1alpha3", "EnvoyFilter", release.gateway_namespace(), "processor");
     filter["spec"] = json!({"configPatches": [{
@@ -415,7 +415,7 @@ pub(crate) async fn another_processor_is_named(mesh: Shared) -> Result<()> {
     Ok(())
 }
 
-/// Whether some object under `key` anywhere in a dump fulfils a condition.
+/// Whether an object under `key`, at any depth of a dump, meets a condition.
 fn has(dump: &Value, key: &str, is_met: &dyn Fn(&Value) -> bool) -> bool {
     let mut met = false;
     cellgate_tests::mesh::proxy::visit(dump, key, &mut |value| met |= is_met(value));

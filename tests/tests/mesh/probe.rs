@@ -1,4 +1,4 @@
-//! `helm test`: what it proves, what it says of what is broken, and that it leaves no route behind.
+//! `helm test`: it passes for a good release, reports faults, and leaves no route behind.
 
 use anyhow::{Context, Result};
 use cellgate_tests::mesh::kube::{object, path_of};
@@ -11,7 +11,7 @@ use crate::Shared;
 /// The host of the probe's own routes.
 const HOST: &str = "cellgate-probe.internal";
 
-/// What a test that has to fail prints.
+/// Runs a test that must fail, and returns its output.
 async fn fails(release: &Release) -> Result<Vec<String>> {
     let Err(failure) = release.test().await else { panic!("helm test has passed") };
     let said = failure.to_string();
@@ -19,12 +19,12 @@ async fn fails(release: &Release) -> Result<Vec<String>> {
     Ok(printed.lines().map(str::to_owned).collect())
 }
 
-/// The lines of what is wrong.
+/// The lines of failed checks.
 fn failed(lines: &[String]) -> Vec<&str> {
     lines.iter().filter_map(|line| line.strip_prefix("FAIL")).map(str::trim).collect()
 }
 
-/// Neither the API server nor the gateway has a route of the probe.
+/// Checks that neither the API server nor the gateway has a route of the probe.
 async fn no_route_is_left(release: &Release) -> Result<()> {
     let path = format!("/apis/networking.istio.io/v1/namespaces/{}/virtualservices", release.name());
     let services = release.mesh().kube().list(&path).await?;
@@ -37,11 +37,11 @@ pub(crate) async fn a_passed_test_leaves_no_route(mesh: Shared) -> Result<()> {
     let encrypted = json!({"mtls": {"enabled": true}, "extProc": {"replicas": 1}});
     let release = Setup::new(&mesh).with(encrypted).install().await?;
     release.test().await?;
-    assert_eq!(release.ext_proc_streams().await, 1, "the service has been asked once");
+    assert_eq!(release.ext_proc_streams().await, 1, "the service has decided one request");
     no_route_is_left(&release).await
 }
 
-pub(crate) async fn a_service_that_is_gone_is_named(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_missing_service_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).with(json!({"extProc": {"replicas": 1}})).install().await?;
     let deployment = object("apps/v1", "Deployment", release.name(), &format!("{}-ext-proc", release.name()));
     mesh.kube().merge(&path_of(&deployment)?, &json!({"spec": {"replicas": 0}})).await?;
@@ -50,7 +50,7 @@ pub(crate) async fn a_service_that_is_gone_is_named(mesh: Shared) -> Result<()> 
     let wrong = failed(&printed);
     assert_eq!(wrong.len(), 1, "{printed:#?}");
     assert!(wrong[0].contains(", through the service: expected 200 from cell-"), "{printed:#?}");
-    // The filter decides what it can.
+    // The filter still decides the other requests.
     for cell in ["cell-a", "cell-b", "cell-c"] {
         let reached = format!("{cell}: reached by");
         assert!(printed.iter().any(|line| line.starts_with("ok") && line.contains(&reached)), "{printed:#?}");
@@ -58,10 +58,10 @@ pub(crate) async fn a_service_that_is_gone_is_named(mesh: Shared) -> Result<()> 
     no_route_is_left(&release).await
 }
 
-pub(crate) async fn a_header_that_is_believed_is_named(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_trusted_client_header_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).with(json!({"extProc": {"replicas": 1}})).install().await?;
 
-    // Somebody's filters carry the client's own header around Cellgate.
+    // Other filters hide the client's own header from Cellgate and restore it afterwards.
     let lua = |name: &str, operation: &str, from: &str, to: &str| {
         let code = format!(
             "function envoy_on_request(handle)

@@ -1,5 +1,5 @@
-//! The recipes of `istio/recipes`: each file of values is installed as it stands, and does what its page says, until it is
-//! taken out again.
+//! The recipes of `istio/recipes`: each values file is installed unchanged, has the effect that its page describes, and
+//! can be removed.
 
 mod canary;
 mod drain;
@@ -35,11 +35,11 @@ pub(crate) use slow_cell::slow_cell;
 use crate::Shared;
 use crate::support::of;
 
-/// Answers to see of a state before the next change.
+/// The number of responses to wait for before the next change.
 const ENOUGH: u64 = 40;
 
-/// The installation that the pages take: two cells, `acme` in cell-b by hand, everybody else by hash. Two tenants of cell-a
-/// have their place by name, so that tests know whose requests are whose.
+/// The installation that the pages assume: two cells, `acme` assigned to cell-b, and every other tenant placed by hash.
+/// Two tenants are also assigned to cell-a, so that tests can distinguish their requests.
 fn installation(mesh: &Shared) -> Setup {
     Setup::new(mesh).with(json!({
         "cells": {"cell-c": null},
@@ -53,7 +53,7 @@ fn installation(mesh: &Shared) -> Setup {
     }))
 }
 
-/// A file of a recipe. `replaced` are names and times in it that are others in a test.
+/// A file of a recipe. `replaced` lists names and durations that differ in a test.
 fn file(recipe: &str, name: &str, replaced: &[(&str, &str)]) -> Result<String> {
     let path: PathBuf = artifacts::checkout().join("istio/recipes").join(recipe).join(name);
     let mut text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
@@ -64,8 +64,8 @@ fn file(recipe: &str, name: &str, replaced: &[(&str, &str)]) -> Result<String> {
     Ok(text)
 }
 
-/// Adds a recipe's values to those of the installation, by helm as its page says, and waits until they are in force as far
-/// as filter and routes go.
+/// Adds a recipe's values to the installation with helm, as its page describes, and waits until the filter and the routes
+/// are updated.
 async fn apply(release: &Release, recipe: &str, replaced: &[(&str, &str)]) -> Result<()> {
     let values = release.directory().join("recipe.yaml");
     std::fs::write(&values, file(recipe, "values.yaml", replaced)?)?;
@@ -73,13 +73,13 @@ async fn apply(release: &Release, recipe: &str, replaced: &[(&str, &str)]) -> Re
     release.settled().await
 }
 
-/// Upgrades without the recipe.
+/// Upgrades to values without the recipe.
 async fn undo(release: &Release) -> Result<()> {
     release.helm().upgrade(release.values(), &[]).await?;
     release.settled().await
 }
 
-/// The answers to `count` requests that are sent at once.
+/// Sends `count` requests at once and returns the responses.
 async fn at_once(release: &Release, request: &Request, count: usize) -> Result<Vec<Response>> {
     let mut sending = JoinSet::new();
     for _ in 0..count {
@@ -89,7 +89,7 @@ async fn at_once(release: &Release, request: &Request, count: usize) -> Result<V
     sending.join_all().await.into_iter().collect()
 }
 
-/// A tenant that the hash places in a cell.
+/// A tenant that the hash assigns to a cell.
 async fn hashed_to(release: &Release, cell: &str) -> Result<String> {
     for number in 0..100 {
         let tenant = format!("tenant-{number}");
@@ -97,5 +97,5 @@ async fn hashed_to(release: &Release, cell: &str) -> Result<String> {
             return Ok(tenant);
         }
     }
-    anyhow::bail!("none of a hundred tenants is in {cell}")
+    anyhow::bail!("the hash assigns none of 100 tenants to {cell}")
 }

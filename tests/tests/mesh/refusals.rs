@@ -1,4 +1,4 @@
-//! What is wrong is refused when it is installed, by a sentence that says what to do, and nothing is left behind.
+//! `helm install` rejects wrong values with a sentence that says what to do, and leaves nothing behind.
 
 use anyhow::Result;
 use cellgate_tests::mesh::helm::Helm;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::Shared;
 use crate::support::objects_of;
 
-/// A release that is never run: the namespaces of its values are there, its cells and its gateway are not.
+/// A release without running parts: the namespaces of its values exist, but no cells and no gateway.
 struct Plan {
     mesh: Shared,
     setup: Setup,
@@ -32,14 +32,14 @@ impl Plan {
         self.setup.name()
     }
 
-    /// `helm install` with a change of the values. There is no node for the pods of hooks.
+    /// Runs `helm install` with changed values. No node runs the pods of hooks.
     async fn install(&self, change: &Value) -> Result<()> {
         let mut values = self.setup.values().clone();
         merge(&mut values, change.clone());
         self.helm.install(&values, &["--no-hooks"]).await.map(drop)
     }
 
-    /// Fails unless `helm install` says these words in one line, and leaves nothing.
+    /// Fails unless `helm install` fails with these words in one line, and leaves nothing behind.
     async fn is_refused(&self, change: &Value, words: &[&str]) -> Result<()> {
         let Err(refused) = self.install(change).await else { panic!("installed: {change}") };
         let said = refused.to_string();
@@ -56,7 +56,7 @@ impl Plan {
         Ok(())
     }
 
-    /// Installs what was refused before, now that nothing is wrong with it.
+    /// Installs changed values that are valid.
     async fn is_installed(&self, change: &Value) -> Result<()> {
         self.install(change).await?;
         assert_ne!(objects_of(&self.mesh, self.name()).await?, Vec::<String>::new());
@@ -64,7 +64,7 @@ impl Plan {
     }
 }
 
-pub(crate) async fn values_that_contradict_install_nothing(mesh: Shared) -> Result<()> {
+pub(crate) async fn contradictory_values_install_nothing(mesh: Shared) -> Result<()> {
     let plan = Plan::new(&mesh).await?;
     let overrides = json!({"config": {"placement": {"overrides": {"acme": "cell-z"}}}});
     let known = ["config.placement.overrides.acme", "cell-z", "[cell-a, cell-b, cell-c]"];
@@ -86,7 +86,7 @@ pub(crate) async fn values_that_contradict_install_nothing(mesh: Shared) -> Resu
     plan.has_left_nothing().await
 }
 
-pub(crate) async fn what_the_cluster_lacks_is_said_before_it_is_missed(mesh: Shared) -> Result<()> {
+pub(crate) async fn missing_prerequisites_are_reported_at_installation(mesh: Shared) -> Result<()> {
     let plan = Plan::new(&mesh).await?;
     let [keys, registry, nowhere] = ["keys", "registry", "nowhere"].map(|what| format!("{}-{what}", plan.name()));
     let change = json!({
@@ -110,7 +110,7 @@ pub(crate) async fn what_the_cluster_lacks_is_said_before_it_is_missed(mesh: Sha
     plan.is_installed(&change).await
 }
 
-pub(crate) async fn an_istio_that_is_too_old_is_refused(mesh: Shared) -> Result<()> {
+pub(crate) async fn an_unsupported_istio_version_is_rejected(mesh: Shared) -> Result<()> {
     let plan = Plan::new(&mesh).await?;
     let namespace = format!("{}-istio", plan.name());
     mesh.create_namespace(&namespace).await?;
@@ -135,12 +135,12 @@ pub(crate) async fn an_istio_that_is_too_old_is_refused(mesh: Shared) -> Result<
     plan.is_refused(&canary, &["istio: istiod-canary is version 1.27", "update Istio to 1.28"]).await?;
     plan.has_left_nothing().await?;
 
-    // The first that is new enough.
+    // The first supported version.
     mesh.kube().apply(&istiod("istiod-canary", json!({}), "1.28.0")).await?;
     plan.is_installed(&canary).await
 }
 
-pub(crate) async fn a_refused_upgrade_changes_nothing(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_rejected_upgrade_changes_nothing(mesh: Shared) -> Result<()> {
     let plan = Plan::new(&mesh).await?;
     plan.install(&json!({})).await?;
     let before = plan.helm.run(&["get", "manifest", plan.name()]).await?;

@@ -1,4 +1,4 @@
-//! The chart's routes and its two tiers: a request reaches the cell that its body names, and no other.
+//! The chart's routes and its two tiers: a request reaches only the cell of the key in its body.
 
 use anyhow::Result;
 use cellgate_tests::client::Request;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::Shared;
 use crate::support::{key_last, pieces};
 
-pub(crate) async fn a_body_chooses_its_cell(mesh: Shared) -> Result<()> {
+pub(crate) async fn the_key_in_the_body_determines_the_cell(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     for (tenant, cell) in [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")] {
         let answer = release.post_json("/", format!(r#"{{"tenant":{{"id":"{tenant}"}}}}"#)).await;
@@ -19,7 +19,7 @@ pub(crate) async fn a_body_chooses_its_cell(mesh: Shared) -> Result<()> {
         assert_eq!(answer.received("x-cell"), [cell]);
     }
 
-    // Beyond the 32 KiB that Istio's gateways hold by themselves: the chart has raised the limit with `inspect_bytes`.
+    // More than the 32 KiB buffer limit of Istio's gateways: the chart has raised it to `inspect_bytes`.
     let late = key_last("acme", 60 * 1024);
     for answer in [
         release.post_json("/late", late.clone()).await,
@@ -32,7 +32,7 @@ pub(crate) async fn a_body_chooses_its_cell(mesh: Shared) -> Result<()> {
     release.gateway().proxy().must_accept().await
 }
 
-pub(crate) async fn a_client_does_not_choose_its_cell(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_client_cannot_choose_its_cell(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let spoofed = Request::post("/").header("x-cell", "cell-c").header("x-cellgate-defer", "stream;body_too_large");
     let answer = release.send(&spoofed.json(r#"{"tenant":{"id":"acme"}}"#)).await;
@@ -40,7 +40,7 @@ pub(crate) async fn a_client_does_not_choose_its_cell(mesh: Shared) -> Result<()
     assert_eq!(answer.received("x-cell"), ["cell-b"]);
     assert!(answer.received("x-cellgate-defer").is_empty());
 
-    // To many servers x_cell is the same name.
+    // Many servers treat x_cell as the same name.
     let underscored = Request::post("/").header("x_cell", "cell-c").json(r#"{"tenant":{"id":"acme"}}"#);
     let answer = release.send(&underscored).await;
     assert_eq!((answer.cell(), answer.received("x_cell").len()), ("cell-b", 0));
@@ -49,9 +49,9 @@ pub(crate) async fn a_client_does_not_choose_its_cell(mesh: Shared) -> Result<()
     Ok(())
 }
 
-/// The routes are there and the filter is not: it was put on a port that the gateway does not have. A module that is late
-/// or was refused leaves the same behind.
-pub(crate) async fn a_header_that_no_filter_has_set_leads_nowhere(mesh: Shared) -> Result<()> {
+/// The routes exist without the filter, because the filter is configured for a port that the gateway does not have. A
+/// late or rejected module has the same effect.
+pub(crate) async fn without_the_filter_the_clients_header_reaches_no_cell(mesh: Shared) -> Result<()> {
     let setup = Setup::new(&mesh);
     let mut attach = setup.values()["filter"]["attach"].clone();
     attach[0]["ports"] = json!([1]);
@@ -67,8 +67,8 @@ pub(crate) async fn a_header_that_no_filter_has_set_leads_nowhere(mesh: Shared) 
     Ok(())
 }
 
-/// Another team's host at the same gateway: its requests name no tenant, and go on as they were, but for routing headers.
-pub(crate) async fn what_else_the_gateway_serves_passes(mesh: Shared) -> Result<()> {
+/// Requests for another team's host at the same gateway pass unchanged, except that routing headers are removed.
+pub(crate) async fn requests_for_other_hosts_pass(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let name = format!("{}-other", release.name());
     let mut service = object("networking.istio.io/v1", "VirtualService", release.name(), &name);
@@ -86,7 +86,7 @@ pub(crate) async fn what_else_the_gateway_serves_passes(mesh: Shared) -> Result<
         assert_eq!(answer.cell(), "cell-a", "{}", answer.text());
         assert!(answer.received("x-cell").is_empty());
     }
-    assert_eq!(release.send(&Request::get("/")).await.status, 421, "the chart's own host is decided");
+    assert_eq!(release.send(&Request::get("/")).await.status, 421, "requests for the chart's own host are decided");
     Ok(())
 }
 
@@ -99,23 +99,23 @@ pub(crate) async fn the_service_decides_what_the_filter_defers(mesh: Shared) -> 
         let answer = release.send(request).await;
         assert_eq!(answer.cell(), cell, "{}", answer.text());
         assert_eq!(answer.received("x-cell"), [cell]);
-        assert!(answer.received("x-cellgate-defer").is_empty(), "the marker is for the gateway alone");
+        assert!(answer.received("x-cellgate-defer").is_empty(), "the deferral header must not leave the gateway");
         assert_eq!(release.ext_proc_streams().await, streams);
     }
     assert_eq!(release.cell("cell-b").seen()[0].sha256, sha256(large.as_bytes()));
 
-    // The service's reason reaches the access log.
+    // The access log has the service's reason.
     let line = release.gateway().proxy().access_line("/chunked").await?;
     assert_eq!((line.code(), line.text("cell"), line.text("service")), (200, "cell-b", "exact"));
     Ok(())
 }
 
-pub(crate) async fn without_a_decision_there_is_no_cell(mesh: Shared) -> Result<()> {
+pub(crate) async fn an_undecided_request_reaches_no_cell(mesh: Shared) -> Result<()> {
     let undecided = json!({"config": {"policy": {"body_absent": "pass"}}});
     let release = Setup::new(&mesh).with(undecided).install().await?;
     let answer = release.send(&Request::get("/")).await;
     assert_eq!((answer.status.as_u16(), answer.text().as_str()), (421, "no cell\n"));
-    // Nor does the client's own.
+    // Nor with the client's own routing header.
     let answer = release.send(&Request::get("/").header("x-cell", "cell-c")).await;
     assert_eq!(answer.status, 421);
     assert_eq!(release.cell("cell-c").arrived(), 0);
@@ -132,7 +132,7 @@ pub(crate) async fn only_the_attached_gateway_has_the_filter(mesh: Shared) -> Re
     assert!(elsewhere.iter().any(|name| name == "envoy.filters.http.router"), "{elsewhere:?}");
     assert!(!elsewhere.iter().any(|name| name.starts_with(&release.filter_name())), "{elsewhere:?}");
 
-    // Its routes are not there either.
+    // The other gateway does not have the routes either.
     let answer = other.send(&Request::post("/").json(r#"{"tenant":{"id":"acme"}}"#)).await?;
     assert_eq!(answer.status, 404);
     release.gateway().proxy().must_accept().await?;

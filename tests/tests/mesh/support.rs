@@ -1,28 +1,28 @@
-//! What more than one module needs.
+//! Helpers of several modules.
 
 use anyhow::{Context, Result};
 use cellgate_tests::client::Request;
 use cellgate_tests::mesh::Mesh;
 use serde_json::Value;
 
-/// `{"x":"ppp…","tenant":{"id":TENANT}}` of exactly `size` bytes: the key is the last thing in it.
+/// `{"x":"ppp…","tenant":{"id":TENANT}}` of exactly `size` bytes, with the key last.
 pub(crate) fn key_last(tenant: &str, size: usize) -> String {
     let (start, end) = (r#"{"x":""#, format!(r#"","tenant":{{"id":"{tenant}"}}}}"#));
     let padding = size.checked_sub(start.len() + end.len()).expect("the size has room for the key");
     format!("{start}{}{end}", "p".repeat(padding))
 }
 
-/// A body in pieces of 16 KiB, for requests of unknown length.
+/// A body in pieces of 16 KiB, for requests without a Content-Length.
 pub(crate) fn pieces(body: &str) -> Vec<Vec<u8>> {
     body.as_bytes().chunks(16 * 1024).map(<[u8]>::to_vec).collect()
 }
 
-/// A tenant's small request.
+/// A small request of a tenant.
 pub(crate) fn of(tenant: &str) -> Request {
     Request::post("/").json(format!(r#"{{"tenant":{{"id":"{tenant}"}}}}"#))
 }
 
-/// Everything of any kind in any namespace that has a release's label, or is helm's record of it.
+/// Every object in any namespace that has the release's label or is helm's record of the release.
 pub(crate) async fn objects_of(mesh: &Mesh, release: &str) -> Result<Vec<String>> {
     let kube = mesh.kube();
     let kinds = kube.kubectl(&["api-resources", "--verbs=list", "--output=name"], "").await?;

@@ -1,4 +1,4 @@
-//! How requests travel to their cells: tries, time limits, failures of a cell, changes of the routes.
+//! Requests on their way to the cells: retries, timeouts, failures of a cell, changes of the routes.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use crate::Shared;
 use crate::support::{key_last, of, pieces};
 
-/// Answers to see of a state before the next change.
+/// The number of responses to wait for before the next change.
 const ENOUGH: u64 = 40;
 
 pub(crate) async fn a_retry_stays_in_its_cell_with_the_body(mesh: Shared) -> Result<()> {
-    // What the filter defers is sent again too, as far as Envoy may buffer it.
+    // A deferred request is retried too, if it fits into Envoy's buffer.
     let values = json!({
         "cells": {"cell-b": {"retries": {"attempts": 2, "retryOn": "connect-failure,503"}}},
         "config": {"limits": {"inspect_bytes": "16KiB"}},
@@ -38,18 +38,20 @@ pub(crate) async fn a_retry_stays_in_its_cell_with_the_body(mesh: Shared) -> Res
     connection.write(head.http1_head()).await?;
     let (start, rest) = large.split_at(large.len() / 2);
     connection.write(start).await?;
-    wait::until("the service to be asked", || async { Ok((release.ext_proc_streams().await == 1).then_some(())) })
-        .await?;
+    wait::until("the service to get the request", || async {
+        Ok((release.ext_proc_streams().await == 1).then_some(()))
+    })
+    .await?;
     connection.write(rest).await?;
     must_have_tried_thrice(&release, "/deferred", &connection.response("POST").await?, &large).await?;
-    assert_eq!(release.ext_proc_streams().await, 1, "a try is not decided anew");
+    assert_eq!(release.ext_proc_streams().await, 1, "a retry must not be decided again");
 
-    // The last try's answer is the client's.
+    // The client gets the response to the last attempt.
     release.cell("cell-b").fail_next(3, StatusCode::SERVICE_UNAVAILABLE);
     let answer = release.post_json("/", small).await;
     assert_eq!((answer.status.as_u16(), answer.cell()), (503, "cell-b"));
     assert_eq!(release.cell("cell-b").arrived(), 9);
-    assert_eq!(release.cell("cell-a").arrived() + release.cell("cell-c").arrived(), 0, "no other cell is tried");
+    assert_eq!(release.cell("cell-a").arrived() + release.cell("cell-c").arrived(), 0, "a retry reached another cell");
     Ok(())
 }
 
@@ -70,7 +72,7 @@ async fn must_have_tried_thrice(release: &Release, path: &str, answer: &Response
 pub(crate) async fn nothing_else_is_retried(mesh: Shared) -> Result<()> {
     let retries = json!({"attempts": 2, "retryOn": "connect-failure,503"});
     let release = Setup::new(&mesh).with(json!({"cells": {"cell-b": {"retries": retries}}})).install().await?;
-    // By default not even a 503: the backend may have begun to write.
+    // By default not even a 503 is retried, because the backend may have begun to write.
     let mut failures: Vec<(&str, &str, u16)> = vec![("globex", "cell-c", 503)];
     failures.extend([500, 502, 504, 429].map(|status| ("acme", "cell-b", status)));
     for (tenant, cell, status) in failures {
@@ -83,7 +85,7 @@ pub(crate) async fn nothing_else_is_retried(mesh: Shared) -> Result<()> {
     Ok(())
 }
 
-pub(crate) async fn a_cell_that_is_too_late_is_given_up(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_slow_cell_times_out(mesh: Shared) -> Result<()> {
     let impatient = json!({"timeout": "300ms", "retries": {"attempts": 0}});
     let release = Setup::new(&mesh).with(json!({"cells": {"cell-b": impatient}})).install().await?;
     for cell in ["cell-b", "cell-c"] {
@@ -92,12 +94,12 @@ pub(crate) async fn a_cell_that_is_too_late_is_given_up(mesh: Shared) -> Result<
     let late = release.send(&Request::post("/late").json(r#"{"tenant":{"id":"acme"}}"#)).await;
     assert_eq!((late.status.as_u16(), late.served_by()), (504, None));
     assert_eq!(release.gateway().proxy().access_line("/late").await?.text("flags"), "UT");
-    // The other cells have their own time.
+    // The other cells have their own timeout.
     assert_eq!(release.send(&of("globex")).await.cell(), "cell-c");
     Ok(())
 }
 
-pub(crate) async fn a_dead_cell_costs_the_others_nothing(mesh: Shared) -> Result<()> {
+pub(crate) async fn a_crashed_cell_does_not_affect_the_others(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).install().await?;
     let others =
         [("initech", "cell-a"), ("globex", "cell-c")].map(|(tenant, cell)| [expect(tenant, cell), late(tenant, cell)]);
@@ -117,18 +119,18 @@ pub(crate) async fn a_dead_cell_costs_the_others_nothing(mesh: Shared) -> Result
     Ok(())
 }
 
-pub(crate) async fn routes_change_without_a_lost_request(mesh: Shared) -> Result<()> {
+pub(crate) async fn no_request_fails_while_routes_change(mesh: Shared) -> Result<()> {
     let mut release = Setup::new(&mesh).install().await?;
     let steady = Load::start(release.gateway(), &[expect("acme", "cell-b"), late("acme", "cell-b")]);
     let moved = Load::start(release.gateway(), &[expect("globex", "cell-c")]);
     moved.more(ENOUGH).await?;
 
-    // By helm: another time limit.
+    // With helm: another timeout.
     release.upgrade(json!({"traffic": {"timeout": "7s", "retries": {"perTryTimeout": "3s"}}})).await?;
     release.gateway().has_route(&release.cell_route("cell-b"), |route| route["route"]["timeout"] == "7s").await?;
     steady.more(ENOUGH).await?;
 
-    // By hand: half of one cell's requests go somewhere else.
+    // By hand: half of one cell's requests go to another cell.
     let mut routes = virtual_service(&release).await?;
     let http = routes["spec"]["http"].as_array_mut().context("no routes")?;
     let route =
@@ -150,12 +152,12 @@ pub(crate) async fn routes_change_without_a_lost_request(mesh: Shared) -> Result
     release.gateway().proxy().must_accept().await
 }
 
-/// A tenant's small request, which the filter decides.
+/// A small request, which the filter decides.
 fn expect(tenant: &str, cell: &'static str) -> Expected {
     Expected { request: of(tenant), cell }
 }
 
-/// A tenant's large request, which the service decides.
+/// A large request, which the service decides.
 fn late(tenant: &str, cell: &'static str) -> Expected {
     let large = key_last(tenant, 80 * 1024);
     Expected { request: Request::post("/").header("content-type", "application/json").pieces(pieces(&large)), cell }
@@ -164,7 +166,7 @@ fn late(tenant: &str, cell: &'static str) -> Expected {
 async fn virtual_service(release: &Release) -> Result<Value> {
     let path = format!("/apis/networking.istio.io/v1/namespaces/{0}/virtualservices/{0}", release.name());
     let mut found = release.mesh().kube().get(&path).await?.context("no VirtualService")?;
-    // What the API server keeps about it; `kubectl apply` wants none of it.
+    // Fields of the API server, which `kubectl apply` does not accept.
     found["metadata"]
         .as_object_mut()
         .context("no metadata")?

@@ -1,4 +1,4 @@
-//! `cellgate neighbours` at a real API server: with few rights, and beside many objects.
+//! `cellgate neighbours` with a real API server: with few permissions, and with many objects.
 
 use std::process::Output;
 
@@ -13,7 +13,7 @@ use crate::Shared;
 /// More than two pages of a list.
 const MANY: usize = 1100;
 
-/// Runs the command as a pod with a service account would.
+/// Runs the command like a pod with a service account.
 async fn neighbours(mesh: &Shared, namespace: &str, directory: &std::path::Path) -> Result<Output> {
     std::fs::write(directory.join("token"), mesh.kube().token(namespace, "default").await?)?;
     std::fs::write(directory.join("ca.crt"), mesh.control_plane().authority()?)?;
@@ -36,7 +36,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
 }
 
-/// Lets the default account of a namespace list Istio's objects, in all namespaces or in its own.
+/// Allows the default account of a namespace to list Istio's objects, in all namespaces or in its own.
 async fn allow(mesh: &Shared, namespace: &str, everywhere: bool) -> Result<()> {
     let [role, binding] = if everywhere { ["ClusterRole", "ClusterRoleBinding"] } else { ["Role", "RoleBinding"] };
     let made = |kind: &str| {
@@ -54,11 +54,11 @@ async fn allow(mesh: &Shared, namespace: &str, everywhere: bool) -> Result<()> {
     mesh.kube().apply_all(&[rights, bound]).await
 }
 
-pub(crate) async fn what_may_not_be_seen_is_said(mesh: Shared) -> Result<()> {
+pub(crate) async fn objects_without_read_permission_are_listed(mesh: Shared) -> Result<()> {
     let (name, directory) = mesh.place()?;
     mesh.create_namespace(&name).await?;
 
-    // No rights at all: every kind and place is named, and nothing is guessed.
+    // Without permissions, the output lists every kind and scope that it cannot see, and guesses nothing.
     let nothing = neighbours(&mesh, &name, &directory).await?;
     let said = text(&nothing);
     assert_eq!(nothing.status.code(), Some(0), "{said}");
@@ -71,7 +71,7 @@ pub(crate) async fn what_may_not_be_seen_is_said(mesh: Shared) -> Result<()> {
         assert!(said.contains(&what), "{what}\n{said}");
     }
 
-    // Its own namespace: what is there is judged, and the rest is said.
+    // With permissions for its own namespace, it judges the objects there and lists the rest as not visible.
     allow(&mesh, &name, false).await?;
     let mut service = object("networking.istio.io/v1", "VirtualService", &name, "legacy");
     service["spec"] = json!({"hosts": ["many.test"], "gateways": ["gateway"], "http": [{
@@ -93,7 +93,7 @@ pub(crate) async fn a_thousand_neighbours_are_read(mesh: Shared) -> Result<()> {
     let services: Vec<Value> = (0..MANY)
         .map(|number| {
             let mut service = object("networking.istio.io/v1", "VirtualService", &name, &format!("many-{number}"));
-            // Seen by no proxy of the other tests.
+            // Not visible to the proxies of other tests.
             service["spec"] = json!({
                 "hosts": [format!("{number}.many.test")], "exportTo": ["."],
                 "http": [{"directResponse": {"status": 200}}],

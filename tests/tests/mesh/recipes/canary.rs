@@ -23,11 +23,11 @@ pub(crate) async fn canary(mesh: Shared) -> Result<()> {
     let before = release.cell("cell-a-v2").arrived();
     let answers = at_once(&release, &of("globex"), 300).await?;
     assert!(answers.iter().all(|answer| answer.cell().starts_with("cell-a-")));
-    // 30 of 300 by chance, and once in a million runs none of these.
+    // 30 of 300 are expected. The bounds fail by chance once in a million runs.
     let tried = release.cell("cell-a-v2").arrived() - before;
     assert!((8..=58).contains(&tried), "{tried} of 300");
 
-    // A version without pods.
+    // The canary version has no pods.
     let entries = format!("/apis/networking.istio.io/v1/namespaces/{}-cell-a/workloadentries", release.name());
     let relabelled = json!({"spec": {"labels": {"version": "v3"}}});
     mesh.kube().merge(&format!("{entries}/cell-a-v2"), &relabelled).await?;
@@ -35,7 +35,7 @@ pub(crate) async fn canary(mesh: Shared) -> Result<()> {
         let answers = at_once(&release, &of("globex"), 20).await?;
         Ok(answers.into_iter().find(|answer| !answer.status.is_success()))
     };
-    let missing = wait::until("an answer without pods", missing).await?;
+    let missing = wait::until("a response for a version without pods", missing).await?;
     assert_eq!((missing.status.as_u16(), missing.served_by()), (503, None));
 
     undo(&release).await?;

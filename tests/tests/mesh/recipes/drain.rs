@@ -33,7 +33,7 @@ pub(crate) async fn drain(mesh: Shared) -> Result<()> {
     }
     others.finish().await.must_be_right()?;
     let moving = moving.finish().await;
-    ensure!(!moving.wrong.is_empty(), "nothing of the load went to the other cell");
+    ensure!(!moving.wrong.is_empty(), "no request of the load reached the other cell");
     ensure!(moving.wrong.keys().all(|what| what.starts_with("200 OK by Some(\"cell-b\")")), "failed: {moving:#?}");
     Ok(())
 }

@@ -12,7 +12,7 @@ use crate::support::of;
 const FAULT: &str = "envoy.filters.http.fault";
 
 pub(crate) async fn fault_injection(mesh: Shared) -> Result<()> {
-    // Even where 503 is retried.
+    // The release retries 503, which must not hide the faults.
     let retried = json!({"traffic": {"retries": {"retryOn": "connect-failure,503"}}});
     let release = installation(&mesh).with(retried).install().await?;
     let other = Load::start(release.gateway(), &[Expected { request: of("acme"), cell: "cell-b" }]);
@@ -24,13 +24,13 @@ pub(crate) async fn fault_injection(mesh: Shared) -> Result<()> {
         .await?;
     let answers = at_once(&release, &of("globex"), 100).await?;
     let injected = answers.iter().filter(|answer| answer.status == 503).count();
-    // 50 of 100 by chance, 25 of them late.
+    // 50 of 100 are expected to fail, and 25 to be delayed.
     assert!((25..=75).contains(&injected), "{injected} of 100");
     assert!(answers.iter().all(|answer| answer.status == 503 || answer.cell() == "cell-a"));
     assert_eq!(release.cell("cell-a").arrived() + injected as u64, 100);
     assert_eq!(release.cluster_stat("cell-a", "upstream_rq_retry").await?, 0);
 
-    // Envoy writes its log some time after the answers.
+    // Envoy writes its log some time after the responses.
     let written = || async {
         let log = release.gateway().proxy().access_log()?;
         Ok((log.iter().filter(|line| line.text("cell") == "cell-a").count() == 100).then_some(log))

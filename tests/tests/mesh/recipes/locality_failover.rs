@@ -10,7 +10,7 @@ use super::{apply, at_once, installation, undo};
 use crate::Shared;
 use crate::support::of;
 
-/// Waits until requests of cell-a are answered by one endpoint alone.
+/// Waits until one endpoint gets all requests of cell-a.
 async fn answered_by(release: &Release, endpoint: &str) -> Result<()> {
     wait::until(&format!("{endpoint} to answer"), || async {
         let answers = at_once(release, &of("globex"), 20).await?;
@@ -24,7 +24,7 @@ pub(crate) async fn locality_failover(mesh: Shared) -> Result<()> {
     let endpoints = [("near", "region-1"), ("far", "region-2"), ("elsewhere", "region-3")];
     let endpoints = endpoints.map(|(name, region)| Endpoint::new(name, json!({"istio-locality": region})));
     let release = installation(&mesh).endpoints("cell-a", endpoints).install().await?;
-    // Nobody waits for half a minute here.
+    // The recipe's 30 s would be too long for a test.
     apply(&release, "locality-failover", &[("baseEjectionTime: 30s", "baseEjectionTime: 2s")]).await?;
     let cluster = release.cluster("cell-a");
     let ejects = |cluster: &serde_json::Value| cluster["outlier_detection"]["base_ejection_time"] == "2s";

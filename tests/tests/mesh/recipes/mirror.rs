@@ -20,18 +20,18 @@ pub(crate) async fn mirror(mesh: Shared) -> Result<()> {
     assert!(answers.iter().all(|answer| answer.cell() == "cell-a"));
     release.cell("cell-b").wait_for(Ending::Complete, 20).await;
     assert_eq!(release.cell("cell-a").complete(), 20);
-    // As it is, to the host that the client named.
+    // The copy is unchanged and has the client's host.
     let copies = release.cell("cell-b").seen();
     assert!(copies.iter().all(|copy| copy.header("host") == ["cellgate.test"] && copy.header("x-cell") == ["cell-a"]));
 
-    // Of any size: here more than the gateway buffers.
+    // Any size works; this body is larger than the gateway's buffer.
     let large = key_last("globex", 300 * 1024);
     assert_eq!(release.send(&Request::post("/large").json(large.clone())).await.cell(), "cell-a");
     release.cell("cell-b").wait_for_arrivals(21).await;
     release.cell("cell-b").wait_for(Ending::Complete, 21).await;
     assert_eq!(release.cell("cell-b").seen()[20].sha256, sha256(large.as_bytes()));
 
-    // The other way round there is no copy.
+    // Requests of the other cell are not copied.
     assert_eq!(release.send(&of("acme")).await.cell(), "cell-b");
     assert_eq!(release.cell("cell-a").arrived(), 21);
 

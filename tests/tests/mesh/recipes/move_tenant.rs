@@ -21,7 +21,7 @@ pub(crate) async fn move_tenant(mesh: Shared) -> Result<()> {
     assert_eq!(moved.cell(), "cell-b");
     let line = release.gateway().proxy().access_line("/moved").await?;
     assert!(line.decision().contains("reason=override"), "{line:?}");
-    // The service has rolled.
+    // The service's rollout is complete.
     let large = key_last("initech", 80 * 1024);
     let deferred = Request::post("/deferred").header("content-type", "application/json").pieces(pieces(&large));
     assert_eq!(release.send(&deferred).await.cell(), "cell-b");
@@ -33,7 +33,7 @@ pub(crate) async fn move_tenant(mesh: Shared) -> Result<()> {
     assert_eq!(release.send(&of("initech")).await.cell(), "cell-a");
     others.finish().await.must_be_right()?;
     let moving = moving.finish().await;
-    ensure!(!moving.wrong.is_empty(), "nothing of the load went to the other cell");
+    ensure!(!moving.wrong.is_empty(), "no request of the load reached the other cell");
     ensure!(moving.wrong.keys().all(|what| what.starts_with("200 OK by Some(\"cell-b\")")), "failed: {moving:#?}");
     Ok(())
 }

@@ -17,11 +17,11 @@ pub(crate) async fn opt_out(mesh: Shared) -> Result<()> {
     };
     assert_eq!(release.send(&probe("before")).await.served_by(), None, "a request that names no tenant");
 
-    // The route alone is not enough. Each release has its own hosts.
+    // The route alone is not enough.
     apply(&release, "opt-out", &[("api.cell-a.svc.cluster.local", &release.cell_host("cell-a"))]).await?;
     assert_eq!(release.send(&probe("route")).await.served_by(), None, "the filter still decides");
 
-    // Its own gateway and filter, too.
+    // The recipe also needs its own gateway and filter.
     let namespace = release.gateway_namespace();
     let selector = labels(namespace, GATEWAY);
     let selected = format!("istio: {}", selector["istio"].as_str().context("no label")?);
@@ -48,7 +48,7 @@ pub(crate) async fn opt_out(mesh: Shared) -> Result<()> {
     let line = release.gateway().proxy().access_line("/healthz?both").await?;
     assert_eq!((line.code(), line.decision()), (200, ""), "{line:?}");
 
-    // Every other path is as before.
+    // Every other path is unchanged.
     assert_eq!(release.send(&of("acme").header("x-cell", "cell-a")).await.cell(), "cell-b");
     assert_eq!(release.send(&Request::get("/healthz/deep")).await.served_by(), None);
 

@@ -30,10 +30,10 @@ pub(crate) async fn retry_budget(mesh: Shared) -> Result<()> {
     };
     gateway.has_cluster(&cluster, bounded).await?;
 
-    // One endpoint fails, and the other one gets the same body.
+    // One endpoint fails, and the retry sends the same body to the other one.
     release.cell("cell-a-1").fail_next(2, StatusCode::SERVICE_UNAVAILABLE);
     let body = key_last("globex", 20 * 1024);
-    wait::until("a failed try", || async {
+    wait::until("a failed attempt", || async {
         let answer = release.post_json("/", body.clone()).await;
         assert_eq!((answer.status.as_u16(), answer.sha256()), (200, sha256(body.as_bytes())));
         Ok((release.cell("cell-a-1").arrived() >= 2).then_some(()))
@@ -42,7 +42,7 @@ pub(crate) async fn retry_budget(mesh: Shared) -> Result<()> {
     assert_eq!(release.cluster_stat("cell-a", "upstream_rq_retry").await?, 2);
     assert_eq!(release.cell("cell-b").arrived(), 0);
 
-    // The whole cell fails: there are tries for all, and twice a fifth more of them.
+    // The whole cell fails: every request is sent once, and the budget limits the retries.
     for endpoint in endpoints {
         release.cell(endpoint).fail_next(u32::MAX, StatusCode::SERVICE_UNAVAILABLE);
         release.cell(endpoint).delay(Duration::from_millis(100));

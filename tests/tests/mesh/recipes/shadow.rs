@@ -14,7 +14,7 @@ use crate::support::{key_last, of};
 
 pub(crate) async fn shadow(mesh: Shared) -> Result<()> {
     let release = installation(&mesh).prepare().await?;
-    // What routes the requests before Cellgate does.
+    // The routes from before Cellgate.
     let mut own = object("networking.istio.io/v1", "VirtualService", release.name(), "own");
     own["spec"] = json!({
         "hosts": ["cellgate.test"],
@@ -28,7 +28,7 @@ pub(crate) async fn shadow(mesh: Shared) -> Result<()> {
     release.settled().await?;
     release.gateway().has_route("own", |_| true).await?;
 
-    // A decision, a refusal, and a body that would be deferred: all of them pass as they are.
+    // A decided request, a rejected one and a deferred one: all pass unchanged.
     let large = key_last("acme", 300 * 1024);
     for (path, body, decision) in [
         ("/decided", r#"{"tenant":{"id":"acme"}}"#, "shadow;cell=cell-b;reason=override"),
@@ -50,7 +50,7 @@ pub(crate) async fn shadow(mesh: Shared) -> Result<()> {
         release.gateway().proxy().admin().wait_for_stat(&name, |count| count == value).await;
     }
 
-    // Live.
+    // Without shadow mode.
     let load = Load::start(release.gateway(), &[Expected { request: of("globex"), cell: "cell-a" }]);
     load.more(ENOUGH).await?;
     let mut live = release.values().clone();

@@ -14,7 +14,7 @@ use crate::support::of;
 pub(crate) async fn slow_cell(mesh: Shared) -> Result<()> {
     let endpoints = ["fast", "slow"].map(|name| Endpoint::new(name, json!({})));
     let release = installation(&mesh).endpoints("cell-a", endpoints).install().await?;
-    // Nobody waits for half a minute here.
+    // The recipe's 30 s would be too long for a test.
     apply(&release, "slow-cell", &[("baseEjectionTime: 30s", "baseEjectionTime: 3s")]).await?;
     let gateway = release.gateway();
     let cluster = release.cluster("cell-a");
@@ -31,7 +31,7 @@ pub(crate) async fn slow_cell(mesh: Shared) -> Result<()> {
         Ok((ejected().await? == 1).then_some(()))
     })
     .await?;
-    // After three of them, and a try that was given up is not made again.
+    // After three timeouts. An attempt that timed out is not retried.
     let by = "outlier_detection.ejections_enforced_consecutive_gateway_failure";
     assert_eq!(release.cluster_stat("cell-a", by).await?, 1);
     assert_eq!(release.cluster_stat("cell-a", "upstream_rq_retry").await?, 0);
@@ -43,7 +43,7 @@ pub(crate) async fn slow_cell(mesh: Shared) -> Result<()> {
     let answers = at_once(&release, &of("globex"), 20).await?;
     assert!(answers.iter().all(|answer| answer.cell() == "fast"));
 
-    // It comes back, slow no more.
+    // The endpoint is fast again and returns.
     release.cell("slow").delay(Duration::ZERO);
     let before = release.cell("slow").complete();
     wait::until("the endpoint to get requests again", || async {
