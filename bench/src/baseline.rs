@@ -1,7 +1,8 @@
 //! Compares this build of Cellgate with another one, such as the last release, in the same rounds.
 //!
-//! `BASELINE=DIRECTORY` names a directory with `cellgate.wasm` and `cellgate`. Each variant that has a goal then also runs
-//! with that build, under its name plus `-baseline`. In every round, the batches of the two builds follow each other.
+//! `BASELINE=DIRECTORY` names a directory with `cellgate.wasm` and `cellgate`. Each variant that has a goal then also
+//! runs with that build, under its name plus `-baseline`. In every round, the batches of the two builds follow each
+//! other.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! Goals that compare two variants, and the rule for when noise makes a comparison unclear.
 //!
 //! A comparison has a ratio in each round, between batches of that round. The goal holds if the median of the ratios is
-//! on the right side of the goal's limit. The noise must therefore be smaller than the distance from the limit, not from
-//! 1: equal costs can be measured as well as different ones. With more noise, the report calls the goal unclear.
+//! on the right side of the goal's limit. The noise must therefore be smaller than the distance from the limit, not
+//! from 1: equal costs can be measured as well as different ones. With more noise, the report calls the goal unclear.
 
 use cellgate_bench_documents::KeyAt;
 
@@ -155,7 +155,8 @@ fn service(batch: &Batch) -> f64 {
     batch.service
 }
 
-/// The number of further rounds that would show on which side of `goal` the median lies; `None` if these rounds show it.
+/// The number of further rounds that would show on which side of `goal` the median lies; `None` if these rounds show
+/// it.
 ///
 /// They show it if the median's confidence interval lies on one side, or is so narrow that the side does not matter.
 /// The interval's width is proportional to one over the square root of the number of rounds.

@@ -33,8 +33,8 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 enum Connection {
-    Http1(http1::Connection),
-    Http2(http2::Connection),
+    Http1(http1::Http1Connection),
+    Http2(http2::Http2Connection),
 }
 
 impl Client {
@@ -90,8 +90,8 @@ impl Client {
 impl Connection {
     async fn open(address: SocketAddr, protocol: Protocol) -> Result<Self> {
         Ok(match protocol {
-            Protocol::Http1 => Self::Http1(http1::Connection::open(address).await?),
-            Protocol::Http2 => Self::Http2(http2::Connection::open(address).await?),
+            Protocol::Http1 => Self::Http1(http1::Http1Connection::open(address).await?),
+            Protocol::Http2 => Self::Http2(http2::Http2Connection::open(address).await?),
         })
     }
 

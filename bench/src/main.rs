@@ -39,7 +39,8 @@ use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Measures the CPU time per request. Exit codes: 0, all goals hold; 1, a goal does not hold or a response was wrong; 2, a part is missing or failed.
+/// Measures the CPU time per request. Exit codes: 0, all goals hold; 1, a goal does not hold or a response was wrong;
+/// 2, a part is missing or failed.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {

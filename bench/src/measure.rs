@@ -62,7 +62,8 @@ impl Effort {
 }
 
 impl<'a> Session<'a> {
-    /// Warms up every variant, checks that unsupported cases fail as stated, and finds the number of requests per batch.
+    /// Warms up every variant, checks that unsupported cases fail as stated, and finds the number of requests per
+    /// batch.
     ///
     /// # Errors
     /// At the first request that has an unexpected result.

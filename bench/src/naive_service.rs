@@ -135,9 +135,10 @@ mod tests {
         let found = Some("cell-b".to_owned());
         assert_eq!(of(r#"{"tenant":{"id":"acme"}}"#), found);
         assert_eq!(of(r#"{"tenant":{"id":"a\u0063me"},"x":1}"#), found);
-        for nobody in [r#"{"tenant":{"id":7}}"#, r#"{"x":{"tenant":{"id":"acme"}}}"#, r#"{"tenant":{"id":"acme"}"#, ""]
+        for undecidable in
+            [r#"{"tenant":{"id":7}}"#, r#"{"x":{"tenant":{"id":"acme"}}}"#, r#"{"tenant":{"id":"acme"}"#, ""]
         {
-            assert_eq!(of(nobody), None, "{nobody}");
+            assert_eq!(of(undecidable), None, "{undecidable}");
         }
     }
 

@@ -22,8 +22,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// Selects the cases whose names begin with one of `cases`, and the variants with these names. An empty list selects
-    /// all. A quick plan has only the rows that the goals need. `baseline` adds the other build of each variant.
+    /// Selects the cases whose names begin with one of `cases`, and the variants with these names. An empty list
+    /// selects all. A quick plan has only the rows that the goals need. `baseline` adds the other build of each
+    /// variant.
     ///
     /// # Errors
     /// When a name matches no case or variant.

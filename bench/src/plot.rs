@@ -1,4 +1,5 @@
-//! The plot of `docs/performance.md`: the cost that each variant adds to Envoy alone, by body size, with logarithmic axes.
+//! The plot of `docs/performance.md`: the cost that each variant adds to Envoy alone, by body size, with logarithmic
+//! axes.
 
 use std::fmt::Write as _;
 

@@ -70,9 +70,9 @@ enum RunningService {
 }
 
 impl Stage {
-    /// Starts the programs of all variants and waits until they are ready. `another` is the other build of Cellgate, for
-    /// the variants that need it. A variant whose program is not installed is left out with a message. With `split` and
-    /// more than one processor, the proxies and services get one processor and this process gets the others.
+    /// Starts the programs of all variants and waits until they are ready. `another` is the other build of Cellgate,
+    /// for the variants that need it. A variant whose program is not installed is left out with a message. With `split`
+    /// and more than one processor, the proxies and services get one processor and this process gets the others.
     ///
     /// # Errors
     /// When a part is missing, is not a release build, or does not start.
@@ -119,7 +119,7 @@ impl Stage {
 impl RunningVariant {
     async fn start(variant: &'static Variant, build: &Build, scene: Scene<'_>) -> Result<Option<Self>> {
         let service = match variant.service {
-            Service::Nobody => None,
+            Service::None => None,
             Service::Cellgate => Some(RunningService::cellgate(variant, build, scene.directory).await?),
             Service::Other(command) => match command()? {
                 Some(command) => Some(RunningService::other(command, scene.directory).await?),

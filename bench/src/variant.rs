@@ -37,8 +37,8 @@ pub(crate) struct Variant {
     pub(crate) adjust: fn(&mut Value),
     /// The ext-proc service, Envoy's cluster `ext-proc`. Its CPU time counts for the variant.
     pub(crate) service: Service,
-    /// The part of the request that determines the cell. In a variant that decides, only its decision gives the cell, so
-    /// that a 200 from the right cell proves the decision.
+    /// The part of the request that determines the cell. In a variant that decides, only its decision gives the cell,
+    /// so that a 200 from the right cell proves the decision.
     pub(crate) named_by: NamedBy,
     /// An Envoy counter that proves the variant's work, with the increase that a number of requests of a case must
     /// cause.
@@ -63,7 +63,7 @@ pub(crate) type Starting<'a> = Pin<Box<dyn Future<Output = Result<Option<OtherPr
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Service {
     /// No service.
-    Nobody,
+    None,
     /// `cellgate serve`. Its metrics are always on.
     Cellgate,
     /// Another program, which prints [`crate::noop_service::LISTENING`] and its address. The function returns `None` if
@@ -92,7 +92,7 @@ impl Variant {
         module: None,
         config: || json!({}),
         adjust: |_| (),
-        service: Service::Nobody,
+        service: Service::None,
         named_by: NamedBy::Client,
         proof: |_, _| None,
         can: |_| Ok(()),

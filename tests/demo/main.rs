@@ -69,7 +69,9 @@ async fn run() -> Result<bool> {
         table.push(run_scenario(&stack, scenario).await?);
     }
 
-    print!("{table}");
+    println!("result: the cell that received the request, or the status of Envoy's own response.");
+    println!("body: whether the cell received the bytes that the client sent, by SHA-256.\n");
+    println!("{table}");
     println!("{}", summary(&stack).await?);
     let keep = std::env::var("KEEP").is_ok_and(|keep| keep == "1");
     if !keep {

@@ -161,12 +161,12 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
             .header("x-cell", "cell-a")
             .header("x-cell", "cell-c")
             .json(ACME),
-        Scenario::new("client forges x-cell, no key", "nowhere", "/10", "421 filter key_missing")
+        Scenario::new("client forges x-cell, no key", "no key", "/10", "421 filter key_missing")
             .header("x-cell", "cell-a")
             .json("{}"),
         Scenario::new("key given twice", "JSON, twice", "/11", "400 filter key_duplicated")
             .json(r#"{"tenant":{"id":"acme"},"tenant":{"id":"hooli"}}"#),
-        Scenario::new("malformed JSON", "nowhere", "/12", "400 filter body_malformed")
+        Scenario::new("malformed JSON", "no key", "/12", "400 filter body_malformed")
             .json(r#"{"tenant":{"id":"acme"},}"#),
         Scenario::new("100 KiB, key first", "JSON, first chunk", "/13", "cell-b filter override")
             .json(padded(100 * 1024, 0)),
@@ -181,7 +181,7 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
             .header("content-encoding", "gzip")
             .json(ACME),
         Scenario::new("browser preflight", "-", "/preflight", "200 filter preflight").preflight(),
-        Scenario::new("browser, malformed JSON", "nowhere", "/page", "400 filter body_malformed")
+        Scenario::new("browser, malformed JSON", "no key", "/page", "400 filter body_malformed")
             .with_allowed_origin()
             .json("{]"),
     ]

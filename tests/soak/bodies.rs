@@ -83,8 +83,8 @@ pub(crate) fn flawed(flaw: Flaw, size: usize) -> String {
     }
 }
 
-/// `start`, then repetitions of `filling` up to `size` bytes, then `end`. Letters replace a last repetition that does not
-/// fit.
+/// `start`, then repetitions of `filling` up to `size` bytes, then `end`. Letters replace a last repetition that does
+/// not fit.
 fn padded(start: &str, filling: &str, end: &str, size: usize) -> String {
     let room = size.saturating_sub(start.len() + end.len());
     let whole = filling.repeat(room / filling.len());

@@ -32,8 +32,8 @@ impl Clients {
         Self { address, idle: Mutex::default(), shared: Default::default(), turn: AtomicU64::new(0) }
     }
 
-    /// Sends a visit, and checks the response against the configurations that may have decided it. Returns whether a cell
-    /// has received it.
+    /// Sends a visit, and checks the response against the configurations that may have decided it. Returns whether a
+    /// cell has received it.
     ///
     /// # Errors
     /// When the response is wrong or missing.

@@ -1,6 +1,6 @@
-//! `make soak`: mixed traffic at half of the machine's maximum rate, while both tiers get a new configuration every second
-//! and tenants move between cells. Every response is checked against the configurations that may have decided it.
-//! Memory must not grow.
+//! `make soak`: mixed traffic at half of the machine's maximum rate, while both tiers get a new configuration every
+//! second and tenants move between cells. Every response is checked against the configurations that may have decided
+//! it. Memory must not grow.
 //!
 //! The chain is the one that the documentation recommends: the filter, and the service for deferred requests.
 

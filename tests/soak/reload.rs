@@ -90,7 +90,7 @@ async fn in_force_in_the_filter(probe: &mut Http1, probes: &Probes, epoch: Epoch
         }
         anyhow::ensure!(
             start.elapsed() < wait::TIMEOUT,
-            "configuration {epoch} is not in force in the filter: {} from {:?}",
+            "the filter does not use configuration {epoch}: {} from {:?}",
             answer.status,
             answer.served_by()
         );

@@ -54,7 +54,7 @@ impl Outcome<'_> {
         self.write(tally, &Value::from(memory), good)?;
         let Reloads { done, slowest, .. } = self.reloads;
         println!(
-            "soak: {} in {} min: {} requests at {:.0}/s, {} wrong, {done} reloads (in force after {:.0} ms, at most {:.0} ms)",
+            "soak: {} in {} min: {} requests at {:.0}/s, {} wrong, {done} reloads (adopted after {:.0} ms on average, {:.0} ms at most)",
             if good { "good" } else { "FAILED" },
             self.minutes,
             tally.sent,
@@ -124,8 +124,8 @@ pub(crate) fn progress(sample: &Sample, tally: &Tally, reloads: Reloads) -> Stri
     )
 }
 
-/// Finds what should not exist after the last request: open streams, buffered bytes, complete requests at a cell without
-/// a response to the client, crashes.
+/// Finds what should not exist after the last request: open streams, buffered bytes, complete requests at a cell
+/// without a response to the client, crashes.
 pub(crate) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let idle = wait::until("Envoy and the service to be idle", || async {
@@ -144,9 +144,9 @@ pub(crate) async fn leftovers(stack: &Stack, taken: u64, probes: &Probes) -> Res
     }
     let complete: u64 = stack.cells().iter().map(Cell::complete).sum();
     // The last probe may have been aborted after it reached its cell.
-    let told = taken + probes.answered.load(Ordering::Relaxed)..=taken + probes.sent.load(Ordering::Relaxed);
-    if !told.contains(&complete) {
-        found.push(format!("cells received {complete} complete requests, clients got responses for {told:?}"));
+    let answered = taken + probes.answered.load(Ordering::Relaxed)..=taken + probes.sent.load(Ordering::Relaxed);
+    if !answered.contains(&complete) {
+        found.push(format!("cells received {complete} complete requests, clients got responses for {answered:?}"));
     }
     for stat in
         ["wasm.cellgate.vm_reload_success", "wasm.cellgate.vm_reload_failure", "wasmcustom.cellgate.config_rejected"]

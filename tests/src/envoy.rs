@@ -21,7 +21,7 @@ use crate::cell::Cell;
 use crate::options::Options;
 use crate::process::Process;
 use crate::{artifacts, wait};
-use discovery::Discovery;
+use discovery::FilterDiscovery;
 
 /// The filter's name in Envoy's configuration and statistics.
 const FILTER: &str = "cellgate";
@@ -32,7 +32,7 @@ pub struct Envoy {
     process: Process,
     admin: Admin,
     address: SocketAddr,
-    discovery: Option<Discovery>,
+    discovery: Option<FilterDiscovery>,
     access_log: PathBuf,
 }
 
@@ -49,9 +49,15 @@ impl Envoy {
         directory: &Path,
     ) -> Result<Self> {
         let binary = options.envoy.take().map_or_else(artifacts::envoy, Ok)?;
-        let discovery = if options.chain.has_filter() { Some(Discovery::new(options, directory)?) } else { None };
+        let discovery = if options.chain.has_filter() { Some(FilterDiscovery::new(options, directory)?) } else { None };
         let access_log = directory.join("access.log");
-        let plan = bootstrap::Plan { options, cells, ext_proc, discovery: discovery.as_ref(), access_log: &access_log };
+        let plan = bootstrap::BootstrapPlan {
+            options,
+            cells,
+            ext_proc,
+            discovery: discovery.as_ref(),
+            access_log: &access_log,
+        };
         let mut bootstrap = if options.example { example::bootstrap(&plan)? } else { plan.build() };
         for adjust in options.adjustments.drain(..) {
             adjust(&mut bootstrap);

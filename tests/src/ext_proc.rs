@@ -18,7 +18,7 @@ use crate::{artifacts, wait};
 pub struct ExtProc {
     process: Mutex<Process>,
     program: PathBuf,
-    addresses: Addresses,
+    addresses: ServiceAddresses,
     directory: PathBuf,
     options: Vec<String>,
     _ports: [KeptPort; 2],
@@ -26,7 +26,7 @@ pub struct ExtProc {
 
 /// The addresses of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Addresses {
+pub struct ServiceAddresses {
     /// ext-proc and health, gRPC.
     pub grpc: SocketAddr,
     /// Liveness, readiness, metrics: HTTP/1.1.
@@ -50,7 +50,7 @@ impl ExtProc {
         let (directory, options) = (directory.to_owned(), options.to_vec());
         replace_file(&config_file(&directory), &config.to_string())?;
         let ports = [KeptPort::take()?, KeptPort::take()?];
-        let addresses = Addresses { grpc: ports[0].address()?, admin: ports[1].address()? };
+        let addresses = ServiceAddresses { grpc: ports[0].address()?, admin: ports[1].address()? };
         let process = launch(&program, &directory, addresses, &options).await?;
         Ok(Self { process: Mutex::new(process), program, addresses, directory, options, _ports: ports })
     }
@@ -63,7 +63,7 @@ impl ExtProc {
 
     /// The addresses, which stay the same after a restart.
     #[must_use]
-    pub fn addresses(&self) -> Addresses {
+    pub fn addresses(&self) -> ServiceAddresses {
         self.addresses
     }
 
@@ -156,7 +156,7 @@ impl ExtProc {
 }
 
 /// Starts the program and waits until it is ready.
-async fn launch(program: &Path, directory: &Path, addresses: Addresses, options: &[String]) -> Result<Process> {
+async fn launch(program: &Path, directory: &Path, addresses: ServiceAddresses, options: &[String]) -> Result<Process> {
     let mut command = Command::new(program);
     command.arg("serve").arg("--config").arg(config_file(directory));
     command.args(["--listen", &addresses.grpc.to_string(), "--admin", &addresses.admin.to_string()]);

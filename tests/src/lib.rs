@@ -1,4 +1,5 @@
-//! The end-to-end test harness: real Envoy, the real filter and service, and cells that report the requests they receive.
+//! The end-to-end test harness: real Envoy, the real filter and service, and cells that report the requests they
+//! receive.
 //!
 //! Each module of `tests/tests/e2e/` tests one behaviour and is declared in its `main.rs`:
 //!

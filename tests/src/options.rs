@@ -125,8 +125,9 @@ impl Options {
         self
     }
 
-    /// Uses the Envoy configuration of `examples/envoy/two-tier.yaml`. Of the other Envoy settings, only the buffer limit,
-    /// the workers and the adjustments apply. The cells must be the example's. Default: a bootstrap from these settings.
+    /// Uses the Envoy configuration of `examples/envoy/two-tier.yaml`. Of the other Envoy settings, only the buffer
+    /// limit, the workers and the adjustments apply. The cells must be the example's. Default: a bootstrap from these
+    /// settings.
     #[must_use]
     pub fn example(mut self) -> Self {
         self.example = true;
@@ -259,8 +260,8 @@ impl fmt::Debug for Options {
     }
 }
 
-/// The configuration of most tests: the cell of `acme` is `cell-b`, that of `globex` is `cell-c`, and that of every other
-/// key is `cell-a`. A request without a key is rejected.
+/// The configuration of most tests: the cell of `acme` is `cell-b`, that of `globex` is `cell-c`, and that of every
+/// other key is `cell-a`. A request without a key is rejected.
 #[must_use]
 pub fn sample_config() -> Value {
     json!({

@@ -1,4 +1,5 @@
-//! The JSON documents of every measurement. A document has exactly the requested length and the same bytes in every run.
+//! The JSON documents of every measurement. A document has exactly the requested length and the same bytes in every
+//! run.
 #![forbid(unsafe_code)]
 
 use std::fmt::Write as _;

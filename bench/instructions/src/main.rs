@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The function that callgrind counts. Callgrind finds it by name, so the name must be neither mangled nor inlined away.
+/// The function that callgrind counts. Callgrind finds it by name, so the name must be neither mangled nor inlined
+/// away.
 #[inline(never)]
 fn measured(run: &mut dyn FnMut() -> bool) -> bool {
     std::hint::black_box(run())

@@ -12,12 +12,12 @@ use crate::exchange::{Answer, Delivery, Exchange, PIECE};
 
 /// One connection.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Http1Connection {
     socket: TcpStream,
     received: BytesMut,
 }
 
-impl Connection {
+impl Http1Connection {
     pub(super) async fn open(address: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
         socket.set_nodelay(true)?;

@@ -14,12 +14,12 @@ use crate::exchange::{Answer, Delivery, Exchange, PIECE};
 
 /// One connection. Dropping it closes it.
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(super) struct Http2Connection {
     requests: SendRequest<Bytes>,
     driver: JoinHandle<()>,
 }
 
-impl Connection {
+impl Http2Connection {
     pub(super) async fn open(address: SocketAddr) -> Result<Self> {
         let socket = TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
         socket.set_nodelay(true)?;
@@ -56,7 +56,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for Http2Connection {
     fn drop(&mut self) {
         self.driver.abort();
     }

@@ -28,7 +28,8 @@ const SWAPS: usize = 3;
 /// A stride that has no common factor with the number of keys, so that no cache can predict the next key.
 const STRIDE: usize = 611_953;
 
-/// A look-up that takes longer, in µs, has waited. A few interrupts take less; building a table takes 1000 times as long.
+/// A look-up that takes longer, in µs, has waited. A few interrupts take less; building a table takes 1000 times as
+/// long.
 const PAUSE: f64 = 500.0;
 
 /// The measurements, with one figure for each round.
@@ -127,7 +128,7 @@ impl PlacementFigures {
             ("building it, s of CPU time", cell(build)),
             ("a look-up of a key that exists, the table not in a cache, ns of CPU time", cell(look_up)),
             ("the longest of 200 000 look-ups, nothing else going on, µs of CPU time", cell(alone)),
-            ("the longest look-up while three tables are built and put in force, µs of CPU time", cell(swaps)),
+            ("the longest look-up while three tables are built and swapped in, µs of CPU time", cell(swaps)),
             ("times that a look-up had to wait meanwhile", cell(waits)),
         ];
         let mut markdown =

@@ -76,7 +76,8 @@ async fn connections() -> Result<Curve> {
     Ok(curve)
 }
 
-/// Envoy matches routes one by one, so a route for each cell costs more with more cells. One `cluster_header` route does not.
+/// Envoy matches routes one by one, so a route for each cell costs more with more cells. One `cluster_header` route
+/// does not.
 async fn cells() -> Result<Vec<Curve>> {
     let mut by_route = Curve::new("cells", "256 B with the filter, a route for each cell, µs", Scope::Envoy);
     let mut by_header = Curve::new("cells", "256 B with the filter, one route by `cluster_header`, µs", Scope::Envoy);

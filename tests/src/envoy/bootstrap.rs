@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::discovery::Discovery;
+use super::discovery::FilterDiscovery;
 use super::{access_log, ext_proc_chain};
 use crate::cell::Cell;
 use crate::options::{Chain, DEFAULT_BUFFER_LIMIT, Options, Underscores};
@@ -15,15 +15,15 @@ use crate::options::{Chain, DEFAULT_BUFFER_LIMIT, Options, Underscores};
 pub(super) const STAT_PREFIX: &str = "in";
 
 /// The inputs of the bootstrap.
-pub(super) struct Plan<'a> {
+pub(super) struct BootstrapPlan<'a> {
     pub(super) options: &'a Options,
     pub(super) cells: &'a [Cell],
     pub(super) ext_proc: Option<SocketAddr>,
-    pub(super) discovery: Option<&'a Discovery>,
+    pub(super) discovery: Option<&'a FilterDiscovery>,
     pub(super) access_log: &'a Path,
 }
 
-impl Plan<'_> {
+impl BootstrapPlan<'_> {
     /// Builds the whole configuration.
     pub(super) fn build(&self) -> Value {
         let mut clusters: Vec<Value> = self.cells.iter().map(cell_cluster).collect();
@@ -106,7 +106,7 @@ impl Plan<'_> {
 
     fn http_filters(&self) -> Vec<Value> {
         let mut filters = Vec::new();
-        filters.extend(self.discovery.map(Discovery::http_filter));
+        filters.extend(self.discovery.map(FilterDiscovery::http_filter));
         let timeout = self.options.message_timeout;
         match self.options.chain {
             Chain::TwoTier => filters.push(ext_proc_chain::on_deferral(timeout)),

@@ -17,13 +17,13 @@ const WASM: &str = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wa
 
 /// The file and its contents.
 #[derive(Debug)]
-pub(super) struct Discovery {
+pub(super) struct FilterDiscovery {
     directory: PathBuf,
     module: PathBuf,
     version: AtomicU64,
 }
 
-impl Discovery {
+impl FilterDiscovery {
     /// Writes the first version.
     pub(super) fn new(options: &Options, run: &Path) -> Result<Self> {
         let module = options.module.clone().map_or_else(artifacts::wasm, Ok)?;

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use super::FILTER;
 use super::access_log;
-use super::bootstrap::{Plan, STAT_PREFIX, loopback, typed};
-use super::discovery::Discovery;
+use super::bootstrap::{BootstrapPlan, STAT_PREFIX, loopback, typed};
+use super::discovery::FilterDiscovery;
 use super::ext_proc_chain::CLUSTER;
 
 const EXAMPLE: &str = include_str!("../../../examples/envoy/two-tier.yaml");
@@ -18,7 +18,7 @@ const ORIGIN: &str = "https://app.example.com";
 const SERVICE: &str = "cellgate";
 
 /// The bootstrap. Only settings of the machine and of the test differ from the example.
-pub(super) fn bootstrap(plan: &Plan<'_>) -> Result<Value> {
+pub(super) fn bootstrap(plan: &BootstrapPlan<'_>) -> Result<Value> {
     let mut bootstrap: Value = serde_saphyr::from_str(EXAMPLE).context("the example is not YAML")?;
     bootstrap["node"] = json!({"id": "test", "cluster": "test"});
     bootstrap["admin"]["address"] = loopback(0);
@@ -37,7 +37,7 @@ pub(super) fn bootstrap(plan: &Plan<'_>) -> Result<Value> {
     Ok(bootstrap)
 }
 
-fn connection_manager(manager: &mut Value, plan: &Plan<'_>) -> Result<()> {
+fn connection_manager(manager: &mut Value, plan: &BootstrapPlan<'_>) -> Result<()> {
     let log = json!({"path": plan.access_log, "log_format": {"json_format": access_log::format("x-cell")}});
     manager["stat_prefix"] = json!(STAT_PREFIX);
     manager["access_log"] = json!([{
@@ -46,12 +46,12 @@ fn connection_manager(manager: &mut Value, plan: &Plan<'_>) -> Result<()> {
     }]);
     let filters = manager["http_filters"].as_array_mut().context("no HTTP filters")?;
     let filter = filters.iter_mut().find(|filter| filter["name"] == FILTER).context("no filter")?;
-    *filter = plan.discovery.map(Discovery::http_filter).context("the example needs a chain with a filter")?;
+    *filter = plan.discovery.map(FilterDiscovery::http_filter).context("the example needs a chain with a filter")?;
     Ok(())
 }
 
 /// Sets the address of an example's cluster in this test. A cluster without endpoints is not changed.
-fn address(cluster: &mut Value, plan: &Plan<'_>) -> Result<()> {
+fn address(cluster: &mut Value, plan: &BootstrapPlan<'_>) -> Result<()> {
     let name = cluster["name"].as_str().context("a cluster without a name")?.to_owned();
     let address = if name == SERVICE {
         // The name in the statistics of the other chains.

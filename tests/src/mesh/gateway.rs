@@ -26,8 +26,8 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// Creates the `Gateway` object `name` for all hosts, starts a proxy for it, and waits until it listens. Its service
-    /// account has the same name.
+    /// Creates the `Gateway` object `name` for all hosts, starts a proxy for it, and waits until it listens. Its
+    /// service account has the same name.
     ///
     /// # Errors
     /// When it does not start, or rejects an update of istiod.

@@ -1,5 +1,5 @@
-//! A simulated node: does the work of kubelet and controllers for one namespace. It runs the Deployment's pods and helm's
-//! hook pods as processes, from their objects in the API server.
+//! A simulated node: does the work of kubelet and controllers for one namespace. It runs the Deployment's pods and
+//! helm's hook pods as processes, from their objects in the API server.
 //!
 //! - A pod has its own loopback address. Since there is no network namespace, `[::]` in its arguments becomes that
 //!   address. Since there is no mount namespace, a mount path becomes the path of the volume's directory.

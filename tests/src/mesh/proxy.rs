@@ -1,4 +1,5 @@
-//! Stock Envoy as a gateway or a sidecar. It gets its configuration from istiod and its certificates from its own [`Sds`].
+//! Stock Envoy as a gateway or a sidecar. It gets its configuration from istiod and its certificates from its own
+//! [`Sds`].
 
 mod bootstrap;
 

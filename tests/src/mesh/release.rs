@@ -103,7 +103,8 @@ impl Setup {
         &self.values
     }
 
-    /// Creates the namespaces and the cells, installs the chart, starts the gateway, and waits until requests are routed.
+    /// Creates the namespaces and the cells, installs the chart, starts the gateway, and waits until requests are
+    /// routed.
     ///
     /// # Errors
     /// When a part does not start.
@@ -203,8 +204,8 @@ impl Release {
         Err(failure.context(printed.join("\n")))
     }
 
-    /// Waits until the release's objects are in force: the Deployment is rolled out, the gateway and the cells' sidecars
-    /// have the filters of their EnvoyFilters, and the gateway has the routes of the VirtualService.
+    /// Waits until the release's objects are in force: the Deployment is rolled out, the gateway and the cells'
+    /// sidecars have the filters of their EnvoyFilters, and the gateway has the routes of the VirtualService.
     ///
     /// # Errors
     /// On a timeout.

@@ -15,7 +15,7 @@ const OWN_LABEL: &str = "test.cellgate/workload";
 
 /// The description of a workload.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct WorkloadSpec {
     /// Unique in its namespace.
     pub name: String,
     /// Its namespace.
@@ -51,18 +51,19 @@ pub struct Workload {
 }
 
 impl Workload {
-    /// Makes the workload an endpoint of the services that select it. A sidecar listens on its ports and forwards allowed
-    /// requests to each port's `program`.
+    /// Makes the workload an endpoint of the services that select it. A sidecar listens on its ports and forwards
+    /// allowed requests to each port's `program`.
     ///
     /// # Errors
     /// When the API server rejects it or the sidecar does not start.
-    pub async fn join(mesh: &Mesh, plan: Plan, with_sidecar: bool, directory: &Path) -> Result<Self> {
+    pub async fn join(mesh: &Mesh, plan: WorkloadSpec, with_sidecar: bool, directory: &Path) -> Result<Self> {
         let mut plan = plan;
         plan.labels[OWN_LABEL] = json!(plan.name);
-        // Like the injector, this sets whether callers use mTLS. Without the label they would, for every service account.
+        // Like the injector, this sets whether callers use mTLS. Without the label they would, for every service
+        // account.
         plan.labels["security.istio.io/tlsMode"] = json!(if with_sidecar { "istio" } else { "disabled" });
         let sidecar = if with_sidecar { Some(start_sidecar(mesh, &plan, directory).await?) } else { None };
-        let Plan { name, namespace, service_account, labels, address, ports } = plan;
+        let WorkloadSpec { name, namespace, service_account, labels, address, ports } = plan;
         let mut entry = object("networking.istio.io/v1", "WorkloadEntry", &namespace, &name);
         let ports: Value = ports.iter().map(|port| (port.name.clone(), json!(port.number))).collect();
         entry["spec"] = json!({
@@ -87,7 +88,7 @@ impl Workload {
     }
 }
 
-async fn start_sidecar(mesh: &Mesh, plan: &Plan, directory: &Path) -> Result<Proxy> {
+async fn start_sidecar(mesh: &Mesh, plan: &WorkloadSpec, directory: &Path) -> Result<Proxy> {
     let mut sidecar = object("networking.istio.io/v1", "Sidecar", &plan.namespace, &plan.name);
     let ingress: Vec<Value> = plan.ports.iter().map(|port| ingress(plan.address, port)).collect();
     sidecar["spec"] = json!({

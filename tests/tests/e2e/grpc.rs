@@ -65,7 +65,8 @@ async fn the_service_alone_forwards_a_streaming_call() {
         let stack = Stack::start(options.chain(Chain::Service(BodyMode::Streamed))).await;
         let version = stack.admin().version().await.unwrap();
         // When busy, these versions close the processor's stream once the response has begun, although the request
-        // continues (Envoy issue 45617). 20 of 114 calls hung here until they were reset; none of 38 with 1.36.2 and 1.40.0.
+        // continues (Envoy issue 45617). 20 of 114 calls hung here until they were reset; none of 38 with 1.36.2 and
+        // 1.40.0.
         if version.starts_with("1.37.") || version.starts_with("1.38.") {
             println!("skipped on Envoy {version}");
             return;

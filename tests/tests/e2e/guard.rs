@@ -1,4 +1,5 @@
-//! The guard: a request that was released early and then conflicts with its decision is reset before the cell has the whole body.
+//! The guard: a request that was released early and then conflicts with its decision is reset before the cell has the
+//! whole body.
 
 use cellgate_tests::cell::Ending;
 use cellgate_tests::options::Options;
@@ -72,8 +73,8 @@ async fn a_good_body_of_5_mb_passes_both_guards_unchanged() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_truncated_body_is_rejected_at_its_last_byte() {
-    // Over HTTP/1.1 the cell has the whole body with the last byte of the Content-Length. So the rejection must not wait
-    // for the end of the client's HTTP/2 stream, which never comes here.
+    // Over HTTP/1.1 the cell has the whole body with the last byte of the Content-Length. So the rejection must not
+    // wait for the end of the client's HTTP/2 stream, which never comes here.
     let stack = Stack::start(Options::default().buffer_limit(32 * 1024).adjust(http1_to_cells)).await;
     let body = key_first_then(200_000, "");
     let mut upload = Upload::open(&stack, Framing::Http2, "/", body.len()).await;

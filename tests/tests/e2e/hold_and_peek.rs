@@ -1,7 +1,7 @@
 //! The filter holds small bodies and peeks at others, so that Envoy itself never answers a body with a 413.
 //!
-//! Envoy answers 413 when a filter holds a body and more bytes arrive than its buffer limit. Each body here comes in two
-//! bursts, the second after Envoy has read the first, because this pattern shows a filter that holds too much.
+//! Envoy answers 413 when a filter holds a body and more bytes arrive than its buffer limit. Each body here comes in
+//! two bursts, the second after Envoy has read the first, because this pattern shows a filter that holds too much.
 
 use cellgate_tests::options::Options;
 use cellgate_tests::sha256;
@@ -44,8 +44,8 @@ async fn bursts_around_a_limit_of_1_mib_are_routed_over_http2_with_the_default_w
     every_burst(&stack, MIB, &bursts, &[Framing::Http2, Framing::Http2Unsized]).await;
 }
 
-/// Sends bodies with the key first and last and checks each response. Checks also that a request is deferred if and only
-/// if its body cannot be held and has no key in the first burst.
+/// Sends bodies with the key first and last and checks each response. Checks also that a request is deferred if and
+/// only if its body cannot be held and has no key in the first burst.
 async fn every_burst(stack: &Stack, limit: usize, bursts: &[(usize, usize)], framings: &[Framing]) {
     let mut deferred = 0;
     for &(first, rest) in bursts {

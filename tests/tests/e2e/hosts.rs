@@ -1,4 +1,5 @@
-//! `applies_to.hosts`: requests for other hosts pass, and no spelling of a host reaches the host's routes without a decision.
+//! `applies_to.hosts`: requests for other hosts pass, and no spelling of a host reaches the host's routes without a
+//! decision.
 
 use cellgate_tests::client::{Http1, Request};
 use cellgate_tests::options::{BodyMode, Chain, Options, Underscores, sample_config};

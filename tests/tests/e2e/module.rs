@@ -1,4 +1,5 @@
-//! The imports and exports of the filter's module. They affect the cost of each request and which Envoys load the module.
+//! The imports and exports of the filter's module. They affect the cost of each request and which Envoys load the
+//! module.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,6 @@
-//! Another FULL_DUPLEX_STREAMED processor after Cellgate's, like that of an InferencePool. In Envoy 1.36 to 1.38, two such
-//! processors in a chain sometimes lose a body, and the cell gets an empty one. There, Cellgate must defer as `buffer`.
+//! Another FULL_DUPLEX_STREAMED processor after Cellgate's, like that of an InferencePool. In Envoy 1.36 to 1.38, two
+//! such processors in a chain sometimes lose a body, and the cell gets an empty one. There, Cellgate must defer as
+//! `buffer`.
 
 mod pass_through;
 

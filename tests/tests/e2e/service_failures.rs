@@ -1,5 +1,5 @@
-//! The service crashes, freezes, drains or is overloaded: the client gets an error with a code, no cell gets the request,
-//! and the next request is routed.
+//! The service crashes, freezes, drains or is overloaded: the client gets an error with a code, no cell gets the
+//! request, and the next request is routed.
 
 use std::time::Duration;
 

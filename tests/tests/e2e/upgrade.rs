@@ -117,7 +117,8 @@ async fn a_websocket_over_http2_is_placed_by_a_header_and_echoes() {
 async fn an_upgrade_without_a_connection_header_is_an_ordinary_request() {
     let stack = Stack::start(Options::default()).await;
     let plain = Request::post("/").header("upgrade", "websocket").json(BODY);
-    // Envoy supports HTTP/2 with prior knowledge only, so it ignores this upgrade too (RFC 9113 has removed h2c upgrades).
+    // Envoy supports HTTP/2 with prior knowledge only, so it ignores this upgrade too (RFC 9113 has removed h2c
+    // upgrades).
     let h2c = Request::post("/").header("connection", "upgrade").header("upgrade", "h2c").json(BODY);
     for request in [plain, h2c] {
         let answer = stack.send(&request).await;
@@ -149,8 +150,8 @@ async fn an_upgrade_whose_body_takes_precedence_over_its_head_is_rejected() {
     }
 }
 
-/// In BUFFERED mode, Envoy would wait for the end of the tunnel. Envoy 1.39 also does so in the streamed mode, until its
-/// idle timeout. Earlier and later versions do not.
+/// In BUFFERED mode, Envoy would wait for the end of the tunnel. Envoy 1.39 also does so in the streamed mode, until
+/// its idle timeout. Earlier and later versions do not.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_alone_places_a_websocket_in_streamed_mode() {
     let options = Options::default().chain(Chain::Service(BodyMode::Streamed));

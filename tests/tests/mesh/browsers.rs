@@ -62,7 +62,8 @@ pub(crate) async fn a_preflight_gets_a_response_and_reaches_no_cell(mesh: Shared
 
 pub(crate) async fn a_page_can_read_responses_and_refusals(mesh: Shared) -> Result<()> {
     let release = with_policy(&mesh).await?;
-    // Decided by the filter, rejected by it, rejected by the service, and a body that Envoy itself rejects as too large.
+    // Decided by the filter, rejected by it, rejected by the service, and a body that Envoy itself rejects as too
+    // large.
     let broken = format!("{}]", key_last("acme", 128 * 1024));
     let requests = [
         (200, of("acme")),

@@ -1,4 +1,5 @@
-//! The tests in the mesh (`make test-mesh`). All tests share one control plane, and each has its own release of the chart.
+//! The tests in the mesh (`make test-mesh`). All tests share one control plane, and each has its own release of the
+//! chart.
 
 mod admission;
 mod agent;

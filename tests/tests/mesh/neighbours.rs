@@ -179,7 +179,8 @@ pub(crate) async fn a_host_that_has_an_owner_is_taken_over(mesh: Shared) -> Resu
     release.gateway().proxy().must_accept().await
 }
 
-/// A wildcard host takes requests like the exact name if the Gateway's server has the name, since Istio intersects the two.
+/// A wildcard host takes requests like the exact name if the Gateway's server has the name, since Istio intersects the
+/// two.
 pub(crate) async fn an_older_wildcard_on_a_server_of_the_host_is_reported(mesh: Shared) -> Result<()> {
     let release = Setup::new(&mesh).prepare().await?;
     let team = team_of(&release).await?;

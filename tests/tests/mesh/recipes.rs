@@ -64,8 +64,8 @@ fn file(recipe: &str, name: &str, replaced: &[(&str, &str)]) -> Result<String> {
     Ok(text)
 }
 
-/// Adds a recipe's values to the installation with helm, as its page describes, and waits until the filter and the routes
-/// are updated.
+/// Adds a recipe's values to the installation with helm, as its page describes, and waits until the filter and the
+/// routes are updated.
 async fn apply(release: &Release, recipe: &str, replaced: &[(&str, &str)]) -> Result<()> {
     let values = release.directory().join("recipe.yaml");
     std::fs::write(&values, file(recipe, "values.yaml", replaced)?)?;

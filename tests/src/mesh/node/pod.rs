@@ -12,7 +12,7 @@ use super::container::{Container, Place, exit_code};
 use super::volumes::Volumes;
 use crate::client::{self, Response};
 use crate::mesh::proxy::Proxy;
-use crate::mesh::workload::{Plan, Port, Workload};
+use crate::mesh::workload::{Port, Workload, WorkloadSpec};
 use crate::ports::KeptPort;
 use crate::process::{Process, Signal};
 use crate::wait;
@@ -62,7 +62,7 @@ impl Pod {
             Ok(client::get(probed, &path).await.is_ok_and(|answer| answer.status.is_success()).then_some(()))
         })
         .await?;
-        let plan = Plan {
+        let plan = WorkloadSpec {
             name: name.clone(),
             namespace: inner.namespace.clone(),
             service_account: pod["spec"]["serviceAccountName"].as_str().unwrap_or("default").to_owned(),

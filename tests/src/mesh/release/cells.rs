@@ -11,7 +11,7 @@ use crate::cell::Cell;
 use crate::mesh::Mesh;
 use crate::mesh::kube::object;
 use crate::mesh::proxy::Proxy;
-use crate::mesh::workload::{Plan, Port, Workload};
+use crate::mesh::workload::{Port, Workload, WorkloadSpec};
 
 /// The service's name in each cell's namespace, and its workload's label and service account.
 pub(super) const SERVICE: &str = "api";
@@ -72,7 +72,7 @@ impl MeshCell {
         let program = with_sidecar.then(|| cell.address());
         let mut labels = json!({"app": SERVICE});
         merge(&mut labels, endpoint.labels.clone());
-        let plan = Plan {
+        let plan = WorkloadSpec {
             name: endpoint.name.clone(),
             namespace: namespace.to_owned(),
             service_account: SERVICE.to_owned(),
