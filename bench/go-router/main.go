@@ -1,12 +1,12 @@
-// Program go-router is an ext-proc service as they are usually written in Go: Envoy buffers the body (BUFFERED),
-// encoding/json parses all of it into maps, and the value at /tenant/id picks the cell.
+// Program go-router is a simple ext-proc service in Go, for comparison with Cellgate's: Envoy buffers the body
+// (BUFFERED), encoding/json parses it into maps, and the value at /tenant/id selects the cell.
 //
-// It is what Cellgate's service is compared with, so it does nothing needless: one process, no log for a request, and
-// Go's own defaults for threads and garbage collection.
+// To be a fair comparison, it does nothing unnecessary: one process, no request log, and Go's defaults for threads and
+// garbage collection.
 //
 //	go-router acme=cell-b globex=cell-c
 //
-// prints "listening on ADDRESS" once it takes connections, and serves until it is killed.
+// prints "listening on ADDRESS" when it accepts connections, and serves until it is killed.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"google.golang.org/grpc"
 )
 
-// Above every body that Envoy buffers: gRPC's own limit is 4 MiB.
+// The message size limit, above every body that Envoy buffers. gRPC's default is 4 MiB.
 const maxMessage = 16 * 1024 * 1024
 
 func main() {

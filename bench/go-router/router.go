@@ -9,22 +9,22 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 )
 
-// The header that the routes go by.
+// The routing header: the routes match on it.
 const routingHeader = "x-cell"
 
-// A router answers Envoy's streams, one for each request.
+// A router serves Envoy's streams, one for each request.
 type router struct {
 	extproc.UnimplementedExternalProcessorServer
-	// Tenants and their cells.
+	// The cell of each tenant.
 	cells map[string]string
 }
 
-// Process answers the messages about one request, each with exactly one.
+// Process sends exactly one response for each message of a request.
 func (r *router) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 	for {
 		message, err := stream.Recv()
 		if err != nil {
-			// Envoy ends a finished stream by closing or resetting it: there is nobody left to tell.
+			// Envoy closes or resets a finished stream, so this is not an error.
 			return nil
 		}
 		if err := stream.Send(r.answer(message)); err != nil {
@@ -33,7 +33,7 @@ func (r *router) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 	}
 }
 
-// answer lets everything pass, and gives a request its cell when its body is there.
+// answer continues every message, and sets a request's cell when it has the body.
 func (r *router) answer(message *extproc.ProcessingRequest) *extproc.ProcessingResponse {
 	switch request := message.Request.(type) {
 	case *extproc.ProcessingRequest_RequestBody:
@@ -44,14 +44,14 @@ func (r *router) answer(message *extproc.ProcessingRequest) *extproc.ProcessingR
 		trailers := &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}
 		return &extproc.ProcessingResponse{Response: trailers}
 	default:
-		// Headers; Envoy is told to send nothing of the response.
+		// The request headers: Envoy does not send response messages.
 		headers := &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{}}
 		return &extproc.ProcessingResponse{Response: headers}
 	}
 }
 
-// cellOf gives the cell of the tenant in a body, or "" for a body that is no JSON, names no tenant, or one that has no
-// cell. A key that is written twice counts as what is written last.
+// cellOf returns the cell of the tenant in a body, or "" if the body is not JSON, has no tenant, or the tenant has no
+// cell. It takes the last of two keys.
 func (r *router) cellOf(body []byte) string {
 	var document map[string]any
 	if err := json.Unmarshal(body, &document); err != nil {
@@ -62,7 +62,7 @@ func (r *router) cellOf(body []byte) string {
 	return r.cells[id]
 }
 
-// routeTo makes Envoy pick the route again, by the cell alone: what the client said about it is replaced or removed.
+// routeTo replaces or removes the client's routing header and makes Envoy select the route again.
 func routeTo(cell string) *extproc.CommonResponse {
 	headers := &extproc.HeaderMutation{RemoveHeaders: []string{routingHeader}}
 	if cell != "" {

@@ -1,6 +1,6 @@
--- The tenant by a plain search and then a pattern where it succeeds: the fastest that we know. LuaJIT tries a pattern
--- byte by byte, but looks for a plain text with memchr. The text is the key without its first quote: quotes are
--- everywhere in JSON, and each would stop memchr.
+-- Finds the tenant with a plain search, then with a pattern at the match: the fastest way that we know. LuaJIT matches a
+-- pattern byte by byte, but searches a plain text with memchr. The text is the key without its first quote, because JSON
+-- has many quotes and each would stop memchr.
 local find, match, byte = string.find, string.match, string.byte
 
 local function tenant_of(text)
