@@ -21,29 +21,29 @@
 //! # }
 //! ```
 //!
-//! - [`control_plane`], [`istiod`]: started once for all tests.
+//! - `control_plane`, `istiod`: started once for all tests.
 //! - [`kube`]: objects of the API server, as JSON.
 //! - [`helm`]: install, upgrade, rollback, test, uninstall.
-//! - [`node`]: the ext-proc service's pods, and those of `helm test`.
-//! - [`gateway`], [`workload`], [`proxy`]: the proxies and workloads, with [`identity`] and [`sds`] for certificates.
+//! - `node`: the ext-proc service's pods, and those of `helm test`.
+//! - [`gateway`], `workload`, [`proxy`]: the proxies and workloads, with [`identity`] and `sds` for certificates.
 //! - [`agent`]: Istio's agent between a proxy and istiod, which changes the configuration.
 //! - [`release`]: all parts for one test.
 
-pub mod address;
+mod address;
 pub mod agent;
-pub mod control_plane;
+mod control_plane;
 pub mod gateway;
 pub mod helm;
 pub mod identity;
-pub mod istiod;
+mod istiod;
 pub mod kube;
 pub mod load;
-pub mod node;
+mod node;
 pub mod proxy;
 pub mod release;
-pub mod sds;
+mod sds;
 pub mod tools;
-pub mod workload;
+mod workload;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

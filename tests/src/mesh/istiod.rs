@@ -18,7 +18,7 @@ use crate::process::Process;
 use crate::wait;
 
 /// The root namespace: its configuration applies to every namespace.
-pub const NAMESPACE: &str = "istio-system";
+pub(crate) const NAMESPACE: &str = "istio-system";
 
 /// Disables features for which stock Envoy has no extension, and istiod's own certificate authority.
 const ENVIRONMENT: [(&str, &str); 9] = [

@@ -29,7 +29,7 @@ use super::Mesh;
 use super::kube::{Change, path_of};
 use crate::wait;
 use container::Container;
-pub use pod::Pod;
+pub(crate) use pod::Pod;
 use volumes::Volumes;
 
 /// A node for one namespace. Dropping it kills its pods.

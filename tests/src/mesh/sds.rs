@@ -33,7 +33,7 @@ const SECRET: &str = "type.googleapis.com/envoy.extensions.transport_sockets.tls
 
 /// A running service for one proxy. Dropping it stops it.
 #[derive(Debug)]
-pub struct Sds {
+pub(crate) struct Sds {
     address: SocketAddr,
     serving: JoinHandle<()>,
 }
@@ -43,7 +43,7 @@ impl Sds {
     ///
     /// # Errors
     /// When no port is free.
-    pub async fn start(leaf: Leaf, root: String) -> Result<Self> {
+    pub(crate) async fn start(leaf: Leaf, root: String) -> Result<Self> {
         let listener = TcpListener::bind(ports::ANY).await?;
         let address = listener.local_addr()?;
         let service = SecretDiscoveryServiceServer::new(Secrets(Arc::new((leaf, root))));
@@ -57,7 +57,7 @@ impl Sds {
 
     /// The address that it listens on.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

@@ -15,7 +15,7 @@ const OWN_LABEL: &str = "test.cellgate/workload";
 
 /// The description of a workload.
 #[derive(Clone, Debug)]
-pub struct WorkloadSpec {
+pub(crate) struct WorkloadSpec {
     /// Unique in its namespace.
     pub name: String,
     /// Its namespace.
@@ -32,7 +32,7 @@ pub struct WorkloadSpec {
 
 /// A named port of a workload.
 #[derive(Clone, Debug)]
-pub struct Port {
+pub(crate) struct Port {
     /// The name, for a service's `targetPort`.
     pub name: String,
     /// The number.
@@ -45,7 +45,7 @@ pub struct Port {
 
 /// A workload of the mesh. [`Workload::leave`] removes it from its services; dropping it stops its sidecar.
 #[derive(Debug)]
-pub struct Workload {
+pub(crate) struct Workload {
     entry: Value,
     sidecar: Option<Proxy>,
 }
@@ -56,7 +56,7 @@ impl Workload {
     ///
     /// # Errors
     /// When the API server rejects it or the sidecar does not start.
-    pub async fn join(mesh: &Mesh, plan: WorkloadSpec, with_sidecar: bool, directory: &Path) -> Result<Self> {
+    pub(crate) async fn join(mesh: &Mesh, plan: WorkloadSpec, with_sidecar: bool, directory: &Path) -> Result<Self> {
         let mut plan = plan;
         plan.labels[OWN_LABEL] = json!(plan.name);
         // Like the injector, this sets whether callers use mTLS. Without the label they would, for every service
@@ -75,7 +75,7 @@ impl Workload {
 
     /// Its sidecar, if it has one.
     #[must_use]
-    pub fn sidecar(&self) -> Option<&Proxy> {
+    pub(crate) fn sidecar(&self) -> Option<&Proxy> {
         self.sidecar.as_ref()
     }
 
@@ -83,7 +83,7 @@ impl Workload {
     ///
     /// # Errors
     /// When the API server rejects the change.
-    pub async fn leave(&self, mesh: &Mesh) -> Result<()> {
+    pub(crate) async fn leave(&self, mesh: &Mesh) -> Result<()> {
         mesh.kube().delete(&self.entry).await
     }
 }
