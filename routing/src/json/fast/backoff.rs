@@ -61,37 +61,37 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    /// Tries that bring `step` bytes each, until the next pause: where it ends, or `limit`.
-    fn tries(backoff: &mut Backoff, mut at: usize, step: usize, limit: usize) -> usize {
-        while at < limit {
+    /// Records tries of `step` bytes each until the backoff pauses. Returns where the last try ended.
+    fn tries_until_pause(backoff: &mut Backoff, mut at: usize, step: usize) -> usize {
+        loop {
             at += step;
             if !backoff.record(at) {
-                return backoff.resume;
+                return at;
             }
         }
-        at
     }
 
     #[test]
     fn pauses_double_where_nothing_repeats_and_start_again_after_full_credit() {
         let mut backoff = Backoff::new();
         let mut at = 0;
-        for doublings in 0..4 {
-            let resume = tries(&mut backoff, at, 8, usize::MAX);
-            assert_eq!(resume - (PAUSE << doublings), backoff.resume - (PAUSE << doublings));
-            assert_eq!(backoff.pause, PAUSE << (doublings + 1));
-            assert!(!backoff.allows(resume - 1) && backoff.allows(resume));
-            at = resume;
+        for pause in [PAUSE, 2 * PAUSE, 4 * PAUSE, 8 * PAUSE] {
+            let end = tries_until_pause(&mut backoff, at, 8);
+            assert!(!backoff.allows(end + pause - 1) && backoff.allows(end + pause));
+            at = end + pause;
         }
-        at = tries(&mut backoff, at, 100, at + 5000);
-        let resume = tries(&mut backoff, at, 8, usize::MAX);
-        assert_eq!(backoff.pause, 2 * PAUSE, "{resume}");
+        for _ in 0..100 {
+            at += 100;
+            assert!(backoff.record(at));
+        }
+        let end = tries_until_pause(&mut backoff, at, 8);
+        assert!(!backoff.allows(end + PAUSE - 1) && backoff.allows(end + PAUSE));
     }
 
     #[test]
     fn a_pause_lasts_into_the_next_chunk() {
         let mut backoff = Backoff::new();
-        let resume = tries(&mut backoff, 0, 8, usize::MAX);
+        let resume = tries_until_pause(&mut backoff, 0, 8) + PAUSE;
         backoff.end_chunk(resume - 10);
         assert!(!backoff.allows(9) && backoff.allows(10));
     }
