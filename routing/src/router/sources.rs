@@ -89,6 +89,7 @@ impl ActiveSources {
     }
 
     /// The first key or unusable value that the policy does not pass over. `body` is the scanned body, if it was read.
+    #[inline(always)]
     pub(super) fn find_key<'a>(&'a self, router: &Router, body: Option<&'a FormatScanner>) -> KeySearch<'a> {
         let mut passed_over = None;
         for source in &self.0 {
@@ -103,6 +104,7 @@ impl ActiveSources {
 }
 
 impl ActiveSource {
+    #[inline(always)]
     fn value<'a>(&'a self, body: Option<&'a FormatScanner>) -> Option<Result<&'a str, Reason>> {
         match (self, body) {
             (ActiveSource::Head(found), _) => Some(found.as_deref().map_err(|reason| *reason)),
