@@ -18,7 +18,6 @@ mod suggest;
 mod text;
 mod tree;
 
-pub use bounds::MAX_TEXT;
 pub use error::{ConfigError, Problem};
 #[cfg(feature = "schema")]
 pub use schema::schema;
@@ -30,6 +29,7 @@ use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::scope::Scope;
 use crate::source::Source;
+use bounds::MAX_TEXT;
 use fault::Fault;
 use report::Report;
 use tree::TreeNode;

@@ -3,13 +3,13 @@
 use crate::token::is_token;
 
 /// The longest header name of a configuration, in bytes.
-pub const MAX_NAME: usize = 256;
+pub(crate) const MAX_NAME: usize = 256;
 
 /// The deferral header, which the filter sets for the matcher before the ext-proc filter. Its value is `MODE;REASON`.
 pub const DEFER: &str = "x-cellgate-defer";
 
 /// The prefix of internal headers. Cellgate removes every header with it from client requests.
-pub const INTERNAL_PREFIX: &str = "x-cellgate-";
+pub(crate) const INTERNAL_PREFIX: &str = "x-cellgate-";
 
 /// Whether a header must be removed from client requests: the routing header or an internal one, in any spelling.
 ///
@@ -36,7 +36,7 @@ pub(crate) fn routing_value<'a>(
 
 /// A name that cannot be a header of the configuration. The message continues a sentence that begins with the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadName {
+pub(crate) enum BadName {
     /// `:path`, `:authority`, …
     #[error("is a pseudo-header (RFC 9113, 8.3): use a regular header")]
     Pseudo,
@@ -62,12 +62,12 @@ pub enum BadName {
 
 /// Checks that a header name, in any case, is a token and has no meaning to HTTP or Envoy.
 ///
-/// Every header name of a configuration must pass this check; names from other configurations should too. Names with
+/// Every header name of a configuration must pass this check. Names with
 /// underscores pass: Envoy's `headers_with_underscores_action` decides whether it forwards such headers.
 ///
 /// # Errors
 /// The reason why the name cannot be used.
-pub fn check_name(name: &str) -> Result<(), BadName> {
+pub(crate) fn check_name(name: &str) -> Result<(), BadName> {
     if name.starts_with(':') {
         return Err(BadName::Pseudo);
     }

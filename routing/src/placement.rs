@@ -13,7 +13,7 @@ use prefixes::Prefixes;
 use table::Table;
 
 /// The most cells.
-pub const MAX_CELLS: usize = 1024;
+pub(crate) const MAX_CELLS: usize = 1024;
 
 /// The most draws for a slot table: one for each slot and each cell with a weight above 0, so 16,384 slots for 256 cells.
 /// Every start builds the table, and in the filter Envoy's main thread waits for it.

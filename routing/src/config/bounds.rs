@@ -3,7 +3,7 @@
 //! [`super::raw`] puts them into the JSON Schema, [`super::build`] enforces them.
 
 /// The longest configuration, in bytes. It bounds the memory that parsing takes.
-pub const MAX_TEXT: usize = 256 << 20;
+pub(super) const MAX_TEXT: usize = 256 << 20;
 
 /// The deepest nesting of a configuration. The schema needs four levels.
 pub(super) const MAX_DEPTH: usize = 16;
