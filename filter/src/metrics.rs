@@ -46,16 +46,13 @@ struct Counter {
     id: Cell<Option<u32>>,
 }
 
-/// The labels of [`Outcome`], in the order of the rows of `decisions`.
-const OUTCOMES: [&str; 4] = ["cell", "reject", "defer", "pass"];
-
 impl<H: Host> Metrics<H> {
     /// Counters that have counted nothing.
     #[must_use]
     pub fn new(host: H) -> Self {
         Self {
             host,
-            decisions: vec![Counter::default(); OUTCOMES.len() * Reason::ALL.len()],
+            decisions: vec![Counter::default(); Outcome::LABELS.len() * Reason::ALL.len()],
             deferrals: Default::default(),
             inspected_bytes: Counter::default(),
             guard_conflicts: Counter::default(),
@@ -67,7 +64,7 @@ impl<H: Host> Metrics<H> {
 
     /// Adds the counts since the last flush to Envoy's stats.
     pub fn flush(&self) {
-        for (row, outcome) in self.decisions.chunks(Reason::ALL.len()).zip(OUTCOMES) {
+        for (row, outcome) in self.decisions.chunks(Reason::ALL.len()).zip(Outcome::LABELS) {
             for (counter, reason) in row.iter().zip(Reason::ALL) {
                 counter.flush(&self.host, || format!("cellgate.decisions.{outcome}.{reason}"));
             }
