@@ -89,8 +89,7 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
 fn traffic(stats: &Stats) -> Vec<Finding> {
     let mut notes = Notes::new(Section::Traffic, "");
     let decisions = |outcome: &str| stats.sum(&format!("wasmcustom.cellgate.decisions.{outcome}."));
-    let [cell, reject, defer, pass] = [Outcome::Cell(CellId(0)), Outcome::Reject(0), Outcome::Defer, Outcome::Pass]
-        .map(|outcome| decisions(outcome.label()));
+    let [cell, reject, defer, pass] = Outcome::LABELS.map(decisions);
     notes
         .ok(format!("the filter has sent {cell} requests to cells, refused {reject}, deferred {defer}, passed {pass}"));
     let stripped = stats.sum("wasmcustom.cellgate.stripped_headers");
