@@ -6,7 +6,7 @@ mod report;
 mod request;
 mod service;
 
-use cellgate_routing::{Config, Decision, Held, Opening, Reason, Router, Tier, body::BodyError};
+use cellgate_routing::{Config, Decider, Decision, HeadResult, Reason, SourceValue, Tier, body::BodyError};
 
 pub(crate) use report::{json, text};
 pub(crate) use request::{Parts, Request};
@@ -27,7 +27,7 @@ pub(crate) struct Report<'a> {
     /// Whether it is in scope of `applies_to.hosts` only because it has no host.
     pub(crate) hostless: bool,
     /// Each source, as configured, and what was found there.
-    pub(crate) findings: Vec<(String, Held)>,
+    pub(crate) findings: Vec<(String, SourceValue)>,
     /// The place at which the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
     /// The decision of the filter.
@@ -69,17 +69,17 @@ impl Verdict {
 /// this is what the filter scans before it releases or defers a body that it must not hold.
 #[must_use]
 pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>, first_chunk: usize) -> Report<'a> {
-    let router = Router::new(config.clone(), Tier::Filter);
+    let decider = Decider::new(config.clone(), Tier::Filter);
     let fields = request.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
-    let before = router.decided_before(fields, || peer);
+    let before = decider.decided_before(fields, || peer);
     let mut head = request.fields.clone();
     let stripped = fields::strip(&mut head, &config.routing_header);
     let excluded = config.scope.check(head.as_slice()).err();
 
-    let open = || router.open(head.as_slice(), request.end_of_stream);
-    let mut reading = match before.map_or_else(open, Opening::Decided) {
-        Opening::Read(reading) => Some(reading),
-        Opening::Decided(_) => None,
+    let open = || decider.open(head.as_slice(), request.end_of_stream);
+    let mut reading = match before.map_or_else(open, HeadResult::Decided) {
+        HeadResult::NeedsBody(reading) => Some(reading),
+        HeadResult::Decided(_) => None,
     };
     if let Some(reading) = &mut reading
         && reading.push(&request.body).is_ok()
@@ -88,7 +88,7 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
     }
     let findings = match (before, excluded) {
         (Some(_), _) | (_, Some(_)) => Vec::new(),
-        (None, None) => router.explain(head.as_slice(), reading.as_ref()),
+        (None, None) => decider.explain(head.as_slice(), reading.as_ref()),
     };
     Report {
         line: request.line(),
@@ -100,7 +100,7 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
         broken: reading.and_then(|reading| reading.broken()),
         filter: match before {
             Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
-            None => filter::run(&router, head.as_slice(), request, first_chunk),
+            None => filter::run(&decider, head.as_slice(), request, first_chunk),
         },
         service: service::run(config, request, first_chunk),
         config,

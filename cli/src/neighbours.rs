@@ -1,7 +1,7 @@
 //! `cellgate neighbours`: finds objects of other teams for the same hosts, services and proxies, and their effect on the cells'
 //! requests.
 //!
-//! A [`Plan`] describes what a release installs. [`read_cluster`] or [`read_file`] returns the [`Objects`] of the cluster, and
+//! A [`ReleasePlan`] describes what a release installs. [`read_cluster`] or [`read_file`] returns the [`Objects`] of the cluster, and
 //! the lists that could not be read. [`examine`] compares the two.
 
 mod cluster;
@@ -19,7 +19,7 @@ mod virtual_services;
 
 pub(crate) use cluster::{Access, read_cluster};
 pub(crate) use object::{Objects, UnreadList, read_file};
-pub(crate) use plan::Plan;
+pub(crate) use plan::ReleasePlan;
 pub(crate) use report::text;
 
 use crate::doctor::{Level, enumerate};
@@ -27,7 +27,7 @@ use object::Object;
 
 /// A statement about an object of another team, or about a list that could not be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Finding {
+pub(crate) struct NeighbourFinding {
     /// The severity.
     pub(crate) level: Level,
     /// The object, as `KIND/NAMESPACE/NAME`; empty for the cluster.
@@ -40,9 +40,9 @@ pub(crate) struct Finding {
 
 /// Collects findings.
 #[derive(Debug, Default)]
-struct Notes(Vec<Finding>);
+struct NeighbourNotes(Vec<NeighbourFinding>);
 
-impl Notes {
+impl NeighbourNotes {
     fn error(&mut self, object: &Object<'_>, what: impl Into<String>, fix: impl Into<String>) {
         self.note(Level::Error, object, what.into(), Some(fix.into()));
     }
@@ -69,14 +69,14 @@ impl Notes {
     }
 
     fn note(&mut self, level: Level, object: &Object<'_>, what: String, fix: Option<String>) {
-        self.0.push(Finding { level, object: object.id(), what, fix });
+        self.0.push(NeighbourFinding { level, object: object.id(), what, fix });
     }
 }
 
 /// Compares a release with the objects of the cluster.
 #[must_use]
-pub(crate) fn examine(plan: &Plan, objects: &Objects) -> Vec<Finding> {
-    let mut notes = Notes::default();
+pub(crate) fn examine(plan: &ReleasePlan, objects: &Objects) -> Vec<NeighbourFinding> {
+    let mut notes = NeighbourNotes::default();
     virtual_services::examine(plan, objects, &mut notes);
     http_routes::examine(plan, objects, &mut notes);
     rules::examine(plan, objects, &mut notes);
@@ -88,7 +88,7 @@ pub(crate) fn examine(plan: &Plan, objects: &Objects) -> Vec<Finding> {
 }
 
 /// Turns errors about accepted objects into notes, and warns of acceptances without a finding.
-fn accept(plan: &Plan, findings: &mut Vec<Finding>) {
+fn accept(plan: &ReleasePlan, findings: &mut Vec<NeighbourFinding>) {
     for finding in findings.iter_mut() {
         if finding.level == Level::Error && plan.accepted.contains(&finding.object) {
             finding.level = Level::Ok;
@@ -98,7 +98,7 @@ fn accept(plan: &Plan, findings: &mut Vec<Finding>) {
     }
     for accepted in &plan.accepted {
         if !findings.iter().any(|finding| finding.object == *accepted) {
-            findings.push(Finding {
+            findings.push(NeighbourFinding {
                 level: Level::Warning,
                 object: accepted.clone(),
                 what: "is in neighbours.accept, but there is no finding about it".to_owned(),

@@ -9,7 +9,7 @@ mod keys;
 mod plan;
 mod requests;
 
-pub(crate) use ask::{Settings, run};
+pub(crate) use ask::{ProbeSettings, run};
 pub(crate) use plan::plan;
 
 /// The result of one check.

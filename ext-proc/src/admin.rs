@@ -66,11 +66,11 @@ async fn render(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn version(State(admin): State<Admin>) -> impl IntoResponse {
-    let router = admin.store.router();
+    let decider = admin.store.decider();
     let document = serde_json::json!({
         "version": build::VERSION,
         "build": build::BUILD,
-        "config": { "version": &*router.config().version },
+        "config": { "version": &*decider.config().version },
     });
     ([(header::CONTENT_TYPE, "application/json")], format!("{document}\n"))
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use cellgate_routing::config::ConfigError;
-use cellgate_routing::{Config, Router, Tier};
+use cellgate_routing::{Config, Decider, Tier};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
@@ -24,11 +24,11 @@ const SETTLE_TIME: Duration = Duration::from_millis(20);
 /// The interval of reloads without a change event.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// A configuration file and the router of its last good content.
+/// A configuration file and the decider of its last good content.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
-    router: ArcSwap<Router>,
+    decider: ArcSwap<Decider>,
     /// The last content or read error, so that each change is counted and logged once.
     last_read: Mutex<Result<Vec<u8>, io::ErrorKind>>,
     metrics: Metrics,
@@ -98,20 +98,20 @@ impl Store {
     /// The file cannot be read, or is not a valid configuration.
     pub fn open(path: &Path, metrics: Metrics) -> Result<Self, LoadError> {
         let text = read(path)?;
-        let router = Router::new(for_service(&text, path)?, Tier::Service);
-        metrics.config_in_force(&router.config().version);
+        let decider = Decider::new(for_service(&text, path)?, Tier::Service);
+        metrics.config_in_force(&decider.config().version);
         Ok(Self {
             path: path.to_owned(),
-            router: ArcSwap::from_pointee(router),
+            decider: ArcSwap::from_pointee(decider),
             last_read: Mutex::new(Ok(text)),
             metrics,
         })
     }
 
-    /// The router in force. A request keeps the router that it began with.
+    /// The decider in force. A request keeps the decider that it began with.
     #[must_use]
-    pub fn router(&self) -> Router {
-        Router::clone(&self.router.load())
+    pub fn decider(&self) -> Decider {
+        Decider::clone(&self.decider.load())
     }
 
     /// Reads the file, and applies it if it has changed and is valid. Blocks while it reads and parses.
@@ -131,7 +131,7 @@ impl Store {
         match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| for_service(&text, &self.path)) {
             Ok(config) => {
                 let version = config.version.clone();
-                self.router.store(Arc::new(Router::new(config, Tier::Service)));
+                self.decider.store(Arc::new(Decider::new(config, Tier::Service)));
                 self.metrics.config_in_force(&version);
                 self.metrics.reloaded(true);
                 tracing::info!(event = "config_reloaded", %version, "configuration reloaded");

@@ -116,7 +116,7 @@ pub async fn serve(
 
     set_health(&health, ServingStatus::Serving).await;
     ready.set(true);
-    let version = store.router().config().version.clone();
+    let version = store.decider().config().version.clone();
     tracing::info!(event = "listening", grpc = %addresses.0, admin = %addresses.1, %version, "service started");
 
     let ended = tokio::select! {

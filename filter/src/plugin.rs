@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::str::Utf8Error;
 
 use cellgate_routing::config::ConfigError;
-use cellgate_routing::{Config, Router, Tier};
+use cellgate_routing::{Config, Decider, Tier};
 
 use crate::host::Host;
 use crate::metrics::Metrics;
@@ -18,7 +18,7 @@ const FILE: &str = "plugin configuration";
 #[derive(Debug)]
 pub struct Plugin<H: Host> {
     pub(crate) host: H,
-    pub(crate) router: Router,
+    pub(crate) decider: Decider,
     /// The root's counters, which outlive a configuration.
     pub(crate) metrics: Rc<Metrics<H>>,
 }
@@ -59,6 +59,6 @@ impl<H: Host> Plugin<H> {
     pub fn new(host: H, metrics: Rc<Metrics<H>>, configuration: &[u8]) -> Result<Self, ConfigurationRefused> {
         let text = std::str::from_utf8(configuration).map_err(ConfigurationRefused::NotUtf8)?;
         let config = Config::from_json(text, FILE).map_err(ConfigurationRefused::Invalid)?;
-        Ok(Self { host, router: Router::new(config, Tier::Filter), metrics })
+        Ok(Self { host, decider: Decider::new(config, Tier::Filter), metrics })
     }
 }

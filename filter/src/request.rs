@@ -40,7 +40,7 @@ impl<H: Host> Request<H> {
     /// A request whose headers Envoy is about to show.
     #[must_use]
     pub fn new(plugin: Rc<Plugin<H>>) -> Self {
-        let is_shadow = plugin.router.config().shadow;
+        let is_shadow = plugin.decider.config().shadow;
         let inspection = if is_shadow { Inspection::shadowing() } else { Inspection::enforcing() };
         let unreleased = Some(Unreleased::at_headers());
         Self { plugin, inspection, unreleased, uncounted_bytes: 0, is_grpc: false }
@@ -76,22 +76,22 @@ impl<H: Host> Request<H> {
     }
 
     fn inspect_headers(&mut self, end_of_stream: bool) -> InspectionStep {
-        let Plugin { host, router, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics } = &*self.plugin;
         if self.inspection.phase() != Phase::Start {
             return self.inspection.stay();
         }
-        if router.config().shadow {
+        if decider.config().shadow {
             let Some(head) = host.request_headers() else { return self.inspection.unreadable_fields() };
-            metrics.stripped(strip::reserved(&head, &router.config().routing_header).count() as u64);
-            return self.inspection.head(router, &head, end_of_stream, None);
+            metrics.stripped(strip::reserved(&head, &decider.config().routing_header).count() as u64);
+            return self.inspection.head(decider, &head, end_of_stream, None);
         }
-        let stripped = self.unreleased.as_ref().and_then(|unreleased| strip::headers(host, unreleased, router));
+        let stripped = self.unreleased.as_ref().and_then(|unreleased| strip::headers(host, unreleased, decider));
         let Some(Stripped { head, count, decided_before }) = stripped else {
             return self.inspection.unreadable_fields();
         };
         metrics.stripped(count);
         self.is_grpc = is_grpc_call(&head);
-        self.inspection.head(router, &head, end_of_stream, decided_before)
+        self.inspection.head(decider, &head, end_of_stream, decided_before)
     }
 
     /// Scans the bytes that Envoy has not shown before, window by window. `Err`: the step to take at once.
@@ -114,11 +114,11 @@ impl<H: Host> Request<H> {
     }
 
     fn inspect_trailers(&mut self) -> InspectionStep {
-        let Plugin { host, router, metrics } = &*self.plugin;
-        if router.config().shadow {
+        let Plugin { host, decider, metrics } = &*self.plugin;
+        if decider.config().shadow {
             return self.inspection.trailers();
         }
-        let Some(count) = strip::trailers(host, &router.config().routing_header) else {
+        let Some(count) = strip::trailers(host, &decider.config().routing_header) else {
             return self.inspection.unreadable_fields();
         };
         metrics.stripped(count);
@@ -129,7 +129,7 @@ impl<H: Host> Request<H> {
         match step {
             InspectionStep::Wait => Action::Pause,
             InspectionStep::Continue => Action::Continue,
-            InspectionStep::Decide { decision, mode } if self.plugin.router.config().shadow => {
+            InspectionStep::Decide { decision, mode } if self.plugin.decider.config().shadow => {
                 self.report(decision, mode)
             }
             InspectionStep::Decide { decision, mode } => self.enforce(decision, mode),
@@ -139,16 +139,16 @@ impl<H: Host> Request<H> {
 
     /// Releases or refuses a request that waits.
     fn enforce(&mut self, decision: Decision, mode: BodyMode) -> Action {
-        let Plugin { host, router, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics } = &*self.plugin;
         let Decision { outcome, reason } = decision;
         metrics.inspected(std::mem::take(&mut self.uncounted_bytes));
         let unreleased = self.unreleased.take();
         let release = |header| unreleased.is_some_and(|unreleased| host.release(unreleased, header));
         let is_released = match outcome {
             Outcome::Cell(cell) => {
-                let name = router.config().cell_name(cell);
+                let name = decider.config().cell_name(cell);
                 note(host, ["cell=", name], reason);
-                release(Some((&router.config().routing_header, name)))
+                release(Some((&decider.config().routing_header, name)))
             }
             Outcome::Defer => {
                 metrics.deferred(mode);
@@ -175,12 +175,12 @@ impl<H: Host> Request<H> {
 
     /// Notes a decision that is not carried out.
     fn report(&mut self, decision: Decision, mode: BodyMode) -> Action {
-        let Plugin { host, router, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics } = &*self.plugin;
         let Decision { outcome, reason } = decision;
         metrics.inspected(std::mem::take(&mut self.uncounted_bytes));
         metrics.decided(decision);
         match outcome {
-            Outcome::Cell(cell) => note(host, ["shadow;cell=", router.config().cell_name(cell)], reason),
+            Outcome::Cell(cell) => note(host, ["shadow;cell=", decider.config().cell_name(cell)], reason),
             Outcome::Defer => note(host, ["shadow;defer=", mode.label()], reason),
             Outcome::Pass => note(host, ["shadow;pass", ""], reason),
             Outcome::Reject(status) => note(host, ["shadow;reject=", &status.to_string()], reason),
@@ -190,8 +190,8 @@ impl<H: Host> Request<H> {
 
     /// Ends a released request before the upstream has a complete body.
     fn end_released(&mut self, status: u16, reason: Reason, cell: Option<CellId>) -> Action {
-        let Plugin { host, router, metrics } = &*self.plugin;
-        let cell = cell.map_or("", |cell| router.config().cell_name(cell));
+        let Plugin { host, decider, metrics } = &*self.plugin;
+        let cell = cell.map_or("", |cell| decider.config().cell_name(cell));
         metrics.conflicted();
         host.set_property(PROPERTY, &format!("reject={status};reason={reason};after={cell}"));
         self.refuse(status, reason)

@@ -77,7 +77,7 @@ impl<H: Host + Clone> Root<H> {
     /// Logs the configuration once. Envoy configures the plugin once for a trial and once per worker, so the line is
     /// logged only if it differs from the last one.
     fn log_once(&self, plugin: &Plugin<H>, configuration: &[u8]) {
-        let config = plugin.router.config();
+        let config = plugin.decider.config();
         let mut fingerprint = DefaultHasher::new();
         configuration.hash(&mut fingerprint);
         let label = if config.version.is_empty() { "unnamed" } else { &config.version };

@@ -1,6 +1,6 @@
 //! Removes the reserved fields that a client must not send: the routing header and Cellgate's own.
 
-use cellgate_routing::{Decision, Router, headers};
+use cellgate_routing::{Decider, Decision, headers};
 
 use crate::host::{Fields, Host, Unreleased};
 
@@ -14,15 +14,15 @@ pub(crate) struct Stripped {
 }
 
 /// Removes reserved headers from the request, every value and every spelling. `None`: Envoy does not show or remove them.
-pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, router: &Router) -> Option<Stripped> {
-    let routing_header = &router.config().routing_header;
+pub(crate) fn headers<H: Host>(host: &H, unreleased: &Unreleased, decider: &Decider) -> Option<Stripped> {
+    let routing_header = &decider.config().routing_header;
     let fields = host.request_headers()?;
     let count = reserved(&fields, routing_header).count();
     if count == 0 {
         return Some(Stripped { head: fields, count: 0, decided_before: None });
     }
     let decided_before =
-        router.decided_before(fields.iter().map(|(name, value)| (name.as_bytes(), value)), || host.peer_uri());
+        decider.decided_before(fields.iter().map(|(name, value)| (name.as_bytes(), value)), || host.peer_uri());
     for name in reserved(&fields, routing_header) {
         host.remove_request_header(unreleased, name);
     }

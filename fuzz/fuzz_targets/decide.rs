@@ -1,4 +1,4 @@
-//! A whole request through the router: nothing panics, and a guarded early release gives the same decision as reading the
+//! A whole request through the decider: nothing panics, and a guarded early release gives the same decision as reading the
 //! whole body.
 //!
 //! The input is `name: value` lines, an empty line, and the body. The first byte is the length of a chunk.
@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use cellgate_routing::{Config, Decision, Opening, Outcome, Reading, Router, Tier};
+use cellgate_routing::{Config, Decision, HeadResult, Outcome, BodyReader, Decider, Tier};
 use libfuzzer_sys::fuzz_target;
 
 const CONFIG: &str = r#"{
@@ -20,9 +20,9 @@ const CONFIG: &str = r#"{
     "limits": {"inspect_bytes": "32KiB", "stream_bytes": "16MiB", "key_bytes": 16, "depth": 8}
 }"#;
 
-static ROUTERS: LazyLock<[Router; 2]> = LazyLock::new(|| {
+static ROUTERS: LazyLock<[Decider; 2]> = LazyLock::new(|| {
     let config = Config::from_json(CONFIG, "fuzz.json").expect("a valid configuration");
-    [Router::new(config.clone(), Tier::Filter), Router::new(config, Tier::Service)]
+    [Decider::new(config.clone(), Tier::Filter), Decider::new(config, Tier::Service)]
 });
 
 fuzz_target!(|input: &[u8]| {
@@ -31,10 +31,10 @@ fuzz_target!(|input: &[u8]| {
     let end = input.windows(2).position(|pair| pair == b"\n\n").unwrap_or(input.len());
     let (head, body) = (&input[..end], input.get(end + 2..).unwrap_or_default());
     let head: Vec<(Vec<u8>, &[u8])> = head.split(|byte| *byte == b'\n').filter_map(field).collect();
-    for router in ROUTERS.iter() {
-        let Opening::Read(mut whole) = router.open(head.as_slice(), false) else { continue };
+    for decider in ROUTERS.iter() {
+        let HeadResult::NeedsBody(mut whole) = decider.open(head.as_slice(), false) else { continue };
         let decision = whole.push(body).map_or_else(|decision| decision, |()| whole.finish());
-        let Opening::Read(reading) = router.open(head.as_slice(), false) else { panic!("the second opening differs") };
+        let HeadResult::NeedsBody(reading) = decider.open(head.as_slice(), false) else { panic!("the second opening differs") };
         match stream(reading, body.chunks(chunk)) {
             Ok(streamed) => assert_eq!(streamed, decision),
             Err(broken) => {
@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
 });
 
 /// Reads chunks, releases the request as early as allowed, and guards the rest.
-fn stream<'a>(mut reading: Reading, mut chunks: impl Iterator<Item = &'a [u8]>) -> Result<Decision, Decision> {
+fn stream<'a>(mut reading: BodyReader, mut chunks: impl Iterator<Item = &'a [u8]>) -> Result<Decision, Decision> {
     while let Some(chunk) = chunks.next() {
         if let Err(decision) = reading.push(chunk) {
             return Ok(decision);

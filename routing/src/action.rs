@@ -6,7 +6,7 @@ pub struct CellId(pub u16);
 
 /// The action for a request without a cell. A policy has one for each [`crate::Reason`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
+pub enum PolicyAction {
     /// Refuse the request with this status and an RFC 9457 problem document.
     Reject(u16),
     /// Send the request to this cell.

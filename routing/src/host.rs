@@ -168,7 +168,7 @@ mod tests {
     }
 
     impl EnvoyOptions {
-        /// The authority as filters and the router see it.
+        /// The authority as filters and Envoy's router see it.
         fn normalize(self, authority: &str) -> String {
             let mut seen = authority.to_owned();
             if self.strip_trailing_host_dot
@@ -180,7 +180,7 @@ mod tests {
             if self.strip_any_host_port { without_port(&seen).to_owned() } else { seen }
         }
 
-        /// Whether the router finds the virtual host of one of these domains.
+        /// Whether Envoy's router finds the virtual host of one of these domains.
         fn routes(self, seen: &str, domains: &[&str]) -> bool {
             let host = if self.ignore_port_in_host_matching { without_port(seen) } else { seen };
             let host = host.to_ascii_lowercase();

@@ -19,15 +19,15 @@
 //! An [`Inspection`] is pure. Its caller scans each chunk with [`Inspection::push`], in parts of any size, then calls
 //! [`Inspection::end_chunk`], and carries out the [`InspectionStep`] that either returns. The filter does so in Envoy, and
 //! `cellgate decide` offline. The service has a rule of its own (`process/search.rs` of ext-proc): it may read up to
-//! `limits.stream_bytes` and releases at the end of a message. Both rules use the same [`Reading`] and [`Guard`].
+//! `limits.stream_bytes` and releases at the end of a message. Both rules use the same [`BodyReader`] and [`Guard`].
 
 use crate::action::CellId;
+use crate::decider::{BodyReader, Decider, Guard, HeadResult};
 use crate::decision::{Decision, Outcome};
 use crate::deferral::BodyMode;
 use crate::head::Head;
 use crate::media::content_length;
 use crate::reason::Reason;
-use crate::router::{Guard, Opening, Reading, Router};
 
 /// The status of a request whose fields the proxy cannot show or change.
 const UNREADABLE_FIELDS: u16 = 500;
@@ -89,9 +89,9 @@ pub struct Inspection {
 #[derive(Debug)]
 enum InspectionState {
     Start,
-    Holding(Box<Reading>),
-    Peeking(Box<Reading>),
-    Shadowing(Box<Reading>),
+    Holding(Box<BodyReader>),
+    Peeking(Box<BodyReader>),
+    Shadowing(Box<BodyReader>),
     Guarding(Box<GuardedRest>),
     Released,
     Refused,
@@ -144,10 +144,10 @@ impl Inspection {
     }
 
     /// Inspects the head, without reserved headers. `decided_before` is a listed peer's decision
-    /// ([`Router::decided_before`]), which replaces the inspection.
+    /// ([`Decider::decided_before`]), which replaces the inspection.
     pub fn head<H: Head + ?Sized>(
         &mut self,
-        router: &Router,
+        decider: &Decider,
         head: &H,
         end_of_stream: bool,
         decided_before: Option<Decision>,
@@ -155,12 +155,12 @@ impl Inspection {
         if self.phase() != Phase::Start {
             return self.stay();
         }
-        let inspect_bytes = router.config().limits.inspect_bytes;
-        match decided_before.map_or_else(|| router.open(head, end_of_stream), Opening::Decided) {
-            Opening::Decided(decision) => {
+        let inspect_bytes = decider.config().limits.inspect_bytes;
+        match decided_before.map_or_else(|| decider.open(head, end_of_stream), HeadResult::Decided) {
+            HeadResult::Decided(decision) => {
                 self.decide(decision, BodyMode::of_head(end_of_stream, content_length(head), inspect_bytes))
             }
-            Opening::Read(reading) => {
+            HeadResult::NeedsBody(reading) => {
                 let reading = Box::new(reading);
                 self.state = match reading.content_length() {
                     _ if self.is_shadow => InspectionState::Shadowing(reading),
@@ -279,7 +279,7 @@ impl Inspection {
     }
 
     /// A held body is decided at its end only.
-    fn hold(&mut self, mut reading: Box<Reading>, end_of_stream: bool) -> InspectionStep {
+    fn hold(&mut self, mut reading: Box<BodyReader>, end_of_stream: bool) -> InspectionStep {
         if end_of_stream {
             return self.decide(reading.finish(), BodyMode::Buffer);
         }
@@ -291,7 +291,7 @@ impl Inspection {
     }
 
     /// The first chunk that is not empty is the last that may be waited for.
-    fn peek(&mut self, mut reading: Box<Reading>, end_of_stream: bool) -> InspectionStep {
+    fn peek(&mut self, mut reading: Box<BodyReader>, end_of_stream: bool) -> InspectionStep {
         if end_of_stream || is_whole(&reading) {
             return self.decide(reading.finish(), BodyMode::Stream);
         }
@@ -375,7 +375,7 @@ impl GuardedRest {
 }
 
 /// With its Content-Length reached a body is complete, even before the proxy reports the end of the stream.
-fn is_whole(reading: &Reading) -> bool {
+fn is_whole(reading: &BodyReader) -> bool {
     reading.content_length() == Some(reading.received())
 }
 

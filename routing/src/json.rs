@@ -1,7 +1,7 @@
 //! JSON bodies (RFC 8259): an incremental scanner that finds the values of RFC 6901 pointers.
 //!
 //! The scanner accepts exactly the documents that a strict parser of the whole document accepts, so that no upstream can
-//! read another document than the router did. It validates everything, also what no pointer can reach, and keeps only
+//! read another document than the decider did. It validates everything, also what no pointer can reach, and keeps only
 //! names and keys.
 //!
 //! It has two parts, and each can be read alone:

@@ -3,10 +3,10 @@
 //! The core is pure: no I/O, no clock, no threads, no protobuf. The proxy-wasm filter and the ext-proc service both use it,
 //! so they decide alike. A tier:
 //!
-//! 1. builds a [`Router`] from a [`Config`] (see [`config`]),
-//! 2. calls [`Router::open`] with a request's head, which returns a [`Decision`] or a [`Reading`] for the body,
-//! 3. pushes the body's chunks into the [`Reading`], to the end ([`Reading::finish`]) or until the key is known
-//!    ([`Reading::settle`]). In the second case a [`Guard`] scans the rest of the body.
+//! 1. builds a [`Decider`] from a [`Config`] (see [`config`]),
+//! 2. calls [`Decider::open`] with a request's head, which returns a [`Decision`] or a [`BodyReader`] for the body,
+//! 3. pushes the body's chunks into the [`BodyReader`], to the end ([`BodyReader::finish`]) or until the key is known
+//!    ([`BodyReader::settle`]). In the second case a [`Guard`] scans the rest of the body.
 //!
 //! The filter's rule, which decides whether a body is held, peeked at or guarded, is an [`Inspection`].
 //!
@@ -18,6 +18,7 @@ pub mod body;
 mod bytes;
 pub mod config;
 mod decided_by;
+mod decider;
 mod decision;
 mod deferral;
 pub mod form;
@@ -32,15 +33,15 @@ pub mod placement;
 mod policy;
 mod problem;
 mod reason;
-mod router;
 mod scope;
 pub mod source;
 mod token;
 
-pub use action::{Answer, CellId};
+pub use action::{CellId, PolicyAction};
 pub use bytes::{BadBytes, parse_bytes};
 pub use config::Config;
 pub use decided_by::DecidedBy;
+pub use decider::{BodyReader, Decider, Guard, HeadResult, SourceFinding, SourceValue};
 pub use decision::{Decision, Outcome, Tier};
 pub use deferral::{BadDeferral, BodyMode, Deferral};
 pub use head::Head;
@@ -51,6 +52,5 @@ pub use media::{BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MediaType, content_
 pub use policy::Policy;
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, grpc_message, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
-pub use router::{Finding, Guard, Held, Opening, Reading, Router};
 pub use scope::Scope;
 pub use token::is_token;

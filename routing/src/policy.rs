@@ -1,13 +1,13 @@
 //! The policy: the configured action for each reason.
 
-use crate::action::Answer;
+use crate::action::PolicyAction;
 use crate::reason::Reason;
 
 /// An action for every reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// By the reason's number.
-    actions: Vec<Answer>,
+    actions: Vec<PolicyAction>,
 }
 
 impl Default for Policy {
@@ -19,12 +19,12 @@ impl Default for Policy {
 impl Policy {
     /// The configured action.
     #[must_use]
-    pub fn answer(&self, reason: Reason) -> Answer {
+    pub fn answer(&self, reason: Reason) -> PolicyAction {
         self.actions.get(reason as usize).copied().unwrap_or_else(|| reason.last_answer())
     }
 
     /// Sets a reason's action, which the reason must allow.
-    pub(crate) fn set(&mut self, reason: Reason, action: Answer) {
+    pub(crate) fn set(&mut self, reason: Reason, action: PolicyAction) {
         if let Some(slot) = self.actions.get_mut(reason as usize) {
             *slot = action;
         }
@@ -32,6 +32,6 @@ impl Policy {
 
     /// Whether the action for any reason is the key's slot.
     pub(crate) fn uses_slots(&self) -> bool {
-        self.actions.contains(&Answer::Hash)
+        self.actions.contains(&PolicyAction::Hash)
     }
 }

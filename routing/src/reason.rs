@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::action::Answer;
+use crate::action::PolicyAction;
 
 /// The actions that a policy may have for a reason, besides `reject` and `use`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,19 +82,19 @@ macro_rules! reasons {
 
             /// The action if the configuration has none. It is secure.
             #[must_use]
-            pub const fn default_answer(self) -> Answer {
+            pub const fn default_answer(self) -> PolicyAction {
                 match self {
-                    $(Reason::$placed => Answer::Reject(500),)*
+                    $(Reason::$placed => PolicyAction::Reject(500),)*
                     $(Reason::$failed => $answer,)*
                 }
             }
 
             /// The action if the policy is `defer` in the last tier, or `next` after the last source.
             #[must_use]
-            pub const fn last_answer(self) -> Answer {
+            pub const fn last_answer(self) -> PolicyAction {
                 match self {
-                    $(Reason::$placed => Answer::Reject(500),)*
-                    $(Reason::$failed => Answer::Reject($last),)*
+                    $(Reason::$placed => PolicyAction::Reject(500),)*
+                    $(Reason::$failed => PolicyAction::Reject($last),)*
                 }
             }
 
@@ -120,77 +120,77 @@ reasons! {
         DecidedBefore = "decided_before", "A peer in `decided_by.peers` has decided the request, and its decision is accepted.";
     }
     failed {
-        HostExcluded = "host_excluded", Answer::Reject(421), 421, PASS,
+        HostExcluded = "host_excluded", PolicyAction::Reject(421), 421, PASS,
             "The request's host is outside `applies_to.hosts`.";
-        MethodExcluded = "method_excluded", Answer::Reject(421), 421, PASS,
+        MethodExcluded = "method_excluded", PolicyAction::Reject(421), 421, PASS,
             "The request's method is outside `applies_to.methods`.";
-        PathExcluded = "path_excluded", Answer::Reject(421), 421, PASS,
+        PathExcluded = "path_excluded", PolicyAction::Reject(421), 421, PASS,
             "The request's path is outside `applies_to.paths`.";
-        Excepted = "excepted", Answer::Pass, 421, PASS,
+        Excepted = "excepted", PolicyAction::Pass, 421, PASS,
             "The request is listed in `applies_to.except`.";
-        Preflight = "preflight", Answer::Pass, 421, PASS,
+        Preflight = "preflight", PolicyAction::Pass, 421, PASS,
             "The request is a CORS preflight, which browsers send without a key.";
-        Upgrade = "upgrade", Answer::Reject(421), 421, PASS,
+        Upgrade = "upgrade", PolicyAction::Reject(421), 421, PASS,
             "The request is an upgrade or CONNECT, whose body never ends, and its head does not hold the key.";
-        ContentTypeMissing = "content_type_missing", Answer::Reject(415), 415, NEXT_PASS,
+        ContentTypeMissing = "content_type_missing", PolicyAction::Reject(415), 415, NEXT_PASS,
             "The request has a body and no Content-Type, so its format is unknown.";
-        ContentTypeUnsupported = "content_type_unsupported", Answer::Reject(415), 415, NEXT_PASS,
+        ContentTypeUnsupported = "content_type_unsupported", PolicyAction::Reject(415), 415, NEXT_PASS,
             "No configured source can read a body of this Content-Type.";
-        CharsetUnsupported = "charset_unsupported", Answer::Reject(415), 415, NOTHING,
+        CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
             "The Content-Type names a charset other than UTF-8 or US-ASCII.";
-        BodyEncoded = "body_encoded", Answer::Defer, 415, DEFER,
+        BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
             "The body has a Content-Encoding (gzip, br, …).";
-        BodyTooLarge = "body_too_large", Answer::Defer, 413, DEFER,
+        BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
             "The body is larger than this tier's limit, and the key is not at its beginning.";
-        BodyLengthUnknown = "body_length_unknown", Answer::Defer, 411, DEFER,
+        BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,
             "The body's length is unknown, so the filter cannot hold it, and the key is not at its beginning.";
-        BodyUnread = "body_unread", Answer::Reject(421), 421, NOTHING,
+        BodyUnread = "body_unread", PolicyAction::Reject(421), 421, NOTHING,
             "The key is in the body, which Envoy is configured not to send to the service.";
-        BodyAbsent = "body_absent", Answer::Reject(421), 421, PASS,
+        BodyAbsent = "body_absent", PolicyAction::Reject(421), 421, PASS,
             "The request has no body, and no source in its head holds a key.";
-        BodyMalformed = "body_malformed", Answer::Reject(400), 400, NOTHING,
+        BodyMalformed = "body_malformed", PolicyAction::Reject(400), 400, NOTHING,
             "The body does not follow its format's grammar (RFC 8259 for JSON).";
-        BodyTruncated = "body_truncated", Answer::Reject(400), 400, NOTHING,
+        BodyTruncated = "body_truncated", PolicyAction::Reject(400), 400, NOTHING,
             "The body ends before its document is complete.";
-        BodyInvalidUtf8 = "body_invalid_utf8", Answer::Reject(400), 400, NOTHING,
+        BodyInvalidUtf8 = "body_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The body is not valid UTF-8.";
-        BodyByteOrderMark = "body_byte_order_mark", Answer::Reject(400), 400, NOTHING,
+        BodyByteOrderMark = "body_byte_order_mark", PolicyAction::Reject(400), 400, NOTHING,
             "The body starts with a byte order mark, which parsers handle in different ways.";
-        BodyTooDeep = "body_too_deep", Answer::Reject(400), 400, NOTHING,
+        BodyTooDeep = "body_too_deep", PolicyAction::Reject(400), 400, NOTHING,
             "The body is nested deeper than `limits.depth`.";
-        KeyMissing = "key_missing", Answer::Reject(421), 421, PASS,
+        KeyMissing = "key_missing", PolicyAction::Reject(421), 421, PASS,
             "No source holds a key.";
-        KeyDuplicated = "key_duplicated", Answer::Reject(400), 400, NOTHING,
+        KeyDuplicated = "key_duplicated", PolicyAction::Reject(400), 400, NOTHING,
             "A source holds more than one key, and parsers differ on which one counts.";
-        KeyAmbiguous = "key_ambiguous", Answer::Reject(400), 400, NOTHING,
+        KeyAmbiguous = "key_ambiguous", PolicyAction::Reject(400), 400, NOTHING,
             "The body has a field whose name differs only in case from one on the path to the key. Some parsers treat both as the same name.";
-        KeyNull = "key_null", Answer::Reject(400), 400, NEXT,
+        KeyNull = "key_null", PolicyAction::Reject(400), 400, NEXT,
             "The key is null.";
-        KeyBoolean = "key_boolean", Answer::Reject(400), 400, NOTHING,
+        KeyBoolean = "key_boolean", PolicyAction::Reject(400), 400, NOTHING,
             "The key is true or false.";
-        KeyFloat = "key_float", Answer::Reject(400), 400, NOTHING,
+        KeyFloat = "key_float", PolicyAction::Reject(400), 400, NOTHING,
             "The key is a number that is not a 64-bit integer.";
-        KeyObject = "key_object", Answer::Reject(400), 400, NOTHING,
+        KeyObject = "key_object", PolicyAction::Reject(400), 400, NOTHING,
             "The key is an object.";
-        KeyArray = "key_array", Answer::Reject(400), 400, NOTHING,
+        KeyArray = "key_array", PolicyAction::Reject(400), 400, NOTHING,
             "The key is an array.";
-        KeyEmpty = "key_empty", Answer::Reject(400), 400, NEXT,
+        KeyEmpty = "key_empty", PolicyAction::Reject(400), 400, NEXT,
             "The key is the empty string.";
-        KeyTooLong = "key_too_long", Answer::Reject(400), 400, NOTHING,
+        KeyTooLong = "key_too_long", PolicyAction::Reject(400), 400, NOTHING,
             "The key is longer than `limits.key_bytes`.";
-        KeyControlCharacter = "key_control_character", Answer::Reject(400), 400, NOTHING,
+        KeyControlCharacter = "key_control_character", PolicyAction::Reject(400), 400, NOTHING,
             "The key contains a control character.";
-        KeyInvalidUtf8 = "key_invalid_utf8", Answer::Reject(400), 400, NOTHING,
+        KeyInvalidUtf8 = "key_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The key is not valid UTF-8.";
-        KeyMalformed = "key_malformed", Answer::Reject(400), 400, NOTHING,
+        KeyMalformed = "key_malformed", PolicyAction::Reject(400), 400, NOTHING,
             "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters or a quoted cookie.";
-        KeyUnplaced = "key_unplaced", Answer::Reject(421), 421, HASH,
+        KeyUnplaced = "key_unplaced", PolicyAction::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
-        CellMismatch = "cell_mismatch", Answer::Reject(421), 421, NOTHING,
+        CellMismatch = "cell_mismatch", PolicyAction::Reject(421), 421, NOTHING,
             "The request is for another cell than `decided_by.cell`.";
-        DeadlineExceeded = "deadline_exceeded", Answer::Reject(408), 408, NOTHING,
+        DeadlineExceeded = "deadline_exceeded", PolicyAction::Reject(408), 408, NOTHING,
             "The body did not arrive before the service's deadline.";
-        Overloaded = "overloaded", Answer::Reject(503), 503, NOTHING,
+        Overloaded = "overloaded", PolicyAction::Reject(503), 503, NOTHING,
             "The service has reached its byte budget. The client can retry the request.";
     }
 }
@@ -243,17 +243,17 @@ mod tests {
             // Neither exceptions nor preflights are requests of a tenant.
             let has_no_tenant = matches!(reason, Reason::Excepted | Reason::Preflight);
             assert!(
-                matches!(reason.default_answer(), Answer::Reject(_) | Answer::Defer) || has_no_tenant,
+                matches!(reason.default_answer(), PolicyAction::Reject(_) | PolicyAction::Defer) || has_no_tenant,
                 "{reason} is open by default"
             );
-            assert!(matches!(reason.last_answer(), Answer::Reject(400..=599)), "{reason}");
+            assert!(matches!(reason.last_answer(), PolicyAction::Reject(400..=599)), "{reason}");
         }
     }
 
     #[test]
     fn a_default_of_defer_is_an_allowed_action() {
         for reason in Reason::ALL {
-            if reason.default_answer() == Answer::Defer {
+            if reason.default_answer() == PolicyAction::Defer {
                 assert!(reason.allowed().defer, "{reason}");
             }
         }

@@ -1,6 +1,6 @@
 //! The meaning of a valid configuration.
 
-use cellgate_routing::{Answer, CellId, Config, Duplicates, Reason, Scope};
+use cellgate_routing::{CellId, Config, Duplicates, PolicyAction, Reason, Scope};
 
 const FULL: &str = r#"
 version: demo-1
@@ -87,12 +87,12 @@ fn placement_and_policy_are_built() {
     assert!(!config.placement.slots().owners().contains(&CellId(2)), "cell-c is drained");
 
     for (reason, answer) in [
-        (Reason::KeyMissing, Answer::Use(CellId(0))),
-        (Reason::KeyBoolean, Answer::Use(CellId(1))),
-        (Reason::BodyMalformed, Answer::Reject(422)),
-        (Reason::BodyTooLarge, Answer::Defer),
-        (Reason::KeyNull, Answer::Next),
-        (Reason::KeyUnplaced, Answer::Hash),
+        (Reason::KeyMissing, PolicyAction::Use(CellId(0))),
+        (Reason::KeyBoolean, PolicyAction::Use(CellId(1))),
+        (Reason::BodyMalformed, PolicyAction::Reject(422)),
+        (Reason::BodyTooLarge, PolicyAction::Defer),
+        (Reason::KeyNull, PolicyAction::Next),
+        (Reason::KeyUnplaced, PolicyAction::Hash),
         (Reason::BodyTruncated, Reason::BodyTruncated.default_answer()),
     ] {
         assert_eq!(config.policy.answer(reason), answer, "{reason}");

@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use cellgate_routing::{Answer, Reason};
+use cellgate_routing::{PolicyAction, Reason};
 
 const HEAD: &str = "\
 # Reasons
@@ -37,11 +37,11 @@ action of both tiers if the policy is `next` and no other source holds a key.
 |---|---|---|---|---|
 ";
 
-fn action(action: Answer) -> String {
+fn action(action: PolicyAction) -> String {
     match action {
-        Answer::Reject(status) => format!("reject {status}"),
-        Answer::Defer => "`defer`".into(),
-        Answer::Pass => "`pass`".into(),
+        PolicyAction::Reject(status) => format!("reject {status}"),
+        PolicyAction::Defer => "`defer`".into(),
+        PolicyAction::Pass => "`pass`".into(),
         other => panic!("a default that the page cannot show: {other:?}"),
     }
 }

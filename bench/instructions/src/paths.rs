@@ -8,7 +8,7 @@ use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::form::{FormQuery, FormScanner};
 use cellgate_routing::json::{JsonQuery, JsonScanner};
 use cellgate_routing::placement::{Placement, Rules};
-use cellgate_routing::{CellId, Config, Duplicates, Opening, Outcome, Router, Tier};
+use cellgate_routing::{CellId, Config, Decider, Duplicates, HeadResult, Outcome, Tier};
 
 /// The chunk size of bodies that do not arrive whole.
 const CHUNK: usize = 1024;
@@ -86,25 +86,25 @@ const HEAD: [(&str, &str); 9] = [
     ("x-forwarded-proto", "https"),
 ];
 
-fn router() -> Option<Router> {
-    Some(Router::new(Config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
+fn decider() -> Option<Decider> {
+    Some(Decider::new(Config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
 }
 
 fn decide(size: usize) -> Box<dyn FnMut() -> bool> {
-    let Some(router) = router() else { return Box::new(|| false) };
+    let Some(decider) = decider() else { return Box::new(|| false) };
     let body = document(Kind::Objects, size, KeyAt::Last, "acme");
     Box::new(move || {
-        let Opening::Read(mut reading) = router.open(black_box(HEAD.as_slice()), false) else { return false };
+        let HeadResult::NeedsBody(mut reading) = decider.open(black_box(HEAD.as_slice()), false) else { return false };
         reading.push(black_box(body.as_bytes())).is_ok() && reading.finish().outcome == Outcome::Cell(CellId(1))
     })
 }
 
 fn decide_from_head() -> Box<dyn FnMut() -> bool> {
-    let Some(router) = router() else { return Box::new(|| false) };
+    let Some(decider) = decider() else { return Box::new(|| false) };
     let head: Vec<_> = HEAD.into_iter().chain([("x-tenant-id", "globex")]).collect();
     Box::new(move || {
-        let opening = router.open(black_box(head.as_slice()), true);
-        matches!(opening, Opening::Decided(decision) if decision.outcome == Outcome::Cell(CellId(2)))
+        let opening = decider.open(black_box(head.as_slice()), true);
+        matches!(opening, HeadResult::Decided(decision) if decision.outcome == Outcome::Cell(CellId(2)))
     })
 }
 

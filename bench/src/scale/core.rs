@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cellgate_bench_documents::{KeyAt, Kind, document};
-use cellgate_routing::{Config, Opening, Router, Tier};
+use cellgate_routing::{Config, Decider, HeadResult, Tier};
 use serde_json::{Value, json};
 
 use super::curve::{Curve, Scope};
@@ -37,8 +37,8 @@ fn tenants() -> Result<Vec<Curve>> {
         let x = f64::from(count);
         size.points.push((x, text.len() as f64 / 1e6));
         build.points.push((x, once(|| compile(&text).map(drop))? * 1e3));
-        let router = compile(&text)?;
-        let placement = &router.config().placement;
+        let decider = compile(&text)?;
+        let placement = &decider.config().placement;
         heap.points.push((x, placement.heap_bytes() as f64 / 1e6));
         // The keys are far from each other, like those of real traffic. Neighbours would be in the cache.
         let keys: Vec<_> = (0..1024_u32).map(|turn| key(turn.wrapping_mul(2_654_435_761) % count)).collect();
@@ -57,9 +57,9 @@ fn cells() -> Result<Vec<Curve>> {
         let text =
             config(&json!(names), &json!([{"json": "/tenant/id"}]), &json!({"slots": {"count": 4096}})).to_string();
         build.points.push((f64::from(count), once(|| compile(&text).map(drop))? * 1e3));
-        let router = compile(&text)?;
+        let decider = compile(&text)?;
         let keys: Vec<_> = (0..1024).map(key).collect();
-        look_up.points.push((f64::from(count), each(&keys, |key| router.config().placement.place(key))? * 1e9));
+        look_up.points.push((f64::from(count), each(&keys, |key| decider.config().placement.place(key))? * 1e9));
     }
     Ok(vec![build, look_up])
 }
@@ -76,9 +76,9 @@ fn prefixes() -> Result<Vec<Curve>> {
                 (0..count).map(|number| (prefix(number), json!("cell-a"))).collect::<serde_json::Map<_, _>>().into();
             let text =
                 config(&json!(["cell-a"]), &json!([{"json": "/tenant/id"}]), &json!({"prefixes": table})).to_string();
-            let router = compile(&text)?;
+            let decider = compile(&text)?;
             let keys: Vec<_> = (0..1024).map(|turn| format!("{}----------------", prefix(turn * 7 % count))).collect();
-            curve.points.push((f64::from(count), each(&keys, |key| router.config().placement.place(key))? * 1e9));
+            curve.points.push((f64::from(count), each(&keys, |key| decider.config().placement.place(key))? * 1e9));
         }
         curves.push(curve);
     }
@@ -93,8 +93,8 @@ fn sources() -> Result<Curve> {
         let mut key: Vec<Value> = (1..count).map(|number| json!({"json": format!("/source-{number}/id")})).collect();
         key.push(json!({"json": "/tenant/id"}));
         let text = config(&json!(["cell-a"]), &json!(key), &json!({"exact": {"acme": "cell-a"}})).to_string();
-        let router = compile(&text)?;
-        curve.points.push((f64::from(count), decision(&router, &body)? * 1e6));
+        let decider = compile(&text)?;
+        curve.points.push((f64::from(count), decision(&decider, &body)? * 1e6));
     }
     Ok(curve)
 }
@@ -103,10 +103,10 @@ fn bodies() -> Result<Curve> {
     let mut curve = Curve::new("bytes of the body", "decision, objects, key last, µs", Scope::Core);
     let text =
         config(&json!(["cell-a"]), &json!([{"json": "/tenant/id"}]), &json!({"exact": {"acme": "cell-a"}})).to_string();
-    let router = compile(&text)?;
+    let decider = compile(&text)?;
     for bytes in [256_u32, 4096, 65_536, 1_000_000, 10_000_000] {
         let body = document(Kind::Objects, bytes as usize, KeyAt::Last, "acme");
-        curve.points.push((f64::from(bytes), decision(&router, &body)? * 1e6));
+        curve.points.push((f64::from(bytes), decision(&decider, &body)? * 1e6));
     }
     Ok(curve)
 }
@@ -134,8 +134,8 @@ fn config(cells: &Value, key: &Value, placement: &Value) -> Value {
     json!({"routing_header": "x-cell", "cells": cells, "key": key, "placement": placement, "limits": {"inspect_bytes": "16MiB"}})
 }
 
-fn compile(text: &str) -> Result<Router> {
-    Ok(Router::new(Config::from_json(text, "scale")?, Tier::Service))
+fn compile(text: &str) -> Result<Decider> {
+    Ok(Decider::new(Config::from_json(text, "scale")?, Tier::Service))
 }
 
 /// CPU seconds of one run.
@@ -161,7 +161,7 @@ fn each<T, Out>(inputs: &[T], mut work: impl FnMut(&T) -> Out) -> Result<f64> {
 }
 
 /// CPU seconds of one complete decision: head, body in one chunk, placement.
-fn decision(router: &Router, body: &str) -> Result<f64> {
+fn decision(decider: &Decider, body: &str) -> Result<f64> {
     let length = body.len().to_string();
     let head: [(&str, &str); 4] = [
         (":method", "POST"),
@@ -170,7 +170,7 @@ fn decision(router: &Router, body: &str) -> Result<f64> {
         ("content-length", &length),
     ];
     let decide = |body: &&str| -> Result<cellgate_routing::Decision> {
-        let Opening::Read(mut reading) = router.open(head.as_slice(), false) else {
+        let HeadResult::NeedsBody(mut reading) = decider.open(head.as_slice(), false) else {
             bail!("the head decided the request")
         };
         let _ = reading.push(body.as_bytes());

@@ -8,7 +8,7 @@ use super::commands::{print, read};
 use super::{Exit, Failure, values};
 use crate::doctor::Level;
 use crate::http_client::Server;
-use crate::neighbours::{Access, Plan, examine, read_cluster, read_file, text};
+use crate::neighbours::{Access, ReleasePlan, examine, read_cluster, read_file, text};
 
 /// Options of `cellgate neighbours`.
 #[derive(Debug, Args)]
@@ -40,7 +40,7 @@ pub(crate) async fn neighbours(args: NeighboursArgs) -> Result<Exit, Failure> {
     let bad = |file: &Path, error: &dyn std::fmt::Display| {
         Failure::new(Exit::BadInput, format!("{}: {error}", file.display()))
     };
-    let plan = Plan::read(&read(&args.plan)?).map_err(|error| {
+    let plan = ReleasePlan::read(&read(&args.plan)?).map_err(|error| {
         bad(
             &args.plan,
             &format!("not a valid plan: {error}; use `plan.json` of the chart's ConfigMap for `neighbours`"),

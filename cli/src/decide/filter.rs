@@ -3,15 +3,15 @@
 //! The end of the stream comes after the last chunk and not with it, as it may over HTTP/2. The rule is enforced even if
 //! the configuration says `shadow`: the report shows what the filter would do.
 
-use cellgate_routing::{Decision, Inspection, InspectionStep, Outcome, Phase, Reason, Router, content_length};
+use cellgate_routing::{Decider, Decision, Inspection, InspectionStep, Outcome, Phase, Reason, content_length};
 
 use super::{Request, Verdict};
 
 /// Decides as the filter does, with a body that arrives in chunks of this many bytes.
-pub(super) fn run(router: &Router, head: &[(String, Vec<u8>)], request: &Request, chunk_size: usize) -> Verdict {
+pub(super) fn run(decider: &Decider, head: &[(String, Vec<u8>)], request: &Request, chunk_size: usize) -> Verdict {
     let chunk_size = chunk_size.max(1);
     let mut inspection = Inspection::enforcing();
-    let mut steps = vec![inspection.head(router, head, request.end_of_stream, None)];
+    let mut steps = vec![inspection.head(decider, head, request.end_of_stream, None)];
     let opened = inspection.phase();
     let mut is_guarded = false;
     if !request.end_of_stream {
@@ -25,7 +25,7 @@ pub(super) fn run(router: &Router, head: &[(String, Vec<u8>)], request: &Request
     let first = request.body.len().min(chunk_size);
     let how = match (opened, announced) {
         (Phase::Holding, _) => {
-            let (length, limit) = (request.body.len(), router.config().limits.inspect_bytes);
+            let (length, limit) = (request.body.len(), decider.config().limits.inspect_bytes);
             format!("holds the body: {length} of at most {limit} bytes")
         }
         (Phase::Peeking, Some(length)) if length == first as u64 => {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use cellgate_routing::{Decision, Held, Outcome};
+use cellgate_routing::{Decision, Outcome, SourceValue};
 use serde_json::{Value, json};
 
 use super::{Report, Verdict};
@@ -26,7 +26,7 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     let width = report.findings.iter().map(|(source, _)| source.len()).max().unwrap_or_default();
     for (number, (source, held)) in report.findings.iter().enumerate() {
         let label = if number == 0 { "key" } else { "" };
-        line(label, &format!("{}. {source:<width$}  {}", number + 1, held_text(held)));
+        line(label, &format!("{}. {source:<width$}  {}", number + 1, value_text(held)));
     }
     if let Some(broken) = report.broken {
         line("body", &format!("{} at byte {}: {}", broken.reason, broken.offset, broken.expected));
@@ -47,7 +47,7 @@ pub(crate) fn text(report: &Report<'_>) -> String {
 #[must_use]
 pub(crate) fn json(report: &Report<'_>) -> Value {
     let end = report.last().end();
-    let sources: Vec<Value> = report.findings.iter().map(|(source, held)| held_json(source, held)).collect();
+    let sources: Vec<Value> = report.findings.iter().map(|(source, held)| value_json(source, held)).collect();
     json!({
         "request": { "line": report.line, "body_bytes": report.body_bytes },
         "stripped": report.stripped,
@@ -64,23 +64,23 @@ pub(crate) fn json(report: &Report<'_>) -> Value {
     })
 }
 
-fn held_text(held: &Held) -> String {
+fn value_text(held: &SourceValue) -> String {
     match held {
-        Held::NotReached => "not reached".to_owned(),
-        Held::NotRead => "not read".to_owned(),
-        Held::Nothing => "nothing".to_owned(),
-        Held::Key(key) => format!("{key:?}"),
-        Held::Unusable(reason) => format!("{reason}: {}", reason.text()),
+        SourceValue::NotReached => "not reached".to_owned(),
+        SourceValue::NotRead => "not read".to_owned(),
+        SourceValue::Nothing => "nothing".to_owned(),
+        SourceValue::Key(key) => format!("{key:?}"),
+        SourceValue::Unusable(reason) => format!("{reason}: {}", reason.text()),
     }
 }
 
-fn held_json(source: &str, held: &Held) -> Value {
+fn value_json(source: &str, held: &SourceValue) -> Value {
     let (state, key, reason) = match held {
-        Held::NotReached => ("not_reached", None, None),
-        Held::NotRead => ("not_read", None, None),
-        Held::Nothing => ("nothing", None, None),
-        Held::Key(key) => ("key", Some(key), None),
-        Held::Unusable(reason) => ("unusable", None, Some(reason.label())),
+        SourceValue::NotReached => ("not_reached", None, None),
+        SourceValue::NotRead => ("not_read", None, None),
+        SourceValue::Nothing => ("nothing", None, None),
+        SourceValue::Key(key) => ("key", Some(key), None),
+        SourceValue::Unusable(reason) => ("unusable", None, Some(reason.label())),
     };
     json!({ "source": source, "held": state, "key": key, "reason": reason })
 }

@@ -1,15 +1,15 @@
 //! What the service does with a request, by running its state machine.
 
 use bytes::Bytes;
-use cellgate_routing::{Config, Decision, Outcome, Reason, Router, Tier};
+use cellgate_routing::{Config, Decider, Decision, Outcome, Reason, Tier};
 
 use super::{Request, Verdict};
 use cellgate_ext_proc::{BodyMode, Budget, Event, StateMachine};
 
 /// Decides as the service does in `FULL_DUPLEX_STREAMED` mode, with the body in chunks of this many bytes.
 pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {
-    let router = Router::new(config.clone(), Tier::Service);
-    let mut machine = StateMachine::new(router, BodyMode::Duplex, Budget::new(u64::MAX).reservation());
+    let decider = Decider::new(config.clone(), Tier::Service);
+    let mut machine = StateMachine::new(decider, BodyMode::Duplex, Budget::new(u64::MAX).reservation());
     let mut received = 0;
     let mut decided_at = None;
     let limit = usize::try_from(config.limits.stream_bytes).unwrap_or(usize::MAX);

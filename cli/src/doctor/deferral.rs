@@ -10,7 +10,7 @@ use super::message::{at, duration, flag, is_a, list, text, texts};
 use super::processors::STREAMED;
 
 /// The settings that a processor needs for a body mode.
-struct Settings {
+struct ModeSettings {
     body: &'static str,
     trailers: &'static str,
 }
@@ -20,11 +20,11 @@ pub(super) fn is_used(mode: BodyMode) -> bool {
     mode != BodyMode::Headers
 }
 
-const fn settings(mode: BodyMode) -> Settings {
+const fn settings(mode: BodyMode) -> ModeSettings {
     match mode {
-        BodyMode::Buffer => Settings { body: "BUFFERED", trailers: "SEND" },
-        BodyMode::Stream => Settings { body: STREAMED, trailers: "SEND" },
-        BodyMode::Headers => Settings { body: "NONE", trailers: "SKIP" },
+        BodyMode::Buffer => ModeSettings { body: "BUFFERED", trailers: "SEND" },
+        BodyMode::Stream => ModeSettings { body: STREAMED, trailers: "SEND" },
+        BodyMode::Headers => ModeSettings { body: "NONE", trailers: "SKIP" },
     }
 }
 
@@ -90,8 +90,8 @@ pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: BodyMode, note
 /// A fault, and its fix.
 type Fault = (String, String);
 
-/// Settings that keep a part of the request from the service.
-fn of_modes(processor: &Value, settings: &Settings) -> Vec<Fault> {
+/// ModeSettings that keep a part of the request from the service.
+fn of_modes(processor: &Value, settings: &ModeSettings) -> Vec<Fault> {
     let mut wrong = Vec::new();
     let body = body_mode(processor);
     if body != settings.body && (settings.body, body) != (STREAMED, "BUFFERED") {
@@ -108,7 +108,7 @@ fn of_modes(processor: &Value, settings: &Settings) -> Vec<Fault> {
     wrong
 }
 
-/// Settings that let a request go on without the service's decision.
+/// ModeSettings that let a request go on without the service's decision.
 fn of_failures(processor: &Value) -> Vec<Fault> {
     let mut wrong = Vec::new();
     if flag(processor, "failure_mode_allow") {

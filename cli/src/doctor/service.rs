@@ -1,7 +1,7 @@
 //! The ext-proc service: a filter for each body mode of deferrals, and the cluster.
 
 use cellgate_routing::headers::DEFER;
-use cellgate_routing::{Answer, BodyMode, Config, Reason};
+use cellgate_routing::{BodyMode, Config, PolicyAction, Reason};
 use serde_json::Value;
 
 use super::clusters;
@@ -73,7 +73,7 @@ fn retry_after(chain: &Chain<'_>, notes: &mut Notes) {
 
 /// Reports deferrals of a policy without a service.
 fn missing(config: Option<&Config>, notes: &mut Notes) {
-    let defers = |reason: &&Reason| config.is_none_or(|config| config.policy.answer(**reason) == Answer::Defer);
+    let defers = |reason: &&Reason| config.is_none_or(|config| config.policy.answer(**reason) == PolicyAction::Defer);
     let deferred: Vec<&str> = Reason::ALL
         .iter()
         .filter(|reason| reason.allowed().defer)

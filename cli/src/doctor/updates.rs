@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cellgate_routing::{CellId, Outcome};
+use cellgate_routing::Outcome;
 use serde_json::Value;
 
 use super::dump::Dump;

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::hosts;
 use super::object::{KINDS, Objects, texts};
-use super::plan::Plan;
+use super::plan::ReleasePlan;
 use crate::http_client::{RequestLimits, Response, ResponseError, Server, exchange};
 
 /// The timeout for all lists together. An installation waits for them.
@@ -134,7 +134,7 @@ impl Pod {
 }
 
 /// Reads all readable objects that matter to a plan, in less than ten seconds.
-pub(crate) async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
+pub(crate) async fn read_cluster(access: &Access, plan: &ReleasePlan) -> Objects {
     let mut reading = Reading { access, plan, deadline: Instant::now() + TIME, objects: Objects::default() };
     for kind in KINDS {
         reading.all(kind, plan).await;
@@ -144,7 +144,7 @@ pub(crate) async fn read_cluster(access: &Access, plan: &Plan) -> Objects {
 
 struct Reading<'a> {
     access: &'a Access,
-    plan: &'a Plan,
+    plan: &'a ReleasePlan,
     deadline: Instant,
     objects: Objects,
 }
@@ -161,7 +161,7 @@ enum ListError {
 
 impl Reading<'_> {
     /// Reads a kind in all namespaces, or, if that is forbidden, in the namespaces of the plan.
-    async fn all(&mut self, kind: &str, plan: &Plan) {
+    async fn all(&mut self, kind: &str, plan: &ReleasePlan) {
         let (_, _, plural) = source(kind);
         match self.list(kind, None).await {
             // A cluster without the Gateway API has no HTTPRoutes.
@@ -224,7 +224,7 @@ impl Reading<'_> {
 
 /// Removes the unused parts of an object, because a cluster may have thousands of them: managed fields, the actions of routes,
 /// and all routes of hosts that the release does not share.
-fn slim(item: &mut Value, plan: &Plan) {
+fn slim(item: &mut Value, plan: &ReleasePlan) {
     if let Some(Value::Object(metadata)) = item.get_mut("metadata") {
         metadata.remove("managedFields");
     }

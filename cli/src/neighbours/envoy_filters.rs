@@ -3,11 +3,11 @@
 
 use serde_json::Value;
 
-use super::Notes;
+use super::NeighbourNotes;
 use super::object::{Object, Objects, list};
-use super::plan::{Plan, Proxy};
+use super::plan::{Proxy, ReleasePlan};
 
-pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+pub(super) fn examine(plan: &ReleasePlan, objects: &Objects, notes: &mut NeighbourNotes) {
     for object in objects.of("networking.istio.io", "EnvoyFilter").filter(|object| !object.is_of(plan)) {
         let candidates = || plan.proxies.iter().map(|proxy| (proxy, applies_to(plan, &object, proxy)));
         let proxies: Vec<&Proxy> =
@@ -44,7 +44,7 @@ fn matters(patch: &Value) -> bool {
 }
 
 /// Whether it applies to these proxies; `None` if only the labels of their pods show it.
-fn applies_to(plan: &Plan, object: &Object<'_>, proxy: &Proxy) -> Option<bool> {
+fn applies_to(plan: &ReleasePlan, object: &Object<'_>, proxy: &Proxy) -> Option<bool> {
     if object.namespace() != proxy.namespace && object.namespace() != plan.istio_namespace {
         return Some(false);
     }
@@ -72,7 +72,7 @@ fn is_for(patch: &Value, proxy: &Proxy) -> bool {
 }
 
 /// Reports limits of Envoy below `inspect_bytes`: Envoy answers 413 to bodies between the two.
-fn limits(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
+fn limits(plan: &ReleasePlan, object: &Object<'_>, patch: &Value, notes: &mut NeighbourNotes) {
     let mut found = Vec::new();
     if let Some(value) = patch.get("patch").and_then(|patch| patch.get("value")) {
         numbers(value, &mut found);
@@ -117,7 +117,7 @@ fn numbers<'a>(value: &'a Value, found: &mut Vec<(&'a str, u64)>) {
 }
 
 /// Reports filters that a patch adds to the chain.
-fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
+fn filters(plan: &ReleasePlan, object: &Object<'_>, patch: &Value, notes: &mut NeighbourNotes) {
     if patch.get("applyTo").and_then(Value::as_str) != Some("HTTP_FILTER") {
         return;
     }
@@ -138,7 +138,7 @@ fn filters(plan: &Plan, object: &Object<'_>, patch: &Value, notes: &mut Notes) {
 }
 
 /// Reports another processor in the mode `FULL_DUPLEX_STREAMED`, beside the release's own.
-pub(super) fn second_processor(plan: &Plan, object: &Object<'_>, what: &str, notes: &mut Notes) {
+pub(super) fn second_processor(plan: &ReleasePlan, object: &Object<'_>, what: &str, notes: &mut NeighbourNotes) {
     let fix = "update Istio to 1.31 (Envoy 1.39), or set extProc.bodyMode to buffer: before Envoy 1.39 two such \
                processors lose bodies, and the cell gets them empty";
     match plan.has_envoy_1_39() {

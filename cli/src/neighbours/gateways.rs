@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::object::{Object, Objects, list, texts};
-use super::plan::Plan;
+use super::plan::ReleasePlan;
 
 /// The Gateways with the same proxies as the release, as `namespace/name`, and `mesh` for sidecars.
 pub(super) struct Shared {
@@ -28,7 +28,7 @@ enum Overlap {
 
 impl Shared {
     /// Compares all Gateways with the release's, and with the labels of its proxies.
-    pub(super) fn find(plan: &Plan, objects: &Objects) -> Self {
+    pub(super) fn find(plan: &ReleasePlan, objects: &Objects) -> Self {
         let all: Vec<Object<'_>> = objects.of("networking.istio.io", "Gateway").collect();
         let certain = plan.gateways.iter().map(|gateway| full(gateway, &plan.namespace)).collect();
         let mut shared = Self { certain, possible: BTreeSet::new(), servers: Vec::new() };

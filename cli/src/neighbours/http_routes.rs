@@ -4,8 +4,8 @@ use serde_json::Value;
 
 use super::hosts::{self, Relation};
 use super::object::{Object, Objects, list};
-use super::plan::Plan;
-use super::{Notes, envoy_filters};
+use super::plan::ReleasePlan;
+use super::{NeighbourNotes, envoy_filters};
 use crate::doctor::enumerate;
 
 const GROUP: &str = "gateway.networking.k8s.io";
@@ -22,7 +22,7 @@ pub(super) fn is_challenge(path: &str) -> bool {
     })
 }
 
-pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+pub(super) fn examine(plan: &ReleasePlan, objects: &Objects, notes: &mut NeighbourNotes) {
     let ours = objects.of(GROUP, "HTTPRoute").find(|object| object.is_of(plan) && object.name() == plan.name);
     let all = ["HTTPRoute", "GRPCRoute"].into_iter().flat_map(|kind| objects.of(GROUP, kind));
     for object in all.filter(|object| !object.is_of(plan)) {
@@ -65,7 +65,7 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
     }
 }
 
-fn compare(object: &Object<'_>, same: &str, older: bool, notes: &mut Notes) {
+fn compare(object: &Object<'_>, same: &str, older: bool, notes: &mut NeighbourNotes) {
     let mut taken = Vec::new();
     let mut rest = false;
     for rule in list(object.spec(), "rules") {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Finding, Plan};
+use super::{NeighbourFinding, ReleasePlan};
 use crate::doctor::Level;
 
 /// The kinds that can affect the cells' requests.
@@ -83,8 +83,8 @@ impl Objects {
 }
 
 impl UnreadList {
-    pub(super) fn finding(&self) -> Finding {
-        Finding {
+    pub(super) fn finding(&self) -> NeighbourFinding {
+        NeighbourFinding {
             level: Level::Unknown,
             object: String::new(),
             what: format!("{} could not be read: {}", self.what, self.why),
@@ -129,7 +129,7 @@ impl<'a> Object<'a> {
     }
 
     /// Whether it belongs to the release.
-    pub(super) fn is_of(&self, plan: &Plan) -> bool {
+    pub(super) fn is_of(&self, plan: &ReleasePlan) -> bool {
         let metadata = |section: &str, key: &str| {
             self.0.get("metadata").and_then(|metadata| metadata.get(section)?.get(key)?.as_str())
         };

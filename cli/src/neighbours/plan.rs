@@ -7,7 +7,7 @@ use serde::Deserialize;
 /// The objects and settings of a release. The format is JSON; unknown fields are refused.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Plan {
+pub(crate) struct ReleasePlan {
     /// The release's name: the label `app.kubernetes.io/instance` of its objects.
     pub(crate) release: String,
     /// Its namespace.
@@ -77,7 +77,7 @@ pub(crate) struct Proxy {
     pub(crate) context: String,
 }
 
-impl Plan {
+impl ReleasePlan {
     /// Parses a plan.
     ///
     /// # Errors

@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-use super::Notes;
+use super::NeighbourNotes;
 use super::hosts;
 use super::object::{Object, Objects};
-use super::plan::{Plan, Service};
+use super::plan::{ReleasePlan, Service};
 
-pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+pub(super) fn examine(plan: &ReleasePlan, objects: &Objects, notes: &mut NeighbourNotes) {
     let all: Vec<Object<'_>> = objects.of("networking.istio.io", "DestinationRule").collect();
     for object in all.iter().filter(|object| !object.is_of(plan)) {
         let Some(host) = object.spec().get("host").and_then(Value::as_str) else {
@@ -29,12 +29,12 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
 }
 
 fn compare(
-    plan: &Plan,
+    plan: &ReleasePlan,
     object: &Object<'_>,
     host: &str,
     service: &Service,
     ours: Option<&Object<'_>>,
-    notes: &mut Notes,
+    notes: &mut NeighbourNotes,
 ) {
     let exact = host.eq_ignore_ascii_case(&service.host);
     if !hosts::covers(host, &service.host) {

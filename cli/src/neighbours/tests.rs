@@ -49,7 +49,7 @@ fn findings_of(change: Value, objects: &[Value]) -> Vec<String> {
     for (field, value) in change.as_object().unwrap() {
         plan[field] = value.clone();
     }
-    let plan = Plan::read(plan.to_string().as_bytes()).unwrap();
+    let plan = ReleasePlan::read(plan.to_string().as_bytes()).unwrap();
     let objects = read_file(json!({"items": objects}).to_string().as_bytes()).unwrap();
     let text = text(&objects, &examine(&plan, &objects));
     let mut lines: Vec<String> =
@@ -282,7 +282,7 @@ fn malformed_objects_are_unknown() {
     assert_eq!(findings_of(json!({}), &nothing), Vec::<String>::new());
     assert!(matches!(read_file(b"{}"), Err(BadObjects::NotList)));
     assert!(matches!(read_file(b"nothing"), Err(BadObjects::NotJson(_))));
-    assert!(Plan::read(b"{\"relese\": 1}").unwrap_err().to_string().contains("relese"));
+    assert!(ReleasePlan::read(b"{\"relese\": 1}").unwrap_err().to_string().contains("relese"));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use serde_json::Value;
 use super::gateways::{Shared, full};
 use super::hosts::{self, Relation};
 use super::object::{Object, Objects, list, texts};
-use super::plan::Plan;
-use super::{Notes, http_routes};
+use super::plan::ReleasePlan;
+use super::{NeighbourNotes, http_routes};
 use crate::doctor::enumerate;
 
 /// The requests that the routes of a VirtualService match.
@@ -19,12 +19,12 @@ struct MatchedRequests {
     rest: bool,
 }
 
-pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
+pub(super) fn examine(plan: &ReleasePlan, objects: &Objects, notes: &mut NeighbourNotes) {
     if plan.hosts.is_empty() || plan.gateways.is_empty() {
         return;
     }
     let shared = Shared::find(plan, objects);
-    let plan = &Plan { hosts: hosts::served(&plan.hosts, shared.servers()), ..plan.clone() };
+    let plan = &ReleasePlan { hosts: hosts::served(&plan.hosts, shared.servers()), ..plan.clone() };
     let all: Vec<Object<'_>> = objects.of("networking.istio.io", "VirtualService").collect();
     let ours = all
         .iter()
@@ -52,7 +52,13 @@ pub(super) fn examine(plan: &Plan, objects: &Objects, notes: &mut Notes) {
 }
 
 /// Reports a VirtualService that may be in the same proxies. Only the labels of their pods show whether it is.
-fn possibly_shared(plan: &Plan, object: &Object<'_>, theirs: &[String], gateways: &[String], notes: &mut Notes) {
+fn possibly_shared(
+    plan: &ReleasePlan,
+    object: &Object<'_>,
+    theirs: &[String],
+    gateways: &[String],
+    notes: &mut NeighbourNotes,
+) {
     let same = |host: &&String| plan.hosts.iter().any(|ours| hosts::relation(host, ours) == Relation::Same);
     let same: Vec<&str> = theirs.iter().filter(same).map(String::as_str).collect();
     if !same.is_empty() {
@@ -65,12 +71,12 @@ fn possibly_shared(plan: &Plan, object: &Object<'_>, theirs: &[String], gateways
 }
 
 fn compare(
-    plan: &Plan,
+    plan: &ReleasePlan,
     object: &Object<'_>,
     theirs: &[String],
     ours: Option<&Object<'_>>,
     gateways: &[String],
-    notes: &mut Notes,
+    notes: &mut NeighbourNotes,
 ) {
     let with = |wanted: Relation| -> Vec<&str> {
         let stands = |host: &&String| plan.hosts.iter().any(|ours| hosts::relation(host, ours) == wanted);
@@ -110,7 +116,7 @@ fn compare(
 }
 
 /// Reports an older VirtualService: its routes are before the cells'.
-fn older(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut Notes) {
+fn older(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut NeighbourNotes) {
     const TAKE_OVER: &str = "move its routes into routes.extra if they are to stay before the cells, and delete it \
                              (docs/operate.md, \"Take over a host\"); or name it in neighbours.accept";
     let challenges = !takes.some.is_empty() && takes.some.iter().all(|path| http_routes::is_challenge(path));
@@ -140,7 +146,7 @@ fn older(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut N
 }
 
 /// Reports a newer VirtualService: its routes are behind the cells'.
-fn newer(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut Notes) {
+fn newer(object: &Object<'_>, takes: &MatchedRequests, same: &str, notes: &mut NeighbourNotes) {
     if !takes.some.is_empty() {
         notes.warning(
             object,

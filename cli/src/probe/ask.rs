@@ -8,7 +8,7 @@ use hyper::Request;
 use tokio::time::Instant;
 
 use super::Outcome;
-use super::plan::{Expected, Plan, Reach};
+use super::plan::{Expected, ProbePlan, Reach};
 use crate::decide::Parts;
 use crate::http_client::{RequestLimits, Server};
 
@@ -26,7 +26,7 @@ const SHOWN: usize = 80;
 
 /// The gateway, and how to probe it.
 #[derive(Clone, Debug)]
-pub(crate) struct Settings {
+pub(crate) struct ProbeSettings {
     /// The gateway.
     pub(crate) server: Server,
     /// The Host header.
@@ -45,13 +45,13 @@ enum Seen {
 }
 
 struct Probe<'a> {
-    settings: &'a Settings,
-    plan: &'a Plan,
+    settings: &'a ProbeSettings,
+    plan: &'a ProbePlan,
     until: Instant,
 }
 
 /// Sends all requests of the plan, and reports each outcome as soon as it is known.
-pub(crate) async fn run(plan: &Plan, settings: &Settings, mut report: impl FnMut(Outcome)) {
+pub(crate) async fn run(plan: &ProbePlan, settings: &ProbeSettings, mut report: impl FnMut(Outcome)) {
     let probe = Probe { settings, plan, until: Instant::now() + settings.deadline };
     for why in &plan.unreached {
         report(Outcome::Skipped(why.clone()));

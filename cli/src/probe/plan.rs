@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cellgate_routing::{CellId, Config, Outcome, Router, Tier};
+use cellgate_routing::{CellId, Config, Decider, Outcome, Tier};
 use serde_json::Value;
 
 use super::keys;
@@ -16,7 +16,7 @@ const EXCESS: u64 = 1 << 20;
 
 /// All requests of a probe.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub(crate) struct ProbePlan {
     /// The routing header. Clients must not be able to set it.
     pub(super) routing_header: String,
     /// The names of all cells.
@@ -84,7 +84,7 @@ pub(crate) fn plan(
     json: &Value,
     headers: &[String],
     given: &BTreeMap<String, String>,
-) -> Result<Plan, BadKey> {
+) -> Result<ProbePlan, BadKey> {
     let mut candidates = keys::candidates(&config, json);
     for (name, key) in given {
         let cell = config.cell_named(name.as_bytes()).ok_or_else(|| BadKey::Cell {
@@ -99,31 +99,31 @@ pub(crate) fn plan(
         }
         candidates.insert(cell, vec![key.clone()]);
     }
-    let router = Router::new(config, Tier::Service);
-    let builder = RequestBuilder::new(&router, headers, json);
-    let mut plan = Plan {
-        routing_header: router.config().routing_header.to_string(),
-        cells: router.config().cells.iter().map(|cell| cell.to_string()).collect(),
+    let decider = Decider::new(config, Tier::Service);
+    let builder = RequestBuilder::new(&decider, headers, json);
+    let mut plan = ProbePlan {
+        routing_header: decider.config().routing_header.to_string(),
+        cells: decider.config().cells.iter().map(|cell| cell.to_string()).collect(),
         reached: Vec::new(),
         unreached: Vec::new(),
-        without_key: without_key(&router, &builder),
+        without_key: without_key(&decider, &builder),
         large: None,
     };
-    let size = large_body(&router);
-    for (index, name) in router.config().cells.iter().enumerate() {
+    let size = large_body(&decider);
+    for (index, name) in decider.config().cells.iter().enumerate() {
         let cell = CellId(u16::try_from(index).unwrap_or(u16::MAX));
         let Some(keys) = candidates.get(&cell) else {
             plan.unreached.push(format!("{name}: no key is placed in it: the cell is drained or unused"));
             continue;
         };
-        match reach(&router, &builder, cell, keys, None) {
+        match reach(&decider, &builder, cell, keys, None) {
             Some(found) => plan.reached.push(found),
             None => plan.unreached.push(format!("{name}: no request can be made for any of its keys")),
         }
         if plan.large.is_none()
             && let Some(size) = size
         {
-            plan.large = reach(&router, &builder, cell, keys, Some(size));
+            plan.large = reach(&decider, &builder, cell, keys, Some(size));
         }
     }
     Ok(plan)
@@ -132,13 +132,13 @@ pub(crate) fn plan(
 /// The first request that the decision core routes to the cell, by the first source that can hold one of its keys. With a
 /// size, the body has about that size and ends with the key.
 fn reach(
-    router: &Router,
+    decider: &Decider,
     builder: &RequestBuilder<'_>,
     cell: CellId,
     keys: &[String],
     size: Option<usize>,
 ) -> Option<Reach> {
-    for source in &router.config().sources {
+    for source in &decider.config().sources {
         for key in keys {
             let parts = match size {
                 None => builder.with_key(source, key),
@@ -146,7 +146,7 @@ fn reach(
             };
             let Some(parts) = parts else { continue };
             if builder.outcome(&parts) == Some(Outcome::Cell(cell)) {
-                let name = router.config().cell_name(cell).to_owned();
+                let name = decider.config().cell_name(cell).to_owned();
                 return Some(Reach { cell: name, by: format!("{key:?} in {source}"), parts });
             }
         }
@@ -161,10 +161,10 @@ fn place(actual: &Option<String>) -> String {
     }
 }
 
-fn without_key(router: &Router, builder: &RequestBuilder<'_>) -> Option<(Parts, Expected)> {
-    let parts = builder.without_key(router.config().sources.first()?)?;
+fn without_key(decider: &Decider, builder: &RequestBuilder<'_>) -> Option<(Parts, Expected)> {
+    let parts = builder.without_key(decider.config().sources.first()?)?;
     let expected = match builder.outcome(&parts)? {
-        Outcome::Cell(cell) => Expected::Cell(router.config().cell_name(cell).to_owned()),
+        Outcome::Cell(cell) => Expected::Cell(decider.config().cell_name(cell).to_owned()),
         Outcome::Reject(status) => Expected::Status(status),
         // The service never defers.
         Outcome::Pass | Outcome::Defer => Expected::Undecided,
@@ -173,8 +173,8 @@ fn without_key(router: &Router, builder: &RequestBuilder<'_>) -> Option<(Parts, 
 }
 
 /// The size of a body above the filter's limit and below the service's.
-fn large_body(router: &Router) -> Option<usize> {
-    let limits = router.config().limits;
+fn large_body(decider: &Decider) -> Option<usize> {
+    let limits = decider.config().limits;
     let most = limits.stream_bytes.saturating_sub(4096);
     let size = (limits.inspect_bytes + EXCESS).min(most);
     (size > limits.inspect_bytes).then(|| usize::try_from(size).ok()).flatten()
@@ -185,7 +185,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn planned(config: &Value, given: &[(&str, &str)]) -> Result<Plan, BadKey> {
+    fn planned(config: &Value, given: &[(&str, &str)]) -> Result<ProbePlan, BadKey> {
         let text = config.to_string();
         let parsed = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let given = given.iter().map(|(cell, key)| ((*cell).to_owned(), (*key).to_owned())).collect();

@@ -1,7 +1,7 @@
 //! Builds requests with a key, or without one, in a source of the configuration.
 
 use cellgate_routing::source::{Source, Template};
-use cellgate_routing::{Config, Opening, Outcome, Router};
+use cellgate_routing::{Config, Decider, HeadResult, Outcome};
 use serde_json::Value;
 
 use crate::decide::{Parts, Request};
@@ -11,14 +11,14 @@ const FILLER: &str = "cellgate-probe";
 
 /// Builds requests, and asks the decision core for their outcome.
 pub(super) struct RequestBuilder<'a> {
-    router: &'a Router,
+    decider: &'a Decider,
     headers: &'a [String],
     content_types: [Vec<String>; 2],
 }
 
 impl<'a> RequestBuilder<'a> {
     /// `headers` are added to every request; `json` is the configuration as JSON.
-    pub(super) fn new(router: &'a Router, headers: &'a [String], json: &Value) -> Self {
+    pub(super) fn new(decider: &'a Decider, headers: &'a [String], json: &Value) -> Self {
         let configured = |format: &str, defaults: &[&str]| {
             let written = json
                 .get("content_types")
@@ -28,11 +28,11 @@ impl<'a> RequestBuilder<'a> {
         };
         let content_types =
             [configured("json", &["application/json"]), configured("form", &["application/x-www-form-urlencoded"])];
-        Self { router, headers, content_types }
+        Self { decider, headers, content_types }
     }
 
     fn config(&self) -> &Config {
-        self.router.config()
+        self.decider.config()
     }
 
     /// A request with a key in a source.
@@ -64,9 +64,9 @@ impl<'a> RequestBuilder<'a> {
     /// The outcome of a request, by the decision core.
     pub(super) fn outcome(&self, parts: &Parts) -> Option<Outcome> {
         let request = Request::from_parts(parts.clone()).ok()?;
-        let decision = match self.router.open(request.fields.as_slice(), request.end_of_stream) {
-            Opening::Decided(decision) => decision,
-            Opening::Read(mut reading) => match reading.push(&request.body) {
+        let decision = match self.decider.open(request.fields.as_slice(), request.end_of_stream) {
+            HeadResult::Decided(decision) => decision,
+            HeadResult::NeedsBody(mut reading) => match reading.push(&request.body) {
                 Ok(()) => reading.finish(),
                 Err(decision) => decision,
             },
@@ -175,9 +175,9 @@ mod tests {
         let text =
             format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
         let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
-        let router = Router::new(config, Tier::Service);
-        let builder = RequestBuilder::new(&router, &[], &serde_json::from_str(&text).unwrap());
-        let sources = router.config().sources.clone();
+        let decider = Decider::new(config, Tier::Service);
+        let builder = RequestBuilder::new(&decider, &[], &serde_json::from_str(&text).unwrap());
+        let sources = decider.config().sources.clone();
         let requests = sources.iter().filter_map(|source| builder.with_key(source, "k 1"));
         requests
             .map(|parts| {

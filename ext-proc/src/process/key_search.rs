@@ -1,13 +1,13 @@
 //! The search for the routing key in a body that arrives in chunks.
 
-use cellgate_routing::{Decision, Guard, Reading, Reason, Router};
+use cellgate_routing::{BodyReader, Decider, Decision, Guard, Reason};
 
 /// The search in one body. It reads at most `limits.stream_bytes`, so that the decision does not depend on how the body is
 /// cut into chunks. It only guards the bytes beyond.
 #[derive(Debug)]
 pub(super) enum KeySearch {
     /// The key may still come.
-    Reading(Reading),
+    Reading(BodyReader),
     /// The key came within the limit, and the chunk went on beyond it.
     KeyFound(Decision, Guard),
     /// No later byte can change the decision.
@@ -24,9 +24,9 @@ pub(super) enum Progress {
 
 impl KeySearch {
     /// Reads a chunk. Returns how many of its bytes were scanned.
-    pub(super) fn push(&mut self, router: &Router, chunk: &[u8]) -> u64 {
-        let (next, scanned) = match std::mem::replace(self, Self::Decided(router.answer(Reason::BodyTooLarge))) {
-            Self::Reading(reading) => read(reading, router, chunk),
+    pub(super) fn push(&mut self, decider: &Decider, chunk: &[u8]) -> u64 {
+        let (next, scanned) = match std::mem::replace(self, Self::Decided(decider.answer(Reason::BodyTooLarge))) {
+            Self::Reading(reading) => read(reading, decider, chunk),
             Self::KeyFound(decision, guard) => (guarded(decision, guard, chunk), chunk.len()),
             decided @ Self::Decided(_) => (decided, 0),
         };
@@ -58,8 +58,8 @@ impl KeySearch {
 }
 
 /// Reads a chunk up to the limit, and guards its bytes beyond.
-fn read(mut reading: Reading, router: &Router, chunk: &[u8]) -> (KeySearch, usize) {
-    let limit = router.config().limits.stream_bytes.saturating_sub(reading.received());
+fn read(mut reading: BodyReader, decider: &Decider, chunk: &[u8]) -> (KeySearch, usize) {
+    let limit = decider.config().limits.stream_bytes.saturating_sub(reading.received());
     let limit = usize::try_from(limit).unwrap_or(usize::MAX).min(chunk.len());
     let (within, beyond) = chunk.split_at(limit);
     if let Err(decision) = reading.push(within) {
@@ -70,7 +70,7 @@ fn read(mut reading: Reading, router: &Router, chunk: &[u8]) -> (KeySearch, usiz
     }
     match reading.settle() {
         Ok((decision, guard)) => (guarded(decision, guard, beyond), chunk.len()),
-        Err(_) => (KeySearch::Decided(router.answer(Reason::BodyTooLarge)), limit),
+        Err(_) => (KeySearch::Decided(decider.answer(Reason::BodyTooLarge)), limit),
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cellgate_routing::{Decision, Outcome, Router};
+use cellgate_routing::{Decider, Decision, Outcome};
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::SERVICE_NAME;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
@@ -206,10 +206,10 @@ impl ProcessorState {
         };
         let Some(first) = first else { return Ok(()) };
         let mode = BodyMode::try_from(&first.message).map_err(request_error_status)?;
-        let router = self.store.router();
+        let decider = self.store.decider();
         let mut request = ObservedRequest {
-            machine: StateMachine::new(router.clone(), mode, self.budget.reservation()),
-            router,
+            machine: StateMachine::new(decider.clone(), mode, self.budget.reservation()),
+            decider,
             metrics: &self.metrics,
             started: Instant::now(),
             queue,
@@ -271,7 +271,7 @@ impl ProcessorState {
 /// A request's state machine, with its metrics and log lines.
 struct ObservedRequest<'a> {
     machine: StateMachine,
-    router: Router,
+    decider: Decider,
     metrics: &'a Metrics,
     started: Instant,
     queue: &'a SendQueue,
@@ -295,7 +295,7 @@ impl ObservedRequest<'_> {
                 Reply::BodyChunk { bytes, .. } => self.machine.take_reservation(bytes.len()),
                 _ => None,
             };
-            self.queue.push(response(reply, self.router.config()), reservation);
+            self.queue.push(response(reply, self.decider.config()), reservation);
         }
         self.machine.set_message_reservation(None);
         self.queue.set_bytes_held(self.machine.reserved_bytes() > 0);
@@ -324,7 +324,7 @@ impl ObservedRequest<'_> {
 
     fn log(&self, event: &'static str, decision: Decision) {
         let cell = || match decision.outcome {
-            Outcome::Cell(cell) => self.router.config().cell_name(cell),
+            Outcome::Cell(cell) => self.decider.config().cell_name(cell),
             Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => "",
         };
         tracing::debug!(

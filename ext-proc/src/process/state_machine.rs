@@ -18,7 +18,7 @@
 mod tests;
 
 use bytes::Bytes;
-use cellgate_routing::{Decision, Guard, Opening, Outcome, Reason, Router, is_grpc_call};
+use cellgate_routing::{Decider, Decision, Guard, HeadResult, Outcome, Reason, is_grpc_call};
 
 use crate::budget::Reservation;
 use crate::fields::{self, Fields};
@@ -29,7 +29,7 @@ use crate::process::key_search::{KeySearch, Progress};
 /// The state of one request.
 #[derive(Debug)]
 pub struct StateMachine {
-    router: Router,
+    decider: Decider,
     mode: BodyMode,
     state: RequestState,
     /// Covers the body buffer, and afterwards the chunks that go back.
@@ -75,9 +75,9 @@ struct HeldRequest {
 impl StateMachine {
     /// A request that has not begun. `reservation` must be empty.
     #[must_use]
-    pub fn new(router: Router, mode: BodyMode, reservation: Reservation) -> Self {
+    pub fn new(decider: Decider, mode: BodyMode, reservation: Reservation) -> Self {
         Self {
-            router,
+            decider,
             mode,
             state: RequestState::AwaitingHeaders,
             reservation,
@@ -184,13 +184,13 @@ impl StateMachine {
         }
         let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
-        let search = match self.router.open(fields.as_slice(), end) {
-            Opening::Decided(decision) => return Ok(self.decide_from_headers(held, decision, end)),
-            Opening::Read(reading) => KeySearch::Reading(reading),
+        let search = match self.decider.open(fields.as_slice(), end) {
+            HeadResult::Decided(decision) => return Ok(self.decide_from_headers(held, decision, end)),
+            HeadResult::NeedsBody(reading) => KeySearch::Reading(reading),
         };
         Ok(match self.mode {
             BodyMode::HeadersOnly => {
-                let decision = self.router.answer(Reason::BodyUnread);
+                let decision = self.decider.answer(Reason::BodyUnread);
                 self.decide_from_headers(held, decision, end)
             }
             BodyMode::Buffered => {
@@ -204,7 +204,7 @@ impl StateMachine {
     /// Strips the reserved headers. Returns the names that Envoy must remove: those, and always the routing header,
     /// because Envoy may keep one beyond its limits or in a form that it does not send.
     fn strip_headers(&self, fields: &mut Fields) -> Vec<String> {
-        let routing_header = &self.router.config().routing_header;
+        let routing_header = &self.decider.config().routing_header;
         let mut remove = fields::strip(fields, routing_header);
         if !remove.iter().any(|name| **name == **routing_header) {
             remove.push(routing_header.to_string());
@@ -241,7 +241,7 @@ impl StateMachine {
 
     /// BUFFERED: the message is the whole body, even if trailers follow and `end_of_stream` is false.
     fn decide_whole_body(&mut self, mut search: KeySearch, body: &[u8]) -> RequestState {
-        self.inspected += search.push(&self.router, body);
+        self.inspected += search.push(&self.decider, body);
         let decision = search.finish();
         if !self.decide(decision) {
             return RequestState::Rejected;
@@ -252,14 +252,14 @@ impl StateMachine {
 
     /// Looks for the key in the next chunk. Holds the chunk if the key is not found, and otherwise releases the request.
     fn search_chunk(&mut self, mut search: KeySearch, mut held: HeldRequest, chunk: Bytes, end: bool) -> RequestState {
-        self.inspected += search.push(&self.router, &chunk);
+        self.inspected += search.push(&self.decider, &chunk);
         let progress = if end { Progress::Decided(search.finish(), None) } else { search.progress() };
         let (decision, guard) = match progress {
             Progress::Undecided(search) if self.reserve(held.buffer.cost(&chunk)) => {
                 held.buffer.push(chunk);
                 return RequestState::Holding { search, held };
             }
-            Progress::Undecided(_) => (self.router.answer(Reason::Overloaded), None),
+            Progress::Undecided(_) => (self.decider.answer(Reason::Overloaded), None),
             Progress::Decided(decision, guard) => (decision, guard),
         };
         if !self.release(held, decision) {
@@ -287,7 +287,7 @@ impl StateMachine {
             RequestState::AwaitingBody(search) => {
                 // There was no body, and the answer to trailers cannot set the routing header.
                 let decision = match search.finish() {
-                    Decision { outcome: Outcome::Cell(_), .. } => self.router.answer(Reason::BodyUnread),
+                    Decision { outcome: Outcome::Cell(_), .. } => self.decider.answer(Reason::BodyUnread),
                     decision => decision,
                 };
                 self.decide(decision)
@@ -301,7 +301,7 @@ impl StateMachine {
         if !proceeds {
             return Ok(RequestState::Rejected);
         }
-        let remove = fields::strip(&mut fields, &self.router.config().routing_header);
+        let remove = fields::strip(&mut fields, &self.decider.config().routing_header);
         self.replies.push(Reply::Trailers { remove });
         Ok(RequestState::Complete)
     }
@@ -324,7 +324,7 @@ impl StateMachine {
     }
 
     fn on_deadline(&mut self, state: RequestState) -> Result<RequestState, Violation> {
-        let decision = self.router.answer(Reason::DeadlineExceeded);
+        let decision = self.decider.answer(Reason::DeadlineExceeded);
         Ok(match state {
             RequestState::AwaitingHeaders => return Err(Violation::NoHeadersInTime),
             // Only the answer to the body can name a cell, and the whole body decides once it is here.
@@ -340,7 +340,7 @@ impl StateMachine {
 
     /// A message is lost, so no request that proceeds would be whole: only a rejection is possible.
     fn on_lost_message(&mut self, state: RequestState) -> Result<RequestState, Violation> {
-        let decision = self.router.answer(Reason::Overloaded);
+        let decision = self.decider.answer(Reason::Overloaded);
         match state {
             RequestState::AwaitingBody(_) | RequestState::Holding { .. }
                 if matches!(decision.outcome, Outcome::Reject(_)) =>
@@ -383,7 +383,7 @@ impl StateMachine {
         let status = match decision.outcome {
             Outcome::Cell(_) | Outcome::Pass => return true,
             Outcome::Reject(status) => status,
-            // The router of the service never defers: there is no later tier.
+            // The decider of the service never defers: there is no later tier.
             Outcome::Defer => 500,
         };
         self.refuse(status, decision.reason);

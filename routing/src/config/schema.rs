@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::raw::{RawConfig, RawPolicy, RawTable};
-use crate::action::Answer;
+use crate::action::PolicyAction;
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
 use crate::reason::Reason;
 
@@ -117,8 +117,8 @@ fn action(reason: Reason) -> Value {
         options.push(json!({ "enum": keywords }));
     }
     let default = match reason.default_answer() {
-        Answer::Reject(status) => json!({ "reject": status }),
-        Answer::Pass => json!("pass"),
+        PolicyAction::Reject(status) => json!({ "reject": status }),
+        PolicyAction::Pass => json!("pass"),
         _ => json!("defer"),
     };
     json!({ "description": reason.text(), "default": default, "anyOf": options })

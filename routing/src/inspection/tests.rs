@@ -5,10 +5,10 @@ use proptest::prelude::*;
 use super::{Inspection, InspectionStep, Phase};
 use crate::action::CellId;
 use crate::config::Config;
+use crate::decider::{BodyReader, Decider, HeadResult};
 use crate::decision::{Decision, Outcome, Tier};
 use crate::deferral::BodyMode;
 use crate::reason::Reason;
-use crate::router::{Opening, Reading, Router};
 
 const CONFIG: &str = r#"{
     "routing_header": "x-cell",
@@ -24,15 +24,15 @@ const WHOLE: &str = r#"{"t":"one"}"#;
 const LENGTH: u64 = 100;
 
 /// A small limit keeps the bodies short; a configuration file cannot name one below 1 KiB.
-fn router_with(duplicates: &str) -> Router {
+fn decider_with(duplicates: &str) -> Decider {
     let text = CONFIG.replace(r#""key""#, &format!(r#""duplicates": "{duplicates}", "key""#));
     let mut config = Config::from_json(&text, "test.json").unwrap();
     config.limits.inspect_bytes = 64;
-    Router::new(config, Tier::Filter)
+    Decider::new(config, Tier::Filter)
 }
 
-fn router() -> Router {
-    router_with("reject")
+fn decider() -> Decider {
+    decider_with("reject")
 }
 
 fn fields(length: Option<u64>) -> Vec<(String, Vec<u8>)> {
@@ -62,17 +62,17 @@ enum Event {
     ReleaseFailed,
 }
 
-fn apply(inspection: &mut Inspection, router: &Router, event: Event) -> InspectionStep {
+fn apply(inspection: &mut Inspection, decider: &Decider, event: Event) -> InspectionStep {
     let chunk = |inspection: &mut Inspection, part: &str, end_of_stream| {
         inspection.push(part.as_bytes()).err().unwrap_or_else(|| inspection.end_chunk(end_of_stream))
     };
     match event {
-        Event::Head(length) => inspection.head(router, fields(length).as_slice(), false, None),
-        Event::Excluded => inspection.head(router, [(":path", "/")].as_slice(), false, None),
+        Event::Head(length) => inspection.head(decider, fields(length).as_slice(), false, None),
+        Event::Excluded => inspection.head(decider, [(":path", "/")].as_slice(), false, None),
         Event::Encoded(length) => {
             let mut fields = fields(length);
             fields.push(("content-encoding".to_owned(), b"gzip".to_vec()));
-            inspection.head(router, fields.as_slice(), false, None)
+            inspection.head(decider, fields.as_slice(), false, None)
         }
         Event::Chunk(part) => chunk(inspection, part, false),
         Event::LastChunk(part) => chunk(inspection, part, true),
@@ -84,8 +84,8 @@ fn apply(inspection: &mut Inspection, router: &Router, event: Event) -> Inspecti
 }
 
 /// `wait`, `continue`, `a exact`, `defer stream;body_too_large`, `conflict 400 key_duplicated after a`.
-fn show(router: &Router, step: InspectionStep) -> String {
-    let name = |cell: CellId| router.config().cell_name(cell).to_owned();
+fn show(decider: &Decider, step: InspectionStep) -> String {
+    let name = |cell: CellId| decider.config().cell_name(cell).to_owned();
     match step {
         InspectionStep::Wait => "wait".to_owned(),
         InspectionStep::Continue => "continue".to_owned(),
@@ -102,10 +102,10 @@ fn show(router: &Router, step: InspectionStep) -> String {
 }
 
 #[track_caller]
-fn assert_transitions(mut inspection: Inspection, router: &Router, transitions: &[(Event, &str, Phase)]) {
+fn assert_transitions(mut inspection: Inspection, decider: &Decider, transitions: &[(Event, &str, Phase)]) {
     for (event, step, phase) in transitions {
-        let actual = apply(&mut inspection, router, *event);
-        assert_eq!(show(router, actual), *step, "{event:?} of {transitions:?}");
+        let actual = apply(&mut inspection, decider, *event);
+        assert_eq!(show(decider, actual), *step, "{event:?} of {transitions:?}");
         assert_eq!(inspection.phase(), *phase, "after {event:?} of {transitions:?}");
     }
 }
@@ -119,7 +119,7 @@ fn every_transition_of_an_enforced_rule() {
     let unknown = Head(None);
     let key = Chunk(r#"{"t":"one","#);
     let released = (key, "a exact", Guarding);
-    let router = router();
+    let decider = decider();
     for transitions in [
         // The head decides.
         &[(Excluded, "pass path_excluded", Released), (Chunk("x"), "continue", Released)][..],
@@ -186,7 +186,7 @@ fn every_transition_of_an_enforced_rule() {
             (Unreadable, "wait", Refused),
         ],
     ] {
-        assert_transitions(Inspection::enforcing(), &router, transitions);
+        assert_transitions(Inspection::enforcing(), &decider, transitions);
     }
 }
 
@@ -208,7 +208,7 @@ fn the_lengths_of_the_texts_are_exact() {
 fn every_transition_of_a_shadow() {
     use Event::*;
     use Phase::*;
-    let router = router();
+    let decider = decider();
     for transitions in [
         &[(Excluded, "pass path_excluded", Released), (Chunk("x"), "continue", Released)][..],
         &[(Encoded(None), "defer stream;body_encoded", Released)],
@@ -226,26 +226,26 @@ fn every_transition_of_a_shadow() {
         &[(Head(None), "continue", Shadowing), (Chunk("}"), "reject 400 body_malformed", Released)],
         &[(Head(None), "continue", Shadowing), (Unread, "b body_unread", Released)],
     ] {
-        assert_transitions(Inspection::shadowing(), &router, transitions);
+        assert_transitions(Inspection::shadowing(), &decider, transitions);
     }
 }
 
 #[test]
 fn a_listed_peers_decision_replaces_the_inspection() {
-    let router = router();
+    let decider = decider();
     let decision = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::DecidedBefore };
     let mut inspection = Inspection::enforcing();
-    let step = inspection.head(&router, fields(Some(10)).as_slice(), false, Some(decision));
+    let step = inspection.head(&decider, fields(Some(10)).as_slice(), false, Some(decision));
     assert_eq!(step, InspectionStep::Decide { decision, mode: BodyMode::Buffer });
     assert!(!inspection.scans_body());
 }
 
 #[test]
 fn an_inspection_that_waits_for_its_body_ends_undecided_once() {
-    let router = router();
+    let decider = decider();
     for (event, is_undecided) in [(Event::Head(Some(9)), true), (Event::Head(None), true), (Event::Excluded, false)] {
         let mut inspection = Inspection::enforcing();
-        apply(&mut inspection, &router, event);
+        apply(&mut inspection, &decider, event);
         assert_eq!(inspection.end(), is_undecided, "{event:?}");
         assert!(!inspection.end(), "{event:?}");
     }
@@ -254,38 +254,38 @@ fn an_inspection_that_waits_for_its_body_ends_undecided_once() {
 
 #[test]
 fn only_a_waiting_request_is_shown_again() {
-    let router = router();
+    let decider = decider();
     let mut inspection = Inspection::enforcing();
-    apply(&mut inspection, &router, Event::Head(Some(64)));
-    apply(&mut inspection, &router, Event::Chunk("{"));
+    apply(&mut inspection, &decider, Event::Head(Some(64)));
+    apply(&mut inspection, &decider, Event::Chunk("{"));
     assert_eq!(inspection.held_bytes(), 1);
     let mut inspection = Inspection::enforcing();
-    apply(&mut inspection, &router, Event::Head(None));
-    apply(&mut inspection, &router, Event::Chunk(r#"{"t":"one","#));
+    apply(&mut inspection, &decider, Event::Head(None));
+    apply(&mut inspection, &decider, Event::Chunk(r#"{"t":"one","#));
     assert_eq!((inspection.phase(), inspection.held_bytes()), (Phase::Guarding, 0));
 }
 
-fn reading(router: &Router, length: Option<u64>) -> Reading {
-    match router.open(fields(length).as_slice(), false) {
-        Opening::Read(reading) => reading,
-        Opening::Decided(decision) => panic!("decided: {decision:?}"),
+fn reading(decider: &Decider, length: Option<u64>) -> BodyReader {
+    match decider.open(fields(length).as_slice(), false) {
+        HeadResult::NeedsBody(reading) => reading,
+        HeadResult::Decided(decision) => panic!("decided: {decision:?}"),
     }
 }
 
 /// The decision by the whole body.
-fn by_whole_body(router: &Router, length: Option<u64>, body: &[u8]) -> Decision {
-    let mut reading = reading(router, length);
+fn by_whole_body(decider: &Decider, length: Option<u64>, body: &[u8]) -> Decision {
+    let mut reading = reading(decider, length);
     reading.push(body).err().unwrap_or_else(|| reading.finish())
 }
 
 /// The rule in its naive form, for an HTTP/1 request: the end comes after the last chunk. Returns the decision and
 /// what ends the request after it.
-fn naive(router: &Router, length: Option<u64>, chunks: &[&[u8]]) -> (Decision, Option<Decision>) {
+fn naive(decider: &Decider, length: Option<u64>, chunks: &[&[u8]]) -> (Decision, Option<Decision>) {
     let body = chunks.concat();
     if body.is_empty() || length.is_some_and(|length| length <= 64) || length == Some(chunks[0].len() as u64) {
-        return (by_whole_body(router, length, &body), None);
+        return (by_whole_body(decider, length, &body), None);
     }
-    let mut reading = reading(router, length);
+    let mut reading = reading(decider, length);
     if let Err(decision) = reading.push(chunks[0]) {
         return (decision, None);
     }
@@ -296,15 +296,15 @@ fn naive(router: &Router, length: Option<u64>, chunks: &[&[u8]]) -> (Decision, O
         Ok((decision, _)) => (decision, None),
         Err(_) => {
             let reason = if length.is_some() { Reason::BodyTooLarge } else { Reason::BodyLengthUnknown };
-            (router.answer(reason), None)
+            (decider.answer(reason), None)
         }
     }
 }
 
 /// The inspection's decision and conflict, with each chunk scanned in parts of `part` bytes.
-fn inspect(router: &Router, length: Option<u64>, chunks: &[&[u8]], part: usize) -> (Decision, Option<Decision>) {
+fn inspect(decider: &Decider, length: Option<u64>, chunks: &[&[u8]], part: usize) -> (Decision, Option<Decision>) {
     let mut inspection = Inspection::enforcing();
-    inspection.head(router, fields(length).as_slice(), false, None);
+    inspection.head(decider, fields(length).as_slice(), false, None);
     let (mut decided, mut conflict) = (None, None);
     for (chunk, end_of_stream) in chunks.iter().map(|chunk| (*chunk, false)).chain([(&b""[..], true)]) {
         let scanned = chunk.chunks(part).try_for_each(|part| inspection.push(part));
@@ -347,7 +347,7 @@ proptest! {
         part in 1..40_usize,
         last_wins in any::<bool>(),
     ) {
-        let router = router_with(if last_wins { "last" } else { "reject" });
+        let decider = decider_with(if last_wins { "last" } else { "reject" });
         let length = has_length.then_some(body.len() as u64);
         let (mut chunks, mut rest) = (Vec::new(), &body[..]);
         for size in sizes {
@@ -360,10 +360,10 @@ proptest! {
         if !rest.is_empty() {
             chunks.push(rest);
         }
-        let inspected = inspect(&router, length, &chunks, part);
-        prop_assert_eq!(inspected, naive(&router, length, &chunks));
+        let inspected = inspect(&decider, length, &chunks, part);
+        prop_assert_eq!(inspected, naive(&decider, length, &chunks));
         if length.is_some_and(|length| length <= 64) {
-            prop_assert_eq!(inspected, (by_whole_body(&router, length, &body), None));
+            prop_assert_eq!(inspected, (by_whole_body(&decider, length, &body), None));
         }
     }
 }

@@ -39,13 +39,13 @@ enum Framing {
 
 #[test]
 fn the_core_decides_every_case_however_its_body_is_cut() {
-    let router = native::router();
+    let decider = native::decider();
     let mut table = Table::default();
     for case in cases() {
-        let Some(wanted) = wanted(Way::Core, &case, &router) else { continue };
+        let Some(wanted) = wanted(Way::Core, &case, &decider) else { continue };
         for framing in Framing::of(&case).iter().copied() {
             for cut in native::Cut::of(&case).iter().copied() {
-                let verdict = native::decide(&router, &case, framing, cut);
+                let verdict = native::decide(&decider, &case, framing, cut);
                 table.compare(&format!("{framing:?}, {cut:?}"), &case.name, &wanted, &verdict);
             }
         }
@@ -77,11 +77,11 @@ async fn the_service_alone_decides_every_case_as_a_stream() {
 }
 
 async fn every_case(way: Way, options: Options) {
-    let router = native::router();
+    let decider = native::decider();
     let mut rig = Rig::start(options.config(config())).await;
     let mut table = Table::default();
     for case in cases() {
-        let Some(wanted) = wanted(way, &case, &router) else { continue };
+        let Some(wanted) = wanted(way, &case, &decider) else { continue };
         for framing in Framing::of(&case).iter().copied() {
             let verdict = rig.send(&case, framing).await;
             if !(way == Way::Filter && verdict.is_deferral() && may_defer(&case, framing)) {

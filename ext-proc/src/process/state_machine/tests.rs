@@ -22,7 +22,7 @@ const ON_A: Decision = Decision { outcome: Outcome::Cell(CellId(0)), reason: Rea
 
 fn machine_of(config: &str, mode: BodyMode, budget: &Budget) -> StateMachine {
     let config = Config::from_json(config, "test.json").unwrap();
-    StateMachine::new(Router::new(config, Tier::Service), mode, budget.reservation())
+    StateMachine::new(Decider::new(config, Tier::Service), mode, budget.reservation())
 }
 
 fn machine(mode: BodyMode) -> StateMachine {

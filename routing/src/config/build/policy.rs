@@ -6,7 +6,7 @@ use super::super::report::Report;
 use super::super::suggest::hint;
 use super::super::text::quote;
 use super::{Cells, DEFAULT};
-use crate::action::Answer;
+use crate::action::PolicyAction;
 use crate::policy::Policy;
 use crate::reason::Reason;
 
@@ -33,7 +33,7 @@ pub(super) fn policy(
                 let path = [Step::Field("policy"), Step::Entry(index)];
                 let action = match raw {
                     RawAction::Use(name) => use_cell(name, default, path, cells, report),
-                    RawAction::Reject(status) => u16::try_from(status.0).ok().map(Answer::Reject),
+                    RawAction::Reject(status) => u16::try_from(status.0).ok().map(PolicyAction::Reject),
                     RawAction::Defer | RawAction::Next | RawAction::Hash | RawAction::Pass => {
                         keyword(raw, reason, path, report)
                     }
@@ -54,7 +54,7 @@ fn use_cell(
     [policy, entry]: [Step<'_>; 2],
     cells: &Cells<'_>,
     report: &mut Report<'_>,
-) -> Option<Answer> {
+) -> Option<PolicyAction> {
     let path = [policy, entry, Step::Field("use")];
     let name = match (name, default) {
         (DEFAULT, None) => {
@@ -66,17 +66,17 @@ fn use_cell(
         (DEFAULT, Some(default)) => default,
         (name, _) => name,
     };
-    cells.find(name, &path, report).map(Answer::Use)
+    cells.find(name, &path, report).map(PolicyAction::Use)
 }
 
 /// An action without a value, if the reason allows it.
-fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Report<'_>) -> Option<Answer> {
+fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Report<'_>) -> Option<PolicyAction> {
     let allowed = reason.allowed();
     let (name, action, is_allowed) = match raw {
-        RawAction::Defer => ("defer", Answer::Defer, allowed.defer),
-        RawAction::Next => ("next", Answer::Next, allowed.next),
-        RawAction::Hash => ("hash", Answer::Hash, allowed.hash),
-        RawAction::Pass => ("pass", Answer::Pass, allowed.pass),
+        RawAction::Defer => ("defer", PolicyAction::Defer, allowed.defer),
+        RawAction::Next => ("next", PolicyAction::Next, allowed.next),
+        RawAction::Hash => ("hash", PolicyAction::Hash, allowed.hash),
+        RawAction::Pass => ("pass", PolicyAction::Pass, allowed.pass),
         RawAction::Reject(_) | RawAction::Use(_) => return None,
     };
     if !is_allowed {

@@ -1,6 +1,6 @@
 //! Where a way comes to another decision than the corpus names, and why.
 
-use cellgate_routing::Router;
+use cellgate_routing::Decider;
 use cellgate_tests::corpus::Case;
 
 use super::table::Verdict;
@@ -39,14 +39,14 @@ pub(super) fn is_changed_by_envoy(case: &Case) -> bool {
 }
 
 /// What must come of a case. `None`: it cannot be run this way.
-pub(super) fn wanted(way: Way, case: &Case, router: &Router) -> Option<Verdict> {
+pub(super) fn wanted(way: Way, case: &Case, decider: &Decider) -> Option<Verdict> {
     let applies = |exception: &&Exception| exception.ways.contains(&way) && exception.cases.contains(&&*case.name);
     if let Some(exception) = EXCEPTIONS.iter().find(applies) {
         let (outcome, reason) = exception.instead?.split_once(' ')?;
         return Some(Verdict::new(outcome, reason));
     }
     let outcome = match case.expect.outcome.as_str() {
-        "slot" => native::cell_of_slot(router, case),
+        "slot" => native::cell_of_slot(decider, case),
         outcome => outcome.to_owned(),
     };
     Some(Verdict::new(outcome, &case.expect.reason))

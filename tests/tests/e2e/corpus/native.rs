@@ -1,6 +1,6 @@
 //! The core without any transport.
 
-use cellgate_routing::{CellId, Config, Decision, Opening, Outcome, Reading, Router, Tier, headers};
+use cellgate_routing::{BodyReader, CellId, Config, Decider, Decision, HeadResult, Outcome, Tier, headers};
 use cellgate_tests::client::HOST;
 use cellgate_tests::corpus::{Case, config};
 
@@ -27,42 +27,42 @@ impl Cut {
 }
 
 /// The corpus' configuration, as the last tier runs it.
-pub(super) fn router() -> Router {
-    Router::new(Config::from_json(&config().to_string(), "corpus").unwrap(), Tier::Service)
+pub(super) fn decider() -> Decider {
+    Decider::new(Config::from_json(&config().to_string(), "corpus").unwrap(), Tier::Service)
 }
 
 /// What the core says.
-pub(super) fn decide(router: &Router, case: &Case, framing: Framing, cut: Cut) -> Verdict {
+pub(super) fn decide(decider: &Decider, case: &Case, framing: Framing, cut: Cut) -> Verdict {
     let body = case.body.as_deref().unwrap_or_default();
     let bodiless = case.body.is_none() || (body.is_empty() && framing == Framing::ContentLength);
     let pieces = body.chunks(body.len().div_ceil(40 * 1024).max(1));
-    let decision = match (router.open(head(case, framing).as_slice(), bodiless), cut) {
-        (Opening::Decided(decision), _) => decision,
-        (Opening::Read(reading), Cut::Whole) => read(reading, [body]),
-        (Opening::Read(reading), Cut::Pieces) => read(reading, pieces),
-        (Opening::Read(reading), Cut::Guarded) => guard(reading, pieces),
+    let decision = match (decider.open(head(case, framing).as_slice(), bodiless), cut) {
+        (HeadResult::Decided(decision), _) => decision,
+        (HeadResult::NeedsBody(reading), Cut::Whole) => read(reading, [body]),
+        (HeadResult::NeedsBody(reading), Cut::Pieces) => read(reading, pieces),
+        (HeadResult::NeedsBody(reading), Cut::Guarded) => guard(reading, pieces),
     };
     match decision.outcome {
-        Outcome::Cell(cell) => Verdict::new(router.config().cell_name(cell), decision.reason.label()),
+        Outcome::Cell(cell) => Verdict::new(decider.config().cell_name(cell), decision.reason.label()),
         Outcome::Reject(status) => Verdict::new(status.to_string(), decision.reason.label()),
         Outcome::Defer | Outcome::Pass => Verdict::new(decision.outcome.label(), decision.reason.label()),
     }
 }
 
 /// The cell to which the core's placement sends a case whose key has only a slot.
-pub(super) fn cell_of_slot(router: &Router, case: &Case) -> String {
-    let verdict = decide(router, case, Framing::ContentLength, Cut::Whole);
+pub(super) fn cell_of_slot(decider: &Decider, case: &Case) -> String {
+    let verdict = decide(decider, case, Framing::ContentLength, Cut::Whole);
     assert_eq!(verdict.reason, "slot", "{}", case.name);
-    let cells = router.config().cells.len();
-    let known = (0..cells).any(|cell| router.config().cell_name(CellId(cell as u16)) == verdict.outcome);
+    let cells = decider.config().cells.len();
+    let known = (0..cells).any(|cell| decider.config().cell_name(CellId(cell as u16)) == verdict.outcome);
     assert!(known, "{}: {verdict}", case.name);
     verdict.outcome
 }
 
 /// Whether the head leaves the decision to the body.
-pub(super) fn reads_body(router: &Router, case: &Case, framing: Framing) -> bool {
+pub(super) fn reads_body(decider: &Decider, case: &Case, framing: Framing) -> bool {
     let is_bodiless = case.body.as_ref().is_none_or(|body| body.is_empty() && framing == Framing::ContentLength);
-    matches!(router.open(head(case, framing).as_slice(), is_bodiless), Opening::Read(_))
+    matches!(decider.open(head(case, framing).as_slice(), is_bodiless), HeadResult::NeedsBody(_))
 }
 
 /// The head as a tier shows it to the core: names in lower case, pseudo-headers, no reserved header.
@@ -82,7 +82,7 @@ fn head(case: &Case, framing: Framing) -> Vec<(String, Vec<u8>)> {
     head
 }
 
-fn read<'a>(mut reading: Reading, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decision {
+fn read<'a>(mut reading: BodyReader, pieces: impl IntoIterator<Item = &'a [u8]>) -> Decision {
     for piece in pieces {
         if let Err(decision) = reading.push(piece) {
             return decision;
@@ -91,7 +91,7 @@ fn read<'a>(mut reading: Reading, pieces: impl IntoIterator<Item = &'a [u8]>) ->
     reading.finish()
 }
 
-fn guard<'a>(mut reading: Reading, mut pieces: impl Iterator<Item = &'a [u8]>) -> Decision {
+fn guard<'a>(mut reading: BodyReader, mut pieces: impl Iterator<Item = &'a [u8]>) -> Decision {
     while let Some(piece) = pieces.next() {
         if let Err(decision) = reading.push(piece) {
             return decision;

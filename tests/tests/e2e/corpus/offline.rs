@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use cellgate_routing::Router;
+use cellgate_routing::Decider;
 use cellgate_tests::artifacts;
 use cellgate_tests::corpus::{Case, cases, config};
 use cellgate_tests::options::{Chain, Options};
@@ -41,7 +41,7 @@ async fn decide_agrees_with_the_filter_in_envoy_where_the_last_key_counts() {
 }
 
 async fn every_case(config: &Value, cases: Vec<Case>, at_least: usize) {
-    let router = native::router();
+    let decider = native::decider();
     let options = Options::default().chain(Chain::Filter).buffer_limit(1024 * KIB);
     let mut rig = Rig::start(options.config(config.clone())).await;
     let directory = tempfile::tempdir().unwrap();
@@ -50,7 +50,7 @@ async fn every_case(config: &Value, cases: Vec<Case>, at_least: usize) {
     let mut table = Table::default();
     for case in cases.iter().filter(|case| !is_changed_by_envoy(case)) {
         for framing in Framing::of(case).iter().copied() {
-            for first in first_chunks(&router, case, framing) {
+            for first in first_chunks(&decider, case, framing) {
                 let offline = decide(&file, case, framing, first.unwrap_or(FIRST_CHUNKS[0]));
                 let in_envoy = match first {
                     Some(first) => rig.send_in_two(case, framing, first).await,
@@ -66,9 +66,9 @@ async fn every_case(config: &Value, cases: Vec<Case>, at_least: usize) {
 }
 
 /// The first chunks of a case. `None`: the head decides, whatever follows.
-fn first_chunks(router: &Router, case: &Case, framing: Framing) -> Vec<Option<usize>> {
+fn first_chunks(decider: &Decider, case: &Case, framing: Framing) -> Vec<Option<usize>> {
     let length = case.body.as_ref().map_or(0, Vec::len);
-    if length == 0 || !native::reads_body(router, case, framing) {
+    if length == 0 || !native::reads_body(decider, case, framing) {
         return vec![None];
     }
     let sizes = if length > LONG { &FIRST_CHUNKS[2..] } else { &FIRST_CHUNKS[..] };

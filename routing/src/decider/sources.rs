@@ -1,6 +1,6 @@
 //! The sources of one request, and the search for its key in them.
 
-use super::Router;
+use super::Decider;
 use super::scanner::FormatScanner;
 use crate::head::Head;
 use crate::reason::Reason;
@@ -49,14 +49,14 @@ impl<'a> From<Result<&'a str, Reason>> for KeySearch<'a> {
 
 impl ActiveSources {
     /// The body sources, and the head sources that hold something. A head source that decides is the last one.
-    pub(super) fn of_head<H: Head + ?Sized>(router: &Router, head: &H) -> Self {
-        let config = router.config();
+    pub(super) fn of_head<H: Head + ?Sized>(decider: &Decider, head: &H) -> Self {
+        let config = decider.config();
         let mut sources = Vec::with_capacity(config.sources.len());
-        for (source, in_body) in router.indexed_sources() {
+        for (source, in_body) in decider.indexed_sources() {
             if let Some((format, index)) = in_body {
                 sources.push(ActiveSource::Body { format, index });
             } else if let Some(found) = source.find(head, config.duplicates, config.limits.key_bytes) {
-                let decides = !router.passes_over(&found);
+                let decides = !decider.passes_over(&found);
                 sources.push(ActiveSource::Head(found));
                 if decides {
                     break;
@@ -76,12 +76,12 @@ impl ActiveSources {
     }
 
     /// The index of the body source that no other source can outrank, if there is one.
-    pub(super) fn first_in_body(&self, router: &Router, read: Format) -> Option<usize> {
+    pub(super) fn first_in_body(&self, decider: &Decider, read: Format) -> Option<usize> {
         for source in &self.0 {
             match source {
                 ActiveSource::Body { format, index } if *format == read => return Some(*index),
                 ActiveSource::Body { .. } => {}
-                ActiveSource::Head(found) if router.passes_over(found) => {}
+                ActiveSource::Head(found) if decider.passes_over(found) => {}
                 ActiveSource::Head(_) => return None,
             }
         }
@@ -90,12 +90,12 @@ impl ActiveSources {
 
     /// The first key or unusable value that the policy does not pass over. `body` is the scanned body, if it was read.
     #[inline(always)]
-    pub(super) fn find_key<'a>(&'a self, router: &Router, body: Option<&'a FormatScanner>) -> KeySearch<'a> {
+    pub(super) fn find_key<'a>(&'a self, decider: &Decider, body: Option<&'a FormatScanner>) -> KeySearch<'a> {
         let mut passed_over = None;
         for source in &self.0 {
             match source.value(body) {
                 None => {}
-                Some(Err(reason)) if router.is_passed_over(reason) => passed_over = passed_over.or(Some(reason)),
+                Some(Err(reason)) if decider.is_passed_over(reason) => passed_over = passed_over.or(Some(reason)),
                 Some(found) => return found.into(),
             }
         }

@@ -1,8 +1,8 @@
 //! The rest of a body after its request was released.
 
-use super::Router;
+use super::Decider;
 use super::scanner::FormatScanner;
-use crate::action::Answer;
+use crate::action::PolicyAction;
 use crate::body::{BodyError, Candidate};
 use crate::decision::{Decision, Outcome};
 use crate::reason::Reason;
@@ -12,15 +12,15 @@ use crate::reason::Reason;
 /// The caller must forward a chunk only after [`Guard::push`] has accepted it.
 #[derive(Debug)]
 pub struct Guard {
-    router: Router,
+    decider: Decider,
     scanner: FormatScanner,
     /// The source that decided.
     index: usize,
 }
 
 impl Guard {
-    pub(super) fn new(router: Router, scanner: FormatScanner, index: usize) -> Self {
-        Self { router, scanner, index }
+    pub(super) fn new(decider: Decider, scanner: FormatScanner, index: usize) -> Self {
+        Self { decider, scanner, index }
     }
 
     /// Scans the next chunk.
@@ -44,7 +44,7 @@ impl Guard {
 
     /// The answer to a reason that only the reader of the body can find.
     pub(crate) fn answer(&self, reason: Reason) -> Decision {
-        self.router.answer(reason)
+        self.decider.answer(reason)
     }
 
     fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {
@@ -56,8 +56,8 @@ impl Guard {
     }
 
     fn reject(&self, reason: Reason) -> Decision {
-        let status = match self.router.config().policy.answer(reason) {
-            Answer::Reject(status) => status,
+        let status = match self.decider.config().policy.answer(reason) {
+            PolicyAction::Reject(status) => status,
             _ => 400,
         };
         Decision { outcome: Outcome::Reject(status), reason }

@@ -1,17 +1,17 @@
 //! The decision for one request: from its head, and from its body if the key may be there.
 
+mod body_reader;
 mod decide;
 mod explain;
 mod guard;
-mod reading;
 mod scanner;
 mod sources;
 #[cfg(test)]
 mod tests;
 
-pub use explain::{Finding, Held};
+pub use body_reader::BodyReader;
+pub use explain::{SourceFinding, SourceValue};
 pub use guard::Guard;
-pub use reading::Reading;
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ use sources::ActiveSources;
 
 /// A configuration compiled for decisions. Cheap to clone: a request keeps the one it started with.
 #[derive(Clone, Debug)]
-pub struct Router(Arc<Compiled>);
+pub struct Decider(Arc<Compiled>);
 
 #[derive(Debug)]
 struct Compiled {
@@ -42,14 +42,14 @@ struct Compiled {
 
 /// The result of a request's head.
 #[derive(Debug)]
-pub enum Opening {
+pub enum HeadResult {
     /// The decision. The body is not needed.
     Decided(Decision),
     /// The key may be in the body.
-    Read(Reading),
+    NeedsBody(BodyReader),
 }
 
-impl Router {
+impl Decider {
     /// Compiles a configuration for a tier.
     #[must_use]
     pub fn new(config: Config, tier: Tier) -> Self {
@@ -94,16 +94,16 @@ impl Router {
     ///
     /// The caller must have removed inbound routing and internal headers. `end_of_stream` means that no body follows.
     #[must_use]
-    pub fn open<H: Head + ?Sized>(&self, head: &H, end_of_stream: bool) -> Opening {
+    pub fn open<H: Head + ?Sized>(&self, head: &H, end_of_stream: bool) -> HeadResult {
         if let Err(reason) = self.config().scope.check(head) {
-            return Opening::Decided(self.answer(reason));
+            return HeadResult::Decided(self.answer(reason));
         }
         let sources = ActiveSources::of_head(self, head);
         let (is_tunnel, has_body_source) = (is_tunnel(head), sources.has_body_source());
         if is_tunnel && has_body_source && announces_body(head) {
             // A tunnel's body never ends. But an upstream may ignore the upgrade (RFC 9110, 7.8) and read a body that
             // names another tenant than the head.
-            return Opening::Decided(self.answer(Reason::Upgrade));
+            return HeadResult::Decided(self.answer(Reason::Upgrade));
         }
         if is_tunnel || end_of_stream || !has_body_source {
             let absent = match (is_tunnel, has_body_source) {
@@ -113,21 +113,21 @@ impl Router {
                 (false, true) => Reason::BodyAbsent,
                 (false, false) => Reason::KeyMissing,
             };
-            return Opening::Decided(self.decide(sources.find_key(self, None), absent));
+            return HeadResult::Decided(self.decide(sources.find_key(self, None), absent));
         }
         match self.readable_format(head, &sources) {
             Ok(format) => {
                 let scanner = FormatScanner::new(format, &self.0.json, &self.0.form);
-                Opening::Read(Reading::new(self.clone(), scanner, sources, media::content_length(head)))
+                HeadResult::NeedsBody(BodyReader::new(self.clone(), scanner, sources, media::content_length(head)))
             }
             Err(reason) if self.is_passed_over(reason) => {
-                Opening::Decided(self.decide(sources.find_key(self, None).after(reason), Reason::KeyMissing))
+                HeadResult::Decided(self.decide(sources.find_key(self, None).after(reason), Reason::KeyMissing))
             }
             // No server reads a gRPC body as a document, so the body cannot outrank the head (docs/decisions/0012).
             Err(reason @ Reason::ContentTypeUnsupported) if self.config().content_types.is_unread_grpc(head) => {
-                Opening::Decided(self.decide(sources.find_key(self, None), reason))
+                HeadResult::Decided(self.decide(sources.find_key(self, None), reason))
             }
-            Err(reason) => Opening::Decided(self.answer(reason)),
+            Err(reason) => HeadResult::Decided(self.answer(reason)),
         }
     }
 

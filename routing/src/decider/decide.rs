@@ -2,9 +2,9 @@
 //!
 //! The steps for a request with a cell are inlined: the calls would take 3 % of the instructions of a decision from the head.
 
-use super::Router;
+use super::Decider;
 use super::sources::KeySearch;
-use crate::action::{Answer, CellId};
+use crate::action::{CellId, PolicyAction};
 use crate::decision::{Decision, Outcome, Tier};
 use crate::reason::Reason;
 
@@ -12,12 +12,12 @@ use crate::reason::Reason;
 #[derive(Clone, Copy)]
 struct Unplaced<'a> {
     reason: Reason,
-    action: Answer,
+    action: PolicyAction,
     /// The key, if there is a valid one.
     key: Option<&'a str>,
 }
 
-impl Router {
+impl Decider {
     /// The decision for the result of a key search. `absent` is the reason if no source holds anything.
     #[inline(always)]
     pub(super) fn decide(&self, search: KeySearch<'_>, absent: Reason) -> Decision {
@@ -63,17 +63,17 @@ impl Router {
     fn apply_policy(&self, Unplaced { reason, action, key }: Unplaced<'_>) -> Decision {
         let action = match (action, self.0.tier) {
             // The service is the last tier.
-            (Answer::Defer, Tier::Service) => reason.last_answer(),
+            (PolicyAction::Defer, Tier::Service) => reason.last_answer(),
             (action, _) => action,
         };
         let outcome = match (action, key) {
-            (Answer::Reject(status), _) => Outcome::Reject(status),
-            (Answer::Use(cell), _) => Outcome::Cell(cell),
-            (Answer::Hash, Some(key)) => Outcome::Cell(self.config().placement.slots().place(key)),
-            (Answer::Pass, _) => Outcome::Pass,
-            (Answer::Defer, _) => Outcome::Defer,
+            (PolicyAction::Reject(status), _) => Outcome::Reject(status),
+            (PolicyAction::Use(cell), _) => Outcome::Cell(cell),
+            (PolicyAction::Hash, Some(key)) => Outcome::Cell(self.config().placement.slots().place(key)),
+            (PolicyAction::Pass, _) => Outcome::Pass,
+            (PolicyAction::Defer, _) => Outcome::Defer,
             // A valid configuration has neither. A refusal cannot send the request to a wrong cell.
-            (Answer::Hash, None) | (Answer::Next, _) => Outcome::Reject(421),
+            (PolicyAction::Hash, None) | (PolicyAction::Next, _) => Outcome::Reject(421),
         };
         Decision { outcome, reason }
     }
@@ -93,7 +93,7 @@ impl Router {
     /// Whether the policy of a reason is to try the next source.
     #[inline(always)]
     pub(super) fn is_passed_over(&self, reason: Reason) -> bool {
-        self.config().policy.answer(reason) == Answer::Next
+        self.config().policy.answer(reason) == PolicyAction::Next
     }
 
     /// Whether a source's value is unusable and the policy is to try the next source.

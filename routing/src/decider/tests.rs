@@ -1,6 +1,6 @@
 //! The core, used as a tier uses it.
 
-use super::{Held, Opening, Reading, Router};
+use super::{BodyReader, Decider, HeadResult, SourceValue};
 use crate::config::Config;
 use crate::decision::{Decision, Outcome, Tier};
 
@@ -18,128 +18,128 @@ type Fields<'a> = &'a [(&'a str, &'a str)];
 const JSON: (&str, &str) = ("content-type", "application/json");
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
-fn router_with(policy: &str, tier: Tier) -> Router {
+fn decider_with(policy: &str, tier: Tier) -> Decider {
     let policy = if policy.is_empty() { String::new() } else { format!(r#", "policy": {policy}"#) };
-    Router::new(Config::from_json(&CONFIG.replace("POLICY", &policy), "test.json").unwrap(), tier)
+    Decider::new(Config::from_json(&CONFIG.replace("POLICY", &policy), "test.json").unwrap(), tier)
 }
 
-fn router() -> Router {
-    router_with("", Tier::Filter)
+fn decider() -> Decider {
+    decider_with("", Tier::Filter)
 }
 
 /// `a exact`, `reject 400 key_null`, `defer body_encoded`.
-fn show(router: &Router, decision: Decision) -> String {
+fn show(decider: &Decider, decision: Decision) -> String {
     let reason = decision.reason;
     match decision.outcome {
-        Outcome::Cell(cell) => format!("{} {reason}", router.config().cell_name(cell)),
+        Outcome::Cell(cell) => format!("{} {reason}", decider.config().cell_name(cell)),
         Outcome::Reject(status) => format!("reject {status} {reason}"),
         Outcome::Defer => format!("defer {reason}"),
         Outcome::Pass => format!("pass {reason}"),
     }
 }
 
-fn bodiless(router: &Router, head: Fields<'_>) -> String {
-    match router.open(head, true) {
-        Opening::Decided(decision) => show(router, decision),
-        Opening::Read(_) => panic!("nothing to read"),
+fn bodiless(decider: &Decider, head: Fields<'_>) -> String {
+    match decider.open(head, true) {
+        HeadResult::Decided(decision) => show(decider, decision),
+        HeadResult::NeedsBody(_) => panic!("nothing to read"),
     }
 }
 
-fn open(router: &Router, head: Fields<'_>) -> Reading {
-    match router.open(head, false) {
-        Opening::Read(reading) => reading,
-        Opening::Decided(decision) => panic!("decided: {}", show(router, decision)),
+fn open(decider: &Decider, head: Fields<'_>) -> BodyReader {
+    match decider.open(head, false) {
+        HeadResult::NeedsBody(reading) => reading,
+        HeadResult::Decided(decision) => panic!("decided: {}", show(decider, decision)),
     }
 }
 
-fn whole(router: &Router, head: Fields<'_>, body: &str) -> String {
-    let mut reading = match router.open(head, false) {
-        Opening::Read(reading) => reading,
-        Opening::Decided(decision) => return show(router, decision),
+fn whole(decider: &Decider, head: Fields<'_>, body: &str) -> String {
+    let mut reading = match decider.open(head, false) {
+        HeadResult::NeedsBody(reading) => reading,
+        HeadResult::Decided(decision) => return show(decider, decision),
     };
     let decision = match reading.push(body.as_bytes()) {
         Ok(()) => reading.finish(),
         Err(decision) => decision,
     };
-    show(router, decision)
+    show(decider, decision)
 }
 
 #[test]
 fn the_first_source_that_holds_a_value_decides() {
-    let router = router();
+    let decider = decider();
     let head = [JSON, ("x-t", "two"), (":path", "/?t=one")];
-    assert_eq!(whole(&router, &head, r#"{"t":"one"}"#), "a exact");
-    assert_eq!(whole(&router, &head, "{}"), "b exact");
+    assert_eq!(whole(&decider, &head, r#"{"t":"one"}"#), "a exact");
+    assert_eq!(whole(&decider, &head, "{}"), "b exact");
     // The header outranks /u and holds a value.
-    assert_eq!(whole(&router, &head, r#"{"u":"one"}"#), "b exact");
-    assert_eq!(whole(&router, &[JSON], r#"{"u":"one"}"#), "a exact");
-    assert_eq!(whole(&router, &[JSON, (":path", "/?t=one")], "{}"), "a exact");
-    assert_eq!(whole(&router, &[JSON], "{}"), "reject 421 key_missing");
+    assert_eq!(whole(&decider, &head, r#"{"u":"one"}"#), "b exact");
+    assert_eq!(whole(&decider, &[JSON], r#"{"u":"one"}"#), "a exact");
+    assert_eq!(whole(&decider, &[JSON, (":path", "/?t=one")], "{}"), "a exact");
+    assert_eq!(whole(&decider, &[JSON], "{}"), "reject 421 key_missing");
 }
 
 #[test]
 fn an_unusable_value_decides() {
-    let router = router();
-    assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "reject 400 key_null");
-    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "reject 400 key_empty");
+    let decider = decider();
+    assert_eq!(whole(&decider, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "reject 400 key_null");
+    assert_eq!(whole(&decider, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "reject 400 key_empty");
 }
 
 #[test]
 fn the_action_next_tries_the_next_source() {
-    let router = router_with(r#"{"key_null": "next", "key_empty": "next"}"#, Tier::Filter);
-    assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "b exact");
-    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "a exact");
-    assert_eq!(whole(&router, &[JSON, ("x-t", "")], r#"{"t":null,"u":""}"#), "reject 400 key_null");
-    assert_eq!(bodiless(&router, &[("x-t", ""), (":path", "/?t=two")]), "b exact");
-    assert_eq!(bodiless(&router, &[("x-t", "")]), "reject 400 key_empty");
+    let decider = decider_with(r#"{"key_null": "next", "key_empty": "next"}"#, Tier::Filter);
+    assert_eq!(whole(&decider, &[JSON, ("x-t", "two")], r#"{"t":null}"#), "b exact");
+    assert_eq!(whole(&decider, &[JSON, ("x-t", "")], r#"{"u":"one"}"#), "a exact");
+    assert_eq!(whole(&decider, &[JSON, ("x-t", "")], r#"{"t":null,"u":""}"#), "reject 400 key_null");
+    assert_eq!(bodiless(&decider, &[("x-t", ""), (":path", "/?t=two")]), "b exact");
+    assert_eq!(bodiless(&decider, &[("x-t", "")]), "reject 400 key_empty");
 }
 
 #[test]
 fn the_head_decides_without_a_body() {
-    let router = router();
-    assert_eq!(bodiless(&router, &[("x-t", "two")]), "b exact");
-    assert_eq!(bodiless(&router, &[JSON]), "reject 421 body_absent");
-    assert_eq!(open(&router, &[JSON, ("x-t", "two")]).finish().reason.label(), "exact");
-    assert_eq!(open(&router, &[JSON]).finish().reason.label(), "body_absent");
+    let decider = decider();
+    assert_eq!(bodiless(&decider, &[("x-t", "two")]), "b exact");
+    assert_eq!(bodiless(&decider, &[JSON]), "reject 421 body_absent");
+    assert_eq!(open(&decider, &[JSON, ("x-t", "two")]).finish().reason.label(), "exact");
+    assert_eq!(open(&decider, &[JSON]).finish().reason.label(), "body_absent");
 }
 
 #[test]
 fn the_head_decides_a_tunnel() {
-    let router = router();
+    let decider = decider();
     let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), JSON];
-    assert_eq!(whole(&router, &upgrade, ""), "reject 421 upgrade");
-    assert_eq!(whole(&router, &[(":method", "CONNECT"), ("x-t", "one")], ""), "a exact");
+    assert_eq!(whole(&decider, &upgrade, ""), "reject 421 upgrade");
+    assert_eq!(whole(&decider, &[(":method", "CONNECT"), ("x-t", "one")], ""), "a exact");
 }
 
 #[test]
 fn a_tunnel_whose_body_outranks_the_head_is_refused() {
-    let router = router();
+    let decider = decider();
     let upgrade = |field| [("connection", "upgrade"), ("upgrade", "x"), JSON, ("x-t", "one"), field];
-    assert_eq!(whole(&router, &upgrade(("content-length", "24")), ""), "reject 421 upgrade");
-    assert_eq!(whole(&router, &upgrade(("transfer-encoding", "chunked")), ""), "reject 421 upgrade");
-    assert_eq!(whole(&router, &upgrade(("content-length", "0")), ""), "a exact");
+    assert_eq!(whole(&decider, &upgrade(("content-length", "24")), ""), "reject 421 upgrade");
+    assert_eq!(whole(&decider, &upgrade(("transfer-encoding", "chunked")), ""), "reject 421 upgrade");
+    assert_eq!(whole(&decider, &upgrade(("content-length", "0")), ""), "a exact");
     let head_first = CONFIG.replace(r#"{"json": "/t"}, {"header": "x-t"}"#, r#"{"header": "x-t"}, {"json": "/t"}"#);
     let head_first =
-        Router::new(Config::from_json(&head_first.replace("POLICY", ""), "test.json").unwrap(), Tier::Filter);
+        Decider::new(Config::from_json(&head_first.replace("POLICY", ""), "test.json").unwrap(), Tier::Filter);
     assert_eq!(whole(&head_first, &upgrade(("content-length", "24")), ""), "a exact");
 }
 
 #[test]
 fn an_unreadable_body_is_not_skipped_by_default() {
-    let router = router();
+    let decider = decider();
     let plain = [("content-type", "text/plain"), ("x-t", "two")];
-    assert_eq!(whole(&router, &plain, "x"), "reject 415 content_type_unsupported");
-    assert_eq!(whole(&router, &[("x-t", "two")], "x"), "reject 415 content_type_missing");
-    let lenient = router_with(r#"{"content_type_unsupported": "next"}"#, Tier::Filter);
+    assert_eq!(whole(&decider, &plain, "x"), "reject 415 content_type_unsupported");
+    assert_eq!(whole(&decider, &[("x-t", "two")], "x"), "reject 415 content_type_missing");
+    let lenient = decider_with(r#"{"content_type_unsupported": "next"}"#, Tier::Filter);
     assert_eq!(whole(&lenient, &plain, "x"), "b exact");
     assert_eq!(whole(&lenient, &[("content-type", "text/plain")], "x"), "reject 415 content_type_unsupported");
 }
 
 #[test]
 fn a_head_source_of_any_rank_decides_a_grpc_call() {
-    let router = router();
+    let decider = decider();
     let call = |content_type, more: (&'static str, &'static str)| {
-        whole(&router, &[(":method", "POST"), ("content-type", content_type), more], "\0\0\0\0\0")
+        whole(&decider, &[(":method", "POST"), ("content-type", content_type), more], "\0\0\0\0\0")
     };
     let unsupported = "reject 415 content_type_unsupported";
     for content_type in ["application/grpc", "application/grpc+proto", "application/grpc-web-text"] {
@@ -160,13 +160,13 @@ fn a_head_source_of_any_rank_decides_a_grpc_call() {
         assert_eq!(call(content_type, ("x-t", "two")), unsupported, "{content_type}");
     }
     let two = [(":method", "POST"), ("content-type", "application/grpc"), JSON, ("x-t", "two")];
-    assert_eq!(whole(&router, &two, "x"), unsupported);
+    assert_eq!(whole(&decider, &two, "x"), unsupported);
     let encoded =
         [(":method", "POST"), ("content-type", "application/grpc"), ("content-encoding", "gzip"), ("x-t", "two")];
-    assert_eq!(whole(&router, &encoded, "x"), unsupported);
+    assert_eq!(whole(&decider, &encoded, "x"), unsupported);
     let get = [(":method", "GET"), ("content-type", "application/grpc"), ("x-t", "two")];
-    assert_eq!(whole(&router, &get, "x"), unsupported);
-    let pass = router_with(r#"{"content_type_unsupported": "pass"}"#, Tier::Service);
+    assert_eq!(whole(&decider, &get, "x"), unsupported);
+    let pass = decider_with(r#"{"content_type_unsupported": "pass"}"#, Tier::Service);
     let keyless = [(":method", "POST"), ("content-type", "application/grpc")];
     assert_eq!(whole(&pass, &keyless, "x"), "pass content_type_unsupported");
 }
@@ -175,72 +175,72 @@ fn a_head_source_of_any_rank_decides_a_grpc_call() {
 #[test]
 fn a_configured_grpc_type_is_read() {
     let json = CONFIG.replace("POLICY", r#", "content_types": {"json": ["application/grpc"]}"#);
-    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let head = [(":method", "POST"), ("content-type", "application/grpc"), ("x-t", "two")];
-    assert_eq!(whole(&router, &head, r#"{"t":"one"}"#), "a exact");
+    assert_eq!(whole(&decider, &head, r#"{"t":"one"}"#), "a exact");
 }
 
 #[test]
 fn a_body_is_read_only_if_an_active_source_has_its_format() {
     // The header outranks the form source.
-    let router = router();
-    assert_eq!(whole(&router, &[FORM], "t=one"), "a exact");
-    assert_eq!(whole(&router, &[FORM, ("x-t", "two")], "t=one"), "reject 415 content_type_unsupported");
+    let decider = decider();
+    assert_eq!(whole(&decider, &[FORM], "t=one"), "a exact");
+    assert_eq!(whole(&decider, &[FORM, ("x-t", "two")], "t=one"), "reject 415 content_type_unsupported");
 }
 
 #[test]
 fn only_the_filter_defers() {
     let encoded = [JSON, ("content-encoding", "gzip")];
-    assert_eq!(whole(&router(), &encoded, ""), "defer body_encoded");
-    assert_eq!(whole(&router_with("", Tier::Service), &encoded, ""), "reject 415 body_encoded");
+    assert_eq!(whole(&decider(), &encoded, ""), "defer body_encoded");
+    assert_eq!(whole(&decider_with("", Tier::Service), &encoded, ""), "reject 415 body_encoded");
 }
 
 #[test]
 fn each_reason_has_its_configured_action() {
     let policy = r#"{"key_missing": "pass", "body_malformed": {"use": "b"}, "key_unplaced": "hash",
         "body_too_deep": {"reject": 422}}"#;
-    let router = router_with(policy, Tier::Filter);
-    assert_eq!(whole(&router, &[JSON], "{}"), "pass key_missing");
-    assert_eq!(whole(&router, &[JSON], "}"), "b body_malformed");
-    assert_eq!(whole(&router, &[JSON], "[[[[[]]]]]"), "reject 422 body_too_deep");
-    let hashed = whole(&router, &[JSON], r#"{"t":"three"}"#);
+    let decider = decider_with(policy, Tier::Filter);
+    assert_eq!(whole(&decider, &[JSON], "{}"), "pass key_missing");
+    assert_eq!(whole(&decider, &[JSON], "}"), "b body_malformed");
+    assert_eq!(whole(&decider, &[JSON], "[[[[[]]]]]"), "reject 422 body_too_deep");
+    let hashed = whole(&decider, &[JSON], r#"{"t":"three"}"#);
     assert!(["a key_unplaced", "b key_unplaced"].contains(&hashed.as_str()), "{hashed}");
-    assert_eq!(whole(&self::router(), &[JSON], r#"{"t":"three"}"#), "reject 421 key_unplaced");
+    assert_eq!(whole(&self::decider(), &[JSON], r#"{"t":"three"}"#), "reject 421 key_unplaced");
 }
 
 #[test]
 fn a_syntax_error_is_final() {
-    let router = router();
-    let mut reading = open(&router, &[JSON]);
+    let decider = decider();
+    let mut reading = open(&decider, &[JSON]);
     assert!(reading.push(b"{]").is_err());
     assert!(reading.push(b"").is_err());
-    assert_eq!(show(&router, reading.finish()), "reject 400 body_malformed");
+    assert_eq!(show(&decider, reading.finish()), "reject 400 body_malformed");
     assert_eq!(reading.broken().unwrap().offset, 1);
 }
 
 #[test]
 fn a_key_settles_only_if_no_other_source_can_outrank_it() {
-    let router = router();
-    let mut reading = open(&router, &[JSON]);
+    let decider = decider();
+    let mut reading = open(&decider, &[JSON]);
     reading.push(br#"{"u":"one","#).unwrap();
     // /t may still come.
     let mut reading = reading.settle().unwrap_err();
     reading.push(br#""t":"two","#).unwrap();
     let (decision, _guard) = reading.settle().unwrap();
-    assert_eq!(show(&router, decision), "b exact");
+    assert_eq!(show(&decider, decision), "b exact");
 }
 
 #[test]
 fn a_head_source_of_the_first_rank_decides_without_the_body() {
     let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, "#, "");
-    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
-    assert_eq!(whole(&router, &[JSON, ("x-t", "two")], r#"{"u":"one"}"#), "b exact");
-    assert!(matches!(router.open(&[JSON, ("x-t", "two")][..], false), Opening::Decided(_)));
+    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    assert_eq!(whole(&decider, &[JSON, ("x-t", "two")], r#"{"u":"one"}"#), "b exact");
+    assert!(matches!(decider.open(&[JSON, ("x-t", "two")][..], false), HeadResult::Decided(_)));
 }
 
 #[test]
 fn the_guard_accepts_a_valid_rest() {
-    let mut reading = open(&router(), &[JSON]);
+    let mut reading = open(&decider(), &[JSON]);
     reading.push(br#"{"t":"one","x":["#).unwrap();
     let (_, mut guard) = reading.settle().unwrap();
     for chunk in [&b"1,2"[..], b"", b",\"t\"]", b"}", b"\n"] {
@@ -251,7 +251,7 @@ fn the_guard_accepts_a_valid_rest() {
 
 #[test]
 fn the_guard_refuses_a_second_key_a_syntax_error_and_a_truncated_body() {
-    let router = router();
+    let decider = decider();
     for (rest, finish, reason) in [
         (r#","t":"one"}"#, false, "reject 400 key_duplicated"),
         (r#","\u0074":1}"#, false, "reject 400 key_duplicated"),
@@ -259,7 +259,7 @@ fn the_guard_refuses_a_second_key_a_syntax_error_and_a_truncated_body() {
         (r#","x":[[[[]]]]}"#, false, "reject 400 body_too_deep"),
         (r#","x":"#, true, "reject 400 body_truncated"),
     ] {
-        let mut reading = open(&router, &[JSON]);
+        let mut reading = open(&decider, &[JSON]);
         reading.push(br#"{"t":"one""#).unwrap();
         let (_, mut guard) = reading.settle().unwrap();
         let mut result = Ok(());
@@ -268,86 +268,86 @@ fn the_guard_refuses_a_second_key_a_syntax_error_and_a_truncated_body() {
         }
         assert_eq!(result.is_ok(), finish, "{rest}");
         let result = result.and_then(|()| guard.finish());
-        assert_eq!(show(&router, result.unwrap_err()), reason, "{rest}");
+        assert_eq!(show(&decider, result.unwrap_err()), reason, "{rest}");
     }
 }
 
 #[test]
 fn the_guard_always_rejects() {
-    let router = router_with(r#"{"body_malformed": {"use": "b"}, "key_duplicated": {"reject": 409}}"#, Tier::Filter);
+    let decider = decider_with(r#"{"body_malformed": {"use": "b"}, "key_duplicated": {"reject": 409}}"#, Tier::Filter);
     for (rest, expected) in [("]", "reject 400 body_malformed"), (r#","t":1"#, "reject 409 key_duplicated")] {
-        let mut reading = open(&router, &[JSON]);
+        let mut reading = open(&decider, &[JSON]);
         reading.push(br#"{"t":"one""#).unwrap();
         let (_, mut guard) = reading.settle().unwrap();
-        assert_eq!(show(&router, guard.push(rest.as_bytes()).unwrap_err()), expected);
+        assert_eq!(show(&decider, guard.push(rest.as_bytes()).unwrap_err()), expected);
     }
 }
 
 /// After a release, the guard would have to end the request.
 #[test]
 fn a_body_with_a_conflict_is_not_released() {
-    let router = router_with(r#"{"key_duplicated": {"use": "b"}}"#, Tier::Filter);
-    let mut reading = open(&router, &[JSON]);
+    let decider = decider_with(r#"{"key_duplicated": {"use": "b"}}"#, Tier::Filter);
+    let mut reading = open(&decider, &[JSON]);
     reading.push(br#"{"t":"one","t":"two""#).unwrap();
     let mut reading = reading.settle().unwrap_err();
     reading.push(b"}").unwrap();
-    assert_eq!(show(&router, reading.finish()), "b key_duplicated");
+    assert_eq!(show(&decider, reading.finish()), "b key_duplicated");
 }
 
 #[test]
 fn a_name_in_another_case_is_a_conflict_in_any_position() {
-    let router = router();
+    let decider = decider();
     for body in [r#"{"t":"one","T":"two"}"#, r#"{"T":"two","t":"one"}"#, r#"{"T":"two"}"#, r#"{"\u0054":1}"#] {
-        assert_eq!(whole(&router, &[JSON], body), "reject 400 key_ambiguous", "{body}");
+        assert_eq!(whole(&decider, &[JSON], body), "reject 400 key_ambiguous", "{body}");
     }
-    let mut reading = open(&router, &[JSON]);
+    let mut reading = open(&decider, &[JSON]);
     reading.push(br#"{"t":"one""#).unwrap();
     let (_, mut guard) = reading.settle().unwrap();
-    assert_eq!(show(&router, guard.push(br#","T":"#).unwrap_err()), "reject 400 key_ambiguous");
+    assert_eq!(show(&decider, guard.push(br#","T":"#).unwrap_err()), "reject 400 key_ambiguous");
 }
 
 #[test]
 fn the_end_of_a_form_can_be_a_conflict() {
     let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, {"header": "x-t"}, {"json": "/u"}, "#, "");
-    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
-    let mut reading = open(&router, &[FORM]);
+    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let mut reading = open(&decider, &[FORM]);
     reading.push(b"t=one&a=b").unwrap();
     let (decision, mut guard) = reading.settle().unwrap();
-    assert_eq!(show(&router, decision), "a exact");
+    assert_eq!(show(&decider, decision), "a exact");
     guard.push(b"&t").unwrap();
-    assert_eq!(show(&router, guard.finish().unwrap_err()), "reject 400 key_duplicated");
+    assert_eq!(show(&decider, guard.finish().unwrap_err()), "reject 400 key_duplicated");
 }
 
 #[test]
 fn a_key_never_settles_if_the_last_one_counts() {
     let json = CONFIG.replace("POLICY", r#", "duplicates": "last""#);
-    let router = Router::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
-    let mut reading = open(&router, &[JSON]);
+    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let mut reading = open(&decider, &[JSON]);
     reading.push(br#"{"t":"one""#).unwrap();
     let mut reading = reading.settle().unwrap_err();
     reading.push(br#","t":"two"}"#).unwrap();
-    assert_eq!(show(&router, reading.finish()), "b exact");
+    assert_eq!(show(&decider, reading.finish()), "b exact");
 }
 
 const PEER: &[u8] = b"spiffe://d/gateway";
 
-fn with_peers(cell: &str, policy: &str, tier: Tier) -> Router {
+fn with_peers(cell: &str, policy: &str, tier: Tier) -> Decider {
     let fields = format!(r#", "decided_by": {{"peers": ["spiffe://d/gateway"]{cell}}}, "policy": {policy}"#);
-    Router::new(Config::from_json(&CONFIG.replace("POLICY", &fields), "test.json").unwrap(), tier)
+    Decider::new(Config::from_json(&CONFIG.replace("POLICY", &fields), "test.json").unwrap(), tier)
 }
 
-fn before(router: &Router, head: Fields<'_>, peer: Option<&[u8]>) -> Option<String> {
+fn before(decider: &Decider, head: Fields<'_>, peer: Option<&[u8]>) -> Option<String> {
     let fields = head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    router.decided_before(fields, || peer).map(|decision| show(router, decision))
+    decider.decided_before(fields, || peer).map(|decision| show(decider, decision))
 }
 
 #[test]
 fn a_decision_needs_one_routing_header_and_a_listed_peer() {
-    let router = with_peers("", "{}", Tier::Filter);
+    let decider = with_peers("", "{}", Tier::Filter);
     let taken_over = Some("b decided_before".to_owned());
-    assert_eq!(before(&router, &[JSON, ("x-cell", "b"), ("x-cells", "a")], Some(PEER)), taken_over);
+    assert_eq!(before(&decider, &[JSON, ("x-cell", "b"), ("x-cells", "a")], Some(PEER)), taken_over);
     for peer in [None, Some(&b""[..]), Some(b"spiffe://d/gatewa"), Some(b"spiffe://d/gateway ")] {
-        assert_eq!(before(&router, &[("x-cell", "b")], peer), None, "{peer:?}");
+        assert_eq!(before(&decider, &[("x-cell", "b")], peer), None, "{peer:?}");
     }
     for head in [
         &[][..],
@@ -356,18 +356,18 @@ fn a_decision_needs_one_routing_header_and_a_listed_peer() {
         &[("x-cell", "b"), ("x_cell", "b")],
         &[("x_cell", "b")],
     ] {
-        assert_eq!(before(&router, head, Some(PEER)), None, "{head:?}");
+        assert_eq!(before(&decider, head, Some(PEER)), None, "{head:?}");
     }
-    assert_eq!(before(&self::router(), &[("x-cell", "b")], Some(PEER)), None, "no peer is listed");
+    assert_eq!(before(&self::decider(), &[("x-cell", "b")], Some(PEER)), None, "no peer is listed");
 }
 
 #[test]
 fn the_peer_is_read_only_if_the_header_is_valid() {
     let head: Fields<'_> = &[("x-cell", "b")];
-    let asked = |router: &Router, head: Fields<'_>| {
+    let asked = |decider: &Decider, head: Fields<'_>| {
         let mut asked = false;
         let fields = head.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-        let decision = router.decided_before(fields, || {
+        let decision = decider.decided_before(fields, || {
             asked = true;
             None::<&[u8]>
         });
@@ -376,7 +376,7 @@ fn the_peer_is_read_only_if_the_header_is_valid() {
     };
     assert!(asked(&with_peers("", "{}", Tier::Filter), head));
     assert!(!asked(&with_peers("", "{}", Tier::Filter), &[("x-cell", "z")]));
-    assert!(!asked(&router(), head));
+    assert!(!asked(&decider(), head));
 }
 
 #[test]
@@ -418,12 +418,15 @@ fn a_mismatch_has_a_policy_also_when_it_settles() {
 
 #[test]
 fn the_value_of_each_source_is_explained() {
-    let router = router();
+    let decider = decider();
     let head = [JSON, (":path", "/?t=one")];
-    let mut reading = open(&router, &head);
+    let mut reading = open(&decider, &head);
     reading.push(br#"{"u":[]}"#).unwrap();
     reading.finish();
-    let held: Vec<_> = router.explain(&head[..], Some(&reading)).into_iter().map(|finding| finding.held).collect();
-    let unusable = Held::Unusable(crate::Reason::KeyArray);
-    assert_eq!(held, [Held::Nothing, Held::Nothing, unusable, Held::NotReached, Held::NotReached]);
+    let held: Vec<_> = decider.explain(&head[..], Some(&reading)).into_iter().map(|finding| finding.held).collect();
+    let unusable = SourceValue::Unusable(crate::Reason::KeyArray);
+    assert_eq!(
+        held,
+        [SourceValue::Nothing, SourceValue::Nothing, unusable, SourceValue::NotReached, SourceValue::NotReached]
+    );
 }

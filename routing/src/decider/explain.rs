@@ -1,22 +1,22 @@
 //! The value of each source, for `cellgate decide`. Live requests do not use it.
 
-use super::{Reading, Router};
+use super::{BodyReader, Decider};
 use crate::head::Head;
 use crate::reason::Reason;
 use crate::source::{Format, Source};
 
 /// A configured source and its value.
 #[derive(Debug)]
-pub struct Finding<'a> {
+pub struct SourceFinding<'a> {
     /// The source.
     pub source: &'a Source,
     /// Its value.
-    pub held: Held,
+    pub held: SourceValue,
 }
 
 /// The value of a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
+pub enum SourceValue {
     /// An earlier source decided.
     NotReached,
     /// The source is in the body, which was not read or has another format.
@@ -29,41 +29,43 @@ pub enum Held {
     Unusable(Reason),
 }
 
-impl Router {
+impl Decider {
     /// The value of each source in a request's head and in its body, if the body was read. In order of precedence.
     #[must_use]
-    pub fn explain<H: Head + ?Sized>(&self, head: &H, body: Option<&Reading>) -> Vec<Finding<'_>> {
+    pub fn explain<H: Head + ?Sized>(&self, head: &H, body: Option<&BodyReader>) -> Vec<SourceFinding<'_>> {
         let config = self.config();
         let mut decided = false;
         let mut findings = Vec::with_capacity(config.sources.len());
         for (source, in_body) in self.indexed_sources() {
             let held = match (decided, in_body) {
-                (true, _) => Held::NotReached,
-                (false, Some((format, index))) => body.map_or(Held::NotRead, |body| body_value(body, format, index)),
+                (true, _) => SourceValue::NotReached,
+                (false, Some((format, index))) => {
+                    body.map_or(SourceValue::NotRead, |body| body_value(body, format, index))
+                }
                 (false, None) => value(source.find(head, config.duplicates, config.limits.key_bytes)),
             };
             decided |= match &held {
-                Held::Key(_) => true,
-                Held::Unusable(reason) => !self.is_passed_over(*reason),
-                Held::NotReached | Held::NotRead | Held::Nothing => false,
+                SourceValue::Key(_) => true,
+                SourceValue::Unusable(reason) => !self.is_passed_over(*reason),
+                SourceValue::NotReached | SourceValue::NotRead | SourceValue::Nothing => false,
             };
-            findings.push(Finding { source, held });
+            findings.push(SourceFinding { source, held });
         }
         findings
     }
 }
 
-fn body_value(body: &Reading, format: Format, index: usize) -> Held {
+fn body_value(body: &BodyReader, format: Format, index: usize) -> SourceValue {
     if body.scanner().format() != format || body.received() == 0 {
-        return Held::NotRead;
+        return SourceValue::NotRead;
     }
     value(body.scanner().get().candidate(index).found())
 }
 
-fn value(found: Option<Result<impl Into<String>, Reason>>) -> Held {
+fn value(found: Option<Result<impl Into<String>, Reason>>) -> SourceValue {
     match found {
-        None => Held::Nothing,
-        Some(Ok(key)) => Held::Key(key.into()),
-        Some(Err(reason)) => Held::Unusable(reason),
+        None => SourceValue::Nothing,
+        Some(Ok(key)) => SourceValue::Key(key.into()),
+        Some(Err(reason)) => SourceValue::Unusable(reason),
     }
 }

@@ -1,18 +1,18 @@
 //! A body that is read until the key is known.
 
-use super::Router;
+use super::Decider;
 use super::guard::Guard;
 use super::scanner::FormatScanner;
 use super::sources::ActiveSources;
-use crate::action::Answer;
+use crate::action::PolicyAction;
 use crate::body::{BodyError, BodyScanner};
 use crate::decision::Decision;
 use crate::reason::Reason;
 
 /// Reads a body to find the key.
 #[derive(Debug)]
-pub struct Reading {
-    router: Router,
+pub struct BodyReader {
+    decider: Decider,
     scanner: FormatScanner,
     sources: ActiveSources,
     content_length: Option<u64>,
@@ -20,14 +20,14 @@ pub struct Reading {
     error: Option<BodyError>,
 }
 
-impl Reading {
+impl BodyReader {
     pub(super) fn new(
-        router: Router,
+        decider: Decider,
         scanner: FormatScanner,
         sources: ActiveSources,
         content_length: Option<u64>,
     ) -> Self {
-        Self { router, scanner, sources, content_length, received: 0, error: None }
+        Self { decider, scanner, sources, content_length, received: 0, error: None }
     }
 
     /// The request's Content-Length in bytes, if it has one.
@@ -42,7 +42,7 @@ impl Reading {
         self.received
     }
 
-    /// The syntax error, once [`Reading::push`] or [`Reading::finish`] has found one.
+    /// The syntax error, once [`BodyReader::push`] or [`BodyReader::finish`] has found one.
     #[must_use]
     pub fn broken(&self) -> Option<BodyError> {
         self.error
@@ -64,41 +64,41 @@ impl Reading {
     /// The key is not certain yet. Returns the reading unchanged.
     pub fn settle(self) -> Result<(Decision, Guard), Self> {
         match self.settled() {
-            Some((decision, index)) => Ok((decision, Guard::new(self.router, self.scanner, index))),
+            Some((decision, index)) => Ok((decision, Guard::new(self.decider, self.scanner, index))),
             None => Err(self),
         }
     }
 
     /// The decision if it is settled, and the index of the source that decides.
     fn settled(&self) -> Option<(Decision, usize)> {
-        let index = self.sources.first_in_body(&self.router, self.scanner.format())?;
+        let index = self.sources.first_in_body(&self.decider, self.scanner.format())?;
         let scanner = self.scanner.get();
         if self.error.is_some() || !scanner.is_settled(index) {
             return None;
         }
         let found = scanner.candidate(index).found()?;
-        if self.router.passes_over(&found) {
+        if self.decider.passes_over(&found) {
             return None;
         }
         // A body with a conflict is never released: it is refused, or read to its end.
-        let is_rejected = |reason| matches!(self.router.config().policy.answer(reason), Answer::Reject(_));
+        let is_rejected = |reason| matches!(self.decider.config().policy.answer(reason), PolicyAction::Reject(_));
         if found.is_err_and(|reason| reason.is_conflict() && !is_rejected(reason)) {
             return None;
         }
         // The reason for an absent key is not used: the source holds something.
-        Some((self.router.decide(found.into(), Reason::KeyMissing), index))
+        Some((self.decider.decide(found.into(), Reason::KeyMissing), index))
     }
 
     /// Ends the body and returns the decision.
     pub fn finish(&mut self) -> Decision {
         if self.received == 0 {
             // An empty body counts as no body.
-            return self.router.decide(self.sources.find_key(&self.router, None), Reason::BodyAbsent);
+            return self.decider.decide(self.sources.find_key(&self.decider, None), Reason::BodyAbsent);
         }
         match self.scan(|scanner| scanner.finish()) {
             Ok(()) => {
-                let search = self.sources.find_key(&self.router, Some(&self.scanner));
-                self.router.decide(search, Reason::KeyMissing)
+                let search = self.sources.find_key(&self.decider, Some(&self.scanner));
+                self.decider.decide(search, Reason::KeyMissing)
             }
             Err(decision) => decision,
         }
@@ -106,12 +106,12 @@ impl Reading {
 
     /// The answer to a reason that only the reader of the body can find.
     pub(crate) fn answer(&self, reason: Reason) -> Decision {
-        self.router.answer(reason)
+        self.decider.answer(reason)
     }
 
     /// The configured limit of a body that the filter holds.
     pub(crate) fn inspect_bytes(&self) -> u64 {
-        self.router.config().limits.inspect_bytes
+        self.decider.config().limits.inspect_bytes
     }
 
     pub(super) fn scanner(&self) -> &FormatScanner {
@@ -123,6 +123,6 @@ impl Reading {
         if self.error.is_none() {
             self.error = step(self.scanner.get_mut()).err();
         }
-        self.error.map_or(Ok(()), |error| Err(self.router.answer(error.reason)))
+        self.error.map_or(Ok(()), |error| Err(self.decider.answer(error.reason)))
     }
 }
