@@ -9,11 +9,12 @@ use cellgate_routing::{PolicyAction, Reason};
 const HEAD: &str = "\
 # Reasons
 
-This page is for operators who read a reason in metrics, logs or a refusal, or who configure a policy.
+This page is for operators who read a reason in metrics, logs or a refusal, or who configure a
+policy.
 
-Every decision has exactly one reason, with the same name everywhere: a label in metrics, a field in access logs, the
-`code` of the problem document of a refusal, and a field of `policy` in the [configuration](configuration.md). This
-page is generated from `routing/src/reason.rs`.
+Every decision has exactly one reason, with the same name everywhere: a label in metrics, a field
+in access logs, the `code` of the problem document of a refusal, and a field of `policy` in the
+[configuration](configuration.md). This page is generated from `routing/src/reason.rs`.
 
 ## The request has a cell
 
@@ -26,12 +27,14 @@ The request goes to the cell. These reasons have no policy.
 const FAILED: &str = "
 ## The request has no key or no cell
 
-A policy may have one of these actions for every reason: `{ reject: STATUS }` (400 to 599), `{ use: CELL }` or
-`{ use: default }`. The last column lists further actions. `defer` lets the ext-proc service decide. `next` tries the
-next source. `hash` sends the request to the cell of the key's slot. `pass` forwards the request without a cell.
+A policy may have one of these actions for every reason: `{ reject: STATUS }` (400 to 599),
+`{ use: CELL }` or `{ use: default }`. The last column lists further actions. `defer` lets the
+ext-proc service decide. `next` tries the next source. `hash` sends the request to the cell of the
+key's slot. `pass` forwards the request without a cell.
 
-The service is the last tier and cannot defer. *At the last tier* is its action if the policy is `defer`. It is also the
-action of both tiers if the policy is `next` and no other source holds a key.
+The service is the last tier and cannot defer. *At the last tier* is its action if the policy is
+`defer`. It is also the action of both tiers if the policy is `next` and no other source holds a
+key.
 
 | Reason | Meaning | Default | At the last tier | Also allowed |
 |---|---|---|---|---|

@@ -1,0 +1,249 @@
+//! A snapshot of all messages of the service that an operator, a client or Envoy can see. `UPDATE=1` writes it again.
+//!
+//! It has a process of its own, because log lines of the worker threads need a global subscriber.
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "it/peer.rs"]
+mod peer;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "it/support.rs"]
+mod support;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cellgate_ext_proc::Metrics;
+use cellgate_routing::{Config, Decider, Decision, Outcome, Reason, Tier, grpc_message, problem};
+use envoy_types::pb::envoy::config::core::v3::HeaderValue;
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, ProcessingRequest};
+use envoy_types::pb::google::protobuf::Struct;
+
+use crate::peer::{Peer, head, message};
+use crate::support::{CONFIG, Service, until};
+
+const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages/service.txt");
+/// The cases that need other settings.
+const OVER_BUDGET: &str = "message beyond the budget";
+const NO_HEADERS: &str = "no headers in time";
+
+const JSON: [(&str, &str); 1] = [("content-type", "application/json")];
+
+/// The log lines so far, as JSON.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+
+    async fn contains(&self, text: &str) {
+        until(text, || async { self.text().contains(text) }).await;
+    }
+
+    /// Takes the lines of a service, without its addresses and paths.
+    fn take(&self, service_addresses: &[(String, &str)]) -> String {
+        let mut text = self.text();
+        self.0.lock().unwrap().clear();
+        for (address, name) in service_addresses {
+            text = text.replace(address, name);
+        }
+        text
+    }
+}
+
+fn names(service: &Service) -> [(String, &'static str); 3] {
+    let directory = service.config.parent().map(Path::display).unwrap().to_string();
+    [(service.grpc.to_string(), "GRPC"), (service.admin.to_string(), "ADMIN"), (directory, "DIRECTORY")]
+}
+
+fn replace(path: &Path, text: &str) {
+    let beside = path.with_extension("new");
+    std::fs::write(&beside, text).unwrap();
+    std::fs::rename(beside, path).unwrap();
+}
+
+#[tokio::test]
+async fn the_messages_are_those_of_the_snapshot() {
+    let log = Log::default();
+    let writer = log.clone();
+    let format = tracing_subscriber::fmt().json().flatten_event(true).without_time().with_target(false);
+    format
+        .with_max_level(tracing::Level::INFO)
+        .with_current_span(false)
+        .with_span_list(false)
+        .with_writer(move || writer.clone())
+        .init();
+
+    let actual = [
+        section("log: start, reload, drain", &lifecycle(&log).await),
+        section("log: drain timeout", &drain_timeout(&log).await),
+        section("statuses that end a stream, and their log lines", &statuses(&log).await),
+        section("refusals: status, problem document, grpc-message", &refusals()),
+        section("help texts of metrics", &metric_helps()),
+    ]
+    .join("\n");
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::create_dir_all(Path::new(SNAPSHOT).parent().unwrap()).unwrap();
+        std::fs::write(SNAPSHOT, &actual).unwrap();
+    }
+    let expected = std::fs::read_to_string(SNAPSHOT).unwrap_or_default();
+    for (line, (actual, expected)) in actual.lines().zip(expected.lines()).enumerate() {
+        assert_eq!(actual, expected, "line {} of {SNAPSHOT} differs; UPDATE=1 writes the file", line + 1);
+    }
+    assert_eq!(actual.lines().count(), expected.lines().count(), "UPDATE=1 writes {SNAPSHOT}");
+}
+
+fn section(title: &str, text: &str) -> String {
+    format!("## {title}\n\n{text}")
+}
+
+async fn lifecycle(log: &Log) -> String {
+    let service = Service::start().await;
+    let names = names(&service);
+    replace(&service.config, &CONFIG.replace("version: one", "version: two"));
+    log.contains("config_reloaded").await;
+    replace(&service.config, "cells: []\n");
+    log.contains("config_refused").await;
+    service.stop();
+    service.ended().await.unwrap();
+    log.take(&names)
+}
+
+async fn drain_timeout(log: &Log) -> String {
+    let service = Service::start_with(|settings| settings.drain_timeout = Duration::from_millis(100)).await;
+    let names = names(&service);
+    let mut peer = Peer::post(&service, BodySendMode::FullDuplexStreamed).await;
+    peer.body(b"{", false).await;
+    until("held", || async { service.metric("cellgate_held_bytes").await > 0 }).await;
+    service.stop();
+    let status = peer.status().await;
+    service.ended().await.unwrap();
+    format!("{}{:?}: {}\n", log.take(&names), status.code(), status.message())
+}
+
+/// The messages of one stream that ends with an error, and the name of the error.
+type Case = (&'static str, Vec<ProcessingRequest>);
+
+fn cases() -> Vec<Case> {
+    const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
+    let first = |mode| head(mode, &JSON, false);
+    let whole = |mode| head(mode, &[("x-tenant-id", "acme"), (":method", "GET")], true);
+    let body = |size: usize, end_of_stream| {
+        message(Request::RequestBody(HttpBody { body: vec![b' '; size], end_of_stream, ..Default::default() }))
+    };
+    let mut with_response_bodies = first(DUPLEX);
+    with_response_bodies.protocol_config.as_mut().unwrap().response_body_mode = BodySendMode::Buffered as i32;
+    let empty = ProcessingRequest { protocol_config: first(DUPLEX).protocol_config, ..Default::default() };
+    let mut body_first = body(1, true);
+    body_first.protocol_config = first(DUPLEX).protocol_config;
+    let mut many_headers = first(DUPLEX);
+    if let Some(Request::RequestHeaders(HttpHeaders { headers: Some(map), .. })) = &mut many_headers.request {
+        let header = HeaderValue { key: "x".to_owned(), ..Default::default() };
+        map.headers.resize(10_001, header);
+    }
+    let mut much_overhead = first(DUPLEX);
+    much_overhead.attributes = (0..200_000).map(|number| (number.to_string(), Struct::default())).collect();
+    vec![
+        ("body mode", vec![first(BodySendMode::Streamed)]),
+        ("response bodies", vec![with_response_bodies]),
+        ("observability mode", vec![ProcessingRequest { observability_mode: true, ..first(DUPLEX) }]),
+        ("no protocol_config", vec![ProcessingRequest { protocol_config: None, ..first(DUPLEX) }]),
+        ("empty message", vec![empty]),
+        ("body first", vec![body_first]),
+        ("headers twice", vec![first(DUPLEX), first(DUPLEX)]),
+        ("body in mode NONE", vec![decided_head(BodySendMode::None), body(1, true)]),
+        ("body after the end", vec![whole(DUPLEX), body(1, true)]),
+        ("too many headers", vec![many_headers]),
+        ("too much beside the body", vec![much_overhead]),
+        ("message beyond the limit", vec![first(DUPLEX), body(5_000_000, true)]),
+        (OVER_BUDGET, vec![decided_head(DUPLEX), body(100_000, true)]),
+        (NO_HEADERS, vec![]),
+    ]
+}
+
+/// Headers that decide although a body follows.
+fn decided_head(mode: BodySendMode) -> ProcessingRequest {
+    head(mode, &[("content-type", "application/grpc"), ("x-tenant-id", "acme")], false)
+}
+
+async fn statuses(log: &Log) -> String {
+    let mut text = String::new();
+    for (name, messages) in cases() {
+        let service = Service::start_with(|settings| {
+            settings.max_message_bytes = 4_000_000;
+            match name {
+                OVER_BUDGET => settings.max_held_bytes = 50_000,
+                NO_HEADERS => settings.decision_timeout = Duration::from_millis(50),
+                _ => {}
+            }
+        })
+        .await;
+        log.contains("\"listening\"").await;
+        let names = names(&service);
+        let _started = log.take(&names);
+        let mut peer = Peer::open(&service).await;
+        for message in messages {
+            peer.send(message).await;
+        }
+        let status = loop {
+            match peer.next().await {
+                Ok(reply) => assert!(reply.is_some(), "{name}: the stream ended with OK"),
+                Err(status) => break status,
+            }
+        };
+        // A service that the test has dropped may still log the end of its drain.
+        let lines = log.take(&names);
+        let lines: Vec<_> = lines.lines().filter(|line| !line.contains("\"event\"")).collect();
+        text += &format!("{name}: {:?}: {}\n    {}\n", status.code(), status.message(), lines.join("\n    "));
+    }
+    let service = Service::start().await;
+    let names = names(&service);
+    let mut peer = Peer::post(&service, BodySendMode::FullDuplexStreamed).await;
+    peer.close();
+    let status = peer.status().await;
+    let _started = log.take(&names);
+    text + &format!("stream ended early: {:?}: {}\n", status.code(), status.message())
+}
+
+/// The default action of each reason in the service.
+fn refusals() -> String {
+    let decider = Decider::new(Config::from_file_name(CONFIG, "test.yaml").unwrap(), Tier::Service);
+    let mut text = String::new();
+    for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
+        text += &match decider.answer(*reason).outcome {
+            Outcome::Reject(status) => {
+                format!("{status} {}    {}\n", problem(status, *reason), grpc_message(*reason))
+            }
+            outcome => format!("{} {}\n", outcome.label(), reason.label()),
+        };
+    }
+    text
+}
+
+fn metric_helps() -> String {
+    let metrics = Metrics::new().unwrap();
+    let decision = Decision { outcome: Outcome::Reject(400), reason: Reason::KeyDuplicated };
+    metrics.decided(decision, Duration::ZERO);
+    metrics.conflict(decision);
+    metrics.reloaded(true);
+    metrics.config_in_force("one");
+    let text = String::from_utf8(metrics.render(0).unwrap()).unwrap();
+    text.lines().filter(|line| line.starts_with("# HELP")).map(|line| format!("{line}\n")).collect()
+}
