@@ -94,6 +94,7 @@ async fn in_force_in_the_filter(probe: &mut Http1, probes: &Probes, epoch: Epoch
             answer.status,
             answer.served_by()
         );
+        #[expect(clippy::disallowed_methods, reason = "the interval between two checks of a condition")]
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

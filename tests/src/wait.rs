@@ -27,6 +27,7 @@ where
         if start.elapsed() > TIMEOUT {
             bail!("waited {} s for {what}", TIMEOUT.as_secs());
         }
+        #[expect(clippy::disallowed_methods, reason = "the interval between two checks of a condition")]
         tokio::time::sleep(INTERVAL).await;
     }
 }

@@ -1,9 +1,10 @@
 //! SIGTERM: what is in flight finishes, nothing new begins.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 use tonic::Code;
 
 use crate::peer::{Peer, cell};

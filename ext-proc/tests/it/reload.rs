@@ -2,9 +2,10 @@
 
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use tokio::time::Instant;
 
 use crate::peer::{Peer, cell, head};
 use crate::support::{CONFIG, Service, until};

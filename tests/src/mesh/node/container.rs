@@ -104,6 +104,7 @@ pub(super) async fn exit_code(process: &Process) -> Result<Option<i32>> {
         if let Some(status) = process.exit_status()? {
             return Ok(status.code());
         }
+        #[expect(clippy::disallowed_methods, reason = "the interval between two checks of a condition")]
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
