@@ -85,7 +85,7 @@ fuzz: need ## every fuzz target for FUZZ_SECONDS each
 instructions: need ## count the hot paths' instructions; fail where one takes over 3 % more than its budget
 	@python3 scripts/instructions.py
 
-ci: fmt-check lint doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
+ci: fmt-check lint words doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
 	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS)
 
 fmt: need ## format the Rust sources
