@@ -18,7 +18,7 @@
 //!
 //! An [`Inspection`] is pure. Its caller scans each chunk with [`Inspection::push`], in parts of any size, then calls
 //! [`Inspection::end_chunk`], and carries out the [`InspectionStep`] that either returns. The filter does so in Envoy, and
-//! `cellgate decide` offline. The service has a rule of its own (`process/search.rs` of ext-proc): it may read up to
+//! `cellgate decide` offline. The service has a rule of its own (`process/key_search.rs` of ext-proc): it may read up to
 //! `limits.stream_bytes` and releases at the end of a message. Both rules use the same [`BodyReader`] and [`Guard`].
 
 use crate::action::CellId;
