@@ -132,11 +132,11 @@ wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
 image: need ## the images, with docker, podman or buildah: IMAGE:VERSION and IMAGE-filter:VERSION
 	@IMAGE="$(IMAGE)" PLATFORM="$(PLATFORM)" scripts/image.sh
 
-artifact: wasm ## the filter as an OCI artefact that Istio pulls: target/cellgate-filter.oci; prints what the chart needs
+artifact: wasm ## the filter as an OCI artifact that Istio pulls: target/cellgate-filter.oci; prints what the chart needs
 	@python3 scripts/oci_artifact.py target/cellgate.wasm target/cellgate-filter.oci \
 		--version "$$(scripts/version.sh)" --revision "$$(scripts/stamp.sh)"
 
-test-image: wasm ## the Dockerfile, the images (where buildah is on PATH) and the artefact; prints their sizes
+test-image: wasm ## the Dockerfile, the images (where buildah is on PATH) and the artifact; prints their sizes
 	@python3 scripts/image_test.py
 
 clean: ## remove what was built; .tools/ stays

@@ -136,7 +136,7 @@ def module():
 
 
 class Layout:
-    """An OCI image layout with one image or artefact, every blob checked against its descriptor."""
+    """An OCI image layout with one image or artifact, every blob checked against its descriptor."""
 
     def __init__(self, folder):
         self.folder = folder
@@ -371,8 +371,8 @@ class Images(unittest.TestCase):
             print(f"image {target}: {first}")
 
 
-class Artefact(unittest.TestCase):
-    """The filter as an OCI artefact."""
+class Artifact(unittest.TestCase):
+    """The filter as an OCI artifact."""
 
     @classmethod
     def setUpClass(cls):
@@ -391,10 +391,10 @@ class Artefact(unittest.TestCase):
         self.assertEqual([kind for kind, _ in layout.layers], [WASM_CONFIG, WASM_LAYER])
         self.assertEqual(layout.layers[1][1], MODULE.read_bytes())
         self.assertEqual(layout.config["type"], "envoy_proxy")
-        # Of an artefact the manifest is checked, of a file the file.
+        # Of an artifact the manifest is checked, of a file the file.
         self.assertIn(f"filter.module.sha256: {layout.descriptor['digest'].removeprefix('sha256:')}\n", said)
         self.assertIn(f"filter.module.sha256: {sha256(MODULE.read_bytes())}\n", said)
-        print(f"artefact: {layout.descriptor['digest']}, {sum(len(layer) for _, layer in layout.layers)} bytes to pull")
+        print(f"artifact: {layout.descriptor['digest']}, {sum(len(layer) for _, layer in layout.layers)} bytes to pull")
 
     def test_digest_depends_on_what_is_in_it_alone(self):
         digests = []

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the filter as an OCI artefact that Istio's proxies can pull, and prints what the chart needs to know of it.
+"""Writes the filter as an OCI artifact that Istio's proxies can pull, and prints what the chart needs to know of it.
 
     oci_artifact.py MODULE LAYOUT --version VERSION [--revision REVISION]
 
@@ -18,7 +18,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.module.wasm.config.v1+json"
 MODULE = "application/vnd.module.wasm.content.layer.v1+wasm"
-# What the WASM artefact specification wants beside a module. Istio reads none of it, but refuses an artefact without it.
+# What the WASM artifact specification wants beside a module. Istio reads none of it, but refuses an artifact without it.
 RUNTIME = {"type": "envoy_proxy", "abiVersions": ["proxy_abi_version_0_2_1"], "config": {"rootIds": []}}
 
 
@@ -106,7 +106,7 @@ def main():
     print("copy it into a registry, one of:")
     print(f"  oras cp --from-oci-layout {options.layout}:{tag} REGISTRY/cellgate-filter:{tag}")
     print(f"  skopeo copy --preserve-digests oci:{options.layout}:{tag} docker://REGISTRY/cellgate-filter:{tag}")
-    print("and tell the chart (of an artefact Istio checks the manifest, not the module):")
+    print("and tell the chart (of an artifact Istio checks the manifest, not the module):")
     print(f"  filter.module.url: oci://REGISTRY/cellgate-filter:{tag}")
     print(f"  filter.module.sha256: {digest}")
     print("or, with the module itself on a web server:")
