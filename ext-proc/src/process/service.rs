@@ -259,12 +259,12 @@ impl ProcessorState {
         let transport = std::error::Error::source(status).is_some();
         let (code, message) = (status.code(), status.message());
         if transport || matches!(code, Code::Cancelled | Code::Unavailable) {
-            tracing::debug!(request_id, ?code, message, "stream ended early");
+            tracing::debug!(request_id, ?code, error = message, "stream ended early");
             return;
         }
         self.metrics.violation();
         let hint = (code == Code::OutOfRange).then_some("set --max-message-bytes above Envoy's buffer limits");
-        tracing::warn!(request_id, ?code, message, hint, "stream ended with an error status");
+        tracing::warn!(request_id, ?code, error = message, hint, "stream ended with an error status");
     }
 }
 
