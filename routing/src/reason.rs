@@ -145,7 +145,7 @@ reasons! {
         BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,
             "The body's length is unknown, so the filter cannot hold it, and the key is not at its beginning.";
         BodyUnread = "body_unread", PolicyAction::Reject(421), 421, NOTHING,
-            "The key is in the body, which Envoy is configured not to send to the service.";
+            "Envoy did not send or show the part of the request that may hold the key.";
         BodyAbsent = "body_absent", PolicyAction::Reject(421), 421, PASS,
             "The request has no body, and no source in its head holds a key.";
         BodyMalformed = "body_malformed", PolicyAction::Reject(400), 400, NOTHING,

@@ -40,6 +40,11 @@ key.
 |---|---|---|---|---|
 ";
 
+const TAIL: &str = "
+To accept a key that is named twice (`key_duplicated`), choose the one that counts:
+[`duplicates: first` or `last`](configuration.md#duplicates).
+";
+
 fn action(action: PolicyAction) -> String {
     match action {
         PolicyAction::Reject(status) => format!("reject {status}"),
@@ -64,6 +69,7 @@ fn page() -> String {
         writeln!(page, "| `{}` | {} | {default} | {last} | {} |", reason.label(), reason.text(), keywords.join(", "))
             .unwrap();
     }
+    page.push_str(TAIL);
     page
 }
 
