@@ -70,15 +70,27 @@ pub(crate) async fn contradictory_values_install_nothing(mesh: Shared) -> Result
     let known = ["config.placement.overrides.acme", "cell-z", "[cell-a, cell-b, cell-c]"];
     for (change, words) in [
         (overrides, &known[..]),
-        (json!({"cells": null}), &["cells: name at least one cell"]),
-        (json!({"filter": {"bufferBytes": "32KiB"}}), &["filter.bufferBytes: raise it", "inspect_bytes (65536)"]),
-        (json!({"extProc": {"maxHeldBytes": "1GiB"}}), &["extProc.resources.limits.memory: raise 768Mi above"]),
+        (json!({"cells": null}), &["cells: this value is required; add at least one cell"]),
+        (
+            json!({"filter": {"bufferBytes": "32KiB"}}),
+            &["filter.bufferBytes: it is less than config.limits.inspect_bytes (65536)", "raise it"],
+        ),
+        (
+            json!({"extProc": {"maxHeldBytes": "1GiB"}}),
+            &["extProc.resources.limits.memory: 768Mi is not more than extProc.maxHeldBytes (1GiB)", "raise it"],
+        ),
         (
             json!({"traffic": {"timeout": "1s", "retries": {"perTryTimeout": "10s"}}}),
-            &["traffic.retries.perTryTimeout: make 10s shorter"],
+            &[
+                "traffic.retries.perTryTimeout: 10s is longer than the timeout of the whole request (1s)",
+                "make it shorter",
+            ],
         ),
-        (json!({"image": {"tag": "latest"}}), &["image.tag: say a version"]),
-        (json!({"filter": {"enabled": false}}), &["filter.enabled: without the filter", "x-cell is believed"]),
+        (json!({"image": {"tag": "latest"}}), &["image.tag: the image behind latest can change", "set a version"]),
+        (
+            json!({"filter": {"enabled": false}}),
+            &["filter.enabled: without the filter", "trust a client's own x-cell header"],
+        ),
         (json!({"cells": {"cell-a": {"conectionPool": {}}}}), &["conectionPool"]),
     ] {
         plan.is_refused(&change, words).await?;
