@@ -18,7 +18,7 @@ mod tests;
 mod virtual_services;
 
 pub(crate) use cluster::{Access, read_cluster};
-pub(crate) use object::{Objects, UnreadList, read_file};
+pub(crate) use object::{Objects, UnreadLists, read_file};
 pub(crate) use plan::ReleasePlan;
 pub(crate) use report::text;
 
@@ -83,7 +83,7 @@ pub(crate) fn examine(plan: &ReleasePlan, objects: &Objects) -> Vec<NeighbourFin
     envoy_filters::examine(plan, objects, &mut notes);
     let mut findings = notes.0;
     accept(plan, &mut findings);
-    findings.extend(objects.unread().iter().map(UnreadList::finding));
+    findings.extend(objects.unread().iter().map(UnreadLists::finding));
     findings
 }
 

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::hosts;
-use super::object::{KINDS, Objects, texts};
+use super::object::{KINDS, Objects, UnreadCause, texts};
 use super::plan::ReleasePlan;
 use crate::http_client::{RequestLimits, Response, ResponseError, Server, exchange};
 
@@ -27,6 +27,8 @@ const TIME: Duration = Duration::from_secs(9);
 /// The limits of a page with 100 objects. etcd limits each object to 1.5 MiB.
 const LIMITS: RequestLimits = RequestLimits { time: TIME, bytes: 256 * 1024 * 1024 };
 const PAGE: u32 = 100;
+/// The scope of a list in all namespaces.
+const EVERYWHERE: &str = "in any namespace";
 
 /// The access to the API server.
 pub(crate) enum Access {
@@ -98,6 +100,14 @@ impl Access {
         Ok(Self::Pod(Box::new(Pod { host, port, token, connector })))
     }
 
+    /// The URL of the API server.
+    fn url(&self) -> String {
+        match self {
+            Self::Proxy(server) => server.url(""),
+            Self::Pod(pod) => format!("https://{}", pod.authority()),
+        }
+    }
+
     async fn get(&self, path: &str, limits: RequestLimits) -> Result<Response, ResponseError> {
         match self {
             Self::Proxy(server) => {
@@ -113,14 +123,15 @@ impl Access {
 }
 
 impl Pod {
+    /// `HOST:PORT`.
+    fn authority(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    }
+
     async fn get(&self, path: &str, bytes: usize) -> Result<Response, ResponseError> {
-        let authority = if self.host.contains(':') {
-            format!("[{}]:{}", self.host, self.port)
-        } else {
-            format!("{}:{}", self.host, self.port)
-        };
         let request = Request::get(path)
-            .header(HOST, authority)
+            .header(HOST, self.authority())
             .header(ACCEPT, "application/json")
             .header(AUTHORIZATION, format!("Bearer {}", self.token))
             .body(Full::<Bytes>::default())
@@ -135,11 +146,12 @@ impl Pod {
 
 /// Reads all readable objects that matter to a plan, in less than ten seconds.
 pub(crate) async fn read_cluster(access: &Access, plan: &ReleasePlan) -> Objects {
-    let mut reading = Reading { access, plan, deadline: Instant::now() + TIME, objects: Objects::default() };
+    let deadline = Instant::now() + TIME;
+    let mut reading = Reading { access, plan, deadline, objects: Objects::default(), absent: Vec::new() };
     for kind in KINDS {
         reading.all(kind, plan).await;
     }
-    reading.objects
+    reading.finish()
 }
 
 struct Reading<'a> {
@@ -147,6 +159,8 @@ struct Reading<'a> {
     plan: &'a ReleasePlan,
     deadline: Instant,
     objects: Objects,
+    /// The plurals of the kinds that the server does not know.
+    absent: Vec<&'static str>,
 }
 
 /// The reason why a list was not read.
@@ -164,23 +178,39 @@ impl Reading<'_> {
     async fn all(&mut self, kind: &str, plan: &ReleasePlan) {
         let (_, _, plural) = source(kind);
         match self.list(kind, None).await {
-            // A cluster without the Gateway API has no HTTPRoutes.
-            Ok(()) | Err(ListError::Absent) => {}
-            Err(ListError::Failed(why)) => self.objects.add_unread(format!("{plural} in any namespace"), why),
+            Ok(()) => {}
+            Err(ListError::Absent) => self.absent.push(plural),
+            Err(ListError::Failed(why)) => self.add_unread(plural, EVERYWHERE, why),
             Err(ListError::Forbidden(why)) => {
                 for namespace in plan.namespaces() {
                     if let Err(ListError::Failed(why) | ListError::Forbidden(why)) =
                         self.list(kind, Some(namespace)).await
                     {
-                        self.objects.add_unread(format!("{plural} in the namespace {namespace}"), why);
+                        self.add_unread(plural, &format!("in the namespace {namespace}"), why);
                     }
                 }
-                self.objects.add_unread(
-                    format!("{plural} in other namespaces than the release's own, its cells' and its proxies'"),
-                    why,
-                );
+                self.add_unread(plural, "in other namespaces than the release's own, its cells' and its proxies'", why);
             }
         }
+    }
+
+    fn add_unread(&mut self, plural: &'static str, scope: &str, why: String) {
+        let fix =
+            "allow the check's service account to list them, or run `cellgate neighbours` with an account that may";
+        self.objects.add_unread(plural, scope, UnreadCause { why, fix: fix.to_owned() });
+    }
+
+    /// The objects. A cluster may lack some kinds, such as those of the Gateway API. A server without any of them is not the API
+    /// server of a cluster with Istio.
+    fn finish(mut self) -> Objects {
+        if self.absent.len() == KINDS.len() {
+            let why = format!("the response to each list is 404, so no kind was found at {}", self.access.url());
+            let fix = "check the address (`kubectl proxy` prints it), and whether Istio is installed";
+            for plural in self.absent {
+                self.objects.add_unread(plural, EVERYWHERE, UnreadCause { why: why.clone(), fix: fix.to_owned() });
+            }
+        }
+        self.objects
     }
 
     async fn list(&mut self, kind: &str, namespace: Option<&str>) -> Result<(), ListError> {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{NeighbourFinding, ReleasePlan};
-use crate::doctor::Level;
+use crate::doctor::{Level, enumerate};
 
 /// The kinds that can affect the cells' requests.
 pub(super) const KINDS: [&str; 6] =
@@ -13,16 +13,24 @@ pub(super) const KINDS: [&str; 6] =
 #[derive(Debug, Default)]
 pub(crate) struct Objects {
     objects: Vec<Value>,
-    unread: Vec<UnreadList>,
+    unread: Vec<UnreadLists>,
 }
 
-/// A list that could not be read.
+/// Lists of one scope that could not be read for the same cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct UnreadList {
-    /// The list: `virtualservices in the namespace team-a`.
-    pub(crate) what: String,
-    /// The cause.
-    pub(crate) why: String,
+pub(crate) struct UnreadLists {
+    /// The plurals of the kinds.
+    plurals: Vec<&'static str>,
+    /// The scope, such as `in the namespace team-a`.
+    scope: String,
+    cause: UnreadCause,
+}
+
+/// The reason why a list could not be read, and the fix.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct UnreadCause {
+    pub(super) why: String,
+    pub(super) fix: String,
 }
 
 /// An object.
@@ -59,13 +67,17 @@ impl Objects {
         self.objects.push(object);
     }
 
-    pub(super) fn add_unread(&mut self, what: impl Into<String>, why: impl Into<String>) {
-        self.unread.push(UnreadList { what: what.into(), why: why.into() });
+    /// Notes a list that could not be read. Lists with the same scope and cause have one finding.
+    pub(super) fn add_unread(&mut self, plural: &'static str, scope: &str, cause: UnreadCause) {
+        match self.unread.iter_mut().find(|lists| lists.scope == scope && lists.cause == cause) {
+            Some(lists) => lists.plurals.push(plural),
+            None => self.unread.push(UnreadLists { plurals: vec![plural], scope: scope.to_owned(), cause }),
+        }
     }
 
     /// The lists that could not be read.
     #[must_use]
-    pub(crate) fn unread(&self) -> &[UnreadList] {
+    pub(crate) fn unread(&self) -> &[UnreadLists] {
         &self.unread
     }
 
@@ -82,17 +94,14 @@ impl Objects {
     }
 }
 
-impl UnreadList {
+impl UnreadLists {
     pub(super) fn finding(&self) -> NeighbourFinding {
+        let Self { plurals, scope, cause: UnreadCause { why, fix } } = self;
         NeighbourFinding {
             level: Level::Unknown,
             object: String::new(),
-            what: format!("{} could not be read: {}", self.what, self.why),
-            fix: Some(
-                "allow the check's service account to list them, or run `cellgate neighbours` with an account \
-                 that may"
-                    .to_owned(),
-            ),
+            what: format!("{} {scope} could not be read: {why}", enumerate(plurals)),
+            fix: Some(fix.clone()),
         }
     }
 }

@@ -128,13 +128,20 @@ fn refusing() -> (TcpSocket, String) {
 
 /// The address of a server that gives every request the same answer and closes the connection.
 fn answering(answer: &'static str) -> String {
+    answering_by_request(move |_| answer)
+}
+
+/// The address of a server that closes the connection after each answer. `answer` gets the request.
+fn answering_by_request(answer: impl Fn(&str) -> &'static str + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     std::thread::spawn(move || {
         for connection in listener.incoming() {
-            let mut connection = connection.unwrap();
+            let (mut connection, mut request) = (connection.unwrap(), [0; 4096]);
             // An error here shows in the transcript.
-            let _ = connection.read(&mut [0; 4096]).and_then(|_| connection.write_all(answer.as_bytes()));
+            let _ = connection.read(&mut request).and_then(|length| {
+                connection.write_all(answer(&String::from_utf8_lossy(&request[..length])).as_bytes())
+            });
         }
     });
     address

@@ -1,6 +1,6 @@
 //! Gateways, istiod, clusters and files that `doctor`, `probe` and `neighbours` cannot use.
 
-use super::{Transcript, answering, refusing};
+use super::{Transcript, answering, answering_by_request, refusing};
 
 const PLAN: &str = r#"{
     "release": "cellgate", "namespace": "cellgate", "name": "cellgate", "routing_header": "x-cell",
@@ -86,6 +86,15 @@ fn messages_about_clusters() {
     transcript.replace(&address, "REFUSED");
     let mut servers = servers(&mut transcript);
     servers.insert(0, format!("http://{address}"));
+    let without_gateway_api = answering_by_request(|request| {
+        if request.contains("/gateway.networking.k8s.io/") {
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+        } else {
+            "HTTP/1.1 200 OK\r\ncontent-length: 12\r\n\r\n{\"items\":[]}"
+        }
+    });
+    transcript.replace(&without_gateway_api, "WITHOUT-GATEWAY-API");
+    servers.push(format!("http://{without_gateway_api}"));
     for url in &servers {
         transcript.run(&format!("neighbours --plan plan.json --api {url}"));
     }
