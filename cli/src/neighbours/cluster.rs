@@ -168,9 +168,9 @@ enum ListError {
     /// The API server does not know the kind.
     Absent,
     /// The account may not read the list.
-    Forbidden(String),
+    Forbidden(UnreadCause),
     /// Anything else.
-    Failed(String),
+    Failed(UnreadCause),
 }
 
 impl Reading<'_> {
@@ -180,24 +180,22 @@ impl Reading<'_> {
         match self.list(kind, None).await {
             Ok(()) => {}
             Err(ListError::Absent) => self.absent.push(plural),
-            Err(ListError::Failed(why)) => self.add_unread(plural, EVERYWHERE, why),
-            Err(ListError::Forbidden(why)) => {
+            Err(ListError::Failed(cause)) => self.objects.add_unread(plural, EVERYWHERE, cause),
+            Err(ListError::Forbidden(cause)) => {
                 for namespace in plan.namespaces() {
-                    if let Err(ListError::Failed(why) | ListError::Forbidden(why)) =
+                    if let Err(ListError::Failed(cause) | ListError::Forbidden(cause)) =
                         self.list(kind, Some(namespace)).await
                     {
-                        self.add_unread(plural, &format!("in the namespace {namespace}"), why);
+                        self.objects.add_unread(plural, &format!("in the namespace {namespace}"), cause);
                     }
                 }
-                self.add_unread(plural, "in other namespaces than the release's own, its cells' and its proxies'", why);
+                self.objects.add_unread(
+                    plural,
+                    "in other namespaces than the release's own, its cells' and its proxies'",
+                    cause,
+                );
             }
         }
-    }
-
-    fn add_unread(&mut self, plural: &'static str, scope: &str, why: String) {
-        let fix =
-            "allow the check's service account to list them, or run `cellgate neighbours` with an account that may";
-        self.objects.add_unread(plural, scope, UnreadCause { why, fix: fix.to_owned() });
     }
 
     /// The objects. A cluster may lack some kinds, such as those of the Gateway API. A server without any of them is not the API
@@ -232,9 +230,11 @@ impl Reading<'_> {
             let time = self.deadline.saturating_duration_since(Instant::now());
             let page = format!("{path}?limit={PAGE}&continue={next}");
             let answer = self.access.get(&page, RequestLimits { time, ..LIMITS }).await;
-            let list = parse(answer)?;
-            let mut list = list;
-            let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else { return Err(not_a_list()) };
+            let url = self.access.url();
+            let mut list = parse(answer, &url)?;
+            let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else {
+                return Err(not_a_list(&url));
+            };
             for mut item in items {
                 slim(&mut item, self.plan);
                 // The items of some lists have no kind and no API version.
@@ -280,25 +280,47 @@ fn slim(item: &mut Value, plan: &ReleasePlan) {
     }
 }
 
-fn parse(answer: Result<Response, ResponseError>) -> Result<Value, ListError> {
-    let answer = answer.map_err(|error| match error {
-        ResponseError::TooLate(_) => ListError::Failed(format!("not read within {} s", TIME.as_secs())),
-        error => ListError::Failed(error.to_string()),
+fn parse(answer: Result<Response, ResponseError>, url: &str) -> Result<Value, ListError> {
+    let answer = answer.map_err(|error| {
+        let why = match &error {
+            ResponseError::TooLate(_) => format!("not read within {} s", TIME.as_secs()),
+            error => error.to_string(),
+        };
+        let fix = match error {
+            ResponseError::Connect(_) | ResponseError::TooLate(_) => {
+                format!("check that the API server is reachable at {url}")
+            }
+            _ => wrong_server(url),
+        };
+        ListError::Failed(UnreadCause { why, fix })
     })?;
     match answer.status {
-        200 => serde_json::from_slice(&answer.body).map_err(|_| not_a_list()),
+        200 => serde_json::from_slice(&answer.body).map_err(|_| not_a_list(url)),
         404 => Err(ListError::Absent),
         status => {
             let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
             let message = body.get("message").and_then(Value::as_str).unwrap_or("no message");
             let why = format!("the API server responds with {status}: {message}");
-            Err(if status == 403 { ListError::Forbidden(why) } else { ListError::Failed(why) })
+            let fix = match status {
+                401 | 403 => "allow the check's service account to list them, or run `cellgate neighbours` with an \
+                              account that may"
+                    .to_owned(),
+                _ => format!("check the API server at {url}, then run the command again"),
+            };
+            let cause = UnreadCause { why, fix };
+            Err(if status == 403 { ListError::Forbidden(cause) } else { ListError::Failed(cause) })
         }
     }
 }
 
-fn not_a_list() -> ListError {
-    ListError::Failed("the response of the API server is not a list".to_owned())
+fn not_a_list(url: &str) -> ListError {
+    let why = "the response of the API server is not a list".to_owned();
+    ListError::Failed(UnreadCause { why, fix: wrong_server(url) })
+}
+
+/// The fix for a response that no API server sends.
+fn wrong_server(url: &str) -> String {
+    format!("check that {url} is the address of the API server")
 }
 
 /// Percent-encodes a continue token. The API server's tokens are base64url, but others may have more characters.

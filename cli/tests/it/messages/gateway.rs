@@ -95,6 +95,9 @@ fn messages_about_clusters() {
     });
     transcript.replace(&without_gateway_api, "WITHOUT-GATEWAY-API");
     servers.push(format!("http://{without_gateway_api}"));
+    let unauthorized = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n");
+    transcript.replace(&unauthorized, "UNAUTHORIZED");
+    servers.push(format!("http://{unauthorized}"));
     for url in &servers {
         transcript.run(&format!("neighbours --plan plan.json --api {url}"));
     }
