@@ -2,6 +2,16 @@
 //!
 //! [`fetch()`] reads a configuration dump from Envoy's admin port, from istiod or from a file. [`examine`] returns the findings.
 //! [`text`] and [`json`] format them.
+//!
+//! | module | examines |
+//! |---|---|
+//! | `filter` | the filter's presence, place in the chain and configuration |
+//! | `limits` | Envoy's limits beside Cellgate's, idle timeouts |
+//! | `routes` | the route of each cell; `routes/other_routes`: routes of other teams that take a cell's requests |
+//! | `clusters`, `circuit_breakers` | endpoints, encryption, outlier detection, circuit breakers |
+//! | `rules` | the DestinationRule that applies to each cell |
+//! | `service`, `deferral`, `processors` | the ext_proc filters of deferrals, and other processors |
+//! | `updates` | refused updates, crashes of the filter, counters of requests |
 
 mod circuit_breakers;
 mod clusters;
