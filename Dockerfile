@@ -9,7 +9,7 @@ ARG RUST_IMAGE=docker.io/library/rust:1.95.0-slim-bookworm
 
 # Always runs on the machine that builds: compiling for the other architecture is quicker than emulating it.
 FROM --platform=$BUILDPLATFORM ${RUST_IMAGE} AS toolchain
-# Not a word of this path may be found in what is built: see scripts/build-wasm.sh.
+# The build output must not contain this path: see scripts/build-wasm.sh.
 WORKDIR /usr/src/cellgate-checkout
 COPY . .
 
@@ -59,11 +59,11 @@ LABEL org.opencontainers.image.title="cellgate" \
 COPY --from=service-build /out/cellgate /cellgate
 # By number, so that Kubernetes can tell that it is not root.
 USER 65532:65532
-# In a container loopback is nobody's: the probes and Prometheus come from outside.
+# Probes and Prometheus reach a container from outside, so loopback would not do.
 ENV CELLGATE_CONFIG=/etc/cellgate/cellgate.json \
     CELLGATE_ADMIN=0.0.0.0:9902
 EXPOSE 50051 9902
-# No HEALTHCHECK: Kubernetes ignores it, and there is neither a shell nor a client in here to run. Whoever runs the image asks
+# No HEALTHCHECK: Kubernetes ignores it, and there is neither a shell nor a client in here to run. The runtime of the image asks
 # from outside: grpc.health.v1 on 50051 (a Kubernetes `grpc` probe), or /livez and /readyz on 9902.
 ENTRYPOINT ["/cellgate"]
 CMD ["serve"]

@@ -125,7 +125,7 @@ pub(crate) struct DecideArgs {
     /// The URI in the client's certificate, for `decided_by`
     #[arg(long, value_name = "URI")]
     pub(crate) peer: Option<String>,
-    /// The size of the body's first chunk
+    /// The size of the chunks in which the body arrives; the filter scans the first one before it releases or defers
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = values::bytes)]
     pub(crate) first_chunk: u64,
     /// The format of the report

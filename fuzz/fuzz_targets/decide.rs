@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use cellgate_routing::{Config, Decision, HeadResult, Outcome, BodyReader, Decider, Tier};
+use cellgate_routing::{BodyReader, Config, Decider, Decision, HeadResult, Outcome, Tier};
 use libfuzzer_sys::fuzz_target;
 
 const CONFIG: &str = r#"{
@@ -34,7 +34,9 @@ fuzz_target!(|input: &[u8]| {
     for decider in ROUTERS.iter() {
         let HeadResult::NeedsBody(mut whole) = decider.open(head.as_slice(), false) else { continue };
         let decision = whole.push(body).map_or_else(|decision| decision, |()| whole.finish());
-        let HeadResult::NeedsBody(reading) = decider.open(head.as_slice(), false) else { panic!("the second opening differs") };
+        let HeadResult::NeedsBody(reading) = decider.open(head.as_slice(), false) else {
+            panic!("the second opening differs")
+        };
         match stream(reading, body.chunks(chunk)) {
             Ok(streamed) => assert_eq!(streamed, decision),
             Err(broken) => {

@@ -55,12 +55,13 @@ fn json_document(text: &str) -> Result<Config, ConfigError> {
     Config::from_json(&serde_json::from_str::<String>(text).unwrap(), "bad.json")
 }
 
-/// Compares each message of a file with the one that the parser gives, or writes the file if `UPDATE` is set.
-fn check(name: &str, parse: fn(&str) -> Result<Config, ConfigError>) {
+/// Compares each message of a file with the one that the parser gives, or writes the file if `UPDATE` is set. The number
+/// of cases is fixed here, so that none is lost from a file unseen.
+fn check(name: &str, cases: usize, parse: fn(&str) -> Result<Config, ConfigError>) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/messages").join(format!("{name}.txt"));
     let committed = std::fs::read_to_string(&path).unwrap();
     let inputs: Vec<_> = committed.split("\n\n").filter_map(|block| block.lines().next()).collect();
-    assert!(!inputs.is_empty(), "{name}.txt has no cases");
+    assert_eq!(inputs.len(), cases, "{name}.txt: cases were added or removed");
     let blocks: Vec<_> = inputs
         .into_iter()
         .map(|input| match parse(input) {
@@ -81,30 +82,30 @@ fn check(name: &str, parse: fn(&str) -> Result<Config, ConfigError>) {
 
 #[test]
 fn a_wrong_field_in_yaml_has_its_message() {
-    for name in [
-        "yaml-fields",
-        "yaml-routing-header",
-        "yaml-cells",
-        "yaml-scope",
-        "yaml-sources",
-        "yaml-placement",
-        "yaml-policy",
-        "yaml-decided-by",
-        "yaml-limits",
+    for (name, cases) in [
+        ("yaml-fields", 11),
+        ("yaml-routing-header", 7),
+        ("yaml-cells", 6),
+        ("yaml-scope", 12),
+        ("yaml-sources", 18),
+        ("yaml-placement", 21),
+        ("yaml-policy", 11),
+        ("yaml-decided-by", 8),
+        ("yaml-limits", 8),
     ] {
-        check(name, yaml_field);
+        check(name, cases, yaml_field);
     }
 }
 
 #[test]
 fn a_wrong_field_in_json_has_its_message() {
-    check("json-fields", json_field);
+    check("json-fields", 21, json_field);
 }
 
 #[test]
 fn a_text_that_is_not_a_document_has_its_message() {
-    check("yaml-documents", yaml_document);
-    check("json-documents", json_document);
+    check("yaml-documents", 13, yaml_document);
+    check("json-documents", 11, json_document);
 }
 
 #[test]

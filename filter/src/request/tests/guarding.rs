@@ -25,6 +25,18 @@ fn assert_ended(exchange: &Exchange, code: &str, upstream: &[u8]) {
     assert_eq!(exchange.counter("cellgate.decisions.cell.exact"), 1, "a request is decided once");
 }
 
+/// Regression: the request was guarded after its refusal, so its next chunk was forwarded.
+#[test]
+fn nothing_is_forwarded_after_a_failed_release() {
+    let mut exchange = Exchange::json(100_000);
+    exchange.headers(false);
+    exchange.host.world().keeps_headers = true;
+    assert_eq!(exchange.body(START, false), Action::Pause);
+    assert_eq!(exchange.answered(), Some(500));
+    assert_eq!(exchange.body(br#""a":1}"#, true), Action::Pause);
+    assert_eq!(exchange.upstream, b"");
+}
+
 #[test]
 fn the_rest_is_scanned_and_forwarded() {
     let mut exchange = released();
