@@ -388,7 +388,10 @@ def main():
     parser.add_argument("directory", nargs="?", type=pathlib.Path, default=ROOT)
     options = parser.parse_args()
     root = options.directory.resolve()
-    findings, remarks, figures = check(root, tracked(root, "*.md"), tracked(root, "*.rs"), options.all)
+    documents, sources = tracked(root, "*.md"), tracked(root, "*.rs")
+    if not documents or not sources:
+        parser.error(f"{root} has no Markdown or no Rust files that git knows")
+    findings, remarks, figures = check(root, documents, sources, options.all)
     for line in [*remarks, *findings]:
         print(line)
     print("\n".join(figures))
