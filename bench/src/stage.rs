@@ -273,7 +273,7 @@ mod tests {
 
     #[test]
     fn a_development_build_is_rejected() {
-        assert!(ensure_release_build(Path::new("/work/target/debug/cellgate")).is_err());
-        assert!(ensure_release_build(Path::new("/work/target/release/cellgate")).is_ok());
+        assert!(ensure_release_build(Path::new("/checkout/target/debug/cellgate")).is_err());
+        assert!(ensure_release_build(Path::new("/checkout/target/release/cellgate")).is_ok());
     }
 }
