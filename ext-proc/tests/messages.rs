@@ -15,8 +15,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cellgate_ext_proc::Metrics;
-use cellgate_routing::{Config, Decider, Decision, Outcome, Reason, Tier, grpc_message, problem};
+use cellgate_routing::{Config, Decider, Outcome, Reason, Tier, grpc_message, problem};
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
@@ -24,7 +23,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, Proce
 use envoy_types::pb::google::protobuf::Struct;
 
 use crate::peer::{Peer, head, message};
-use crate::support::{CONFIG, Service, until};
+use crate::support::{CONFIG, Service, every_metric, until};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages/service.txt");
 /// The cases that need other settings.
@@ -238,12 +237,6 @@ fn refusals() -> String {
 }
 
 fn metric_helps() -> String {
-    let metrics = Metrics::new().unwrap();
-    let decision = Decision { outcome: Outcome::Reject(400), reason: Reason::KeyDuplicated };
-    metrics.decided(decision, Duration::ZERO);
-    metrics.conflict(decision);
-    metrics.reloaded(true);
-    metrics.config_in_force("one");
-    let text = String::from_utf8(metrics.render(0).unwrap()).unwrap();
+    let text = every_metric();
     text.lines().filter(|line| line.starts_with("# HELP")).map(|line| format!("{line}\n")).collect()
 }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cellgate_ext_proc::{ServeError, Settings, serve};
+use cellgate_ext_proc::{Metrics, ServeError, Settings, serve};
+use cellgate_routing::{Decision, Outcome, Reason};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -105,4 +106,15 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
         }
     };
     tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// The text of `/metrics` in which every metric has a value.
+pub(crate) fn every_metric() -> String {
+    let metrics = Metrics::new().unwrap();
+    let decision = Decision { outcome: Outcome::Reject(400), reason: Reason::KeyDuplicated };
+    metrics.decided(decision, Duration::ZERO);
+    metrics.conflict(decision);
+    metrics.reloaded(true);
+    metrics.config_in_force("one");
+    String::from_utf8(metrics.render(0).unwrap()).unwrap()
 }
