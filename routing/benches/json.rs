@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use cellgate_routing::Duplicates;
 use cellgate_routing::body::{BodyScanner, Candidate};
-use cellgate_routing::json::{JsonQuery, JsonScanner};
+use cellgate_routing::document::DocumentQuery;
+use cellgate_routing::json::JsonScanner;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 
@@ -154,12 +155,12 @@ impl Random {
     }
 }
 
-fn query() -> Arc<JsonQuery> {
+fn query() -> Arc<DocumentQuery> {
     let pointer = "/tenant/id".parse().into_iter().collect();
-    Arc::new(JsonQuery::new(pointer, Duplicates::Reject, 64, 256))
+    Arc::new(DocumentQuery::new(pointer, Duplicates::Reject, 64, 256))
 }
 
-fn scan<const FAST: bool>(bencher: Bencher<'_, '_>, document: &str, new: fn(Arc<JsonQuery>) -> JsonScanner<FAST>) {
+fn scan<const FAST: bool>(bencher: Bencher<'_, '_>, document: &str, new: fn(Arc<DocumentQuery>) -> JsonScanner<FAST>) {
     let query = query();
     bencher.counter(BytesCount::of_str(document)).bench_local(|| {
         let mut scanner = new(Arc::clone(&query));

@@ -1,7 +1,6 @@
 //! Body scanners: one pass over a body of one format, for all sources of that format.
 //!
-//! A new format (multipart, protobuf, …) needs a type that implements [`BodyScanner`] and a variant of
-//! [`crate::source::Format`].
+//! A new format needs a type that implements [`BodyScanner`], and a variant of [`crate::Format`].
 
 use crate::reason::Reason;
 
@@ -41,7 +40,7 @@ pub struct BodyError {
 /// One pass over a body, in chunks of any size.
 ///
 /// Results do not depend on the chunk boundaries. The configuration bounds the memory; the body does not.
-pub trait BodyScanner {
+pub trait BodyScanner: std::fmt::Debug + Send + Sync {
     /// Scans the next bytes.
     ///
     /// # Errors

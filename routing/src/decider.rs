@@ -17,14 +17,14 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
-use crate::form::FormQuery;
+use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
-use crate::json::JsonQuery;
 use crate::media;
 use crate::reason::Reason;
 use crate::scope::{announces_body, is_preflight, is_tunnel};
-use crate::source::{Format, Source};
+use crate::source::Source;
+use crate::value::KeyRule;
 use scanner::FormatScanner;
 use sources::ActiveSources;
 
@@ -36,8 +36,9 @@ pub struct Decider(Arc<Compiled>);
 struct Compiled {
     config: Config,
     tier: Tier,
-    json: Arc<JsonQuery>,
-    form: Arc<FormQuery>,
+    /// The rule of each source, in their order.
+    rules: Vec<KeyRule>,
+    queries: FormatQueries,
 }
 
 /// The result of a request's head.
@@ -53,18 +54,15 @@ impl Decider {
     /// Compiles a configuration for a tier.
     #[must_use]
     pub fn new(config: Config, tier: Tier) -> Self {
-        let (mut pointers, mut fields) = (Vec::new(), Vec::new());
-        for source in &config.sources {
-            match source {
-                Source::Json(pointer) => pointers.push(pointer.clone()),
-                Source::Form(name) => fields.push(name.clone()),
-                Source::Header(_) | Source::Query(_) | Source::Path(_) | Source::Cookie(_) => {}
-            }
-        }
-        let limits = config.limits;
-        let json = Arc::new(JsonQuery::new(pointers, config.duplicates, limits.depth, limits.key_bytes));
-        let form = Arc::new(FormQuery::new(fields, config.duplicates, limits.key_bytes));
-        Self(Arc::new(Compiled { config, tier, json, form }))
+        let limits = ScanLimits {
+            duplicates: config.duplicates,
+            depth: config.limits.depth,
+            key_bytes: config.limits.key_bytes,
+        };
+        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::new(&source.rule, limits)).collect();
+        let places = config.sources.iter().map(|source| &source.place).zip(rules.iter().cloned());
+        let queries = FormatQueries::new(places, limits);
+        Self(Arc::new(Compiled { config, tier, rules, queries }))
     }
 
     /// The configuration.
@@ -115,9 +113,9 @@ impl Decider {
             };
             return HeadResult::Decided(self.decide(sources.find_key(self, None), absent));
         }
-        match self.readable_format(head, &sources) {
-            Ok(format) => {
-                let scanner = FormatScanner::new(format, &self.0.json, &self.0.form);
+        let scanner = self.readable_format(head, &sources).and_then(|body| FormatScanner::new(&body, &self.0.queries));
+        match scanner {
+            Ok(scanner) => {
                 HeadResult::NeedsBody(BodyReader::new(self.clone(), scanner, sources, media::content_length(head)))
             }
             Err(reason) if self.is_passed_over(reason) => {
@@ -132,27 +130,26 @@ impl Decider {
     }
 
     /// The body's format, if an active source reads it.
-    fn readable_format<H: Head + ?Sized>(&self, head: &H, sources: &ActiveSources) -> Result<Format, Reason> {
-        let format = self.config().content_types.format_of(head)?;
-        if !sources.read(format) {
+    fn readable_format<H: Head + ?Sized>(&self, head: &H, sources: &ActiveSources) -> Result<BodyFormat, Reason> {
+        let body = self.config().content_types.format_of(head)?;
+        if !sources.read(body.format) {
             Err(Reason::ContentTypeUnsupported)
         } else if media::is_encoded(head) {
             Err(Reason::BodyEncoded)
         } else {
-            Ok(format)
+            Ok(body)
         }
     }
 
-    /// Every source; for a body source also its format and its index among the sources of that format.
-    fn indexed_sources(&self) -> impl Iterator<Item = (&Source, Option<(Format, usize)>)> {
-        let (mut json, mut form) = (0.., 0..);
-        self.config().sources.iter().map(move |source| {
-            let index = match source.format() {
-                Some(Format::Json) => json.next(),
-                Some(Format::Form) => form.next(),
-                None => None,
-            };
-            (source, source.format().zip(index))
+    /// Every source with its rule; for a body source also its format and its index among the sources of that format.
+    fn indexed_sources(&self) -> impl Iterator<Item = (&Source, &KeyRule, Option<(Format, usize)>)> {
+        let mut counts = [0; Format::ALL.len()];
+        self.config().sources.iter().zip(&self.0.rules).map(move |(source, rule)| {
+            let in_body = source.format().map(|format| {
+                let count = counts.get_mut(format as usize).map(|count| std::mem::replace(count, *count + 1));
+                (format, count.unwrap_or_default())
+            });
+            (source, rule, in_body)
         })
     }
 }

@@ -7,35 +7,43 @@
 use std::sync::Arc;
 
 use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::format::ScanLimits;
 use crate::key::{self, Duplicates};
 use crate::reason::Reason;
 use crate::source::{Plus, decode};
+use crate::value::KeyRule;
 
 /// The most bytes that encode one byte.
 const MAX_ENCODED: usize = 3;
 
 /// The fields to find, and the limits.
 #[derive(Debug)]
-pub struct FormQuery {
+pub struct FieldQuery {
     fields: Vec<Box<str>>,
     duplicates: Duplicates,
     key_bytes: usize,
     name_bytes: usize,
 }
 
-impl FormQuery {
+impl FieldQuery {
     /// A query for distinct fields. `key_bytes` is the length of the longest key.
     #[must_use]
     pub fn new(fields: Vec<Box<str>>, duplicates: Duplicates, key_bytes: usize) -> Self {
         let name_bytes = fields.iter().map(|name| name.len()).max().unwrap_or_default();
         Self { fields, duplicates, key_bytes, name_bytes }
     }
+
+    /// A query for fields with their rules.
+    pub(crate) fn with_rules(fields: Vec<(Box<str>, KeyRule)>, limits: ScanLimits) -> Self {
+        let fields = fields.into_iter().map(|(name, _)| name).collect();
+        Self::new(fields, limits.duplicates, limits.key_bytes)
+    }
 }
 
 /// One pass over a form body.
 #[derive(Debug)]
 pub struct FormScanner {
-    query: Arc<FormQuery>,
+    query: Arc<FieldQuery>,
     found: Vec<Option<Result<String, Reason>>>,
     part: PairPart,
     /// The current name or value, still encoded, without the bytes beyond the longest length that can match.
@@ -54,7 +62,7 @@ enum PairPart {
 impl FormScanner {
     /// A scanner for one body.
     #[must_use]
-    pub fn new(query: Arc<FormQuery>) -> Self {
+    pub fn new(query: Arc<FieldQuery>) -> Self {
         let found = vec![None; query.fields.len()];
         Self { query, found, part: PairPart::Name, raw: Vec::new() }
     }
@@ -158,7 +166,7 @@ mod tests {
     use super::*;
 
     fn scan(body: &str, duplicates: Duplicates, cut: usize) -> Option<Result<String, Reason>> {
-        let query = FormQuery::new(vec!["other".into(), "tenant id".into()], duplicates, 8);
+        let query = FieldQuery::new(vec!["other".into(), "tenant id".into()], duplicates, 8);
         let mut scanner = FormScanner::new(Arc::new(query));
         for chunk in body.as_bytes().chunks(cut) {
             scanner.push(chunk).unwrap();
@@ -207,7 +215,7 @@ mod tests {
 
     #[test]
     fn the_buffer_is_bounded() {
-        let mut scanner = FormScanner::new(Arc::new(FormQuery::new(vec!["t".into()], Duplicates::Reject, 8)));
+        let mut scanner = FormScanner::new(Arc::new(FieldQuery::new(vec!["t".into()], Duplicates::Reject, 8)));
         for _ in 0..1000 {
             scanner.push(&[b'n'; 1000]).unwrap();
         }

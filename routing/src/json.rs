@@ -7,23 +7,18 @@
 //! It has two parts, and each can be read alone:
 //!
 //! - The reference: [`scanner`] is the grammar between tokens; [`string`], [`number`] and [`literal`] read one token each
-//!   and can be interrupted at every byte; [`stack`] has the open containers. [`query`] has the pointers, compiled into a
-//!   tree, and [`path`] follows them and stores what they lead to.
+//!   and can be interrupted at every byte; [`stack`] has the open containers. [`crate::document`]
+//!   follows the pointers and stores what they lead to.
 //! - The [`fast`] path: one call that skips bytes whose meaning is certain. It changes the speed and never the result.
 
 mod cursor;
 mod fast;
 mod literal;
 mod number;
-mod path;
-mod pointer;
-mod query;
 mod scanner;
 mod stack;
 mod state;
 mod string;
 mod text;
 
-pub use pointer::{BadPointer, Pointer};
-pub use query::JsonQuery;
 pub use scanner::JsonScanner;

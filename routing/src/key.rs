@@ -1,5 +1,6 @@
 //! The routing key: its rules, and the rule for duplicates.
 
+use crate::body::Candidate;
 use crate::reason::Reason;
 
 /// Checks a decoded value: it must be UTF-8, at most `max` bytes, not empty and without control characters (C0, DEL, C1).
@@ -18,6 +19,49 @@ pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
         return Err(Reason::KeyControlCharacter);
     }
     Ok(text)
+}
+
+/// The value that a source of a body holds so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StoredKey {
+    #[default]
+    Missing,
+    Found(Box<str>),
+    Unusable(Reason),
+}
+
+impl StoredKey {
+    /// The value, for the decider.
+    pub(crate) fn candidate(&self) -> Candidate<'_> {
+        match self {
+            StoredKey::Missing => Candidate::Missing,
+            StoredKey::Found(key) => Candidate::Found(key),
+            StoredKey::Unusable(reason) => Candidate::Unusable(*reason),
+        }
+    }
+
+    /// Takes over the value of another element, record or message. All that hold something must agree; one that holds
+    /// nothing changes nothing. From the first value on, the result changes only to a conflict.
+    pub(crate) fn agree(&mut self, other: StoredKey) {
+        match (&*self, &other) {
+            (_, StoredKey::Missing) => {}
+            (StoredKey::Missing, _) => *self = other,
+            (StoredKey::Unusable(reason), _) if reason.is_conflict() => {}
+            (_, StoredKey::Unusable(reason)) if reason.is_conflict() => *self = other,
+            (one, another) if one == another => {}
+            _ => *self = StoredKey::Unusable(Reason::KeyConflict),
+        }
+    }
+}
+
+impl<T: Into<Box<str>>> From<Option<Result<T, Reason>>> for StoredKey {
+    fn from(found: Option<Result<T, Reason>>) -> Self {
+        match found {
+            None => StoredKey::Missing,
+            Some(Ok(key)) => StoredKey::Found(key.into()),
+            Some(Err(reason)) => StoredKey::Unusable(reason),
+        }
+    }
 }
 
 /// The rule for a source that holds more than one value.

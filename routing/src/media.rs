@@ -1,23 +1,36 @@
 //! The format of a body, from its Content-Type (RFC 9110, 8.3).
 
+use crate::format::{BodyFormat, Format};
 use crate::head::Head;
 use crate::reason::Reason;
-use crate::source::Format;
 use crate::token::is_token;
 
 /// The media types of each format. A subtype may start with `*+` (`application/*+json`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContentTypes {
-    /// Read as JSON.
-    pub json: Vec<MediaType>,
-    /// Read as `application/x-www-form-urlencoded`.
-    pub form: Vec<MediaType>,
+    /// By the order of [`Format::ALL`].
+    lists: [Vec<MediaType>; Format::ALL.len()],
 }
 
 impl Default for ContentTypes {
     fn default() -> Self {
-        let parse = |text: &str| text.parse().unwrap_or_else(|_| MediaType(text.into()));
-        Self { json: vec![parse("application/json"), parse("application/*+json")], form: vec![parse(FORM_MEDIA_TYPE)] }
+        let parse = |text: &&str| text.parse().unwrap_or_else(|_| MediaType((*text).into()));
+        Self { lists: Format::ALL.map(|format| default_types(format).iter().map(parse).collect()) }
+    }
+}
+
+/// The media types of a format if the configuration names none.
+#[must_use]
+pub const fn default_types(format: Format) -> &'static [&'static str] {
+    match format {
+        Format::Json => &["application/json", "application/*+json"],
+        Format::Ndjson => &["application/x-ndjson", "application/ndjson", "application/jsonl"],
+        Format::Form => &[FORM_MEDIA_TYPE],
+        Format::Multipart => &["multipart/form-data"],
+        Format::Protobuf => &["application/x-protobuf", "application/protobuf"],
+        Format::Xml => &["application/xml", "text/xml", "application/*+xml"],
+        Format::Msgpack => &["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"],
+        Format::Cbor => &["application/cbor", "application/*+cbor"],
     }
 }
 
@@ -75,17 +88,30 @@ impl MediaType {
 }
 
 impl ContentTypes {
+    /// The media types of a format.
+    #[must_use]
+    pub fn of(&self, format: Format) -> &[MediaType] {
+        self.lists.get(format as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// Replaces the media types of a format.
+    pub fn set(&mut self, format: Format, types: Vec<MediaType>) {
+        if let Some(list) = self.lists.get_mut(format as usize) {
+            *list = types;
+        }
+    }
+
     /// The format of a request's body.
     ///
     /// # Errors
     /// There is no type or more than one, the type is unknown, or its charset is not UTF-8.
-    pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<Format, Reason> {
+    pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<BodyFormat, Reason> {
         let mut types = head.values("content-type");
         let value = types.next().ok_or(Reason::ContentTypeMissing)?;
         let is_only = types.next().is_none();
         // A shortcut for most requests. A configured type passes every check below, where JSON also comes first.
-        if is_only && self.json.iter().any(|wanted| wanted.0.as_bytes() == value) {
-            return Ok(Format::Json);
+        if is_only && self.of(Format::Json).iter().any(|wanted| wanted.0.as_bytes() == value) {
+            return Ok(BodyFormat::of(Format::Json));
         }
         // Servers differ on which of two types counts. Envoy joins two fields with a comma, so a comma means two types. A
         // quoted comma is rare, and refused as well.
@@ -108,7 +134,7 @@ impl ContentTypes {
                 return Err(Reason::CharsetUnsupported);
             }
         }
-        Ok(format)
+        Ok(BodyFormat::of(format))
     }
 
     /// Whether the body is a stream of gRPC messages that no server reads as another format.
@@ -130,14 +156,7 @@ impl ContentTypes {
         if !is_token(kind) || !is_token(subtype) {
             return None;
         }
-        let matches = |wanted: &[MediaType]| wanted.iter().any(|wanted| wanted.matches(essence));
-        if matches(&self.json) {
-            Some(Format::Json)
-        } else if matches(&self.form) {
-            Some(Format::Form)
-        } else {
-            None
-        }
+        Format::ALL.into_iter().find(|format| self.of(*format).iter().any(|wanted| wanted.matches(essence)))
     }
 }
 
@@ -190,7 +209,7 @@ mod tests {
     use super::*;
 
     fn format(content_type: &str) -> Result<Format, Reason> {
-        ContentTypes::default().format_of(&[("content-type", content_type)][..])
+        ContentTypes::default().format_of(&[("content-type", content_type)][..]).map(|body| body.format)
     }
 
     #[test]
@@ -224,9 +243,10 @@ mod tests {
         assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
         // Both lists match: JSON comes first in every spelling.
         let mut types = ContentTypes::default();
-        types.form.push("application/x+json".parse().unwrap());
+        types.set(Format::Form, vec!["application/x+json".parse().unwrap()]);
         for spelling in ["application/x+json", "Application/x+JSON", "application/x+json; a=b"] {
-            assert_eq!(types.format_of(&[("content-type", spelling)][..]), Ok(Format::Json), "{spelling}");
+            let format = types.format_of(&[("content-type", spelling)][..]);
+            assert_eq!(format, Ok(BodyFormat::of(Format::Json)), "{spelling}");
         }
     }
 

@@ -162,6 +162,8 @@ reasons! {
             "No source holds a key.";
         KeyDuplicated = "key_duplicated", PolicyAction::Reject(400), 400, NOTHING,
             "A source holds more than one key, and parsers differ on which one counts.";
+        KeyConflict = "key_conflict", PolicyAction::Reject(400), 400, NOTHING,
+            "Elements, records or messages of the body hold different keys.";
         KeyAmbiguous = "key_ambiguous", PolicyAction::Reject(400), 400, NOTHING,
             "The body has a field whose name differs only in case from one on the path to the key. Some parsers treat both as the same name.";
         KeyNull = "key_null", PolicyAction::Reject(400), 400, NEXT,
@@ -199,7 +201,7 @@ impl Reason {
     /// Whether parsers may read different keys. The scanner can find such a conflict up to the last byte of the body.
     #[must_use]
     pub const fn is_conflict(self) -> bool {
-        matches!(self, Reason::KeyDuplicated | Reason::KeyAmbiguous)
+        matches!(self, Reason::KeyDuplicated | Reason::KeyConflict | Reason::KeyAmbiguous)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The meaning of a valid configuration.
 
-use cellgate_routing::{CellId, Config, Duplicates, PolicyAction, Reason, Scope};
+use cellgate_routing::{CellId, Config, Duplicates, Format, PolicyAction, Reason, Scope};
 
 const FULL: &str = r#"
 version: demo-1
@@ -45,7 +45,7 @@ fn every_field_is_read() {
     assert_eq!(config.scope.hosts, ["api.example.com", "*.Example.org"].map(|host| host.parse().unwrap()));
     assert_eq!(config.scope.methods, ["POST", "PUT"].map(Box::from));
     assert_eq!(config.scope.paths, ["/api/"].map(Box::from));
-    assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (1, 1));
+    assert_eq!((config.content_types.of(Format::Json).len(), config.content_types.of(Format::Form).len()), (1, 1));
     let sources: Vec<_> = config.sources.iter().map(ToString::to_string).collect();
     assert_eq!(
         sources,
@@ -111,7 +111,7 @@ fn optional_fields_have_defaults() {
     assert!(!config.shadow);
     assert_eq!(config.decided_by, None);
     assert_eq!(config.scope, Scope::default());
-    assert_eq!((config.content_types.json.len(), config.content_types.form.len()), (2, 1));
+    assert_eq!((config.content_types.of(Format::Json).len(), config.content_types.of(Format::Form).len()), (2, 1));
     for reason in Reason::ALL {
         assert_eq!(config.policy.answer(*reason), reason.default_answer());
     }
@@ -175,6 +175,6 @@ fn a_form_type_that_json_matches_in_part_is_accepted() {
     ] {
         let types = format!(r#"{{"content_types":{{"json":["{json}"],"form":["{form}"]}},"#);
         let config = Config::from_json(&LEAST.replacen('{', &types, 1), "types.json").unwrap();
-        assert_eq!(config.content_types.form.len(), 1, "{json} {form}");
+        assert_eq!(config.content_types.of(Format::Form).len(), 1, "{json} {form}");
     }
 }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use cellgate_routing::Duplicates;
 use cellgate_routing::body::{BodyScanner, Candidate};
-use cellgate_routing::json::{JsonQuery, JsonScanner};
+use cellgate_routing::document::DocumentQuery;
+use cellgate_routing::json::JsonScanner;
 
 thread_local! {
     static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
@@ -44,7 +45,7 @@ fn allocated<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
 
 fn scanner() -> JsonScanner {
     let pointer = "/tenant/id".parse().unwrap();
-    JsonScanner::new(Arc::new(JsonQuery::new(vec![pointer], Duplicates::Reject, 64, 256)))
+    JsonScanner::new(Arc::new(DocumentQuery::new(vec![pointer], Duplicates::Reject, 64, 256)))
 }
 
 /// The rest of a body, with every kind of value many times over.

@@ -7,7 +7,8 @@
 mod oracle;
 
 use cellgate_routing::body::{BodyScanner, Candidate};
-use cellgate_routing::json::{JsonQuery, JsonScanner, Pointer};
+use cellgate_routing::document::{DocumentQuery, Pointer};
+use cellgate_routing::json::JsonScanner;
 use cellgate_routing::{Duplicates, Reason};
 use oracle::Held::{self, Found, Missing, Unusable};
 use oracle::{Query, Verdict, expected, scanned};
@@ -377,7 +378,7 @@ fn a_key_is_settled_with_its_last_byte_unless_the_last_duplicate_counts() {
     for (document, settled_after) in cases {
         for duplicates in [Duplicates::Reject, Duplicates::First, Duplicates::Last] {
             let pointer: Pointer = "/t/id".parse().unwrap();
-            let json = JsonQuery::new(vec![pointer], duplicates, 8, 8);
+            let json = DocumentQuery::new(vec![pointer], duplicates, 8, 8);
             let mut scanner = JsonScanner::new(json.into());
             for (index, byte) in document.bytes().enumerate() {
                 let is_settled = duplicates != Duplicates::Last && index >= settled_after;

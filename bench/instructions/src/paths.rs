@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use cellgate_bench_documents::{KeyAt, Kind, document};
 use cellgate_routing::body::{BodyScanner, Candidate};
-use cellgate_routing::form::{FormQuery, FormScanner};
-use cellgate_routing::json::{JsonQuery, JsonScanner};
+use cellgate_routing::document::DocumentQuery;
+use cellgate_routing::form::{FieldQuery, FormScanner};
+use cellgate_routing::json::JsonScanner;
 use cellgate_routing::placement::{Placement, Rules};
 use cellgate_routing::{CellId, Config, Decider, Duplicates, HeadResult, Outcome, Tier};
 
@@ -43,7 +44,7 @@ pub(crate) fn all() -> Vec<Path> {
 fn json(kind: Kind, size: usize, chunk: usize) -> Box<dyn FnMut() -> bool> {
     let document = document(kind, size, KeyAt::Last, "acme");
     let pointer = "/tenant/id".parse().into_iter().collect();
-    let query = Arc::new(JsonQuery::new(pointer, Duplicates::Reject, 64, 256));
+    let query = Arc::new(DocumentQuery::new(pointer, Duplicates::Reject, 64, 256));
     Box::new(move || {
         let mut scanner = JsonScanner::new(Arc::clone(&query));
         let bytes = black_box(document.as_bytes());
@@ -58,7 +59,7 @@ fn form() -> Box<dyn FnMut() -> bool> {
         body += &format!("field-{number:03}=a%20value+{number:03}&");
     }
     body += "tenant_id=acme";
-    let query = Arc::new(FormQuery::new(vec!["tenant_id".into()], Duplicates::Reject, 256));
+    let query = Arc::new(FieldQuery::new(vec!["tenant_id".into()], Duplicates::Reject, 256));
     Box::new(move || {
         let mut scanner = FormScanner::new(Arc::clone(&query));
         let scanned = scanner.push(black_box(body.as_bytes()));

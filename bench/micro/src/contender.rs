@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use cellgate_routing::Duplicates;
 use cellgate_routing::body::{BodyScanner, Candidate};
-use cellgate_routing::json::{JsonQuery, JsonScanner};
+use cellgate_routing::document::DocumentQuery;
+use cellgate_routing::json::JsonScanner;
 
 /// The piece in which bodies arrive where they do not arrive whole.
 const PIECE: usize = 1024;
@@ -78,7 +79,7 @@ pub fn contenders(document: &[u8], cut: Cut) -> Vec<Contender<'_>> {
 /// Strict: the whole of RFC 8259, UTF-8 and duplicate names included.
 fn cellgate(document: &[u8], cut: Cut) -> Contender<'_> {
     let pointer = "/tenant/id".parse().into_iter().collect();
-    let query = Arc::new(JsonQuery::new(pointer, Duplicates::Reject, 64, 256));
+    let query = Arc::new(DocumentQuery::new(pointer, Duplicates::Reject, 64, 256));
     Contender::new("cellgate", move || {
         let mut scanner = JsonScanner::new(Arc::clone(&query));
         let scanned = cut.of(black_box(document)).try_for_each(|piece| scanner.push(piece));

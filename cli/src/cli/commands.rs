@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cellgate_ext_proc::config_file::{self, LoadError};
 use cellgate_routing::headers::is_reserved;
-use cellgate_routing::source::Source as KeySource;
+use cellgate_routing::source::Place;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
@@ -39,7 +39,7 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
 /// Warns of keys in headers that Envoy may refuse or drop before any filter sees them.
 fn warn_of_underscores(file: &Path, config: &Config) {
     for (index, source) in config.sources.iter().enumerate() {
-        if let KeySource::Header(name) = source
+        if let Place::Header(name) = &source.place
             && name.contains('_')
         {
             eprintln!(

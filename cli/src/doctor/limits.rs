@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cellgate_routing::Config;
-use cellgate_routing::source::Source;
+use cellgate_routing::source::Place;
 use serde_json::Value;
 
 use super::dump::Chain;
@@ -69,8 +69,8 @@ fn underscores(chain: &Chain<'_>, config: Option<&Config>, notes: &mut Notes) {
         "DROP_HEADER" => "Envoy removes it, and the key with it",
         _ => return,
     };
-    let of_keys = config.iter().flat_map(|config| &config.sources).filter_map(|source| match source {
-        Source::Header(name) if name.contains('_') => Some(name),
+    let of_keys = config.iter().flat_map(|config| &config.sources).filter_map(|source| match &source.place {
+        Place::Header(name) if name.contains('_') => Some(name),
         _ => None,
     });
     for name in of_keys {

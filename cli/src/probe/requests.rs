@@ -1,7 +1,7 @@
 //! Builds requests with a key, or without one, in a source of the configuration.
 
-use cellgate_routing::source::{Source, Template};
-use cellgate_routing::{Config, Decider, HeadResult, Outcome};
+use cellgate_routing::source::{Place, Source, Template};
+use cellgate_routing::{Config, Decider, Format, HeadResult, Outcome, default_types};
 use serde_json::Value;
 
 use crate::decide::{Parts, Request};
@@ -13,22 +13,23 @@ const FILLER: &str = "cellgate-probe";
 pub(super) struct RequestBuilder<'a> {
     decider: &'a Decider,
     headers: &'a [String],
-    content_types: [Vec<String>; 2],
+    /// Whose `content_types` are read.
+    json: &'a Value,
 }
 
 impl<'a> RequestBuilder<'a> {
     /// `headers` are added to every request; `json` is the configuration as JSON.
-    pub(super) fn new(decider: &'a Decider, headers: &'a [String], json: &Value) -> Self {
-        let configured = |format: &str, defaults: &[&str]| {
-            let written = json
-                .get("content_types")
-                .and_then(|types| types.get(format)?.as_array())
-                .map(|list| list.iter().filter_map(Value::as_str).map(|kind| kind.replace('*', FILLER)).collect());
-            written.unwrap_or_else(|| defaults.iter().map(|kind| (*kind).to_owned()).collect())
-        };
-        let content_types =
-            [configured("json", &["application/json"]), configured("form", &["application/x-www-form-urlencoded"])];
-        Self { decider, headers, content_types }
+    pub(super) fn new(decider: &'a Decider, headers: &'a [String], json: &'a Value) -> Self {
+        Self { decider, headers, json }
+    }
+
+    /// A media type that is read as this format.
+    fn content_type(&self, format: Format) -> Option<String> {
+        let written = self.json.get("content_types").and_then(|types| types.get(format.name())?.as_array());
+        match written {
+            Some(list) => list.iter().filter_map(Value::as_str).map(|kind| kind.replace('*', FILLER)).next(),
+            None => default_types(format).first().map(|kind| (*kind).to_owned()),
+        }
     }
 
     fn config(&self) -> &Config {
@@ -38,12 +39,12 @@ impl<'a> RequestBuilder<'a> {
     /// A request with a key in a source.
     pub(super) fn with_key(&self, source: &Source, key: &str) -> Option<Parts> {
         let field = |name: &str| format!("{}={}", percent(name), percent(key));
-        match source {
-            Source::Json(_) | Source::Form(_) => self.with_body(source, &body(source, key, 0)?),
-            Source::Header(name) => self.without_body(&self.path()?, Some(format!("{name}: {key}"))),
-            Source::Cookie(name) => self.without_body(&self.path()?, Some(format!("cookie: {name}={key}"))),
-            Source::Query(name) => self.without_body(&format!("{}?{}", self.path()?, field(name)), None),
-            Source::Path(template) => self.without_body(&self.filled(template, key)?, None),
+        match &source.place {
+            Place::Header(name) => self.without_body(&self.path()?, Some(format!("{name}: {key}"))),
+            Place::Cookie(name) => self.without_body(&self.path()?, Some(format!("cookie: {name}={key}"))),
+            Place::Query(name) => self.without_body(&format!("{}?{}", self.path()?, field(name)), None),
+            Place::Path(template) => self.without_body(&self.filled(template, key)?, None),
+            _ => self.with_body(source, &body(source, key, 0)?),
         }
     }
 
@@ -54,9 +55,9 @@ impl<'a> RequestBuilder<'a> {
 
     /// A request of the same kind without a key.
     pub(super) fn without_key(&self, source: &Source) -> Option<Parts> {
-        match source {
-            Source::Json(_) => self.with_body(source, "{}"),
-            Source::Form(_) => self.with_body(source, FILLER),
+        match source.place {
+            Place::Json(_) => self.with_body(source, "{}"),
+            Place::Form(_) => self.with_body(source, FILLER),
             _ => self.without_body(&self.path()?, None),
         }
     }
@@ -75,10 +76,8 @@ impl<'a> RequestBuilder<'a> {
     }
 
     fn with_body(&self, source: &Source, body: &str) -> Option<Parts> {
-        let [json, form] = &self.content_types;
-        let types = if matches!(source, Source::Json(_)) { json } else { form };
         let mut headers = self.headers.to_vec();
-        headers.push(format!("content-type: {}", types.first()?));
+        headers.push(format!("content-type: {}", self.content_type(source.format()?)?));
         Some(Parts {
             method: Some(self.method(&["POST", "PUT", "PATCH"])?),
             path: Some(self.path()?),
@@ -134,8 +133,8 @@ impl<'a> RequestBuilder<'a> {
 
 /// A body with a key behind this many bytes of padding.
 fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
-    match source {
-        Source::Json(pointer) => {
+    match &source.place {
+        Place::Json(pointer) => {
             let mut value = Value::from(key);
             for token in pointer.tokens().iter().rev() {
                 value = Value::Object([(token.to_string(), value)].into_iter().collect());
@@ -147,7 +146,7 @@ fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
                 (_, rest) => Some(format!("{{\"{FILLER}\":\"{}\",{}", "p".repeat(padding), rest?)),
             }
         }
-        Source::Form(name) => {
+        Place::Form(name) => {
             let field = format!("{}={}", percent(name), percent(key));
             Some(if padding == 0 { field } else { format!("{FILLER}={}&{field}", "p".repeat(padding)) })
         }
@@ -176,7 +175,8 @@ mod tests {
             format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
         let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let decider = Decider::new(config, Tier::Service);
-        let builder = RequestBuilder::new(&decider, &[], &serde_json::from_str(&text).unwrap());
+        let json = serde_json::from_str(&text).unwrap();
+        let builder = RequestBuilder::new(&decider, &[], &json);
         let sources = decider.config().sources.clone();
         let requests = sources.iter().filter_map(|source| builder.with_key(source, "k 1"));
         requests
@@ -228,9 +228,9 @@ mod tests {
     #[test]
     fn a_late_key_ends_its_body() {
         let pointer = "/t/id".parse().unwrap();
-        let text = body(&Source::Json(pointer), "k", 1000).unwrap();
+        let text = body(&Place::Json(pointer).into(), "k", 1000).unwrap();
         assert!(text.len() > 1000 && text.ends_with(r#"p","t":{"id":"k"}}"#), "{text}");
-        assert_eq!(body(&Source::Form("t".into()), "k", 3).unwrap(), "cellgate-probe=ppp&t=k");
-        assert_eq!(body(&Source::Json("".parse().unwrap()), "k", 3), None);
+        assert_eq!(body(&Place::Form("t".into()).into(), "k", 3).unwrap(), "cellgate-probe=ppp&t=k");
+        assert_eq!(body(&Place::Json("".parse().unwrap()).into(), "k", 3), None);
     }
 }

@@ -1,15 +1,18 @@
 //! The configuration as written. The doc comments and limits are those of the JSON Schema.
 
+mod source;
 mod table;
 
 use serde::Deserialize;
 
 use super::number::{Int, MAX_SAFE, Size};
+use crate::format::Format;
 use crate::key::Duplicates;
+pub(super) use source::RawSource;
 pub(super) use table::RawTable;
 
 #[cfg(feature = "schema")]
-use super::bounds::{MAX_ITEMS, MAX_SOURCE_NAME, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
+use super::bounds::{MAX_ITEMS, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
 #[cfg(feature = "schema")]
 use crate::headers::MAX_NAME;
 #[cfg(feature = "schema")]
@@ -27,10 +30,6 @@ const HOST: &str = r"^([*][.])?[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*$";
 #[cfg(feature = "schema")]
 const SPIFFE_ID: &str =
     r"^spiffe://[a-z0-9._-]{1,255}(/([A-Za-z0-9_-]|[.][A-Za-z0-9_-]|[.]{2}[A-Za-z0-9._-])[A-Za-z0-9._-]*)+$";
-
-/// The decoded name of a field or parameter.
-#[cfg(feature = "schema")]
-const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
 /// Cellgate's configuration. The filter reads it as JSON, the service as YAML or JSON.
 #[derive(Debug, Deserialize)]
@@ -120,40 +119,42 @@ pub(super) struct RawContentTypes {
     /// Media types of JSON bodies. `application/json` and `application/*+json` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) json: Option<Vec<Box<str>>>,
+    /// Media types of NDJSON bodies. `application/x-ndjson`, `application/ndjson` and `application/jsonl` by default.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) ndjson: Option<Vec<Box<str>>>,
     /// Media types of URL-encoded forms. `application/x-www-form-urlencoded` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
     pub(super) form: Option<Vec<Box<str>>>,
+    /// Media types of multipart forms. `multipart/form-data` by default.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) multipart: Option<Vec<Box<str>>>,
+    /// Media types of single protobuf messages. `application/x-protobuf` and `application/protobuf` by default.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) protobuf: Option<Vec<Box<str>>>,
+    /// Media types of XML bodies. `application/xml`, `text/xml` and `application/*+xml` by default.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) xml: Option<Vec<Box<str>>>,
+    /// Media types of MessagePack bodies. `application/msgpack`, `application/x-msgpack` and `application/vnd.msgpack` by default.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) msgpack: Option<Vec<Box<str>>>,
+    /// Media types of CBOR bodies. `application/cbor` and `application/*+cbor` by default.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
+    pub(super) cbor: Option<Vec<Box<str>>>,
 }
 
-/// A place in a request where the routing key may be.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Source"))]
-#[serde(rename_all = "snake_case", expecting = "a source such as `json: /tenant/id`")]
-pub(super) enum RawSource {
-    /// A value in a JSON body: an RFC 6901 pointer such as `/tenant/id`.
-    Json(#[cfg_attr(feature = "schema", schemars(regex(pattern = "^(/|$)"), length(max = MAX_SOURCE_NAME)))] Box<str>),
-    /// A field of a URL-encoded form.
-    Form(
-        #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
-        Box<str>,
-    ),
-    /// A request header.
-    Header(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_NAME)))] Box<str>),
-    /// A query parameter.
-    Query(
-        #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
-        Box<str>,
-    ),
-    /// A path segment: a template such as `/orgs/{key}` or `/*/tenants/{key}`.
-    Path(
-        #[cfg_attr(
-            feature = "schema",
-            schemars(regex(pattern = "^/(.*/)?[{]key[}](/|$)"), length(max = MAX_SOURCE_NAME))
-        )]
-        Box<str>,
-    ),
-    /// A cookie.
-    Cookie(#[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_SOURCE_NAME)))] Box<str>),
+impl RawContentTypes {
+    pub(super) fn of(&self, format: Format) -> Option<&[Box<str>]> {
+        match format {
+            Format::Json => self.json.as_deref(),
+            Format::Ndjson => self.ndjson.as_deref(),
+            Format::Form => self.form.as_deref(),
+            Format::Multipart => self.multipart.as_deref(),
+            Format::Protobuf => self.protobuf.as_deref(),
+            Format::Xml => self.xml.as_deref(),
+            Format::Msgpack => self.msgpack.as_deref(),
+            Format::Cbor => self.cbor.as_deref(),
+        }
+    }
 }
 
 /// The cell of each key. Overrides come first, then exact keys, the longest prefix, slots and the default.

@@ -59,6 +59,11 @@ fn refuse_null(schema: &mut Value) {
     }
 }
 
+/// Requires exactly one of these fields.
+pub(super) fn one_of(names: &[&str]) -> Value {
+    names.iter().map(|name| json!({ "required": [name] })).collect()
+}
+
 fn reject() -> Value {
     json!({
         "description": "Refuse the request with this status and an RFC 9457 problem document.",

@@ -1,9 +1,10 @@
 //! The value of each source, for `cellgate decide`. Live requests do not use it.
 
 use super::{BodyReader, Decider};
+use crate::format::Format;
 use crate::head::Head;
 use crate::reason::Reason;
-use crate::source::{Format, Source};
+use crate::source::Source;
 
 /// A configured source and its value.
 #[derive(Debug)]
@@ -36,13 +37,13 @@ impl Decider {
         let config = self.config();
         let mut decided = false;
         let mut findings = Vec::with_capacity(config.sources.len());
-        for (source, in_body) in self.indexed_sources() {
+        for (source, rule, in_body) in self.indexed_sources() {
             let held = match (decided, in_body) {
                 (true, _) => SourceValue::NotReached,
                 (false, Some((format, index))) => {
                     body.map_or(SourceValue::NotRead, |body| body_value(body, format, index))
                 }
-                (false, None) => value(source.find(head, config.duplicates, config.limits.key_bytes)),
+                (false, None) => value(source.find(head, config.duplicates, rule)),
             };
             decided |= match &held {
                 SourceValue::Key(_) => true,

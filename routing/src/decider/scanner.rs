@@ -1,44 +1,29 @@
-//! The scanner of a body, by its format.
-
-use std::sync::Arc;
+//! The scanner of a body, with its format.
 
 use crate::body::BodyScanner;
-use crate::form::{FormQuery, FormScanner};
-use crate::json::{JsonQuery, JsonScanner};
-use crate::source::Format;
+use crate::format::{BodyFormat, Format, FormatQueries};
+use crate::reason::Reason;
 
 #[derive(Debug)]
-pub(super) enum FormatScanner {
-    Json(Box<JsonScanner>),
-    Form(Box<FormScanner>),
+pub(super) struct FormatScanner {
+    format: Format,
+    scanner: Box<dyn BodyScanner>,
 }
 
 impl FormatScanner {
-    pub(super) fn new(format: Format, json: &Arc<JsonQuery>, form: &Arc<FormQuery>) -> Self {
-        match format {
-            Format::Json => FormatScanner::Json(Box::new(JsonScanner::new(Arc::clone(json)))),
-            Format::Form => FormatScanner::Form(Box::new(FormScanner::new(Arc::clone(form)))),
-        }
+    pub(super) fn new(body: &BodyFormat, queries: &FormatQueries) -> Result<Self, Reason> {
+        Ok(Self { format: body.format, scanner: queries.scanner(body)? })
     }
 
     pub(super) fn format(&self) -> Format {
-        match self {
-            FormatScanner::Json(_) => Format::Json,
-            FormatScanner::Form(_) => Format::Form,
-        }
+        self.format
     }
 
     pub(super) fn get(&self) -> &dyn BodyScanner {
-        match self {
-            FormatScanner::Json(scanner) => scanner.as_ref(),
-            FormatScanner::Form(scanner) => scanner.as_ref(),
-        }
+        self.scanner.as_ref()
     }
 
     pub(super) fn get_mut(&mut self) -> &mut dyn BodyScanner {
-        match self {
-            FormatScanner::Json(scanner) => scanner.as_mut(),
-            FormatScanner::Form(scanner) => scanner.as_mut(),
-        }
+        self.scanner.as_mut()
     }
 }

@@ -2,9 +2,10 @@
 
 use super::Decider;
 use super::scanner::FormatScanner;
+use crate::format::Format;
 use crate::head::Head;
 use crate::reason::Reason;
-use crate::source::{Format, Found};
+use crate::source::Found;
 
 /// The sources that may yield a request's key, in order of precedence.
 #[derive(Debug)]
@@ -52,10 +53,10 @@ impl ActiveSources {
     pub(super) fn of_head<H: Head + ?Sized>(decider: &Decider, head: &H) -> Self {
         let config = decider.config();
         let mut sources = Vec::with_capacity(config.sources.len());
-        for (source, in_body) in decider.indexed_sources() {
+        for (source, rule, in_body) in decider.indexed_sources() {
             if let Some((format, index)) = in_body {
                 sources.push(ActiveSource::Body { format, index });
-            } else if let Some(found) = source.find(head, config.duplicates, config.limits.key_bytes) {
+            } else if let Some(found) = source.find(head, config.duplicates, rule) {
                 let decides = !decider.passes_over(&found);
                 sources.push(ActiveSource::Head(found));
                 if decides {

@@ -6,13 +6,12 @@ use super::cursor::Cursor;
 use super::fast::{Bounds, FastPath, ScanPosition};
 use super::literal::Literal;
 use super::number::{INTEGER_BYTES, NumberState};
-use super::path::QueryPath;
-use super::query::JsonQuery;
-use super::stack::{Container, Stack};
+use super::stack::Stack;
 use super::state::GrammarState;
 use super::string::{StringRead, StringScan};
 use super::text::CappedText;
 use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::document::{Container, DocumentQuery, QueryPath};
 use crate::key::{self, Duplicates};
 use crate::reason::Reason;
 
@@ -46,7 +45,7 @@ pub struct JsonScanner<const FAST: bool = true> {
 impl JsonScanner {
     /// A scanner for one body.
     #[must_use]
-    pub fn new(query: Arc<JsonQuery>) -> Self {
+    pub fn new(query: Arc<DocumentQuery>) -> Self {
         Self::with_query(query)
     }
 }
@@ -54,13 +53,13 @@ impl JsonScanner {
 impl JsonScanner<false> {
     /// A scanner without the fast path, for tests and benchmarks.
     #[must_use]
-    pub fn reference(query: Arc<JsonQuery>) -> Self {
+    pub fn reference(query: Arc<DocumentQuery>) -> Self {
         Self::with_query(query)
     }
 }
 
 impl<const FAST: bool> JsonScanner<FAST> {
-    fn with_query(query: Arc<JsonQuery>) -> Self {
+    fn with_query(query: Arc<DocumentQuery>) -> Self {
         Self {
             depth_limit: query.depth,
             state: GrammarState::Start(0),

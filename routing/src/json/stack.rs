@@ -1,17 +1,10 @@
 //! The open containers, one bit each.
 
-use super::query::MAX_DEPTH;
 use super::state::GrammarState;
+use crate::document::{Container, MAX_DEPTH};
 
 /// How many containers are in the innermost word of the stack, and are therefore quick to reach.
 pub(super) const RECENT: usize = u64::BITS as usize;
-
-/// The kind of a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Container {
-    Array,
-    Object,
-}
 
 /// The depth and the kinds of the [`RECENT`] innermost containers: all that decides what may follow a value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -11,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 use cellgate_routing::body::{BodyScanner, Candidate};
-use cellgate_routing::json::{JsonQuery, JsonScanner, Pointer};
+use cellgate_routing::document::{DocumentQuery, Pointer};
+use cellgate_routing::json::JsonScanner;
 use cellgate_routing::{Duplicates, Reason};
 use serde::de::{Deserialize, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -56,7 +57,7 @@ pub(crate) fn expected(query: &Query, document: &[u8]) -> Verdict {
 /// settled candidate changes only to a conflict.
 pub(crate) fn scanned(query: &Query, document: &[u8], cuts: &[usize]) -> Verdict {
     let pointers = query.pointers.iter().map(|text| text.parse::<Pointer>().unwrap()).collect();
-    let json = Arc::new(JsonQuery::new(pointers, query.duplicates, query.depth, query.key_bytes));
+    let json = Arc::new(DocumentQuery::new(pointers, query.duplicates, query.depth, query.key_bytes));
     let mut scanner = JsonScanner::new(Arc::clone(&json));
     let mut reference = JsonScanner::reference(json);
     let mut settled: Vec<Option<Held>> = vec![None; query.pointers.len()];

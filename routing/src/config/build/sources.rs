@@ -6,8 +6,10 @@ use super::super::raw::RawSource;
 use super::super::report::Report;
 use super::super::text::quote;
 use super::headers::source_header;
-use crate::source::Source;
+use crate::document::Pointer;
+use crate::source::{Place, Source};
 use crate::token::is_token;
+use crate::value::ValueRule;
 
 pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
@@ -17,26 +19,88 @@ pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Repo
     }
     let mut sources: Vec<Source> = Vec::with_capacity(raw.len().min(MAX_SOURCES));
     for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
-        let (kind, source) = source(raw, routing_header);
-        let path = [Step::Field("key"), Step::Item(index), Step::Field(kind)];
-        match source {
-            Ok(source) if sources.contains(&source) => report.problem(&path, || "duplicate source".into()),
-            Ok(source) => sources.push(source),
-            Err(message) => report.problem(&path, || message),
+        let item = [Step::Field("key"), Step::Item(index)];
+        let place = place(&raw.places(), &item, routing_header, report);
+        let rule = rule(raw, &item, routing_header, report);
+        let (Some((name, place)), Some(rule)) = (place, rule) else { continue };
+        let source = Source { place, rule };
+        if sources.contains(&source) {
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
+        } else {
+            sources.push(source);
         }
     }
     sources
 }
 
-fn source(raw: &RawSource, routing_header: &str) -> (&'static str, Result<Source, String>) {
-    match raw {
-        RawSource::Json(text) => ("json", check_length(text).and_then(|text| Ok(Source::Json(parse(text)?)))),
-        RawSource::Form(name) => ("form", field_name(name).map(Source::Form)),
-        RawSource::Header(name) => ("header", source_header(name, routing_header).map(Source::Header)),
-        RawSource::Query(name) => ("query", field_name(name).map(Source::Query)),
-        RawSource::Path(text) => ("path", check_length(text).and_then(|text| Ok(Source::Path(parse(text)?)))),
-        RawSource::Cookie(name) => ("cookie", cookie_name(name).map(Source::Cookie)),
+/// The one place of a source, and its name.
+fn place(
+    given: &[(&'static str, &str)],
+    path: &[Step<'_>],
+    routing_header: &str,
+    report: &mut Report<'_>,
+) -> Option<(&'static str, Place)> {
+    let [(name, text)] = given else {
+        report.problem(path, || match given {
+            [] => "expected a place such as `json: /tenant/id`".into(),
+            given => {
+                let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
+                format!("expected one place, found {}: write one source for each", names.join(" and "))
+            }
+        });
+        return None;
+    };
+    match parse_place(name, text, routing_header) {
+        Ok(place) => Some((name, place)),
+        Err(message) => {
+            report.problem(&[path, &[Step::Field(name)]].concat(), || message);
+            None
+        }
     }
+}
+
+/// How the value becomes the key.
+fn rule(raw: &RawSource, path: &[Step<'_>], routing_header: &str, report: &mut Report<'_>) -> Option<ValueRule> {
+    let then = match &raw.then {
+        None => None,
+        Some(nested) => {
+            let path = [path, &[Step::Field("then")]].concat();
+            Some(Box::new(place(&nested.places(), &path, routing_header, report)?.1))
+        }
+    };
+    let part = match raw.value.as_deref().map(|text| check_length(text).and_then(parse)) {
+        None => None,
+        Some(Ok(part)) => Some(part),
+        Some(Err(message)) => {
+            report.problem(&[path, &[Step::Field("value")]].concat(), || message);
+            return None;
+        }
+    };
+    Some(ValueRule { then, part, case: raw.case })
+}
+
+fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, String> {
+    Ok(match name {
+        "json" => Place::Json(pointer(text)?),
+        "ndjson" => Place::Ndjson(pointer(text)?),
+        "form" => Place::Form(field_name(text)?),
+        "multipart" => Place::Multipart(field_name(text)?),
+        "protobuf" => Place::Protobuf(parse(check_length(text)?)?),
+        "xml" => Place::Xml(parse(check_length(text)?)?),
+        "msgpack" => Place::Msgpack(pointer(text)?),
+        "cbor" => Place::Cbor(pointer(text)?),
+        "header" => Place::Header(source_header(text, routing_header)?),
+        "query" => Place::Query(field_name(text)?),
+        "path" => Place::Path(parse(check_length(text)?)?),
+        "cookie" => Place::Cookie(cookie_name(text)?),
+        "host" => Place::Host(parse(check_length(text)?)?),
+        "claim" => Place::Claim(pointer(text)?),
+        other => return Err(format!("unknown place `{other}`")),
+    })
+}
+
+fn pointer(text: &str) -> Result<Pointer, String> {
+    parse(check_length(text)?)
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {

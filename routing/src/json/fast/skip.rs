@@ -1,11 +1,12 @@
 //! Skipping: the grammar, whole tokens at a time, in containers that no pointer goes through.
 
-use super::super::stack::{Container, Containers, RECENT, Stack};
+use super::super::stack::{Containers, RECENT, Stack};
 use super::super::state::GrammarState;
 use super::strings::skip_rare_whitespace;
 use super::structure_cache::{StructureCache, ValueEnd};
 use super::tokens::{LOOKAHEAD, colon_end, lookahead, scalar_end, short_scalar_length};
 use super::{Bounds, ScanPosition};
+use crate::document::Container;
 
 /// Reads on in a container that no pointer goes through, until it closes.
 pub(super) struct Skip<'a> {

@@ -4,23 +4,25 @@
 //! much as following one.
 
 use super::pointer::Pointer;
+use crate::format::ScanLimits;
 use crate::key::Duplicates;
+use crate::value::KeyRule;
 
 /// The deepest nesting a query can allow, in open containers.
-pub(super) const MAX_DEPTH: usize = 1024;
+pub(crate) const MAX_DEPTH: usize = 1024;
 
 /// The most bytes of a letter that folds to an ASCII letter (the Kelvin sign).
 const MAX_FOLDED_BYTES: usize = 3;
 
 /// The pointers to find, and the limits of the scan.
 #[derive(Debug)]
-pub struct JsonQuery {
-    pub(super) duplicates: Duplicates,
+pub struct DocumentQuery {
+    pub(crate) duplicates: Duplicates,
     /// The most containers that may be open.
-    pub(super) depth: usize,
-    pub(super) key_bytes: usize,
+    pub(crate) depth: usize,
+    pub(crate) key_bytes: usize,
     /// The longest name that may matter, in bytes.
-    pub(super) name_bytes: usize,
+    pub(crate) name_bytes: usize,
     nodes: Vec<QueryNode>,
     /// The node at which each pointer ends.
     ends: Vec<usize>,
@@ -28,26 +30,26 @@ pub struct JsonQuery {
 
 /// A path that is the beginning of a pointer, or a whole one.
 #[derive(Debug, Default)]
-pub(super) struct QueryNode {
+pub(crate) struct QueryNode {
     /// Whether a pointer ends here.
-    pub(super) is_end: bool,
-    pub(super) children: Vec<QueryChild>,
+    pub(crate) is_end: bool,
+    pub(crate) children: Vec<QueryChild>,
     /// The node itself and all nodes below it.
-    pub(super) subtree: Vec<usize>,
+    pub(crate) subtree: Vec<usize>,
 }
 
 /// A path that is longer by one reference token.
 #[derive(Debug)]
-pub(super) struct QueryChild {
-    pub(super) name: Box<str>,
+pub(crate) struct QueryChild {
+    pub(crate) name: Box<str>,
     /// The token as an array index, if it is one.
-    pub(super) index: Option<u64>,
-    pub(super) node: usize,
+    pub(crate) index: Option<u64>,
+    pub(crate) node: usize,
 }
 
-impl JsonQuery {
+impl DocumentQuery {
     /// The node of the whole document.
-    pub(super) const ROOT: usize = 0;
+    pub(crate) const ROOT: usize = 0;
 
     /// A query for pointers in order of precedence. `depth` is the deepest nesting allowed (1024 at most), `key_bytes`
     /// the longest key.
@@ -68,16 +70,22 @@ impl JsonQuery {
         query
     }
 
-    pub(super) fn node(&self, node: usize) -> Option<&QueryNode> {
+    /// A query for pointers with their rules.
+    pub(crate) fn with_rules(pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
+        let pointers = pointers.into_iter().map(|(pointer, _)| pointer).collect();
+        Self::new(pointers, limits.duplicates, limits.depth, limits.key_bytes)
+    }
+
+    pub(crate) fn node(&self, node: usize) -> Option<&QueryNode> {
         self.nodes.get(node)
     }
 
-    pub(super) fn nodes(&self) -> usize {
+    pub(crate) fn nodes(&self) -> usize {
         self.nodes.len()
     }
 
     /// The node at which the `index`th pointer ends.
-    pub(super) fn end(&self, index: usize) -> Option<usize> {
+    pub(crate) fn end(&self, index: usize) -> Option<usize> {
         self.ends.get(index).copied()
     }
 
@@ -112,22 +120,22 @@ impl JsonQuery {
 
 impl QueryNode {
     /// The node of an object's member.
-    pub(super) fn child(&self, name: &[u8]) -> Option<usize> {
+    pub(crate) fn child(&self, name: &[u8]) -> Option<usize> {
         self.children.iter().find(|child| child.name.as_bytes() == name).map(|child| child.node)
     }
 
     /// The node of an object's member whose name differs from this name only in case.
-    pub(super) fn lookalike(&self, name: &[u8]) -> Option<usize> {
+    pub(crate) fn lookalike(&self, name: &[u8]) -> Option<usize> {
         self.children.iter().find(|child| folds_to(name, child.name.as_bytes())).map(|child| child.node)
     }
 
     /// The node of an array's element.
-    pub(super) fn element(&self, index: u64) -> Option<usize> {
+    pub(crate) fn element(&self, index: u64) -> Option<usize> {
         self.children.iter().find(|child| child.index == Some(index)).map(|child| child.node)
     }
 
     /// Whether a pointer goes on if this node is an array.
-    pub(super) fn has_elements(&self) -> bool {
+    pub(crate) fn has_elements(&self) -> bool {
         self.children.iter().any(|child| child.index.is_some())
     }
 }
@@ -158,9 +166,9 @@ fn array_index(token: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
-    fn query(pointers: &[&str]) -> JsonQuery {
+    fn query(pointers: &[&str]) -> DocumentQuery {
         let pointers = pointers.iter().map(|text| text.parse().unwrap()).collect();
-        JsonQuery::new(pointers, Duplicates::Reject, 64, 256)
+        DocumentQuery::new(pointers, Duplicates::Reject, 64, 256)
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::Container;
 use super::pointer::Pointer;
-use super::query::{JsonQuery, QueryNode};
-use super::stack::Container;
+use super::query::{DocumentQuery, QueryNode};
 use crate::body::Candidate;
-use crate::key::Duplicates;
+use crate::key::{Duplicates, StoredKey};
 use crate::reason::Reason;
 
 /// The open containers that pointers go through, from the root inwards: the *live* ones.
@@ -14,8 +14,8 @@ use crate::reason::Reason;
 /// A container is live if its parent is live and a pointer goes on below it. The live containers are therefore the
 /// outermost ones, and their number shows whether the innermost open container is live.
 #[derive(Debug)]
-pub(super) struct QueryPath {
-    query: Arc<JsonQuery>,
+pub(crate) struct QueryPath {
+    query: Arc<DocumentQuery>,
     values: Vec<NodeValue>,
     live: [LiveContainer; Pointer::MAX_TOKENS],
     depth: usize,
@@ -32,14 +32,6 @@ struct NodeValue {
     key: StoredKey,
 }
 
-#[derive(Clone, Debug, Default)]
-enum StoredKey {
-    #[default]
-    Missing,
-    Found(Box<str>),
-    Unusable(Reason),
-}
-
 /// A live container.
 #[derive(Clone, Copy, Debug, Default)]
 struct LiveContainer {
@@ -49,36 +41,36 @@ struct LiveContainer {
 }
 
 impl QueryPath {
-    pub(super) fn new(query: Arc<JsonQuery>) -> Self {
+    pub(crate) fn new(query: Arc<DocumentQuery>) -> Self {
         let values = vec![NodeValue::default(); query.nodes()];
         // A live container is reached by fewer tokens than its longest pointer has.
         let live = [LiveContainer::default(); Pointer::MAX_TOKENS];
-        Self { query, values, live, depth: 0, here: Some(JsonQuery::ROOT) }
+        Self { query, values, live, depth: 0, here: Some(DocumentQuery::ROOT) }
     }
 
-    pub(super) fn query(&self) -> &JsonQuery {
+    pub(crate) fn query(&self) -> &DocumentQuery {
         &self.query
     }
 
     /// How many containers are live.
     #[inline]
-    pub(super) fn depth(&self) -> usize {
+    pub(crate) fn depth(&self) -> usize {
         self.depth
     }
 
     /// Whether the value that comes next has a node. Without one, it is only validated.
     #[inline]
-    pub(super) fn has_node(&self) -> bool {
+    pub(crate) fn has_node(&self) -> bool {
         self.here.is_some()
     }
 
     /// Whether a pointer ends at the value that comes next.
-    pub(super) fn is_wanted(&self) -> bool {
+    pub(crate) fn is_wanted(&self) -> bool {
         self.here.and_then(|here| self.query.node(here)).is_some_and(|node| node.is_end)
     }
 
     /// A scalar at which a pointer ends is complete: stores its key, or why it cannot be one.
-    pub(super) fn store(&mut self, key: Result<&str, Reason>) {
+    pub(crate) fn store(&mut self, key: Result<&str, Reason>) {
         let Some(value) = self.here.take().and_then(|here| self.values.get_mut(here)) else { return };
         value.key = match key {
             Ok(key) => StoredKey::Found(key.into()),
@@ -87,12 +79,12 @@ impl QueryPath {
     }
 
     /// A scalar at which no pointer ends is complete.
-    pub(super) fn leave_value(&mut self) {
+    pub(crate) fn leave_value(&mut self) {
         self.here = None;
     }
 
     /// The value that comes next opens a container.
-    pub(super) fn open(&mut self, container: Container) {
+    pub(crate) fn open(&mut self, container: Container) {
         let Some(here) = self.here else { return };
         if self.is_wanted() {
             self.store(Err(match container {
@@ -118,20 +110,20 @@ impl QueryPath {
     }
 
     /// The innermost live container closes.
-    pub(super) fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.here = None;
         self.depth = self.depth.saturating_sub(1);
     }
 
     /// The next element of the innermost live array follows.
-    pub(super) fn next_element(&mut self) {
+    pub(crate) fn next_element(&mut self) {
         let Some(container) = self.depth.checked_sub(1).and_then(|top| self.live.get_mut(top)) else { return };
         container.index = container.index.saturating_add(1);
         self.here = self.query.node(container.node).and_then(|node| node.element(container.index));
     }
 
     /// A member of the innermost live object follows; `name` is unescaped.
-    pub(super) fn member(&mut self, name: &[u8]) {
+    pub(crate) fn member(&mut self, name: &[u8]) {
         self.here = None;
         let Some(child) = self.innermost().and_then(|node| node.child(name)) else { return self.lookalike(name) };
         let Some(value) = self.values.get_mut(child) else { return };
@@ -171,12 +163,9 @@ impl QueryPath {
     }
 
     /// The value of the `index`th pointer so far.
-    pub(super) fn candidate(&self, index: usize) -> Candidate<'_> {
-        match self.query.end(index).and_then(|node| self.values.get(node)).map(|value| &value.key) {
-            Some(StoredKey::Found(key)) => Candidate::Found(key),
-            Some(StoredKey::Unusable(reason)) => Candidate::Unusable(*reason),
-            Some(StoredKey::Missing) | None => Candidate::Missing,
-        }
+    pub(crate) fn candidate(&self, index: usize) -> Candidate<'_> {
+        let value = self.query.end(index).and_then(|node| self.values.get(node));
+        value.map_or(Candidate::Missing, |value| value.key.candidate())
     }
 
     fn innermost(&self) -> Option<&QueryNode> {

@@ -1,0 +1,166 @@
+//! The body formats, and the scanner for each.
+
+use std::sync::Arc;
+
+use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::document::{DocumentQuery, Pointer};
+use crate::form::{FieldQuery, FormScanner};
+use crate::json::JsonScanner;
+use crate::key::Duplicates;
+use crate::reason::Reason;
+use crate::source::Place;
+use crate::value::KeyRule;
+
+/// A body format that Cellgate reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// RFC 8259.
+    Json,
+    /// JSON documents, one on each line.
+    Ndjson,
+    /// The WHATWG URL standard's `application/x-www-form-urlencoded`.
+    Form,
+    /// RFC 7578.
+    Multipart,
+    /// Protocol Buffers, alone or as the messages of gRPC and gRPC-Web.
+    Protobuf,
+    /// XML 1.0 with namespaces.
+    Xml,
+    /// MessagePack.
+    Msgpack,
+    /// RFC 8949.
+    Cbor,
+}
+
+/// How the messages of a body are delimited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Framing {
+    /// The body is one message.
+    #[default]
+    None,
+    /// Each message has a prefix of five bytes (gRPC over HTTP/2).
+    Grpc,
+    /// As gRPC, and the last message may hold the trailers.
+    GrpcWeb,
+    /// As gRPC-Web, in base64.
+    GrpcWebText,
+}
+
+/// The format of one body, and what its scanner must know of the head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BodyFormat {
+    /// The format.
+    pub format: Format,
+    /// How its messages are delimited.
+    pub framing: Framing,
+    /// The boundary between the parts of a multipart body.
+    pub boundary: Option<Box<[u8]>>,
+}
+
+/// The limits of a scan, and the rule for duplicates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ScanLimits {
+    pub(crate) duplicates: Duplicates,
+    /// The deepest nesting.
+    pub(crate) depth: usize,
+    /// The longest key, in bytes.
+    pub(crate) key_bytes: usize,
+}
+
+/// The queries of all formats.
+#[derive(Debug)]
+pub(crate) struct FormatQueries {
+    json: Arc<DocumentQuery>,
+    form: Arc<FieldQuery>,
+}
+
+impl Format {
+    /// Every format. Where two formats claim a media type, the earlier one counts.
+    pub const ALL: [Format; 8] = [
+        Format::Json,
+        Format::Ndjson,
+        Format::Form,
+        Format::Multipart,
+        Format::Protobuf,
+        Format::Xml,
+        Format::Msgpack,
+        Format::Cbor,
+    ];
+
+    /// The name in a configuration.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Format::Json => "json",
+            Format::Ndjson => "ndjson",
+            Format::Form => "form",
+            Format::Multipart => "multipart",
+            Format::Protobuf => "protobuf",
+            Format::Xml => "xml",
+            Format::Msgpack => "msgpack",
+            Format::Cbor => "cbor",
+        }
+    }
+}
+
+impl BodyFormat {
+    /// A format without framing.
+    #[must_use]
+    pub fn of(format: Format) -> Self {
+        Self { format, framing: Framing::None, boundary: None }
+    }
+}
+
+impl FormatQueries {
+    /// The queries of these places; those in the head are left out. The sources of one format keep their order.
+    pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
+        let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
+        for (place, rule) in places {
+            match place {
+                Place::Json(pointer) => json.push((pointer.clone(), rule)),
+                Place::Form(name) => form.push((name.clone(), rule)),
+                _ => {}
+            }
+        }
+        Self {
+            json: Arc::new(DocumentQuery::with_rules(json, limits)),
+            form: Arc::new(FieldQuery::with_rules(form, limits)),
+        }
+    }
+
+    /// The scanner of a body.
+    ///
+    /// # Errors
+    /// The body cannot be read, whatever its bytes are.
+    pub(crate) fn scanner(&self, body: &BodyFormat) -> Result<Box<dyn BodyScanner>, Reason> {
+        Ok(match body.format {
+            Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
+            Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
+            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => {
+                Box::new(Unread)
+            }
+        })
+    }
+}
+
+/// PLACEHOLDER: the scanner of a format that is not implemented yet.
+#[derive(Debug)]
+struct Unread;
+
+impl BodyScanner for Unread {
+    fn push(&mut self, _: &[u8]) -> Result<(), BodyError> {
+        Err(BodyError { reason: Reason::ContentTypeUnsupported, offset: 0, expected: "expected another format" })
+    }
+
+    fn finish(&mut self) -> Result<(), BodyError> {
+        self.push(&[])
+    }
+
+    fn candidate(&self, _: usize) -> Candidate<'_> {
+        Candidate::Missing
+    }
+
+    fn is_settled(&self, _: usize) -> bool {
+        false
+    }
+}
