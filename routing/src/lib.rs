@@ -22,6 +22,7 @@ mod decider;
 mod decision;
 mod deferral;
 pub mod document;
+mod field;
 pub mod form;
 mod format;
 mod head;
