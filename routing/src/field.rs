@@ -36,9 +36,19 @@ impl FieldQuery {
         Self { sources, duplicates: limits.duplicates }
     }
 
+    /// The rule for duplicates.
+    pub(crate) fn duplicates(&self) -> Duplicates {
+        self.duplicates
+    }
+
     /// The length of the longest name, in bytes.
     pub(crate) fn name_bytes(&self) -> usize {
         self.sources.iter().map(|source| source.name.len()).max().unwrap_or_default()
+    }
+
+    /// The names of the fields. A name of several sources occurs more than once.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| &*source.name)
     }
 }
 
@@ -65,14 +75,36 @@ impl FieldValues {
         Self { query, values, readers: Vec::new() }
     }
 
+    pub(crate) fn query(&self) -> &FieldQuery {
+        &self.query
+    }
+
     /// Begins a value of the field with this name. Returns whether a source needs the value.
     pub(crate) fn begin(&mut self, name: &[u8]) -> bool {
+        self.occurrence(name, |_| None)
+    }
+
+    /// As [`FieldValues::begin`], for a value that a source may not read: `refused` gives the reason.
+    pub(crate) fn occurrence(&mut self, name: &[u8], refused: impl Fn(&KeyRule) -> Option<Reason>) -> bool {
         for (index, (source, value)) in self.query.sources.iter().zip(&mut self.values).enumerate() {
-            if source.name.as_bytes() == name && value.occurs_again(self.query.duplicates) {
-                self.readers.push((index, source.rule.reader()));
+            if source.name.as_bytes() != name || !value.occurs_again(self.query.duplicates) {
+                continue;
+            }
+            match refused(&source.rule) {
+                Some(reason) => value.key = StoredKey::Unusable(reason),
+                None => self.readers.push((index, source.rule.reader())),
             }
         }
         !self.readers.is_empty()
+    }
+
+    /// Some parsers take another name for that of these fields, so their keys are ambiguous.
+    pub(crate) fn make_ambiguous(&mut self, is_similar: impl Fn(&str) -> bool) {
+        for (source, value) in self.query.sources.iter().zip(&mut self.values) {
+            if is_similar(&source.name) && value.occurs_as_variant(self.query.duplicates) {
+                value.key = StoredKey::Unusable(Reason::KeyAmbiguous);
+            }
+        }
     }
 
     /// Reads a piece of the current value, decoded.
@@ -117,5 +149,12 @@ impl FieldValue {
             return false;
         }
         !is_repeated || duplicates == Duplicates::Last
+    }
+
+    /// A name occurs that may be the field's. Returns whether this counts.
+    fn occurs_as_variant(&mut self, duplicates: Duplicates) -> bool {
+        let is_repeated = std::mem::replace(&mut self.occurs, true);
+        let is_conflict = matches!(self.key, StoredKey::Unusable(reason) if reason.is_conflict());
+        (!is_repeated || duplicates != Duplicates::First) && !(is_conflict && duplicates == Duplicates::Reject)
     }
 }

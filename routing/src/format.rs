@@ -7,6 +7,7 @@ use crate::document::{DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::JsonScanner;
 use crate::key::Duplicates;
+use crate::multipart::MultipartScanner;
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
@@ -72,6 +73,7 @@ pub(crate) struct ScanLimits {
 pub(crate) struct FormatQueries {
     json: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
+    multipart: Arc<FieldQuery>,
 }
 
 impl Format {
@@ -115,16 +117,19 @@ impl FormatQueries {
     /// The queries of these places; those in the head are left out. The sources of one format keep their order.
     pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
+        let mut multipart = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
+                Place::Multipart(name) => multipart.push((name.clone(), rule)),
                 _ => {}
             }
         }
         Self {
             json: Arc::new(DocumentQuery::with_rules(json, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
+            multipart: Arc::new(FieldQuery::with_rules(multipart, limits)),
         }
     }
 
@@ -136,9 +141,12 @@ impl FormatQueries {
         Ok(match body.format {
             Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
             Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
-            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => {
-                Box::new(Unread)
+            Format::Multipart => {
+                // The parts cannot be told apart. To a parser that takes the boundary from the first line, they can.
+                let boundary = body.boundary.as_deref().ok_or(Reason::BodyMalformed)?;
+                Box::new(MultipartScanner::new(Arc::clone(&self.multipart), boundary))
             }
+            Format::Ndjson | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
         })
     }
 }

@@ -32,6 +32,7 @@ mod inspection;
 pub mod json;
 mod key;
 mod media;
+pub mod multipart;
 pub mod placement;
 mod policy;
 mod problem;

@@ -79,6 +79,11 @@ impl KeyRule {
         Self { part: None, case: Case::Exact, key_bytes, nested: None }
     }
 
+    /// Whether the value holds a document.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.nested.is_some()
+    }
+
     /// Reads a complete value, decoded.
     pub(crate) fn read<'a>(&self, value: &'a [u8]) -> ReadKey<'a> {
         if self.nested.is_some() {

@@ -9,13 +9,13 @@ const ROOM: usize = 128;
 /// Decodes one value, in pieces of any size. Memory: one escape.
 #[derive(Debug, Default)]
 pub(super) struct PercentDecoder {
-    escape: Escape,
+    escape: CutEscape,
     is_malformed: bool,
 }
 
 /// The escape that the last piece cut.
 #[derive(Clone, Copy, Debug, Default)]
-enum Escape {
+enum CutEscape {
     #[default]
     None,
     Percent,
@@ -25,7 +25,8 @@ enum Escape {
 impl PercentDecoder {
     /// Decodes a piece and passes the result on in pieces. After an invalid escape, nothing is passed on.
     pub(super) fn push(&mut self, piece: &[u8], mut pass: impl FnMut(&[u8])) {
-        if matches!(self.escape, Escape::None) && memchr::memchr2(b'%', b'+', piece).is_none() && !self.is_malformed {
+        if matches!(self.escape, CutEscape::None) && memchr::memchr2(b'%', b'+', piece).is_none() && !self.is_malformed
+        {
             return pass(piece);
         }
         let mut decoded = [0; ROOM];
@@ -46,21 +47,21 @@ impl PercentDecoder {
 
     /// Ends the value: the reason why it cannot be read, if it has an invalid escape.
     pub(super) fn finish(self) -> Option<Reason> {
-        (self.is_malformed || !matches!(self.escape, Escape::None)).then_some(Reason::KeyMalformed)
+        (self.is_malformed || !matches!(self.escape, CutEscape::None)).then_some(Reason::KeyMalformed)
     }
 
     /// The decoded byte that ends with this one.
     fn next(&mut self, byte: u8) -> Option<u8> {
         let (decoded, escape) = match (self.escape, byte) {
-            (Escape::None, b'%') => (None, Escape::Percent),
-            (Escape::None, b'+') => (Some(b' '), Escape::None),
-            (Escape::None, other) => (Some(other), Escape::None),
-            (Escape::Percent, digit) => match hex(digit) {
-                Some(high) => (None, Escape::High(high)),
+            (CutEscape::None, b'%') => (None, CutEscape::Percent),
+            (CutEscape::None, b'+') => (Some(b' '), CutEscape::None),
+            (CutEscape::None, other) => (Some(other), CutEscape::None),
+            (CutEscape::Percent, digit) => match hex(digit) {
+                Some(high) => (None, CutEscape::High(high)),
                 None => return self.malformed(),
             },
-            (Escape::High(high), digit) => match hex(digit) {
-                Some(low) => (Some(high << 4 | low), Escape::None),
+            (CutEscape::High(high), digit) => match hex(digit) {
+                Some(low) => (Some(high << 4 | low), CutEscape::None),
                 None => return self.malformed(),
             },
         };

@@ -14,6 +14,10 @@ use crate::value::Case;
 #[cfg(feature = "schema")]
 const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
+/// The name of a field of a multipart form.
+#[cfg(feature = "schema")]
+const PART_NAME: &str = r#"^[^%"\\\u0000-\u001f\u007f-\u009f]+$"#;
+
 /// A place in a request where the routing key may be, and how its value becomes the key.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(
@@ -33,7 +37,7 @@ pub(in super::super) struct RawSource {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) form: Option<Box<str>>,
     /// A field of a multipart form.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = PART_NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) multipart: Option<Box<str>>,
     /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
