@@ -46,9 +46,9 @@ impl FieldQuery {
         self.sources.iter().map(|source| source.name.len()).max().unwrap_or_default()
     }
 
-    /// The names of the fields. A name of several sources occurs more than once.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
-        self.sources.iter().map(|source| &*source.name)
+    /// Whether a source has the field with this name.
+    pub(crate) fn has(&self, name: &[u8]) -> bool {
+        self.sources.iter().any(|source| source.name.as_bytes() == name)
     }
 }
 
@@ -98,10 +98,16 @@ impl FieldValues {
         !self.readers.is_empty()
     }
 
-    /// Some parsers take another name for that of these fields, so their keys are ambiguous.
-    pub(crate) fn make_ambiguous(&mut self, is_similar: impl Fn(&str) -> bool) {
+    /// A name occurs that no source has, here without its escapes. A parser that ignores case, or one that decodes
+    /// escapes (`is_escaped`), may take it for a field's: the key is then ambiguous.
+    pub(crate) fn other(&mut self, name: &[u8], is_escaped: bool) {
+        let duplicates = self.query.duplicates;
         for (source, value) in self.query.sources.iter().zip(&mut self.values) {
-            if is_similar(&source.name) && value.occurs_as_variant(self.query.duplicates) {
+            let wanted = source.name.as_bytes();
+            // With `first` or `last`, the operator says how the upstreams read names.
+            let is_variant = (is_escaped && wanted == name)
+                || (duplicates == Duplicates::Reject && wanted.eq_ignore_ascii_case(name));
+            if is_variant && value.occurs_as_variant(duplicates) {
                 value.key = StoredKey::Unusable(Reason::KeyAmbiguous);
             }
         }

@@ -62,9 +62,17 @@ impl FormScanner {
     }
 
     fn end_name(&mut self, name: &[u8]) {
-        let is_wanted =
-            name.len() <= self.name_bytes && decode(name, Plus::Space).is_ok_and(|name| self.fields.begin(&name));
-        self.part = if is_wanted { PairPart::Value(PercentDecoder::default()) } else { PairPart::Skip };
+        self.part = PairPart::Skip;
+        if name.len() > self.name_bytes {
+            return;
+        }
+        if let Ok(name) = decode(name, Plus::Space) {
+            if !self.fields.query().has(&name) {
+                self.fields.other(&name, false);
+            } else if self.fields.begin(&name) {
+                self.part = PairPart::Value(PercentDecoder::default());
+            }
+        }
     }
 
     fn read_value(&mut self, text: &[u8]) {

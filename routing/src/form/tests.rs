@@ -151,3 +151,15 @@ fn a_field_is_settled_once_its_document_is_complete() {
     scanner.push(b"p=").unwrap();
     assert_eq!(scanner.candidate(0), Candidate::Unusable(Reason::KeyDuplicated));
 }
+
+#[test]
+fn a_name_that_differs_only_in_case_makes_the_key_ambiguous() {
+    // ASP.NET reads the fields of a form without regard to the case of their names.
+    for body in ["Tenant+id=a", "tenant+id=a&TENANT%20ID=b", "TENANT%20ID=b&tenant+id=a", "tenant+iD=&tenant+Id="] {
+        for cut in 1..=body.len() {
+            let found = scan(body, Duplicates::Reject, cut);
+            assert_eq!(found, Some(Err(Reason::KeyAmbiguous)), "{body} cut at {cut}");
+        }
+    }
+    assert_eq!(scan("tenant+id=a&Tenant+id=b", Duplicates::First, 4), Some(Ok("a".to_owned())));
+}

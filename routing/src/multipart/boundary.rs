@@ -1,17 +1,21 @@
 //! The boundary between the parts (RFC 2046, 5.1.1).
 
-use super::parameter::parameters;
+use super::parameter::{contains, parameters};
 
 /// The longest boundary, in bytes.
 const MAX_BOUNDARY: usize = 70;
 
 /// The boundary that a Content-Type names. `None` if it names none or more than one, or one that parsers read in different
-/// ways: not 1 to 70 letters, digits and `'()+_-./:=?`, or spelled `boundary*` (RFC 2231).
+/// ways: not 1 to 70 letters, digits and `'()+_-./:=`, or spelled `boundary*` (RFC 2231).
 #[must_use]
 pub fn boundary(content_type: &[u8]) -> Option<Box<[u8]>> {
     let mut found = None;
     for parameter in parameters(content_type) {
         let parameter = parameter.ok()?;
+        // Tornado splits at each `;`, also between quotes.
+        if contains(parameter.value, b"boundary=") || parameter.ambiguous_rest.is_some() {
+            return None;
+        }
         if parameter.starts_with(b"boundary") {
             let is_only = found.is_none() && parameter.is(b"boundary") && is_boundary(parameter.value);
             found = Some(is_only.then_some(parameter.value)?);
@@ -20,8 +24,10 @@ pub fn boundary(content_type: &[u8]) -> Option<Box<[u8]>> {
     found.map(Into::into)
 }
 
+/// Whether all parsers take a value for the same boundary. RFC 2046 also allows `?`, with which Apache Commons FileUpload
+/// decodes words (RFC 2047), a comma, at which it splits, and spaces.
 fn is_boundary(value: &[u8]) -> bool {
-    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=?".contains(byte);
+    let is_allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"'()+_-./:=".contains(byte);
     (1..=MAX_BOUNDARY).contains(&value.len()) && value.iter().all(is_allowed)
 }
 
@@ -38,7 +44,7 @@ mod tests {
                 "multipart/form-data;boundary=----WebKitFormBoundary7MA4YWxkTrZu0gW",
                 "----WebKitFormBoundary7MA4YWxkTrZu0gW",
             ),
-            ("multipart/form-data; charset=utf-8; BOUNDARY=\"a:b=?'()+_./\"", "a:b=?'()+_./"),
+            ("multipart/form-data; charset=utf-8; BOUNDARY=\"a:b='()+_./\"", "a:b='()+_./"),
             ("multipart/form-data; boundary=----=_Part_1_2.3", "----=_Part_1_2.3"),
             ("multipart/form-data; boundary=x;", "x"),
             (&long, &"x".repeat(70)),
@@ -69,6 +75,10 @@ mod tests {
             "; boundary =x",
             "; boundary= x",
             "; boundary=å",
+            "; boundary=\"=?utf-8?Q?x?=\"",
+            "; a=\"; boundary=y\"; boundary=x",
+            "; boundary=x; a=\"; Boundary=y\"",
+            "; boundary=x; a=\"\\\"; b\"",
             "; boundary=x, y",
             &long,
         ] {

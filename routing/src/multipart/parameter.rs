@@ -34,6 +34,11 @@ impl Parameter<'_> {
     }
 }
 
+/// Whether a text contains another one, in lower or upper case.
+pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    text.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
+}
+
 /// Each rest begins with `;`, or is empty.
 struct Parameters<'a> {
     rest: &'a [u8],

@@ -1,6 +1,6 @@
 //! The header of a part (RFC 7578, 4).
 
-use super::parameter::{BadParameter, Parameter, parameters};
+use super::parameter::{BadParameter, Parameter, contains, parameters};
 use crate::reason::Reason;
 use crate::token::is_token;
 
@@ -127,11 +127,6 @@ fn may_hide_a_name(parameter: &Parameter<'_>) -> bool {
         Some(rest) => contains(rest, b"name"),
         None => contains(parameter.value, b"name="),
     }
-}
-
-/// Whether a text contains another one, in lower or upper case.
-fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
 }
 
 /// A part of the type `multipart/mixed` holds other parts, and its own text differs between parsers.

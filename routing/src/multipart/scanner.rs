@@ -169,7 +169,7 @@ impl MultipartScanner {
 
     fn begin_part(&mut self, name: &[u8], head: &PartHead) -> PartKind {
         let duplicates = self.fields.query().duplicates();
-        if self.fields.query().names().any(|wanted| wanted.as_bytes() == name) {
+        if self.fields.query().has(name) {
             // A browser sends a document of its own type as a file. Parsers that keep files apart find no field then, and
             // no parser finds another value, unless there is a second part of this name.
             let may_be_file = |rule: &KeyRule| rule.is_nested() && duplicates == Duplicates::Reject;
@@ -178,12 +178,8 @@ impl MultipartScanner {
             };
             return if self.fields.occurrence(name, refused) { PartKind::Wanted } else { PartKind::Other };
         }
-        let name = &*unescaped(name);
-        self.fields.make_ambiguous(|wanted| {
-            // By `duplicates: first` or `last`, the operator says how the upstreams read names.
-            wanted.as_bytes() == name
-                || duplicates == Duplicates::Reject && wanted.as_bytes().eq_ignore_ascii_case(name)
-        });
+        let plain = unescaped(name);
+        self.fields.other(&plain, &*plain != name);
         if name == CHARSET_FIELD { PartKind::Charset } else { PartKind::Other }
     }
 
