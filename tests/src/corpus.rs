@@ -7,6 +7,7 @@ mod forms;
 mod heads;
 mod json;
 mod media;
+mod multipart;
 mod sizes;
 
 use serde_json::{Value, json};
@@ -51,6 +52,7 @@ pub fn config() -> Value {
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
+            { "multipart": "tenant_id" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -73,7 +75,7 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases()].concat()
+    [json::cases(), forms::cases(), multipart::cases(), heads::cases(), media::cases(), sizes::cases()].concat()
 }
 
 impl Case {
