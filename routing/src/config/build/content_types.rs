@@ -28,7 +28,7 @@ fn report_covered(format: Format, raw: Option<&[Box<str>]>, types: &ContentTypes
     let defaults: Vec<Box<str>> = default_types(format).iter().map(|text| (*text).into()).collect();
     for (index, text) in raw.unwrap_or(&defaults).iter().take(MAX_ITEMS).enumerate() {
         // `*` is a legal character of a type, and no configured literal has one, so the pattern stands for all its types.
-        let Ok(read) = types.format_of(&[("content-type", &**text)][..]) else { continue };
+        let Ok(read) = types.format_of(&[("content-type", &**text)][..], |_| true) else { continue };
         if read.format != format {
             let path = [Step::Field("content_types"), Step::Field(format.name()), Step::Item(index)];
             report.problem(&path, || {
