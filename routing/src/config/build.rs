@@ -4,6 +4,7 @@
 //! configuration if there is a problem.
 
 mod cells;
+mod claims;
 mod content_types;
 mod decided_by;
 mod headers;
@@ -42,6 +43,7 @@ pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
         scope: scope::scope(&raw.applies_to, report),
         content_types: content_types::content_types(&raw.content_types, report),
         sources,
+        claims: claims::claims(&raw.claims, report),
         duplicates: raw.duplicates,
         placement,
         policy,
