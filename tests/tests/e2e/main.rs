@@ -23,6 +23,7 @@ mod hosts;
 mod jwt;
 mod large_bodies;
 mod live_config;
+mod media_types;
 mod methods;
 mod module;
 mod observability;
