@@ -6,9 +6,11 @@
 mod path;
 mod pointer;
 mod query;
+mod text;
+mod values;
 
 pub(crate) use path::QueryPath;
-pub use pointer::{BadPointer, Pointer};
+pub use pointer::{BadPointer, Pointer, PointerToken};
 pub use query::DocumentQuery;
 pub(crate) use query::MAX_DEPTH;
 

@@ -19,6 +19,5 @@ mod scanner;
 mod stack;
 mod state;
 mod string;
-mod text;
 
 pub use scanner::JsonScanner;

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::fast::{Bounds, FastPath, ScanPosition};
 use super::literal::Literal;
-use super::number::{INTEGER_BYTES, NumberState};
+use super::number::{NumberState, NumberText};
 use super::stack::Stack;
 use super::state::GrammarState;
 use super::string::{StringRead, StringScan};
-use super::text::CappedText;
 use crate::body::{BodyError, BodyScanner, Candidate};
 use crate::document::{Container, DocumentQuery, QueryPath};
-use crate::key::{self, Duplicates};
 use crate::reason::Reason;
 
 /// The UTF-8 byte order mark.
@@ -32,8 +30,8 @@ pub struct JsonScanner<const FAST: bool = true> {
     stack: Stack,
     path: QueryPath,
     string: StringScan,
-    /// A name, string or number that may matter and is not simple text in one chunk.
-    text: CappedText,
+    /// A number that may matter.
+    number: NumberText,
     fast: FastPath,
     /// How many bytes came before the current chunk.
     base: u64,
@@ -66,7 +64,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
             stack: Stack::new(),
             path: QueryPath::new(query),
             string: StringScan::default(),
-            text: CappedText::default(),
+            number: NumberText::default(),
             fast: FastPath::default(),
             base: 0,
             broken: None,
@@ -118,7 +116,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         let place = self.fast.advance(cursor.chunk, ScanPosition { at: cursor.at, state }, bounds, &mut self.stack);
         let skipped = cursor.take_until(place.at);
         if keeps_text {
-            self.text.push_bytes(skipped);
+            self.path.push_text(skipped);
         }
         place.state
     }
@@ -163,8 +161,8 @@ impl<const FAST: bool> JsonScanner<FAST> {
             _ => {
                 if let Some(number) = NumberState::starting(byte) {
                     if self.path.has_node() {
-                        self.restart_text(INTEGER_BYTES);
-                        self.text.push_bytes(&[byte]);
+                        self.number.clear();
+                        self.number.push(&[byte]);
                     }
                     cursor.at += 1;
                     return self.read_number(number, cursor);
@@ -209,7 +207,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
             return GrammarState::NameText;
         }
         let Some(name) = cursor.take_simple_string() else {
-            self.restart_text(self.path.query().name_bytes);
+            self.path.begin_name();
             return GrammarState::NameText;
         };
         self.path.member(name);
@@ -225,10 +223,10 @@ impl<const FAST: bool> JsonScanner<FAST> {
             return GrammarState::StringText;
         }
         let Some(text) = cursor.take_simple_string() else {
-            self.restart_text(self.path.query().key_bytes);
+            self.path.begin_text();
             return GrammarState::StringText;
         };
-        self.end_string(Some(text));
+        self.path.text(text);
         self.after_value()
     }
 
@@ -240,7 +238,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
             return Ok(GrammarState::NameText);
         }
         if is_live {
-            self.path.member(self.text.bytes());
+            self.path.end_name();
         }
         Ok(GrammarState::Colon)
     }
@@ -253,7 +251,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
             return Ok(GrammarState::StringText);
         }
         if has_node {
-            self.end_string(None);
+            self.path.end_text();
         }
         Ok(self.after_value())
     }
@@ -261,23 +259,13 @@ impl<const FAST: bool> JsonScanner<FAST> {
     /// Reads on in a name or string. Returns whether it has ended.
     #[inline(always)]
     fn read_text(&mut self, keeps_text: bool, cursor: &mut Cursor<'_>) -> Result<bool, BodyError> {
-        let text = keeps_text.then_some(&mut self.text);
-        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)?;
+        let path = keeps_text.then_some(&mut self.path);
+        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, path)?;
         cursor.at = match read {
             StringRead::Closed(at) | StringRead::Open(at) => at,
             StringRead::ChunkEnded => cursor.chunk.len(),
         };
         Ok(matches!(read, StringRead::Closed(_)))
-    }
-
-    /// A string value with a node is complete. Its text is `simple`, or was kept.
-    #[inline(never)]
-    fn end_string(&mut self, simple: Option<&[u8]>) {
-        if !self.path.is_wanted() {
-            return self.path.leave_value();
-        }
-        let limit = self.path.query().key_bytes;
-        self.path.store(key::check(simple.unwrap_or(self.text.bytes()), limit));
     }
 
     /// Reads on in a number.
@@ -289,7 +277,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         })?;
         let digits = cursor.take_until(end);
         if self.path.has_node() {
-            self.text.push_bytes(digits);
+            self.number.push(digits);
         }
         if end == cursor.chunk.len() {
             return Ok(GrammarState::Number(number));
@@ -305,9 +293,10 @@ impl<const FAST: bool> JsonScanner<FAST> {
         if !self.path.is_wanted() {
             return self.path.leave_value();
         }
-        let limit = self.path.query().key_bytes;
-        let integer = number.integer(self.text.bytes());
-        self.path.store(integer.and_then(|text| key::check(text.as_bytes(), limit)));
+        match number.integer(self.number.bytes()) {
+            Ok(digits) => self.path.integer(digits),
+            Err(reason) => self.path.unusable(reason),
+        }
     }
 
     /// Reads on in a literal, of which `read` bytes have been read.
@@ -328,20 +317,9 @@ impl<const FAST: bool> JsonScanner<FAST> {
             read += 1;
         }
         if self.path.has_node() {
-            if self.path.is_wanted() {
-                self.path.store(Err(literal.reason()));
-            } else {
-                self.path.leave_value();
-            }
+            self.path.unusable(literal.reason());
         }
         Ok(self.after_value())
-    }
-
-    /// Begins a text that is kept.
-    #[inline(never)]
-    fn restart_text(&mut self, limit: usize) {
-        let query = self.path.query();
-        self.text.restart(limit, query.key_bytes.max(query.name_bytes).max(INTEGER_BYTES));
     }
 
     /// Whether a pointer goes through the innermost container.
@@ -398,7 +376,7 @@ impl<const FAST: bool> BodyScanner for JsonScanner<FAST> {
     }
 
     fn is_settled(&self, index: usize) -> bool {
-        self.path.query().duplicates != Duplicates::Last && self.candidate(index) != Candidate::Missing
+        self.path.is_settled(index)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Strings (RFC 8259, 7), resumable at every byte: escape sequences, surrogate pairs and UTF-8.
 
-use super::text::CappedText;
 use crate::body::BodyError;
+use crate::document::QueryPath;
 use crate::reason::Reason;
 
 /// The state of a string's scan between two bytes. It is back in its initial state at the end of every string.
@@ -58,7 +58,7 @@ impl StringScan {
         matches!(self.escape, Escape::None) && self.utf8.length == 0
     }
 
-    /// Reads on from `at`. `base` is how many bytes of the body come before the chunk; decoded text goes to `text`.
+    /// Reads on from `at`. `base` is how many bytes of the body come before the chunk; decoded text goes to `path`.
     ///
     /// # Errors
     /// The string is malformed, or is not UTF-8.
@@ -67,7 +67,7 @@ impl StringScan {
         chunk: &[u8],
         mut at: usize,
         base: u64,
-        mut text: Option<&mut CappedText>,
+        mut path: Option<&mut QueryPath>,
     ) -> Result<StringRead, BodyError> {
         while let Some(&byte) = chunk.get(at) {
             let offset = base + at as u64;
@@ -79,8 +79,8 @@ impl StringScan {
                     ..b' ' => return Err(malformed(offset, "expected control characters to be escaped")),
                     0x80.. => self.utf8.begin(byte, offset)?,
                     _ => {
-                        if let Some(text) = text.as_deref_mut() {
-                            text.push_bytes(&[byte]);
+                        if let Some(path) = path.as_deref_mut() {
+                            path.push_text(&[byte]);
                         }
                     }
                 }
@@ -90,8 +90,8 @@ impl StringScan {
                 Escape::None => self.utf8.advance(byte, offset)?,
                 _ => self.escape.advance(byte).map_err(|expected| malformed(offset, expected))?,
             };
-            if let (Some(character), Some(text)) = (character, text.as_deref_mut()) {
-                text.push(character);
+            if let (Some(character), Some(path)) = (character, path.as_deref_mut()) {
+                path.push_text(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
             if self.is_between_characters() && at < chunk.len() {
                 return Ok(StringRead::Open(at));
