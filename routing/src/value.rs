@@ -75,6 +75,7 @@ impl KeyRule {
     }
 
     /// The rule for a value that is the key.
+    #[cfg(test)]
     pub(crate) fn whole(key_bytes: usize) -> Self {
         Self { part: None, case: Case::Exact, key_bytes, nested: None }
     }

@@ -46,11 +46,17 @@ pub(crate) struct QueryPath {
 #[derive(Clone, Copy, Debug, Default)]
 struct LiveContainer {
     node: usize,
-    is_object: bool,
-    /// The current element's index, in an array.
-    index: u64,
-    /// The node of every element, in an array that has one.
-    each: Option<usize>,
+    kind: LiveKind,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+enum LiveKind {
+    #[default]
+    Object,
+    /// An array whose elements have nodes by their indices, and the current element's index.
+    Indexed(u64),
+    /// An array whose elements all have this node.
+    Each(usize),
 }
 
 impl QueryPath {
@@ -168,15 +174,15 @@ impl QueryPath {
             self.values.store(&self.query, node, |_| StoredKey::Unusable(reason));
             self.values.check(&self.query, node, None);
         }
-        let (is_live, first, each) = match container {
-            Container::Object => (!node.children.is_empty(), None, None),
-            Container::Array => (node.has_elements(), node.each.or_else(|| node.element(0)), node.each),
+        let (kind, first) = match (container, node.each) {
+            (Container::Object, _) if node.children.is_empty() => return,
+            (Container::Object, _) => (LiveKind::Object, None),
+            (Container::Array, Some(each)) => (LiveKind::Each(each), Some(each)),
+            (Container::Array, None) if node.has_indices() => (LiveKind::Indexed(0), node.element(0)),
+            (Container::Array, None) => return,
         };
-        if !is_live {
-            return;
-        }
         let Some(live) = self.live.get_mut(self.depth) else { return };
-        *live = LiveContainer { node: here, is_object: container == Container::Object, index: 0, each };
+        *live = LiveContainer { node: here, kind };
         self.depth += 1;
         self.here = first;
     }
@@ -185,21 +191,25 @@ impl QueryPath {
     pub(crate) fn close(&mut self) {
         self.here = None;
         self.depth = self.depth.saturating_sub(1);
-        if let Some(each) = self.live.get(self.depth).and_then(|container| container.each) {
-            self.values.end_element(&self.query, each);
+        if let Some(LiveContainer { kind: LiveKind::Each(each), .. }) = self.live.get(self.depth) {
+            self.values.end_element(&self.query, *each);
         }
     }
 
     /// The next element of the innermost live array follows.
     pub(crate) fn next_element(&mut self) {
         let Some(container) = self.depth.checked_sub(1).and_then(|top| self.live.get_mut(top)) else { return };
-        if let Some(each) = container.each {
-            self.values.end_element(&self.query, each);
-            self.here = Some(each);
-            return;
+        match &mut container.kind {
+            LiveKind::Object => {}
+            LiveKind::Indexed(index) => {
+                *index = index.saturating_add(1);
+                self.here = self.query.node(container.node).and_then(|node| node.element(*index));
+            }
+            LiveKind::Each(each) => {
+                self.values.end_element(&self.query, *each);
+                self.here = Some(*each);
+            }
         }
-        container.index = container.index.saturating_add(1);
-        self.here = self.query.node(container.node).and_then(|node| node.element(container.index));
     }
 
     /// A member of the innermost live object follows; `name` is unescaped.
@@ -244,6 +254,13 @@ impl QueryPath {
         }
     }
 
+    /// A record has ended, and another document may follow.
+    pub(crate) fn end_record(&mut self) {
+        self.values.end_element(&self.query, DocumentQuery::ROOT);
+        self.depth = 0;
+        self.here = Some(DocumentQuery::ROOT);
+    }
+
     /// The value of the `index`th pointer so far.
     pub(crate) fn candidate(&self, index: usize) -> Candidate<'_> {
         self.values.candidate(&self.query, index)
@@ -262,6 +279,7 @@ impl QueryPath {
     /// Whether the value that comes next is a member of an object. Only such a value can meet a condition: a selector's
     /// name may look like an index.
     fn is_member(&self) -> bool {
-        self.depth.checked_sub(1).and_then(|top| self.live.get(top)).is_some_and(|container| container.is_object)
+        let innermost = self.depth.checked_sub(1).and_then(|top| self.live.get(top));
+        innermost.is_some_and(|container| matches!(container.kind, LiveKind::Object))
     }
 }

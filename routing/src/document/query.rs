@@ -9,7 +9,7 @@
 use super::pointer::{Pointer, PointerToken};
 use crate::format::ScanLimits;
 use crate::key::Duplicates;
-use crate::value::KeyRule;
+use crate::value::{KeyRule, ValueRule};
 
 /// The deepest nesting a query can allow, in open containers.
 pub(crate) const MAX_DEPTH: usize = 1024;
@@ -32,6 +32,19 @@ pub struct DocumentQuery {
     /// How many values are stored for all ends.
     pub(super) slots: usize,
     nodes: Vec<QueryNode>,
+}
+
+/// What a query needs besides its pointers.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryOptions {
+    /// The rule for names that occur twice in an object.
+    pub duplicates: Duplicates,
+    /// The deepest nesting allowed, 1024 at most.
+    pub depth: usize,
+    /// The longest key, in bytes.
+    pub key_bytes: usize,
+    /// Whether the body is a sequence of documents, each of which holds the key.
+    pub records: bool,
 }
 
 /// A path that is the beginning of a pointer, or a whole one.
@@ -91,13 +104,32 @@ impl DocumentQuery {
     /// the longest key.
     #[must_use]
     pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
-        let pointers = pointers.into_iter().map(|pointer| (pointer, KeyRule::whole(key_bytes))).collect();
-        Self::with_rules(pointers, ScanLimits { duplicates, depth, key_bytes })
+        let pointers = pointers.into_iter().map(|pointer| (pointer, ValueRule::default())).collect();
+        Self::compile(pointers, QueryOptions { duplicates, depth, key_bytes, records: false })
     }
 
-    /// A query for pointers with their rules.
+    /// A query for pointers with their rules, in order of precedence.
+    #[must_use]
+    pub fn compile(pointers: Vec<(Pointer, ValueRule)>, options: QueryOptions) -> Self {
+        let QueryOptions { duplicates, depth, key_bytes, records } = options;
+        let limits = ScanLimits { duplicates, depth, key_bytes };
+        let rules = pointers.into_iter().map(|(pointer, rule)| (pointer, KeyRule::new(&rule, limits))).collect();
+        if records { Self::of_records(rules, limits) } else { Self::with_rules(rules, limits) }
+    }
+
+    /// A query of a document.
     pub(crate) fn with_rules(pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
-        let root = QueryNode { subtree: vec![Self::ROOT], ..QueryNode::default() };
+        Self::of_levels(0, pointers, limits)
+    }
+
+    /// A query of records, each of which is a document. All that hold something must agree.
+    pub(crate) fn of_records(pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
+        Self::of_levels(1, pointers, limits)
+    }
+
+    /// A query of a document that is itself an element of so many levels.
+    fn of_levels(level: usize, pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
+        let root = QueryNode { subtree: vec![Self::ROOT], level, ..QueryNode::default() };
         let mut query = Self {
             duplicates: limits.duplicates,
             depth: limits.depth.min(MAX_DEPTH),
@@ -129,7 +161,7 @@ impl DocumentQuery {
     /// Adds a pointer's nodes, its conditions and its end.
     fn insert(&mut self, pointer: &Pointer, rule: KeyRule) {
         let end = self.ends.len();
-        let mut conditions = Vec::new();
+        let mut conditions = vec![None; self.node(Self::ROOT).map_or(0, |root| root.level)];
         let mut path = vec![Self::ROOT];
         for token in pointer.tokens() {
             let next = match token {
@@ -242,9 +274,9 @@ impl QueryNode {
         self.children.iter().find(|child| child.index == Some(index)).map(|child| child.node)
     }
 
-    /// Whether a pointer goes on if this node is an array.
-    pub(super) fn has_elements(&self) -> bool {
-        self.each.is_some() || self.children.iter().any(|child| child.index.is_some())
+    /// Whether the name of a child is an index.
+    pub(super) fn has_indices(&self) -> bool {
+        self.children.iter().any(|child| child.index.is_some())
     }
 }
 

@@ -322,6 +322,44 @@ impl<const FAST: bool> JsonScanner<FAST> {
         Ok(self.after_value())
     }
 
+    /// A line of an NDJSON body has ended, before its LF: its document must be complete.
+    pub(super) fn end_line(&mut self) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let ended = self.end_record().map_err(|error| match error.reason {
+            Reason::BodyTruncated => {
+                let expected = "expected the rest of the document before the end of the line";
+                BodyError { reason: Reason::BodyMalformed, expected, ..error }
+            }
+            _ => error,
+        });
+        self.base += 1;
+        self.broken = ended.err();
+        ended
+    }
+
+    /// An NDJSON body has ended. Its last line needs no LF.
+    pub(super) fn end_last_line(&mut self) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let ended = self.end_record();
+        self.broken = ended.err();
+        ended
+    }
+
+    /// Completes the document, and prepares for the next one. A blank line has none.
+    fn end_record(&mut self) -> Result<(), BodyError> {
+        let is_blank = matches!(self.state, GrammarState::Start(0) | GrammarState::Value) && self.stack.depth() == 0;
+        if !is_blank {
+            self.complete()?;
+            self.path.end_record();
+        }
+        self.state = GrammarState::Value;
+        Ok(())
+    }
+
     /// Whether a pointer goes through the innermost container.
     #[inline(always)]
     fn is_live(&self) -> bool {

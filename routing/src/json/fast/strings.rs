@@ -89,6 +89,20 @@ fn code_unit(digits: &[u8]) -> Option<u16> {
         .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)? as u16))
 }
 
+/// Returns the index of the first LF.
+#[inline]
+pub(in super::super) fn line_end(chunk: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(vector) = Vector::load(chunk, at) {
+        let ends = vector.line_feeds();
+        if ends != 0 {
+            return Some(at + ends.trailing_zeros() as usize);
+        }
+        at += Vector::BYTES;
+    }
+    chunk.get(at..)?.iter().position(|byte| *byte == b'\n').map(|index| at + index)
+}
+
 /// Returns the index of the first byte from `at` on that is not whitespace. For places where whitespace is rare.
 #[inline(always)]
 pub(super) fn skip_rare_whitespace(chunk: &[u8], at: usize) -> usize {
@@ -169,6 +183,18 @@ mod tests {
             }
         }
         assert_eq!(text_end(b"a\\n\"", 0, false), 1);
+    }
+
+    #[test]
+    fn a_line_ends_at_its_first_lf() {
+        for length in 0..70 {
+            let mut chunk = vec![b'x'; length];
+            assert_eq!(line_end(&chunk), None);
+            chunk.push(b'\n');
+            for after in [&b""[..], b"\n", b"abc\ndefghijklmnopqrstuvwxyz"] {
+                assert_eq!(line_end(&[&chunk[..], after].concat()), Some(length));
+            }
+        }
     }
 
     #[test]
