@@ -207,7 +207,7 @@ mod tests {
         let reached: Vec<(&str, &str)> = plan.reached.iter().map(|reach| (&*reach.cell, &*reach.by)).collect();
         assert_eq!(reached, [("a", "\"cellgate-probe-0\" in json /tenant/id"), ("b", "\"acme\" in json /tenant/id")]);
         assert_eq!(plan.unreached, ["c: no key is placed in it: the cell is drained or unused"]);
-        assert_eq!(plan.without_key.unwrap().1, Expected::Status(421));
+        assert_eq!(plan.without_key.unwrap().1, Expected::Status(400));
         let large = plan.large.unwrap();
         assert!(large.parts.body.unwrap().len() > 32 * 1024 + (1 << 20));
     }

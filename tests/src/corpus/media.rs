@@ -75,7 +75,7 @@ const TYPES: &[(&str, &str)] = &[
     ("application/grpc+json", "415 content_type_unsupported"),
     ("application/grpc-web+proto", "415 content_type_unsupported"),
     ("application/grpc-web+json", "415 content_type_unsupported"),
-    ("application/x-www-form-urlencoded", "421 key_missing"),
+    ("application/x-www-form-urlencoded", "400 key_missing"),
     (";charset=utf-8", "415 content_type_missing"),
 ];
 

@@ -33,7 +33,7 @@ async fn a_request_without_body_and_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     for method in ["GET", "DELETE", "OPTIONS", "POST"] {
         for answer in both(&stack, &Request::new(method, "/")).await {
-            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (421, "body_absent"), "{method}");
+            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (400, "body_absent"), "{method}");
             assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         }
     }
@@ -46,7 +46,7 @@ async fn the_refusal_of_a_head_request_has_no_body() {
     let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
     let mut client = stack.connect().await;
     let refused = client.send(&Request::new("HEAD", "/")).await.unwrap();
-    assert_eq!((refused.status.as_u16(), refused.body.len()), (421, 0));
+    assert_eq!((refused.status.as_u16(), refused.body.len()), (400, 0));
     // No body bytes remain on the connection: the next response follows directly.
     let next = client.send(&Request::new("HEAD", "/").header("x-tenant-id", "acme")).await.unwrap();
     assert_eq!(next.cell(), "cell-b");

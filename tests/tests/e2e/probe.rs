@@ -48,7 +48,7 @@ async fn a_good_chain_passes_every_check() {
     // Three cells, each with and without a client's own header; a name with an underscore; no key; a large body.
     assert_eq!(ok.len(), 9, "{lines:#?}");
     assert!(lines[1].contains(r#"cell-b: reached by "acme" in json /tenant/id"#), "{lines:#?}");
-    assert!(lines.iter().any(|line| line.contains("without a key") && line.contains("refused with 421")), "{lines:#?}");
+    assert!(lines.iter().any(|line| line.contains("without a key") && line.contains("refused with 400")), "{lines:#?}");
     assert_eq!(stack.ext_proc_streams().await, 1, "the service decides only the large body");
 }
 
