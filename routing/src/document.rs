@@ -12,7 +12,7 @@ mod values;
 pub(crate) use path::QueryPath;
 pub use pointer::{BadPointer, Pointer, PointerToken};
 pub(crate) use query::MAX_DEPTH;
-pub use query::{DocumentQuery, QueryOptions};
+pub use query::{AcceptedFaults, DocumentQuery, QueryOptions};
 
 /// The kind of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

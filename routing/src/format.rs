@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::document::{DocumentQuery, Pointer};
+use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::{JsonScanner, NdjsonScanner};
 use crate::key::Duplicates;
@@ -65,6 +65,8 @@ pub(crate) struct ScanLimits {
     pub(crate) depth: usize,
     /// The longest key, in bytes.
     pub(crate) key_bytes: usize,
+    /// The faults of a text that are no errors.
+    pub(crate) accepted: AcceptedFaults,
 }
 
 /// The queries of all formats.

@@ -89,6 +89,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-scope", 12),
         ("yaml-sources", 18),
         ("yaml-pointers", 6),
+        ("yaml-accept", 4),
         ("yaml-placement", 21),
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),

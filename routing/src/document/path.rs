@@ -140,7 +140,6 @@ impl QueryPath {
     }
 
     /// The text that comes in pieces has no meaning that all parsers agree on.
-    #[expect(dead_code, reason = "the grammar refuses such texts")]
     pub(crate) fn spoil_text(&mut self, reason: Reason) {
         self.fault = self.fault.or(Some(reason));
     }

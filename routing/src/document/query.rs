@@ -7,8 +7,11 @@
 //! share nodes and differ in the conditions of their ends.
 
 use super::pointer::{Pointer, PointerToken};
+use crate::action::PolicyAction;
 use crate::format::ScanLimits;
 use crate::key::Duplicates;
+use crate::policy::Policy;
+use crate::reason::Reason;
 use crate::value::{KeyRule, ValueRule};
 
 /// The deepest nesting a query can allow, in open containers.
@@ -23,6 +26,7 @@ pub struct DocumentQuery {
     pub(crate) duplicates: Duplicates,
     /// The most containers that may be open.
     pub(crate) depth: usize,
+    pub(crate) accepted: AcceptedFaults,
     /// The longest name that may matter, in bytes.
     pub(super) name_bytes: usize,
     /// The longest name or text that may matter, in bytes.
@@ -45,6 +49,34 @@ pub struct QueryOptions {
     pub key_bytes: usize,
     /// Whether the body is a sequence of documents, each of which holds the key.
     pub records: bool,
+    /// The faults of a text that are no errors.
+    pub accepted: AcceptedFaults,
+}
+
+/// The faults of a text that are no errors. The default is that of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedFaults {
+    /// Escapes of half a surrogate pair, where they cannot change the key.
+    pub lone_surrogates: bool,
+    /// A byte order mark at the beginning.
+    pub byte_order_mark: bool,
+}
+
+impl AcceptedFaults {
+    /// The faults that a policy accepts.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        let accepts = |reason| policy.answer(reason) == PolicyAction::Accept;
+        Self {
+            lone_surrogates: accepts(Reason::BodyLoneSurrogate),
+            byte_order_mark: accepts(Reason::BodyByteOrderMark),
+        }
+    }
+}
+
+impl Default for AcceptedFaults {
+    fn default() -> Self {
+        Self::of(&Policy::default())
+    }
 }
 
 /// A path that is the beginning of a pointer, or a whole one.
@@ -105,14 +137,15 @@ impl DocumentQuery {
     #[must_use]
     pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
         let pointers = pointers.into_iter().map(|pointer| (pointer, ValueRule::default())).collect();
-        Self::compile(pointers, QueryOptions { duplicates, depth, key_bytes, records: false })
+        let accepted = AcceptedFaults::default();
+        Self::compile(pointers, QueryOptions { duplicates, depth, key_bytes, records: false, accepted })
     }
 
     /// A query for pointers with their rules, in order of precedence.
     #[must_use]
     pub fn compile(pointers: Vec<(Pointer, ValueRule)>, options: QueryOptions) -> Self {
-        let QueryOptions { duplicates, depth, key_bytes, records } = options;
-        let limits = ScanLimits { duplicates, depth, key_bytes };
+        let QueryOptions { duplicates, depth, key_bytes, records, accepted } = options;
+        let limits = ScanLimits { duplicates, depth, key_bytes, accepted };
         let rules = pointers.into_iter().map(|(pointer, rule)| (pointer, KeyRule::new(&rule, limits))).collect();
         if records { Self::of_records(rules, limits) } else { Self::with_rules(rules, limits) }
     }
@@ -133,6 +166,7 @@ impl DocumentQuery {
         let mut query = Self {
             duplicates: limits.duplicates,
             depth: limits.depth.min(MAX_DEPTH),
+            accepted: limits.accepted,
             name_bytes: 0,
             text_bytes: 0,
             ends: Vec::new(),

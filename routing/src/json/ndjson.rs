@@ -65,16 +65,24 @@ impl<const FAST: bool> BodyScanner for NdjsonScanner<FAST> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::QueryOptions;
+    use crate::document::{AcceptedFaults, QueryOptions};
     use crate::key::Duplicates;
     use crate::reason::Reason;
     use crate::value::ValueRule;
 
-    const OPTIONS: QueryOptions =
-        QueryOptions { duplicates: Duplicates::Reject, depth: 8, key_bytes: 16, records: true };
+    const OPTIONS: QueryOptions = QueryOptions {
+        duplicates: Duplicates::Reject,
+        depth: 8,
+        key_bytes: 16,
+        records: true,
+        accepted: AcceptedFaults { lone_surrogates: true, byte_order_mark: false },
+    };
 
-    /// Whether the body is well formed, and the value of `/id`, whole and in every pair of chunks.
-    fn scan(body: &str) -> (Result<(), (Reason, u64)>, Option<Result<String, Reason>>) {
+    /// Whether a body is well formed, and the value of a pointer.
+    type Scanned = (Result<(), (Reason, u64)>, Option<Result<String, Reason>>);
+
+    /// Scans for `/id`, whole and in every pair of chunks.
+    fn scan(body: &str) -> Scanned {
         let query = DocumentQuery::compile(vec![("/id".parse().unwrap(), ValueRule::default())], OPTIONS);
         let query = Arc::new(query);
         let run = |scanner: &mut dyn BodyScanner, cut| {
