@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::Container;
-use super::pointer::Pointer;
 use super::query::{DocumentQuery, QueryNode};
 use super::text::CappedText;
-use super::values::QueryValues;
+use super::values::{LiveContainer, QueryValues};
 use crate::body::Candidate;
 use crate::key::{Duplicates, StoredKey};
 use crate::reason::Reason;
@@ -30,8 +29,10 @@ use crate::value::ValueReader;
 pub(crate) struct QueryPath {
     query: Arc<DocumentQuery>,
     values: QueryValues,
-    live: [LiveContainer; Self::MAX_LIVE],
+    /// How many containers are live.
     depth: usize,
+    /// The node of the innermost live container, if there is one.
+    innermost: usize,
     /// The node of the value that comes next or is being read, if it has one.
     here: Option<usize>,
     /// A text or a name that comes in pieces.
@@ -42,32 +43,12 @@ pub(crate) struct QueryPath {
     readers: Vec<ValueReader>,
 }
 
-/// A live container.
-#[derive(Clone, Copy, Debug, Default)]
-struct LiveContainer {
-    node: usize,
-    kind: LiveKind,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-enum LiveKind {
-    #[default]
-    Object,
-    /// An array whose elements have nodes by their indices, and the current element's index.
-    Indexed(u64),
-    /// An array whose elements all have this node.
-    Each(usize),
-}
-
 impl QueryPath {
-    /// The most live containers. A selector has a member's name below the element, which is one token more.
-    const MAX_LIVE: usize = Pointer::MAX_TOKENS + 1;
-
     pub(crate) fn new(query: Arc<DocumentQuery>) -> Self {
         Self {
             values: QueryValues::new(&query),
-            live: [LiveContainer::default(); Self::MAX_LIVE],
             depth: 0,
+            innermost: DocumentQuery::ROOT,
             here: Some(DocumentQuery::ROOT),
             text: CappedText::default(),
             fault: None,
@@ -173,15 +154,15 @@ impl QueryPath {
             self.values.store(&self.query, node, |_| StoredKey::Unusable(reason));
             self.values.check(&self.query, node, None);
         }
-        let (kind, first) = match (container, node.each) {
+        let (container, first) = match (container, node.each) {
             (Container::Object, _) if node.children.is_empty() => return,
-            (Container::Object, _) => (LiveKind::Object, None),
-            (Container::Array, Some(each)) => (LiveKind::Each(each), Some(each)),
-            (Container::Array, None) if node.has_indices() => (LiveKind::Indexed(0), node.element(0)),
+            (Container::Object, _) => (LiveContainer::Object, None),
+            (Container::Array, Some(each)) => (LiveContainer::Each(each), Some(each)),
+            (Container::Array, None) if node.has_indices() => (LiveContainer::Indexed(0), node.element(0)),
             (Container::Array, None) => return,
         };
-        let Some(live) = self.live.get_mut(self.depth) else { return };
-        *live = LiveContainer { node: here, kind };
+        self.values.set_live(here, container);
+        self.innermost = here;
         self.depth += 1;
         self.here = first;
     }
@@ -190,23 +171,24 @@ impl QueryPath {
     pub(crate) fn close(&mut self) {
         self.here = None;
         self.depth = self.depth.saturating_sub(1);
-        if let Some(LiveContainer { kind: LiveKind::Each(each), .. }) = self.live.get(self.depth) {
-            self.values.end_element(&self.query, *each);
+        if let Some(LiveContainer::Each(each)) = self.values.live(self.innermost) {
+            self.values.end_element(&self.query, each);
         }
+        self.innermost = self.query.node(self.innermost).map_or(DocumentQuery::ROOT, |node| node.parent);
     }
 
     /// The next element of the innermost live array follows.
     pub(crate) fn next_element(&mut self) {
-        let Some(container) = self.depth.checked_sub(1).and_then(|top| self.live.get_mut(top)) else { return };
-        match &mut container.kind {
-            LiveKind::Object => {}
-            LiveKind::Indexed(index) => {
-                *index = index.saturating_add(1);
-                self.here = self.query.node(container.node).and_then(|node| node.element(*index));
+        match self.values.live(self.innermost) {
+            None | Some(LiveContainer::Object) => {}
+            Some(LiveContainer::Indexed(index)) => {
+                let next = index.saturating_add(1);
+                self.values.set_live(self.innermost, LiveContainer::Indexed(next));
+                self.here = self.query.node(self.innermost).and_then(|node| node.element(next));
             }
-            LiveKind::Each(each) => {
-                self.values.end_element(&self.query, *each);
-                self.here = Some(*each);
+            Some(LiveContainer::Each(each)) => {
+                self.values.end_element(&self.query, each);
+                self.here = Some(each);
             }
         }
     }
@@ -214,7 +196,9 @@ impl QueryPath {
     /// A member of the innermost live object follows; `name` is unescaped.
     pub(crate) fn member(&mut self, name: &[u8]) {
         self.here = None;
-        let Some(child) = self.innermost().and_then(|node| node.child(name)) else { return self.lookalike(name) };
+        let Some(child) = self.query.node(self.innermost).and_then(|node| node.child(name)) else {
+            return self.lookalike(name);
+        };
         let is_duplicate = self.values.name(child);
         match (is_duplicate, self.query.duplicates) {
             (false, _) => self.here = Some(child),
@@ -248,7 +232,7 @@ impl QueryPath {
         if self.query.duplicates != Duplicates::Reject {
             return;
         }
-        if let Some(child) = self.innermost().and_then(|node| node.lookalike(name)) {
+        if let Some(child) = self.query.node(self.innermost).and_then(|node| node.lookalike(name)) {
             self.values.conflict(&self.query, child, Reason::KeyAmbiguous);
         }
     }
@@ -270,15 +254,9 @@ impl QueryPath {
         self.query.duplicates != Duplicates::Last && self.candidate(index) != Candidate::Missing
     }
 
-    fn innermost(&self) -> Option<&QueryNode> {
-        let container = self.live.get(self.depth.checked_sub(1)?)?;
-        self.query.node(container.node)
-    }
-
     /// Whether the value that comes next is a member of an object. Only such a value can meet a condition: a selector's
     /// name may look like an index.
     fn is_member(&self) -> bool {
-        let innermost = self.depth.checked_sub(1).and_then(|top| self.live.get(top));
-        innermost.is_some_and(|container| matches!(container.kind, LiveKind::Object))
+        self.depth > 0 && matches!(self.values.live(self.innermost), Some(LiveContainer::Object))
     }
 }

@@ -95,6 +95,8 @@ pub(crate) struct QueryNode {
     pub(super) conditions: Vec<usize>,
     /// The conditions on values below this one.
     pub(super) conditions_below: Vec<usize>,
+    /// The node of the container.
+    pub(super) parent: usize,
     /// How many each nodes are on the path, this one included.
     pub(super) level: usize,
     /// The longest text that may matter to an end or a condition, in bytes.
@@ -276,8 +278,9 @@ impl DocumentQuery {
     /// A new node below a path, `deeper` levels below its last node.
     fn add(&mut self, path: &[usize], deeper: usize) -> usize {
         let new = self.nodes.len();
-        let level = path.last().and_then(|parent| self.nodes.get(*parent)).map_or(0, |parent| parent.level) + deeper;
-        self.nodes.push(QueryNode { subtree: vec![new], level, ..QueryNode::default() });
+        let parent = path.last().copied().unwrap_or(Self::ROOT);
+        let level = self.nodes.get(parent).map_or(0, |parent| parent.level) + deeper;
+        self.nodes.push(QueryNode { subtree: vec![new], parent, level, ..QueryNode::default() });
         for above in path {
             if let Some(node) = self.nodes.get_mut(*above) {
                 node.subtree.push(new);

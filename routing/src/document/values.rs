@@ -33,6 +33,19 @@ struct NodeState {
     is_named: bool,
     /// Whether its name is a conflict. The first one gives the reason.
     has_conflict: bool,
+    /// The container at the node, while it is open.
+    live: LiveContainer,
+}
+
+/// A container that pointers go through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum LiveContainer {
+    #[default]
+    Object,
+    /// An array whose elements have nodes by their indices, and the current element's index.
+    Indexed(u64),
+    /// An array whose elements all have this node.
+    Each(usize),
 }
 
 /// Whether a condition holds in the innermost open element.
@@ -87,6 +100,20 @@ impl QueryValues {
     #[inline]
     pub(super) fn name(&mut self, node: usize) -> bool {
         self.cells.get_mut(node).is_some_and(|cell| std::mem::replace(&mut cell.node.is_named, true))
+    }
+
+    /// The container that is open at a node.
+    #[inline]
+    pub(super) fn live(&self, node: usize) -> Option<LiveContainer> {
+        self.cells.get(node).map(|cell| cell.node.live)
+    }
+
+    /// A container opens at a node, or its next element follows.
+    #[inline]
+    pub(super) fn set_live(&mut self, node: usize, container: LiveContainer) {
+        if let Some(cell) = self.cells.get_mut(node) {
+            cell.node.live = container;
+        }
     }
 
     /// Makes a node and all nodes below it ambiguous, for good: later values do not count.
