@@ -137,9 +137,18 @@ impl KeyRule {
         }
     }
 
-    /// The longest text that may matter, in bytes.
-    fn text_bytes(&self) -> usize {
-        if self.part.is_some() { MAX_VALUE } else { self.key_bytes }
+    /// Whether the value holds a document.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.nested.is_some()
+    }
+
+    /// The longest text that may matter, in bytes. A reader of a document inside the value keeps what it needs itself.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match (&self.nested, &self.part) {
+            (Some(_), _) => 0,
+            (None, Some(_)) => MAX_VALUE,
+            (None, None) => self.key_bytes,
+        }
     }
 }
 

@@ -90,6 +90,8 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-sources", 28),
         ("yaml-claims", 10),
         ("yaml-placement", 24),
+        ("yaml-pointers", 6),
+        ("yaml-accept", 4),
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),
         ("yaml-limits", 9),
