@@ -4,6 +4,7 @@ use cellgate_tests::client::{Request, Response};
 use cellgate_tests::options::{Chain, Options};
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
+use serde_json::{Value, json};
 
 use crate::support::{arrived, code};
 
@@ -43,10 +44,12 @@ async fn a_request_without_body_and_key_is_rejected() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_refusal_of_a_head_request_has_no_body() {
-    let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
+    // Behind a local reply with 400, Envoy closes a connection of HTTP/1.
+    let refuse = |config: &mut Value| config["policy"] = json!({"body_absent": {"reject": 421}});
+    let stack = Stack::start(Options::default().chain(Chain::Filter).configure(refuse)).await;
     let mut client = stack.connect().await;
     let refused = client.send(&Request::new("HEAD", "/")).await.unwrap();
-    assert_eq!((refused.status.as_u16(), refused.body.len()), (400, 0));
+    assert_eq!((refused.status.as_u16(), refused.body.len()), (421, 0));
     // No body bytes remain on the connection: the next response follows directly.
     let next = client.send(&Request::new("HEAD", "/").header("x-tenant-id", "acme")).await.unwrap();
     assert_eq!(next.cell(), "cell-b");
