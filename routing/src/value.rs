@@ -2,6 +2,8 @@
 
 mod literal_text;
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
