@@ -26,8 +26,9 @@ pub use schema::schema;
 use std::cell::RefCell;
 
 use crate::decided_by::DecidedBy;
+use crate::format::Format;
 use crate::key::Duplicates;
-use crate::media::ContentTypes;
+use crate::media::{ContentTypes, MediaType};
 use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::scope::Scope;
@@ -114,6 +115,13 @@ impl Config {
     #[must_use]
     pub fn cell_name(&self, cell: crate::CellId) -> &str {
         self.cells.get(usize::from(cell.0)).map_or("", |name| name)
+    }
+
+    /// The media types that a source reads, in the order of the formats.
+    pub fn readable_types(&self) -> impl Iterator<Item = &str> {
+        let is_read = |format: &Format| self.sources.iter().any(|source| source.format() == Some(*format));
+        let types = Format::ALL.into_iter().filter(is_read).flat_map(|format| self.content_types.of(format));
+        types.filter_map(MediaType::name)
     }
 
     /// The cell with a name, such as the value of a routing header.

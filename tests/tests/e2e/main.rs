@@ -20,6 +20,7 @@ mod hold_and_peek;
 mod hosts;
 mod large_bodies;
 mod live_config;
+mod media_types;
 mod methods;
 mod module;
 mod observability;
