@@ -7,7 +7,7 @@ use super::super::report::Report;
 use super::super::text::quote;
 use super::{items, parse_list};
 use crate::format::Format;
-use crate::media::{ContentTypes, MediaType, default_types};
+use crate::media::{ContentTypes, MISSING, MediaType, default_types};
 
 pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {
     let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
@@ -35,7 +35,9 @@ pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> C
 /// Refuses a media type that an earlier format reads already: it would have no effect.
 fn report_covered(format: Format, index: usize, text: &str, types: &ContentTypes, report: &mut Report<'_>) {
     // `*` is a legal character of a type, and no configured literal has one, so the pattern stands for all its types.
-    let Ok(read) = types.format_of(&[("content-type", text)][..], |_| true) else { return };
+    let with_type = [("content-type", text)];
+    let head: &[_] = if text == MISSING { &[] } else { &with_type };
+    let Ok(read) = types.format_of(head, |_| true) else { return };
     if read.format != format {
         let path = [Step::Field("content_types"), Step::Field(format.name()), Step::Item(index)];
         report.problem(&path, || {

@@ -24,6 +24,13 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         let place = place(&raw.places(), &item, routing_header, report);
         let rule = rule(raw, &item, routing_header, report);
         let (Some((name, place)), Some(rule)) = (place, rule) else { continue };
+        if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
+            && part.to_string().contains(',')
+        {
+            report.problem(&[&item[..], &[Step::Field("value")]].concat(), || {
+                format!("a comma separates the values of a header, so no value matches {}", quote(&part.to_string()))
+            });
+        }
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
