@@ -7,6 +7,7 @@ use crate::document::{DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::JsonScanner;
 use crate::key::Duplicates;
+use crate::protobuf::{MessageQuery, ProtobufScanner};
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
@@ -39,11 +40,25 @@ pub enum Framing {
     #[default]
     None,
     /// Each message has a prefix of five bytes (gRPC over HTTP/2).
-    Grpc,
+    Grpc(Compression),
     /// As gRPC, and the last message may hold the trailers.
-    GrpcWeb,
+    GrpcWeb(Compression),
     /// As gRPC-Web, in base64.
-    GrpcWebText,
+    GrpcWebText(Compression),
+}
+
+/// How the messages of a call may be compressed: each says whether it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// No message is compressed.
+    #[default]
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950.
+    Deflate,
+    /// Another one.
+    Unknown,
 }
 
 /// The format of one body, and what its scanner must know of the head.
@@ -72,6 +87,7 @@ pub(crate) struct ScanLimits {
 pub(crate) struct FormatQueries {
     json: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
+    protobuf: Arc<MessageQuery>,
 }
 
 impl Format {
@@ -115,16 +131,19 @@ impl FormatQueries {
     /// The queries of these places; those in the head are left out. The sources of one format keep their order.
     pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
+        let mut protobuf = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
+                Place::Protobuf(path) => protobuf.push((path.clone(), rule)),
                 _ => {}
             }
         }
         Self {
             json: Arc::new(DocumentQuery::with_rules(json, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
+            protobuf: Arc::new(MessageQuery::with_rules(protobuf, limits)),
         }
     }
 
@@ -136,9 +155,8 @@ impl FormatQueries {
         Ok(match body.format {
             Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
             Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
-            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => {
-                Box::new(Unread)
-            }
+            Format::Protobuf => Box::new(ProtobufScanner::new(Arc::clone(&self.protobuf), body.framing)?),
+            Format::Ndjson | Format::Multipart | Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
         })
     }
 }

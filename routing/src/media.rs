@@ -1,5 +1,7 @@
 //! The format of a body, from its Content-Type (RFC 9110, 8.3).
 
+mod grpc;
+
 use crate::format::{BodyFormat, Format};
 use crate::head::Head;
 use crate::reason::Reason;
@@ -27,12 +29,16 @@ pub const fn default_types(format: Format) -> &'static [&'static str] {
         Format::Ndjson => &["application/x-ndjson", "application/ndjson", "application/jsonl"],
         Format::Form => &[FORM_MEDIA_TYPE],
         Format::Multipart => &["multipart/form-data"],
-        Format::Protobuf => &["application/x-protobuf", "application/protobuf"],
+        Format::Protobuf => &PROTOBUF,
         Format::Xml => &["application/xml", "text/xml", "application/*+xml"],
         Format::Msgpack => &["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"],
         Format::Cbor => &["application/cbor", "application/*+cbor"],
     }
 }
+
+/// `application/proto` is the type of unary Connect calls.
+const PROTOBUF: [&str; 4] =
+    ["application/x-protobuf", "application/protobuf", "application/vnd.google.protobuf", "application/proto"];
 
 /// The media types of gRPC and gRPC-Web with protobuf messages, which have binary prefixes or are base64-encoded.
 const UNREAD_GRPC: [&str; 6] = [
@@ -123,7 +129,7 @@ impl ContentTypes {
         if essence.is_empty() {
             return Err(Reason::ContentTypeMissing);
         }
-        let format = self.format_of_essence(essence).ok_or(Reason::ContentTypeUnsupported)?;
+        let body = self.body_format(head, essence).ok_or(Reason::ContentTypeUnsupported)?;
         for parameter in parts.map(<[u8]>::trim_ascii).filter(|parameter| !parameter.is_empty()) {
             let mut halves = parameter.splitn(2, |byte| *byte == b'=');
             let name = halves.next().unwrap_or_default().trim_ascii();
@@ -134,7 +140,7 @@ impl ContentTypes {
                 return Err(Reason::CharsetUnsupported);
             }
         }
-        Ok(BodyFormat::of(format))
+        Ok(body)
     }
 
     /// Whether the body is a stream of gRPC messages that no server reads as another format.
@@ -147,7 +153,20 @@ impl ContentTypes {
         UNREAD_GRPC.iter().any(|name| name.as_bytes() == value)
             && head.first(":method") == Some(b"POST")
             && !is_encoded(head)
-            && self.format_of(head).is_err()
+            && self.format_of_essence(value).is_none()
+    }
+
+    /// The listed format of a media type, or protobuf with framing.
+    fn body_format<H: Head + ?Sized>(&self, head: &H, essence: &[u8]) -> Option<BodyFormat> {
+        let listed = self.format_of_essence(essence);
+        let framing = match listed {
+            None | Some(Format::Protobuf) => grpc::framing(head, essence, listed.is_some()),
+            Some(_) => None,
+        };
+        match (listed, framing) {
+            (_, Some(framing)) => Some(BodyFormat { framing, ..BodyFormat::of(Format::Protobuf) }),
+            (listed, None) => listed.map(BodyFormat::of),
+        }
     }
 
     fn format_of_essence(&self, essence: &[u8]) -> Option<Format> {

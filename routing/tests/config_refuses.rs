@@ -87,7 +87,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-routing-header", 7),
         ("yaml-cells", 6),
         ("yaml-scope", 12),
-        ("yaml-sources", 18),
+        ("yaml-sources", 25),
         ("yaml-placement", 21),
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),

@@ -26,11 +26,24 @@ pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Repo
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
+        } else if let Some(message) = clash(&source.place, &sources) {
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || message);
         } else {
             sources.push(source);
         }
     }
     sources
+}
+
+/// Why no message can have the fields of this place and of an earlier one.
+fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
+    let Place::Protobuf(path) = place else { return None };
+    earlier.iter().find_map(|source| match &source.place {
+        Place::Protobuf(other) => {
+            path.check_beside(other).err().map(|why| format!("{why}: \"{path}\" and \"{other}\""))
+        }
+        _ => None,
+    })
 }
 
 /// The one place of a source, and its name.
