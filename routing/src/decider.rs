@@ -134,7 +134,8 @@ impl Decider {
         let body = self.config().content_types.format_of(head)?;
         if !sources.read(body.format) {
             Err(Reason::ContentTypeUnsupported)
-        } else if media::is_encoded(head) {
+        } else if media::is_encoded(head) || (self.0.tier == Tier::Filter && body.framing.may_be_compressed()) {
+            // A call whose messages may be compressed is deferred at once: its second message would be too late.
             Err(Reason::BodyEncoded)
         } else {
             Ok(body)

@@ -119,6 +119,18 @@ impl Format {
     }
 }
 
+impl Framing {
+    /// Whether messages may be compressed.
+    pub(crate) fn may_be_compressed(self) -> bool {
+        match self {
+            Framing::None => false,
+            Framing::Grpc(compression) | Framing::GrpcWeb(compression) | Framing::GrpcWebText(compression) => {
+                compression != Compression::Identity
+            }
+        }
+    }
+}
+
 impl BodyFormat {
     /// A format without framing.
     #[must_use]
