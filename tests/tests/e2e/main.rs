@@ -25,6 +25,7 @@ mod module;
 mod observability;
 mod paused_at_once;
 mod probe;
+mod protobuf;
 mod retries;
 mod second_processor;
 mod service_failures;
