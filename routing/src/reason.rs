@@ -126,11 +126,11 @@ reasons! {
             "The request's method is outside `applies_to.methods`.";
         PathExcluded = "path_excluded", PolicyAction::Reject(421), 421, PASS,
             "The request's path is outside `applies_to.paths`.";
-        Excepted = "excepted", PolicyAction::Pass, 421, PASS,
+        Excepted = "excepted", PolicyAction::Pass, 400, PASS,
             "The request is listed in `applies_to.except`.";
-        Preflight = "preflight", PolicyAction::Pass, 421, PASS,
+        Preflight = "preflight", PolicyAction::Pass, 400, PASS,
             "The request is a CORS preflight, which browsers send without a key.";
-        Upgrade = "upgrade", PolicyAction::Reject(421), 421, PASS,
+        Upgrade = "upgrade", PolicyAction::Reject(400), 400, PASS,
             "The request is an upgrade or CONNECT, whose body never ends, and its head does not hold the key.";
         ContentTypeMissing = "content_type_missing", PolicyAction::Reject(415), 415, NEXT_PASS,
             "The request has a body and no Content-Type, so its format is unknown.";
@@ -144,9 +144,9 @@ reasons! {
             "The body is larger than this tier's limit, and the key is not at its beginning.";
         BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,
             "The body's length is unknown, so the filter cannot hold it, and the key is not at its beginning.";
-        BodyUnread = "body_unread", PolicyAction::Reject(421), 421, NOTHING,
+        BodyUnread = "body_unread", PolicyAction::Reject(500), 500, NOTHING,
             "Envoy did not send or show the part of the request that may hold the key.";
-        BodyAbsent = "body_absent", PolicyAction::Reject(421), 421, PASS,
+        BodyAbsent = "body_absent", PolicyAction::Reject(400), 400, PASS,
             "The request has no body, and no source in its head holds a key.";
         BodyMalformed = "body_malformed", PolicyAction::Reject(400), 400, NOTHING,
             "The body does not follow its format's grammar (RFC 8259 for JSON).";
@@ -158,7 +158,7 @@ reasons! {
             "The body starts with a byte order mark, which parsers handle in different ways.";
         BodyTooDeep = "body_too_deep", PolicyAction::Reject(400), 400, NOTHING,
             "The body is nested deeper than `limits.depth`.";
-        KeyMissing = "key_missing", PolicyAction::Reject(421), 421, PASS,
+        KeyMissing = "key_missing", PolicyAction::Reject(400), 400, PASS,
             "No source holds a key.";
         KeyDuplicated = "key_duplicated", PolicyAction::Reject(400), 400, NOTHING,
             "A source holds more than one key, and parsers differ on which one counts.";
@@ -185,7 +185,7 @@ reasons! {
         KeyInvalidUtf8 = "key_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The key is not valid UTF-8.";
         KeyMalformed = "key_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters or a quoted cookie.";
+            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, or a value that a template can split in two ways.";
         KeyUnplaced = "key_unplaced", PolicyAction::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         CellMismatch = "cell_mismatch", PolicyAction::Reject(421), 421, NOTHING,

@@ -75,7 +75,7 @@ fn each_media_type_is_read_in_its_framing() {
         ("application/x-protobuf", message("one")),
         ("application/protobuf", message("one")),
         ("application/proto", message("one")),
-        ("application/vnd.google.protobuf; proto=a.B; encoding=delimited", message("one")),
+        ("Application/X-Protobuf; messageType=a.B", message("one")),
         ("application/grpc", call.clone()),
         ("application/grpc+proto", call.clone()),
         ("application/grpc-web", call.clone()),

@@ -74,14 +74,15 @@ pub(crate) enum BadKey {
     },
 }
 
-/// Makes the plan. `json` is the configuration as JSON, `headers` are added to every request, and `given` has the keys to use
-/// for some cells.
+/// Makes the plan. `json` is the configuration as JSON, `host` is the host of the requests or a pattern of hosts, `headers` are
+/// added to every request, and `given` has the keys to use for some cells.
 ///
 /// # Errors
 /// The configuration does not place a given key in its cell.
 pub(crate) fn plan(
     config: Config,
     json: &Value,
+    host: &str,
     headers: &[String],
     given: &BTreeMap<String, String>,
 ) -> Result<ProbePlan, BadKey> {
@@ -100,7 +101,7 @@ pub(crate) fn plan(
         candidates.insert(cell, vec![key.clone()]);
     }
     let decider = Decider::new(config, Tier::Service);
-    let builder = RequestBuilder::new(&decider, headers, json);
+    let builder = RequestBuilder::new(&decider, host, headers, json);
     let mut plan = ProbePlan {
         routing_header: decider.config().routing_header.to_string(),
         cells: decider.config().cells.iter().map(|cell| cell.to_string()).collect(),
@@ -189,7 +190,7 @@ mod tests {
         let text = config.to_string();
         let parsed = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let given = given.iter().map(|(cell, key)| ((*cell).to_owned(), (*key).to_owned())).collect();
-        plan(parsed, config, &[], &given)
+        plan(parsed, config, "probe.internal", &[], &given)
     }
 
     fn config() -> Value {
@@ -207,7 +208,7 @@ mod tests {
         let reached: Vec<(&str, &str)> = plan.reached.iter().map(|reach| (&*reach.cell, &*reach.by)).collect();
         assert_eq!(reached, [("a", "\"cellgate-probe-0\" in json /tenant/id"), ("b", "\"acme\" in json /tenant/id")]);
         assert_eq!(plan.unreached, ["c: no key is placed in it: the cell is drained or unused"]);
-        assert_eq!(plan.without_key.unwrap().1, Expected::Status(421));
+        assert_eq!(plan.without_key.unwrap().1, Expected::Status(400));
         let large = plan.large.unwrap();
         assert!(large.parts.body.unwrap().len() > 32 * 1024 + (1 << 20));
     }

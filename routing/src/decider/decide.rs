@@ -73,7 +73,7 @@ impl Decider {
             (PolicyAction::Pass, _) => Outcome::Pass,
             (PolicyAction::Defer, _) => Outcome::Defer,
             // A valid configuration has neither. A refusal cannot send the request to a wrong cell.
-            (PolicyAction::Hash, None) | (PolicyAction::Next, _) => Outcome::Reject(421),
+            (PolicyAction::Hash, None) | (PolicyAction::Next, _) => Outcome::Reject(400),
         };
         Decision { outcome, reason }
     }

@@ -33,7 +33,7 @@ async fn a_request_without_body_and_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     for method in ["GET", "DELETE", "OPTIONS", "POST"] {
         for answer in both(&stack, &Request::new(method, "/")).await {
-            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (421, "body_absent"), "{method}");
+            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (400, "body_absent"), "{method}");
             assert_eq!(answer.header("content-type"), Some("application/problem+json"));
         }
     }
@@ -46,7 +46,7 @@ async fn the_refusal_of_a_head_request_has_no_body() {
     let stack = Stack::start(Options::default().chain(Chain::Filter)).await;
     let mut client = stack.connect().await;
     let refused = client.send(&Request::new("HEAD", "/")).await.unwrap();
-    assert_eq!((refused.status.as_u16(), refused.body.len()), (421, 0));
+    assert_eq!((refused.status.as_u16(), refused.body.len()), (400, 0));
     // No body bytes remain on the connection: the next response follows directly.
     let next = client.send(&Request::new("HEAD", "/").header("x-tenant-id", "acme")).await.unwrap();
     assert_eq!(next.cell(), "cell-b");
@@ -62,6 +62,31 @@ async fn a_body_is_inspected_whatever_the_method() {
         }
     }
     assert_eq!(stack.ext_proc_streams().await, 0);
+}
+
+/// RFC 10008: a method with a body, which is safe. Whoever knows it decides it like a POST.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_decided_like_a_post() {
+    let stack = Stack::start(Options::default()).await;
+    let json = Request::new("QUERY", "/query").json(GOOD);
+    let form = Request::new("QUERY", "/query").header("content-type", "application/x-www-form-urlencoded");
+    for request in [json, form.body("tenant_id=acme"), Request::new("QUERY", "/query").header("x-tenant-id", "acme")] {
+        for answer in both(&stack, &request).await {
+            assert_eq!(answer.cell(), "cell-b", "{request:?}");
+        }
+    }
+    assert!(stack.cell("cell-b").seen().iter().all(|seen| seen.method == "QUERY"));
+    assert_eq!(arrived(&stack), 6);
+    for (request, reason) in [
+        (Request::new("QUERY", "/").json("{}"), "key_missing"),
+        (Request::new("QUERY", "/").json("{]"), "body_malformed"),
+        (Request::new("QUERY", "/"), "body_absent"),
+    ] {
+        for answer in both(&stack, &request).await {
+            assert_eq!((answer.status.as_u16(), &*code(&answer)), (400, reason));
+        }
+    }
+    assert_eq!(arrived(&stack), 6);
 }
 
 /// A POST with an empty body, sent in every way, is decided by head sources.

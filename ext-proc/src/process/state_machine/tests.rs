@@ -54,7 +54,7 @@ fn chunk(text: &str, end_of_stream: bool) -> Reply {
 }
 
 fn immediate(status: u16, reason: Reason) -> Vec<Reply> {
-    vec![Reply::Immediate { status, reason, grpc: false }]
+    vec![Reply::Immediate { status, reason, grpc: false, refused_type: None }]
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn reserved_names_and_always_the_routing_header_are_removed() {
 #[test]
 fn a_key_in_a_body_that_envoy_does_not_send_is_unread() {
     let mut machine = machine(BodyMode::HeadersOnly);
-    assert_eq!(machine.on(head(&[], false)).unwrap(), immediate(421, Reason::BodyUnread));
+    assert_eq!(machine.on(head(&[], false)).unwrap(), immediate(500, Reason::BodyUnread));
     assert!(machine.is_ended());
 }
 
@@ -131,11 +131,11 @@ fn the_policy_answers_an_error_in_a_whole_body() {
 fn trailers_without_a_body_decide_in_buffered_mode() {
     let mut machine = machine(BodyMode::Buffered);
     machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyAbsent));
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(400, Reason::BodyAbsent));
     // The header has a key, but the answer to trailers cannot set the routing header.
     let mut machine = self::machine(BodyMode::Buffered);
     machine.on(head(&[("x-tenant", "a")], false)).unwrap();
-    assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyUnread));
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(500, Reason::BodyUnread));
 }
 
 #[test]
@@ -401,6 +401,10 @@ fn grpc_calls_are_recognised_as_in_envoy() {
     ];
     for (content_type, grpc) in types {
         let replies = machine(BodyMode::Duplex).on(head(&[("content-type", content_type)], false)).unwrap();
-        assert_eq!(replies, [Reply::Immediate { status: 415, reason: Reason::ContentTypeUnsupported, grpc }]);
+        let reason = Reason::ContentTypeUnsupported;
+        let new = machine(BodyMode::Duplex);
+        let refused_type = RefusedType::of(reason, new.decider.config(), Some(content_type.as_bytes())).map(Box::new);
+        assert!(refused_type.is_some());
+        assert_eq!(replies, [Reply::Immediate { status: 415, reason, grpc, refused_type }]);
     }
 }
