@@ -102,8 +102,8 @@ fn the_order_of_the_sources_counts() {
     // No key in the messages: the next source.
     assert_eq!(decide(PROTOBUF_FIRST, Tier::Filter, &fields, &frame(0, &[])), ("b exact".into(), true));
     assert_eq!(decide(PROTOBUF_FIRST, Tier::Filter, &fields, &[]), ("b exact".into(), false));
-    assert_both(PROTOBUF_FIRST, &fields[..1], &frame(0, &[]), "421 key_missing");
-    assert_both(PROTOBUF_FIRST, &fields[..1], &[], "421 body_absent");
+    assert_both(PROTOBUF_FIRST, &fields[..1], &frame(0, &[]), "400 key_missing");
+    assert_both(PROTOBUF_FIRST, &fields[..1], &[], "400 body_absent");
 }
 
 /// Decision 12 holds where nothing reads protobuf.
