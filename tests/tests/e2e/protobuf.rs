@@ -96,10 +96,23 @@ async fn the_filter_forwards_the_first_message_before_the_second_is_sent() {
     assert_eq!(stack.ext_proc_streams().await, 0);
 }
 
+/// Envoy issue 45617: these versions may close the processor's stream once the response has begun.
+async fn may_close_the_processors_stream(stack: &Stack) -> bool {
+    let version = stack.admin().version().await.unwrap();
+    let is_affected = version.starts_with("1.37.") || version.starts_with("1.38.");
+    if is_affected {
+        println!("skipped on Envoy {version}");
+    }
+    is_affected
+}
+
 /// The filter defers the call at its head. The service releases it after the first message.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_forwards_the_first_compressed_message_before_the_second_is_sent() {
     let stack = Stack::start(options()).await;
+    if may_close_the_processors_stream(&stack).await {
+        return;
+    }
     let messages = [gzip(&Order::of("acme")), plain(&Order::of("acme")), gzip(&Order::without_tenant(10))];
     let request = call().header("grpc-encoding", "gzip");
     assert_bidirectional(&stack.connect_h2().await, &stack, &request, &messages).await;
@@ -109,10 +122,7 @@ async fn the_service_forwards_the_first_compressed_message_before_the_second_is_
 #[tokio::test(flavor = "multi_thread")]
 async fn the_service_alone_forwards_the_first_message_before_the_second_is_sent() {
     let stack = Stack::start(options().chain(Chain::Service(BodyMode::Streamed))).await;
-    let version = stack.admin().version().await.unwrap();
-    // Envoy issue 45617: these versions may close the processor's stream once the response has begun.
-    if version.starts_with("1.37.") || version.starts_with("1.38.") {
-        println!("skipped on Envoy {version}");
+    if may_close_the_processors_stream(&stack).await {
         return;
     }
     let messages = [plain(&Order::of("acme")), plain(&Order::without_tenant(10)), plain(&Order::of("acme"))];
