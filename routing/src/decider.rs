@@ -15,6 +15,7 @@ pub use guard::Guard;
 
 use std::sync::Arc;
 
+use crate::claims;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
@@ -23,7 +24,7 @@ use crate::headers::routing_value;
 use crate::media;
 use crate::reason::Reason;
 use crate::scope::{announces_body, is_preflight, is_tunnel};
-use crate::source::Source;
+use crate::source::{Found, Place, Source};
 use crate::value::KeyRule;
 use scanner::FormatScanner;
 use sources::ActiveSources;
@@ -126,6 +127,15 @@ impl Decider {
                 HeadResult::Decided(self.decide(sources.find_key(self, None), reason))
             }
             Err(reason) => HeadResult::Decided(self.answer(reason)),
+        }
+    }
+
+    /// The value of a head source, by its rule.
+    #[inline]
+    fn find_in_head<H: Head + ?Sized>(&self, source: &Source, head: &H, rule: &KeyRule) -> Option<Found> {
+        match &source.place {
+            Place::Claim(pointer) => claims::find(head.metadata(), &self.config().claims.metadata_key, pointer, rule),
+            _ => source.find(head, self.config().duplicates, rule),
         }
     }
 

@@ -16,6 +16,7 @@
 mod action;
 pub mod body;
 mod bytes;
+pub mod claims;
 pub mod config;
 mod decided_by;
 mod decider;

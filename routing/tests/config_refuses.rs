@@ -88,6 +88,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-cells", 6),
         ("yaml-scope", 12),
         ("yaml-sources", 35),
+        ("yaml-claims", 10),
         ("yaml-placement", 24),
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),

@@ -75,7 +75,7 @@ pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
 /// # Errors
 /// The configuration or the request cannot be read.
 pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
-    let files = [Some(&args.config), args.request.as_ref(), args.body.as_ref()];
+    let files = [Some(&args.config), args.request.as_ref(), args.body.as_ref(), args.claims.as_ref()];
     if files.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
         return Err(Failure::new(Exit::Usage, "only one option can be `-` (stdin): use files for the others"));
     }
@@ -86,7 +86,7 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
         };
         Failure::new(exit, error)
     })?;
-    let request = match &args.request {
+    let mut request = match &args.request {
         Some(file) => Request::from_message(&read(file)?)
             .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?,
         None => {
@@ -96,6 +96,10 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
                 .map_err(|error| Failure::new(Exit::BadInput, error))?
         }
     };
+    if let Some(file) = &args.claims {
+        request.metadata = decide::metadata(&read(file)?, &config.claims.metadata_key)
+            .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?;
+    }
     let first_chunk = usize::try_from(args.first_chunk).unwrap_or(usize::MAX);
     let report = decide::run(&config, &request, args.peer.as_deref(), first_chunk);
     match args.output {

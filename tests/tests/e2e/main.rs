@@ -2,6 +2,7 @@
 
 mod ambiguous_lengths;
 mod bodies;
+mod claims;
 mod client_aborts;
 mod corpus;
 mod cors;
@@ -18,6 +19,8 @@ mod header_bytes;
 mod header_names;
 mod hold_and_peek;
 mod hosts;
+#[path = "../jwt.rs"]
+mod jwt;
 mod large_bodies;
 mod live_config;
 mod media_types;

@@ -119,13 +119,25 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "path" => Place::Path(parse(check_length(text)?)?),
         "cookie" => Place::Cookie(cookie_name(text)?),
         "host" => Place::Host(parse(check_length(text)?)?),
-        "claim" => Place::Claim(pointer(text)?),
+        "claim" => Place::Claim(claim(text)?),
         other => return Err(format!("unknown place `{other}`")),
     })
 }
 
 fn pointer(text: &str) -> Result<Pointer, String> {
     parse(check_length(text)?)
+}
+
+/// A payload is an object, so the pointer has a token. A claim has one value, so no token stands for several.
+fn claim(text: &str) -> Result<Pointer, String> {
+    let several = |token: &str| token == "*" || (token.starts_with('[') && token.ends_with(']'));
+    if text.is_empty() {
+        Err("the whole payload cannot be a key: name a claim, such as `/org/id`".into())
+    } else if let Some(token) = text.split('/').find(|token| several(token)) {
+        Err(format!("a claim has one value: name a member or an index instead of `{token}`"))
+    } else {
+        pointer(text)
+    }
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
