@@ -30,6 +30,7 @@ mod multipart;
 mod observability;
 mod paused_at_once;
 mod probe;
+mod protobuf;
 mod retries;
 mod second_processor;
 mod service_failures;
