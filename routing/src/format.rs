@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::cbor::CborScanner;
 use crate::document::{DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::JsonScanner;
 use crate::key::Duplicates;
+use crate::msgpack::MsgpackScanner;
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
@@ -72,6 +74,8 @@ pub(crate) struct ScanLimits {
 pub(crate) struct FormatQueries {
     json: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
+    msgpack: Arc<DocumentQuery>,
+    cbor: Arc<DocumentQuery>,
 }
 
 impl Format {
@@ -115,16 +119,21 @@ impl FormatQueries {
     /// The queries of these places; those in the head are left out. The sources of one format keep their order.
     pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
+        let (mut msgpack, mut cbor) = (Vec::new(), Vec::new());
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
+                Place::Msgpack(pointer) => msgpack.push((pointer.clone(), rule)),
+                Place::Cbor(pointer) => cbor.push((pointer.clone(), rule)),
                 _ => {}
             }
         }
         Self {
             json: Arc::new(DocumentQuery::with_rules(json, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
+            msgpack: Arc::new(DocumentQuery::with_rules(msgpack, limits)),
+            cbor: Arc::new(DocumentQuery::with_rules(cbor, limits)),
         }
     }
 
@@ -136,9 +145,9 @@ impl FormatQueries {
         Ok(match body.format {
             Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
             Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
-            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => {
-                Box::new(Unread)
-            }
+            Format::Msgpack => Box::new(MsgpackScanner::new(Arc::clone(&self.msgpack))),
+            Format::Cbor => Box::new(CborScanner::new(Arc::clone(&self.cbor))),
+            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml => Box::new(Unread),
         })
     }
 }
