@@ -4,6 +4,7 @@
 
 #[path = "support/msgpack.rs"]
 mod msgpack;
+#[allow(dead_code, reason = "the scanner of JSON is not run here")]
 #[path = "support/oracle.rs"]
 mod oracle;
 #[path = "support/tree.rs"]
@@ -13,6 +14,7 @@ use std::sync::Arc;
 
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::msgpack::MsgpackScanner;
+use cellgate_routing::{Duplicates, Reason};
 use oracle::{Query, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -40,8 +42,8 @@ proptest! {
     ) {
         let document = msgpack::encode(&tree, &widths);
         prop_assert_eq!(msgpack::decode(&document), Some(tree.clone()), "the encoder of this test is wrong");
-        let found = simplify(scan(&query, &document));
-        prop_assert_eq!(Some(&found), expected_of(&query, &tree).as_ref(), "{:?}", document.escape_ascii().to_string());
+        let expected = expected_of(&query, &tree).expect("JSON has such a document");
+        prop_assert_eq!(simplify(scan(&query, &document)), expected, "{}", document.escape_ascii());
     }
 
     /// A document is well-formed if rmpv decodes it and nothing follows.
@@ -68,9 +70,13 @@ proptest! {
 
     #[test]
     fn any_bytes(document in vec(any::<u8>(), 0..40)) {
-        let query = Query { pointers: vec!["/a".into()], duplicates: Default::default(), depth: 64, key_bytes: 16 };
-        let found = scan(&query, &document);
-        prop_assert_eq!(found.is_ok(), msgpack::decode(&document).is_some(), "{}", document.escape_ascii());
+        let query = Query { pointers: vec!["/a".into()], duplicates: Duplicates::Reject, depth: 64, key_bytes: 16 };
+        match (scan(&query, &document), msgpack::decode(&document)) {
+            (Ok(_), Some(_)) | (Err(_), None) => {}
+            // rmpv accepts a name that is not UTF-8.
+            (Err((Reason::BodyInvalidUtf8, _)), Some(_)) => {}
+            (found, decoded) => prop_assert!(false, "{}: {found:?}, {decoded:?}", document.escape_ascii()),
+        }
     }
 }
 

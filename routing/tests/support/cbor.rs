@@ -18,8 +18,7 @@ pub(crate) fn encode(tree: &Tree, widths: &[u8]) -> Vec<u8> {
 fn write(tree: &Tree, widths: &mut Widths<'_>, out: &mut Vec<u8>) {
     match tree {
         Tree::Boolean(value) => out.push(0xf4 + u8::from(*value)),
-        Tree::Null => out.push(0xf6),
-        Tree::Undefined => out.push(0xf7),
+        Tree::Null => out.push(0xf6 + u8::from(widths.next(4) == 3)),
         Tree::Float(n) => float(*n, widths, out),
         Tree::Integer(n) if *n < 0 => head(1, u64::try_from(-1 - n).unwrap(), widths, out),
         Tree::Integer(n) => head(0, u64::try_from(*n).unwrap(), widths, out),
@@ -65,7 +64,8 @@ fn string(major: u8, bytes: &[u8], may_cut: impl Fn(usize) -> bool, widths: &mut
     out.push(major << 5 | INDEFINITE);
     let mut start = 0;
     while start < bytes.len() || widths.next(4) == 3 {
-        let end = (start + widths.next(20)..=bytes.len()).find(|at| may_cut(*at)).unwrap_or(bytes.len());
+        let at_least = if widths.0.is_empty() { bytes.len() } else { start + widths.next(20) };
+        let end = (at_least..=bytes.len()).find(|at| may_cut(*at)).unwrap_or(bytes.len());
         head(major, (end - start) as u64, widths, out);
         out.extend(&bytes[start..end]);
         start = end;
@@ -119,9 +119,7 @@ fn tree(value: Value) -> Tree {
         Value::Bytes(bytes) => Tree::Bytes(bytes),
         Value::Tag(tag, inner) => Tree::Tagged(tag, tree(*inner).into()),
         Value::Array(elements) => Tree::Array(elements.into_iter().map(tree).collect()),
-        Value::Map(members) => {
-            Tree::Map(members.into_iter().map(|(name, value)| (tree(name), tree(value))).collect())
-        }
+        Value::Map(members) => Tree::Map(members.into_iter().map(|(name, value)| (tree(name), tree(value))).collect()),
         other => panic!("a new type: {other:?}"),
     }
 }

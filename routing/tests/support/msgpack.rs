@@ -51,7 +51,7 @@ fn write(tree: &Tree, widths: &mut Widths<'_>, out: &mut Vec<u8>) {
                 write(value, widths, out);
             }
         }
-        Tree::Undefined | Tree::Tagged(..) => panic!("MessagePack has no {tree:?}"),
+        Tree::InvalidText | Tree::Tagged(..) => panic!("MessagePack has no {tree:?}"),
     }
 }
 
