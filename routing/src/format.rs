@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::cbor::CborScanner;
 use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::{JsonScanner, NdjsonScanner};
 use crate::key::Duplicates;
+use crate::msgpack::MsgpackScanner;
 use crate::multipart::MultipartScanner;
 use crate::protobuf::{MessageQuery, ProtobufScanner};
 use crate::reason::Reason;
@@ -93,6 +95,8 @@ pub(crate) struct FormatQueries {
     form: Arc<FieldQuery>,
     multipart: Arc<FieldQuery>,
     protobuf: Arc<MessageQuery>,
+    msgpack: Arc<DocumentQuery>,
+    cbor: Arc<DocumentQuery>,
 }
 
 impl Format {
@@ -151,6 +155,7 @@ impl FormatQueries {
         let mut ndjson = Vec::new();
         let mut multipart = Vec::new();
         let mut protobuf = Vec::new();
+        let (mut msgpack, mut cbor) = (Vec::new(), Vec::new());
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
@@ -158,6 +163,8 @@ impl FormatQueries {
                 Place::Form(name) => form.push((name.clone(), rule)),
                 Place::Multipart(name) => multipart.push((name.clone(), rule)),
                 Place::Protobuf(path) => protobuf.push((path.clone(), rule)),
+                Place::Msgpack(pointer) => msgpack.push((pointer.clone(), rule)),
+                Place::Cbor(pointer) => cbor.push((pointer.clone(), rule)),
                 _ => {}
             }
         }
@@ -167,6 +174,8 @@ impl FormatQueries {
             form: Arc::new(FieldQuery::with_rules(form, limits)),
             multipart: Arc::new(FieldQuery::with_rules(multipart, limits)),
             protobuf: Arc::new(MessageQuery::with_rules(protobuf, limits)),
+            msgpack: Arc::new(DocumentQuery::with_rules(msgpack, limits)),
+            cbor: Arc::new(DocumentQuery::with_rules(cbor, limits)),
         }
     }
 
@@ -185,7 +194,9 @@ impl FormatQueries {
                 Box::new(MultipartScanner::new(Arc::clone(&self.multipart), boundary))
             }
             Format::Protobuf => Box::new(ProtobufScanner::new(Arc::clone(&self.protobuf), body.framing)?),
-            Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
+            Format::Msgpack => Box::new(MsgpackScanner::new(Arc::clone(&self.msgpack))),
+            Format::Cbor => Box::new(CborScanner::new(Arc::clone(&self.cbor))),
+            Format::Xml => Box::new(Unread),
         })
     }
 }

@@ -25,7 +25,8 @@ type Key = Option<Result<String, Reason>>;
 type Scan = Result<Vec<Key>, BodyError>;
 
 fn query(paths: &[&str], duplicates: Duplicates) -> Arc<MessageQuery> {
-    let limits = ScanLimits { duplicates, depth: DEPTH, key_bytes: KEY_BYTES };
+    let limits =
+        ScanLimits { duplicates, depth: DEPTH, key_bytes: KEY_BYTES, accepted: crate::document::AcceptedFaults::NONE };
     let paths = paths.iter().map(|path| (path.parse().unwrap(), KeyRule::whole(KEY_BYTES)));
     Arc::new(MessageQuery::with_rules(paths.collect(), limits))
 }
