@@ -10,6 +10,7 @@ use crate::key::Duplicates;
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
+use crate::xml::{ElementQuery, XmlScanner};
 
 /// A body format that Cellgate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,7 @@ pub(crate) struct ScanLimits {
 pub(crate) struct FormatQueries {
     json: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
+    xml: Arc<ElementQuery>,
 }
 
 impl Format {
@@ -115,16 +117,19 @@ impl FormatQueries {
     /// The queries of these places; those in the head are left out. The sources of one format keep their order.
     pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
+        let mut xml = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
+                Place::Xml(path) => xml.push((path.clone(), rule)),
                 _ => {}
             }
         }
         Self {
             json: Arc::new(DocumentQuery::with_rules(json, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
+            xml: Arc::new(ElementQuery::with_rules(xml, limits)),
         }
     }
 
@@ -136,9 +141,8 @@ impl FormatQueries {
         Ok(match body.format {
             Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
             Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
-            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => {
-                Box::new(Unread)
-            }
+            Format::Xml => Box::new(XmlScanner::new(Arc::clone(&self.xml))),
+            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Msgpack | Format::Cbor => Box::new(Unread),
         })
     }
 }
