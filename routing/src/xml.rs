@@ -14,7 +14,6 @@ mod characters;
 mod declaration;
 mod element_path;
 mod elements;
-mod fault;
 mod lexer;
 mod names;
 mod namespaces;
@@ -22,6 +21,7 @@ mod query;
 mod reference;
 mod scanner;
 mod search;
+mod syntax_fault;
 mod text;
 
 #[cfg(test)]

@@ -88,6 +88,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-cells", 6),
         ("yaml-scope", 12),
         ("yaml-sources", 18),
+        ("yaml-xml", 12),
         ("yaml-placement", 21),
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),

@@ -1,8 +1,8 @@
 //! The attributes of one start tag, by name.
 
 use super::characters::split_name;
-use super::fault::{Fault, malformed, too_complex};
 use super::namespaces::Namespaces;
+use super::syntax_fault::{SyntaxFault, malformed, too_complex};
 
 /// The names of the attributes so far, without namespace declarations' meaning.
 #[derive(Debug, Default)]
@@ -32,7 +32,7 @@ impl Attributes {
     ///
     /// # Errors
     /// The element has an attribute of this name already, or too many.
-    pub(super) fn add(&mut self, name: &str) -> Result<(), Fault> {
+    pub(super) fn add(&mut self, name: &str) -> Result<(), SyntaxFault> {
         if self.ends.len() == Self::MAX || self.text.len() + name.len() > Self::MAX_BYTES {
             return Err(too_complex("expected fewer attributes"));
         }
@@ -48,7 +48,11 @@ impl Attributes {
     ///
     /// # Errors
     /// Its prefix is not declared.
-    pub(super) fn expanded<'a>(&'a self, index: usize, scope: &'a Namespaces) -> Result<(&'a str, &'a str), Fault> {
+    pub(super) fn expanded<'a>(
+        &'a self,
+        index: usize,
+        scope: &'a Namespaces,
+    ) -> Result<(&'a str, &'a str), SyntaxFault> {
         expand(self.name(index), scope)
     }
 
@@ -56,7 +60,7 @@ impl Attributes {
     ///
     /// # Errors
     /// A prefix is not declared, or two prefixes make one name of two.
-    pub(super) fn check(&self, scope: &Namespaces) -> Result<(), Fault> {
+    pub(super) fn check(&self, scope: &Namespaces) -> Result<(), SyntaxFault> {
         let has_prefix = |name: &&str| name.contains(':') && !name.starts_with("xmlns:");
         for (index, name) in self.names().enumerate().filter(|(_, name)| has_prefix(name)) {
             let expanded = expand(name, scope)?;
@@ -80,7 +84,7 @@ impl Attributes {
 }
 
 /// The namespace and the local name. The default namespace does not apply to attributes.
-fn expand<'a>(name: &'a str, scope: &'a Namespaces) -> Result<(&'a str, &'a str), Fault> {
+fn expand<'a>(name: &'a str, scope: &'a Namespaces) -> Result<(&'a str, &'a str), SyntaxFault> {
     match split_name(name) {
         Some(("", local)) => Ok(("", local)),
         Some((prefix, local)) => Ok((scope.resolve(prefix)?, local)),

@@ -1,14 +1,14 @@
 //! The XML declaration (XML 1.0, 2.8 and 4.3.3).
 
 use super::characters::is_space;
-use super::fault::{Fault, malformed};
+use super::syntax_fault::{SyntaxFault, malformed};
 use crate::reason::Reason;
 
 /// Checks the text between `<?xml` and `?>`: the version is 1.0, and the encoding UTF-8 or its subset US-ASCII.
 ///
 /// # Errors
 /// The text does not follow the grammar, or names another version or encoding.
-pub(super) fn check(text: &str) -> Result<(), Fault> {
+pub(super) fn check(text: &str) -> Result<(), SyntaxFault> {
     let (version, rest) = pseudo_attribute(text, "version").ok_or(malformed("expected the version of XML"))?;
     if version != "1.0" {
         return Err(malformed("expected version 1.0 of XML"));
@@ -20,7 +20,7 @@ pub(super) fn check(text: &str) -> Result<(), Fault> {
         let is_name = encoding.starts_with(|first: char| first.is_ascii_alphabetic())
             && encoding.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));
         let reason = if is_name { Reason::CharsetUnsupported } else { Reason::BodyMalformed };
-        return Err(Fault { reason, expected: "expected the encoding UTF-8" });
+        return Err(SyntaxFault { reason, expected: "expected the encoding UTF-8" });
     }
     let (standalone, rest) = optional(rest, "standalone");
     if !matches!(standalone, None | Some("yes" | "no")) {

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use super::attributes::Attributes;
 use super::characters::split_name;
-use super::fault::{Fault, malformed};
 use super::names::OpenNames;
 use super::namespaces::Namespaces;
 use super::query::ElementQuery;
 use super::search::ElementSearch;
+use super::syntax_fault::{SyntaxFault, malformed};
 use crate::body::Candidate;
 use crate::reason::Reason;
 
@@ -48,9 +48,9 @@ impl Elements {
     }
 
     /// The name of a start tag is complete.
-    pub(super) fn begin_tag(&mut self, name: &str) -> Result<(), Fault> {
+    pub(super) fn begin_tag(&mut self, name: &str) -> Result<(), SyntaxFault> {
         if self.open.len() >= self.depth_limit {
-            return Err(Fault { reason: Reason::BodyTooDeep, expected: "expected fewer levels of elements" });
+            return Err(SyntaxFault { reason: Reason::BodyTooDeep, expected: "expected fewer levels of elements" });
         }
         if split_name(name).is_none() {
             return Err(BAD_COLON);
@@ -62,7 +62,7 @@ impl Elements {
     }
 
     /// The name of an attribute is complete.
-    pub(super) fn begin_attribute(&mut self, name: &str) -> Result<(), Fault> {
+    pub(super) fn begin_attribute(&mut self, name: &str) -> Result<(), SyntaxFault> {
         let (prefix, local) = split_name(name).ok_or(BAD_COLON)?;
         self.attributes.add(name)?;
         self.declared = match (prefix, local) {
@@ -92,7 +92,7 @@ impl Elements {
     }
 
     /// The value of the current attribute is complete.
-    pub(super) fn end_attribute(&mut self) -> Result<(), Fault> {
+    pub(super) fn end_attribute(&mut self) -> Result<(), SyntaxFault> {
         match self.declared.take() {
             Some((prefix, name)) => self.namespaces.declare(self.open.len() + 1, &prefix, &name),
             None => Ok(()),
@@ -100,7 +100,7 @@ impl Elements {
     }
 
     /// A start tag is complete.
-    pub(super) fn end_tag(&mut self) -> Result<(), Fault> {
+    pub(super) fn end_tag(&mut self) -> Result<(), SyntaxFault> {
         let (prefix, local) = split_name(&self.name).ok_or(BAD_COLON)?;
         let namespace = self.namespaces.resolve(prefix)?;
         self.attributes.check(&self.namespaces)?;
@@ -115,7 +115,7 @@ impl Elements {
     }
 
     /// The name of an end tag is complete.
-    pub(super) fn check_end(&self, name: &str) -> Result<(), Fault> {
+    pub(super) fn check_end(&self, name: &str) -> Result<(), SyntaxFault> {
         if self.open.last() == Some(name) { Ok(()) } else { Err(malformed("expected the end of the open element")) }
     }
 
@@ -131,4 +131,4 @@ impl Elements {
     }
 }
 
-const BAD_COLON: Fault = malformed("expected at most one colon in a name, between two names");
+const BAD_COLON: SyntaxFault = malformed("expected at most one colon in a name, between two names");

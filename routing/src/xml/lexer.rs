@@ -5,8 +5,8 @@ mod tag;
 
 use super::characters::{is_char, is_space};
 use super::elements::Elements;
-use super::fault::{Fault, malformed, too_complex};
 use super::reference::{Reference, ReferenceRead};
+use super::syntax_fault::{SyntaxFault, malformed, too_complex};
 use crate::reason::Reason;
 
 /// The longest name and the longest XML declaration, in bytes.
@@ -63,7 +63,7 @@ impl Lexer {
     }
 
     /// Reads some text: all of it, or up to the character that is refused.
-    pub(super) fn read(&mut self, rest: &mut &str) -> Result<(), Fault> {
+    pub(super) fn read(&mut self, rest: &mut &str) -> Result<(), SyntaxFault> {
         while !rest.is_empty() {
             if std::mem::take(&mut self.after_return)
                 && let Some(after) = rest.strip_prefix('\n')
@@ -102,7 +102,7 @@ impl Lexer {
 
     /// Reads one character. Returns the next state, or `None` if the character is to be read again in the state that was
     /// set.
-    fn next(&mut self, character: char) -> Result<Option<State>, Fault> {
+    fn next(&mut self, character: char) -> Result<Option<State>, SyntaxFault> {
         match self.state {
             State::Content if self.elements.is_outside() => self.outside(character).map(Some),
             State::Content => Ok(Some(self.content(character))),
@@ -114,7 +114,7 @@ impl Lexer {
         }
     }
 
-    fn outside(&mut self, character: char) -> Result<State, Fault> {
+    fn outside(&mut self, character: char) -> Result<State, SyntaxFault> {
         match character {
             '<' => return Ok(State::Less),
             _ if is_space(character) => self.is_first = false,
@@ -136,7 +136,7 @@ impl Lexer {
     }
 
     /// `]]>` may stand only at the end of a CDATA section.
-    fn brackets(&mut self, count: usize, character: char) -> Result<Option<State>, Fault> {
+    fn brackets(&mut self, count: usize, character: char) -> Result<Option<State>, SyntaxFault> {
         match (character, count) {
             (']', 1) => Ok(Some(State::Brackets(2))),
             (']', _) => {
@@ -152,7 +152,7 @@ impl Lexer {
         }
     }
 
-    fn reference(&mut self, reference: Reference, quote: Option<char>, character: char) -> Result<State, Fault> {
+    fn reference(&mut self, reference: Reference, quote: Option<char>, character: char) -> Result<State, SyntaxFault> {
         let read = reference.push(character)?;
         let character = match read {
             ReferenceRead::Open(reference) => return Ok(State::Reference(reference, quote)),
@@ -180,7 +180,7 @@ impl Lexer {
     }
 
     /// Adds a character to the name.
-    fn push_name(&mut self, character: char) -> Result<(), Fault> {
+    fn push_name(&mut self, character: char) -> Result<(), SyntaxFault> {
         if self.name.len() + character.len_utf8() > MAX_NAME {
             return Err(too_complex("expected a shorter name"));
         }
@@ -194,7 +194,7 @@ impl Lexer {
     }
 }
 
-const CHARSET: Fault = Fault { reason: Reason::CharsetUnsupported, expected: "expected UTF-8" };
+const CHARSET: SyntaxFault = SyntaxFault { reason: Reason::CharsetUnsupported, expected: "expected UTF-8" };
 
 /// Takes characters that have no meaning: up to the next one that `is_special`, a control character, or one of U+F000 to
 /// U+FFFF, which may be one that XML does not allow.

@@ -1,6 +1,6 @@
 //! Namespace declarations in scope (Namespaces in XML 1.0, 3 to 6).
 
-use super::fault::{Fault, malformed, too_complex};
+use super::syntax_fault::{SyntaxFault, malformed, too_complex};
 
 /// The namespace of the prefix `xml`, which needs no declaration.
 const XML: &str = "http://www.w3.org/XML/1998/namespace";
@@ -37,7 +37,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// The declaration is not allowed, or there are too many.
-    pub(super) fn declare(&mut self, depth: usize, prefix: &str, name: &str) -> Result<(), Fault> {
+    pub(super) fn declare(&mut self, depth: usize, prefix: &str, name: &str) -> Result<(), SyntaxFault> {
         let is_allowed = match prefix {
             "xml" => name == XML,
             "xmlns" => false,
@@ -66,7 +66,7 @@ impl Namespaces {
     ///
     /// # Errors
     /// No declaration of the prefix is in scope.
-    pub(super) fn resolve(&self, prefix: &str) -> Result<&str, Fault> {
+    pub(super) fn resolve(&self, prefix: &str) -> Result<&str, SyntaxFault> {
         let of = |from: usize, to: usize| self.text.get(from..to).unwrap_or_default();
         let declaration = self.declarations.iter().rev().find(|each| of(each.prefix, each.name) == prefix);
         match (declaration, prefix) {

@@ -1,7 +1,7 @@
 //! References to characters and to the five predefined entities (XML 1.0, 4.1 and 4.6).
 
 use super::characters::{is_char, is_name_char};
-use super::fault::{Fault, doctype, malformed};
+use super::syntax_fault::{SyntaxFault, doctype, malformed};
 
 /// The longest name of a predefined entity, in bytes.
 const MAX_ENTITY: usize = 4;
@@ -34,7 +34,7 @@ impl Reference {
     ///
     /// # Errors
     /// It is not part of a reference, or it ends one to another entity or to a character that XML does not allow.
-    pub(super) fn push(self, character: char) -> Result<ReferenceRead, Fault> {
+    pub(super) fn push(self, character: char) -> Result<ReferenceRead, SyntaxFault> {
         match (self, character) {
             (Self::Entity { length: 0, .. }, '#') => Ok(ReferenceRead::Open(Self::Hash)),
             (Self::Entity { length: 1.., .. }, ';') => self.entity().map(ReferenceRead::Closed),
@@ -55,7 +55,7 @@ impl Reference {
         }
     }
 
-    fn entity(self) -> Result<char, Fault> {
+    fn entity(self) -> Result<char, SyntaxFault> {
         let Self::Entity { name, length } = self else { return Err(UNDECLARED) };
         Ok(match name.get(..length).unwrap_or_default() {
             b"lt" => '<',
@@ -69,10 +69,10 @@ impl Reference {
 }
 
 /// Only a document type declaration can declare other entities.
-const UNDECLARED: Fault = doctype("expected no entity except lt, gt, amp, apos and quot");
+const UNDECLARED: SyntaxFault = doctype("expected no entity except lt, gt, amp, apos and quot");
 
 /// Adds a character to the name of an entity. A predefined one has only ASCII letters.
-fn append(mut name: [u8; MAX_ENTITY], length: usize, character: char) -> Result<ReferenceRead, Fault> {
+fn append(mut name: [u8; MAX_ENTITY], length: usize, character: char) -> Result<ReferenceRead, SyntaxFault> {
     match (name.get_mut(length), u8::try_from(character)) {
         (Some(place), Ok(letter)) => *place = letter,
         _ => return Err(UNDECLARED),

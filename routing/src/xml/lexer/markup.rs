@@ -2,7 +2,7 @@
 
 use super::super::characters::{is_name_char, is_name_start, is_space};
 use super::super::declaration;
-use super::super::fault::{Fault, doctype, malformed, too_complex};
+use super::super::syntax_fault::{SyntaxFault, doctype, malformed, too_complex};
 use super::tag::TagState;
 use super::{Lexer, MAX_NAME, State, take_run};
 
@@ -39,7 +39,7 @@ const SECTION: &str = "CDATA[";
 
 impl Lexer {
     /// Behind `<`.
-    pub(super) fn less(&mut self, character: char) -> Result<State, Fault> {
+    pub(super) fn less(&mut self, character: char) -> Result<State, SyntaxFault> {
         let is_declarable = std::mem::take(&mut self.is_first);
         match character {
             '!' => Ok(State::Markup(MarkupState::Bang)),
@@ -72,7 +72,7 @@ impl Lexer {
         }
     }
 
-    pub(super) fn markup(&mut self, state: MarkupState, character: char) -> Result<Option<State>, Fault> {
+    pub(super) fn markup(&mut self, state: MarkupState, character: char) -> Result<Option<State>, SyntaxFault> {
         let next = match (state, character) {
             (MarkupState::Bang, '-') => MarkupState::CommentStart,
             (MarkupState::Bang, '[') if !self.elements.is_outside() => MarkupState::SectionStart(0),
@@ -114,7 +114,7 @@ impl Lexer {
         Ok(Some(State::Markup(next)))
     }
 
-    fn section_start(&mut self, count: usize, character: char) -> Result<State, Fault> {
+    fn section_start(&mut self, count: usize, character: char) -> Result<State, SyntaxFault> {
         if SECTION.chars().nth(count) != Some(character) {
             return Err(malformed("expected '<![CDATA['"));
         }
@@ -140,7 +140,7 @@ impl Lexer {
     }
 
     /// The target of a processing instruction. `xml` in any case is reserved: only the XML declaration has it.
-    fn target(&mut self, character: char) -> Result<State, Fault> {
+    fn target(&mut self, character: char) -> Result<State, SyntaxFault> {
         if is_name_char(character) {
             self.push_name(character)?;
             return Ok(State::Markup(MarkupState::Target));
@@ -165,7 +165,7 @@ impl Lexer {
         }
     }
 
-    fn declaration(&mut self, state: MarkupState, character: char) -> Result<State, Fault> {
+    fn declaration(&mut self, state: MarkupState, character: char) -> Result<State, SyntaxFault> {
         match (state, character) {
             (MarkupState::DeclarationEnd, '>') => {
                 let text = self.name.strip_suffix('?').unwrap_or_default();

@@ -1,8 +1,8 @@
 //! Tags and attributes (XML 1.0, 3.1).
 
 use super::super::characters::{is_name_char, is_name_start, is_space};
-use super::super::fault::{Fault, malformed};
 use super::super::reference::Reference;
+use super::super::syntax_fault::{SyntaxFault, malformed};
 use super::{Lexer, State};
 
 /// Where in a tag the next character is.
@@ -31,7 +31,7 @@ pub(super) enum TagState {
 }
 
 impl Lexer {
-    pub(super) fn tag(&mut self, state: TagState, character: char) -> Result<State, Fault> {
+    pub(super) fn tag(&mut self, state: TagState, character: char) -> Result<State, SyntaxFault> {
         let next = match (state, character) {
             (TagState::Name | TagState::AttributeName | TagState::EndName, _) if is_name_char(character) => {
                 self.push_name(character)?;
@@ -79,7 +79,7 @@ impl Lexer {
     }
 
     /// Behind a name or a value in a start tag.
-    fn in_tag(&mut self, character: char, expected: &'static str) -> Result<State, Fault> {
+    fn in_tag(&mut self, character: char, expected: &'static str) -> Result<State, SyntaxFault> {
         match character {
             '>' => self.end_start_tag().map(|()| State::Content),
             '/' => Ok(State::Tag(TagState::Empty)),
@@ -88,12 +88,12 @@ impl Lexer {
         }
     }
 
-    fn end_start_tag(&mut self) -> Result<(), Fault> {
+    fn end_start_tag(&mut self) -> Result<(), SyntaxFault> {
         self.has_root = true;
         self.elements.end_tag()
     }
 
-    fn in_end_tag(&mut self, character: char) -> Result<State, Fault> {
+    fn in_end_tag(&mut self, character: char) -> Result<State, SyntaxFault> {
         match character {
             '>' => {
                 self.elements.close();
@@ -105,7 +105,7 @@ impl Lexer {
     }
 
     /// In the value of an attribute. White space is read as spaces (3.3.3).
-    fn value(&mut self, quote: char, character: char) -> Result<State, Fault> {
+    fn value(&mut self, quote: char, character: char) -> Result<State, SyntaxFault> {
         match character {
             '<' => return Err(malformed("expected '<' in an attribute to be written as '&lt;'")),
             '&' => return Ok(State::Reference(Reference::START, Some(quote))),
@@ -123,7 +123,7 @@ impl Lexer {
 }
 
 /// Behind the name of an attribute.
-fn equals(character: char) -> Result<State, Fault> {
+fn equals(character: char) -> Result<State, SyntaxFault> {
     match character {
         '=' => Ok(State::Tag(TagState::Quote)),
         _ if is_space(character) => Ok(State::Tag(TagState::Equals)),

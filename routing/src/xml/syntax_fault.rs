@@ -4,23 +4,23 @@ use crate::reason::Reason;
 
 /// Why the next character, or the construct that it ends, is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct SyntaxFault {
     pub(super) reason: Reason,
     /// The message: `"expected '>'"`.
     pub(super) expected: &'static str,
 }
 
 /// The document is not well-formed (XML 1.0), or not namespace-well-formed (Namespaces in XML 1.0).
-pub(super) const fn malformed(expected: &'static str) -> Fault {
-    Fault { reason: Reason::BodyMalformed, expected }
+pub(super) const fn malformed(expected: &'static str) -> SyntaxFault {
+    SyntaxFault { reason: Reason::BodyMalformed, expected }
 }
 
 /// The document needs more memory than Cellgate gives it.
-pub(super) const fn too_complex(expected: &'static str) -> Fault {
-    Fault { reason: Reason::BodyTooComplex, expected }
+pub(super) const fn too_complex(expected: &'static str) -> SyntaxFault {
+    SyntaxFault { reason: Reason::BodyTooComplex, expected }
 }
 
 /// The document has a document type declaration, or needs one.
-pub(super) const fn doctype(expected: &'static str) -> Fault {
-    Fault { reason: Reason::BodyDoctype, expected }
+pub(super) const fn doctype(expected: &'static str) -> SyntaxFault {
+    SyntaxFault { reason: Reason::BodyDoctype, expected }
 }
