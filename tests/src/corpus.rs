@@ -8,6 +8,7 @@ mod heads;
 mod json;
 mod media;
 mod sizes;
+mod xml;
 
 use serde_json::{Value, json};
 
@@ -51,6 +52,10 @@ pub fn config() -> Value {
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
+            { "xml": "/order/tenant" },
+            { "xml": "/invoice/@tenant" },
+            { "xml": "/{http://schemas.xmlsoap.org/soap/envelope/}Envelope/{*}Header/{urn:t}Tenant" },
+            { "xml": "/{*}Envelope/{*}Body/*/{*}tenant" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -73,7 +78,7 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases()].concat()
+    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases(), xml::cases()].concat()
 }
 
 impl Case {

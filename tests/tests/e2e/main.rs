@@ -38,4 +38,5 @@ mod transports;
 mod trap;
 mod upgrade;
 mod upload;
+mod xml;
 mod zero_streams;
