@@ -59,7 +59,7 @@ impl Decider {
             depth: config.limits.depth,
             key_bytes: config.limits.key_bytes,
         };
-        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::new(&source.rule, limits)).collect();
+        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::of(source, limits)).collect();
         let places = config.sources.iter().map(|source| &source.place).zip(rules.iter().cloned());
         let queries = FormatQueries::new(places, limits);
         Self(Arc::new(Compiled { config, tier, rules, queries }))
