@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::body::BodyScanner;
 use crate::cbor::CborScanner;
 use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
@@ -14,6 +14,7 @@ use crate::protobuf::{MessageQuery, ProtobufScanner};
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
+use crate::xml::{ElementQuery, XmlScanner};
 
 /// A body format that Cellgate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +98,7 @@ pub(crate) struct FormatQueries {
     protobuf: Arc<MessageQuery>,
     msgpack: Arc<DocumentQuery>,
     cbor: Arc<DocumentQuery>,
+    xml: Arc<ElementQuery>,
 }
 
 impl Format {
@@ -156,6 +158,7 @@ impl FormatQueries {
         let mut multipart = Vec::new();
         let mut protobuf = Vec::new();
         let (mut msgpack, mut cbor) = (Vec::new(), Vec::new());
+        let mut xml = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
@@ -165,6 +168,7 @@ impl FormatQueries {
                 Place::Protobuf(path) => protobuf.push((path.clone(), rule)),
                 Place::Msgpack(pointer) => msgpack.push((pointer.clone(), rule)),
                 Place::Cbor(pointer) => cbor.push((pointer.clone(), rule)),
+                Place::Xml(path) => xml.push((path.clone(), rule)),
                 _ => {}
             }
         }
@@ -176,6 +180,7 @@ impl FormatQueries {
             protobuf: Arc::new(MessageQuery::with_rules(protobuf, limits)),
             msgpack: Arc::new(DocumentQuery::with_rules(msgpack, limits)),
             cbor: Arc::new(DocumentQuery::with_rules(cbor, limits)),
+            xml: Arc::new(ElementQuery::with_rules(xml, limits)),
         }
     }
 
@@ -196,29 +201,7 @@ impl FormatQueries {
             Format::Protobuf => Box::new(ProtobufScanner::new(Arc::clone(&self.protobuf), body.framing)?),
             Format::Msgpack => Box::new(MsgpackScanner::new(Arc::clone(&self.msgpack))),
             Format::Cbor => Box::new(CborScanner::new(Arc::clone(&self.cbor))),
-            Format::Xml => Box::new(Unread),
+            Format::Xml => Box::new(XmlScanner::new(Arc::clone(&self.xml))),
         })
-    }
-}
-
-/// PLACEHOLDER: the scanner of a format that is not implemented yet.
-#[derive(Debug)]
-struct Unread;
-
-impl BodyScanner for Unread {
-    fn push(&mut self, _: &[u8]) -> Result<(), BodyError> {
-        Err(BodyError { reason: Reason::ContentTypeUnsupported, offset: 0, expected: "expected another format" })
-    }
-
-    fn finish(&mut self) -> Result<(), BodyError> {
-        self.push(&[])
-    }
-
-    fn candidate(&self, _: usize) -> Candidate<'_> {
-        Candidate::Missing
-    }
-
-    fn is_settled(&self, _: usize) -> bool {
-        false
     }
 }

@@ -14,9 +14,9 @@ mod well_formed;
 
 use std::sync::Arc;
 
+use cellgate_routing::Reason;
 use cellgate_routing::cbor::CborScanner;
 use cellgate_routing::document::DocumentQuery;
-use cellgate_routing::{Duplicates, Reason};
 use oracle::{Query, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;

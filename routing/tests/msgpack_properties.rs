@@ -12,9 +12,9 @@ mod tree;
 
 use std::sync::Arc;
 
+use cellgate_routing::Reason;
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::msgpack::MsgpackScanner;
-use cellgate_routing::{Duplicates, Reason};
 use oracle::{Query, Verdict};
 use proptest::collection::vec;
 use proptest::prelude::*;
