@@ -10,6 +10,7 @@ mod media;
 mod multipart;
 mod sizes;
 mod templates;
+mod xml;
 
 use serde_json::{Value, json};
 
@@ -46,7 +47,7 @@ pub fn config() -> Value {
         "version": "corpus",
         "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
-        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
+        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
         // Where no cell is asked by default, to see the reason.
         "policy": { "excepted": { "use": "cell-b" }, "preflight": { "use": "cell-c" } },
         "key": [
@@ -54,6 +55,10 @@ pub fn config() -> Value {
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
             { "multipart": "tenant_id" },
+            { "xml": "/order/tenant" },
+            { "xml": "/invoice/@tenant" },
+            { "xml": "/{http://schemas.xmlsoap.org/soap/envelope/}Envelope/{*}Header/{urn:t}Tenant" },
+            { "xml": "/{*}Envelope/{*}Body/*/{*}tenant" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -90,6 +95,7 @@ pub fn cases() -> Vec<Case> {
         media::cases(),
         sizes::cases(),
         templates::cases(),
+        xml::cases(),
     ]
     .concat()
 }

@@ -69,7 +69,7 @@ fn the_buffer_is_bounded() {
 }
 
 fn limits(duplicates: Duplicates) -> ScanLimits {
-    ScanLimits { duplicates, depth: 8, key_bytes: 8 }
+    ScanLimits { duplicates, depth: 8, key_bytes: 8, accepted: crate::document::AcceptedFaults::NONE }
 }
 
 /// The values of several sources, each a field and the rule for its value.

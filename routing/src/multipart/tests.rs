@@ -10,7 +10,12 @@ use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::{Case, KeyRule, ValueRule};
 
-const LIMITS: ScanLimits = ScanLimits { duplicates: Duplicates::Reject, depth: 8, key_bytes: 8 };
+const LIMITS: ScanLimits = ScanLimits {
+    duplicates: Duplicates::Reject,
+    depth: 8,
+    key_bytes: 8,
+    accepted: crate::document::AcceptedFaults::NONE,
+};
 
 type Value = Option<Result<String, Reason>>;
 
