@@ -7,8 +7,8 @@
 use std::rc::Rc;
 
 use cellgate_routing::{
-    BodyMode, CellId, Decision, Deferral, Inspection, InspectionStep, Outcome, PROBLEM_CONTENT_TYPE, Phase, Reason,
-    grpc_message, headers, is_grpc_call, problem,
+    BodyMode, CellId, Decision, Deferral, Head, Inspection, InspectionStep, Outcome, PROBLEM_CONTENT_TYPE, Phase,
+    Reason, RefusedType, grpc_message, headers, is_grpc_call, problem,
 };
 use proxy_wasm::types::Action;
 
@@ -34,6 +34,8 @@ pub struct Request<H: Host> {
     uncounted_bytes: u64,
     /// A refusal is sent in gRPC's form.
     is_grpc: bool,
+    /// The Content-Type, if the request is refused for it.
+    refused_type: Option<RefusedType>,
 }
 
 impl<H: Host> Request<H> {
@@ -43,7 +45,7 @@ impl<H: Host> Request<H> {
         let is_shadow = plugin.decider.config().shadow;
         let inspection = if is_shadow { Inspection::shadowing() } else { Inspection::enforcing() };
         let unreleased = Some(Unreleased::at_headers());
-        Self { plugin, inspection, unreleased, uncounted_bytes: 0, is_grpc: false }
+        Self { plugin, inspection, unreleased, uncounted_bytes: 0, is_grpc: false, refused_type: None }
     }
 
     /// The headers are complete. `end_of_stream`: nothing follows.
@@ -91,7 +93,11 @@ impl<H: Host> Request<H> {
         };
         metrics.stripped(count);
         self.is_grpc = is_grpc_call(&head);
-        self.inspection.head(decider, &head, end_of_stream, decided_before)
+        let step = self.inspection.head(decider, &head, end_of_stream, decided_before);
+        if let InspectionStep::Decide { decision: Decision { outcome: Outcome::Reject(_), reason }, .. } = step {
+            self.refused_type = RefusedType::of(reason, decider.config(), head.first("content-type"));
+        }
+        step
     }
 
     /// Scans the bytes that Envoy has not shown before, window by window. `Err`: the step to take at once.
@@ -203,7 +209,7 @@ impl<H: Host> Request<H> {
             // Envoy derives `grpc-status` from the status, and takes `grpc-message` from the body.
             host.respond(status, "text/plain", &grpc_message(reason));
         } else {
-            host.respond(status, PROBLEM_CONTENT_TYPE, &problem(status, reason));
+            host.respond(status, PROBLEM_CONTENT_TYPE, &problem(status, reason, self.refused_type.as_ref()));
         }
         Action::Pause
     }

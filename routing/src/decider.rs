@@ -61,7 +61,7 @@ impl Decider {
             key_bytes: config.limits.key_bytes,
             accepted: AcceptedFaults::of(&config.policy),
         };
-        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::new(&source.rule, limits)).collect();
+        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::of(source, limits)).collect();
         let places = config.sources.iter().map(|source| &source.place).zip(rules.iter().cloned());
         let queries = FormatQueries::new(places, limits);
         Self(Arc::new(Compiled { config, tier, rules, queries }))
@@ -123,8 +123,8 @@ impl Decider {
             Err(reason) if self.is_passed_over(reason) => {
                 HeadResult::Decided(self.decide(sources.find_key(self, None).after(reason), Reason::KeyMissing))
             }
-            // No server reads a gRPC body as a document, so the body cannot outrank the head (docs/decisions/0012).
-            Err(reason @ Reason::ContentTypeUnsupported) if self.config().content_types.is_unread_grpc(head) => {
+            // No server reads such a stream as a document, so the body cannot outrank the head (docs/decisions/0012).
+            Err(reason @ Reason::ContentTypeUnsupported) if self.config().content_types.is_unread_stream(head) => {
                 HeadResult::Decided(self.decide(sources.find_key(self, None), reason))
             }
             Err(reason) => HeadResult::Decided(self.answer(reason)),
@@ -133,14 +133,8 @@ impl Decider {
 
     /// The body's format, if an active source reads it.
     fn readable_format<H: Head + ?Sized>(&self, head: &H, sources: &ActiveSources) -> Result<BodyFormat, Reason> {
-        let body = self.config().content_types.format_of(head)?;
-        if !sources.read(body.format) {
-            Err(Reason::ContentTypeUnsupported)
-        } else if media::is_encoded(head) {
-            Err(Reason::BodyEncoded)
-        } else {
-            Ok(body)
-        }
+        let body = self.config().content_types.format_of(head, |format| sources.read(format))?;
+        if media::is_encoded(head) { Err(Reason::BodyEncoded) } else { Ok(body) }
     }
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.

@@ -56,7 +56,7 @@ pub use inspection::{Inspection, InspectionStep, Phase};
 pub use key::Duplicates;
 pub use media::{BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MediaType, content_length, default_types, is_grpc_call};
 pub use policy::Policy;
-pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, grpc_message, problem};
+pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, RefusedType, grpc_message, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
 pub use scope::Scope;
 pub use token::is_token;

@@ -196,7 +196,7 @@ reasons! {
         KeyInvalidUtf8 = "key_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The key is not valid UTF-8.";
         KeyMalformed = "key_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters or a quoted cookie.";
+            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, or a value that a template can split in two ways.";
         KeyUnplaced = "key_unplaced", PolicyAction::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         CellMismatch = "cell_mismatch", PolicyAction::Reject(421), 421, NOTHING,

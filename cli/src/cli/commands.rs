@@ -146,13 +146,9 @@ pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     let json = serde_json::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, error))?;
     can_be_probed(&args, &config)?;
     let keys = args.key.into_iter().collect();
-    let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let settings = probe::ProbeSettings {
-        server: args.url,
-        host: args.host,
-        deadline: args.deadline,
-        deferral: !args.no_deferral,
-    };
+    let plan = probe::plan(config, &json, &args.host, &args.header, &keys)
+        .map_err(|error| Failure::new(Exit::Usage, error))?;
+    let settings = probe::ProbeSettings { server: args.url, deadline: args.deadline, deferral: !args.no_deferral };
     let mut exit = Exit::Ok;
     let mut printed = Ok(());
     probe::run(&plan, &settings, |outcome| {

@@ -1,7 +1,7 @@
 //! Events and replies of the state machine: Envoy's messages without protobuf.
 
 use bytes::Bytes;
-use cellgate_routing::{CellId, Decision, Outcome, Reason};
+use cellgate_routing::{CellId, Decision, Outcome, Reason, RefusedType};
 
 use crate::fields::Fields;
 
@@ -79,6 +79,8 @@ pub enum Reply {
         reason: Reason,
         /// Whether the request is a gRPC call. Envoy then converts the refusal to a gRPC status.
         grpc: bool,
+        /// The Content-Type, if the request is refused for it.
+        refused_type: Option<Box<RefusedType>>,
     },
 }
 

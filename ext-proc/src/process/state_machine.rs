@@ -18,7 +18,7 @@
 mod tests;
 
 use bytes::Bytes;
-use cellgate_routing::{Decider, Decision, Guard, HeadResult, Outcome, Reason, is_grpc_call};
+use cellgate_routing::{Decider, Decision, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call};
 
 use crate::budget::Reservation;
 use crate::fields::{self, Fields};
@@ -42,6 +42,8 @@ pub struct StateMachine {
     conflict: Option<Decision>,
     inspected: u64,
     grpc: bool,
+    /// The Content-Type, if the request is refused for it.
+    refused_type: Option<RefusedType>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl StateMachine {
             conflict: None,
             inspected: 0,
             grpc: false,
+            refused_type: None,
         }
     }
 
@@ -185,7 +188,11 @@ impl StateMachine {
         let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
         let search = match self.decider.open(fields.as_slice(), end) {
-            HeadResult::Decided(decision) => return Ok(self.decide_from_headers(held, decision, end)),
+            HeadResult::Decided(decision) => {
+                let content_type = fields.as_slice().values("content-type").next();
+                self.refused_type = RefusedType::of(decision.reason, self.decider.config(), content_type);
+                return Ok(self.decide_from_headers(held, decision, end));
+            }
             HeadResult::NeedsBody(reading) => KeySearch::Reading(reading),
         };
         Ok(match self.mode {
@@ -403,7 +410,8 @@ impl StateMachine {
 
     fn refuse(&mut self, status: u16, reason: Reason) {
         self.reservation.release_all();
-        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
+        let refused_type = self.refused_type.take().map(Box::new);
+        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc, refused_type });
     }
 
     /// Sends a chunk back. Returns the state after it: `next`, or `Complete` at the end of the body.

@@ -64,6 +64,31 @@ async fn a_body_is_inspected_whatever_the_method() {
     assert_eq!(stack.ext_proc_streams().await, 0);
 }
 
+/// RFC 10008: a method with a body, which is safe. Whoever knows it decides it like a POST.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_is_decided_like_a_post() {
+    let stack = Stack::start(Options::default()).await;
+    let json = Request::new("QUERY", "/query").json(GOOD);
+    let form = Request::new("QUERY", "/query").header("content-type", "application/x-www-form-urlencoded");
+    for request in [json, form.body("tenant_id=acme"), Request::new("QUERY", "/query").header("x-tenant-id", "acme")] {
+        for answer in both(&stack, &request).await {
+            assert_eq!(answer.cell(), "cell-b", "{request:?}");
+        }
+    }
+    assert!(stack.cell("cell-b").seen().iter().all(|seen| seen.method == "QUERY"));
+    assert_eq!(arrived(&stack), 6);
+    for (request, reason) in [
+        (Request::new("QUERY", "/").json("{}"), "key_missing"),
+        (Request::new("QUERY", "/").json("{]"), "body_malformed"),
+        (Request::new("QUERY", "/"), "body_absent"),
+    ] {
+        for answer in both(&stack, &request).await {
+            assert_eq!((answer.status.as_u16(), &*code(&answer)), (400, reason));
+        }
+    }
+    assert_eq!(arrived(&stack), 6);
+}
+
 /// A POST with an empty body, sent in every way, is decided by head sources.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_empty_body_counts_as_no_body() {

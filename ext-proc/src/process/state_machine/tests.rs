@@ -54,7 +54,7 @@ fn chunk(text: &str, end_of_stream: bool) -> Reply {
 }
 
 fn immediate(status: u16, reason: Reason) -> Vec<Reply> {
-    vec![Reply::Immediate { status, reason, grpc: false }]
+    vec![Reply::Immediate { status, reason, grpc: false, refused_type: None }]
 }
 
 #[test]
@@ -401,6 +401,10 @@ fn grpc_calls_are_recognised_as_in_envoy() {
     ];
     for (content_type, grpc) in types {
         let replies = machine(BodyMode::Duplex).on(head(&[("content-type", content_type)], false)).unwrap();
-        assert_eq!(replies, [Reply::Immediate { status: 415, reason: Reason::ContentTypeUnsupported, grpc }]);
+        let reason = Reason::ContentTypeUnsupported;
+        let new = machine(BodyMode::Duplex);
+        let refused_type = RefusedType::of(reason, new.decider.config(), Some(content_type.as_bytes())).map(Box::new);
+        assert!(refused_type.is_some());
+        assert_eq!(replies, [Reply::Immediate { status: 415, reason, grpc, refused_type }]);
     }
 }

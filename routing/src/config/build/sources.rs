@@ -2,7 +2,7 @@
 
 use super::super::bounds::{MAX_SOURCE_NAME, MAX_SOURCES};
 use super::super::path::Step;
-use super::super::raw::RawSource;
+use super::super::raw::{NamedPlace, RawField, RawSource};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::headers::source_header;
@@ -11,7 +11,7 @@ use crate::source::{Place, Source};
 use crate::token::is_token;
 use crate::value::ValueRule;
 
-pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
+pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
         report.problem(&[Step::Field("key")], || {
             format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len())
@@ -19,10 +19,18 @@ pub(super) fn sources(raw: &[RawSource], routing_header: &str, report: &mut Repo
     }
     let mut sources: Vec<Source> = Vec::with_capacity(raw.len().min(MAX_SOURCES));
     for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
+        let Some(raw) = raw.given() else { continue };
         let item = [Step::Field("key"), Step::Item(index)];
         let place = place(&raw.places(), &item, routing_header, report);
         let rule = rule(raw, &item, routing_header, report);
         let (Some((name, place)), Some(rule)) = (place, rule) else { continue };
+        if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
+            && part.to_string().contains(',')
+        {
+            report.problem(&[&item[..], &[Step::Field("value")]].concat(), || {
+                format!("a comma separates the values of a header, so no value matches {}", quote(&part.to_string()))
+            });
+        }
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
@@ -52,50 +60,54 @@ fn clash(one: &Place, another: &Place) -> bool {
     }
 }
 
-/// The one place of a source, and its name.
+/// The one place of a source, and its name. A place that is refused, or perhaps misspelt, has its own problem.
 fn place(
-    given: &[(&'static str, &str)],
+    places: &[NamedPlace<'_>],
     path: &[Step<'_>],
     routing_header: &str,
     report: &mut Report<'_>,
 ) -> Option<(&'static str, Place)> {
-    let [(name, text)] = given else {
-        report.problem(path, || match given {
-            [] => "expected a place such as `json: /tenant/id`".into(),
-            given => {
-                let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
-                format!("expected one place, found {}: write one source for each", names.join(" and "))
-            }
-        });
-        return None;
-    };
-    match parse_place(name, text, routing_header) {
-        Ok(place) => Some((name, place)),
-        Err(message) => {
-            report.problem(&[path, &[Step::Field(name)]].concat(), || message);
-            None
-        }
+    let given: Vec<_> = places.iter().filter_map(|(name, place)| Some((*name, place.given()?))).collect();
+    let is_complete = given.len() == places.len() && !report.is_incomplete(path);
+    match given.as_slice() {
+        [] if is_complete => report.problem(path, || "expected a place such as `json: /tenant/id`".into()),
+        [] => {}
+        [(name, text)] => match parse_place(name, text, routing_header) {
+            Ok(place) => return Some((name, place)),
+            Err(message) => report.problem(&[path, &[Step::Field(name)]].concat(), || message),
+        },
+        given => report.problem(path, || {
+            let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
+            format!("expected one place, found {}: write one source for each", names.join(" and "))
+        }),
     }
+    None
 }
 
 /// How the value becomes the key.
 fn rule(raw: &RawSource, path: &[Step<'_>], routing_header: &str, report: &mut Report<'_>) -> Option<ValueRule> {
-    let then = match &raw.then {
-        None => None,
-        Some(nested) => {
-            let path = [path, &[Step::Field("then")]].concat();
-            Some(Box::new(place(&nested.places(), &path, routing_header, report)?.1))
-        }
-    };
-    let part = match raw.value.as_deref().map(|text| check_length(text).and_then(parse)) {
-        None => None,
-        Some(Ok(part)) => Some(part),
-        Some(Err(message)) => {
+    let then = optional(&raw.then, |nested| {
+        let path = [path, &[Step::Field("then")]].concat();
+        place(&nested.places(), &path, routing_header, report).map(|(_, place)| Box::new(place))
+    });
+    let part = optional(&raw.value, |text| match check_length(text).and_then(parse) {
+        Ok(part) => Some(part),
+        Err(message) => {
             report.problem(&[path, &[Step::Field("value")]].concat(), || message);
-            return None;
+            None
         }
-    };
-    Some(ValueRule { then, part, case: raw.case })
+    });
+    Some(ValueRule { then: then?, part: part?, case: *raw.case.given()? })
+}
+
+/// Builds an optional part. There is none if the field is absent, and no source if it is refused.
+#[expect(clippy::option_option, reason = "absent is not refused")]
+fn optional<'a, T, R>(field: &'a RawField<T>, build: impl FnOnce(&'a T) -> Option<R>) -> Option<Option<R>> {
+    match field {
+        RawField::Absent => Some(None),
+        RawField::Refused => None,
+        RawField::Given(value) => build(value).map(Some),
+    }
 }
 
 fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, String> {
