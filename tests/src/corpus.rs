@@ -7,6 +7,7 @@ mod forms;
 mod heads;
 mod json;
 mod media;
+mod multipart;
 mod sizes;
 mod templates;
 
@@ -45,13 +46,14 @@ pub fn config() -> Value {
         "version": "corpus",
         "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
-        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
+        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
         // Where no cell is asked by default, to see the reason.
         "policy": { "excepted": { "use": "cell-b" }, "preflight": { "use": "cell-c" } },
         "key": [
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
+            { "multipart": "tenant_id" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -80,7 +82,16 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases(), templates::cases()].concat()
+    [
+        json::cases(),
+        forms::cases(),
+        multipart::cases(),
+        heads::cases(),
+        media::cases(),
+        sizes::cases(),
+        templates::cases(),
+    ]
+    .concat()
 }
 
 impl Case {
