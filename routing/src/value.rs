@@ -101,7 +101,15 @@ impl KeyRule {
 
     /// Reads a complete value, decoded. A value that is too long for its part to be found is `key_too_long`, if it begins
     /// like the template.
+    #[inline]
     pub(crate) fn read<'a>(&self, value: &'a [u8]) -> ReadKey<'a> {
+        match (&self.nested, &self.part, self.case) {
+            (None, None, Case::Exact) => Some(key::check(value, self.key_bytes).map(Cow::Borrowed)),
+            _ => self.read_by_rule(value),
+        }
+    }
+
+    fn read_by_rule<'a>(&self, value: &'a [u8]) -> ReadKey<'a> {
         if self.nested.is_some() {
             let mut reader = self.reader();
             reader.push(value);
