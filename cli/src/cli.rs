@@ -122,6 +122,9 @@ pub(crate) struct DecideArgs {
     /// Send the body with `Transfer-Encoding: chunked`, without its length
     #[arg(long)]
     pub(crate) chunked: bool,
+    /// A file with the claims of the request's verified token as a JSON object, for `claim` sources; `-` reads stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) claims: Option<PathBuf>,
     /// The URI in the client's certificate, for `decided_by`
     #[arg(long, value_name = "URI")]
     pub(crate) peer: Option<String>,
@@ -167,7 +170,7 @@ pub(crate) struct ProbeArgs {
     /// The gateway, such as `http://gateway.istio-ingress:80`
     #[arg(long, value_name = "URL", value_parser = values::gateway)]
     pub(crate) url: Server,
-    /// The Host header, which selects the routes that answer with the cell's name
+    /// The Host header, which selects the routes that answer with the cell's name, or `*.DOMAIN` for keys in the host
     #[arg(long)]
     pub(crate) host: String,
     /// A header for every request, such as `x-probe: 1`; may be repeated

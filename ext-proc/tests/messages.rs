@@ -228,7 +228,7 @@ fn refusals() -> String {
     for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
         text += &match decider.answer(*reason).outcome {
             Outcome::Reject(status) => {
-                format!("{status} {}    {}\n", problem(status, *reason), grpc_message(*reason))
+                format!("{status} {}    {}\n", problem(status, *reason, None), grpc_message(*reason))
             }
             outcome => format!("{} {}\n", outcome.label(), reason.label()),
         };

@@ -7,11 +7,12 @@
 use std::rc::Rc;
 
 use cellgate_routing::{
-    BodyMode, CellId, Decision, Deferral, Inspection, InspectionStep, Outcome, PROBLEM_CONTENT_TYPE, Phase, Reason,
-    grpc_message, headers, is_grpc_call, problem,
+    BodyMode, CellId, Decision, Deferral, Head, Inspection, InspectionStep, Outcome, PROBLEM_CONTENT_TYPE, Phase,
+    Reason, RefusedType, grpc_message, headers, is_grpc_call, problem,
 };
 use proxy_wasm::types::Action;
 
+use crate::head::RequestHead;
 use crate::host::{Host, Unreleased};
 use crate::plugin::Plugin;
 use crate::strip::{self, Stripped};
@@ -34,6 +35,8 @@ pub struct Request<H: Host> {
     uncounted_bytes: u64,
     /// A refusal is sent in gRPC's form.
     is_grpc: bool,
+    /// The Content-Type, if the request is refused for it.
+    refused_type: Option<RefusedType>,
 }
 
 impl<H: Host> Request<H> {
@@ -43,7 +46,7 @@ impl<H: Host> Request<H> {
         let is_shadow = plugin.decider.config().shadow;
         let inspection = if is_shadow { Inspection::shadowing() } else { Inspection::enforcing() };
         let unreleased = Some(Unreleased::at_headers());
-        Self { plugin, inspection, unreleased, uncounted_bytes: 0, is_grpc: false }
+        Self { plugin, inspection, unreleased, uncounted_bytes: 0, is_grpc: false, refused_type: None }
     }
 
     /// The headers are complete. `end_of_stream`: nothing follows.
@@ -83,7 +86,7 @@ impl<H: Host> Request<H> {
         if decider.config().shadow {
             let Some(head) = host.request_headers() else { return self.inspection.unreadable_fields() };
             metrics.stripped(strip::reserved(&head, &decider.config().routing_header).count() as u64);
-            return self.inspection.head(decider, &head, end_of_stream, None);
+            return self.inspection.head(decider, &RequestHead::new(host, &head), end_of_stream, None);
         }
         let stripped = self.unreleased.as_ref().and_then(|unreleased| strip::headers(host, unreleased, decider));
         let Some(Stripped { head, count, decided_before }) = stripped else {
@@ -91,7 +94,11 @@ impl<H: Host> Request<H> {
         };
         metrics.stripped(count);
         self.is_grpc = is_grpc_call(&head);
-        self.inspection.head(decider, &head, end_of_stream, decided_before)
+        let step = self.inspection.head(decider, &RequestHead::new(host, &head), end_of_stream, decided_before);
+        if let InspectionStep::Decide { decision: Decision { outcome: Outcome::Reject(_), reason }, .. } = step {
+            self.refused_type = RefusedType::of(reason, decider.config(), head.first("content-type"));
+        }
+        step
     }
 
     /// Scans the bytes that Envoy has not shown before, window by window. `Err`: the step to take at once.
@@ -203,7 +210,7 @@ impl<H: Host> Request<H> {
             // Envoy derives `grpc-status` from the status, and takes `grpc-message` from the body.
             host.respond(status, "text/plain", &grpc_message(reason));
         } else {
-            host.respond(status, PROBLEM_CONTENT_TYPE, &problem(status, reason));
+            host.respond(status, PROBLEM_CONTENT_TYPE, &problem(status, reason, self.refused_type.as_ref()));
         }
         Action::Pause
     }

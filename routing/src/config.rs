@@ -1,8 +1,8 @@
 //! The configuration: one schema for both tiers.
 //!
 //! The text becomes a tree with positions (`tree`), the tree becomes structs of the schema (`raw`), and these become a
-//! [`Config`] in which every rule between the parts holds (`build`). An error of any step names file, line, column and
-//! field ([`ConfigError`]).
+//! [`Config`] in which every rule between the parts holds (`build`). Each step notes its problems and goes on, so that an
+//! error names all of them, each with file, line, column and field ([`ConfigError`]).
 
 mod bounds;
 mod build;
@@ -10,6 +10,7 @@ mod error;
 mod fault;
 mod number;
 mod path;
+mod problems;
 mod raw;
 mod report;
 #[cfg(feature = "schema")]
@@ -22,9 +23,12 @@ pub use error::{ConfigError, Problem};
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
+use std::cell::RefCell;
+
 use crate::decided_by::DecidedBy;
+use crate::format::Format;
 use crate::key::Duplicates;
-use crate::media::ContentTypes;
+use crate::media::{ContentTypes, MediaType};
 use crate::placement::Placement;
 use crate::policy::Policy;
 use crate::scope::Scope;
@@ -32,7 +36,7 @@ use crate::source::Source;
 use bounds::MAX_TEXT;
 use fault::Fault;
 use report::Report;
-use tree::TreeNode;
+use tree::{Findings, TreeNode};
 
 /// A valid configuration.
 #[derive(Clone, Debug)]
@@ -49,6 +53,8 @@ pub struct Config {
     pub content_types: ContentTypes,
     /// The sources of the key. The first one that yields a value wins.
     pub sources: Vec<Source>,
+    /// The place of verified claims.
+    pub claims: ClaimsPlace,
     /// The rule for a source with more than one value.
     pub duplicates: Duplicates,
     /// The cell of each key.
@@ -61,6 +67,13 @@ pub struct Config {
     pub shadow: bool,
     /// The limits.
     pub limits: Limits,
+}
+
+/// The place of verified claims in the dynamic metadata of Envoy's jwt_authn filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimsPlace {
+    /// The `payload_in_metadata` of jwt_authn's providers.
+    pub metadata_key: Box<str>,
 }
 
 /// Limits on bodies and keys.
@@ -80,11 +93,11 @@ impl Config {
     /// Reads a JSON configuration. Errors show `file` as its name.
     ///
     /// # Errors
-    /// All its problems; only the first if the text or its shape is wrong.
+    /// All its problems, of which the error lists the first. If the text is not JSON, only where that begins.
     pub fn from_json(text: &str, file: &str) -> Result<Self, ConfigError> {
         let text = without_byte_order_mark(text);
-        let root = parse(text, file, tree::parse_json)?;
-        read(&root, text, file)
+        let mut root = parse(text, file, tree::parse_json)?;
+        read(&mut root, text, file)
     }
 
     /// Reads a YAML configuration. Errors show `file` as its name.
@@ -94,8 +107,8 @@ impl Config {
     #[cfg(feature = "yaml")]
     pub fn from_yaml(text: &str, file: &str) -> Result<Self, ConfigError> {
         let text = without_byte_order_mark(text);
-        let root = parse(text, file, tree::parse_yaml)?;
-        read(&root, text, file)
+        let mut root = parse(text, file, tree::parse_yaml)?;
+        read(&mut root, text, file)
     }
 
     /// Reads a JSON configuration if the file's name ends in `.json`, and a YAML configuration otherwise.
@@ -111,6 +124,13 @@ impl Config {
     #[must_use]
     pub fn cell_name(&self, cell: crate::CellId) -> &str {
         self.cells.get(usize::from(cell.0)).map_or("", |name| name)
+    }
+
+    /// The media types that a source reads, in the order of the formats.
+    pub fn readable_types(&self) -> impl Iterator<Item = &str> {
+        let is_read = |format: &Format| self.sources.iter().any(|source| source.format() == Some(*format));
+        let types = Format::ALL.into_iter().filter(is_read).flat_map(|format| self.content_types.of(format));
+        types.filter_map(MediaType::name)
     }
 
     /// The cell with a name, such as the value of a routing header.
@@ -137,8 +157,8 @@ pub fn to_json(text: &str, file: &str) -> Result<String, ConfigError> {
 #[cfg(feature = "yaml")]
 pub fn with_json(text: &str, file: &str) -> Result<(Config, String), ConfigError> {
     let text = without_byte_order_mark(text);
-    let root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
-    let config = read(&root, text, file)?;
+    let mut root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
+    let config = read(&mut root, text, file)?;
     let json = serde_json::to_string(&root);
     let json = json.map_err(|error| ConfigError::from_fault(Fault::new(error.to_string()), text, file))?;
     Ok((config, json))
@@ -157,13 +177,20 @@ fn without_byte_order_mark(text: &str) -> &str {
 fn parse(text: &str, file: &str, parser: fn(&str) -> Result<TreeNode, Fault>) -> Result<TreeNode, ConfigError> {
     let root =
         if text.len() > MAX_TEXT { Err(Fault::new("the configuration is longer than 256MiB")) } else { parser(text) };
-    root.and_then(|root| root.refuse_duplicates().map(|()| root))
-        .map_err(|fault| ConfigError::from_fault(fault, text, file))
+    root.map_err(|fault| ConfigError::from_fault(fault, text, file))
 }
 
-fn read(root: &TreeNode, text: &str, file: &str) -> Result<Config, ConfigError> {
-    let raw: raw::RawConfig = tree::read(root).map_err(|fault| ConfigError::from_fault(fault, text, file))?;
-    let mut report = Report::new(root);
+/// Reads a tree. Each step goes on after a problem, and a later step does not report what only follows from one.
+fn read(root: &mut TreeNode, text: &str, file: &str) -> Result<Config, ConfigError> {
+    let mut findings = Findings::default();
+    tree::refuse_duplicates(root, &mut findings.problems);
+    let findings = RefCell::new(findings);
+    let raw: Option<raw::RawConfig> = tree::read(root, &findings);
+    let Findings { problems, mut unknown } = findings.into_inner();
+    unknown.sort_unstable();
+    let incomplete = tree::take_out(root, &unknown);
+    let Some(raw) = raw else { return Err(problems.into_error(text, file)) };
+    let mut report = Report::new(root, problems, incomplete);
     let config = build::build(&raw, &mut report);
-    report.finish(config, text, file)
+    report.into_problems().finish(config, text, file)
 }

@@ -11,8 +11,8 @@ mod values;
 
 pub(crate) use path::QueryPath;
 pub use pointer::{BadPointer, Pointer, PointerToken};
-pub use query::DocumentQuery;
 pub(crate) use query::MAX_DEPTH;
+pub use query::{AcceptedFaults, DocumentQuery, QueryOptions};
 
 /// The kind of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,10 @@
 //! The format of a body, from its Content-Type (RFC 9110, 8.3).
 
+mod grpc;
+
 use crate::format::{BodyFormat, Format};
 use crate::head::Head;
+use crate::multipart;
 use crate::reason::Reason;
 use crate::token::is_token;
 
@@ -27,39 +30,60 @@ pub const fn default_types(format: Format) -> &'static [&'static str] {
         Format::Ndjson => &["application/x-ndjson", "application/ndjson", "application/jsonl"],
         Format::Form => &[FORM_MEDIA_TYPE],
         Format::Multipart => &["multipart/form-data"],
-        Format::Protobuf => &["application/x-protobuf", "application/protobuf"],
+        Format::Protobuf => &PROTOBUF,
         Format::Xml => &["application/xml", "text/xml", "application/*+xml"],
         Format::Msgpack => &["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"],
         Format::Cbor => &["application/cbor", "application/*+cbor"],
     }
 }
 
-/// The media types of gRPC and gRPC-Web with protobuf messages, which have binary prefixes or are base64-encoded.
-const UNREAD_GRPC: [&str; 6] = [
+/// `application/proto` is the type of unary Connect calls.
+const PROTOBUF: [&str; 3] = ["application/x-protobuf", "application/protobuf", "application/proto"];
+
+/// Streams of messages, which no server reads as one document: gRPC and gRPC-Web with protobuf messages, whose prefixes are
+/// binary or in base64, and two types of many JSON documents.
+const UNREAD_STREAMS: [&str; 8] = [
     "application/grpc",
     "application/grpc+proto",
     "application/grpc-web",
     "application/grpc-web+proto",
     "application/grpc-web-text",
     "application/grpc-web-text+proto",
+    CONNECT_STREAM,
+    JSON_STREAM,
 ];
+
+/// A stream of the Connect protocol: each JSON document has a binary prefix.
+const CONNECT_STREAM: &str = "application/connect+json";
+
+/// JSON documents one after the other.
+const JSON_STREAM: &str = "application/stream+json";
+
+/// The entry of a list of media types that stands for requests without a Content-Type.
+pub(crate) const MISSING: &str = "missing";
 
 /// The media type of HTML forms (WHATWG URL, 5).
 pub const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
 
-/// A media type without parameters, lower case: `type/subtype` or `type/*+suffix`.
+/// A media type without parameters, lower case: `type/subtype` or `type/*+suffix`. `missing` stands for no type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaType(Box<str>);
 
 /// The text is not `type/subtype` or `type/*+suffix`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("expected a media type such as `application/json` or `application/*+json`, without parameters")]
+#[error(
+    "expected a media type such as `application/json` or `application/*+json`, without parameters, or `missing` for \
+     requests without a type"
+)]
 pub struct BadMediaType;
 
 impl std::str::FromStr for MediaType {
     type Err = BadMediaType;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == MISSING {
+            return Ok(Self(text.into()));
+        }
         let (kind, subtype) = text.split_once('/').ok_or(BadMediaType)?;
         let subtype_name = subtype.strip_prefix("*+").unwrap_or(subtype);
         if is_token(kind.as_bytes()) && is_token(subtype_name.as_bytes()) && !subtype_name.contains('*') {
@@ -71,6 +95,16 @@ impl std::str::FromStr for MediaType {
 }
 
 impl MediaType {
+    /// The type or pattern. `None` for the entry that stands for no type.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        (!self.is_missing()).then_some(&*self.0)
+    }
+
+    fn is_missing(&self) -> bool {
+        *self.0 == *MISSING
+    }
+
     fn matches(&self, essence: &[u8]) -> bool {
         let pattern = self.0.as_bytes();
         if let Some(star) = pattern.iter().position(|byte| *byte == b'*') {
@@ -78,6 +112,7 @@ impl MediaType {
             // A gRPC body is a sequence of length-prefixed messages of any format (`application/grpc+json`). Servers that
             // compare only the beginning read `application/x-www-form-urlencoded+json` as a form.
             return !is_grpc(essence)
+                && ![CONNECT_STREAM, JSON_STREAM].iter().any(|stream| essence.eq_ignore_ascii_case(stream.as_bytes()))
                 && !starts_with(essence, FORM_MEDIA_TYPE.as_bytes())
                 && essence.len() > kind.len() + suffix.len()
                 && starts_with(essence, kind)
@@ -101,53 +136,88 @@ impl ContentTypes {
         }
     }
 
-    /// The format of a request's body.
+    /// The format of a request's body, among those that `is_read`.
     ///
     /// # Errors
-    /// There is no type or more than one, the type is unknown, or its charset is not UTF-8.
-    pub fn format_of<H: Head + ?Sized>(&self, head: &H) -> Result<BodyFormat, Reason> {
+    /// There is no type or more than one, the type is of no such format, or its charset is not UTF-8.
+    pub fn format_of<H: Head + ?Sized>(
+        &self,
+        head: &H,
+        is_read: impl Fn(Format) -> bool,
+    ) -> Result<BodyFormat, Reason> {
         let mut types = head.values("content-type");
-        let value = types.next().ok_or(Reason::ContentTypeMissing)?;
+        let Some(value) = types.next() else { return self.format_of_missing(is_read) };
         let is_only = types.next().is_none();
         // A shortcut for most requests. A configured type passes every check below, where JSON also comes first.
-        if is_only && self.of(Format::Json).iter().any(|wanted| wanted.0.as_bytes() == value) {
+        if is_only && is_read(Format::Json) && self.of(Format::Json).iter().any(|wanted| wanted.0.as_bytes() == value) {
             return Ok(BodyFormat::of(Format::Json));
         }
-        // Servers differ on which of two types counts. Envoy joins two fields with a comma, so a comma means two types. A
-        // quoted comma is rare, and refused as well.
-        if !is_only || value.contains(&b',') {
+        // Servers differ on which of two types counts.
+        if !is_only {
             return Err(Reason::ContentTypeUnsupported);
         }
-        let mut parts = value.split(|byte| *byte == b';');
-        let essence = parts.next().unwrap_or_default().trim_ascii();
+        if value.trim_ascii().is_empty() {
+            return self.format_of_missing(is_read);
+        }
+        let (essence, parameters) = split_parameters(value);
         if essence.is_empty() {
             return Err(Reason::ContentTypeMissing);
         }
-        let format = self.format_of_essence(essence).ok_or(Reason::ContentTypeUnsupported)?;
-        for parameter in parts.map(<[u8]>::trim_ascii).filter(|parameter| !parameter.is_empty()) {
-            let mut halves = parameter.splitn(2, |byte| *byte == b'=');
-            let name = halves.next().unwrap_or_default().trim_ascii();
-            let value = halves.next().map(<[u8]>::trim_ascii).filter(|_| is_token(name));
-            let value = value.ok_or(Reason::ContentTypeUnsupported)?;
+        let body = self.body_format(head, essence).filter(|body| is_read(body.format));
+        let body = body.ok_or(Reason::ContentTypeUnsupported)?;
+        if self.names_another_format(head, value, body.format) {
+            return Err(Reason::ContentTypeUnsupported);
+        }
+        for parameter in parameters {
+            let (name, value) = parameter.ok_or(Reason::ContentTypeUnsupported)?;
             // RFC 2231 also spells it `charset*`.
             if starts_with(name, b"charset") && !(name.len() == b"charset".len() && is_utf8_charset(value)) {
                 return Err(Reason::CharsetUnsupported);
             }
         }
-        Ok(BodyFormat::of(format))
+        let boundary = if body.format == Format::Multipart { multipart::boundary(value) } else { None };
+        Ok(BodyFormat { boundary, ..body })
     }
 
-    /// Whether the body is a stream of gRPC messages that no server reads as another format.
+    /// The format of a body without a type.
+    fn format_of_missing(&self, is_read: impl Fn(Format) -> bool) -> Result<BodyFormat, Reason> {
+        let is_listed = |format: &Format| is_read(*format) && self.of(*format).iter().any(MediaType::is_missing);
+        Format::ALL.into_iter().find(is_listed).map(BodyFormat::of).ok_or(Reason::ContentTypeMissing)
+    }
+
+    /// Whether a part between commas is a media type of another format. Envoy joins two fields with a comma, and a quote
+    /// that is open in the first one hides the second one from a parser of quoted text, but not from other servers.
+    fn names_another_format<H: Head + ?Sized>(&self, head: &H, value: &[u8], format: Format) -> bool {
+        value.split(|byte| *byte == b',').skip(1).any(|part| {
+            let essence = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
+            self.body_format(head, essence).is_some_and(|other| other.format != format)
+        })
+    }
+
+    /// Whether the body is a stream of messages that no server reads as one document, and no source reads.
     ///
     /// The check is strict: servers that read `application/*+json` as JSON read `application/grpc+json` as JSON too, and
     /// servers differ on parameters and on a second type.
-    pub(crate) fn is_unread_grpc<H: Head + ?Sized>(&self, head: &H) -> bool {
+    pub(crate) fn is_unread_stream<H: Head + ?Sized>(&self, head: &H) -> bool {
         let mut types = head.values("content-type");
         let (Some(value), None) = (types.next(), types.next()) else { return false };
-        UNREAD_GRPC.iter().any(|name| name.as_bytes() == value)
+        UNREAD_STREAMS.iter().any(|name| name.as_bytes() == value)
             && head.first(":method") == Some(b"POST")
             && !is_encoded(head)
-            && self.format_of(head).is_err()
+            && self.format_of_essence(value).is_none()
+    }
+
+    /// The listed format of a media type, or protobuf with framing.
+    fn body_format<H: Head + ?Sized>(&self, head: &H, essence: &[u8]) -> Option<BodyFormat> {
+        let listed = self.format_of_essence(essence);
+        let framing = match listed {
+            None | Some(Format::Protobuf) => grpc::framing(head, essence, listed.is_some()),
+            Some(_) => None,
+        };
+        match (listed, framing) {
+            (_, Some(framing)) => Some(BodyFormat { framing, ..BodyFormat::of(Format::Protobuf) }),
+            (listed, None) => listed.map(BodyFormat::of),
+        }
     }
 
     fn format_of_essence(&self, essence: &[u8]) -> Option<Format> {
@@ -157,6 +227,49 @@ impl ContentTypes {
             return None;
         }
         Format::ALL.into_iter().find(|format| self.of(*format).iter().any(|wanted| wanted.matches(essence)))
+    }
+}
+
+/// A parameter's name and value. `None`: it is not a valid parameter.
+type MediaParameter<'a> = Option<(&'a [u8], &'a [u8])>;
+
+/// The media type, and its parameters (RFC 9110, 5.6.6). A quoted value keeps its quotes.
+fn split_parameters(value: &[u8]) -> (&[u8], impl Iterator<Item = MediaParameter<'_>>) {
+    let mut parts = split_unquoted(value);
+    let essence = parts.next().unwrap_or_default().trim_ascii();
+    let parameters = parts.map(<[u8]>::trim_ascii).filter(|parameter| !parameter.is_empty()).map(|parameter| {
+        let equals = parameter.iter().position(|byte| *byte == b'=')?;
+        let (name, value) = (parameter.get(..equals)?.trim_ascii(), parameter.get(equals + 1..)?.trim_ascii());
+        (is_token(name) && is_parameter_value(value)).then_some((name, value))
+    });
+    (essence, parameters)
+}
+
+/// Splits at each `;` outside quotes.
+fn split_unquoted(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    value.split(move |byte| {
+        let escapes = is_quoted && !is_escaped && *byte == b'\\';
+        is_quoted ^= *byte == b'"' && !is_escaped;
+        is_escaped = escapes;
+        *byte == b';' && !is_quoted
+    })
+}
+
+/// Whether a parameter's value is a closed quoted string, or has no quote, comma or space. Two fields that Envoy has joined
+/// to one value have a comma.
+fn is_parameter_value(value: &[u8]) -> bool {
+    match value.split_first() {
+        Some((b'"', rest)) => {
+            let mut is_escaped = false;
+            let end = rest.iter().position(|byte| {
+                let ends = *byte == b'"' && !is_escaped;
+                is_escaped = *byte == b'\\' && !is_escaped;
+                ends
+            });
+            end.is_some_and(|end| end + 1 == rest.len())
+        }
+        _ => !value.iter().any(|byte| matches!(byte, b'"' | b',' | b' ' | b'\t')),
     }
 }
 
@@ -209,7 +322,7 @@ mod tests {
     use super::*;
 
     fn format(content_type: &str) -> Result<Format, Reason> {
-        ContentTypes::default().format_of(&[("content-type", content_type)][..]).map(|body| body.format)
+        ContentTypes::default().format_of(&[("content-type", content_type)][..], |_| true).map(|body| body.format)
     }
 
     #[test]
@@ -219,6 +332,36 @@ mod tests {
         assert_eq!(format("application/problem+json"), Ok(Format::Json));
         assert_eq!(format("application/vnd.api+json;version=1"), Ok(Format::Json));
         assert_eq!(format("application/x-www-form-urlencoded"), Ok(Format::Form));
+    }
+
+    #[test]
+    fn a_quoted_parameter_may_have_any_text() {
+        for quoted in ["https://a/b;c", "a,b", r#"\"; charset=\"utf-16"#, r"\\", "", "a b=c"] {
+            assert_eq!(format(&format!("application/json; profile=\"{quoted}\"")), Ok(Format::Json), "{quoted}");
+        }
+        let after = r#"application/json; profile="a;b"; charset=utf-16"#;
+        assert_eq!(format(after), Err(Reason::CharsetUnsupported));
+    }
+
+    #[test]
+    fn a_stream_of_documents_is_not_one_document() {
+        for stream in ["application/connect+json", "application/stream+json", "Application/Stream+JSON"] {
+            assert_eq!(format(stream), Err(Reason::ContentTypeUnsupported), "{stream}");
+        }
+        let mut types = ContentTypes::default();
+        types.set(Format::Json, vec!["application/stream+json".parse().unwrap()]);
+        let listed = types.format_of(&[("content-type", "application/stream+json; charset=utf-8")][..], |_| true);
+        assert_eq!(listed, Ok(BodyFormat::of(Format::Json)));
+    }
+
+    #[test]
+    fn a_missing_type_has_a_format_if_a_list_says_so() {
+        let mut types = ContentTypes::default();
+        types.set(Format::Form, vec!["missing".parse().unwrap()]);
+        assert_eq!(types.format_of::<[(&str, &str)]>(&[], |_| true), Ok(BodyFormat::of(Format::Form)));
+        assert_eq!(types.format_of(&[("content-type", " ")][..], |_| true), Ok(BodyFormat::of(Format::Form)));
+        assert_eq!(types.format_of(&[("content-type", "missing")][..], |_| true), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(types.format_of(&[("content-type", ";a=b")][..], |_| true), Err(Reason::ContentTypeMissing));
     }
 
     #[test]
@@ -233,19 +376,19 @@ mod tests {
         assert_eq!(format("application/json; charset=utf-16"), Err(Reason::CharsetUnsupported));
         assert_eq!(format("application/json; charset*=utf-8''utf-16"), Err(Reason::CharsetUnsupported));
         let two = [("content-type", "application/json"), ("content-type", "text/plain")];
-        assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
-        assert_eq!(ContentTypes::default().format_of::<[(&str, &str)]>(&[]), Err(Reason::ContentTypeMissing));
+        assert_eq!(ContentTypes::default().format_of(&two[..], |_| true), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(ContentTypes::default().format_of::<[(&str, &str)]>(&[], |_| true), Err(Reason::ContentTypeMissing));
     }
 
     #[test]
     fn the_shortcut_applies_to_a_single_type() {
         let two = [("content-type", "application/json"), ("content-type", "application/json")];
-        assert_eq!(ContentTypes::default().format_of(&two[..]), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(ContentTypes::default().format_of(&two[..], |_| true), Err(Reason::ContentTypeUnsupported));
         // Both lists match: JSON comes first in every spelling.
         let mut types = ContentTypes::default();
         types.set(Format::Form, vec!["application/x+json".parse().unwrap()]);
         for spelling in ["application/x+json", "Application/x+JSON", "application/x+json; a=b"] {
-            let format = types.format_of(&[("content-type", spelling)][..]);
+            let format = types.format_of(&[("content-type", spelling)][..], |_| true);
             assert_eq!(format, Ok(BodyFormat::of(Format::Json)), "{spelling}");
         }
     }
@@ -257,7 +400,11 @@ mod tests {
             "application/json,application/x-www-form-urlencoded",
             "application/x-www-form-urlencoded,application/a+json",
             "application/json;x,application/x-www-form-urlencoded",
-            "application/json;x=\",\"",
+            "application/json;x=\",application/x-www-form-urlencoded;y=\"",
+            "application/json;x=\",\";y=\",application/x-www-form-urlencoded;z=\"",
+            "application/json;x=a,b",
+            "application/json;x=\"a\"b",
+            "application/json;x=\"a",
             "application/json;x",
             "application/x-www-form-urlencoded +json",
             "application/x-www-form-urlencoded+json",

@@ -1,19 +1,73 @@
 //! Refusals: the body that both tiers send, an RFC 9457 problem document.
 
+use std::fmt::Write;
+
+use crate::config::Config;
 use crate::reason::Reason;
 
 /// The media type of [`problem`].
 pub const CONTENT_TYPE: &str = "application/problem+json";
 
-/// The body of a refusal. It has the reason and no part of the request.
+/// The most bytes of a request's Content-Type that a refusal repeats.
+const MAX_CONTENT_TYPE: usize = 200;
+
+/// The body of a refusal. It has the reason and, of the request, only a Content-Type that was refused: `content_type`.
+/// `content_types` are then the media types that are read.
 #[must_use]
-pub fn problem(status: u16, reason: Reason) -> String {
+pub fn problem(status: u16, reason: Reason, refused_type: Option<&RefusedType>) -> String {
     // Labels and texts need no escaping; a test checks it.
-    format!(
-        "{{\"title\":\"Request not routed\",\"status\":{status},\"detail\":\"{}\",\"code\":\"{}\"}}\n",
+    let mut document = format!(
+        "{{\"title\":\"Request not routed\",\"status\":{status},\"detail\":\"{}\",\"code\":\"{}\"",
         reason.text(),
         reason.label()
-    )
+    );
+    if let Some(RefusedType { found, readable }) = refused_type {
+        if let Some(found) = found {
+            document.push_str(",\"content_type\":\"");
+            push_escaped(&mut document, found);
+            document.push('"');
+        }
+        document.push_str(",\"content_types\":[");
+        for (index, media_type) in readable.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            // A media type is a token or two, which need no escaping.
+            let _ = write!(document, "{comma}\"{media_type}\"");
+        }
+        document.push(']');
+    }
+    document.push_str("}\n");
+    document
+}
+
+/// A Content-Type that was refused, and the media types that the configuration reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedType {
+    found: Option<Box<[u8]>>,
+    readable: Box<[Box<str>]>,
+}
+
+impl RefusedType {
+    /// For a refusal with this reason: `None` if the reason is not about the Content-Type. `found` is the request's.
+    #[must_use]
+    pub fn of(reason: Reason, config: &Config, found: Option<&[u8]>) -> Option<Self> {
+        let is_about_type =
+            matches!(reason, Reason::ContentTypeMissing | Reason::ContentTypeUnsupported | Reason::CharsetUnsupported);
+        is_about_type.then(|| Self {
+            found: found.map(|found| found.get(..MAX_CONTENT_TYPE).unwrap_or(found).into()),
+            readable: config.readable_types().map(Into::into).collect(),
+        })
+    }
+}
+
+/// Adds text to a JSON string. Bytes outside printable ASCII become the replacement character.
+fn push_escaped(document: &mut String, text: &[u8]) {
+    for byte in text {
+        match byte {
+            b'"' | b'\\' => document.extend(['\\', char::from(*byte)]),
+            b' '..=b'~' => document.push(char::from(*byte)),
+            _ => document.push(char::REPLACEMENT_CHARACTER),
+        }
+    }
 }
 
 /// The `grpc-message` of a refused gRPC call: `CODE: SENTENCE`. Envoy takes it from the body of the local reply. A program
@@ -30,10 +84,33 @@ mod tests {
     #[test]
     fn the_document_is_valid_json_for_every_reason() {
         for reason in Reason::ALL {
-            let document: serde_json::Value = serde_json::from_str(&problem(400, *reason)).unwrap();
+            let document: serde_json::Value = serde_json::from_str(&problem(400, *reason, None)).unwrap();
             assert_eq!(document["code"], reason.label());
             assert_eq!(document["detail"], reason.text());
             assert_eq!(document["status"], 400);
         }
+    }
+
+    fn config() -> Config {
+        let text = r#"{"routing_header": "x-cell", "cells": ["a"], "placement": {"default": "a"}, "key": [{"form": "t"},
+            {"header": "t"}, {"json": "/t"}, {"json": "/u"}], "content_types": {"json": ["text/json", "missing"]}}"#;
+        Config::from_json(text, "test").unwrap()
+    }
+
+    #[test]
+    fn a_refused_type_is_named_with_the_types_that_are_read() {
+        let reason = Reason::ContentTypeUnsupported;
+        for (found, named) in [
+            (&b"text/plain; a=\"\\b\""[..], "text/plain; a=\"\\b\"".to_owned()),
+            (b"a/\xff\n", "a/\u{fffd}\u{fffd}".to_owned()),
+            (&[b'a'; 1000], "a".repeat(MAX_CONTENT_TYPE)),
+        ] {
+            let refused = RefusedType::of(reason, &config(), Some(found));
+            let document: serde_json::Value = serde_json::from_str(&problem(415, reason, refused.as_ref())).unwrap();
+            assert_eq!(document["content_type"], named);
+            let readable = serde_json::json!(["text/json", "application/x-www-form-urlencoded"]);
+            assert_eq!(document["content_types"], readable);
+        }
+        assert_eq!(RefusedType::of(Reason::KeyMissing, &config(), Some(b"a/b")), None);
     }
 }

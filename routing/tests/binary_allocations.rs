@@ -1,17 +1,17 @@
 //! The scanners of MessagePack and CBOR allocate by the configuration, whatever the body is and whatever its lengths say.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/counting.rs"]
-mod counting;
+#[path = "support/allocations.rs"]
+mod allocations;
 
 use std::sync::Arc;
 
+use allocations::allocated;
 use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::cbor::CborScanner;
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::msgpack::MsgpackScanner;
 use cellgate_routing::{Duplicates, Reason};
-use counting::allocated;
 
 type Scanner = Box<dyn BodyScanner>;
 

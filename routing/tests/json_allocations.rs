@@ -1,16 +1,16 @@
 //! The JSON scanner makes a fixed number of small allocations, whatever the body is and however it is cut.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/counting.rs"]
-mod counting;
+#[path = "support/allocations.rs"]
+mod allocations;
 
 use std::sync::Arc;
 
+use allocations::allocated;
 use cellgate_routing::Duplicates;
 use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::json::JsonScanner;
-use counting::allocated;
 
 fn scanner() -> JsonScanner {
     let pointer = "/tenant/id".parse().unwrap();

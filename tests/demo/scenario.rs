@@ -161,7 +161,7 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
             .header("x-cell", "cell-a")
             .header("x-cell", "cell-c")
             .json(ACME),
-        Scenario::new("client forges x-cell, no key", "no key", "/10", "421 filter key_missing")
+        Scenario::new("client forges x-cell, no key", "no key", "/10", "400 filter key_missing")
             .header("x-cell", "cell-a")
             .json("{}"),
         Scenario::new("key given twice", "JSON, twice", "/11", "400 filter key_duplicated")

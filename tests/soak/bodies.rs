@@ -52,7 +52,7 @@ impl Flaw {
     /// The status and code of the default policy.
     pub(crate) fn answer(self) -> (u16, &'static str) {
         match self {
-            Self::Missing => (421, "key_missing"),
+            Self::Missing => (400, "key_missing"),
             Self::Duplicated => (400, "key_duplicated"),
             Self::Malformed => (400, "body_malformed"),
             Self::Encoded => (415, "body_encoded"),

@@ -7,7 +7,10 @@ mod forms;
 mod heads;
 mod json;
 mod media;
+mod multipart;
 mod sizes;
+mod templates;
+mod xml;
 
 use serde_json::{Value, json};
 
@@ -51,10 +54,21 @@ pub fn config() -> Value {
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
+            { "multipart": "tenant_id" },
+            { "xml": "/order/tenant" },
+            { "xml": "/invoice/@tenant" },
+            { "xml": "/{http://schemas.xmlsoap.org/soap/envelope/}Envelope/{*}Header/{urn:t}Tenant" },
+            { "xml": "/{*}Envelope/{*}Body/*/{*}tenant" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
             { "cookie": "tenant" },
+            { "host": "{key}.tenants.cellgate.test" },
+            { "header": "authorization", "value": "Bearer sk_{key}_*" },
+            { "query": "user", "value": "*@{key}", "case": "lower" },
+            { "query": "payload", "then": { "json": "/team/id" } },
+            { "header": "x-context", "then": { "json": "/team/id" } },
+            { "cookie": "session", "then": { "json": "/team/id" } },
         ],
         "placement": {
             "overrides": { "pinned": "cell-b", "eu-pinned": "cell-a" },
@@ -73,7 +87,17 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases()].concat()
+    [
+        json::cases(),
+        forms::cases(),
+        multipart::cases(),
+        heads::cases(),
+        media::cases(),
+        sizes::cases(),
+        templates::cases(),
+        xml::cases(),
+    ]
+    .concat()
 }
 
 impl Case {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cellgate_routing::source::{Place, Source};
 use cellgate_routing::{CellId, Config, Decider, Outcome, Tier};
 use serde_json::Value;
 
@@ -74,14 +75,15 @@ pub(crate) enum BadKey {
     },
 }
 
-/// Makes the plan. `json` is the configuration as JSON, `headers` are added to every request, and `given` has the keys to use
-/// for some cells.
+/// Makes the plan. `json` is the configuration as JSON, `host` is the host of the requests or a pattern of hosts, `headers` are
+/// added to every request, and `given` has the keys to use for some cells.
 ///
 /// # Errors
 /// The configuration does not place a given key in its cell.
 pub(crate) fn plan(
     config: Config,
     json: &Value,
+    host: &str,
     headers: &[String],
     given: &BTreeMap<String, String>,
 ) -> Result<ProbePlan, BadKey> {
@@ -100,7 +102,7 @@ pub(crate) fn plan(
         candidates.insert(cell, vec![key.clone()]);
     }
     let decider = Decider::new(config, Tier::Service);
-    let builder = RequestBuilder::new(&decider, headers, json);
+    let builder = RequestBuilder::new(&decider, host, headers, json);
     let mut plan = ProbePlan {
         routing_header: decider.config().routing_header.to_string(),
         cells: decider.config().cells.iter().map(|cell| cell.to_string()).collect(),
@@ -118,7 +120,9 @@ pub(crate) fn plan(
         };
         match reach(&decider, &builder, cell, keys, None) {
             Some(found) => plan.reached.push(found),
-            None => plan.unreached.push(format!("{name}: no request can be made for any of its keys")),
+            None => {
+                plan.unreached.push(format!("{name}: no request can be made for any of its keys{}", tokens(&decider)))
+            }
         }
         if plan.large.is_none()
             && let Some(size) = size
@@ -152,6 +156,12 @@ fn reach(
         }
     }
     None
+}
+
+/// Why some sources have no request.
+fn tokens(decider: &Decider) -> &'static str {
+    let is_claim = |source: &Source| matches!(source.place, Place::Claim(_));
+    if decider.config().sources.iter().any(is_claim) { ": the probe has no token for a claim" } else { "" }
 }
 
 fn place(actual: &Option<String>) -> String {
@@ -189,7 +199,7 @@ mod tests {
         let text = config.to_string();
         let parsed = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let given = given.iter().map(|(cell, key)| ((*cell).to_owned(), (*key).to_owned())).collect();
-        plan(parsed, config, &[], &given)
+        plan(parsed, config, "probe.internal", &[], &given)
     }
 
     fn config() -> Value {
@@ -207,7 +217,7 @@ mod tests {
         let reached: Vec<(&str, &str)> = plan.reached.iter().map(|reach| (&*reach.cell, &*reach.by)).collect();
         assert_eq!(reached, [("a", "\"cellgate-probe-0\" in json /tenant/id"), ("b", "\"acme\" in json /tenant/id")]);
         assert_eq!(plan.unreached, ["c: no key is placed in it: the cell is drained or unused"]);
-        assert_eq!(plan.without_key.unwrap().1, Expected::Status(421));
+        assert_eq!(plan.without_key.unwrap().1, Expected::Status(400));
         let large = plan.large.unwrap();
         assert!(large.parts.body.unwrap().len() > 32 * 1024 + (1 << 20));
     }
@@ -229,6 +239,21 @@ mod tests {
         assert_eq!(planned(&config, &[]).unwrap().without_key.unwrap().1, Expected::Cell("c".into()));
         config["policy"] = json!({"key_missing": "pass"});
         assert_eq!(planned(&config, &[]).unwrap().without_key.unwrap().1, Expected::Undecided);
+    }
+
+    #[test]
+    fn a_claim_is_skipped_because_the_probe_has_no_token() {
+        let mut config = config();
+        config["key"] = json!([{"claim": "/org"}, {"header": "x-tenant"}]);
+        assert_eq!(planned(&config, &[]).unwrap().reached[0].by, "\"cellgate-probe-0\" in header x-tenant");
+        config["key"] = json!([{"claim": "/org"}]);
+        let plan = planned(&config, &[]).unwrap();
+        assert!(plan.reached.is_empty());
+        assert_eq!(
+            plan.unreached[0],
+            "a: no request can be made for any of its keys: the probe has no token for a claim"
+        );
+        assert_eq!(plan.without_key.unwrap().1, Expected::Status(400));
     }
 
     #[test]

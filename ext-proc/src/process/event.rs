@@ -1,7 +1,7 @@
 //! Events and replies of the state machine: Envoy's messages without protobuf.
 
 use bytes::Bytes;
-use cellgate_routing::{CellId, Decision, Outcome, Reason};
+use cellgate_routing::{CellId, Decision, Outcome, Reason, RefusedType};
 
 use crate::fields::Fields;
 
@@ -26,6 +26,8 @@ pub enum Event {
     RequestHeaders {
         /// All headers, reserved ones included.
         fields: Fields,
+        /// The dynamic metadata that Envoy forwards: a serialised `envoy.config.core.v3.Metadata`. Empty if there is none.
+        metadata: Vec<u8>,
         /// Whether neither body nor trailers follow.
         end_of_stream: bool,
     },
@@ -79,6 +81,8 @@ pub enum Reply {
         reason: Reason,
         /// Whether the request is a gRPC call. Envoy then converts the refusal to a gRPC status.
         grpc: bool,
+        /// The Content-Type, if the request is refused for it.
+        refused_type: Option<Box<RefusedType>>,
     },
 }
 

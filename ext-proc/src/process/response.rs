@@ -36,8 +36,9 @@ pub(super) fn response(reply: Reply, config: &Config) -> OutgoingMessage {
         }
         Reply::ResponseHeaders => (Response::ResponseHeaders(HeadersResponse::default()), None),
         Reply::ResponseTrailers => (Response::ResponseTrailers(TrailersResponse::default()), None),
-        Reply::Immediate { status, reason, grpc } => {
-            (Response::ImmediateResponse(immediate(status, reason, grpc)), Some(metadata(reason, None, config)))
+        Reply::Immediate { status, reason, grpc, refused_type } => {
+            let body = if grpc { grpc_message(reason) } else { problem(status, reason, refused_type.as_deref()) };
+            (Response::ImmediateResponse(immediate(status, reason, grpc, body)), Some(metadata(reason, None, config)))
         }
     };
     OutgoingMessage::Response(Box::new(ProcessingResponse {
@@ -59,7 +60,7 @@ fn common(change: HeadMutation, config: &Config) -> CommonResponse {
     CommonResponse { header_mutation: Some(mutation), clear_route_cache: true, ..Default::default() }
 }
 
-fn immediate(status: u16, reason: Reason, grpc: bool) -> ImmediateResponse {
+fn immediate(status: u16, reason: Reason, grpc: bool, body: String) -> ImmediateResponse {
     let mut set_headers = Vec::new();
     if !grpc {
         set_headers.push(set("content-type", PROBLEM_CONTENT_TYPE));
@@ -67,11 +68,10 @@ fn immediate(status: u16, reason: Reason, grpc: bool) -> ImmediateResponse {
     if reason == Reason::Overloaded {
         set_headers.push(set("retry-after", "1"));
     }
-    let body = if grpc { grpc_message(reason).as_bytes().to_vec() } else { problem(status, reason).into() };
     ImmediateResponse {
         status: Some(HttpStatus { code: status.into() }),
         headers: Some(HeaderMutation { set_headers, ..Default::default() }),
-        body,
+        body: body.into_bytes(),
         details: format!("cellgate_{}", reason.label()),
         ..Default::default()
     }

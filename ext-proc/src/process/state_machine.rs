@@ -18,10 +18,10 @@
 mod tests;
 
 use bytes::Bytes;
-use cellgate_routing::{Decider, Decision, Guard, HeadResult, Outcome, Reason, is_grpc_call};
+use cellgate_routing::{Decider, Decision, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call};
 
 use crate::budget::Reservation;
-use crate::fields::{self, Fields};
+use crate::fields::{self, Fields, RequestHead};
 use crate::process::body_buffer::BodyBuffer;
 use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
 use crate::process::key_search::{KeySearch, Progress};
@@ -42,6 +42,8 @@ pub struct StateMachine {
     conflict: Option<Decision>,
     inspected: u64,
     grpc: bool,
+    /// The Content-Type, if the request is refused for it.
+    refused_type: Option<RefusedType>,
 }
 
 #[derive(Debug)]
@@ -87,6 +89,7 @@ impl StateMachine {
             conflict: None,
             inspected: 0,
             grpc: false,
+            refused_type: None,
         }
     }
 
@@ -102,7 +105,9 @@ impl StateMachine {
         }
         let state = std::mem::replace(&mut self.state, RequestState::Rejected);
         self.state = match event {
-            Event::RequestHeaders { fields, end_of_stream } => self.on_headers(state, fields, end_of_stream)?,
+            Event::RequestHeaders { fields, metadata, end_of_stream } => {
+                self.on_headers(state, fields, &metadata, end_of_stream)?
+            }
             Event::RequestBody { chunk, end_of_stream } => self.on_body(state, chunk, end_of_stream)?,
             Event::RequestTrailers(fields) => self.on_trailers(state, fields)?,
             Event::ResponseHeaders => self.on_response(state, Reply::ResponseHeaders),
@@ -176,7 +181,13 @@ impl StateMachine {
         self.reservation.bytes()
     }
 
-    fn on_headers(&mut self, state: RequestState, mut fields: Fields, end: bool) -> Result<RequestState, Violation> {
+    fn on_headers(
+        &mut self,
+        state: RequestState,
+        mut fields: Fields,
+        metadata: &[u8],
+        end: bool,
+    ) -> Result<RequestState, Violation> {
         match state {
             RequestState::AwaitingHeaders => {}
             RequestState::Rejected => return Ok(state),
@@ -184,8 +195,12 @@ impl StateMachine {
         }
         let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
-        let search = match self.decider.open(fields.as_slice(), end) {
-            HeadResult::Decided(decision) => return Ok(self.decide_from_headers(held, decision, end)),
+        let search = match self.decider.open(&RequestHead { fields: &fields, metadata }, end) {
+            HeadResult::Decided(decision) => {
+                let content_type = fields.as_slice().values("content-type").next();
+                self.refused_type = RefusedType::of(decision.reason, self.decider.config(), content_type);
+                return Ok(self.decide_from_headers(held, decision, end));
+            }
             HeadResult::NeedsBody(reading) => KeySearch::Reading(reading),
         };
         Ok(match self.mode {
@@ -403,7 +418,8 @@ impl StateMachine {
 
     fn refuse(&mut self, status: u16, reason: Reason) {
         self.reservation.release_all();
-        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc });
+        let refused_type = self.refused_type.take().map(Box::new);
+        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc, refused_type });
     }
 
     /// Sends a chunk back. Returns the state after it: `next`, or `Complete` at the end of the body.

@@ -10,7 +10,12 @@ use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::{KeyRule, ValueRule};
 
-const LIMITS: ScanLimits = ScanLimits { duplicates: Duplicates::Reject, depth: 4, key_bytes: 32 };
+const LIMITS: ScanLimits = ScanLimits {
+    duplicates: Duplicates::Reject,
+    depth: 4,
+    key_bytes: 32,
+    accepted: crate::document::AcceptedFaults::NONE,
+};
 
 /// The key at a pointer, or the error's reason and offset; the same with a cut at each place.
 fn scan(pointer: &str, rule: &ValueRule, body: &[u8]) -> Result<Option<Result<String, Reason>>, (Reason, u64)> {
@@ -196,7 +201,7 @@ fn half_precision_numbers_are_those_of_the_rfc() {
 #[test]
 fn sequences_have_another_media_type() {
     let types = ContentTypes::default();
-    let format = |name: &str| types.format_of(&[("content-type", name)][..]);
+    let format = |name: &str| types.format_of(&[("content-type", name)][..], |_| true);
     for name in ["application/cbor", "application/senml+cbor", "Application/CBOR"] {
         assert_eq!(format(name), Ok(BodyFormat::of(Format::Cbor)), "{name}");
     }

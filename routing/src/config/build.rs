@@ -4,6 +4,7 @@
 //! configuration if there is a problem.
 
 mod cells;
+mod claims;
 mod content_types;
 mod decided_by;
 mod headers;
@@ -14,7 +15,7 @@ mod sources;
 
 use super::bounds::{MAX_ITEMS, MAX_VERSION};
 use super::path::Step;
-use super::raw::{RawConfig, RawLimits};
+use super::raw::{RawConfig, RawField, RawLimits, RawList};
 use super::report::Report;
 use super::{Config, Limits};
 use cells::Cells;
@@ -22,38 +23,57 @@ use cells::Cells;
 /// In a policy, the name of the cell in `placement.default`.
 const DEFAULT: &str = "default";
 
-/// Builds a configuration, and notes every problem in the report.
+/// Builds a configuration, and notes every problem in the report, except those that only follow from a refused value.
 pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
-    if raw.version.chars().count() > MAX_VERSION || raw.version.chars().any(char::is_control) {
+    let version = raw.version.given().map_or("", |version| version);
+    if version.chars().count() > MAX_VERSION || version.chars().any(char::is_control) {
         report.problem(&[Step::Field("version")], || {
             format!("expected at most {MAX_VERSION} characters, none of them a control character")
         });
     }
-    let cells = Cells::new(&raw.cells, report);
-    let limits = limits(&raw.limits, report);
-    let routing_header = headers::routing_header(&raw.routing_header, report);
-    let sources = sources::sources(&raw.key, &routing_header, report);
-    let policy = policy::policy(&raw.policy, &cells, raw.placement.default.as_deref(), report);
-    let placement = placement::placement(&raw.placement, &cells, limits.key_bytes, policy.uses_slots(), report);
+    let routing_header = report.required(&raw.routing_header, &[Step::Field("routing_header")]);
+    let routing_header = routing_header.map(|name| headers::routing_header(name, report)).unwrap_or_default();
+    let cells = Cells::new(report.required(&raw.cells, &[Step::Field("cells")]), report);
+    let limits = raw.limits.given().map_or(LARGEST, |raw| limits(raw, report));
+    let sources = report.required(&raw.key, &[Step::Field("key")]);
+    let sources = sources.map(|raw| sources::sources(raw, &routing_header, report)).unwrap_or_default();
+    let raw_placement = report.required(&raw.placement, &[Step::Field("placement")]);
+    let default = raw_placement.map_or(&RawField::Refused, |placement| &placement.default);
+    let policy = raw.policy.given().map(|raw| policy::policy(raw, &cells, default, report)).unwrap_or_default();
+    let placement = raw_placement
+        .map(|raw| placement::placement(raw, &cells, limits.key_bytes, policy.uses_slots(), report))
+        .unwrap_or_default();
     Config {
-        version: raw.version.clone(),
+        version: version.into(),
         routing_header,
-        cells: raw.cells.clone(),
-        scope: scope::scope(&raw.applies_to, report),
-        content_types: content_types::content_types(&raw.content_types, report),
+        cells: cells.names.iter().map(|name| Box::from(*name)).collect(),
+        scope: raw.applies_to.given().map(|raw| scope::scope(raw, report)).unwrap_or_default(),
+        content_types: raw
+            .content_types
+            .given()
+            .map(|raw| content_types::content_types(raw, report))
+            .unwrap_or_default(),
         sources,
-        duplicates: raw.duplicates,
+        claims: claims::claims(raw.claims.given(), report),
+        duplicates: raw.duplicates.given().copied().unwrap_or_default(),
         placement,
         policy,
-        shadow: raw.shadow,
-        decided_by: raw.decided_by.as_ref().map(|raw| decided_by::decided_by(raw, &cells, report)),
+        shadow: raw.shadow.given().copied().unwrap_or_default(),
+        decided_by: raw.decided_by.given().map(|raw| decided_by::decided_by(raw, &cells, report)),
         limits,
     }
 }
 
+/// Limits that nothing exceeds, in place of refused ones.
+const LARGEST: Limits =
+    Limits { inspect_bytes: u64::MAX, stream_bytes: u64::MAX, key_bytes: usize::MAX, depth: usize::MAX };
+
 fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
-    let (inspect_bytes, stream_bytes) = (raw.inspect_bytes.0, raw.stream_bytes.0);
-    if stream_bytes < inspect_bytes {
+    let inspect_bytes = raw.inspect_bytes.given().map(|size| size.0);
+    let stream_bytes = raw.stream_bytes.given().map(|size| size.0);
+    if let (Some(inspect_bytes), Some(stream_bytes)) = (inspect_bytes, stream_bytes)
+        && stream_bytes < inspect_bytes
+    {
         report.problem(&[Step::Field("limits"), Step::Field("stream_bytes")], || {
             format!(
                 "expected at least `limits.inspect_bytes` ({inspect_bytes} bytes), found {stream_bytes}: the service \
@@ -62,30 +82,43 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
         });
     }
     // Both are at most 4,096.
-    let small = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
-    Limits { inspect_bytes, stream_bytes, key_bytes: small(raw.key_bytes.0), depth: small(raw.depth.0) }
+    let small = |number: Option<u64>| number.and_then(|number| usize::try_from(number).ok()).unwrap_or(usize::MAX);
+    Limits {
+        inspect_bytes: inspect_bytes.unwrap_or(LARGEST.inspect_bytes),
+        stream_bytes: stream_bytes.unwrap_or(LARGEST.stream_bytes),
+        key_bytes: small(raw.key_bytes.given().map(|number| number.0)),
+        depth: small(raw.depth.given().map(|number| number.0)),
+    }
+}
+
+/// The items of a list that are not refused, each with its index.
+fn items(list: &RawField<RawList>) -> impl Iterator<Item = (usize, &str)> {
+    let items = list.given().into_iter().flatten().enumerate();
+    items.filter_map(|(index, item)| Some((index, &**item.given()?)))
 }
 
 /// Parses each item of a list, which may be absent but not empty.
-fn list<T>(
-    items: Option<&[Box<str>]>,
+fn parse_list<T>(
+    raw: &RawField<RawList>,
     fields: &[&str],
     report: &mut Report<'_>,
     parse: impl Fn(&str) -> Result<T, String>,
-) -> Option<Vec<T>> {
+) -> Vec<T> {
     let path: Vec<Step<'_>> = fields.iter().copied().map(Step::Field).collect();
-    let items = items?;
-    if items.is_empty() {
+    let length = raw.given().map(Vec::len);
+    if length == Some(0) {
         report.problem(&path, || "the list is empty: add an item, or remove the field to use its default".into());
-    } else if items.len() > MAX_ITEMS {
-        report.problem(&path, || format!("expected at most {MAX_ITEMS} items, found {}", items.len()));
+    } else if let Some(length) = length
+        && length > MAX_ITEMS
+    {
+        report.problem(&path, || format!("expected at most {MAX_ITEMS} items, found {length}"));
     }
-    let mut parsed = Vec::with_capacity(items.len().min(MAX_ITEMS));
-    for (index, item) in items.iter().enumerate().take(MAX_ITEMS) {
+    let mut parsed = Vec::with_capacity(length.unwrap_or(0).min(MAX_ITEMS));
+    for (index, item) in items(raw).take(MAX_ITEMS) {
         match parse(item) {
             Ok(item) => parsed.push(item),
             Err(message) => report.problem(&[&path[..], &[Step::Item(index)]].concat(), || message),
         }
     }
-    Some(parsed)
+    parsed
 }

@@ -17,6 +17,36 @@ pub(super) enum Step<'a> {
     Item(usize),
 }
 
+/// The way from the root of a tree to one of its values, kept on the stack while the tree is walked.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trail<'a> {
+    Root,
+    /// To the value of a map's entry with this name.
+    Entry(&'a Trail<'a>, &'a str),
+    /// To a list's item.
+    Item(&'a Trail<'a>, usize),
+}
+
+impl Trail<'_> {
+    /// The path as messages show it.
+    pub(super) fn text(&self) -> String {
+        let (mut trail, mut text) = (self, String::new());
+        loop {
+            trail = match *trail {
+                Trail::Root => return text,
+                Trail::Entry(parent, name) => {
+                    prepend(&mut text, &name_segment(name));
+                    parent
+                }
+                Trail::Item(parent, index) => {
+                    prepend(&mut text, &item_segment(index));
+                    parent
+                }
+            };
+        }
+    }
+}
+
 /// A field's name as a part of a path: `acme`, or `["a.b"]`.
 pub(super) fn name_segment(name: &str) -> String {
     let plain = (1..=MAX_QUOTED).contains(&name.len())
@@ -48,6 +78,15 @@ pub(super) fn append(path: &mut String, segment: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trail_is_written_from_the_root_on() {
+        let key = Trail::Entry(&Trail::Root, "key");
+        let item = Trail::Item(&key, 2);
+        assert_eq!(Trail::Entry(&item, "a.b").text(), "key[2][\"a.b\"]");
+        assert_eq!(Trail::Entry(&Trail::Entry(&Trail::Root, "limits"), "depth").text(), "limits.depth");
+        assert_eq!(Trail::Root.text(), "");
+    }
 
     #[test]
     fn long_names_are_shortened() {

@@ -1,5 +1,6 @@
 //! The configuration as written. The doc comments and limits are those of the JSON Schema.
 
+mod field;
 mod source;
 mod table;
 
@@ -8,11 +9,12 @@ use serde::Deserialize;
 use super::number::{Int, MAX_SAFE, Size};
 use crate::format::Format;
 use crate::key::Duplicates;
-pub(super) use source::RawSource;
+pub(super) use field::RawField;
+pub(super) use source::{NamedPlace, RawSource};
 pub(super) use table::RawTable;
 
 #[cfg(feature = "schema")]
-use super::bounds::{MAX_ITEMS, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
+use super::bounds::{MAX_ITEMS, MAX_SOURCE_NAME, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
 #[cfg(feature = "schema")]
 use crate::headers::MAX_NAME;
 #[cfg(feature = "schema")]
@@ -31,6 +33,9 @@ const HOST: &str = r"^([*][.])?[A-Za-z0-9_-]{1,63}([.][A-Za-z0-9_-]{1,63})*$";
 const SPIFFE_ID: &str =
     r"^spiffe://[a-z0-9._-]{1,255}(/([A-Za-z0-9_-]|[.][A-Za-z0-9_-]|[.]{2}[A-Za-z0-9._-])[A-Za-z0-9._-]*)+$";
 
+/// A list of texts.
+pub(super) type RawList = Vec<RawField<Box<str>>>;
+
 /// Cellgate's configuration. The filter reads it as JSON, the service as YAML or JSON.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cellgate"))]
@@ -38,158 +43,173 @@ const SPIFFE_ID: &str =
 pub(super) struct RawConfig {
     /// The address of this schema, for editors. Cellgate ignores it.
     #[serde(default, rename = "$schema")]
-    pub(super) _schema: Option<Box<str>>,
+    pub(super) _schema: RawField<Box<str>>,
     /// A label of your choice, such as a Git revision. Both tiers log and report it.
-    #[serde(default)]
+    #[serde(default = "RawField::<Box<str>>::default_value")]
     #[cfg_attr(feature = "schema", schemars(length(max = MAX_VERSION)))]
-    pub(super) version: Box<str>,
+    pub(super) version: RawField<Box<str>>,
     /// The header that carries the cell and that the routes match. Cellgate removes it from client requests.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_NAME)))]
-    pub(super) routing_header: Box<str>,
+    pub(super) routing_header: RawField<Box<str>>,
     /// The cells: the values of the routing header.
     #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::cells"))]
-    pub(super) cells: Vec<Box<str>>,
+    pub(super) cells: RawField<RawList>,
     /// The requests that Cellgate decides. All requests by default.
-    #[serde(default)]
-    pub(super) applies_to: RawScope,
+    #[serde(default = "RawField::<RawScope>::default_value")]
+    pub(super) applies_to: RawField<RawScope>,
     /// The media types of each body format.
-    #[serde(default)]
-    pub(super) content_types: RawContentTypes,
+    #[serde(default = "RawField::<RawContentTypes>::default_value")]
+    pub(super) content_types: RawField<RawContentTypes>,
     /// The sources of the routing key, in order of precedence. The first source that yields a value wins.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCES)))]
-    pub(super) key: Vec<RawSource>,
+    pub(super) key: RawField<Vec<RawField<RawSource>>>,
+    /// The place of verified claims in Envoy's metadata.
+    #[serde(default = "RawField::<RawClaims>::default_value")]
+    pub(super) claims: RawField<RawClaims>,
     /// The rule for a source that holds more than one value.
-    #[serde(default)]
+    #[serde(default = "RawField::<Duplicates>::default_value")]
     #[cfg_attr(feature = "schema", schemars(extend("default" = "reject")))]
-    pub(super) duplicates: Duplicates,
+    pub(super) duplicates: RawField<Duplicates>,
     /// The cell of each key.
-    pub(super) placement: RawPlacement,
+    pub(super) placement: RawField<RawPlacement>,
     /// The action for each reason why a request has no key or no cell. Every reason has a secure default.
-    #[serde(default)]
-    pub(super) policy: RawPolicy,
+    #[serde(default = "RawField::<RawPolicy>::default_value")]
+    pub(super) policy: RawField<RawPolicy>,
     /// The peers whose decisions are accepted, and the cell of this proxy. None by default.
-    pub(super) decided_by: Option<RawDecidedBy>,
+    #[serde(default)]
+    pub(super) decided_by: RawField<RawDecidedBy>,
     /// Decide, count and log, but do not change any request.
-    #[serde(default)]
-    pub(super) shadow: bool,
+    #[serde(default = "RawField::<bool>::default_value")]
+    pub(super) shadow: RawField<bool>,
     /// Limits on bodies and keys.
-    #[serde(default)]
-    pub(super) limits: RawLimits,
+    #[serde(default = "RawField::<RawLimits>::default_value")]
+    pub(super) limits: RawField<RawLimits>,
 }
 
 /// The requests that Cellgate decides.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AppliesTo"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawScope {
     /// Host names without ports, in any case. `*.` and a domain stand for all names below the domain. All hosts by default.
     #[cfg_attr(
         feature = "schema",
         schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = HOST), length(max = MAX_HOST)))
     )]
-    pub(super) hosts: Option<Vec<Box<str>>>,
+    pub(super) hosts: RawField<RawList>,
     /// Methods, compared exactly: `POST`, not `post`. All methods by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) methods: Option<Vec<Box<str>>>,
+    pub(super) methods: RawField<RawList>,
     /// Path prefixes. All paths by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]*$"))))]
-    pub(super) paths: Option<Vec<Box<str>>>,
+    pub(super) paths: RawField<RawList>,
     /// Exceptions, such as certificate challenges, health checks and static files. None by default.
-    pub(super) except: Option<RawExcept>,
+    pub(super) except: RawField<RawExcept>,
 }
 
 /// Requests that Cellgate does not decide.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Except"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawExcept {
     /// Methods, compared exactly.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) methods: Option<Vec<Box<str>>>,
+    pub(super) methods: RawField<RawList>,
     /// Paths. A path that ends in `/` stands for all paths below it.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]+$"))))]
-    pub(super) paths: Option<Vec<Box<str>>>,
+    pub(super) paths: RawField<RawList>,
 }
 
 /// The media types of each body format.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ContentTypes"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawContentTypes {
     /// Media types of JSON bodies. `application/json` and `application/*+json` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) json: Option<Vec<Box<str>>>,
+    pub(super) json: RawField<RawList>,
     /// Media types of NDJSON bodies. `application/x-ndjson`, `application/ndjson` and `application/jsonl` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) ndjson: Option<Vec<Box<str>>>,
+    pub(super) ndjson: RawField<RawList>,
     /// Media types of URL-encoded forms. `application/x-www-form-urlencoded` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) form: Option<Vec<Box<str>>>,
+    pub(super) form: RawField<RawList>,
     /// Media types of multipart forms. `multipart/form-data` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) multipart: Option<Vec<Box<str>>>,
+    pub(super) multipart: RawField<RawList>,
     /// Media types of single protobuf messages. `application/x-protobuf` and `application/protobuf` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) protobuf: Option<Vec<Box<str>>>,
+    pub(super) protobuf: RawField<RawList>,
     /// Media types of XML bodies. `application/xml`, `text/xml` and `application/*+xml` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) xml: Option<Vec<Box<str>>>,
+    pub(super) xml: RawField<RawList>,
     /// Media types of MessagePack bodies. `application/msgpack`, `application/x-msgpack` and `application/vnd.msgpack` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) msgpack: Option<Vec<Box<str>>>,
+    pub(super) msgpack: RawField<RawList>,
     /// Media types of CBOR bodies. `application/cbor` and `application/*+cbor` by default.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) cbor: Option<Vec<Box<str>>>,
+    pub(super) cbor: RawField<RawList>,
 }
 
 impl RawContentTypes {
-    pub(super) fn of(&self, format: Format) -> Option<&[Box<str>]> {
+    pub(super) fn of(&self, format: Format) -> &RawField<RawList> {
         match format {
-            Format::Json => self.json.as_deref(),
-            Format::Ndjson => self.ndjson.as_deref(),
-            Format::Form => self.form.as_deref(),
-            Format::Multipart => self.multipart.as_deref(),
-            Format::Protobuf => self.protobuf.as_deref(),
-            Format::Xml => self.xml.as_deref(),
-            Format::Msgpack => self.msgpack.as_deref(),
-            Format::Cbor => self.cbor.as_deref(),
+            Format::Json => &self.json,
+            Format::Ndjson => &self.ndjson,
+            Format::Form => &self.form,
+            Format::Multipart => &self.multipart,
+            Format::Protobuf => &self.protobuf,
+            Format::Xml => &self.xml,
+            Format::Msgpack => &self.msgpack,
+            Format::Cbor => &self.cbor,
         }
     }
 }
 
-/// The cell of each key. Overrides come first, then exact keys, the longest prefix, slots and the default.
+/// The place of verified claims in Envoy's metadata.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Claims"))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawClaims {
+    /// The `payload_in_metadata` of the providers in Envoy's jwt_authn filter. Istio sets `payload`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
+    pub(super) metadata_key: RawField<Box<str>>,
+}
+
+impl Default for RawClaims {
+    fn default() -> Self {
+        Self { metadata_key: RawField::Given(crate::claims::DEFAULT_METADATA_KEY.into()) }
+    }
+}
+
+/// The cell of each key. Overrides come first, then exact keys, the longest prefix, slots and the default.
+#[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Placement"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawPlacement {
     /// Keys moved by an operator: pins and quarantines.
-    #[serde(default)]
-    pub(super) overrides: RawTable<Box<str>>,
+    pub(super) overrides: RawField<RawTable<Box<str>>>,
     /// Keys with an assigned cell.
-    #[serde(default)]
-    pub(super) exact: RawTable<Box<str>>,
+    pub(super) exact: RawField<RawTable<Box<str>>>,
     /// Prefixes of keys. The longest matching prefix wins.
-    #[serde(default)]
-    pub(super) prefixes: RawTable<Box<str>>,
+    pub(super) prefixes: RawField<RawTable<Box<str>>>,
     /// Slots, which place all other keys by their hash.
-    pub(super) slots: Option<RawSlots>,
+    pub(super) slots: RawField<RawSlots>,
     /// The cell of keys that no other rule matches.
-    pub(super) default: Option<Box<str>>,
+    pub(super) default: RawField<Box<str>>,
 }
 
 /// A fixed number of slots, distributed over the cells by weight.
 #[derive(Debug, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Slots"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawSlots {
     /// The number of slots. A change moves almost every key.
-    #[serde(default = "default_count")]
-    pub(super) count: Int<1, 65_536>,
+    pub(super) count: RawField<Int<1, 65_536>>,
     /// The seed of the hash. A change moves almost every key.
-    #[serde(default = "default_seed")]
-    pub(super) seed: Int<0, MAX_SAFE>,
+    pub(super) seed: RawField<Int<0, MAX_SAFE>>,
     /// The weight of each cell; 0 drains the cell. Equal weights by default. Name every cell or leave this out.
-    pub(super) weights: Option<RawTable<Int<0, 1_000_000>>>,
+    pub(super) weights: RawField<RawTable<Int<0, 1_000_000>>>,
 }
 
 /// The action for each reason why a request has no key or no cell.
@@ -212,6 +232,8 @@ pub(super) enum RawAction {
     Hash,
     /// Forward the request without a cell.
     Pass,
+    /// Read the body as if it did not have this fault.
+    Accept,
 }
 
 /// The peers whose decisions are accepted, and the cell of this proxy.
@@ -228,9 +250,10 @@ pub(super) struct RawDecidedBy {
             extend("uniqueItems" = true)
         )
     )]
-    pub(super) peers: Vec<Box<str>>,
+    pub(super) peers: RawField<RawList>,
     /// The cell of this proxy, which refuses requests for other cells. By default it forwards requests for any cell.
-    pub(super) cell: Option<Box<str>>,
+    #[serde(default)]
+    pub(super) cell: RawField<Box<str>>,
 }
 
 /// Limits on bodies and keys.
@@ -239,25 +262,32 @@ pub(super) struct RawDecidedBy {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawLimits {
     /// The largest body that the filter holds. At most Envoy's buffer limit: Envoy answers 413 to larger bodies.
-    pub(super) inspect_bytes: Size<1024, { 16 << 20 }>,
+    pub(super) inspect_bytes: RawField<Size<1024, { 16 << 20 }>>,
     /// The most body bytes of one request that the service buffers to find the key. At least `inspect_bytes`.
-    pub(super) stream_bytes: Size<1024, { 1 << 30 }>,
+    pub(super) stream_bytes: RawField<Size<1024, { 1 << 30 }>>,
     /// The longest key, in bytes.
-    pub(super) key_bytes: Int<1, 4096>,
+    pub(super) key_bytes: RawField<Int<1, 4096>>,
     /// The deepest nesting of a body.
-    pub(super) depth: Int<1, 1024>,
+    pub(super) depth: RawField<Int<1, 1024>>,
 }
 
 impl Default for RawLimits {
     fn default() -> Self {
-        Self { inspect_bytes: Size(32 << 10), stream_bytes: Size(16 << 20), key_bytes: Int(256), depth: Int(64) }
+        Self {
+            inspect_bytes: RawField::Given(Size(32 << 10)),
+            stream_bytes: RawField::Given(Size(16 << 20)),
+            key_bytes: RawField::Given(Int(256)),
+            depth: RawField::Given(Int(64)),
+        }
     }
 }
 
-fn default_count() -> Int<1, 65_536> {
-    Int(u64::from(crate::placement::DEFAULT_SLOTS))
-}
-
-fn default_seed() -> Int<0, MAX_SAFE> {
-    Int(0)
+impl Default for RawSlots {
+    fn default() -> Self {
+        Self {
+            count: RawField::Given(Int(u64::from(crate::placement::DEFAULT_SLOTS))),
+            seed: RawField::Given(Int(0)),
+            weights: RawField::Absent,
+        }
+    }
 }

@@ -46,8 +46,15 @@ pub(super) fn quote(text: &str) -> String {
 }
 
 /// A float as text. The filter contains serde_json's formatter anyway; the standard library's would add 16 KB to it.
+/// JSON has no text for a number that is not finite, so these are as in YAML.
 pub(super) fn float(value: f64) -> String {
-    serde_json::to_string(&value).unwrap_or_default()
+    if value.is_nan() {
+        ".nan".into()
+    } else if value.is_infinite() {
+        if value > 0.0 { ".inf".into() } else { "-.inf".into() }
+    } else {
+        serde_json::to_string(&value).unwrap_or_default()
+    }
 }
 
 #[cfg(test)]

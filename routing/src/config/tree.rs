@@ -3,18 +3,23 @@
 //! JSON and YAML both become this tree. So each later step exists once, and every error can give a position.
 
 mod deserializer;
+mod duplicates;
 mod json;
+#[cfg(feature = "yaml")]
+mod twins;
+mod unknown;
 #[cfg(feature = "yaml")]
 mod yaml;
 
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::bounds::MAX_DEPTH;
-use super::fault::Fault;
 use super::path::Step;
 use super::text::{float, quote};
-pub(super) use deserializer::read;
+pub(super) use deserializer::{Findings, read};
+pub(super) use duplicates::refuse_duplicates;
 pub(super) use json::parse as parse_json;
+pub(super) use unknown::take_out;
 #[cfg(feature = "yaml")]
 pub(super) use yaml::parse as parse_yaml;
 
@@ -35,6 +40,8 @@ pub(super) enum Value {
     Text(Box<str>),
     List(Vec<TreeNode>),
     Map(Vec<MapEntry>),
+    /// A value that has a problem already: whoever reads it gets no value and notes nothing.
+    Refused,
 }
 
 /// One entry of a map, and the offset of its name.
@@ -65,31 +72,6 @@ impl TreeNode {
         }?;
         Some(TreeChild { at: entry.at, name: &entry.name, node: &entry.node })
     }
-
-    /// Refuses a map with two entries of the same name: parsers differ on which one counts.
-    pub(super) fn refuse_duplicates(&self) -> Result<(), Fault> {
-        match &self.value {
-            Value::List(items) => items
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, item)| item.refuse_duplicates().map_err(|fault| fault.in_item(index))),
-            Value::Map(entries) => {
-                let mut names: Vec<(&str, usize)> = entries.iter().map(|entry| (&*entry.name, entry.at)).collect();
-                names.sort_unstable();
-                for pair in names.windows(2) {
-                    if let [(first, _), (second, at)] = pair
-                        && first == second
-                    {
-                        return Err(Fault::new("this name occurs twice in the map").at(*at).in_entry(second));
-                    }
-                }
-                entries
-                    .iter()
-                    .try_for_each(|entry| entry.node.refuse_duplicates().map_err(|fault| fault.in_entry(&entry.name)))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl Value {
@@ -104,6 +86,7 @@ impl Value {
             Value::Text(text) => quote(text),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
+            Value::Refused => "a refused value".into(),
         }
     }
 }
@@ -116,7 +99,8 @@ fn too_deep() -> String {
 impl Serialize for TreeNode {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match &self.value {
-            Value::Null => serializer.serialize_unit(),
+            // Only a valid configuration is written, which has no refused value.
+            Value::Null | Value::Refused => serializer.serialize_unit(),
             Value::Bool(value) => serializer.serialize_bool(*value),
             Value::Unsigned(value) => serializer.serialize_u64(*value),
             Value::Negative(value) => serializer.serialize_i64(*value),

@@ -74,7 +74,7 @@ fn the_first_source_that_holds_a_value_decides() {
     assert_eq!(whole(&decider, &head, r#"{"u":"one"}"#), "b exact");
     assert_eq!(whole(&decider, &[JSON], r#"{"u":"one"}"#), "a exact");
     assert_eq!(whole(&decider, &[JSON, (":path", "/?t=one")], "{}"), "a exact");
-    assert_eq!(whole(&decider, &[JSON], "{}"), "reject 421 key_missing");
+    assert_eq!(whole(&decider, &[JSON], "{}"), "reject 400 key_missing");
 }
 
 #[test]
@@ -98,7 +98,7 @@ fn the_action_next_tries_the_next_source() {
 fn the_head_decides_without_a_body() {
     let decider = decider();
     assert_eq!(bodiless(&decider, &[("x-t", "two")]), "b exact");
-    assert_eq!(bodiless(&decider, &[JSON]), "reject 421 body_absent");
+    assert_eq!(bodiless(&decider, &[JSON]), "reject 400 body_absent");
     assert_eq!(open(&decider, &[JSON, ("x-t", "two")]).finish().reason.label(), "exact");
     assert_eq!(open(&decider, &[JSON]).finish().reason.label(), "body_absent");
 }
@@ -107,7 +107,7 @@ fn the_head_decides_without_a_body() {
 fn the_head_decides_a_tunnel() {
     let decider = decider();
     let upgrade = [("connection", "Upgrade"), ("upgrade", "websocket"), JSON];
-    assert_eq!(whole(&decider, &upgrade, ""), "reject 421 upgrade");
+    assert_eq!(whole(&decider, &upgrade, ""), "reject 400 upgrade");
     assert_eq!(whole(&decider, &[(":method", "CONNECT"), ("x-t", "one")], ""), "a exact");
 }
 
@@ -115,8 +115,8 @@ fn the_head_decides_a_tunnel() {
 fn a_tunnel_whose_body_outranks_the_head_is_refused() {
     let decider = decider();
     let upgrade = |field| [("connection", "upgrade"), ("upgrade", "x"), JSON, ("x-t", "one"), field];
-    assert_eq!(whole(&decider, &upgrade(("content-length", "24")), ""), "reject 421 upgrade");
-    assert_eq!(whole(&decider, &upgrade(("transfer-encoding", "chunked")), ""), "reject 421 upgrade");
+    assert_eq!(whole(&decider, &upgrade(("content-length", "24")), ""), "reject 400 upgrade");
+    assert_eq!(whole(&decider, &upgrade(("transfer-encoding", "chunked")), ""), "reject 400 upgrade");
     assert_eq!(whole(&decider, &upgrade(("content-length", "0")), ""), "a exact");
     let head_first = CONFIG.replace(r#"{"json": "/t"}, {"header": "x-t"}"#, r#"{"header": "x-t"}, {"json": "/t"}"#);
     let head_first =

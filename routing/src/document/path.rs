@@ -5,10 +5,9 @@ mod binary;
 use std::sync::Arc;
 
 use super::Container;
-use super::pointer::Pointer;
 use super::query::{DocumentQuery, QueryNode};
 use super::text::CappedText;
-use super::values::QueryValues;
+use super::values::{LiveContainer, QueryValues};
 use crate::body::Candidate;
 use crate::key::{Duplicates, StoredKey};
 use crate::reason::Reason;
@@ -32,8 +31,10 @@ use crate::value::ValueReader;
 pub(crate) struct QueryPath {
     query: Arc<DocumentQuery>,
     values: QueryValues,
-    live: [LiveContainer; Self::MAX_LIVE],
+    /// How many containers are live.
     depth: usize,
+    /// The node of the innermost live container, if there is one.
+    innermost: usize,
     /// The node of the value that comes next or is being read, if it has one.
     here: Option<usize>,
     /// A text or a name that comes in pieces.
@@ -46,26 +47,12 @@ pub(crate) struct QueryPath {
     is_bytes: bool,
 }
 
-/// A live container.
-#[derive(Clone, Copy, Debug, Default)]
-struct LiveContainer {
-    node: usize,
-    is_object: bool,
-    /// The current element's index, in an array.
-    index: u64,
-    /// The node of every element, in an array that has one.
-    each: Option<usize>,
-}
-
 impl QueryPath {
-    /// The most live containers. A selector has a member's name below the element, which is one token more.
-    const MAX_LIVE: usize = Pointer::MAX_TOKENS + 1;
-
     pub(crate) fn new(query: Arc<DocumentQuery>) -> Self {
         Self {
             values: QueryValues::new(&query),
-            live: [LiveContainer::default(); Self::MAX_LIVE],
             depth: 0,
+            innermost: DocumentQuery::ROOT,
             here: Some(DocumentQuery::ROOT),
             text: CappedText::default(),
             fault: None,
@@ -140,7 +127,6 @@ impl QueryPath {
     }
 
     /// The text that comes in pieces has no meaning that all parsers agree on.
-    #[expect(dead_code, reason = "the grammar refuses such texts")]
     pub(crate) fn spoil_text(&mut self, reason: Reason) {
         self.fault = self.fault.or(Some(reason));
     }
@@ -176,15 +162,15 @@ impl QueryPath {
             self.values.store(&self.query, node, |_| StoredKey::Unusable(reason));
             self.values.check(&self.query, node, None);
         }
-        let (is_live, first, each) = match container {
-            Container::Object => (!node.children.is_empty(), None, None),
-            Container::Array => (node.has_elements(), node.each.or_else(|| node.element(0)), node.each),
+        let (container, first) = match (container, node.each) {
+            (Container::Object, _) if node.children.is_empty() => return,
+            (Container::Object, _) => (LiveContainer::Object, None),
+            (Container::Array, Some(each)) => (LiveContainer::Each(each), Some(each)),
+            (Container::Array, None) if node.has_indices() => (LiveContainer::Indexed(0), node.element(0)),
+            (Container::Array, None) => return,
         };
-        if !is_live {
-            return;
-        }
-        let Some(live) = self.live.get_mut(self.depth) else { return };
-        *live = LiveContainer { node: here, is_object: container == Container::Object, index: 0, each };
+        self.values.set_live(here, container);
+        self.innermost = here;
         self.depth += 1;
         self.here = first;
     }
@@ -193,27 +179,34 @@ impl QueryPath {
     pub(crate) fn close(&mut self) {
         self.here = None;
         self.depth = self.depth.saturating_sub(1);
-        if let Some(each) = self.live.get(self.depth).and_then(|container| container.each) {
+        if let Some(LiveContainer::Each(each)) = self.values.live(self.innermost) {
             self.values.end_element(&self.query, each);
         }
+        self.innermost = self.query.node(self.innermost).map_or(DocumentQuery::ROOT, |node| node.parent);
     }
 
     /// The next element of the innermost live array follows.
     pub(crate) fn next_element(&mut self) {
-        let Some(container) = self.depth.checked_sub(1).and_then(|top| self.live.get_mut(top)) else { return };
-        if let Some(each) = container.each {
-            self.values.end_element(&self.query, each);
-            self.here = Some(each);
-            return;
+        match self.values.live(self.innermost) {
+            None | Some(LiveContainer::Object) => {}
+            Some(LiveContainer::Indexed(index)) => {
+                let next = index.saturating_add(1);
+                self.values.set_live(self.innermost, LiveContainer::Indexed(next));
+                self.here = self.query.node(self.innermost).and_then(|node| node.element(next));
+            }
+            Some(LiveContainer::Each(each)) => {
+                self.values.end_element(&self.query, each);
+                self.here = Some(each);
+            }
         }
-        container.index = container.index.saturating_add(1);
-        self.here = self.query.node(container.node).and_then(|node| node.element(container.index));
     }
 
     /// A member of the innermost live object follows; `name` is unescaped.
     pub(crate) fn member(&mut self, name: &[u8]) {
         self.here = None;
-        let Some(child) = self.innermost().and_then(|node| node.child(name)) else { return self.lookalike(name) };
+        let Some(child) = self.query.node(self.innermost).and_then(|node| node.child(name)) else {
+            return self.lookalike(name);
+        };
         let is_duplicate = self.values.name(child);
         match (is_duplicate, self.query.duplicates) {
             (false, _) => self.here = Some(child),
@@ -247,9 +240,16 @@ impl QueryPath {
         if self.query.duplicates != Duplicates::Reject {
             return;
         }
-        if let Some(child) = self.innermost().and_then(|node| node.lookalike(name)) {
+        if let Some(child) = self.query.node(self.innermost).and_then(|node| node.lookalike(name)) {
             self.values.conflict(&self.query, child, Reason::KeyAmbiguous);
         }
+    }
+
+    /// A record has ended, and another document may follow.
+    pub(crate) fn end_record(&mut self) {
+        self.values.end_element(&self.query, DocumentQuery::ROOT);
+        self.depth = 0;
+        self.here = Some(DocumentQuery::ROOT);
     }
 
     /// The value of the `index`th pointer so far.
@@ -262,14 +262,9 @@ impl QueryPath {
         self.query.duplicates != Duplicates::Last && self.candidate(index) != Candidate::Missing
     }
 
-    fn innermost(&self) -> Option<&QueryNode> {
-        let container = self.live.get(self.depth.checked_sub(1)?)?;
-        self.query.node(container.node)
-    }
-
     /// Whether the value that comes next is a member of an object. Only such a value can meet a condition: a selector's
     /// name may look like an index.
     fn is_member(&self) -> bool {
-        self.depth.checked_sub(1).and_then(|top| self.live.get(top)).is_some_and(|container| container.is_object)
+        self.depth > 0 && matches!(self.values.live(self.innermost), Some(LiveContainer::Object))
     }
 }

@@ -74,6 +74,14 @@ impl PointerToken {
         if is_index { name.parse().ok() } else { None }
     }
 
+    /// The name, unescaped. Empty if it stands for more than one element.
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            PointerToken::Name(name) => name,
+            PointerToken::Each | PointerToken::Selector { .. } => "",
+        }
+    }
+
     /// Whether it stands for more than one element.
     pub(crate) fn is_each(&self) -> bool {
         !matches!(self, PointerToken::Name(_))

@@ -7,9 +7,12 @@
 //! share nodes and differ in the conditions of their ends.
 
 use super::pointer::{Pointer, PointerToken};
+use crate::action::PolicyAction;
 use crate::format::ScanLimits;
 use crate::key::Duplicates;
-use crate::value::KeyRule;
+use crate::policy::Policy;
+use crate::reason::Reason;
+use crate::value::{KeyRule, ValueRule};
 
 /// The deepest nesting a query can allow, in open containers.
 pub(crate) const MAX_DEPTH: usize = 1024;
@@ -23,6 +26,7 @@ pub struct DocumentQuery {
     pub(crate) duplicates: Duplicates,
     /// The most containers that may be open.
     pub(crate) depth: usize,
+    pub(crate) accepted: AcceptedFaults,
     /// The longest name that may matter, in bytes.
     pub(super) name_bytes: usize,
     /// The longest name or text that may matter, in bytes.
@@ -32,6 +36,51 @@ pub struct DocumentQuery {
     /// How many values are stored for all ends.
     pub(super) slots: usize,
     nodes: Vec<QueryNode>,
+}
+
+/// What a query needs besides its pointers.
+#[derive(Clone, Copy, Debug)]
+pub struct QueryOptions {
+    /// The rule for names that occur twice in an object.
+    pub duplicates: Duplicates,
+    /// The deepest nesting allowed, 1024 at most.
+    pub depth: usize,
+    /// The longest key, in bytes.
+    pub key_bytes: usize,
+    /// Whether the body is a sequence of documents, each of which holds the key.
+    pub records: bool,
+    /// The faults of a text that are no errors.
+    pub accepted: AcceptedFaults,
+}
+
+/// The faults of a text that are no errors. The default is that of the policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AcceptedFaults {
+    /// Escapes of half a surrogate pair, where they cannot change the key.
+    pub lone_surrogates: bool,
+    /// A byte order mark at the beginning.
+    pub byte_order_mark: bool,
+}
+
+impl AcceptedFaults {
+    /// Every fault is an error.
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self { lone_surrogates: false, byte_order_mark: false };
+
+    /// The faults that a policy accepts.
+    pub(crate) fn of(policy: &Policy) -> Self {
+        let accepts = |reason| policy.answer(reason) == PolicyAction::Accept;
+        Self {
+            lone_surrogates: accepts(Reason::BodyLoneSurrogate),
+            byte_order_mark: accepts(Reason::BodyByteOrderMark),
+        }
+    }
+}
+
+impl Default for AcceptedFaults {
+    fn default() -> Self {
+        Self::of(&Policy::default())
+    }
 }
 
 /// A path that is the beginning of a pointer, or a whole one.
@@ -50,6 +99,8 @@ pub(crate) struct QueryNode {
     pub(super) conditions: Vec<usize>,
     /// The conditions on values below this one.
     pub(super) conditions_below: Vec<usize>,
+    /// The node of the container.
+    pub(super) parent: usize,
     /// How many each nodes are on the path, this one included.
     pub(super) level: usize,
     /// The longest text that may matter to an end or a condition, in bytes.
@@ -91,16 +142,37 @@ impl DocumentQuery {
     /// the longest key.
     #[must_use]
     pub fn new(pointers: Vec<Pointer>, duplicates: Duplicates, depth: usize, key_bytes: usize) -> Self {
-        let pointers = pointers.into_iter().map(|pointer| (pointer, KeyRule::whole(key_bytes))).collect();
-        Self::with_rules(pointers, ScanLimits { duplicates, depth, key_bytes })
+        let pointers = pointers.into_iter().map(|pointer| (pointer, ValueRule::default())).collect();
+        let accepted = AcceptedFaults::default();
+        Self::compile(pointers, QueryOptions { duplicates, depth, key_bytes, records: false, accepted })
     }
 
-    /// A query for pointers with their rules.
+    /// A query for pointers with their rules, in order of precedence.
+    #[must_use]
+    pub fn compile(pointers: Vec<(Pointer, ValueRule)>, options: QueryOptions) -> Self {
+        let QueryOptions { duplicates, depth, key_bytes, records, accepted } = options;
+        let limits = ScanLimits { duplicates, depth, key_bytes, accepted };
+        let rules = pointers.into_iter().map(|(pointer, rule)| (pointer, KeyRule::new(&rule, limits))).collect();
+        if records { Self::of_records(rules, limits) } else { Self::with_rules(rules, limits) }
+    }
+
+    /// A query of a document.
     pub(crate) fn with_rules(pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
-        let root = QueryNode { subtree: vec![Self::ROOT], ..QueryNode::default() };
+        Self::of_levels(0, pointers, limits)
+    }
+
+    /// A query of records, each of which is a document. All that hold something must agree.
+    pub(crate) fn of_records(pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
+        Self::of_levels(1, pointers, limits)
+    }
+
+    /// A query of a document that is itself an element of so many levels.
+    fn of_levels(level: usize, pointers: Vec<(Pointer, KeyRule)>, limits: ScanLimits) -> Self {
+        let root = QueryNode { subtree: vec![Self::ROOT], level, ..QueryNode::default() };
         let mut query = Self {
             duplicates: limits.duplicates,
             depth: limits.depth.min(MAX_DEPTH),
+            accepted: limits.accepted,
             name_bytes: 0,
             text_bytes: 0,
             ends: Vec::new(),
@@ -129,7 +201,7 @@ impl DocumentQuery {
     /// Adds a pointer's nodes, its conditions and its end.
     fn insert(&mut self, pointer: &Pointer, rule: KeyRule) {
         let end = self.ends.len();
-        let mut conditions = Vec::new();
+        let mut conditions = vec![None; self.node(Self::ROOT).map_or(0, |root| root.level)];
         let mut path = vec![Self::ROOT];
         for token in pointer.tokens() {
             let next = match token {
@@ -210,8 +282,9 @@ impl DocumentQuery {
     /// A new node below a path, `deeper` levels below its last node.
     fn add(&mut self, path: &[usize], deeper: usize) -> usize {
         let new = self.nodes.len();
-        let level = path.last().and_then(|parent| self.nodes.get(*parent)).map_or(0, |parent| parent.level) + deeper;
-        self.nodes.push(QueryNode { subtree: vec![new], level, ..QueryNode::default() });
+        let parent = path.last().copied().unwrap_or(Self::ROOT);
+        let level = self.nodes.get(parent).map_or(0, |parent| parent.level) + deeper;
+        self.nodes.push(QueryNode { subtree: vec![new], parent, level, ..QueryNode::default() });
         for above in path {
             if let Some(node) = self.nodes.get_mut(*above) {
                 node.subtree.push(new);
@@ -242,9 +315,9 @@ impl QueryNode {
         self.children.iter().find(|child| child.index == Some(index)).map(|child| child.node)
     }
 
-    /// Whether a pointer goes on if this node is an array.
-    pub(super) fn has_elements(&self) -> bool {
-        self.each.is_some() || self.children.iter().any(|child| child.index.is_some())
+    /// Whether the name of a child is an index.
+    pub(super) fn has_indices(&self) -> bool {
+        self.children.iter().any(|child| child.index.is_some())
     }
 }
 

@@ -13,9 +13,16 @@ use crate::value::KeyRule;
 /// therefore depends on the query only.
 #[derive(Debug)]
 pub(super) struct QueryValues {
-    nodes: Vec<NodeState>,
-    keys: Vec<StoredKey>,
+    cells: Vec<ValueCell>,
     conditions: Vec<ConditionState>,
+}
+
+/// The state of the node and the value of the slot that have its index. They have nothing to do with each other, except
+/// that they share one allocation.
+#[derive(Clone, Debug, Default)]
+struct ValueCell {
+    node: NodeState,
+    key: StoredKey,
 }
 
 /// The state of a node in the innermost open element, or in the document.
@@ -26,6 +33,19 @@ struct NodeState {
     is_named: bool,
     /// Whether its name is a conflict. The first one gives the reason.
     has_conflict: bool,
+    /// The container at the node, while it is open.
+    live: LiveContainer,
+}
+
+/// A container that pointers go through.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum LiveContainer {
+    #[default]
+    Object,
+    /// An array whose elements have nodes by their indices, and the current element's index.
+    Indexed(u64),
+    /// An array whose elements all have this node.
+    Each(usize),
 }
 
 /// Whether a condition holds in the innermost open element.
@@ -41,8 +61,7 @@ enum ConditionState {
 impl QueryValues {
     pub(super) fn new(query: &DocumentQuery) -> Self {
         Self {
-            nodes: vec![NodeState::default(); query.nodes()],
-            keys: vec![StoredKey::default(); query.slots],
+            cells: vec![ValueCell::default(); query.nodes().max(query.slots)],
             conditions: vec![ConditionState::default(); query.conditions.len()],
         }
     }
@@ -56,8 +75,8 @@ impl QueryValues {
         mut read: impl FnMut(&KeyRule) -> StoredKey,
     ) {
         for end in node.ends.iter().filter_map(|end| query.ends.get(*end)) {
-            if let Some(key) = self.keys.get_mut(end.slot + node.level) {
-                *key = read(&end.rule);
+            if let Some(cell) = self.cells.get_mut(end.slot + node.level) {
+                cell.key = read(&end.rule);
             }
         }
     }
@@ -80,15 +99,29 @@ impl QueryValues {
     /// The name of a node has come. Returns whether it came before.
     #[inline]
     pub(super) fn name(&mut self, node: usize) -> bool {
-        self.nodes.get_mut(node).is_some_and(|state| std::mem::replace(&mut state.is_named, true))
+        self.cells.get_mut(node).is_some_and(|cell| std::mem::replace(&mut cell.node.is_named, true))
+    }
+
+    /// The container that is open at a node.
+    #[inline]
+    pub(super) fn live(&self, node: usize) -> Option<LiveContainer> {
+        self.cells.get(node).map(|cell| cell.node.live)
+    }
+
+    /// A container opens at a node, or its next element follows.
+    #[inline]
+    pub(super) fn set_live(&mut self, node: usize, container: LiveContainer) {
+        if let Some(cell) = self.cells.get_mut(node) {
+            cell.node.live = container;
+        }
     }
 
     /// Makes a node and all nodes below it ambiguous, for good: later values do not count.
     #[cold]
     pub(super) fn conflict(&mut self, query: &DocumentQuery, index: usize, reason: Reason) {
-        let (Some(node), Some(state)) = (query.node(index), self.nodes.get_mut(index)) else { return };
-        state.is_named = true;
-        if std::mem::replace(&mut state.has_conflict, true) {
+        let (Some(node), Some(cell)) = (query.node(index), self.cells.get_mut(index)) else { return };
+        cell.node.is_named = true;
+        if std::mem::replace(&mut cell.node.has_conflict, true) {
             return;
         }
         self.replace_below(query, node, &StoredKey::Unusable(reason));
@@ -106,29 +139,31 @@ impl QueryValues {
     /// No element is open below the node.
     fn replace_below(&mut self, query: &DocumentQuery, node: &QueryNode, key: &StoredKey) {
         for end in node.ends_below.iter().filter_map(|end| query.ends.get(*end)) {
-            if let Some(value) = self.keys.get_mut(end.slot + node.level) {
-                *value = key.clone();
+            if let Some(cell) = self.cells.get_mut(end.slot + node.level) {
+                cell.key = key.clone();
             }
         }
     }
 
-    /// An element ends: its values go to the level above, if its conditions hold. `each` is its node.
+    /// An element or a record ends: its values go to the level above, if its conditions hold. `each` is its node.
     pub(super) fn end_element(&mut self, query: &DocumentQuery, each: usize) {
-        let Some(node) = query.node(each) else { return };
+        let Some((node, level)) = query.node(each).and_then(|node| Some((node, node.level.checked_sub(1)?))) else {
+            return;
+        };
         for end in node.ends_below.iter().filter_map(|end| query.ends.get(*end)) {
             let state = end.condition(node.level).and_then(|condition| self.conditions.get(condition));
-            let slots = end.slot + node.level - 1..=end.slot + node.level;
-            let Some([above, key]) = self.keys.get_mut(slots) else { continue };
-            let key = std::mem::take(key);
+            let slots = end.slot + level..=end.slot + node.level;
+            let Some([above, cell]) = self.cells.get_mut(slots) else { continue };
+            let key = std::mem::take(&mut cell.key);
             match state {
-                None | Some(ConditionState::Met) => above.agree(key),
+                None | Some(ConditionState::Met) => above.key.agree(key),
                 Some(ConditionState::Unmet) => {}
-                Some(ConditionState::Unclear(reason)) => above.agree(StoredKey::Unusable(*reason)),
+                Some(ConditionState::Unclear(reason)) => above.key.agree(StoredKey::Unusable(*reason)),
             }
         }
         for below in &node.subtree {
-            if let Some(state) = self.nodes.get_mut(*below) {
-                *state = NodeState::default();
+            if let Some(cell) = self.cells.get_mut(*below) {
+                cell.node = NodeState::default();
             }
         }
         for condition in &node.conditions_below {
@@ -141,7 +176,10 @@ impl QueryValues {
     /// The value of the `index`th pointer so far.
     pub(super) fn candidate(&self, query: &DocumentQuery, index: usize) -> Candidate<'_> {
         let Some(end) = query.ends.get(index) else { return Candidate::Missing };
-        let levels = self.keys.get(end.slot..end.slot + end.unconditional_levels()).unwrap_or_default();
-        levels.iter().rev().fold(Candidate::Missing, |inner, key| key.candidate().agree(inner))
+        let levels = self.cells.get(end.slot..end.slot + end.unconditional_levels()).unwrap_or_default();
+        match levels {
+            [cell] => cell.key.candidate(),
+            levels => levels.iter().rev().fold(Candidate::Missing, |inner, cell| cell.key.candidate().agree(inner)),
+        }
     }
 }

@@ -10,7 +10,7 @@ use super::stack::Stack;
 use super::state::GrammarState;
 use super::string::{StringRead, StringScan};
 use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::document::{Container, DocumentQuery, QueryPath};
+use crate::document::{AcceptedFaults, Container, DocumentQuery, QueryPath};
 use crate::reason::Reason;
 
 /// The UTF-8 byte order mark.
@@ -38,6 +38,7 @@ pub struct JsonScanner<const FAST: bool = true> {
     broken: Option<BodyError>,
     /// The most containers that may be open.
     depth_limit: usize,
+    accepted: AcceptedFaults,
 }
 
 impl JsonScanner {
@@ -60,6 +61,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
     fn with_query(query: Arc<DocumentQuery>) -> Self {
         Self {
             depth_limit: query.depth,
+            accepted: query.accepted,
             state: GrammarState::Start(0),
             stack: Stack::new(),
             path: QueryPath::new(query),
@@ -82,7 +84,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
                 break;
             }
             state = match state {
-                GrammarState::Start(read) => read_start(read, &mut cursor)?,
+                GrammarState::Start(read) => read_start(read, self.accepted, &mut cursor)?,
                 GrammarState::NameText => self.read_name_text(&mut cursor)?,
                 GrammarState::StringText => self.read_string_text(&mut cursor)?,
                 GrammarState::Number(number) => self.read_number(number, &mut cursor)?,
@@ -234,7 +236,9 @@ impl<const FAST: bool> JsonScanner<FAST> {
     #[inline(never)]
     fn read_name_text(&mut self, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
         let is_live = self.is_live();
-        if !self.read_text(is_live, cursor)? {
+        // Parsers read a name with a lone surrogate in different ways: it might be a name on the path.
+        let accepts_lone = self.accepted.lone_surrogates && !is_live;
+        if !self.read_text(is_live, accepts_lone, cursor)? {
             return Ok(GrammarState::NameText);
         }
         if is_live {
@@ -247,7 +251,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
     #[inline(never)]
     fn read_string_text(&mut self, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
         let has_node = self.path.has_node();
-        if !self.read_text(has_node, cursor)? {
+        if !self.read_text(has_node, self.accepted.lone_surrogates, cursor)? {
             return Ok(GrammarState::StringText);
         }
         if has_node {
@@ -258,9 +262,9 @@ impl<const FAST: bool> JsonScanner<FAST> {
 
     /// Reads on in a name or string. Returns whether it has ended.
     #[inline(always)]
-    fn read_text(&mut self, keeps_text: bool, cursor: &mut Cursor<'_>) -> Result<bool, BodyError> {
+    fn read_text(&mut self, keeps_text: bool, accepts_lone: bool, cursor: &mut Cursor<'_>) -> Result<bool, BodyError> {
         let path = keeps_text.then_some(&mut self.path);
-        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, path)?;
+        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, path, accepts_lone)?;
         cursor.at = match read {
             StringRead::Closed(at) | StringRead::Open(at) => at,
             StringRead::ChunkEnded => cursor.chunk.len(),
@@ -320,6 +324,44 @@ impl<const FAST: bool> JsonScanner<FAST> {
             self.path.unusable(literal.reason());
         }
         Ok(self.after_value())
+    }
+
+    /// A line of an NDJSON body has ended, before its LF: its document must be complete.
+    pub(super) fn end_line(&mut self) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let ended = self.end_record().map_err(|error| match error.reason {
+            Reason::BodyTruncated => {
+                let expected = "expected the rest of the document before the end of the line";
+                BodyError { reason: Reason::BodyMalformed, expected, ..error }
+            }
+            _ => error,
+        });
+        self.base += 1;
+        self.broken = ended.err();
+        ended
+    }
+
+    /// An NDJSON body has ended. Its last line needs no LF.
+    pub(super) fn end_last_line(&mut self) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let ended = self.end_record();
+        self.broken = ended.err();
+        ended
+    }
+
+    /// Completes the document, and prepares for the next one. A blank line has none.
+    fn end_record(&mut self) -> Result<(), BodyError> {
+        let is_blank = matches!(self.state, GrammarState::Start(0) | GrammarState::Value) && self.stack.depth() == 0;
+        if !is_blank {
+            self.complete()?;
+            self.path.end_record();
+        }
+        self.state = GrammarState::Value;
+        Ok(())
     }
 
     /// Whether a pointer goes through the innermost container.
@@ -382,12 +424,13 @@ impl<const FAST: bool> BodyScanner for JsonScanner<FAST> {
 
 /// Reads the first byte, or the next one of what may be a byte order mark. A body that begins like the mark and continues
 /// differently is malformed from its first byte on.
-fn read_start(read: u8, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+fn read_start(read: u8, accepted: AcceptedFaults, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
     let error = |reason, expected| Err(BodyError { reason, offset: 0, expected });
     if cursor.peek() == BYTE_ORDER_MARK.get(usize::from(read)).copied() {
         cursor.at += 1;
         return match read {
             0 | 1 => Ok(GrammarState::Start(read + 1)),
+            _ if accepted.byte_order_mark => Ok(GrammarState::Value),
             _ => error(Reason::BodyByteOrderMark, "expected no byte order mark"),
         };
     }

@@ -9,7 +9,12 @@ use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::{KeyRule, ValueRule};
 
-const LIMITS: ScanLimits = ScanLimits { duplicates: Duplicates::Reject, depth: 4, key_bytes: 16 };
+const LIMITS: ScanLimits = ScanLimits {
+    duplicates: Duplicates::Reject,
+    depth: 4,
+    key_bytes: 16,
+    accepted: crate::document::AcceptedFaults::NONE,
+};
 
 fn query(pointer: &str, rule: &ValueRule) -> Arc<DocumentQuery> {
     Arc::new(DocumentQuery::with_rules(vec![(pointer.parse().unwrap(), KeyRule::new(rule, LIMITS))], LIMITS))

@@ -218,7 +218,7 @@ pub(crate) fn queries() -> impl Strategy<Value = Query> {
         pointers: pointers.into_iter().map(str::to_owned).collect(),
         duplicates,
         depth,
-        key_bytes: 16,
+        ..Query::default()
     })
 }
 

@@ -27,6 +27,15 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("type: form with charset", "cell-a exact")
             .header("content-type", "application/x-www-form-urlencoded; charset=UTF-8")
             .body("tenant_id=acme"),
+        Case::new("type: a stream of documents, key in the head", "cell-b exact")
+            .header("content-type", "application/stream+json")
+            .header("x-tenant-id", "globex")
+            .body(GOOD),
+        Case::new("type: a Connect stream, key in the head", "cell-b exact")
+            .header("content-type", "application/connect+json")
+            .header("x-tenant-id", "globex")
+            .body(b"\0\0\0\0\x18{\"tenant\":{\"id\":\"acme\"}}"),
+        Case::new("type: an empty type", "415 content_type_missing").header("content-type", "").body(GOOD),
         Case::new("encoding: of a foreign type", "415 content_type_unsupported")
             .header("content-type", "text/plain")
             .header("content-encoding", "gzip")
@@ -56,6 +65,15 @@ const TYPES: &[(&str, &str)] = &[
     ("application/x-ndjson", "415 content_type_unsupported"),
     ("application/json-seq", "415 content_type_unsupported"),
     ("application/+json", "415 content_type_unsupported"),
+    ("application/json; profile=\"https://a/b;c\"", "cell-a exact"),
+    ("application/json; profile=\"a,b\"; charset=utf-8", "cell-a exact"),
+    ("application/json; profile=\"a;charset=utf-16\"", "cell-a exact"),
+    ("application/json; profile=\"a\\\"b\"", "cell-a exact"),
+    ("application/json; profile=\"a", "415 content_type_unsupported"),
+    ("application/json; profile=\"a\"b", "415 content_type_unsupported"),
+    ("application/json; profile=\",application/x-www-form-urlencoded;x=\"", "415 content_type_unsupported"),
+    ("application/connect+json", "415 content_type_unsupported"),
+    ("application/stream+json", "415 content_type_unsupported"),
     ("application/json, text/plain", "415 content_type_unsupported"),
     ("application/x-www-form-urlencoded,application/a+json", "415 content_type_unsupported"),
     ("application/json;x,application/x-www-form-urlencoded", "415 content_type_unsupported"),
@@ -68,14 +86,14 @@ const TYPES: &[(&str, &str)] = &[
     ("image/svg+json", "415 content_type_unsupported"),
     ("*/*", "415 content_type_unsupported"),
     ("json", "415 content_type_unsupported"),
-    ("application/xml", "415 content_type_unsupported"),
-    ("multipart/form-data; boundary=x", "415 content_type_unsupported"),
+    ("application/xml", "400 body_malformed"),
+    ("multipart/form-data; boundary=x", "400 body_malformed"),
     ("application/octet-stream", "415 content_type_unsupported"),
     ("application/grpc", "415 content_type_unsupported"),
     ("application/grpc+json", "415 content_type_unsupported"),
     ("application/grpc-web+proto", "415 content_type_unsupported"),
     ("application/grpc-web+json", "415 content_type_unsupported"),
-    ("application/x-www-form-urlencoded", "421 key_missing"),
+    ("application/x-www-form-urlencoded", "400 key_missing"),
     (";charset=utf-8", "415 content_type_missing"),
 ];
 

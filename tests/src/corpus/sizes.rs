@@ -20,7 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(
             Case::new(format!("size: {size} bytes, cut off"), "400 body_truncated").json(&key_last(size + 1)[..size]),
         );
-        cases.push(Case::new(format!("size: {size} bytes, no key"), "421 key_missing").json(no_key(size)));
+        cases.push(Case::new(format!("size: {size} bytes, no key"), "400 key_missing").json(no_key(size)));
     }
     cases.push(
         Case::new("size: key beyond what the service holds", "413 body_too_large").json(key_last(2048 * KIB + 100)),

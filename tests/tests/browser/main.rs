@@ -74,7 +74,7 @@ async fn allowed(browser: Browser) -> Result<()> {
         json!({"status": 200, "type": "application/json", "cell": "cell-b"}),
         json!({"status": 200, "type": "application/json", "cell": "cell-c"}),
         json!({"status": 400, "type": problem, "code": "body_malformed"}),
-        json!({"status": 421, "type": problem, "code": "key_missing"}),
+        json!({"status": 400, "type": problem, "code": "key_missing"}),
     ];
     for (request, expected) in REQUESTS.into_iter().zip(expected) {
         let seen = page::seen(&document, request)?;

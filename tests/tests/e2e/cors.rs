@@ -94,7 +94,7 @@ fn kinds() -> Vec<(Request, u16, &'static str)> {
         (Request::post("/malformed").json("{]"), 400, "body_malformed"),
         (Request::post("/late").json(format!("{}]", key_last("acme", 100_000))), 400, "body_malformed"),
         (encoded.json("{}"), 415, "body_encoded"),
-        (Request::get("/keyless"), 421, "body_absent"),
+        (Request::get("/keyless"), 400, "body_absent"),
         (large.body("x"), 415, "content_type_unsupported"),
     ]
 }

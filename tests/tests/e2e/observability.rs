@@ -82,9 +82,9 @@ async fn the_access_log_has_each_tiers_decision() {
 async fn the_access_log_has_the_services_refusals_and_late_conflicts() {
     let stack = Stack::start(options()).await;
     let missing = key_last("acme", 200_000).replace("tenant", "nobody");
-    assert_eq!(stack.post_json("/missing", missing).await.status, 421);
+    assert_eq!(stack.post_json("/missing", missing).await.status, 400);
     let line = stack.envoy().access_line("/missing").await;
-    assert_eq!((line.code(), line.text("details")), (421, "cellgate_key_missing"));
+    assert_eq!((line.code(), line.text("details")), (400, "cellgate_key_missing"));
     assert_eq!(line.text("service"), "key_missing");
 
     let body = key_first("acme", 200_000).replace(r#""}"#, r#"""#);

@@ -23,7 +23,7 @@ async fn every_request_passes_unchanged_and_its_decision_is_reported() {
         ("/good", r#"{"tenant":{"id":"acme"}}"#, "shadow;cell=cell-b;reason=exact"),
         ("/malformed", r#"{"tenant":]"#, "shadow;reject=400;reason=body_malformed"),
         ("/cut", r#"{"tenant":{"id":"acme"}"#, "shadow;reject=400;reason=body_truncated"),
-        ("/nobody", "{}", "shadow;reject=421;reason=key_missing"),
+        ("/nobody", "{}", "shadow;reject=400;reason=key_missing"),
         ("/large", large.as_str(), "shadow;cell=cell-b;reason=exact"),
     ] {
         let request =

@@ -57,7 +57,7 @@ async fn a_websocket_without_a_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     for request in [websocket("GET"), websocket("GET").header("x-cell", "cell-b")] {
         let answer = stack.send(&request).await;
-        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (421, "upgrade"));
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (400, "upgrade"));
     }
     assert_eq!(arrived(&stack), 0);
     assert_eq!(stack.ext_proc_streams().await, 0);
@@ -88,7 +88,7 @@ async fn connect_without_a_key_is_rejected() {
     let stack = Stack::start(Options::default()).await;
     let request = Request::new("CONNECT", "db.internal:5432").header("x-cell", "cell-b");
     for answer in [stack.send(&request).await, stack.send_h2(&request).await] {
-        assert_eq!(answer.status, 421);
+        assert_eq!(answer.status, 400);
         assert_eq!(answer.served_by(), None);
     }
     assert_eq!(arrived(&stack), 0);
@@ -110,7 +110,7 @@ async fn a_websocket_over_http2_is_placed_by_a_header_and_echoes() {
     assert_eq!(stack.cell("cell-c").arrived(), 1);
 
     let refused = client.open(&socket).await.unwrap().response().await.unwrap();
-    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (421, "upgrade"));
+    assert_eq!((refused.status.as_u16(), code(&refused).as_str()), (400, "upgrade"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -370,7 +370,7 @@ pub(crate) async fn a_certificate_challenge_is_answered(mesh: Shared) -> Result<
         assert_eq!(release.send(&of("acme")).await.cell(), "cell-b");
         // Every other request without a tenant is rejected.
         let other = release.send(&Request::get("/.well-known/other")).await;
-        assert_eq!((other.status.as_u16(), other.json()["code"].as_str()), (421, Some("body_absent")));
+        assert_eq!((other.status.as_u16(), other.json()["code"].as_str()), (400, Some("body_absent")));
         mesh.kube().clear(&team).await?;
     }
     Ok(())

@@ -86,11 +86,11 @@ fn a_refusal_is_an_immediate_response() {
         let expected = ImmediateResponse {
             status: Some(HttpStatus { code: 503 }),
             headers: Some(HeaderMutation { set_headers, ..Default::default() }),
-            body: if grpc { grpc_message(reason).into() } else { problem(503, reason).into() },
+            body: if grpc { grpc_message(reason).into() } else { problem(503, reason, None).into() },
             details: "cellgate_overloaded".into(),
             ..Default::default()
         };
-        let message = read(Reply::Immediate { status: 503, reason, grpc });
+        let message = read(Reply::Immediate { status: 503, reason, grpc, refused_type: None });
         assert_eq!(message.response, Some(Response::ImmediateResponse(expected)));
         assert_eq!(message.dynamic_metadata, Some(metadata(&[("reason", "overloaded")])));
     }

@@ -34,7 +34,7 @@ fn head(extra: &[(&str, &str)], end_of_stream: bool) -> Event {
     all.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
     all.extend_from_slice(extra);
     let fields = all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    Event::RequestHeaders { fields, end_of_stream }
+    Event::RequestHeaders { fields, metadata: Vec::new(), end_of_stream }
 }
 
 fn body(chunk: &str, end_of_stream: bool) -> Event {
@@ -54,7 +54,7 @@ fn chunk(text: &str, end_of_stream: bool) -> Reply {
 }
 
 fn immediate(status: u16, reason: Reason) -> Vec<Reply> {
-    vec![Reply::Immediate { status, reason, grpc: false }]
+    vec![Reply::Immediate { status, reason, grpc: false, refused_type: None }]
 }
 
 #[test]
@@ -77,7 +77,11 @@ fn reserved_names_and_always_the_routing_header_are_removed() {
     assert_eq!(change.decision.unwrap().outcome, Outcome::Pass);
 
     let mut machine = machine_of(CONFIG, BodyMode::HeadersOnly, &Budget::new(0));
-    let clean = Event::RequestHeaders { fields: vec![(":method".into(), "GET".into())], end_of_stream: true };
+    let clean = Event::RequestHeaders {
+        fields: vec![(":method".into(), "GET".into())],
+        metadata: Vec::new(),
+        end_of_stream: true,
+    };
     let replies = machine.on(clean).unwrap();
     assert!(matches!(replies.first(), Some(Reply::Headers(change)) if change.remove == ["x-cell"]));
 }
@@ -85,7 +89,7 @@ fn reserved_names_and_always_the_routing_header_are_removed() {
 #[test]
 fn a_key_in_a_body_that_envoy_does_not_send_is_unread() {
     let mut machine = machine(BodyMode::HeadersOnly);
-    assert_eq!(machine.on(head(&[], false)).unwrap(), immediate(421, Reason::BodyUnread));
+    assert_eq!(machine.on(head(&[], false)).unwrap(), immediate(500, Reason::BodyUnread));
     assert!(machine.is_ended());
 }
 
@@ -131,11 +135,11 @@ fn the_policy_answers_an_error_in_a_whole_body() {
 fn trailers_without_a_body_decide_in_buffered_mode() {
     let mut machine = machine(BodyMode::Buffered);
     machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyAbsent));
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(400, Reason::BodyAbsent));
     // The header has a key, but the answer to trailers cannot set the routing header.
     let mut machine = self::machine(BodyMode::Buffered);
     machine.on(head(&[("x-tenant", "a")], false)).unwrap();
-    assert_eq!(machine.on(trailers()).unwrap(), immediate(421, Reason::BodyUnread));
+    assert_eq!(machine.on(trailers()).unwrap(), immediate(500, Reason::BodyUnread));
 }
 
 #[test]
@@ -384,7 +388,7 @@ fn messages_out_of_order_are_violations() {
 #[test]
 fn too_many_headers_or_trailers_are_a_violation() {
     let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
-    let head = |count| Event::RequestHeaders { fields: fields(count), end_of_stream: true };
+    let head = |count| Event::RequestHeaders { fields: fields(count), metadata: Vec::new(), end_of_stream: true };
     assert!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
     assert_eq!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS + 1)), Err(Violation::TooManyFields));
     let trailers = Event::RequestTrailers(fields(fields::MAX_FIELDS + 1));
@@ -401,6 +405,10 @@ fn grpc_calls_are_recognised_as_in_envoy() {
     ];
     for (content_type, grpc) in types {
         let replies = machine(BodyMode::Duplex).on(head(&[("content-type", content_type)], false)).unwrap();
-        assert_eq!(replies, [Reply::Immediate { status: 415, reason: Reason::ContentTypeUnsupported, grpc }]);
+        let reason = Reason::ContentTypeUnsupported;
+        let new = machine(BodyMode::Duplex);
+        let refused_type = RefusedType::of(reason, new.decider.config(), Some(content_type.as_bytes())).map(Box::new);
+        assert!(refused_type.is_some());
+        assert_eq!(replies, [Reply::Immediate { status: 415, reason, grpc, refused_type }]);
     }
 }

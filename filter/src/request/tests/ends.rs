@@ -28,7 +28,7 @@ fn trailers_without_a_body_mean_an_absent_body() {
     for mut exchange in [Exchange::json(17), Exchange::chunked()] {
         exchange.headers(false);
         assert_eq!(exchange.trailers(&[]), Action::Pause);
-        assert_refused(&exchange, 421, "body_absent");
+        assert_refused(&exchange, 400, "body_absent");
     }
 }
 
@@ -136,13 +136,13 @@ fn a_body_that_envoy_does_not_show_decides_nothing() {
         exchange.headers(false);
         exchange.host.world().is_body_short = true;
         assert_eq!(exchange.body(ACME, true), Action::Pause);
-        assert_refused(&exchange, 421, "body_unread");
+        assert_refused(&exchange, 500, "body_unread");
     }
     let mut exchange = Exchange::chunked();
     exchange.headers(false);
     assert_eq!(exchange.body(br#"{"tenant":"acme","#, false), Action::Continue);
     exchange.host.world().is_body_short = true;
     assert_eq!(exchange.body(b"}", true), Action::Pause);
-    assert_eq!(exchange.note(), "reject=421;reason=body_unread;after=cell-a");
+    assert_eq!(exchange.note(), "reject=500;reason=body_unread;after=cell-a");
     assert!(!exchange.complete);
 }

@@ -18,7 +18,7 @@ fn a_bodiless_request_is_decided_at_its_headers() {
 fn a_bodiless_request_without_a_key_is_refused() {
     let mut exchange = Exchange::new(&[(":method", "GET")]);
     assert_eq!(exchange.headers(true), Action::Pause);
-    assert_refused(&exchange, 421, "body_absent");
+    assert_refused(&exchange, 400, "body_absent");
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn tunnels_are_never_paused() {
 fn a_tunnel_without_a_key_is_refused_at_its_headers() {
     let mut exchange = Exchange::new(&[("connection", "Upgrade"), ("upgrade", "websocket"), JSON]);
     assert_eq!(exchange.headers(false), Action::Pause);
-    assert_refused(&exchange, 421, "upgrade");
+    assert_refused(&exchange, 400, "upgrade");
 }
 
 #[test]

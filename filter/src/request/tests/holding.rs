@@ -73,7 +73,7 @@ fn a_body_without_the_key_falls_back_to_the_next_source() {
         Exchange::new(&[("content-type", "application/json"), ("content-length", "2"), ("x-tenant", "globex")]);
     exchange = exchange.http1(&[b"{}"]);
     assert_delivered(&exchange, "cell-b", b"{}");
-    assert_refused(&Exchange::json(2).http1(&[b"{}"]), 421, "key_missing");
+    assert_refused(&Exchange::json(2).http1(&[b"{}"]), 400, "key_missing");
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn a_form_is_held_like_json() {
 
 #[test]
 fn a_body_that_does_not_arrive_is_absent() {
-    assert_refused(&Exchange::json(17).http1(&[]), 421, "body_absent");
-    assert_refused(&Exchange::json(0).http2(&[b""]), 421, "body_absent");
+    assert_refused(&Exchange::json(17).http1(&[]), 400, "body_absent");
+    assert_refused(&Exchange::json(0).http2(&[b""]), 400, "body_absent");
 }
 
 #[test]

@@ -45,7 +45,7 @@ fn a_first_chunk_larger_than_the_window_is_scanned_whole() {
 #[test]
 fn a_whole_body_in_the_last_frame_is_decided() {
     assert_delivered(&Exchange::chunked().http2(&[ACME]), "cell-a", ACME);
-    assert_refused(&Exchange::chunked().http2(&[b"{}"]), 421, "key_missing");
+    assert_refused(&Exchange::chunked().http2(&[b"{}"]), 400, "key_missing");
     assert_refused(&Exchange::chunked().http2(&[b"{"]), 400, "body_truncated");
 }
 
@@ -63,8 +63,8 @@ fn a_large_body_in_one_chunk_is_decided_like_a_held_one() {
 
 #[test]
 fn an_empty_body_of_unknown_length_is_absent() {
-    assert_refused(&Exchange::chunked().http1(&[]), 421, "body_absent");
-    assert_refused(&Exchange::chunked().http2(&[b""]), 421, "body_absent");
+    assert_refused(&Exchange::chunked().http1(&[]), 400, "body_absent");
+    assert_refused(&Exchange::chunked().http2(&[b""]), 400, "body_absent");
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn each_decision_is_noted() {
         (&[JSON], ACME, "shadow;cell=cell-a;reason=exact"),
         (&[JSON, ("content-length", "17")], b"{\"tenant\":\"acme\",", "shadow;reject=400;reason=body_truncated"),
         (&[JSON], b"{]", "shadow;reject=400;reason=body_malformed"),
-        (&[JSON], b"{}", "shadow;reject=421;reason=key_missing"),
+        (&[JSON], b"{}", "shadow;reject=400;reason=key_missing"),
         (&[JSON], &large, "shadow;cell=cell-b;reason=exact"),
         (&[JSON, ("content-encoding", "gzip")], ACME, "shadow;defer=stream;reason=body_encoded"),
         (&[(":path", "/other")], ACME, "shadow;pass;reason=path_excluded"),

@@ -5,27 +5,29 @@ use super::super::path::Step;
 use super::super::raw::RawDecidedBy;
 use super::super::report::Report;
 use super::super::text::quote;
-use super::{Cells, list};
+use super::{Cells, items, parse_list};
 use crate::decided_by::DecidedBy;
 
 const SECTION: &str = "decided_by";
 
 pub(super) fn decided_by(raw: &RawDecidedBy, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
-    if raw.peers.is_empty() {
-        let path = [Step::Field(SECTION), Step::Field("peers")];
+    let path = [Step::Field(SECTION), Step::Field("peers")];
+    let given = report.required(&raw.peers, &path);
+    let mut peers = Vec::new();
+    if given.is_some_and(Vec::is_empty) {
         report.problem(&path, || "the list is empty: add a peer, or remove `decided_by`".into());
+    } else {
+        peers = parse_list(&raw.peers, &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
     }
-    let given = Some(&*raw.peers).filter(|peers| !peers.is_empty());
-    let peers = list(given, &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
-    for (index, peer) in raw.peers.iter().enumerate().take(MAX_ITEMS) {
-        if raw.peers.iter().take(index).any(|other| other == peer) {
+    for (index, peer) in items(&raw.peers).take(MAX_ITEMS) {
+        if items(&raw.peers).any(|(other_index, other)| other_index < index && other == peer) {
             let path = [Step::Field(SECTION), Step::Field("peers"), Step::Item(index)];
             report.problem(&path, || format!("duplicate peer {}", quote(peer)));
         }
     }
-    let cell =
-        raw.cell.as_deref().and_then(|name| cells.find(name, &[Step::Field(SECTION), Step::Field("cell")], report));
-    DecidedBy { peers: peers.unwrap_or_default(), cell }
+    let cell = raw.cell.given();
+    let cell = cell.and_then(|name| cells.find(name, &[Step::Field(SECTION), Step::Field("cell")], report));
+    DecidedBy { peers, cell }
 }
 
 /// Checks that a text is the SPIFFE ID of a workload. Any other text would never match, without a sign of it.

@@ -1,7 +1,7 @@
 //! The policy: an allowed action for each reason.
 
 use super::super::path::Step;
-use super::super::raw::{RawAction, RawPolicy};
+use super::super::raw::{RawAction, RawField, RawPolicy};
 use super::super::report::Report;
 use super::super::suggest::hint;
 use super::super::text::quote;
@@ -13,7 +13,7 @@ use crate::reason::Reason;
 pub(super) fn policy(
     RawPolicy(table): &RawPolicy,
     cells: &Cells<'_>,
-    default: Option<&str>,
+    default: &RawField<Box<str>>,
     report: &mut Report<'_>,
 ) -> Policy {
     let mut policy = Policy::default();
@@ -31,10 +31,11 @@ pub(super) fn policy(
             }
             Ok(reason) => {
                 let path = [Step::Field("policy"), Step::Entry(index)];
+                let Some(raw) = raw.given() else { continue };
                 let action = match raw {
                     RawAction::Use(name) => use_cell(name, default, path, cells, report),
                     RawAction::Reject(status) => u16::try_from(status.0).ok().map(PolicyAction::Reject),
-                    RawAction::Defer | RawAction::Next | RawAction::Hash | RawAction::Pass => {
+                    RawAction::Defer | RawAction::Next | RawAction::Hash | RawAction::Pass | RawAction::Accept => {
                         keyword(raw, reason, path, report)
                     }
                 };
@@ -50,20 +51,21 @@ pub(super) fn policy(
 /// The action `use`. `default` is the name in `placement.default`.
 fn use_cell(
     name: &str,
-    default: Option<&str>,
+    default: &RawField<Box<str>>,
     [policy, entry]: [Step<'_>; 2],
     cells: &Cells<'_>,
     report: &mut Report<'_>,
 ) -> Option<PolicyAction> {
     let path = [policy, entry, Step::Field("use")];
     let name = match (name, default) {
-        (DEFAULT, None) => {
+        (DEFAULT, RawField::Refused) => return None,
+        (DEFAULT, RawField::Absent) => {
             report.problem(&path, || "`use: default` needs `placement.default`".into());
             return None;
         }
         // An unknown default has its own problem, at `placement.default`.
-        (DEFAULT, Some(default)) if cells.get(default).is_none() => return None,
-        (DEFAULT, Some(default)) => default,
+        (DEFAULT, RawField::Given(default)) if cells.get(default).is_none() => return None,
+        (DEFAULT, RawField::Given(default)) => default,
         (name, _) => name,
     };
     cells.find(name, &path, report).map(PolicyAction::Use)
@@ -77,6 +79,7 @@ fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Re
         RawAction::Next => ("next", PolicyAction::Next, allowed.next),
         RawAction::Hash => ("hash", PolicyAction::Hash, allowed.hash),
         RawAction::Pass => ("pass", PolicyAction::Pass, allowed.pass),
+        RawAction::Accept => ("accept", PolicyAction::Accept, allowed.accept),
         RawAction::Reject(_) | RawAction::Use(_) => return None,
     };
     if !is_allowed {

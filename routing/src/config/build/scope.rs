@@ -3,20 +3,20 @@
 use super::super::raw::{RawExcept, RawScope};
 use super::super::report::Report;
 use super::super::text::quote;
-use super::list;
+use super::parse_list;
 use crate::host::BadHost;
 use crate::scope::{Except, Scope, is_normalised};
 use crate::token::is_token;
 
 pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
-    let hosts = list(raw.hosts.as_deref(), &["applies_to", "hosts"], report, |host| {
+    let hosts = parse_list(&raw.hosts, &["applies_to", "hosts"], report, |host| {
         host.parse().map_err(|error| match error {
             BadHost::Every => error.to_string(),
             BadHost::Name => format!("{error}, found {}", quote(host)),
         })
     });
-    let methods = list(raw.methods.as_deref(), &["applies_to", "methods"], report, method);
-    let paths = list(raw.paths.as_deref(), &["applies_to", "paths"], report, |path| {
+    let methods = parse_list(&raw.methods, &["applies_to", "methods"], report, method);
+    let paths = parse_list(&raw.paths, &["applies_to", "paths"], report, |path| {
         if path.starts_with('/') && !path.contains(['?', '#']) {
             Ok(Box::from(path))
         } else {
@@ -26,19 +26,13 @@ pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
             ))
         }
     });
-    let except = except(raw.except.as_ref(), report);
-    Scope {
-        hosts: hosts.unwrap_or_default(),
-        methods: methods.unwrap_or_default(),
-        paths: paths.unwrap_or_default(),
-        except,
-    }
+    let except = raw.except.given().map(|raw| except(raw, report)).unwrap_or_default();
+    Scope { hosts, methods, paths, except }
 }
 
-fn except(raw: Option<&RawExcept>, report: &mut Report<'_>) -> Except {
-    let Some(raw) = raw else { return Except::default() };
-    let methods = list(raw.methods.as_deref(), &["applies_to", "except", "methods"], report, method);
-    let paths = list(raw.paths.as_deref(), &["applies_to", "except", "paths"], report, |path| {
+fn except(raw: &RawExcept, report: &mut Report<'_>) -> Except {
+    let methods = parse_list(&raw.methods, &["applies_to", "except", "methods"], report, method);
+    let paths = parse_list(&raw.paths, &["applies_to", "except", "paths"], report, |path| {
         if path.starts_with('/') && !path.contains(['?', '#']) && is_normalised(path.as_bytes()) && path != "/" {
             Ok(Box::from(path))
         } else {
@@ -49,12 +43,12 @@ fn except(raw: Option<&RawExcept>, report: &mut Report<'_>) -> Except {
             ))
         }
     });
-    Except { methods: methods.unwrap_or_default(), paths: paths.unwrap_or_default() }
+    Except { methods, paths }
 }
 
 /// A method in the case that HTTP compares.
 fn method(text: &str) -> Result<Box<str>, String> {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    const KNOWN: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
     if !is_token(text.as_bytes()) {
         Err(format!("expected a method such as `POST`, found {}", quote(text)))
     } else if let Some(known) = KNOWN.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {

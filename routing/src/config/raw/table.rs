@@ -5,9 +5,11 @@ use std::marker::PhantomData;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// The entries of a map, in the order written. The tree has no duplicate names.
+use super::RawField;
+
+/// The entries of a map, in the order of the tree, which has no duplicate names.
 #[derive(Debug)]
-pub(in super::super) struct RawTable<T>(pub(in super::super) Vec<(Box<str>, T)>);
+pub(in super::super) struct RawTable<T>(pub(in super::super) Vec<(Box<str>, RawField<T>)>);
 
 impl<T> Default for RawTable<T> {
     fn default() -> Self {

@@ -13,8 +13,11 @@ use super::super::fault::Fault;
 use super::super::text::Position;
 use super::{MapEntry, TreeNode, Value, too_deep};
 
-/// Parses one JSON document.
+/// Parses one JSON document. An empty text is null, as in YAML.
 pub(in super::super) fn parse(text: &str) -> Result<TreeNode, Fault> {
+    if text.trim_ascii().is_empty() {
+        return Ok(TreeNode { at: 0, value: Value::Null });
+    }
     let root: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
     JsonText { text }.node(root, MAX_DEPTH)
 }

@@ -4,54 +4,70 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::budget::BudgetBreach;
+use serde_saphyr::options::NonFiniteFloatPolicy;
 use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 
 use super::super::bounds::MAX_DEPTH;
 use super::super::fault::Fault;
-use super::super::text::{Position, quote};
+use super::super::text::Position;
+use super::twins::{NameOffsets, restore_twins};
 use super::{MapEntry, TreeNode, Value, too_deep};
 
 const SECOND_DOCUMENT: &str = "expected one document, found a second one";
 
-/// Parses one YAML document.
+/// Parses one YAML document. Names that occur twice in a map are in the tree twice.
 pub(in super::super) fn parse(text: &str) -> Result<TreeNode, Fault> {
+    match parse_with(text, DuplicateKeyPolicy::Error) {
+        Err(Error::DuplicateMappingKey { .. }) => parse_with_duplicates(text),
+        result => result,
+    }
+    .map_err(|error| syntax_error(&error))
+}
+
+/// Parses a document with names that occur twice, which the parser either refuses at the first or does not show.
+fn parse_with_duplicates(text: &str) -> Result<TreeNode, Error> {
+    let mut root = parse_with(text, DuplicateKeyPolicy::LastWins)?;
+    let first = NameOffsets::of(&parse_with(text, DuplicateKeyPolicy::FirstWins)?);
+    restore_twins(&mut root, &first);
+    Ok(root)
+}
+
+fn parse_with(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<TreeNode, Error> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             // Without aliases a configuration cannot expand into more than its text.
             max_anchors: 0,
             max_aliases: 0,
             max_depth: MAX_DEPTH,
-            flow_nesting_limit: MAX_DEPTH,
+            // One level more, so that the limit above is found first, with its message.
+            flow_nesting_limit: MAX_DEPTH + 1,
             max_documents: 1,
             // Large tables are legitimate. The length of the text bounds these.
             max_events: usize::MAX,
             max_nodes: usize::MAX,
             max_total_scalar_bytes: usize::MAX,
         },
-        duplicate_keys: DuplicateKeyPolicy::Error,
+        duplicate_keys: duplicate_keys,
         merge_keys: MergeKeyPolicy::Error,
+        // In the tree, so that the message has a path. No field accepts them.
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         reject_unsupported_tags: true,
         strict_booleans: true,
         with_snippet: false,
     };
-    serde_saphyr::from_str_with_options::<Spanned<Untyped>>(text, options)
-        .map(Untyped::into_node)
-        .map_err(|error| syntax_error(&error))
+    serde_saphyr::from_str_with_options::<Spanned<Untyped>>(text, options).map(Untyped::into_node)
 }
 
 fn syntax_error(error: &Error) -> Fault {
     let location = error.location().unwrap_or(serde_saphyr::Location::UNKNOWN);
     let position = Position::Line(usize_of(location.line()), usize_of(location.column()));
     let message = match error {
-        Error::DuplicateMappingKey { key: Some(key), .. } => {
-            format!("{} occurs twice in the map", quote(key))
-        }
         Error::MultipleDocuments { .. } => SECOND_DOCUMENT.into(),
         Error::Budget { breach: BudgetBreach::Documents { .. }, .. } => SECOND_DOCUMENT.into(),
         Error::Budget { breach: BudgetBreach::Anchors { .. } | BudgetBreach::Aliases { .. }, .. } => {
-            "anchors and aliases are not supported".into()
+            "anchors and aliases are not supported: write the value in each place".into()
         }
-        Error::MergeKeyNotAllowed { .. } => "merge keys are not supported".into(),
+        Error::MergeKeyNotAllowed { .. } => "merge keys are not supported: write the fields into this map".into(),
         Error::NullIntoString { .. } => "expected a name, found nothing (null) (write it in quotes)".into(),
         // Only names are read as strings.
         Error::Unexpected { expected: "string scalar", .. } => "expected a name, found a list or a map".into(),
@@ -59,7 +75,6 @@ fn syntax_error(error: &Error) -> Fault {
         Error::InvalidScalar { .. } | Error::InvalidBooleanStrict { .. } | Error::InvalidBinaryBase64 { .. } => {
             "the value does not match its tag".into()
         }
-        Error::NonFiniteFloat { .. } => "expected a finite number (write text in quotes)".into(),
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
         other => format!("invalid YAML: {}", one_line(&other.to_string())),
     };

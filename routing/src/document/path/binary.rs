@@ -31,8 +31,7 @@ impl QueryPath {
         if self.query.duplicates != Duplicates::Reject {
             return;
         }
-        let container = self.depth.checked_sub(1).and_then(|top| self.live.get(top));
-        let Some(node) = container.and_then(|container| self.query.node(container.node)) else { return };
+        let Some(node) = self.query.node(self.innermost) else { return };
         for child in &node.children {
             self.values.conflict(&self.query, child.node, Reason::KeyAmbiguous);
         }

@@ -1,4 +1,4 @@
-//! Counts what each thread allocates.
+//! Counts the allocations of a test. One allocator serves the whole program, so each program has it once.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
