@@ -1,14 +1,17 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::document::AcceptedFaults;
 use crate::key::Duplicates;
 
-const LIMITS: ScanLimits = ScanLimits { duplicates: Duplicates::Reject, depth: 8, key_bytes: 16 };
+fn limits() -> ScanLimits {
+    ScanLimits { duplicates: Duplicates::Reject, depth: 8, key_bytes: 16, accepted: AcceptedFaults::default() }
+}
 
 fn rule(part: Option<&str>, case: Case, then: Option<&str>) -> KeyRule {
     let part = part.map(|text| text.parse().unwrap());
     let then = then.map(|pointer| Box::new(Place::Json(pointer.parse().unwrap())));
-    KeyRule::new(&ValueRule { then, part, case }, LIMITS)
+    KeyRule::new(&ValueRule { then, part, case }, limits())
 }
 
 fn read(rule: &KeyRule, value: &[u8]) -> Option<Result<String, Reason>> {
