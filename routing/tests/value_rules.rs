@@ -24,11 +24,13 @@ fn decide(source: &str, head: &[(&str, &str)], body: &str) -> String {
 }
 
 const JSON: (&str, &str) = ("content-type", "application/json");
+const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 #[test]
 fn the_case_of_the_key_is_lowered_in_every_place() {
     for (place, head, body) in [
         (r#""json":"/t""#, &[JSON][..], r#"{"t":"ACME"}"#),
+        (r#""form":"t""#, &[FORM], "t=%41CME"),
         (r#""header":"x-t""#, &[("x-t", "ACME")], ""),
         (r#""query":"t""#, &[(":path", "/?t=ACME")], ""),
         (r#""path":"/{key}""#, &[(":path", "/ACME")], ""),
@@ -43,6 +45,7 @@ fn the_case_of_the_key_is_lowered_in_every_place() {
 fn a_part_of_the_value_is_the_key_in_every_place() {
     for (place, head, body) in [
         (r#""json":"/t""#, &[JSON][..], r#"{"t":"VALUE"}"#),
+        (r#""form":"t""#, &[FORM], "t=VALUE"),
         (r#""header":"x-t""#, &[("x-t", "VALUE")], ""),
         (r#""query":"t""#, &[(":path", "/?t=VALUE")], ""),
         (r#""path":"/{key}""#, &[(":path", "/VALUE")], ""),

@@ -1,17 +1,19 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::document::AcceptedFaults;
 use crate::key::Duplicates;
 
-fn limits() -> ScanLimits {
-    ScanLimits { duplicates: Duplicates::Reject, depth: 8, key_bytes: 16, accepted: AcceptedFaults::default() }
-}
+const LIMITS: ScanLimits = ScanLimits {
+    duplicates: Duplicates::Reject,
+    depth: 8,
+    key_bytes: 16,
+    accepted: crate::document::AcceptedFaults::NONE,
+};
 
 fn rule(part: Option<&str>, case: Case, then: Option<&str>) -> KeyRule {
     let part = part.map(|text| text.parse().unwrap());
     let then = then.map(|pointer| Box::new(Place::Json(pointer.parse().unwrap())));
-    KeyRule::new(&ValueRule { then, part, case }, limits())
+    KeyRule::new(&ValueRule { then, part, case }, LIMITS)
 }
 
 fn read(rule: &KeyRule, value: &[u8]) -> Option<Result<String, Reason>> {

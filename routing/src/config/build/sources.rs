@@ -34,14 +34,8 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
-        } else if let Some(other) = sources.iter().find(|other| clash(&other.place, &source.place)) {
-            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || {
-                format!(
-                    "`{}` and `{}` have an index and `*` or a selector in the same array: use `*` or selectors in both, \
-                     or remove one of the sources",
-                    other.place, source.place
-                )
-            });
+        } else if let Some(message) = clash(&source.place, &sources) {
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || message);
         } else {
             sources.push(source);
         }
@@ -49,15 +43,24 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
     sources
 }
 
-/// Whether two pointers cannot be in one query.
-fn clash(one: &Place, another: &Place) -> bool {
-    match (one, another) {
-        (Place::Json(one), Place::Json(another))
-        | (Place::Ndjson(one), Place::Ndjson(another))
-        | (Place::Msgpack(one), Place::Msgpack(another))
-        | (Place::Cbor(one), Place::Cbor(another)) => one.clashes_with(another),
-        _ => false,
-    }
+/// Why a place cannot be in one query with an earlier one.
+fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
+    earlier.iter().find_map(|source| match (place, &source.place) {
+        (Place::Protobuf(path), Place::Protobuf(other)) => {
+            path.check_beside(other).err().map(|why| format!("{why}: \"{path}\" and \"{other}\""))
+        }
+        (Place::Json(pointer), Place::Json(other))
+        | (Place::Ndjson(pointer), Place::Ndjson(other))
+        | (Place::Msgpack(pointer), Place::Msgpack(other))
+        | (Place::Cbor(pointer), Place::Cbor(other)) => pointer.clashes_with(other).then(|| {
+            format!(
+                "`{}` and `{place}` have an index and `*` or a selector in the same array: use `*` or selectors in both, \
+                 or remove one of the sources",
+                source.place
+            )
+        }),
+        _ => None,
+    })
 }
 
 /// The one place of a source, and its name. A place that is refused, or perhaps misspelt, has its own problem.
@@ -115,7 +118,7 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "json" => Place::Json(pointer(text)?),
         "ndjson" => Place::Ndjson(pointer(text)?),
         "form" => Place::Form(field_name(text)?),
-        "multipart" => Place::Multipart(field_name(text)?),
+        "multipart" => Place::Multipart(multipart_name(text)?),
         "protobuf" => Place::Protobuf(parse(check_length(text)?)?),
         "xml" => Place::Xml(parse(check_length(text)?)?),
         "msgpack" => Place::Msgpack(pointer(text)?),
@@ -168,6 +171,14 @@ fn field_name(name: &str) -> Result<Box<str>, String> {
     } else {
         Ok(name.into())
     }
+}
+
+/// Clients write a quote in the name of a part in different ways, and parsers read a backslash in different ways.
+fn multipart_name(name: &str) -> Result<Box<str>, String> {
+    if name.contains(['"', '\\']) {
+        return Err(format!("expected a name without quotes and backslashes, found {}", quote(name)));
+    }
+    field_name(name)
 }
 
 /// A cookie's name is a token (RFC 6265, 4.1.1). No other name can match.
