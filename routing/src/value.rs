@@ -94,9 +94,9 @@ impl KeyRule {
         self.nested.as_ref().map(|nested| nested.format)
     }
 
-    /// Whether [`KeyRule::read`] finds something in a complete value, decoded. A document always counts as something.
-    pub(crate) fn concerns(&self, value: &[u8]) -> bool {
-        self.part.is_none() || self.read(value).is_some()
+    /// Whether [`KeyRule::read`] finds something in every value.
+    pub(crate) fn takes_every_value(&self) -> bool {
+        self.part.is_none() && self.nested.is_none()
     }
 
     /// Reads a complete value, decoded. A value that is too long for its part to be found is `key_too_long`, if it begins
