@@ -172,7 +172,7 @@ impl MultipartScanner {
         if self.fields.query().has(name) {
             // A browser sends a document of its own type as a file. Parsers that keep files apart find no field then, and
             // no parser finds another value, unless there is a second part of this name.
-            let may_be_file = |rule: &KeyRule| rule.is_nested() && duplicates == Duplicates::Reject;
+            let may_be_file = |rule: &KeyRule| rule.nested_format().is_some() && duplicates == Duplicates::Reject;
             let refused = |rule: &KeyRule| {
                 head.unreadable().or_else(|| (head.is_file() && !may_be_file(rule)).then_some(Reason::KeyMalformed))
             };
