@@ -170,7 +170,7 @@ pub(crate) struct ProbeArgs {
     /// The gateway, such as `http://gateway.istio-ingress:80`
     #[arg(long, value_name = "URL", value_parser = values::gateway)]
     pub(crate) url: Server,
-    /// The Host header, which selects the routes that answer with the cell's name
+    /// The Host header, which selects the routes that answer with the cell's name, or `*.DOMAIN` for keys in the host
     #[arg(long)]
     pub(crate) host: String,
     /// A header for every request, such as `x-probe: 1`; may be repeated

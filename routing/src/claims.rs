@@ -10,7 +10,7 @@ mod wire;
 
 use std::borrow::Cow;
 
-use crate::document::Pointer;
+use crate::document::{Pointer, PointerToken};
 use crate::reason::Reason;
 use crate::source::Found;
 use crate::value::KeyRule;
@@ -62,7 +62,7 @@ fn value_at<'a>(
 ) -> Result<Option<ClaimValue<'a>>, Malformed> {
     let Some(namespace) = map_value(metadata, FILTER_METADATA, JWT_AUTHN.as_bytes())? else { return Ok(None) };
     let mut value = ClaimValue::Struct(namespace);
-    for token in std::iter::once(metadata_key).chain(pointer.tokens().iter().map(|token| &**token)) {
+    for token in std::iter::once(metadata_key).chain(pointer.tokens().iter().map(PointerToken::name)) {
         let member = match value {
             ClaimValue::Struct(fields) => map_value(fields, STRUCT_FIELDS, token.as_bytes())?,
             ClaimValue::List(values) => match index(token) {

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use crate::claims;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
+use crate::document::AcceptedFaults;
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
@@ -59,8 +60,9 @@ impl Decider {
             duplicates: config.duplicates,
             depth: config.limits.depth,
             key_bytes: config.limits.key_bytes,
+            accepted: AcceptedFaults::of(&config.policy),
         };
-        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::new(&source.rule, limits)).collect();
+        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::of(source, limits)).collect();
         let places = config.sources.iter().map(|source| &source.place).zip(rules.iter().cloned());
         let queries = FormatQueries::new(places, limits);
         Self(Arc::new(Compiled { config, tier, rules, queries }))

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::document::{DocumentQuery, Pointer};
+use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
-use crate::json::JsonScanner;
+use crate::json::{JsonScanner, NdjsonScanner};
 use crate::key::Duplicates;
 use crate::reason::Reason;
 use crate::source::Place;
@@ -65,12 +65,15 @@ pub(crate) struct ScanLimits {
     pub(crate) depth: usize,
     /// The longest key, in bytes.
     pub(crate) key_bytes: usize,
+    /// The faults of a text that are no errors.
+    pub(crate) accepted: AcceptedFaults,
 }
 
 /// The queries of all formats.
 #[derive(Debug)]
 pub(crate) struct FormatQueries {
     json: Arc<DocumentQuery>,
+    ndjson: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
 }
 
@@ -115,15 +118,18 @@ impl FormatQueries {
     /// The queries of these places; those in the head are left out. The sources of one format keep their order.
     pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
+        let mut ndjson = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
+                Place::Ndjson(pointer) => ndjson.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
                 _ => {}
             }
         }
         Self {
             json: Arc::new(DocumentQuery::with_rules(json, limits)),
+            ndjson: Arc::new(DocumentQuery::of_records(ndjson, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
         }
     }
@@ -135,10 +141,9 @@ impl FormatQueries {
     pub(crate) fn scanner(&self, body: &BodyFormat) -> Result<Box<dyn BodyScanner>, Reason> {
         Ok(match body.format {
             Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
+            Format::Ndjson => Box::new(NdjsonScanner::new(Arc::clone(&self.ndjson))),
             Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
-            Format::Ndjson | Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => {
-                Box::new(Unread)
-            }
+            Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
         })
     }
 }

@@ -44,7 +44,10 @@ pub(crate) enum BadName {
     #[error("is not a valid header name (RFC 9110) of at most {MAX_NAME} bytes")]
     NotAName,
     /// `host`.
-    #[error("becomes `:authority` in Envoy, which cannot be a source: use a header of your own, such as `x-tenant-id`")]
+    #[error(
+        "becomes `:authority` in Envoy: use a template such as `host: \"{{key}}.example.com\"`, or a header of your own, such as \
+         `x-tenant-id`"
+    )]
     Host,
     /// RFC 9110, 7.6.1, and the headers that RFC 9113, 8.2.2, forbids in HTTP/2.
     #[error(

@@ -63,14 +63,19 @@ impl HostPattern {
 
 /// Whether an authority (`:authority`) may be that of a host in the list.
 pub(crate) fn lists(hosts: &[HostPattern], authority: &[u8]) -> bool {
-    let colons = authority.iter().filter(|byte| **byte == b':').count();
-    colons > MAX_COLONS || possible_hosts(authority).any(|host| hosts.iter().any(|listed| listed.matches(host)))
+    has_excess_colons(authority)
+        || possible_hosts(authority).any(|host| hosts.iter().any(|listed| listed.matches(host)))
+}
+
+/// Whether an authority has more colons than any host and port.
+pub(crate) fn has_excess_colons(authority: &[u8]) -> bool {
+    authority.iter().filter(|byte| **byte == b':').count() > MAX_COLONS
 }
 
 /// The hosts that Envoy may read in an authority: the whole of it, and the part before each colon. Envoy looks for the last
 /// colon (`ignore_port_in_host_matching`), for the one before it (after `strip_any_host_port`) and for the first (a virtual
 /// host `NAME:*`). A trailing dot is not part of the host.
-fn possible_hosts(authority: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(crate) fn possible_hosts(authority: &[u8]) -> impl Iterator<Item = &[u8]> {
     let colons = authority.iter().enumerate().filter(|(_, byte)| **byte == b':');
     let before = colons.filter_map(|(colon, _)| authority.get(..colon));
     std::iter::once(authority).chain(before).map(|host| host.strip_suffix(b".").unwrap_or(host))

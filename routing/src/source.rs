@@ -101,11 +101,12 @@ impl Source {
     #[must_use]
     pub(crate) fn find<H: Head + ?Sized>(&self, head: &H, duplicates: Duplicates, rule: &KeyRule) -> Option<Found> {
         let found = match &self.place {
-            Place::Host(_) | Place::Claim(_) => None,
-            Place::Header(name) => head::header(head, name, duplicates),
+            Place::Host(template) => host::host(head, template),
+            Place::Claim(_) => None,
+            Place::Header(name) => head::header(head, name, duplicates, rule),
             Place::Query(name) => head::query(head, name, duplicates),
             Place::Path(template) => head::path(head, template),
-            Place::Cookie(name) => head::cookie(head, name, duplicates),
+            Place::Cookie(name) => head::cookie(head, name, duplicates, rule),
             Place::Json(_)
             | Place::Ndjson(_)
             | Place::Form(_)

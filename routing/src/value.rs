@@ -1,6 +1,9 @@
 //! From the value at a place to a key: a part of the value, its case, or a document inside it.
 
+mod literal_text;
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +15,7 @@ use crate::body::BodyScanner;
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::key;
 use crate::reason::Reason;
-use crate::source::Place;
+use crate::source::{Place, Source};
 
 /// The longest value of which a part is the key, in bytes. A bearer token in a header may be this long.
 pub(crate) const MAX_VALUE: usize = 8 << 10;
@@ -48,6 +51,8 @@ pub(crate) type ReadKey<'a> = Option<Result<Cow<'a, str>, Reason>>;
 #[derive(Clone, Debug)]
 pub(crate) struct KeyRule {
     part: Option<ValueTemplate>,
+    /// Whether the value is that of `Authorization`.
+    is_credentials: bool,
     case: Case,
     key_bytes: usize,
     nested: Option<NestedQuery>,
@@ -63,24 +68,44 @@ struct NestedQuery {
 impl KeyRule {
     /// The rule of a source. `limits` hold for the document inside the value too.
     pub(crate) fn new(rule: &ValueRule, limits: ScanLimits) -> Self {
-        let plain = Self { part: rule.part.clone(), case: rule.case, key_bytes: limits.key_bytes, nested: None };
+        let plain = Self { part: rule.part.clone(), case: rule.case, ..Self::plain(limits.key_bytes) };
         match rule.then.as_deref().and_then(|place| Some((place, place.format()?))) {
             None => plain,
             Some((place, format)) => {
                 let queries = Arc::new(FormatQueries::new([(place, plain)], limits));
-                let nested = Some(NestedQuery { format, queries });
-                Self { part: None, case: Case::Exact, key_bytes: limits.key_bytes, nested }
+                Self { nested: Some(NestedQuery { format, queries }), ..Self::plain(limits.key_bytes) }
             }
         }
+    }
+
+    /// As [`KeyRule::new`], with what the place means for the value.
+    pub(crate) fn of(source: &Source, limits: ScanLimits) -> Self {
+        let is_credentials = matches!(&source.place, Place::Header(name) if &**name == "authorization");
+        Self { is_credentials, ..Self::new(&source.rule, limits) }
     }
 
     /// The rule for a value that is the key.
     #[cfg(test)]
     pub(crate) fn whole(key_bytes: usize) -> Self {
-        Self { part: None, case: Case::Exact, key_bytes, nested: None }
+        Self::plain(key_bytes)
     }
 
-    /// Reads a complete value, decoded.
+    fn plain(key_bytes: usize) -> Self {
+        Self { part: None, is_credentials: false, case: Case::Exact, key_bytes, nested: None }
+    }
+
+    /// The format of the document that the value holds.
+    pub(crate) fn nested_format(&self) -> Option<Format> {
+        self.nested.as_ref().map(|nested| nested.format)
+    }
+
+    /// Whether [`KeyRule::read`] finds something in a complete value, decoded. A document always counts as something.
+    pub(crate) fn concerns(&self, value: &[u8]) -> bool {
+        self.part.is_none() || self.read(value).is_some()
+    }
+
+    /// Reads a complete value, decoded. A value that is too long for its part to be found is `key_too_long`, if it begins
+    /// like the template.
     pub(crate) fn read<'a>(&self, value: &'a [u8]) -> ReadKey<'a> {
         if self.nested.is_some() {
             let mut reader = self.reader();
@@ -89,8 +114,10 @@ impl KeyRule {
         }
         let part = match &self.part {
             None => value,
-            Some(_) if value.len() > MAX_VALUE => return Some(Err(Reason::KeyTooLong)),
-            Some(template) => match template.capture(value)? {
+            Some(template) if value.len() > MAX_VALUE => {
+                return template.strip_start(value, self.is_credentials).map(|_| Err(Reason::KeyTooLong));
+            }
+            Some(template) => match template.capture(value, self.is_credentials)? {
                 Ok(part) => part,
                 Err(reason) => return Some(Err(reason)),
             },
@@ -112,9 +139,18 @@ impl KeyRule {
         }
     }
 
-    /// The longest text that may matter, in bytes.
-    fn text_bytes(&self) -> usize {
-        if self.part.is_some() { MAX_VALUE } else { self.key_bytes }
+    /// Whether the value holds a document.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.nested.is_some()
+    }
+
+    /// The longest text that may matter, in bytes. A reader of a document inside the value keeps what it needs itself.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match (&self.nested, &self.part) {
+            (Some(_), _) => 0,
+            (None, Some(_)) => MAX_VALUE,
+            (None, None) => self.key_bytes,
+        }
     }
 }
 

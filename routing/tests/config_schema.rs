@@ -94,6 +94,18 @@ fn the_schema_refuses_what_the_parser_refuses() {
         text["applies_to"] = json!({ "hosts": [host] });
         assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
     }
+    for source in [
+        json!({ "host": "{key}.example.com" }),
+        json!({ "host": "*.t-{key}.example.com", "case": "lower" }),
+        json!({ "header": "authorization", "value": "Bearer sk_{key}_*" }),
+        json!({ "json": "/arn", "value": "arn:aws:*:*:{key}:*" }),
+        json!({ "query": "user", "value": "*@{key}", "case": "lower" }),
+        json!({ "cookie": "session", "then": { "json": "/team/id" }, "value": "{key}" }),
+    ] {
+        let mut text = good.clone();
+        text["key"] = json!([source]);
+        assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    }
     for (field, bad) in [
         ("colour", json!("red")),
         ("version", json!(null)),
@@ -135,6 +147,17 @@ fn the_schema_refuses_what_the_parser_refuses() {
         ("key", json!([{ "query": "\u{85}" }])),
         ("key", json!([{ "path": "/a" }])),
         ("key", json!([{ "cookie": "a=b" }])),
+        ("key", json!([{ "host": "example.com" }])),
+        ("key", json!([{ "host": "{key}.{key}.com" }])),
+        ("key", json!([{ "host": "{key}.example.com:80" }])),
+        ("key", json!([{ "host": "{key}.example.com." }])),
+        ("key", json!([{ "host": "a*.{key}.com" }])),
+        ("key", json!([{ "json": "/a", "value": "a" }])),
+        ("key", json!([{ "json": "/a", "value": "{key}:{key}" }])),
+        ("key", json!([{ "json": "/a", "value": "{{key}}" }])),
+        ("key", json!([{ "json": "/a", "value": "*{key}" }])),
+        ("key", json!([{ "json": "/a", "value": "{key}:**" }])),
+        ("key", json!([{ "json": "/a", "case": "upper" }])),
         ("key", json!([{ "json": "/a", "form": "a" }])),
         ("key", json!(vec![json!({ "json": "/a" }); 33])),
         ("duplicates", json!("sometimes")),

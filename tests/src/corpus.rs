@@ -8,6 +8,7 @@ mod heads;
 mod json;
 mod media;
 mod sizes;
+mod templates;
 
 use serde_json::{Value, json};
 
@@ -55,6 +56,12 @@ pub fn config() -> Value {
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
             { "cookie": "tenant" },
+            { "host": "{key}.tenants.cellgate.test" },
+            { "header": "authorization", "value": "Bearer sk_{key}_*" },
+            { "query": "user", "value": "*@{key}", "case": "lower" },
+            { "query": "payload", "then": { "json": "/team/id" } },
+            { "header": "x-context", "then": { "json": "/team/id" } },
+            { "cookie": "session", "then": { "json": "/team/id" } },
         ],
         "placement": {
             "overrides": { "pinned": "cell-b", "eu-pinned": "cell-a" },
@@ -73,7 +80,7 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases()].concat()
+    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases(), templates::cases()].concat()
 }
 
 impl Case {

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use cellgate_ext_proc::config_file::{self, LoadError};
 use cellgate_routing::headers::is_reserved;
-use cellgate_routing::source::Place;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
 use crate::decide::{self, Parts, Request};
 use crate::doctor::{self, FetchError, Level, Source};
 use crate::probe;
+use crate::warnings::warnings;
 
 /// `cellgate check FILE…`: prints a line for each valid file, and all errors of the others.
 ///
@@ -23,7 +23,9 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
         match config_file::load(file) {
             Ok(config) => {
                 let file = config_file::name(file);
-                warn_of_underscores(file, &config);
+                for warning in warnings(&config) {
+                    eprintln!("{}: warning: {warning}", file.display());
+                }
                 let (cells, sources) = (config.cells.len(), config.sources.len());
                 print(&format!("{}: ok ({}, {})\n", file.display(), count(cells, "cell"), count(sources, "source")))?;
             }
@@ -34,22 +36,6 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
-}
-
-/// Warns of keys in headers that Envoy may refuse or drop before any filter sees them.
-fn warn_of_underscores(file: &Path, config: &Config) {
-    for (index, source) in config.sources.iter().enumerate() {
-        if let Place::Header(name) = &source.place
-            && name.contains('_')
-        {
-            eprintln!(
-                "{}: warning: key[{index}].header: \"{name}\" has an underscore: Envoy answers 400 to requests with this header \
-                 if it is configured with `headers_with_underscores_action: REJECT_REQUEST`; use hyphens, or let Envoy allow \
-                 underscores",
-                file.display()
-            );
-        }
-    }
 }
 
 /// `cellgate schema`.
@@ -150,13 +136,9 @@ pub(crate) async fn probe(args: ProbeArgs) -> Result<Exit, Failure> {
     let json = serde_json::from_str(&text).map_err(|error| Failure::new(Exit::BadConfig, error))?;
     can_be_probed(&args, &config)?;
     let keys = args.key.into_iter().collect();
-    let plan = probe::plan(config, &json, &args.header, &keys).map_err(|error| Failure::new(Exit::Usage, error))?;
-    let settings = probe::ProbeSettings {
-        server: args.url,
-        host: args.host,
-        deadline: args.deadline,
-        deferral: !args.no_deferral,
-    };
+    let plan = probe::plan(config, &json, &args.host, &args.header, &keys)
+        .map_err(|error| Failure::new(Exit::Usage, error))?;
+    let settings = probe::ProbeSettings { server: args.url, deadline: args.deadline, deferral: !args.no_deferral };
     let mut exit = Exit::Ok;
     let mut printed = Ok(());
     probe::run(&plan, &settings, |outcome| {

@@ -29,8 +29,6 @@ const SHOWN: usize = 80;
 pub(crate) struct ProbeSettings {
     /// The gateway.
     pub(crate) server: Server,
-    /// The Host header.
-    pub(crate) host: String,
     /// How long requests are retried.
     pub(crate) deadline: Duration,
     /// Whether to send a request that the filter must defer.
@@ -169,7 +167,6 @@ impl Probe<'_> {
         let server = &self.settings.server;
         let method = parts.method.as_deref().unwrap_or("GET");
         let mut request = Request::builder().method(method).uri(parts.path.as_deref().unwrap_or("/"));
-        request = request.header("host", &*self.settings.host);
         for (name, value) in parts.headers.iter().filter_map(|header| header.split_once(':')) {
             request = request.header(name.trim(), value.trim());
         }

@@ -75,14 +75,15 @@ pub(crate) enum BadKey {
     },
 }
 
-/// Makes the plan. `json` is the configuration as JSON, `headers` are added to every request, and `given` has the keys to use
-/// for some cells.
+/// Makes the plan. `json` is the configuration as JSON, `host` is the host of the requests or a pattern of hosts, `headers` are
+/// added to every request, and `given` has the keys to use for some cells.
 ///
 /// # Errors
 /// The configuration does not place a given key in its cell.
 pub(crate) fn plan(
     config: Config,
     json: &Value,
+    host: &str,
     headers: &[String],
     given: &BTreeMap<String, String>,
 ) -> Result<ProbePlan, BadKey> {
@@ -101,7 +102,7 @@ pub(crate) fn plan(
         candidates.insert(cell, vec![key.clone()]);
     }
     let decider = Decider::new(config, Tier::Service);
-    let builder = RequestBuilder::new(&decider, headers, json);
+    let builder = RequestBuilder::new(&decider, host, headers, json);
     let mut plan = ProbePlan {
         routing_header: decider.config().routing_header.to_string(),
         cells: decider.config().cells.iter().map(|cell| cell.to_string()).collect(),
@@ -198,7 +199,7 @@ mod tests {
         let text = config.to_string();
         let parsed = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let given = given.iter().map(|(cell, key)| ((*cell).to_owned(), (*key).to_owned())).collect();
-        plan(parsed, config, &[], &given)
+        plan(parsed, config, "probe.internal", &[], &given)
     }
 
     fn config() -> Value {

@@ -1,7 +1,8 @@
 //! Builds requests with a key, or without one, in a source of the configuration.
 
-use cellgate_routing::source::{Place, Source, Template};
-use cellgate_routing::{Config, Decider, Format, HeadResult, Outcome, default_types};
+use cellgate_routing::document::PointerToken;
+use cellgate_routing::source::{HostTemplate, Place, Source, Template};
+use cellgate_routing::{Config, Decider, Format, HeadResult, Outcome, Scope, ValueRule, default_types};
 use serde_json::Value;
 
 use crate::decide::{Parts, Request};
@@ -9,18 +10,24 @@ use crate::decide::{Parts, Request};
 /// Fills parts of a request that may have any value.
 const FILLER: &str = "cellgate-probe";
 
+/// Stands for any text of a value. It has no character that ends a part.
+const VALUE_FILLER: &str = "0";
+
 /// Builds requests, and asks the decision core for their outcome.
 pub(super) struct RequestBuilder<'a> {
     decider: &'a Decider,
+    /// The host of every request, or a pattern of hosts.
+    host: &'a str,
     headers: &'a [String],
     /// Whose `content_types` are read.
     json: &'a Value,
 }
 
 impl<'a> RequestBuilder<'a> {
-    /// `headers` are added to every request; `json` is the configuration as JSON.
-    pub(super) fn new(decider: &'a Decider, headers: &'a [String], json: &'a Value) -> Self {
-        Self { decider, headers, json }
+    /// `host` is a host or a pattern such as `*.example.com`; `headers` are added to every request; `json` is the
+    /// configuration as JSON.
+    pub(super) fn new(decider: &'a Decider, host: &'a str, headers: &'a [String], json: &'a Value) -> Self {
+        Self { decider, host, headers, json }
     }
 
     /// A media type that is read as this format.
@@ -38,19 +45,28 @@ impl<'a> RequestBuilder<'a> {
 
     /// A request with a key in a source.
     pub(super) fn with_key(&self, source: &Source, key: &str) -> Option<Parts> {
-        let field = |name: &str| format!("{}={}", percent(name), percent(key));
+        let value = value(&source.rule, key)?;
         match &source.place {
-            Place::Header(name) => self.without_body(&self.path()?, Some(format!("{name}: {key}"))),
-            Place::Cookie(name) => self.without_body(&self.path()?, Some(format!("cookie: {name}={key}"))),
-            Place::Query(name) => self.without_body(&format!("{}?{}", self.path()?, field(name)), None),
-            Place::Path(template) => self.without_body(&self.filled(template, key)?, None),
-            _ => self.with_body(source, &body(source, key, 0)?),
+            Place::Header(name) => self.without_body(&self.path()?, Some(format!("{name}: {value}"))),
+            Place::Cookie(name) => {
+                let value = if source.rule.then.is_some() { percent(&value) } else { value };
+                self.without_body(&self.path()?, Some(format!("cookie: {name}={value}")))
+            }
+            Place::Query(name) => {
+                self.without_body(&format!("{}?{}={}", self.path()?, percent(name), percent(&value)), None)
+            }
+            Place::Path(template) => self.without_body(&self.filled(template, &value)?, None),
+            Place::Host(template) => {
+                let host = self.filled_host(template, &value)?;
+                Some(Parts { headers: self.headers(host), ..self.without_body(&self.path()?, None)? })
+            }
+            _ => self.with_body(source, &body(&source.place, &value, 0)?),
         }
     }
 
     /// As [`RequestBuilder::with_key`], with a body of about `size` bytes that ends with the key.
     pub(super) fn with_late_key(&self, source: &Source, key: &str, size: usize) -> Option<Parts> {
-        self.with_body(source, &body(source, key, size)?)
+        self.with_body(source, &body(&source.place, &value(&source.rule, key)?, size)?)
     }
 
     /// A request of the same kind without a key.
@@ -76,7 +92,7 @@ impl<'a> RequestBuilder<'a> {
     }
 
     fn with_body(&self, source: &Source, body: &str) -> Option<Parts> {
-        let mut headers = self.headers.to_vec();
+        let mut headers = self.headers(self.any_host());
         headers.push(format!("content-type: {}", self.content_type(source.format()?)?));
         Some(Parts {
             method: Some(self.method(&["POST", "PUT", "PATCH"])?),
@@ -88,9 +104,33 @@ impl<'a> RequestBuilder<'a> {
     }
 
     fn without_body(&self, path: &str, header: Option<String>) -> Option<Parts> {
-        let headers = self.headers.iter().cloned().chain(header).collect();
+        let headers = self.headers(self.any_host()).into_iter().chain(header).collect();
         let method = Some(self.method(&["GET", "POST", "PUT", "PATCH", "DELETE"])?);
         Some(Parts { method, path: Some(path.to_owned()), headers, body: None, chunked: false })
+    }
+
+    /// The headers of every request.
+    fn headers(&self, host: String) -> Vec<String> {
+        std::iter::once(format!("host: {host}")).chain(self.headers.iter().cloned()).collect()
+    }
+
+    fn any_host(&self) -> String {
+        self.host.replace('*', FILLER)
+    }
+
+    /// A host of the template with the key, if there is one that the pattern of hosts has.
+    fn filled_host(&self, template: &HostTemplate, key: &str) -> Option<String> {
+        let text = template.to_string();
+        let mut given = self.host.rsplit('.');
+        let labels = text.rsplit('.').map(|label| match (label, given.next()) {
+            ("*", Some(given)) if given != "*" => given.to_owned(),
+            ("*", _) => FILLER.to_owned(),
+            _ => label.replace("{key}", key),
+        });
+        let labels: Vec<_> = labels.collect();
+        let host = labels.into_iter().rev().collect::<Vec<_>>().join(".");
+        let hosts = Scope { hosts: vec![self.host.parse().ok()?], ..Scope::default() };
+        hosts.lists(host.as_bytes()).then_some(host)
     }
 
     /// The first of these methods in scope, or any other method in scope whose response has a body.
@@ -131,13 +171,32 @@ impl<'a> RequestBuilder<'a> {
     }
 }
 
-/// A body with a key behind this many bytes of padding.
-fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
-    match &source.place {
+/// A value from which the rule takes the key.
+fn value(rule: &ValueRule, key: &str) -> Option<String> {
+    let value = match &rule.part {
+        None => key.to_owned(),
+        Some(part) => part.to_string().replace('*', VALUE_FILLER).replace("{key}", key),
+    };
+    match &rule.then {
+        None => Some(value),
+        Some(place) => body(place, &value, 0),
+    }
+}
+
+/// A body with a value behind this many bytes of padding.
+fn body(place: &Place, value: &str, padding: usize) -> Option<String> {
+    match place {
         Place::Json(pointer) => {
-            let mut value = Value::from(key);
+            let mut value = Value::from(value);
             for token in pointer.tokens().iter().rev() {
-                value = Value::Object([(token.to_string(), value)].into_iter().collect());
+                value = match (token, value) {
+                    (PointerToken::Name(name), value) => object([(&**name, value)]),
+                    (PointerToken::Selector { name, text }, Value::Object(mut members)) => {
+                        members.insert(name.to_string(), Value::from(&**text));
+                        Value::Array(vec![Value::Object(members)])
+                    }
+                    (PointerToken::Each | PointerToken::Selector { .. }, value) => Value::Array(vec![value]),
+                };
             }
             let text = value.to_string();
             match (padding, text.strip_prefix('{')) {
@@ -147,11 +206,15 @@ fn body(source: &Source, key: &str, padding: usize) -> Option<String> {
             }
         }
         Place::Form(name) => {
-            let field = format!("{}={}", percent(name), percent(key));
+            let field = format!("{}={}", percent(name), percent(value));
             Some(if padding == 0 { field } else { format!("{FILLER}={}&{field}", "p".repeat(padding)) })
         }
         _ => None,
     }
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).
@@ -171,14 +234,18 @@ mod tests {
 
     /// The line, the body and the outcome of the request for each source.
     fn made(key: &str, more: &str) -> Vec<(String, String, Option<Outcome>)> {
+        made_for("probe.internal", "k 1", key, more)
+    }
+
+    fn made_for(host: &str, tenant: &str, key: &str, more: &str) -> Vec<(String, String, Option<Outcome>)> {
         let text =
             format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
         let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let decider = Decider::new(config, Tier::Service);
         let json = serde_json::from_str(&text).unwrap();
-        let builder = RequestBuilder::new(&decider, &[], &json);
+        let builder = RequestBuilder::new(&decider, host, &[], &json);
         let sources = decider.config().sources.clone();
-        let requests = sources.iter().filter_map(|source| builder.with_key(source, "k 1"));
+        let requests = sources.iter().filter_map(|source| builder.with_key(source, tenant));
         requests
             .map(|parts| {
                 let line = format!("{} {}", parts.method.clone().unwrap(), parts.path.clone().unwrap());
@@ -228,9 +295,47 @@ mod tests {
     #[test]
     fn a_late_key_ends_its_body() {
         let pointer = "/t/id".parse().unwrap();
-        let text = body(&Place::Json(pointer).into(), "k", 1000).unwrap();
+        let text = body(&Place::Json(pointer), "k", 1000).unwrap();
         assert!(text.len() > 1000 && text.ends_with(r#"p","t":{"id":"k"}}"#), "{text}");
-        assert_eq!(body(&Place::Form("t".into()).into(), "k", 3).unwrap(), "cellgate-probe=ppp&t=k");
-        assert_eq!(body(&Place::Json("".parse().unwrap()).into(), "k", 3), None);
+        assert_eq!(body(&Place::Form("t".into()), "k", 3).unwrap(), "cellgate-probe=ppp&t=k");
+        assert_eq!(body(&Place::Json("".parse().unwrap()), "k", 3), None);
+    }
+
+    #[test]
+    fn templates_are_filled() {
+        let key = r#"[{"header":"authorization","value":"Bearer sk_{key}_*"},{"query":"user","value":"*@{key}"},
+            {"path":"/o/{key}","value":"t-{key}"},{"json":"/arn","value":"arn:aws:*:*:{key}:*"},
+            {"query":"p","then":{"json":"/t"},"value":"x:{key}"},{"cookie":"s","then":{"json":"/t"}},
+            {"header":"x-c","then":{"form":"t"},"case":"lower"}]"#;
+        let found = made(key, "");
+        let lines: Vec<&str> = found.iter().map(|(line, _, _)| &**line).collect();
+        assert_eq!(lines[1], "GET /cellgate-probe?user=0%40k%201");
+        assert_eq!(lines[2], "GET /o/t-k%201");
+        assert_eq!(found[3].1, r#"{"arn":"arn:aws:0:0:k 1:0"}"#);
+        assert_eq!(lines[4], "GET /cellgate-probe?p=%7B%22t%22%3A%22x%3Ak%201%22%7D");
+        assert_eq!(found.len(), 7);
+        for (line, _, outcome) in &found {
+            assert_eq!(*outcome, Some(Outcome::Cell(CellId(0))), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_made_of_the_template_if_the_probe_may_use_it() {
+        let hosts = |host: &str, template: &str| {
+            let text = format!(
+                r#"{{"routing_header":"x-cell","cells":["a"],"key":[{{"host":"{template}"}}],"placement":{{"default":"a"}}}}"#
+            );
+            let decider = Decider::new(Config::from_json(&text, "test").unwrap(), Tier::Service);
+            let builder = RequestBuilder::new(&decider, host, &[], &Value::Null);
+            let parts = builder.with_key(&decider.config().sources[0], "acme")?;
+            assert_eq!(builder.outcome(&parts), Some(Outcome::Cell(CellId(0))));
+            parts.headers.first().cloned()
+        };
+        let host = |name: &str| Some(format!("host: {name}"));
+        assert_eq!(hosts("*.example.com", "{key}.example.com"), host("acme.example.com"));
+        assert_eq!(hosts("*.example.com", "t-{key}.*.example.com"), host("t-acme.cellgate-probe.example.com"));
+        assert_eq!(hosts("*.eu.example.com", "{key}.*.example.com"), host("acme.eu.example.com"));
+        assert_eq!(hosts("acme.example.com", "{key}.example.com"), host("acme.example.com"));
+        assert_eq!(hosts("cellgate-probe.internal", "{key}.example.com"), None);
     }
 }

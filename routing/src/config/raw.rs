@@ -232,6 +232,8 @@ pub(super) enum RawAction {
     Hash,
     /// Forward the request without a cell.
     Pass,
+    /// Read the body as if it did not have this fault.
+    Accept,
 }
 
 /// The peers whose decisions are accepted, and the cell of this proxy.

@@ -7,6 +7,8 @@ use crate::reason::Reason;
 
 /// A path template. `{key}` captures one segment, `*` matches any one segment, and other text matches itself. A path may
 /// continue after the template's last segment.
+///
+/// `/orgs/` does not match `/orgs/{key}`: to servers it is `/orgs`, or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     text: Box<str>,
@@ -59,22 +61,28 @@ impl Template {
     /// The segment at `{key}`, still percent-encoded, if the path matches.
     ///
     /// Some servers ignore path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3) and others do not. So a path that matches without
-    /// its parameters has no valid key.
+    /// its parameters has no valid key. The same is true of an empty segment at `{key}` or `*`: some servers merge slashes, and
+    /// the others find nothing there.
     #[must_use]
     pub fn capture<'a>(&self, path: &'a [u8]) -> Option<Result<&'a [u8], Reason>> {
-        let mut rest = path.strip_prefix(b"/")?.split(|byte| *byte == b'/');
-        let (mut key, mut has_parameters) = (None, false);
+        let mut rest = path.strip_prefix(b"/")?.split(|byte| *byte == b'/').peekable();
+        let (mut key, mut differs) = (None, false);
         for segment in &self.segments {
             let actual = rest.next()?;
             let plain = actual.split(|byte| *byte == b';').next().unwrap_or_default();
-            has_parameters |= plain.len() < actual.len();
+            differs |= plain.len() < actual.len();
+            if actual.is_empty() && !matches!(segment, TemplateSegment::Literal(_)) {
+                // Without a slash behind it, the segment is the end of `/orgs/`.
+                rest.peek()?;
+                differs = true;
+            }
             match segment {
                 TemplateSegment::Literal(literal) if literal.as_bytes() != plain => return None,
                 TemplateSegment::Literal(_) | TemplateSegment::Any => {}
                 TemplateSegment::Key => key = Some(plain),
             }
         }
-        if has_parameters { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
+        if differs { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
     }
 }
 
@@ -96,7 +104,15 @@ mod tests {
     #[test]
     fn one_segment_is_captured() {
         assert_eq!(capture("/{key}", "/a"), Some("a"));
-        assert_eq!(capture("/{key}", "/"), Some(""));
+        for (template, path) in [("/{key}", "/"), ("/v1/{key}", "/v1/"), ("/v1/*/{key}", "/v1/x/"), ("/*/{key}", "/")] {
+            assert_eq!(capture(template, path), None, "{template} on {path}");
+        }
+        for (template, path) in
+            [("/{key}", "//a"), ("/v1/{key}", "/v1//"), ("/v1/{key}", "/v1//a"), ("/*/{key}", "//a")]
+        {
+            assert_eq!(capture(template, path), Some("malformed"), "{template} on {path}");
+        }
+        assert_eq!(capture("/v1/{key}/x", "/v1//y"), None);
         assert_eq!(capture("/v1/*/{key}/x", "/v1/any/a/x/more"), Some("a"));
         assert_eq!(capture("/v1/*/{key}/x", "/v1/any/a/y"), None);
         assert_eq!(capture("/v1/{key}", "/v1"), None);

@@ -56,7 +56,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: path goes on", "cell-a exact").method("GET").path("/orgs/acme/users?x=y"),
         Case::new("head: path encoded", "cell-b exact").method("GET").path("/orgs/a%2Fb"),
         Case::new("head: path, plus is a plus", "slot slot").method("GET").path("/orgs/a+b"),
-        Case::new("head: path, empty segment", "400 key_empty").method("GET").path("/orgs/"),
+        Case::new("head: path, no segment", "400 body_absent").method("GET").path("/orgs/"),
         Case::new("head: path, broken escape", "400 key_malformed").method("GET").path("/orgs/a%zz"),
         Case::new("head: path, control character", "400 key_control_character").method("GET").path("/orgs/a%0a"),
         Case::new("head: query outranks path", "cell-b exact").method("GET").path("/orgs/acme?tenant=globex"),

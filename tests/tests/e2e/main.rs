@@ -35,6 +35,7 @@ mod service_failures;
 mod shadow;
 mod spoofing;
 mod standalone;
+mod subdomains;
 mod support;
 mod trailers;
 mod transports;

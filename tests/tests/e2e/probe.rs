@@ -28,7 +28,8 @@ async fn probe(stack: &Stack, config: &Value, deadline: &str, more: &[&str]) -> 
     std::fs::write(&file, config.to_string()).unwrap();
     let mut command = Command::new(artifacts::cellgate().unwrap());
     command.arg("probe").arg("--config").arg(&file).arg("--url").arg(format!("http://{}", stack.address()));
-    command.args(["--host", "probe.test", "--deadline", deadline]).args(more);
+    let host: &[&str] = if more.contains(&"--host") { &[] } else { &["--host", "probe.test"] };
+    command.args(host).args(["--deadline", deadline]).args(more);
     let Output { status, stdout, stderr } = command.output().await.unwrap();
     assert_eq!(String::from_utf8_lossy(&stderr), "");
     let lines = String::from_utf8(stdout).unwrap().lines().map(str::to_owned).collect();
@@ -55,6 +56,8 @@ async fn a_good_chain_passes_every_check() {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_source_and_scope_is_probed_by_its_own_requests() {
     for (key, scope) in [
+        (json!([{"header": "authorization", "value": "Bearer sk_{key}_*"}]), json!({})),
+        (json!([{"query": "p", "then": {"json": "/t"}}, {"cookie": "s", "then": {"json": "/t"}}]), json!({})),
         (json!([{"form": "t"}]), json!({"methods": ["PUT"]})),
         (json!([{"header": "x-tenant"}]), json!({"paths": ["/api/"]})),
         (json!([{"query": "t"}, {"json": "/t"}]), json!({"hosts": ["example.com", "probe.test"]})),
@@ -70,6 +73,20 @@ async fn every_source_and_scope_is_probed_by_its_own_requests() {
         let (code, lines) = probe(&stack, &config, "20s", &[]).await;
         assert_eq!((code, failed(&lines)), (0, Vec::new()), "{key}: {lines:#?}");
     }
+}
+
+/// Only hosts of the probe's own routes are used: the routes of other hosts may lead to a cell.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_the_host_is_probed_with_a_pattern_of_hosts() {
+    let mut config = sample_config();
+    config["key"] = json!([{"host": "{key}.probe.test"}]);
+    config["applies_to"] = json!({"hosts": ["*.probe.test", "probe.test"]});
+    let stack = Stack::start(Options::default().config(config.clone()).adjust(answers_by_name)).await;
+    let (code, lines) = probe(&stack, &config, "20s", &["--host", "*.probe.test"]).await;
+    assert_eq!((code, failed(&lines)), (0, Vec::new()), "{lines:#?}");
+    assert!(lines[1].contains(r#"ok    cell-b: reached by "acme" in host {key}.probe.test"#), "{lines:#?}");
+    let (_, lines) = probe(&stack, &config, "1s", &["--no-deferral"]).await;
+    assert!(lines[0].contains("skip  cell-a: no request can be made for any of its keys"), "{lines:#?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

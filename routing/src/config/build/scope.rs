@@ -48,7 +48,7 @@ fn except(raw: &RawExcept, report: &mut Report<'_>) -> Except {
 
 /// A method in the case that HTTP compares.
 fn method(text: &str) -> Result<Box<str>, String> {
-    const KNOWN: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+    const KNOWN: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
     if !is_token(text.as_bytes()) {
         Err(format!("expected a method such as `POST`, found {}", quote(text)))
     } else if let Some(known) = KNOWN.iter().find(|known| **known != text && known.eq_ignore_ascii_case(text)) {

@@ -24,14 +24,40 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         let place = place(&raw.places(), &item, routing_header, report);
         let rule = rule(raw, &item, routing_header, report);
         let (Some((name, place)), Some(rule)) = (place, rule) else { continue };
+        if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
+            && part.to_string().contains(',')
+        {
+            report.problem(&[&item[..], &[Step::Field("value")]].concat(), || {
+                format!("a comma separates the values of a header, so no value matches {}", quote(&part.to_string()))
+            });
+        }
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
+        } else if let Some(other) = sources.iter().find(|other| clash(&other.place, &source.place)) {
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || {
+                format!(
+                    "`{}` and `{}` have an index and `*` or a selector in the same array: use `*` or selectors in both, \
+                     or remove one of the sources",
+                    other.place, source.place
+                )
+            });
         } else {
             sources.push(source);
         }
     }
     sources
+}
+
+/// Whether two pointers cannot be in one query.
+fn clash(one: &Place, another: &Place) -> bool {
+    match (one, another) {
+        (Place::Json(one), Place::Json(another))
+        | (Place::Ndjson(one), Place::Ndjson(another))
+        | (Place::Msgpack(one), Place::Msgpack(another))
+        | (Place::Cbor(one), Place::Cbor(another)) => one.clashes_with(another),
+        _ => false,
+    }
 }
 
 /// The one place of a source, and its name. A place that is refused, or perhaps misspelt, has its own problem.

@@ -15,6 +15,15 @@ use crate::value::Case;
 #[cfg(feature = "schema")]
 const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
+/// A host with `{key}` in one label.
+#[cfg(feature = "schema")]
+const HOST: &str =
+    r"^(([*]|[A-Za-z0-9_-]{1,63})[.])*[A-Za-z0-9_-]*[{]key[}][A-Za-z0-9_-]*([.]([*]|[A-Za-z0-9_-]{1,63}))*$";
+
+/// A text with one `{key}`, and with text between two of its wildcards.
+#[cfg(feature = "schema")]
+const PART: &str = "^([*]?[^{}*])*[{]key[}]([^{}*][*]?)*$";
+
 /// A place in a request where the routing key may be, and how its value becomes the key.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(
@@ -61,7 +70,7 @@ pub(in super::super) struct RawSource {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = TOKEN), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) cookie: RawField<Box<str>>,
     /// A label of the host: a template such as `{key}.example.com`.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "[{]key[}]"), length(max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = HOST), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) host: RawField<Box<str>>,
     /// A claim of the JWT that Envoy has verified: a pointer such as `/org/id`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_SOURCE_NAME)))]
@@ -69,7 +78,7 @@ pub(in super::super) struct RawSource {
     /// The place in the document that the value holds, such as `json: /team/id` in a form field with JSON.
     pub(in super::super) then: RawField<RawNested>,
     /// The part of the value that is the key: a template such as `*@{key}`. The whole value by default.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "[{]key[}]"), length(max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = PART), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) value: RawField<Box<str>>,
     /// The case of the key: as in the request, or ASCII letters in lower case.
     #[cfg_attr(feature = "schema", schemars(extend("default" = "exact")))]
