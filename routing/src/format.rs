@@ -7,6 +7,7 @@ use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::{JsonScanner, NdjsonScanner};
 use crate::key::Duplicates;
+use crate::multipart::MultipartScanner;
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
@@ -75,6 +76,7 @@ pub(crate) struct FormatQueries {
     json: Arc<DocumentQuery>,
     ndjson: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
+    multipart: Arc<FieldQuery>,
 }
 
 impl Format {
@@ -119,11 +121,13 @@ impl FormatQueries {
     pub(crate) fn new<'a>(places: impl IntoIterator<Item = (&'a Place, KeyRule)>, limits: ScanLimits) -> Self {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
         let mut ndjson = Vec::new();
+        let mut multipart = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
                 Place::Ndjson(pointer) => ndjson.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
+                Place::Multipart(name) => multipart.push((name.clone(), rule)),
                 _ => {}
             }
         }
@@ -131,6 +135,7 @@ impl FormatQueries {
             json: Arc::new(DocumentQuery::with_rules(json, limits)),
             ndjson: Arc::new(DocumentQuery::of_records(ndjson, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
+            multipart: Arc::new(FieldQuery::with_rules(multipart, limits)),
         }
     }
 
@@ -143,7 +148,12 @@ impl FormatQueries {
             Format::Json => Box::new(JsonScanner::new(Arc::clone(&self.json))),
             Format::Ndjson => Box::new(NdjsonScanner::new(Arc::clone(&self.ndjson))),
             Format::Form => Box::new(FormScanner::new(Arc::clone(&self.form))),
-            Format::Multipart | Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
+            Format::Multipart => {
+                // The parts cannot be told apart. To a parser that takes the boundary from the first line, they can.
+                let boundary = body.boundary.as_deref().ok_or(Reason::BodyMalformed)?;
+                Box::new(MultipartScanner::new(Arc::clone(&self.multipart), boundary))
+            }
+            Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
         })
     }
 }

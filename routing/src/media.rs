@@ -2,6 +2,7 @@
 
 use crate::format::{BodyFormat, Format};
 use crate::head::Head;
+use crate::multipart;
 use crate::reason::Reason;
 use crate::token::is_token;
 
@@ -169,7 +170,8 @@ impl ContentTypes {
                 return Err(Reason::CharsetUnsupported);
             }
         }
-        Ok(BodyFormat::of(format))
+        let boundary = if format == Format::Multipart { multipart::boundary(value) } else { None };
+        Ok(BodyFormat { boundary, ..BodyFormat::of(format) })
     }
 
     /// The format of a body without a type.

@@ -146,7 +146,7 @@ reasons! {
         ContentTypeUnsupported = "content_type_unsupported", PolicyAction::Reject(415), 415, NEXT_PASS,
             "No configured source can read a body of this Content-Type.";
         CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
-            "The Content-Type names a charset other than UTF-8 or US-ASCII.";
+            "The Content-Type, or that of the part with the key, names a charset other than UTF-8 or US-ASCII.";
         BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
             "The body has a Content-Encoding (gzip, br, …).";
         BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
@@ -158,7 +158,7 @@ reasons! {
         BodyAbsent = "body_absent", PolicyAction::Reject(400), 400, PASS,
             "The request has no body, and no source in its head holds a key.";
         BodyMalformed = "body_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The body does not follow its format's grammar (RFC 8259 for JSON).";
+            "The body does not follow its format's grammar (RFC 8259 for JSON), or parsers split it in different ways.";
         BodyTruncated = "body_truncated", PolicyAction::Reject(400), 400, NOTHING,
             "The body ends before its document is complete.";
         BodyInvalidUtf8 = "body_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
@@ -176,7 +176,7 @@ reasons! {
         KeyConflict = "key_conflict", PolicyAction::Reject(400), 400, NOTHING,
             "Elements, records or messages of the body hold different keys.";
         KeyAmbiguous = "key_ambiguous", PolicyAction::Reject(400), 400, NOTHING,
-            "The body has a field whose name differs only in case from one on the path to the key. Some parsers treat both as the same name.";
+            "The body has a field whose name differs only in case or in its escapes from one on the path to the key. Some parsers treat both as the same name.";
         KeyNull = "key_null", PolicyAction::Reject(400), 400, NEXT,
             "The key is null.";
         KeyBoolean = "key_boolean", PolicyAction::Reject(400), 400, NOTHING,
@@ -196,7 +196,7 @@ reasons! {
         KeyInvalidUtf8 = "key_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The key is not valid UTF-8.";
         KeyMalformed = "key_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, or a value that a template can split in two ways.";
+            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, a file in a form, or a value that a template can split in two ways.";
         KeyUnplaced = "key_unplaced", PolicyAction::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         CellMismatch = "cell_mismatch", PolicyAction::Reject(421), 421, NOTHING,

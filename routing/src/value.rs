@@ -68,12 +68,12 @@ struct NestedQuery {
 impl KeyRule {
     /// The rule of a source. `limits` hold for the document inside the value too.
     pub(crate) fn new(rule: &ValueRule, limits: ScanLimits) -> Self {
-        let plain = Self { part: rule.part.clone(), case: rule.case, ..Self::plain(limits.key_bytes) };
+        let plain = Self { part: rule.part.clone(), case: rule.case, ..Self::whole(limits.key_bytes) };
         match rule.then.as_deref().and_then(|place| Some((place, place.format()?))) {
             None => plain,
             Some((place, format)) => {
                 let queries = Arc::new(FormatQueries::new([(place, plain)], limits));
-                Self { nested: Some(NestedQuery { format, queries }), ..Self::plain(limits.key_bytes) }
+                Self { nested: Some(NestedQuery { format, queries }), ..Self::whole(limits.key_bytes) }
             }
         }
     }
@@ -85,12 +85,7 @@ impl KeyRule {
     }
 
     /// The rule for a value that is the key.
-    #[cfg(test)]
     pub(crate) fn whole(key_bytes: usize) -> Self {
-        Self::plain(key_bytes)
-    }
-
-    fn plain(key_bytes: usize) -> Self {
         Self { part: None, is_credentials: false, case: Case::Exact, key_bytes, nested: None }
     }
 

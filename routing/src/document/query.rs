@@ -63,6 +63,10 @@ pub struct AcceptedFaults {
 }
 
 impl AcceptedFaults {
+    /// Every fault is an error.
+    #[cfg(test)]
+    pub(crate) const NONE: Self = Self { lone_surrogates: false, byte_order_mark: false };
+
     /// The faults that a policy accepts.
     pub(crate) fn of(policy: &Policy) -> Self {
         let accepts = |reason| policy.answer(reason) == PolicyAction::Accept;

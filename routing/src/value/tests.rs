@@ -3,7 +3,12 @@ use proptest::prelude::*;
 use super::*;
 use crate::key::Duplicates;
 
-const LIMITS: ScanLimits = ScanLimits { duplicates: Duplicates::Reject, depth: 8, key_bytes: 16 };
+const LIMITS: ScanLimits = ScanLimits {
+    duplicates: Duplicates::Reject,
+    depth: 8,
+    key_bytes: 16,
+    accepted: crate::document::AcceptedFaults::NONE,
+};
 
 fn rule(part: Option<&str>, case: Case, then: Option<&str>) -> KeyRule {
     let part = part.map(|text| text.parse().unwrap());

@@ -26,6 +26,7 @@ mod live_config;
 mod media_types;
 mod methods;
 mod module;
+mod multipart;
 mod observability;
 mod paused_at_once;
 mod probe;

@@ -115,7 +115,7 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "json" => Place::Json(pointer(text)?),
         "ndjson" => Place::Ndjson(pointer(text)?),
         "form" => Place::Form(field_name(text)?),
-        "multipart" => Place::Multipart(field_name(text)?),
+        "multipart" => Place::Multipart(multipart_name(text)?),
         "protobuf" => Place::Protobuf(parse(check_length(text)?)?),
         "xml" => Place::Xml(parse(check_length(text)?)?),
         "msgpack" => Place::Msgpack(pointer(text)?),
@@ -168,6 +168,14 @@ fn field_name(name: &str) -> Result<Box<str>, String> {
     } else {
         Ok(name.into())
     }
+}
+
+/// Clients write a quote in the name of a part in different ways, and parsers read a backslash in different ways.
+fn multipart_name(name: &str) -> Result<Box<str>, String> {
+    if name.contains(['"', '\\']) {
+        return Err(format!("expected a name without quotes and backslashes, found {}", quote(name)));
+    }
+    field_name(name)
 }
 
 /// A cookie's name is a token (RFC 6265, 4.1.1). No other name can match.

@@ -15,6 +15,10 @@ use crate::value::Case;
 #[cfg(feature = "schema")]
 const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
+/// The name of a field of a multipart form.
+#[cfg(feature = "schema")]
+const PART_NAME: &str = r#"^[^%"\\\u0000-\u001f\u007f-\u009f]+$"#;
+
 /// A host with `{key}` in one label.
 #[cfg(feature = "schema")]
 const HOST: &str =
@@ -43,7 +47,7 @@ pub(in super::super) struct RawSource {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) form: RawField<Box<str>>,
     /// A field of a multipart form.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = PART_NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) multipart: RawField<Box<str>>,
     /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
