@@ -144,7 +144,9 @@ impl Decider {
     /// The body's format, if an active source reads it.
     fn readable_format<H: Head + ?Sized>(&self, head: &H, sources: &ActiveSources) -> Result<BodyFormat, Reason> {
         let body = self.config().content_types.format_of(head, |format| sources.read(format))?;
-        if media::is_encoded(head) { Err(Reason::BodyEncoded) } else { Ok(body) }
+        // A call whose messages may be compressed is deferred at once: its second message would be too late.
+        let is_deferred = self.0.tier == Tier::Filter && body.framing.may_be_compressed();
+        if media::is_encoded(head) || is_deferred { Err(Reason::BodyEncoded) } else { Ok(body) }
     }
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::body::BodyScanner;
+use crate::cbor::CborScanner;
 use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::{JsonScanner, NdjsonScanner};
 use crate::key::Duplicates;
+use crate::msgpack::MsgpackScanner;
 use crate::multipart::MultipartScanner;
+use crate::protobuf::{MessageQuery, ProtobufScanner};
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
+use crate::xml::{ElementQuery, XmlScanner};
 
 /// A body format that Cellgate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,11 +44,25 @@ pub enum Framing {
     #[default]
     None,
     /// Each message has a prefix of five bytes (gRPC over HTTP/2).
-    Grpc,
+    Grpc(Compression),
     /// As gRPC, and the last message may hold the trailers.
-    GrpcWeb,
+    GrpcWeb(Compression),
     /// As gRPC-Web, in base64.
-    GrpcWebText,
+    GrpcWebText(Compression),
+}
+
+/// How the messages of a call may be compressed: each says whether it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Compression {
+    /// No message is compressed.
+    #[default]
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950.
+    Deflate,
+    /// Another one.
+    Unknown,
 }
 
 /// The format of one body, and what its scanner must know of the head.
@@ -77,6 +95,10 @@ pub(crate) struct FormatQueries {
     ndjson: Arc<DocumentQuery>,
     form: Arc<FieldQuery>,
     multipart: Arc<FieldQuery>,
+    protobuf: Arc<MessageQuery>,
+    msgpack: Arc<DocumentQuery>,
+    cbor: Arc<DocumentQuery>,
+    xml: Arc<ElementQuery>,
 }
 
 impl Format {
@@ -108,6 +130,18 @@ impl Format {
     }
 }
 
+impl Framing {
+    /// Whether messages may be compressed.
+    pub(crate) fn may_be_compressed(self) -> bool {
+        match self {
+            Framing::None => false,
+            Framing::Grpc(compression) | Framing::GrpcWeb(compression) | Framing::GrpcWebText(compression) => {
+                compression != Compression::Identity
+            }
+        }
+    }
+}
+
 impl BodyFormat {
     /// A format without framing.
     #[must_use]
@@ -122,12 +156,19 @@ impl FormatQueries {
         let (mut json, mut form): (Vec<(Pointer, KeyRule)>, _) = (Vec::new(), Vec::new());
         let mut ndjson = Vec::new();
         let mut multipart = Vec::new();
+        let mut protobuf = Vec::new();
+        let (mut msgpack, mut cbor) = (Vec::new(), Vec::new());
+        let mut xml = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
                 Place::Ndjson(pointer) => ndjson.push((pointer.clone(), rule)),
                 Place::Form(name) => form.push((name.clone(), rule)),
                 Place::Multipart(name) => multipart.push((name.clone(), rule)),
+                Place::Protobuf(path) => protobuf.push((path.clone(), rule)),
+                Place::Msgpack(pointer) => msgpack.push((pointer.clone(), rule)),
+                Place::Cbor(pointer) => cbor.push((pointer.clone(), rule)),
+                Place::Xml(path) => xml.push((path.clone(), rule)),
                 _ => {}
             }
         }
@@ -136,6 +177,10 @@ impl FormatQueries {
             ndjson: Arc::new(DocumentQuery::of_records(ndjson, limits)),
             form: Arc::new(FieldQuery::with_rules(form, limits)),
             multipart: Arc::new(FieldQuery::with_rules(multipart, limits)),
+            protobuf: Arc::new(MessageQuery::with_rules(protobuf, limits)),
+            msgpack: Arc::new(DocumentQuery::with_rules(msgpack, limits)),
+            cbor: Arc::new(DocumentQuery::with_rules(cbor, limits)),
+            xml: Arc::new(ElementQuery::with_rules(xml, limits)),
         }
     }
 
@@ -153,29 +198,10 @@ impl FormatQueries {
                 let boundary = body.boundary.as_deref().ok_or(Reason::BodyMalformed)?;
                 Box::new(MultipartScanner::new(Arc::clone(&self.multipart), boundary))
             }
-            Format::Protobuf | Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
+            Format::Protobuf => Box::new(ProtobufScanner::new(Arc::clone(&self.protobuf), body.framing)?),
+            Format::Msgpack => Box::new(MsgpackScanner::new(Arc::clone(&self.msgpack))),
+            Format::Cbor => Box::new(CborScanner::new(Arc::clone(&self.cbor))),
+            Format::Xml => Box::new(XmlScanner::new(Arc::clone(&self.xml))),
         })
-    }
-}
-
-/// PLACEHOLDER: the scanner of a format that is not implemented yet.
-#[derive(Debug)]
-struct Unread;
-
-impl BodyScanner for Unread {
-    fn push(&mut self, _: &[u8]) -> Result<(), BodyError> {
-        Err(BodyError { reason: Reason::ContentTypeUnsupported, offset: 0, expected: "expected another format" })
-    }
-
-    fn finish(&mut self) -> Result<(), BodyError> {
-        self.push(&[])
-    }
-
-    fn candidate(&self, _: usize) -> Candidate<'_> {
-        Candidate::Missing
-    }
-
-    fn is_settled(&self, _: usize) -> bool {
-        false
     }
 }

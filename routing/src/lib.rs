@@ -1,6 +1,6 @@
 //! Cellgate's decision core: from a request's head and body to a cell, a refusal or a deferral.
 //!
-//! The core is pure: no I/O, no clock, no threads, no protobuf. The proxy-wasm filter and the ext-proc service both use it,
+//! The core is pure: no I/O, no clock, no threads. The proxy-wasm filter and the ext-proc service both use it,
 //! so they decide alike. A tier:
 //!
 //! 1. builds a [`Decider`] from a [`Config`] (see [`config`]),
@@ -14,8 +14,10 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod binary;
 pub mod body;
 mod bytes;
+pub mod cbor;
 pub mod claims;
 pub mod config;
 mod decided_by;
@@ -33,6 +35,7 @@ mod inspection;
 pub mod json;
 mod key;
 mod media;
+pub mod msgpack;
 pub mod multipart;
 pub mod placement;
 mod policy;
@@ -52,7 +55,7 @@ pub use decided_by::DecidedBy;
 pub use decider::{BodyReader, Decider, Guard, HeadResult, SourceFinding, SourceValue};
 pub use decision::{Decision, Outcome, Tier};
 pub use deferral::{BadDeferral, BodyMode, Deferral};
-pub use format::{BodyFormat, Format, Framing};
+pub use format::{BodyFormat, Compression, Format, Framing};
 pub use head::Head;
 pub use host::{BadHost, HostPattern};
 pub use inspection::{Inspection, InspectionStep, Phase};

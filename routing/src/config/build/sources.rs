@@ -1,6 +1,6 @@
 //! The sources of the key.
 
-use super::super::bounds::{MAX_SOURCE_NAME, MAX_SOURCES};
+use super::super::bounds::{MAX_ELEMENT_PATH, MAX_SOURCE_NAME, MAX_SOURCES};
 use super::super::path::Step;
 use super::super::raw::{NamedPlace, RawField, RawSource};
 use super::super::report::Report;
@@ -34,14 +34,8 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
-        } else if let Some(other) = sources.iter().find(|other| clash(&other.place, &source.place)) {
-            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || {
-                format!(
-                    "`{}` and `{}` have an index and `*` or a selector in the same array: use `*` or selectors in both, \
-                     or remove one of the sources",
-                    other.place, source.place
-                )
-            });
+        } else if let Some(message) = clash(&source.place, &sources) {
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || message);
         } else {
             sources.push(source);
         }
@@ -49,15 +43,24 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
     sources
 }
 
-/// Whether two pointers cannot be in one query.
-fn clash(one: &Place, another: &Place) -> bool {
-    match (one, another) {
-        (Place::Json(one), Place::Json(another))
-        | (Place::Ndjson(one), Place::Ndjson(another))
-        | (Place::Msgpack(one), Place::Msgpack(another))
-        | (Place::Cbor(one), Place::Cbor(another)) => one.clashes_with(another),
-        _ => false,
-    }
+/// Why a place cannot be in one query with an earlier one.
+fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
+    earlier.iter().find_map(|source| match (place, &source.place) {
+        (Place::Protobuf(path), Place::Protobuf(other)) => {
+            path.check_beside(other).err().map(|why| format!("{why}: \"{path}\" and \"{other}\""))
+        }
+        (Place::Json(pointer), Place::Json(other))
+        | (Place::Ndjson(pointer), Place::Ndjson(other))
+        | (Place::Msgpack(pointer), Place::Msgpack(other))
+        | (Place::Cbor(pointer), Place::Cbor(other)) => pointer.clashes_with(other).then(|| {
+            format!(
+                "`{}` and `{place}` have an index and `*` or a selector in the same array: use `*` or selectors in both, \
+                 or remove one of the sources",
+                source.place
+            )
+        }),
+        _ => None,
+    })
 }
 
 /// The one place of a source, and its name. A place that is refused, or perhaps misspelt, has its own problem.
@@ -117,7 +120,7 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "form" => Place::Form(field_name(text)?),
         "multipart" => Place::Multipart(multipart_name(text)?),
         "protobuf" => Place::Protobuf(parse(check_length(text)?)?),
-        "xml" => Place::Xml(parse(check_length(text)?)?),
+        "xml" => Place::Xml(parse(check_length_to(text, MAX_ELEMENT_PATH)?)?),
         "msgpack" => Place::Msgpack(pointer(text)?),
         "cbor" => Place::Cbor(pointer(text)?),
         "header" => Place::Header(source_header(text, routing_header)?),
@@ -151,11 +154,11 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
 }
 
 fn check_length(text: &str) -> Result<&str, String> {
-    if text.len() > MAX_SOURCE_NAME {
-        Err(format!("expected at most {MAX_SOURCE_NAME} bytes, found {}", text.len()))
-    } else {
-        Ok(text)
-    }
+    check_length_to(text, MAX_SOURCE_NAME)
+}
+
+fn check_length_to(text: &str, max: usize) -> Result<&str, String> {
+    if text.len() > max { Err(format!("expected at most {max} bytes, found {}", text.len())) } else { Ok(text) }
 }
 
 /// Names are compared decoded, so a name with `%` is almost always one that was left encoded.
