@@ -7,6 +7,7 @@ mod forms;
 mod heads;
 mod json;
 mod media;
+mod protobuf;
 mod sizes;
 mod templates;
 
@@ -52,6 +53,7 @@ pub fn config() -> Value {
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
+            { "protobuf": "1.1" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -80,7 +82,16 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases(), templates::cases()].concat()
+    [
+        json::cases(),
+        forms::cases(),
+        heads::cases(),
+        media::cases(),
+        protobuf::cases(),
+        sizes::cases(),
+        templates::cases(),
+    ]
+    .concat()
 }
 
 impl Case {
