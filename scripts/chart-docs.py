@@ -105,6 +105,7 @@ SHAPES = {
             targetRefs=entries(VERBATIM),
             serviceAccount=text(),
             cell=text(),
+            position=one_of("first", "after_authentication"),
             ports=entries(PORT),
         )
     ),

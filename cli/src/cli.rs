@@ -122,6 +122,9 @@ pub(crate) struct DecideArgs {
     /// Send the body with `Transfer-Encoding: chunked`, without its length
     #[arg(long)]
     pub(crate) chunked: bool,
+    /// A file with the claims of the request's verified token as a JSON object, for `claim` sources; `-` reads stdin
+    #[arg(long, value_name = "FILE")]
+    pub(crate) claims: Option<PathBuf>,
     /// The URI in the client's certificate, for `decided_by`
     #[arg(long, value_name = "URI")]
     pub(crate) peer: Option<String>,

@@ -1,5 +1,6 @@
 //! Decides one request offline with the decision core of the filter and the service, and reports each step.
 
+mod claims;
 mod filter;
 mod framing;
 mod report;
@@ -8,10 +9,11 @@ mod service;
 
 use cellgate_routing::{Config, Decider, Decision, HeadResult, Reason, SourceValue, Tier, body::BodyError};
 
+pub(crate) use claims::metadata;
 pub(crate) use report::{json, text};
 pub(crate) use request::{Parts, Request};
 
-use cellgate_ext_proc::fields;
+use cellgate_ext_proc::fields::{self, RequestHead};
 
 /// The decision for a request, step by step.
 #[derive(Debug)]
@@ -72,11 +74,12 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
     let decider = Decider::new(config.clone(), Tier::Filter);
     let fields = request.fields.iter().map(|(name, value)| (name.as_ref(), value.as_ref()));
     let before = decider.decided_before(fields, || peer);
-    let mut head = request.fields.clone();
-    let stripped = fields::strip(&mut head, &config.routing_header);
-    let excluded = config.scope.check(head.as_slice()).err();
+    let mut fields = request.fields.clone();
+    let stripped = fields::strip(&mut fields, &config.routing_header);
+    let head = RequestHead { fields: &fields, metadata: &request.metadata };
+    let excluded = config.scope.check(&head).err();
 
-    let open = || decider.open(head.as_slice(), request.end_of_stream);
+    let open = || decider.open(&head, request.end_of_stream);
     let mut reading = match before.map_or_else(open, HeadResult::Decided) {
         HeadResult::NeedsBody(reading) => Some(reading),
         HeadResult::Decided(_) => None,
@@ -88,19 +91,19 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
     }
     let findings = match (before, excluded) {
         (Some(_), _) | (_, Some(_)) => Vec::new(),
-        (None, None) => decider.explain(head.as_slice(), reading.as_ref()),
+        (None, None) => decider.explain(&head, reading.as_ref()),
     };
     Report {
         line: request.line(),
         body_bytes: request.body.len(),
         stripped,
         excluded,
-        hostless: !config.scope.hosts.is_empty() && fields::first(&head, ":authority").is_empty(),
+        hostless: !config.scope.hosts.is_empty() && fields::first(&fields, ":authority").is_empty(),
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
         broken: reading.and_then(|reading| reading.broken()),
         filter: match before {
             Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
-            None => filter::run(&decider, head.as_slice(), request, first_chunk),
+            None => filter::run(&decider, &head, request, first_chunk),
         },
         service: service::run(config, request, first_chunk),
         config,

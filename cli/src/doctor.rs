@@ -5,6 +5,7 @@
 //!
 //! | module | examines |
 //! |---|---|
+//! | `claims` | the order of jwt_authn and the filter, if a source is a claim |
 //! | `filter` | the filter's presence, place in the chain and configuration |
 //! | `limits` | Envoy's limits beside Cellgate's, idle timeouts |
 //! | `routes` | the route of each cell; `routes/other_routes`: routes of other teams that take a cell's requests |
@@ -14,6 +15,7 @@
 //! | `updates` | refused updates, crashes of the filter, counters of requests |
 
 mod circuit_breakers;
+mod claims;
 mod clusters;
 mod deferral;
 mod destinations;

@@ -11,6 +11,7 @@ mod doctor;
 mod http_client;
 mod neighbours;
 mod probe;
+mod warnings;
 
 use std::process::ExitCode;
 

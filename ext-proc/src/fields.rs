@@ -11,6 +11,25 @@ pub type Fields = Vec<(String, Vec<u8>)>;
 /// The most headers or trailers of a request. Envoy's default limit is 100.
 pub const MAX_FIELDS: usize = 10_000;
 
+/// A request's head: its fields, and the dynamic metadata of the filters in front of the service.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestHead<'a> {
+    /// The header fields.
+    pub fields: &'a [(String, Vec<u8>)],
+    /// A serialised `envoy.config.core.v3.Metadata`, or empty.
+    pub metadata: &'a [u8],
+}
+
+impl Head for RequestHead<'_> {
+    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+        self.fields.values(name)
+    }
+
+    fn metadata(&self) -> &[u8] {
+        self.metadata
+    }
+}
+
 /// The first value of a field, or an empty slice.
 #[must_use]
 pub fn first<'a>(fields: &'a Fields, name: &str) -> &'a [u8] {

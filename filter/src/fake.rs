@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) tick: Option<Duration>,
     /// The URI in the peer's certificate.
     pub(crate) peer_uri: Option<Vec<u8>>,
+    /// The dynamic metadata, serialised.
+    pub(crate) metadata: Vec<u8>,
     /// The number of hostcalls except `log`.
     pub(crate) calls: usize,
     /// Returns a byte less of the body than requested. Envoy never does; the filter must not decide by such a body.
@@ -124,6 +126,10 @@ impl Host for Fake {
 
     fn peer_uri(&self) -> Option<Vec<u8>> {
         self.hostcall().peer_uri.clone()
+    }
+
+    fn metadata(&self) -> Vec<u8> {
+        self.hostcall().metadata.clone()
     }
 
     fn remove_request_header(&self, _: &Unreleased, name: &str) {

@@ -56,6 +56,10 @@ pub trait Host {
     /// certificate or no URI in it.
     fn peer_uri(&self) -> Option<Vec<u8>>;
 
+    /// The dynamic metadata of the filters in front: a serialised `envoy.config.core.v3.Metadata`. In this form values keep
+    /// their types. Empty if there is none.
+    fn metadata(&self) -> Vec<u8>;
+
     /// Removes every value of a request header.
     fn remove_request_header(&self, unreleased: &Unreleased, name: &str);
 

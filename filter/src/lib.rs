@@ -9,6 +9,7 @@
 
 #[cfg(test)]
 mod fake;
+mod head;
 mod host;
 mod metrics;
 // Only `entry` uses it.

@@ -12,6 +12,7 @@ use cellgate_routing::{
 };
 use proxy_wasm::types::Action;
 
+use crate::head::RequestHead;
 use crate::host::{Host, Unreleased};
 use crate::plugin::Plugin;
 use crate::strip::{self, Stripped};
@@ -85,7 +86,7 @@ impl<H: Host> Request<H> {
         if decider.config().shadow {
             let Some(head) = host.request_headers() else { return self.inspection.unreadable_fields() };
             metrics.stripped(strip::reserved(&head, &decider.config().routing_header).count() as u64);
-            return self.inspection.head(decider, &head, end_of_stream, None);
+            return self.inspection.head(decider, &RequestHead::new(host, &head), end_of_stream, None);
         }
         let stripped = self.unreleased.as_ref().and_then(|unreleased| strip::headers(host, unreleased, decider));
         let Some(Stripped { head, count, decided_before }) = stripped else {
@@ -93,7 +94,7 @@ impl<H: Host> Request<H> {
         };
         metrics.stripped(count);
         self.is_grpc = is_grpc_call(&head);
-        let step = self.inspection.head(decider, &head, end_of_stream, decided_before);
+        let step = self.inspection.head(decider, &RequestHead::new(host, &head), end_of_stream, decided_before);
         if let InspectionStep::Decide { decision: Decision { outcome: Outcome::Reject(_), reason }, .. } = step {
             self.refused_type = RefusedType::of(reason, decider.config(), head.first("content-type"));
         }

@@ -19,4 +19,6 @@ pub enum PolicyAction {
     Defer,
     /// Forward the request without a cell and without a routing header.
     Pass,
+    /// Read on, as if the body did not have this fault.
+    Accept,
 }

@@ -16,6 +16,19 @@ pub enum Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
+    /// The value that this one and that of another element become together, by the rule of
+    /// [`StoredKey::agree`](crate::key::StoredKey::agree).
+    pub(crate) fn agree(self, other: Self) -> Self {
+        match (self, other) {
+            (_, Candidate::Missing) => self,
+            (Candidate::Missing, _) => other,
+            (Candidate::Unusable(reason), _) if reason.is_conflict() => self,
+            (_, Candidate::Unusable(reason)) if reason.is_conflict() => other,
+            (one, another) if one == another => self,
+            _ => Candidate::Unusable(Reason::KeyConflict),
+        }
+    }
+
     /// The key, or the reason why the value cannot be one. `None` if the source holds nothing.
     pub(crate) fn found(self) -> Option<Result<&'a str, Reason>> {
         match self {

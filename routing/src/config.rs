@@ -53,6 +53,8 @@ pub struct Config {
     pub content_types: ContentTypes,
     /// The sources of the key. The first one that yields a value wins.
     pub sources: Vec<Source>,
+    /// The place of verified claims.
+    pub claims: ClaimsPlace,
     /// The rule for a source with more than one value.
     pub duplicates: Duplicates,
     /// The cell of each key.
@@ -65,6 +67,13 @@ pub struct Config {
     pub shadow: bool,
     /// The limits.
     pub limits: Limits,
+}
+
+/// The place of verified claims in the dynamic metadata of Envoy's jwt_authn filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimsPlace {
+    /// The `payload_in_metadata` of jwt_authn's providers.
+    pub metadata_key: Box<str>,
 }
 
 /// Limits on bodies and keys.

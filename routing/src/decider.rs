@@ -15,15 +15,17 @@ pub use guard::Guard;
 
 use std::sync::Arc;
 
+use crate::claims;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
+use crate::document::AcceptedFaults;
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
 use crate::media;
 use crate::reason::Reason;
 use crate::scope::{announces_body, is_preflight, is_tunnel};
-use crate::source::Source;
+use crate::source::{Found, Place, Source};
 use crate::value::KeyRule;
 use scanner::FormatScanner;
 use sources::ActiveSources;
@@ -58,6 +60,7 @@ impl Decider {
             duplicates: config.duplicates,
             depth: config.limits.depth,
             key_bytes: config.limits.key_bytes,
+            accepted: AcceptedFaults::of(&config.policy),
         };
         let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::of(source, limits)).collect();
         let places = config.sources.iter().map(|source| &source.place).zip(rules.iter().cloned());
@@ -129,10 +132,21 @@ impl Decider {
         }
     }
 
+    /// The value of a head source, by its rule.
+    #[inline]
+    fn find_in_head<H: Head + ?Sized>(&self, source: &Source, head: &H, rule: &KeyRule) -> Option<Found> {
+        match &source.place {
+            Place::Claim(pointer) => claims::find(head.metadata(), &self.config().claims.metadata_key, pointer, rule),
+            _ => source.find(head, self.config().duplicates, rule),
+        }
+    }
+
     /// The body's format, if an active source reads it.
     fn readable_format<H: Head + ?Sized>(&self, head: &H, sources: &ActiveSources) -> Result<BodyFormat, Reason> {
         let body = self.config().content_types.format_of(head, |format| sources.read(format))?;
-        if media::is_encoded(head) { Err(Reason::BodyEncoded) } else { Ok(body) }
+        // A call whose messages may be compressed is deferred at once: its second message would be too late.
+        let is_deferred = self.0.tier == Tier::Filter && body.framing.may_be_compressed();
+        if media::is_encoded(head) || is_deferred { Err(Reason::BodyEncoded) } else { Ok(body) }
     }
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.

@@ -6,11 +6,13 @@
 mod path;
 mod pointer;
 mod query;
+mod text;
+mod values;
 
 pub(crate) use path::QueryPath;
-pub use pointer::{BadPointer, Pointer};
-pub use query::DocumentQuery;
+pub use pointer::{BadPointer, Pointer, PointerToken};
 pub(crate) use query::MAX_DEPTH;
+pub use query::{AcceptedFaults, DocumentQuery, QueryOptions};
 
 /// The kind of a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

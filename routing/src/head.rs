@@ -9,6 +9,12 @@ pub trait Head {
     fn first<'a>(&'a self, name: &str) -> Option<&'a [u8]> {
         self.values(name).next()
     }
+
+    /// The request's dynamic metadata: a serialised `envoy.config.core.v3.Metadata`, or nothing. Only a `claim` source asks
+    /// for it, and only when the search reaches that source.
+    fn metadata(&self) -> &[u8] {
+        &[]
+    }
 }
 
 impl<N: AsRef<[u8]>, V: AsRef<[u8]>> Head for [(N, V)] {

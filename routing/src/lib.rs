@@ -1,6 +1,6 @@
 //! Cellgate's decision core: from a request's head and body to a cell, a refusal or a deferral.
 //!
-//! The core is pure: no I/O, no clock, no threads, no protobuf. The proxy-wasm filter and the ext-proc service both use it,
+//! The core is pure: no I/O, no clock, no threads. The proxy-wasm filter and the ext-proc service both use it,
 //! so they decide alike. A tier:
 //!
 //! 1. builds a [`Decider`] from a [`Config`] (see [`config`]),
@@ -14,14 +14,18 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod binary;
 pub mod body;
 mod bytes;
+pub mod cbor;
+pub mod claims;
 pub mod config;
 mod decided_by;
 mod decider;
 mod decision;
 mod deferral;
 pub mod document;
+mod field;
 pub mod form;
 mod format;
 mod head;
@@ -31,6 +35,8 @@ mod inspection;
 pub mod json;
 mod key;
 mod media;
+pub mod msgpack;
+pub mod multipart;
 pub mod placement;
 mod policy;
 mod problem;
@@ -49,7 +55,7 @@ pub use decided_by::DecidedBy;
 pub use decider::{BodyReader, Decider, Guard, HeadResult, SourceFinding, SourceValue};
 pub use decision::{Decision, Outcome, Tier};
 pub use deferral::{BadDeferral, BodyMode, Deferral};
-pub use format::{BodyFormat, Format, Framing};
+pub use format::{BodyFormat, Compression, Format, Framing};
 pub use head::Head;
 pub use host::{BadHost, HostPattern};
 pub use inspection::{Inspection, InspectionStep, Phase};

@@ -1,7 +1,10 @@
 //! The format of a body, from its Content-Type (RFC 9110, 8.3).
 
+mod grpc;
+
 use crate::format::{BodyFormat, Format};
 use crate::head::Head;
+use crate::multipart;
 use crate::reason::Reason;
 use crate::token::is_token;
 
@@ -27,12 +30,15 @@ pub const fn default_types(format: Format) -> &'static [&'static str] {
         Format::Ndjson => &["application/x-ndjson", "application/ndjson", "application/jsonl"],
         Format::Form => &[FORM_MEDIA_TYPE],
         Format::Multipart => &["multipart/form-data"],
-        Format::Protobuf => &["application/x-protobuf", "application/protobuf"],
+        Format::Protobuf => &PROTOBUF,
         Format::Xml => &["application/xml", "text/xml", "application/*+xml"],
         Format::Msgpack => &["application/msgpack", "application/x-msgpack", "application/vnd.msgpack"],
         Format::Cbor => &["application/cbor", "application/*+cbor"],
     }
 }
+
+/// `application/proto` is the type of unary Connect calls.
+const PROTOBUF: [&str; 3] = ["application/x-protobuf", "application/protobuf", "application/proto"];
 
 /// Streams of messages, which no server reads as one document: gRPC and gRPC-Web with protobuf messages, whose prefixes are
 /// binary or in base64, and two types of many JSON documents.
@@ -157,9 +163,9 @@ impl ContentTypes {
         if essence.is_empty() {
             return Err(Reason::ContentTypeMissing);
         }
-        let format =
-            self.format_of_essence(essence).filter(|format| is_read(*format)).ok_or(Reason::ContentTypeUnsupported)?;
-        if self.names_another_format(value, format) {
+        let body = self.body_format(head, essence).filter(|body| is_read(body.format));
+        let body = body.ok_or(Reason::ContentTypeUnsupported)?;
+        if self.names_another_format(head, value, body.format) {
             return Err(Reason::ContentTypeUnsupported);
         }
         for parameter in parameters {
@@ -169,7 +175,8 @@ impl ContentTypes {
                 return Err(Reason::CharsetUnsupported);
             }
         }
-        Ok(BodyFormat::of(format))
+        let boundary = if body.format == Format::Multipart { multipart::boundary(value) } else { None };
+        Ok(BodyFormat { boundary, ..body })
     }
 
     /// The format of a body without a type.
@@ -180,10 +187,10 @@ impl ContentTypes {
 
     /// Whether a part between commas is a media type of another format. Envoy joins two fields with a comma, and a quote
     /// that is open in the first one hides the second one from a parser of quoted text, but not from other servers.
-    fn names_another_format(&self, value: &[u8], format: Format) -> bool {
+    fn names_another_format<H: Head + ?Sized>(&self, head: &H, value: &[u8], format: Format) -> bool {
         value.split(|byte| *byte == b',').skip(1).any(|part| {
             let essence = part.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            self.format_of_essence(essence).is_some_and(|other| other != format)
+            self.body_format(head, essence).is_some_and(|other| other.format != format)
         })
     }
 
@@ -198,6 +205,19 @@ impl ContentTypes {
             && head.first(":method") == Some(b"POST")
             && !is_encoded(head)
             && self.format_of_essence(value).is_none()
+    }
+
+    /// The listed format of a media type, or protobuf with framing.
+    fn body_format<H: Head + ?Sized>(&self, head: &H, essence: &[u8]) -> Option<BodyFormat> {
+        let listed = self.format_of_essence(essence);
+        let framing = match listed {
+            None | Some(Format::Protobuf) => grpc::framing(head, essence, listed.is_some()),
+            Some(_) => None,
+        };
+        match (listed, framing) {
+            (_, Some(framing)) => Some(BodyFormat { framing, ..BodyFormat::of(Format::Protobuf) }),
+            (listed, None) => listed.map(BodyFormat::of),
+        }
     }
 
     fn format_of_essence(&self, essence: &[u8]) -> Option<Format> {

@@ -73,6 +73,13 @@ impl Placement {
             .or_else(|| self.default.map(|cell| (cell, Reason::Default)))
     }
 
+    /// The keys of each table and the prefixes, in the order of the configuration, with the table's name in it.
+    #[must_use]
+    pub fn tables(&self) -> [(&'static str, Vec<&str>); 3] {
+        let prefixes = self.prefixes.table();
+        [("overrides", self.overrides.keys()), ("exact", self.exact.keys()), ("prefixes", prefixes.keys())]
+    }
+
     /// Bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
@@ -107,6 +114,9 @@ mod tests {
         assert_eq!(placement.place("eu-2"), Some((b, Reason::Exact)));
         assert_eq!(placement.place("eu-3"), Some((c, Reason::Prefix)));
         assert_eq!(placement.place("us-1"), Some((d, Reason::Slot)));
+
+        let tables = [("overrides", vec!["eu-1"]), ("exact", vec!["eu-1", "eu-2"]), ("prefixes", vec!["eu-"])];
+        assert_eq!(placement.tables(), tables);
 
         let placement = Placement::new(Rules { by_slot: false, ..rules.clone() });
         assert_eq!(placement.place("us-1"), Some((e, Reason::Default)));

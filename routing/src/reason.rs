@@ -19,22 +19,31 @@ pub struct Allowed {
     pub pass: bool,
     /// `hash`: the key is valid, so it has a slot.
     pub hash: bool,
+    /// `accept`: the body is read as if it did not have this fault, which cannot change the key.
+    pub accept: bool,
 }
 
 impl Allowed {
     /// The allowed actions, by their names in a configuration.
     pub fn keywords(self) -> impl Iterator<Item = &'static str> {
-        let all = [("defer", self.defer), ("next", self.next), ("hash", self.hash), ("pass", self.pass)];
+        let all = [
+            ("defer", self.defer),
+            ("next", self.next),
+            ("hash", self.hash),
+            ("pass", self.pass),
+            ("accept", self.accept),
+        ];
         all.into_iter().filter(|(_, allowed)| *allowed).map(|(keyword, _)| keyword)
     }
 }
 
-const NOTHING: Allowed = Allowed { defer: false, next: false, pass: false, hash: false };
+const NOTHING: Allowed = Allowed { defer: false, next: false, pass: false, hash: false, accept: false };
 const DEFER: Allowed = Allowed { defer: true, ..NOTHING };
 const NEXT: Allowed = Allowed { next: true, ..NOTHING };
 const PASS: Allowed = Allowed { pass: true, ..NOTHING };
 const NEXT_PASS: Allowed = Allowed { next: true, pass: true, ..NOTHING };
 const HASH: Allowed = Allowed { hash: true, ..NOTHING };
+const ACCEPT: Allowed = Allowed { accept: true, ..NOTHING };
 
 macro_rules! reasons {
     (
@@ -137,9 +146,9 @@ reasons! {
         ContentTypeUnsupported = "content_type_unsupported", PolicyAction::Reject(415), 415, NEXT_PASS,
             "No configured source can read a body of this Content-Type.";
         CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
-            "The Content-Type, or the body itself in XML, names a charset other than UTF-8 or US-ASCII.";
+            "The Content-Type, that of the part with the key, or an XML body itself names a charset other than UTF-8 or US-ASCII.";
         BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
-            "The body has a Content-Encoding (gzip, br, …).";
+            "The body has a Content-Encoding (gzip, br, …), or its gRPC messages have a compression that this tier does not read.";
         BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
             "The body is larger than this tier's limit, and the key is not at its beginning.";
         BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,
@@ -149,13 +158,15 @@ reasons! {
         BodyAbsent = "body_absent", PolicyAction::Reject(400), 400, PASS,
             "The request has no body, and no source in its head holds a key.";
         BodyMalformed = "body_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The body does not follow its format's grammar (RFC 8259 for JSON).";
+            "The body does not follow its format's grammar (RFC 8259 for JSON), or parsers split it in different ways.";
         BodyTruncated = "body_truncated", PolicyAction::Reject(400), 400, NOTHING,
             "The body ends before its document is complete.";
         BodyInvalidUtf8 = "body_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The body is not valid UTF-8.";
-        BodyByteOrderMark = "body_byte_order_mark", PolicyAction::Reject(400), 400, NOTHING,
+        BodyByteOrderMark = "body_byte_order_mark", PolicyAction::Reject(400), 400, ACCEPT,
             "The body starts with a byte order mark, which parsers handle in different ways.";
+        BodyLoneSurrogate = "body_lone_surrogate", PolicyAction::Accept, 400, ACCEPT,
+            "A JSON string escapes half of a surrogate pair, which parsers read in different ways. In a name on the path to a key, it is refused even with `accept`.";
         BodyTooDeep = "body_too_deep", PolicyAction::Reject(400), 400, NOTHING,
             "The body is nested deeper than `limits.depth`.";
         BodyTooComplex = "body_too_complex", PolicyAction::Reject(400), 400, NOTHING,
@@ -169,7 +180,7 @@ reasons! {
         KeyConflict = "key_conflict", PolicyAction::Reject(400), 400, NOTHING,
             "Elements, records or messages of the body hold different keys.";
         KeyAmbiguous = "key_ambiguous", PolicyAction::Reject(400), 400, NOTHING,
-            "The body has a field whose name differs only in case from one on the path to the key. Some parsers treat both as the same name.";
+            "The body has a field whose name differs only in case or in its escapes from one on the path to the key. Some parsers treat both as the same name.";
         KeyNull = "key_null", PolicyAction::Reject(400), 400, NEXT,
             "The key is null.";
         KeyBoolean = "key_boolean", PolicyAction::Reject(400), 400, NOTHING,
@@ -189,7 +200,7 @@ reasons! {
         KeyInvalidUtf8 = "key_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The key is not valid UTF-8.";
         KeyMalformed = "key_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, or a value that a template can split in two ways.";
+            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, a file in a form, or a value that a template can split in two ways.";
         KeyUnplaced = "key_unplaced", PolicyAction::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         CellMismatch = "cell_mismatch", PolicyAction::Reject(421), 421, NOTHING,
@@ -248,8 +259,12 @@ mod tests {
         for reason in Reason::ALL {
             // Neither exceptions nor preflights are requests of a tenant.
             let has_no_tenant = matches!(reason, Reason::Excepted | Reason::Preflight);
+            // A body that is accepted is read to its end, and its key decides.
+            let is_read = reason.default_answer() == PolicyAction::Accept;
             assert!(
-                matches!(reason.default_answer(), PolicyAction::Reject(_) | PolicyAction::Defer) || has_no_tenant,
+                matches!(reason.default_answer(), PolicyAction::Reject(_) | PolicyAction::Defer)
+                    || has_no_tenant
+                    || is_read,
                 "{reason} is open by default"
             );
             assert!(matches!(reason.last_answer(), PolicyAction::Reject(400..=599)), "{reason}");
@@ -257,10 +272,13 @@ mod tests {
     }
 
     #[test]
-    fn a_default_of_defer_is_an_allowed_action() {
+    fn a_default_of_defer_or_accept_is_an_allowed_action() {
         for reason in Reason::ALL {
             if reason.default_answer() == PolicyAction::Defer {
                 assert!(reason.allowed().defer, "{reason}");
+            }
+            if reason.default_answer() == PolicyAction::Accept {
+                assert!(reason.allowed().accept, "{reason}");
             }
         }
     }

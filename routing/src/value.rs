@@ -2,6 +2,8 @@
 
 mod literal_text;
 mod part;
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -66,12 +68,12 @@ struct NestedQuery {
 impl KeyRule {
     /// The rule of a source. `limits` hold for the document inside the value too.
     pub(crate) fn new(rule: &ValueRule, limits: ScanLimits) -> Self {
-        let plain = Self { part: rule.part.clone(), case: rule.case, ..Self::plain(limits.key_bytes) };
+        let plain = Self { part: rule.part.clone(), case: rule.case, ..Self::whole(limits.key_bytes) };
         match rule.then.as_deref().and_then(|place| Some((place, place.format()?))) {
             None => plain,
             Some((place, format)) => {
                 let queries = Arc::new(FormatQueries::new([(place, plain)], limits));
-                Self { nested: Some(NestedQuery { format, queries }), ..Self::plain(limits.key_bytes) }
+                Self { nested: Some(NestedQuery { format, queries }), ..Self::whole(limits.key_bytes) }
             }
         }
     }
@@ -83,12 +85,7 @@ impl KeyRule {
     }
 
     /// The rule for a value that is the key.
-    #[cfg(test)]
     pub(crate) fn whole(key_bytes: usize) -> Self {
-        Self::plain(key_bytes)
-    }
-
-    fn plain(key_bytes: usize) -> Self {
         Self { part: None, is_credentials: false, case: Case::Exact, key_bytes, nested: None }
     }
 
@@ -137,9 +134,18 @@ impl KeyRule {
         }
     }
 
-    /// The longest text that may matter, in bytes.
-    fn text_bytes(&self) -> usize {
-        if self.part.is_some() { MAX_VALUE } else { self.key_bytes }
+    /// Whether the value holds a document.
+    pub(crate) fn is_nested(&self) -> bool {
+        self.nested.is_some()
+    }
+
+    /// The longest text that may matter, in bytes. A reader of a document inside the value keeps what it needs itself.
+    pub(crate) fn text_bytes(&self) -> usize {
+        match (&self.nested, &self.part) {
+            (Some(_), _) => 0,
+            (None, Some(_)) => MAX_VALUE,
+            (None, None) => self.key_bytes,
+        }
     }
 }
 

@@ -118,6 +118,17 @@ fn optional_fields_have_defaults() {
 }
 
 #[test]
+fn a_claim_is_a_source_with_a_place_in_the_metadata() {
+    let text = LEAST.replace(r#"{"json":"/t"}"#, r#"{"claim":"/orgs/0/a~1b"},{"claim":"/email","value":"*@{key}"}"#);
+    let config = Config::from_json(&text, "claims.json").unwrap();
+    let sources: Vec<_> = config.sources.iter().map(ToString::to_string).collect();
+    assert_eq!(sources, ["claim /orgs/0/a~1b", "claim /email, value *@{key}"]);
+    assert_eq!(&*config.claims.metadata_key, "payload");
+    let named = text.replacen('{', r#"{"claims":{"metadata_key":"https://issuer.example"},"#, 1);
+    assert_eq!(&*Config::from_json(&named, "claims.json").unwrap().claims.metadata_key, "https://issuer.example");
+}
+
+#[test]
 fn json_and_yaml_have_one_schema() {
     let json = cellgate_routing::config::to_json(FULL, "cellgate.yaml").unwrap();
     let config = Config::from_json(&json, "cellgate.json").unwrap();

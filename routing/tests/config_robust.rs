@@ -11,11 +11,13 @@ fn typical() -> String {
 
 const FORM: &str = include_str!("../../examples/form.json");
 
-/// Checks that an error has one line per problem and positions within the text.
+/// Checks that an error has one line per problem, and positions within the text and in its order.
 fn check_error(text: &str, result: Result<Config, ConfigError>) -> Result<(), TestCaseError> {
     if let Err(error) = result {
         prop_assert!(!error.problems().is_empty());
         prop_assert_eq!(error.to_string().lines().count(), error.problems().len(), "{}", error);
+        let places: Vec<_> = error.problems().iter().map(|problem| (problem.line, problem.column)).collect();
+        prop_assert!(places.is_sorted(), "{}", error);
         let lines = text.lines().count() + 1;
         for problem in error.problems() {
             prop_assert!((1..=lines).contains(&problem.line), "{} of {}", error, lines);

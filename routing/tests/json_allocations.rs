@@ -1,47 +1,16 @@
 //! The JSON scanner makes a fixed number of small allocations, whatever the body is and however it is cut.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
+#[path = "support/allocations.rs"]
+mod allocations;
+
 use std::sync::Arc;
 
+use allocations::allocated;
 use cellgate_routing::Duplicates;
 use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::json::JsonScanner;
-
-thread_local! {
-    static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-}
-
-/// The system's allocator. Counts the allocations and bytes of each thread.
-struct Counting;
-
-#[allow(unsafe_code, reason = "an allocator needs it; every call goes to the system's allocator unchanged")]
-// SAFETY: the system's allocator keeps the contract, and counting allocates nothing.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let _ = ALLOCATIONS.try_with(|all| all.set((all.get().0 + 1, all.get().1 + layout.size())));
-        // SAFETY: as above.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: as above.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// The number of allocations that `work` makes, and their bytes.
-fn allocated<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
-    let before = ALLOCATIONS.get();
-    let value = work();
-    let after = ALLOCATIONS.get();
-    (after.0 - before.0, after.1 - before.1, value)
-}
 
 fn scanner() -> JsonScanner {
     let pointer = "/tenant/id".parse().unwrap();

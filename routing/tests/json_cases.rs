@@ -14,7 +14,13 @@ use oracle::Held::{self, Found, Missing, Unusable};
 use oracle::{Query, Verdict, expected, scanned};
 
 fn query(pointers: &[&str], duplicates: Duplicates) -> Query {
-    Query { pointers: pointers.iter().map(|text| (*text).to_owned()).collect(), duplicates, depth: 4, key_bytes: 8 }
+    Query {
+        pointers: pointers.iter().map(|text| (*text).to_owned()).collect(),
+        duplicates,
+        depth: 4,
+        key_bytes: 8,
+        ..Query::default()
+    }
 }
 
 /// The verdict. Checks that it is the oracle's, and that no cut changes it.
@@ -158,13 +164,6 @@ fn malformed_documents_are_refused_at_the_first_wrong_byte() {
         ("\"\\u00g0\"", 5),
         ("\"\\u 041\"", 3),
         ("\"\\u\"\"", 3),
-        ("\"\\udc00\"", 6),
-        ("\"\\ud800\"", 7),
-        ("\"\\ud800x\"", 7),
-        ("\"\\ud800\\n\"", 8),
-        ("\"\\ud800\\u0041\"", 12),
-        ("\"\\ud800\\ud800\"", 12),
-        ("\"\\ud800\\\\\"", 8),
         ("\"\"\"", 2),
         ("\"a\"b", 3),
         ("1,2", 1),

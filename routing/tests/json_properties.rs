@@ -36,20 +36,31 @@ proptest! {
     #[test]
     fn any_document_in_two_chunks(choices in vec(any::<u8>(), 0..160)) {
         let mut choices = Choices(&choices);
-        let (query, document) = (choices.query(), choices.document());
+        let query = choices.query();
+        let document = choices.body(&query);
         check_every_cut(&query, &document)?;
     }
 
     #[test]
     fn long_documents_in_many_chunks(choices in vec(any::<u8>(), 200..3000), cuts in vec(vec(any::<u8>(), 20), 8)) {
         let mut choices = Choices(&choices);
-        let (query, document) = (choices.query(), choices.document());
+        let query = choices.query();
+        let document = choices.body(&query);
         let expected = expected(&query, &document);
         prop_assert_eq!(&scanned(&query, &document, &[]), &expected);
         for cuts in cuts {
             let cuts = Choices(&cuts).cuts(document.len());
             prop_assert_eq!(&scanned(&query, &document, &cuts), &expected, "cut at {:?}", cuts);
         }
+    }
+
+    /// Batches: the elements of lists and the lines of NDJSON, which must agree.
+    #[test]
+    fn batches_of_elements_and_records(choices in vec(any::<u8>(), 0..120), records in any::<bool>()) {
+        let mut choices = Choices(&choices);
+        let query = Query { records, ..choices.query() };
+        let body = if records { choices.body(&query) } else { choices.batch() };
+        check_every_cut(&query, &body)?;
     }
 
     /// Lists of records, which the structure cache reads, with one byte changed or not.
@@ -80,12 +91,17 @@ proptest! {
 
     #[test]
     fn any_bytes(document in vec(any::<u8>(), 0..64)) {
-        check_every_cut(&Choices(&[]).query(), &document)?;
+        check_every_cut(&Query { pointers: vec!["/tenant/id".into()], ..Query::default() }, &document)?;
+        let records = Query { pointers: vec!["/*".into()], records: true, ..Query::default() };
+        check_every_cut(&records, &document)?;
     }
 
     #[test]
     fn any_sequence_of_tokens(tokens in vec(prop::sample::select(TOKENS), 0..12)) {
-        check_every_cut(&Choices(&[]).query(), tokens.concat().as_bytes())?;
+        let query = Query { pointers: vec!["/tenant/id".into()], ..Query::default() };
+        check_every_cut(&query, tokens.concat().as_bytes())?;
+        let batch = Query { pointers: vec!["/*/id".into(), "/[id=a]/tenant".into()], records: true, ..query };
+        check_every_cut(&batch, tokens.concat().as_bytes())?;
     }
 }
 
@@ -123,6 +139,14 @@ const TOKENS: &[&str] = &[
     "é",
 ];
 
+fn kind(held: oracle::Held) -> String {
+    match held {
+        oracle::Held::Found(_) => "found".to_owned(),
+        oracle::Held::Missing => "missing".to_owned(),
+        oracle::Held::Unusable(reason) => reason.to_string(),
+    }
+}
+
 /// The generator must reach every kind of verdict. Otherwise the properties would prove nothing about it.
 #[test]
 fn documents_reach_every_verdict() {
@@ -133,22 +157,19 @@ fn documents_reach_every_verdict() {
     for _ in 0..20_000 {
         let row = vec(any::<u8>(), 0..160).new_tree(&mut runner).unwrap().current();
         let mut choices = Choices(&row);
-        let (query, document) = (choices.query(), choices.document());
-        match expected(&query, &document) {
-            Ok(held) => held.into_iter().for_each(|held| {
-                let kind = match held {
-                    oracle::Held::Found(_) => "found".to_owned(),
-                    oracle::Held::Missing => "missing".to_owned(),
-                    oracle::Held::Unusable(reason) => reason.to_string(),
-                };
-                *seen.entry(kind).or_insert(0) += 1;
-            }),
-            Err((reason, _)) => *seen.entry(reason.to_string()).or_insert(0) += 1,
+        let query = choices.query();
+        for body in [choices.body(&query), choices.batch()] {
+            let kinds: Vec<String> = match expected(&query, &body) {
+                Ok(held) => held.into_iter().map(kind).collect(),
+                Err((reason, _)) => vec![reason.to_string()],
+            };
+            kinds.into_iter().for_each(|kind| *seen.entry(kind).or_insert(0) += 1);
         }
     }
     println!("{seen:?}");
     let kinds = "found missing key_null key_boolean key_float key_object key_array key_empty key_too_long \
-        key_control_character key_duplicated body_malformed body_truncated body_invalid_utf8 body_byte_order_mark \
+        key_control_character key_duplicated key_conflict key_ambiguous key_malformed body_malformed body_truncated \
+        body_lone_surrogate body_invalid_utf8 body_byte_order_mark \
         body_too_deep";
     for kind in kinds.split_whitespace() {
         assert!(seen.get(kind).is_some_and(|count| *count >= 10), "{kind}: {seen:?}");

@@ -30,7 +30,8 @@ const FAILED: &str = "
 A policy may have one of these actions for every reason: `{ reject: STATUS }` (400 to 599),
 `{ use: CELL }` or `{ use: default }`. The last column lists further actions. `defer` lets the
 ext-proc service decide. `next` tries the next source. `hash` sends the request to the cell of the
-key's slot. `pass` forwards the request without a cell.
+key's slot. `pass` forwards the request without a cell. `accept` reads the body as if it did not
+have this fault.
 
 The service is the last tier and cannot defer. *At the last tier* is its action if the policy is
 `defer`. It is also the action of both tiers if the policy is `next` and no other source holds a
@@ -50,6 +51,7 @@ fn action(action: PolicyAction) -> String {
         PolicyAction::Reject(status) => format!("reject {status}"),
         PolicyAction::Defer => "`defer`".into(),
         PolicyAction::Pass => "`pass`".into(),
+        PolicyAction::Accept => "`accept`".into(),
         other => panic!("a default that the page cannot show: {other:?}"),
     }
 }

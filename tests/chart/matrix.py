@@ -5,6 +5,7 @@ import functools
 import chart
 
 GATEWAY = chart.VALUES["filter"]["attach"][0]
+BEHIND = {**GATEWAY, "position": "after_authentication"}
 HTTP_ROUTE = {
     "api": "gateway-api",
     "parentRefs": [{"name": "public", "namespace": "istio-ingress"}],
@@ -94,6 +95,11 @@ CHANGES = {
     "local module": {"filter": {"module": {"url": None, "sha256": None, "path": "/etc/cellgate/cellgate.wasm"}}},
     "http module": {"filter": {"module": {"url": "https://registry.example/cellgate.wasm"}}},
     "every type of attachment": {"filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]}},
+    "claims": {
+        "config": {"key": [{"claim": "/org/id"}]},
+        "filter": {"attach": [BEHIND, chart.SIDECAR, {**chart.WAYPOINT, "position": "after_authentication"}]},
+    },
+    "behind authentication": {"filter": {"attach": [BEHIND, {**chart.WAYPOINT, "position": "first"}]}},
     "two ports": {"filter": {"attach": [{**GATEWAY, "ports": [8080, 8443]}]}},
     "larger buffer": {"filter": {"bufferBytes": "1MiB"}},
     "no service": {"extProc": {"enabled": False}},

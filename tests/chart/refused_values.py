@@ -159,6 +159,19 @@ WRONG = [
     ("gateway with a cell", attach(cell="cell-a"), "filter.attach"),
     ("waypoint with a selector", {"filter": {"attach": [{**GATEWAY, "type": "waypoint"}]}}, "filter.attach"),
     # Sizes and timeouts.
+    ("unknown position", attach(position="last"), "filter.attach"),
+    ("position of a sidecar", {"filter": {"attach": [{**chart.SIDECAR, "position": "first"}]}}, "filter.attach[0].position"),
+    ("claim in front of authentication", sources({"claim": "/org/id"}), "filter.attach[0].position after_authentication"),
+    (
+        "claim at the first position",
+        {**sources({"json": "/t"}, {"claim": "/org/id"}), **attach(position="first")},
+        "filter.attach[0].position after_authentication",
+    ),
+    (
+        "claim in an outbound sidecar",
+        {**sources({"claim": "/org/id"}), "filter": {"attach": [matrix.BEHIND, chart.OUTBOUND]}},
+        "filter.attach[1].type",
+    ),
     ("buffer limit below the inspection limit", {"filter": {"bufferBytes": "32KiB"}}, "filter.bufferBytes"),
     ("size that is not valid", {"config": {"limits": {"inspect_bytes": "64k"}}}, "config.limits.inspect_bytes"),
     ("size out of range", {"config": {"limits": {"inspect_bytes": "32MiB"}}}, "config.limits.inspect_bytes"),

@@ -126,6 +126,28 @@ class Wasm(unittest.TestCase):
                 for patch in inserted[:-1]:
                     self.assertTrue(chart.typed(patch, "ExtensionWithMatcher"))
 
+    def test_behind_authentication_it_stands_before_the_filters_of_the_route(self):
+        """Patches apply in order, and each inserts its filter directly before the fault filter."""
+        for item in dict(matrix.renderings())["claims"].filters:
+            inserted = [patch for patch in item["spec"]["configPatches"] if patch["applyTo"] == "HTTP_FILTER"]
+            anchor = "envoy.filters.http.router" if item["metadata"]["namespace"] == "cell-a" else "envoy.filters.http.fault"
+            with self.subTest(chart.label(item)):
+                for patch in inserted:
+                    self.assertEqual(patch["patch"]["operation"], "INSERT_BEFORE")
+                    found = patch["match"]["listener"]["filterChain"]["filter"]["subFilter"]["name"]
+                    self.assertEqual(found, anchor)
+                self.assertIn("config_discovery", inserted[0]["patch"]["value"])
+                for patch in inserted[1:]:
+                    self.assertTrue(chart.typed(patch, "ExtensionWithMatcher"))
+
+    def test_the_service_receives_claims_only_if_the_key_may_be_one(self):
+        for name, forwarded in [("claims", ["envoy.filters.http.jwt_authn"]), ("behind authentication", None)]:
+            for item in dict(matrix.renderings())[name].filters:
+                for processor in chart.typed(item, "ExternalProcessor"):
+                    with self.subTest(name, item=chart.label(item)):
+                        namespaces = processor["metadata_options"].get("forwarding_namespaces", {}).get("untyped")
+                        self.assertEqual(namespaces, forwarded)
+
     def test_a_module_that_is_fetched_is_pinned(self):
         (wasm,) = chart.typed(attached(), "Wasm")
         code = wasm["config"]["vm_config"]["code"]

@@ -41,6 +41,14 @@ class Routes(unittest.TestCase):
         self.assertEqual(spec["hosts"], ["a.test", "b.test"])
         self.assertEqual(spec["gateways"], ["x/y", "mesh"])
 
+    def test_the_test_may_use_every_host_below_a_domain(self):
+        objects = chart.render({"test": {"host": "*.probe.internal"}})
+        (found,) = [item for item in objects.of("VirtualService") if chart.is_hook(item)]
+        self.assertEqual(found["spec"]["hosts"], ["*.probe.internal"])
+        containers = [pod["spec"]["containers"][0] for item, pod in objects.pods() if item["kind"] == "Pod"]
+        arguments = [argument for container in containers for argument in container["args"]]
+        self.assertIn("--host=*.probe.internal", arguments)
+
     def test_each_cell_has_its_route(self):
         cells = by_cell(routes())
         self.assertEqual(sorted(cells), CELLS)

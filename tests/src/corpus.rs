@@ -7,6 +7,7 @@ mod forms;
 mod heads;
 mod json;
 mod media;
+mod multipart;
 mod sizes;
 mod templates;
 mod xml;
@@ -46,13 +47,14 @@ pub fn config() -> Value {
         "version": "corpus",
         "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
-        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "QUERY"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
+        "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
         // Where no cell is asked by default, to see the reason.
         "policy": { "excepted": { "use": "cell-b" }, "preflight": { "use": "cell-c" } },
         "key": [
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
+            { "multipart": "tenant_id" },
             { "xml": "/order/tenant" },
             { "xml": "/invoice/@tenant" },
             { "xml": "/{http://schemas.xmlsoap.org/soap/envelope/}Envelope/{*}Header/{urn:t}Tenant" },
@@ -85,8 +87,17 @@ pub fn config() -> Value {
 /// Every case.
 #[must_use]
 pub fn cases() -> Vec<Case> {
-    [json::cases(), forms::cases(), heads::cases(), media::cases(), sizes::cases(), templates::cases(), xml::cases()]
-        .concat()
+    [
+        json::cases(),
+        forms::cases(),
+        multipart::cases(),
+        heads::cases(),
+        media::cases(),
+        sizes::cases(),
+        templates::cases(),
+        xml::cases(),
+    ]
+    .concat()
 }
 
 impl Case {

@@ -8,6 +8,7 @@ use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::form::{FieldQuery, FormScanner};
 use cellgate_routing::json::JsonScanner;
+use cellgate_routing::multipart::MultipartScanner;
 use cellgate_routing::placement::{Placement, Rules};
 use cellgate_routing::{CellId, Config, Decider, Duplicates, HeadResult, Outcome, Tier};
 
@@ -32,6 +33,8 @@ pub(crate) fn all() -> Vec<Path> {
         path("scan text 64 KB", || json(Kind::Text, 64 << 10, usize::MAX)),
         path("scan escaped 64 KB", || json(Kind::Escaped, 64 << 10, usize::MAX)),
         path("scan form 4 KB", form),
+        path("scan multipart 64 KB", || multipart(usize::MAX)),
+        path("scan multipart 64 KB in pieces of 1 KB", || multipart(CHUNK)),
         path("decide from head and body 256 B", || decide(256)),
         path("decide from head and body 4 KB", || decide(4 << 10)),
         path("decide from the head alone", decide_from_head),
@@ -63,6 +66,25 @@ fn form() -> Box<dyn FnMut() -> bool> {
     Box::new(move || {
         let mut scanner = FormScanner::new(Arc::clone(&query));
         let scanned = scanner.push(black_box(body.as_bytes()));
+        scanned.is_ok() && scanner.finish().is_ok() && matches!(scanner.candidate(0), Candidate::Found("acme"))
+    })
+}
+
+/// Three fields, a file of text and the key.
+fn multipart(chunk: usize) -> Box<dyn FnMut() -> bool> {
+    const BOUNDARY: &str = "----WebKitFormBoundary7MA4YWxkTrZu0gW";
+    let part = |parameters: &str, content: &str| {
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {parameters}\r\n\r\n{content}\r\n")
+    };
+    let file = document(Kind::Text, 64 << 10, KeyAt::Last, "acme");
+    let fields = part("name=\"title\"", "A holiday").repeat(3);
+    let file = part("name=\"file\"; filename=\"a.json\"", &file);
+    let body = format!("{fields}{file}{}--{BOUNDARY}--\r\n", part("name=\"tenant_id\"", "acme"));
+    let query = Arc::new(FieldQuery::new(vec!["tenant_id".into()], Duplicates::Reject, 256));
+    Box::new(move || {
+        let mut scanner = MultipartScanner::new(Arc::clone(&query), BOUNDARY.as_bytes());
+        let bytes = black_box(body.as_bytes());
+        let scanned = bytes.chunks(chunk.min(bytes.len())).try_for_each(|chunk| scanner.push(chunk));
         scanned.is_ok() && scanner.finish().is_ok() && matches!(scanner.candidate(0), Candidate::Found("acme"))
     })
 }

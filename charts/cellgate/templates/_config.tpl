@@ -126,6 +126,13 @@ policy keeps its deferrals, so that the log shows them. */}}
 {{ toJson $config }}
 {{- end -}}
 
+{{/* Not empty if a source of the key is a claim. */}}
+{{- define "cellgate.readsClaims" -}}
+{{- range .Values.config.key -}}
+{{- if hasKey . "claim" -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* `limits.inspect_bytes` in bytes. The fallback 32KiB is Cellgate's default. */}}
 {{- define "cellgate.inspectBytes" -}}
 {{ include "cellgate.bytes" (default "32KiB" (default dict .Values.config.limits).inspect_bytes) }}

@@ -50,7 +50,12 @@ message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messag
 # 503 instead of Envoy's 500: the request is not at fault and may be sent again.
 status_on_error: { code: ServiceUnavailable }
 # Without this Envoy drops the service's metadata for the access log.
-metadata_options: { receiving_namespaces: { untyped: [cellgate] } }
+metadata_options:
+  receiving_namespaces: { untyped: [cellgate] }
+  {{- if include "cellgate.readsClaims" .root }}
+  # Without this Envoy does not send the verified claims.
+  forwarding_namespaces: { untyped: [envoy.filters.http.jwt_authn] }
+  {{- end }}
 processing_mode:
   request_header_mode: SEND
   {{- if eq .mode "headers" }}

@@ -28,6 +28,13 @@ listener:
       subFilter: { name: envoy.filters.http.router }
 {{- end -}}
 
+{{/* The same match at the fault filter, the first filter that takes its settings from the route. It is behind all
+filters of authentication and authorization. Takes the output of `cellgate.httpMatch`. */}}
+{{- define "cellgate.faultMatch" -}}
+{{- . }}
+      subFilter: { name: envoy.filters.http.fault }
+{{- end -}}
+
 {{/* The name of the filter in the chain, and of its configuration. A proxy with two filters needs two names. */}}
 {{- define "cellgate.filterName" -}}
 {{ include "cellgate.fullname" .root }}-{{ .attach.name }}

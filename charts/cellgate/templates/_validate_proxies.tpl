@@ -57,6 +57,16 @@
 {{- printf "%s.cell: only an entry of type sidecar-inbound can name its cell; remove it" $path | println -}}
 {{- end -}}
 {{- end -}}
+{{- if and .position (hasPrefix "sidecar" (toString .type)) -}}
+{{- printf "%s.position: only an entry of type gateway or waypoint has a position; remove it, because in a sidecar the filter is always behind authentication" $path | println -}}
+{{- end -}}
+{{- if include "cellgate.readsClaims" $ -}}
+{{- if eq (toString .type) "sidecar-outbound" -}}
+{{- printf "%s.type: config.key has a claim, and Istio verifies no tokens in outbound listeners of sidecars; attach the filter to a gateway, a waypoint or sidecar-inbound" $path | println -}}
+{{- else if and (has .type (list "gateway" "waypoint")) (ne (toString .position) "after_authentication") -}}
+{{- printf "%s.position: config.key has a claim, and a filter in front of jwt_authn finds no claims; set after_authentication" $path | println -}}
+{{- end -}}
+{{- end -}}
 {{- if and .ports (eq (toString .type) "waypoint") -}}
 {{- printf "%s.ports: a waypoint has one listener for all ports; remove it" $path | println -}}
 {{- end -}}

@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use cellgate_ext_proc::config_file::{self, LoadError};
 use cellgate_routing::headers::is_reserved;
-use cellgate_routing::source::Place;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
 use crate::decide::{self, Parts, Request};
 use crate::doctor::{self, FetchError, Level, Source};
 use crate::probe;
+use crate::warnings::warnings;
 
 /// `cellgate check FILE…`: prints a line for each valid file, and all errors of the others.
 ///
@@ -23,7 +23,9 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
         match config_file::load(file) {
             Ok(config) => {
                 let file = config_file::name(file);
-                warn_of_underscores(file, &config);
+                for warning in warnings(&config) {
+                    eprintln!("{}: warning: {warning}", file.display());
+                }
                 let (cells, sources) = (config.cells.len(), config.sources.len());
                 print(&format!("{}: ok ({}, {})\n", file.display(), count(cells, "cell"), count(sources, "source")))?;
             }
@@ -34,22 +36,6 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
         }
     }
     Ok(exit)
-}
-
-/// Warns of keys in headers that Envoy may refuse or drop before any filter sees them.
-fn warn_of_underscores(file: &Path, config: &Config) {
-    for (index, source) in config.sources.iter().enumerate() {
-        if let Place::Header(name) = &source.place
-            && name.contains('_')
-        {
-            eprintln!(
-                "{}: warning: key[{index}].header: \"{name}\" has an underscore: Envoy answers 400 to requests with this header \
-                 if it is configured with `headers_with_underscores_action: REJECT_REQUEST`; use hyphens, or let Envoy allow \
-                 underscores",
-                file.display()
-            );
-        }
-    }
 }
 
 /// `cellgate schema`.
@@ -75,7 +61,7 @@ pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
 /// # Errors
 /// The configuration or the request cannot be read.
 pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
-    let files = [Some(&args.config), args.request.as_ref(), args.body.as_ref()];
+    let files = [Some(&args.config), args.request.as_ref(), args.body.as_ref(), args.claims.as_ref()];
     if files.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
         return Err(Failure::new(Exit::Usage, "only one option can be `-` (stdin): use files for the others"));
     }
@@ -86,7 +72,7 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
         };
         Failure::new(exit, error)
     })?;
-    let request = match &args.request {
+    let mut request = match &args.request {
         Some(file) => Request::from_message(&read(file)?)
             .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?,
         None => {
@@ -96,6 +82,10 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
                 .map_err(|error| Failure::new(Exit::BadInput, error))?
         }
     };
+    if let Some(file) = &args.claims {
+        request.metadata = decide::metadata(&read(file)?, &config.claims.metadata_key)
+            .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?;
+    }
     let first_chunk = usize::try_from(args.first_chunk).unwrap_or(usize::MAX);
     let report = decide::run(&config, &request, args.peer.as_deref(), first_chunk);
     match args.output {

@@ -6,9 +6,10 @@
 use cellgate_routing::{Decider, Decision, Inspection, InspectionStep, Outcome, Phase, Reason, content_length};
 
 use super::{Request, Verdict};
+use cellgate_ext_proc::fields::RequestHead;
 
 /// Decides as the filter does, with a body that arrives in chunks of this many bytes.
-pub(super) fn run(decider: &Decider, head: &[(String, Vec<u8>)], request: &Request, chunk_size: usize) -> Verdict {
+pub(super) fn run(decider: &Decider, head: &RequestHead<'_>, request: &Request, chunk_size: usize) -> Verdict {
     let chunk_size = chunk_size.max(1);
     let mut inspection = Inspection::enforcing();
     let mut steps = vec![inspection.head(decider, head, request.end_of_stream, None)];

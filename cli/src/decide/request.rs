@@ -14,6 +14,8 @@ pub(crate) struct Request {
     pub(crate) body: Vec<u8>,
     /// Whether the request ends with its head.
     pub(crate) end_of_stream: bool,
+    /// The dynamic metadata of the filters in front, a serialised `envoy.config.core.v3.Metadata`. Empty if there is none.
+    pub(crate) metadata: Vec<u8>,
 }
 
 /// The parts of a request. The defaults are those of curl.
@@ -82,7 +84,7 @@ impl Request {
             });
         }
         let (body, end_of_stream) = framing::given(&fields, parts.body.unwrap_or_default())?;
-        Ok(Self { fields, body, end_of_stream })
+        Ok(Self { fields, body, end_of_stream, metadata: Vec::new() })
     }
 
     /// Parses an HTTP/1.1 request message (RFC 9112). Lines of the head may end in LF alone.
@@ -117,7 +119,7 @@ impl Request {
             (hosts, _) => return Err(BadRequest::Host(hosts.len())),
         }
         let (body, end_of_stream) = framing::read(&fields, rest)?;
-        Ok(Self { fields, body, end_of_stream })
+        Ok(Self { fields, body, end_of_stream, metadata: Vec::new() })
     }
 
     /// `POST /path`.

@@ -43,7 +43,9 @@ pub(super) fn run(config: &Config, request: &Request, chunk: usize) -> Verdict {
 }
 
 fn events(request: &Request, size: usize) -> Vec<Event> {
-    let head = Event::RequestHeaders { fields: request.fields.clone(), end_of_stream: request.end_of_stream };
+    let Request { fields, metadata, end_of_stream, .. } = request;
+    let head =
+        Event::RequestHeaders { fields: fields.clone(), metadata: metadata.clone(), end_of_stream: *end_of_stream };
     let mut events = vec![head];
     if !request.end_of_stream {
         let mut rest = Bytes::from(request.body.clone());

@@ -1,8 +1,10 @@
 //! The filter: its presence, its place in the chain, its behaviour after a crash, and its configuration.
 
 use cellgate_routing::Config;
+use cellgate_routing::config::ConfigError;
 use serde_json::Value;
 
+use super::claims;
 use super::dump::{Chain, Dump, HttpFilter};
 use super::finding::{Notes, enumerate};
 use super::message::{at, duration, flag, has, is_a, text, texts};
@@ -55,7 +57,10 @@ fn awaits_wasm(filter: &HttpFilter<'_>) -> bool {
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &HttpFilter<'_>, notes: &mut Notes) -> Option<Config> {
     let filters = dump.http_filters(chain.manager);
     let before: Vec<&str> = filters.iter().map(|other| other.name).take_while(|name| *name != filter.name).collect();
-    if before.is_empty() {
+    let reading = read(at(filter.config, "config")).ok().filter(claims::are_read);
+    if let Some(config) = reading {
+        claims::examine(&filters, filter.name, &config, notes);
+    } else if before.is_empty() {
         notes.ok(format!("`{}` is the first HTTP filter", filter.name));
     } else {
         notes.warning(
@@ -145,6 +150,11 @@ fn module(config: &Value, version: Option<&str>, notes: &mut Notes) {
     }
 }
 
+/// The filter's configuration.
+fn read(config: &Value) -> Result<Config, ConfigError> {
+    Config::from_json(text(config, "configuration.value"), "configuration")
+}
+
 fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {
     let json = text(config, "configuration.value");
     if json.is_empty() {
@@ -154,7 +164,7 @@ fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {
         );
         return None;
     }
-    match Config::from_json(json, "configuration") {
+    match read(config) {
         Ok(config) => {
             let version = if config.version.is_empty() { "without a version" } else { &config.version };
             let (cells, sources) = (enumerate(&config.cells), config.sources.len());

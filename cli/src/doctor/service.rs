@@ -1,15 +1,16 @@
 //! The ext-proc service: a filter for each body mode of deferrals, and the cluster.
 
+use cellgate_routing::claims::JWT_AUTHN;
 use cellgate_routing::headers::DEFER;
 use cellgate_routing::{BodyMode, Config, PolicyAction, Reason};
 use serde_json::Value;
 
-use super::clusters;
 use super::deferral::{self, is_used, processor};
 use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
 use super::message::{at, has, is_a, list, text};
 use super::processors::{self, STREAMED};
+use super::{claims, clusters};
 
 /// Examines the filters behind Cellgate's in a chain.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
@@ -25,6 +26,17 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                 match processor(at(matcher.config, "xds_matcher"), mode) {
                     Some(processor) => {
                         deferral::examine(chain, processor, mode, &mut notes);
+                        if config.is_some_and(claims::are_read) && !claims::are_forwarded(processor) {
+                            notes.error(
+                                format!(
+                                    "`{}`: the service finds no claims, because Envoy does not forward them",
+                                    mode.label()
+                                ),
+                                format!(
+                                    "set metadata_options: {{ forwarding_namespaces: {{ untyped: [{JWT_AUTHN}] }} }}"
+                                ),
+                            );
+                        }
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
                     None if is_used(mode) => notes.error(

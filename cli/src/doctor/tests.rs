@@ -1,5 +1,6 @@
 //! Findings about Envoy's own dump of `examples/envoy/two-tier.yaml`, unchanged and with one fault.
 
+mod claims;
 mod discovery;
 mod limits;
 mod routes;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use cellgate_routing::source::{Place, Source};
 use cellgate_routing::{CellId, Config, Decider, Outcome, Tier};
 use serde_json::Value;
 
@@ -119,7 +120,9 @@ pub(crate) fn plan(
         };
         match reach(&decider, &builder, cell, keys, None) {
             Some(found) => plan.reached.push(found),
-            None => plan.unreached.push(format!("{name}: no request can be made for any of its keys")),
+            None => {
+                plan.unreached.push(format!("{name}: no request can be made for any of its keys{}", tokens(&decider)))
+            }
         }
         if plan.large.is_none()
             && let Some(size) = size
@@ -153,6 +156,12 @@ fn reach(
         }
     }
     None
+}
+
+/// Why some sources have no request.
+fn tokens(decider: &Decider) -> &'static str {
+    let is_claim = |source: &Source| matches!(source.place, Place::Claim(_));
+    if decider.config().sources.iter().any(is_claim) { ": the probe has no token for a claim" } else { "" }
 }
 
 fn place(actual: &Option<String>) -> String {
@@ -230,6 +239,21 @@ mod tests {
         assert_eq!(planned(&config, &[]).unwrap().without_key.unwrap().1, Expected::Cell("c".into()));
         config["policy"] = json!({"key_missing": "pass"});
         assert_eq!(planned(&config, &[]).unwrap().without_key.unwrap().1, Expected::Undecided);
+    }
+
+    #[test]
+    fn a_claim_is_skipped_because_the_probe_has_no_token() {
+        let mut config = config();
+        config["key"] = json!([{"claim": "/org"}, {"header": "x-tenant"}]);
+        assert_eq!(planned(&config, &[]).unwrap().reached[0].by, "\"cellgate-probe-0\" in header x-tenant");
+        config["key"] = json!([{"claim": "/org"}]);
+        let plan = planned(&config, &[]).unwrap();
+        assert!(plan.reached.is_empty());
+        assert_eq!(
+            plan.unreached[0],
+            "a: no request can be made for any of its keys: the probe has no token for a claim"
+        );
+        assert_eq!(plan.without_key.unwrap().1, Expected::Status(400));
     }
 
     #[test]

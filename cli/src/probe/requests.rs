@@ -1,5 +1,6 @@
 //! Builds requests with a key, or without one, in a source of the configuration.
 
+use cellgate_routing::document::PointerToken;
 use cellgate_routing::source::{HostTemplate, Place, Source, Template};
 use cellgate_routing::{Config, Decider, Format, HeadResult, Outcome, Scope, ValueRule, default_types};
 use serde_json::Value;
@@ -188,7 +189,14 @@ fn body(place: &Place, value: &str, padding: usize) -> Option<String> {
         Place::Json(pointer) => {
             let mut value = Value::from(value);
             for token in pointer.tokens().iter().rev() {
-                value = Value::Object([(token.to_string(), value)].into_iter().collect());
+                value = match (token, value) {
+                    (PointerToken::Name(name), value) => object([(&**name, value)]),
+                    (PointerToken::Selector { name, text }, Value::Object(mut members)) => {
+                        members.insert(name.to_string(), Value::from(&**text));
+                        Value::Array(vec![Value::Object(members)])
+                    }
+                    (PointerToken::Each | PointerToken::Selector { .. }, value) => Value::Array(vec![value]),
+                };
             }
             let text = value.to_string();
             match (padding, text.strip_prefix('{')) {
@@ -203,6 +211,10 @@ fn body(place: &Place, value: &str, padding: usize) -> Option<String> {
         }
         _ => None,
     }
+}
+
+fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
+    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
 }
 
 /// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).

@@ -65,7 +65,7 @@ fn a_byte_order_mark_is_skipped() {
     let path = file(directory.path(), "b.json", "\u{feff}{\"colour\": 1}");
     let (code, _, err) = run(&["check", &path]);
     assert_eq!(code, 1);
-    assert!(err.starts_with(&format!("{path}:1:2: colour: unknown field")), "{err}");
+    assert!(err.contains(&format!("{path}:1:2: colour: unknown field")), "{err}");
     let path = file(directory.path(), "c.json", &format!("\u{feff}\u{feff}{JSON}"));
     assert_eq!(run(&["check", &path]).0, 1, "a second byte order mark is an error");
 }

@@ -181,3 +181,23 @@ fn invalid_input_has_its_exit_codes() {
     assert_eq!(run(&["decide", "--config", "/nowhere"]).0, 66);
     assert_eq!(run(&["decide", "--config", &broken]).0, 78);
 }
+
+/// The claims are in the form in which Envoy shows them: numbers are doubles.
+#[test]
+fn claims_of_a_verified_token_are_a_source() {
+    let config = CONFIG.replacen("key:", "key:\n  - claim: /org/id", 1);
+    assert_ne!(config, CONFIG);
+    let directory = tempfile::tempdir().unwrap();
+    for (claims, expected) in [
+        (r#"{"org": {"id": "acme"}, "aud": ["a", null], "admin": true}"#, ("key", "exact")),
+        (r#"{"org": {"id": 9007199254740993}}"#, ("unusable", "key_float")),
+        (r#"{"sub": "acme"}"#, ("nothing", "exact")),
+    ] {
+        let claims = file(directory.path(), "claims.json", claims);
+        let (_, report) = report(&config, &post(r#"{"tenant":{"id":"acme"}}"#), &["--claims", &claims]);
+        assert_eq!(report["sources"][0]["source"], "claim /org/id", "{report:#}");
+        let found = (report["sources"][0]["held"].as_str().unwrap(), report["decision"]["reason"].as_str().unwrap());
+        assert_eq!(found, expected);
+        assert_eq!(report["service"]["decision"], report["filter"]["decision"]);
+    }
+}

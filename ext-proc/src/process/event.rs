@@ -26,6 +26,8 @@ pub enum Event {
     RequestHeaders {
         /// All headers, reserved ones included.
         fields: Fields,
+        /// The dynamic metadata that Envoy forwards: a serialised `envoy.config.core.v3.Metadata`. Empty if there is none.
+        metadata: Vec<u8>,
         /// Whether neither body nor trailers follow.
         end_of_stream: bool,
     },

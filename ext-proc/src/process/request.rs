@@ -1,9 +1,10 @@
 //! Converts Envoy's messages to [`Event`]s.
 
-use envoy_types::pb::envoy::config::core::v3::HeaderMap;
+use envoy_types::pb::envoy::config::core::v3::{HeaderMap, Metadata};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::ProcessingRequest;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
+use prost::Message;
 
 use crate::fields::Fields;
 use crate::process::codec::IncomingMessage;
@@ -56,9 +57,11 @@ impl TryFrom<IncomingMessage> for Event {
 
     fn try_from(received: IncomingMessage) -> Result<Self, RequestError> {
         let IncomingMessage { message, body: chunk } = received;
+        let metadata = message.metadata_context;
         Ok(match message.request.ok_or(RequestError::Empty)? {
             Request::RequestHeaders(head) => {
-                Self::RequestHeaders { fields: fields(head.headers), end_of_stream: head.end_of_stream }
+                let metadata = metadata.as_ref().map(Metadata::encode_to_vec).unwrap_or_default();
+                Self::RequestHeaders { fields: fields(head.headers), metadata, end_of_stream: head.end_of_stream }
             }
             Request::RequestBody(body) => Self::RequestBody { chunk, end_of_stream: body.end_of_stream },
             Request::RequestTrailers(trailers) => Self::RequestTrailers(fields(trailers.trailers)),

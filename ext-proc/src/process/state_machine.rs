@@ -21,7 +21,7 @@ use bytes::Bytes;
 use cellgate_routing::{Decider, Decision, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call};
 
 use crate::budget::Reservation;
-use crate::fields::{self, Fields};
+use crate::fields::{self, Fields, RequestHead};
 use crate::process::body_buffer::BodyBuffer;
 use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
 use crate::process::key_search::{KeySearch, Progress};
@@ -105,7 +105,9 @@ impl StateMachine {
         }
         let state = std::mem::replace(&mut self.state, RequestState::Rejected);
         self.state = match event {
-            Event::RequestHeaders { fields, end_of_stream } => self.on_headers(state, fields, end_of_stream)?,
+            Event::RequestHeaders { fields, metadata, end_of_stream } => {
+                self.on_headers(state, fields, &metadata, end_of_stream)?
+            }
             Event::RequestBody { chunk, end_of_stream } => self.on_body(state, chunk, end_of_stream)?,
             Event::RequestTrailers(fields) => self.on_trailers(state, fields)?,
             Event::ResponseHeaders => self.on_response(state, Reply::ResponseHeaders),
@@ -179,7 +181,13 @@ impl StateMachine {
         self.reservation.bytes()
     }
 
-    fn on_headers(&mut self, state: RequestState, mut fields: Fields, end: bool) -> Result<RequestState, Violation> {
+    fn on_headers(
+        &mut self,
+        state: RequestState,
+        mut fields: Fields,
+        metadata: &[u8],
+        end: bool,
+    ) -> Result<RequestState, Violation> {
         match state {
             RequestState::AwaitingHeaders => {}
             RequestState::Rejected => return Ok(state),
@@ -187,7 +195,7 @@ impl StateMachine {
         }
         let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
-        let search = match self.decider.open(fields.as_slice(), end) {
+        let search = match self.decider.open(&RequestHead { fields: &fields, metadata }, end) {
             HeadResult::Decided(decision) => {
                 let content_type = fields.as_slice().values("content-type").next();
                 self.refused_type = RefusedType::of(decision.reason, self.decider.config(), content_type);

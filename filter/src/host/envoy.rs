@@ -29,6 +29,10 @@ impl Host for Envoy {
         hostcalls::get_property(vec!["connection", "uri_san_peer_certificate"]).ok().flatten()
     }
 
+    fn metadata(&self) -> Vec<u8> {
+        hostcalls::get_property(vec!["metadata"]).ok().flatten().unwrap_or_default()
+    }
+
     fn remove_request_header(&self, _unreleased: &Unreleased, name: &str) {
         let _ = hostcalls::remove_map_value(MapType::HttpRequestHeaders, name);
     }

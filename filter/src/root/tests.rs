@@ -55,6 +55,26 @@ fn an_invalid_configuration_is_refused_with_its_reason() {
     }
 }
 
+/// Envoy's log shows a line for each problem, with the whole prefix.
+#[test]
+fn each_problem_of_a_configuration_is_one_line() {
+    let host = Fake::default();
+    let (_, accepted) = configure(&host, b"{\n\"routing-header\": \"x\",\n\"cells\": 7,\n\"shadw\": true\n}");
+    assert!(!accepted);
+    let log = host.world().log.clone();
+    let lines: Vec<_> = log.iter().map(|(_, line)| line.rsplit_once(": ").unwrap().0).collect();
+    assert_eq!(
+        lines,
+        [
+            "cellgate: configuration refused: plugin configuration:1:1: key",
+            "cellgate: configuration refused: plugin configuration:1:1: placement",
+            "cellgate: configuration refused: plugin configuration:2:1: routing-header",
+            "cellgate: configuration refused: plugin configuration:3:10: cells",
+            "cellgate: configuration refused: plugin configuration:4:1: shadw",
+        ]
+    );
+}
+
 #[test]
 fn a_refused_change_leaves_the_old_configuration_in_force() {
     let host = Fake::default();

@@ -4,6 +4,7 @@
 //! configuration if there is a problem.
 
 mod cells;
+mod claims;
 mod content_types;
 mod decided_by;
 mod headers;
@@ -53,6 +54,7 @@ pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
             .map(|raw| content_types::content_types(raw, report))
             .unwrap_or_default(),
         sources,
+        claims: claims::claims(raw.claims.given(), report),
         duplicates: raw.duplicates.given().copied().unwrap_or_default(),
         placement,
         policy,

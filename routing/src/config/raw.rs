@@ -14,7 +14,7 @@ pub(super) use source::{NamedPlace, RawSource};
 pub(super) use table::RawTable;
 
 #[cfg(feature = "schema")]
-use super::bounds::{MAX_ITEMS, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
+use super::bounds::{MAX_ITEMS, MAX_SOURCE_NAME, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
 #[cfg(feature = "schema")]
 use crate::headers::MAX_NAME;
 #[cfg(feature = "schema")]
@@ -63,6 +63,9 @@ pub(super) struct RawConfig {
     /// The sources of the routing key, in order of precedence. The first source that yields a value wins.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCES)))]
     pub(super) key: RawField<Vec<RawField<RawSource>>>,
+    /// The place of verified claims in Envoy's metadata.
+    #[serde(default = "RawField::<RawClaims>::default_value")]
+    pub(super) claims: RawField<RawClaims>,
     /// The rule for a source that holds more than one value.
     #[serde(default = "RawField::<Duplicates>::default_value")]
     #[cfg_attr(feature = "schema", schemars(extend("default" = "reject")))]
@@ -163,6 +166,22 @@ impl RawContentTypes {
     }
 }
 
+/// The place of verified claims in Envoy's metadata.
+#[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Claims"))]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawClaims {
+    /// The `payload_in_metadata` of the providers in Envoy's jwt_authn filter. Istio sets `payload`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
+    pub(super) metadata_key: RawField<Box<str>>,
+}
+
+impl Default for RawClaims {
+    fn default() -> Self {
+        Self { metadata_key: RawField::Given(crate::claims::DEFAULT_METADATA_KEY.into()) }
+    }
+}
+
 /// The cell of each key. Overrides come first, then exact keys, the longest prefix, slots and the default.
 #[derive(Debug, Default, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Placement"))]
@@ -213,6 +232,8 @@ pub(super) enum RawAction {
     Hash,
     /// Forward the request without a cell.
     Pass,
+    /// Read the body as if it did not have this fault.
+    Accept,
 }
 
 /// The peers whose decisions are accepted, and the cell of this proxy.

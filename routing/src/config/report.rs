@@ -21,7 +21,10 @@ impl<'a> Report<'a> {
 
     /// Notes a problem at a path. If the document lacks the last steps, the position is that of their parent.
     ///
-    /// The message is built only for a problem that may be listed: a large file can have very many.
+    /// The message is built only for a problem that may be listed: a large file can have very many. Out of line, each of
+    /// its many calls is smaller in the filter.
+    #[cold]
+    #[inline(never)]
     pub(super) fn problem(&mut self, path: &[Step<'_>], message: impl FnOnce() -> String) {
         let Self { root, problems, .. } = self;
         problems.note(offset(root, path), || text(root, path), message);

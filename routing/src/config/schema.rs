@@ -124,6 +124,7 @@ fn action(reason: Reason) -> Value {
     let default = match reason.default_answer() {
         PolicyAction::Reject(status) => json!({ "reject": status }),
         PolicyAction::Pass => json!("pass"),
+        PolicyAction::Accept => json!("accept"),
         _ => json!("defer"),
     };
     json!({ "description": reason.text(), "default": default, "anyOf": options })

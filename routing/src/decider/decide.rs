@@ -64,6 +64,8 @@ impl Decider {
         let action = match (action, self.0.tier) {
             // The service is the last tier.
             (PolicyAction::Defer, Tier::Service) => reason.last_answer(),
+            // The scanner goes on where it can. Here it could not: the fault may change the key.
+            (PolicyAction::Accept, _) => reason.last_answer(),
             (action, _) => action,
         };
         let outcome = match (action, key) {
@@ -73,7 +75,7 @@ impl Decider {
             (PolicyAction::Pass, _) => Outcome::Pass,
             (PolicyAction::Defer, _) => Outcome::Defer,
             // A valid configuration has neither. A refusal cannot send the request to a wrong cell.
-            (PolicyAction::Hash, None) | (PolicyAction::Next, _) => Outcome::Reject(400),
+            (PolicyAction::Hash, None) | (PolicyAction::Next | PolicyAction::Accept, _) => Outcome::Reject(400),
         };
         Decision { outcome, reason }
     }

@@ -43,7 +43,7 @@ impl Decider {
                 (false, Some((format, index))) => {
                     body.map_or(SourceValue::NotRead, |body| body_value(body, format, index))
                 }
-                (false, None) => value(source.find(head, config.duplicates, rule)),
+                (false, None) => value(self.find_in_head(source, head, rule)),
             };
             decided |= match &held {
                 SourceValue::Key(_) => true,

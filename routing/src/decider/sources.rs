@@ -56,7 +56,7 @@ impl ActiveSources {
         for (source, rule, in_body) in decider.indexed_sources() {
             if let Some((format, index)) = in_body {
                 sources.push(ActiveSource::Body { format, index });
-            } else if let Some(found) = source.find(head, config.duplicates, rule) {
+            } else if let Some(found) = decider.find_in_head(source, head, rule) {
                 let decides = !decider.passes_over(&found);
                 sources.push(ActiveSource::Head(found));
                 if decides {

@@ -5,14 +5,12 @@ use std::sync::Arc;
 use super::cursor::Cursor;
 use super::fast::{Bounds, FastPath, ScanPosition};
 use super::literal::Literal;
-use super::number::{INTEGER_BYTES, NumberState};
+use super::number::{NumberState, NumberText};
 use super::stack::Stack;
 use super::state::GrammarState;
 use super::string::{StringRead, StringScan};
-use super::text::CappedText;
 use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::document::{Container, DocumentQuery, QueryPath};
-use crate::key::{self, Duplicates};
+use crate::document::{AcceptedFaults, Container, DocumentQuery, QueryPath};
 use crate::reason::Reason;
 
 /// The UTF-8 byte order mark.
@@ -32,14 +30,15 @@ pub struct JsonScanner<const FAST: bool = true> {
     stack: Stack,
     path: QueryPath,
     string: StringScan,
-    /// A name, string or number that may matter and is not simple text in one chunk.
-    text: CappedText,
+    /// A number that may matter.
+    number: NumberText,
     fast: FastPath,
     /// How many bytes came before the current chunk.
     base: u64,
     broken: Option<BodyError>,
     /// The most containers that may be open.
     depth_limit: usize,
+    accepted: AcceptedFaults,
 }
 
 impl JsonScanner {
@@ -62,11 +61,12 @@ impl<const FAST: bool> JsonScanner<FAST> {
     fn with_query(query: Arc<DocumentQuery>) -> Self {
         Self {
             depth_limit: query.depth,
+            accepted: query.accepted,
             state: GrammarState::Start(0),
             stack: Stack::new(),
             path: QueryPath::new(query),
             string: StringScan::default(),
-            text: CappedText::default(),
+            number: NumberText::default(),
             fast: FastPath::default(),
             base: 0,
             broken: None,
@@ -84,7 +84,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
                 break;
             }
             state = match state {
-                GrammarState::Start(read) => read_start(read, &mut cursor)?,
+                GrammarState::Start(read) => read_start(read, self.accepted, &mut cursor)?,
                 GrammarState::NameText => self.read_name_text(&mut cursor)?,
                 GrammarState::StringText => self.read_string_text(&mut cursor)?,
                 GrammarState::Number(number) => self.read_number(number, &mut cursor)?,
@@ -118,7 +118,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         let place = self.fast.advance(cursor.chunk, ScanPosition { at: cursor.at, state }, bounds, &mut self.stack);
         let skipped = cursor.take_until(place.at);
         if keeps_text {
-            self.text.push_bytes(skipped);
+            self.path.push_text(skipped);
         }
         place.state
     }
@@ -163,8 +163,8 @@ impl<const FAST: bool> JsonScanner<FAST> {
             _ => {
                 if let Some(number) = NumberState::starting(byte) {
                     if self.path.has_node() {
-                        self.restart_text(INTEGER_BYTES);
-                        self.text.push_bytes(&[byte]);
+                        self.number.clear();
+                        self.number.push(&[byte]);
                     }
                     cursor.at += 1;
                     return self.read_number(number, cursor);
@@ -209,7 +209,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
             return GrammarState::NameText;
         }
         let Some(name) = cursor.take_simple_string() else {
-            self.restart_text(self.path.query().name_bytes);
+            self.path.begin_name();
             return GrammarState::NameText;
         };
         self.path.member(name);
@@ -225,10 +225,10 @@ impl<const FAST: bool> JsonScanner<FAST> {
             return GrammarState::StringText;
         }
         let Some(text) = cursor.take_simple_string() else {
-            self.restart_text(self.path.query().key_bytes);
+            self.path.begin_text();
             return GrammarState::StringText;
         };
-        self.end_string(Some(text));
+        self.path.text(text);
         self.after_value()
     }
 
@@ -236,11 +236,13 @@ impl<const FAST: bool> JsonScanner<FAST> {
     #[inline(never)]
     fn read_name_text(&mut self, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
         let is_live = self.is_live();
-        if !self.read_text(is_live, cursor)? {
+        // Parsers read a name with a lone surrogate in different ways: it might be a name on the path.
+        let accepts_lone = self.accepted.lone_surrogates && !is_live;
+        if !self.read_text(is_live, accepts_lone, cursor)? {
             return Ok(GrammarState::NameText);
         }
         if is_live {
-            self.path.member(self.text.bytes());
+            self.path.end_name();
         }
         Ok(GrammarState::Colon)
     }
@@ -249,35 +251,25 @@ impl<const FAST: bool> JsonScanner<FAST> {
     #[inline(never)]
     fn read_string_text(&mut self, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
         let has_node = self.path.has_node();
-        if !self.read_text(has_node, cursor)? {
+        if !self.read_text(has_node, self.accepted.lone_surrogates, cursor)? {
             return Ok(GrammarState::StringText);
         }
         if has_node {
-            self.end_string(None);
+            self.path.end_text();
         }
         Ok(self.after_value())
     }
 
     /// Reads on in a name or string. Returns whether it has ended.
     #[inline(always)]
-    fn read_text(&mut self, keeps_text: bool, cursor: &mut Cursor<'_>) -> Result<bool, BodyError> {
-        let text = keeps_text.then_some(&mut self.text);
-        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, text)?;
+    fn read_text(&mut self, keeps_text: bool, accepts_lone: bool, cursor: &mut Cursor<'_>) -> Result<bool, BodyError> {
+        let path = keeps_text.then_some(&mut self.path);
+        let read = self.string.advance(cursor.chunk, cursor.at, cursor.base, path, accepts_lone)?;
         cursor.at = match read {
             StringRead::Closed(at) | StringRead::Open(at) => at,
             StringRead::ChunkEnded => cursor.chunk.len(),
         };
         Ok(matches!(read, StringRead::Closed(_)))
-    }
-
-    /// A string value with a node is complete. Its text is `simple`, or was kept.
-    #[inline(never)]
-    fn end_string(&mut self, simple: Option<&[u8]>) {
-        if !self.path.is_wanted() {
-            return self.path.leave_value();
-        }
-        let limit = self.path.query().key_bytes;
-        self.path.store(key::check(simple.unwrap_or(self.text.bytes()), limit));
     }
 
     /// Reads on in a number.
@@ -289,7 +281,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         })?;
         let digits = cursor.take_until(end);
         if self.path.has_node() {
-            self.text.push_bytes(digits);
+            self.number.push(digits);
         }
         if end == cursor.chunk.len() {
             return Ok(GrammarState::Number(number));
@@ -305,9 +297,10 @@ impl<const FAST: bool> JsonScanner<FAST> {
         if !self.path.is_wanted() {
             return self.path.leave_value();
         }
-        let limit = self.path.query().key_bytes;
-        let integer = number.integer(self.text.bytes());
-        self.path.store(integer.and_then(|text| key::check(text.as_bytes(), limit)));
+        match number.integer(self.number.bytes()) {
+            Ok(digits) => self.path.integer(digits),
+            Err(reason) => self.path.unusable(reason),
+        }
     }
 
     /// Reads on in a literal, of which `read` bytes have been read.
@@ -328,20 +321,47 @@ impl<const FAST: bool> JsonScanner<FAST> {
             read += 1;
         }
         if self.path.has_node() {
-            if self.path.is_wanted() {
-                self.path.store(Err(literal.reason()));
-            } else {
-                self.path.leave_value();
-            }
+            self.path.unusable(literal.reason());
         }
         Ok(self.after_value())
     }
 
-    /// Begins a text that is kept.
-    #[inline(never)]
-    fn restart_text(&mut self, limit: usize) {
-        let query = self.path.query();
-        self.text.restart(limit, query.key_bytes.max(query.name_bytes).max(INTEGER_BYTES));
+    /// A line of an NDJSON body has ended, before its LF: its document must be complete.
+    pub(super) fn end_line(&mut self) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let ended = self.end_record().map_err(|error| match error.reason {
+            Reason::BodyTruncated => {
+                let expected = "expected the rest of the document before the end of the line";
+                BodyError { reason: Reason::BodyMalformed, expected, ..error }
+            }
+            _ => error,
+        });
+        self.base += 1;
+        self.broken = ended.err();
+        ended
+    }
+
+    /// An NDJSON body has ended. Its last line needs no LF.
+    pub(super) fn end_last_line(&mut self) -> Result<(), BodyError> {
+        if let Some(error) = self.broken {
+            return Err(error);
+        }
+        let ended = self.end_record();
+        self.broken = ended.err();
+        ended
+    }
+
+    /// Completes the document, and prepares for the next one. A blank line has none.
+    fn end_record(&mut self) -> Result<(), BodyError> {
+        let is_blank = matches!(self.state, GrammarState::Start(0) | GrammarState::Value) && self.stack.depth() == 0;
+        if !is_blank {
+            self.complete()?;
+            self.path.end_record();
+        }
+        self.state = GrammarState::Value;
+        Ok(())
     }
 
     /// Whether a pointer goes through the innermost container.
@@ -398,18 +418,19 @@ impl<const FAST: bool> BodyScanner for JsonScanner<FAST> {
     }
 
     fn is_settled(&self, index: usize) -> bool {
-        self.path.query().duplicates != Duplicates::Last && self.candidate(index) != Candidate::Missing
+        self.path.is_settled(index)
     }
 }
 
 /// Reads the first byte, or the next one of what may be a byte order mark. A body that begins like the mark and continues
 /// differently is malformed from its first byte on.
-fn read_start(read: u8, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+fn read_start(read: u8, accepted: AcceptedFaults, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
     let error = |reason, expected| Err(BodyError { reason, offset: 0, expected });
     if cursor.peek() == BYTE_ORDER_MARK.get(usize::from(read)).copied() {
         cursor.at += 1;
         return match read {
             0 | 1 => Ok(GrammarState::Start(read + 1)),
+            _ if accepted.byte_order_mark => Ok(GrammarState::Value),
             _ => error(Reason::BodyByteOrderMark, "expected no byte order mark"),
         };
     }

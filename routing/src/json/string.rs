@@ -1,7 +1,7 @@
 //! Strings (RFC 8259, 7), resumable at every byte: escape sequences, surrogate pairs and UTF-8.
 
-use super::text::CappedText;
 use crate::body::BodyError;
+use crate::document::QueryPath;
 use crate::reason::Reason;
 
 /// The state of a string's scan between two bytes. It is back in its initial state at the end of every string.
@@ -32,6 +32,17 @@ pub(super) enum Escape {
     },
 }
 
+/// What a byte of an escape sequence completes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Decoded {
+    Nothing,
+    Character(char),
+    /// A lone surrogate, and the character after it if it is complete too.
+    Lone(Option<char>),
+    /// A lone surrogate before this byte, which belongs to what follows.
+    LoneBeforeByte,
+}
+
 /// The bytes so far of a non-ASCII character.
 #[derive(Debug, Default)]
 struct Utf8Sequence {
@@ -58,16 +69,20 @@ impl StringScan {
         matches!(self.escape, Escape::None) && self.utf8.length == 0
     }
 
-    /// Reads on from `at`. `base` is how many bytes of the body come before the chunk; decoded text goes to `text`.
+    /// Reads on from `at`. `base` is how many bytes of the body come before the chunk; decoded text goes to `path`.
+    ///
+    /// A lone surrogate is half of a surrogate pair, escaped. RFC 8259, 8.2, allows it, and its meaning depends on the
+    /// parser. If it is accepted, the text in `path` becomes unusable.
     ///
     /// # Errors
-    /// The string is malformed, or is not UTF-8.
+    /// The string is malformed, is not UTF-8, or has a lone surrogate that is not accepted.
     pub(super) fn advance(
         &mut self,
         chunk: &[u8],
         mut at: usize,
         base: u64,
-        mut text: Option<&mut CappedText>,
+        mut path: Option<&mut QueryPath>,
+        accepts_lone: bool,
     ) -> Result<StringRead, BodyError> {
         while let Some(&byte) = chunk.get(at) {
             let offset = base + at as u64;
@@ -79,19 +94,33 @@ impl StringScan {
                     ..b' ' => return Err(malformed(offset, "expected control characters to be escaped")),
                     0x80.. => self.utf8.begin(byte, offset)?,
                     _ => {
-                        if let Some(text) = text.as_deref_mut() {
-                            text.push_bytes(&[byte]);
+                        if let Some(path) = path.as_deref_mut() {
+                            path.push_text(&[byte]);
                         }
                     }
                 }
                 continue;
             }
-            let character = match self.escape {
-                Escape::None => self.utf8.advance(byte, offset)?,
+            let decoded = match self.escape {
+                Escape::None => self.utf8.advance(byte, offset)?.map_or(Decoded::Nothing, Decoded::Character),
                 _ => self.escape.advance(byte).map_err(|expected| malformed(offset, expected))?,
             };
-            if let (Some(character), Some(text)) = (character, text.as_deref_mut()) {
-                text.push(character);
+            let character = match decoded {
+                Decoded::Nothing => None,
+                Decoded::Character(character) => Some(character),
+                Decoded::Lone(_) | Decoded::LoneBeforeByte if !accepts_lone => return Err(lone_surrogate(offset)),
+                Decoded::Lone(character) => {
+                    spoil(path.as_deref_mut());
+                    character
+                }
+                Decoded::LoneBeforeByte => {
+                    spoil(path.as_deref_mut());
+                    at -= 1;
+                    None
+                }
+            };
+            if let (Some(character), Some(path)) = (character, path.as_deref_mut()) {
+                path.push_text(character.encode_utf8(&mut [0; 4]).as_bytes());
             }
             if self.is_between_characters() && at < chunk.len() {
                 return Ok(StringRead::Open(at));
@@ -102,28 +131,29 @@ impl StringScan {
 }
 
 impl Escape {
-    /// Reads the next byte of an escape sequence. Returns the character if that was its last byte.
-    fn advance(&mut self, byte: u8) -> Result<Option<char>, &'static str> {
-        let (next, character) = match *self {
-            Escape::None => (Escape::None, None),
-            Escape::Backslash if byte == b'u' => (Escape::Hex { high: 0, value: 0, digits: 0 }, None),
-            Escape::Backslash => (Escape::None, Some(decode_short_escape(byte)?)),
-            Escape::Pair { high } if byte == b'\\' => (Escape::PairBackslash { high }, None),
-            Escape::PairBackslash { high } if byte == b'u' => (Escape::Hex { high, value: 0, digits: 0 }, None),
-            Escape::Pair { .. } | Escape::PairBackslash { .. } => {
-                return Err("expected the escape of a low surrogate after that of a high one");
+    /// Reads the next byte of an escape sequence.
+    fn advance(&mut self, byte: u8) -> Result<Decoded, &'static str> {
+        let (next, decoded) = match *self {
+            Escape::None => (Escape::None, Decoded::Nothing),
+            Escape::Backslash if byte == b'u' => (Escape::Hex { high: 0, value: 0, digits: 0 }, Decoded::Nothing),
+            Escape::Backslash => (Escape::None, Decoded::Character(decode_short_escape(byte)?)),
+            Escape::Pair { high } if byte == b'\\' => (Escape::PairBackslash { high }, Decoded::Nothing),
+            Escape::Pair { .. } => (Escape::None, Decoded::LoneBeforeByte),
+            Escape::PairBackslash { high } if byte == b'u' => {
+                (Escape::Hex { high, value: 0, digits: 0 }, Decoded::Nothing)
             }
+            Escape::PairBackslash { .. } => (Escape::Backslash, Decoded::LoneBeforeByte),
             Escape::Hex { high, value, digits } => {
                 let digit = char::from(byte).to_digit(16).ok_or("expected a hexadecimal digit")?;
                 let value = value << 4 | digit as u16;
                 match digits {
-                    0..3 => (Escape::Hex { high, value, digits: digits + 1 }, None),
-                    _ => decode_code_unit(high, value)?,
+                    0..3 => (Escape::Hex { high, value, digits: digits + 1 }, Decoded::Nothing),
+                    _ => decode_code_unit(high, value),
                 }
             }
         };
         *self = next;
-        Ok(character)
+        Ok(decoded)
     }
 }
 
@@ -140,19 +170,18 @@ pub(super) fn decode_short_escape(letter: u8) -> Result<char, &'static str> {
     })
 }
 
-/// Returns the character of a UTF-16 code unit, or the state that waits for its other half. `high` is the high surrogate
-/// before it, or zero.
-pub(super) fn decode_code_unit(high: u16, value: u16) -> Result<(Escape, Option<char>), &'static str> {
+/// Returns what a UTF-16 code unit is, and the state after it, which may wait for its other half. `high` is the high
+/// surrogate before it, or zero.
+pub(super) fn decode_code_unit(high: u16, value: u16) -> (Escape, Decoded) {
     match (high, value) {
-        (0, 0xd800..=0xdbff) => Ok((Escape::Pair { high: value }, None)),
-        (0, _) => char::from_u32(u32::from(value))
-            .map(|character| (Escape::None, Some(character)))
-            .ok_or("expected a high surrogate before a low one"),
+        (0, 0xd800..=0xdbff) => (Escape::Pair { high: value }, Decoded::Nothing),
+        (_, 0xd800..=0xdbff) => (Escape::Pair { high: value }, Decoded::Lone(None)),
+        (0, _) => (Escape::None, char::from_u32(u32::from(value)).map_or(Decoded::Lone(None), Decoded::Character)),
         (_, 0xdc00..=0xdfff) => {
             let code = 0x1_0000 + (u32::from(high & 0x3ff) << 10) + u32::from(value & 0x3ff);
-            Ok((Escape::None, char::from_u32(code)))
+            (Escape::None, char::from_u32(code).map_or(Decoded::Nothing, Decoded::Character))
         }
-        _ => Err("expected a low surrogate after a high one"),
+        (_, _) => (Escape::None, Decoded::Lone(char::from_u32(u32::from(value)))),
     }
 }
 
@@ -178,6 +207,18 @@ impl Utf8Sequence {
             Err(_) => Err(BodyError { reason: Reason::BodyInvalidUtf8, offset: first, expected: "expected UTF-8" }),
         }
     }
+}
+
+#[cold]
+fn spoil(path: Option<&mut QueryPath>) {
+    if let Some(path) = path {
+        path.spoil_text(Reason::KeyMalformed);
+    }
+}
+
+#[cold]
+fn lone_surrogate(offset: u64) -> BodyError {
+    BodyError { reason: Reason::BodyLoneSurrogate, offset, expected: "expected a surrogate pair" }
 }
 
 fn malformed(offset: u64, expected: &'static str) -> BodyError {

@@ -67,6 +67,13 @@ impl Table {
         None
     }
 
+    /// All keys, in the order in which they were given.
+    pub(super) fn keys(&self) -> Vec<&str> {
+        let mut entries: Vec<_> = self.entries.iter().filter(|entry| entry.cell != EMPTY).collect();
+        entries.sort_unstable_by_key(|entry| entry.offset);
+        entries.into_iter().filter_map(|entry| std::str::from_utf8(self.text(entry)?).ok()).collect()
+    }
+
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
         self.arena.len() + size_of_val(&*self.entries)
@@ -109,6 +116,7 @@ mod tests {
                 assert_eq!(table.get(&format!("{key}x")), None);
             }
             assert_eq!(table.get(""), None);
+            assert_eq!(table.keys(), keys);
         }
     }
 

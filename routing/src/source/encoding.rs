@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use crate::reason::Reason;
 
 /// The value of a hexadecimal digit.
-fn hex(digit: u8) -> Option<u8> {
+pub(crate) fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

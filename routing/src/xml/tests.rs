@@ -18,7 +18,7 @@ use crate::value::KeyRule;
 type Values = Vec<Option<Result<String, Reason>>>;
 
 fn limits(duplicates: Duplicates) -> ScanLimits {
-    ScanLimits { duplicates, depth: 8, key_bytes: 16 }
+    ScanLimits { duplicates, depth: 8, key_bytes: 16, accepted: crate::document::AcceptedFaults::NONE }
 }
 
 fn query(paths: &[&str], duplicates: Duplicates) -> Arc<ElementQuery> {
@@ -154,7 +154,12 @@ fn sources_do_not_disturb_each_other() {
 
 #[test]
 fn a_document_inside_an_element_is_scanned_as_it_arrives() {
-    let limits = ScanLimits { duplicates: Duplicates::Reject, depth: 8, key_bytes: 16 };
+    let limits = ScanLimits {
+        duplicates: Duplicates::Reject,
+        depth: 8,
+        key_bytes: 16,
+        accepted: crate::document::AcceptedFaults::NONE,
+    };
     let rule = crate::ValueRule {
         then: Some(Box::new(crate::source::Place::Json("/t".parse().unwrap()))),
         ..Default::default()

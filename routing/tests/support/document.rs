@@ -2,6 +2,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 use cellgate_routing::Duplicates;
+use cellgate_routing::document::AcceptedFaults;
 
 use crate::oracle::Query;
 
@@ -52,6 +53,47 @@ const POINTERS: &[&str] = &[
     "/10",
     "/a/10",
     "/1/1/1",
+];
+
+/// Pointers with `*` and selectors. None of them has an index where another one has `*`.
+const BATCH_POINTERS: &[&str] = &[
+    "/*/id",
+    "/*",
+    "/*/tenant/id",
+    "/a/*/id",
+    "/a/*",
+    "/a/*/tenant",
+    "/a/[id=x]/tenant",
+    "/a/[id=acme]/tenant/id",
+    "/a/[tenant=acme]/a",
+    "/*/[id=x]/tenant",
+    "/[id=x]/a/*/id",
+    "/[id=]/tenant",
+    "/a/*/a/*/id",
+    "/a/[id=x]/a/[id=acme]/tenant",
+    "/a/*/a/[tenant=x]/id",
+    "/a/[id=x]/id",
+    "/a/[id=x]",
+    "/tenant/*/ключ",
+    "/~2",
+    "/a/[ключ=x]/id",
+];
+
+/// Texts that hold JSON, and some that almost do.
+const EMBEDDED: &[&str] = &[
+    r#"{"id":"acme"}"#,
+    r#"{"id":"x"}"#,
+    r#"{"id":"x","id":"x"}"#,
+    r#"{"tenant":{"id":7},"a":["x"]}"#,
+    r#"{"ID":"x"}"#,
+    r#"{"id":null}"#,
+    r#"{"id":"\u0061\ud83d"}"#,
+    r#"{"i\ud83d":1,"id":"x"}"#,
+    r#""acme""#,
+    "7",
+    "{",
+    "[[[[[[]]]]]]",
+    r#"{"id":"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"}"#,
 ];
 
 const NUMBERS: &[&str] = &[
@@ -139,11 +181,89 @@ impl Choices<'_> {
     pub(crate) fn query(&mut self) -> Query {
         let count = if self.rarely(4) { self.next() % 8 } else { 1 };
         let duplicates = [Duplicates::Reject, Duplicates::First, Duplicates::Last][self.next() % 3];
+        let pointers = if self.rarely(3) { BATCH_POINTERS } else { POINTERS };
         Query {
-            pointers: (0..count).map(|_| self.of(POINTERS).to_owned()).collect(),
+            pointers: (0..count).map(|_| self.of(pointers).to_owned()).collect(),
             duplicates,
             depth: if self.rarely(8) { 1 + self.next() % 70 } else { 64 },
             key_bytes: if self.rarely(4) { 1 + self.next() % 40 } else { 16 },
+            records: self.rarely(5),
+            then: self.rarely(6).then(|| self.of(POINTERS).to_owned()),
+            accepted: AcceptedFaults { lone_surrogates: !self.rarely(4), byte_order_mark: self.rarely(4) },
+        }
+    }
+
+    /// A body for a query: a document, a batch, or one of them on each line.
+    pub(crate) fn body(&mut self, query: &Query) -> Vec<u8> {
+        let one = |choices: &mut Self| if choices.rarely(3) { choices.batch() } else { choices.document() };
+        if !query.records {
+            return one(self);
+        }
+        let mut out = Vec::new();
+        for _ in 0..self.next() % 5 {
+            let mut document = one(self);
+            if !self.rarely(8) {
+                document.iter_mut().filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
+            }
+            out.extend(document);
+            out.extend(self.of(&["\n", "\n", "\r\n", "\n \t\n", "\n\n", "\n", " ", ""]).bytes());
+        }
+        out
+    }
+
+    /// A list of small objects with few names and few values, so that elements agree, match and conflict.
+    pub(crate) fn batch(&mut self) -> Vec<u8> {
+        let (before, after) =
+            [("[", "]"), ("{\"a\":[", "]}"), ("{\"a\":[{}],\"a\":[", "]}"), ("{\"tenant\":[", "],\"id\":\"x\"}")]
+                [self.next() % 4];
+        let mut out = before.as_bytes().to_vec();
+        self.elements(&mut out, 0);
+        out.extend(after.bytes());
+        while self.rarely(6) {
+            self.mutate(&mut out);
+        }
+        out
+    }
+
+    fn elements(&mut self, out: &mut Vec<u8>, depth: usize) {
+        for element in 0..self.next() % 5 {
+            if element > 0 {
+                out.push(b',');
+            }
+            if self.rarely(8) {
+                self.value(out, 4);
+                continue;
+            }
+            out.push(b'{');
+            for member in 0..self.next() % 4 {
+                if member > 0 {
+                    out.push(b',');
+                }
+                let name = self.of(&["id", "tenant", "id", "tenant", "a", "x", "ключ", "Id"]);
+                if depth < 2 && (name == "a" || self.rarely(12)) {
+                    out.extend(format!("\"{name}\":[").bytes());
+                    self.elements(out, depth + 1);
+                    out.push(b']');
+                    continue;
+                }
+                let value = self.of(&[
+                    "\"x\"",
+                    "\"x\"",
+                    "\"acme\"",
+                    "\"acme\"",
+                    "\"\\u0078\"",
+                    "\"\"",
+                    "null",
+                    "7",
+                    "{\"id\":\"acme\"}",
+                    "{\"id\":\"x\"}",
+                    "{}",
+                    "\"\\udc00\"",
+                    "\"x\\ud83d\"",
+                ]);
+                out.extend(format!("\"{name}\":{value}").bytes());
+            }
+            out.push(b'}');
         }
     }
 
@@ -316,6 +436,10 @@ impl Choices<'_> {
     }
 
     fn string(&mut self, out: &mut Vec<u8>) {
+        if self.rarely(12) {
+            let text = self.of(EMBEDDED);
+            return self.quoted(out, text);
+        }
         let mut text = String::new();
         for _ in 0..self.next() % 6 {
             match self.next() % 8 {

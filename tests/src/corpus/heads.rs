@@ -86,7 +86,6 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: DELETE with a body", "cell-a exact").method("DELETE").json(GOOD),
         Case::new("head: PUT", "cell-a exact").method("PUT").json(GOOD),
         Case::new("head: PATCH", "cell-a exact").method("PATCH").json(GOOD),
-        Case::new("head: QUERY", "cell-a exact").method("QUERY").json(GOOD),
         Case::new("head: method outside", "421 method_excluded").method("OPTIONS").header("x-tenant-id", "acme"),
         Case::new("head: unknown method", "421 method_excluded").method("BREW").json(GOOD),
         Case::new("head: path outside", "421 path_excluded").path("/other").json(GOOD),

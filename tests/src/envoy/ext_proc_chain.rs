@@ -59,8 +59,12 @@ fn processor(processing_mode: Value, message_timeout: Duration) -> Value {
             "message_timeout": seconds(message_timeout),
             "processing_mode": processing_mode,
             "status_on_error": {"code": "ServiceUnavailable"},
-            // Without it, Envoy drops the service's metadata for the access log.
-            "metadata_options": {"receiving_namespaces": {"untyped": ["cellgate"]}},
+            "metadata_options": {
+                // Without it, Envoy drops the service's metadata for the access log.
+                "receiving_namespaces": {"untyped": ["cellgate"]},
+                // Without it, Envoy does not send verified claims.
+                "forwarding_namespaces": {"untyped": ["envoy.filters.http.jwt_authn"]},
+            },
         }),
     )
 }

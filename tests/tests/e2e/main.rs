@@ -2,6 +2,7 @@
 
 mod ambiguous_lengths;
 mod bodies;
+mod claims;
 mod client_aborts;
 mod corpus;
 mod cors;
@@ -18,14 +19,18 @@ mod header_bytes;
 mod header_names;
 mod hold_and_peek;
 mod hosts;
+#[path = "../jwt.rs"]
+mod jwt;
 mod large_bodies;
 mod live_config;
 mod media_types;
 mod methods;
 mod module;
+mod multipart;
 mod observability;
 mod paused_at_once;
 mod probe;
+mod protobuf;
 mod retries;
 mod second_processor;
 mod service_failures;

@@ -79,8 +79,13 @@ fn messages_about_files() {
     transcript.file("underscore.yaml", crate::support::CONFIG.replace("x-tenant-id", "x_tenant"));
     transcript.file("hosts.yaml", format!("{}applies_to: {{ hosts: [api.test] }}\n", crate::support::CONFIG));
     let probe = "--url http://gateway --host probe.test";
+    transcript.file("element.yaml", crate::support::CONFIG.replace("/tenant/id", "/tenants/0/id"));
+    transcript.file(
+        "upper.yaml",
+        "routing_header: x-cell\ncells: [a]\nkey: [{ json: /t, case: lower }]\nplacement: { exact: { Acme: a, ACME: a } }\n",
+    );
     transcript.section("Good files");
-    transcript.run("check good.yaml shadow.yaml underscore.yaml");
+    transcript.run("check good.yaml shadow.yaml underscore.yaml element.yaml upper.yaml");
     transcript.section("Files that cannot be read");
     for file in ["missing.yaml", ".", "bytes.yaml", "bad.yaml", "-"] {
         transcript.run(&format!("check {file}"));

@@ -23,6 +23,15 @@ fn messages_about_requests() {
     ] {
         transcript.run(&format!("decide --config good.yaml {options}"));
     }
+    transcript.section("Claims");
+    transcript.run("decide --config good.yaml --claims missing.json");
+    for (name, claims) in
+        [("empty", ""), ("no-json", "{"), ("null", "null"), ("list", "[]"), ("token", "\"eyJhbGciOi\"")]
+    {
+        let file = format!("{name}.json");
+        transcript.file(&file, claims);
+        transcript.run(&format!("decide --config good.yaml --claims {file}"));
+    }
     transcript.section("Messages in a file");
     transcript.run("decide --config good.yaml --request missing.http");
     for (name, message) in [

@@ -36,9 +36,15 @@ fn messages_become_events() {
     let headers = map(&[("a", "", b"\xff"), ("b", "text", b""), ("a", "text", b"raw"), ("c", "", b"")]);
     let read = fields(&[("a", b"\xff"), ("b", b"text"), ("a", b"raw"), ("c", b"")]);
     let head = HttpHeaders { headers, end_of_stream: true, ..Default::default() };
-    assert_eq!(event(Request::RequestHeaders(head)), Ok(Event::RequestHeaders { fields: read, end_of_stream: true }));
+    assert_eq!(
+        event(Request::RequestHeaders(head)),
+        Ok(Event::RequestHeaders { fields: read, metadata: Vec::new(), end_of_stream: true })
+    );
     let head = Request::RequestHeaders(HttpHeaders::default());
-    assert_eq!(event(head), Ok(Event::RequestHeaders { fields: Fields::new(), end_of_stream: false }));
+    assert_eq!(
+        event(head),
+        Ok(Event::RequestHeaders { fields: Fields::new(), metadata: Vec::new(), end_of_stream: false })
+    );
 
     let body = HttpBody { end_of_stream: true, drain_complete: true, ..Default::default() };
     let read = Event::RequestBody { chunk: b"{}".as_slice().into(), end_of_stream: true };

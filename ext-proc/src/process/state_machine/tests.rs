@@ -34,7 +34,7 @@ fn head(extra: &[(&str, &str)], end_of_stream: bool) -> Event {
     all.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
     all.extend_from_slice(extra);
     let fields = all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    Event::RequestHeaders { fields, end_of_stream }
+    Event::RequestHeaders { fields, metadata: Vec::new(), end_of_stream }
 }
 
 fn body(chunk: &str, end_of_stream: bool) -> Event {
@@ -77,7 +77,11 @@ fn reserved_names_and_always_the_routing_header_are_removed() {
     assert_eq!(change.decision.unwrap().outcome, Outcome::Pass);
 
     let mut machine = machine_of(CONFIG, BodyMode::HeadersOnly, &Budget::new(0));
-    let clean = Event::RequestHeaders { fields: vec![(":method".into(), "GET".into())], end_of_stream: true };
+    let clean = Event::RequestHeaders {
+        fields: vec![(":method".into(), "GET".into())],
+        metadata: Vec::new(),
+        end_of_stream: true,
+    };
     let replies = machine.on(clean).unwrap();
     assert!(matches!(replies.first(), Some(Reply::Headers(change)) if change.remove == ["x-cell"]));
 }
@@ -384,7 +388,7 @@ fn messages_out_of_order_are_violations() {
 #[test]
 fn too_many_headers_or_trailers_are_a_violation() {
     let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
-    let head = |count| Event::RequestHeaders { fields: fields(count), end_of_stream: true };
+    let head = |count| Event::RequestHeaders { fields: fields(count), metadata: Vec::new(), end_of_stream: true };
     assert!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
     assert_eq!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS + 1)), Err(Violation::TooManyFields));
     let trailers = Event::RequestTrailers(fields(fields::MAX_FIELDS + 1));

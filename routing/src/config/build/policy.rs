@@ -35,7 +35,7 @@ pub(super) fn policy(
                 let action = match raw {
                     RawAction::Use(name) => use_cell(name, default, path, cells, report),
                     RawAction::Reject(status) => u16::try_from(status.0).ok().map(PolicyAction::Reject),
-                    RawAction::Defer | RawAction::Next | RawAction::Hash | RawAction::Pass => {
+                    RawAction::Defer | RawAction::Next | RawAction::Hash | RawAction::Pass | RawAction::Accept => {
                         keyword(raw, reason, path, report)
                     }
                 };
@@ -79,6 +79,7 @@ fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Re
         RawAction::Next => ("next", PolicyAction::Next, allowed.next),
         RawAction::Hash => ("hash", PolicyAction::Hash, allowed.hash),
         RawAction::Pass => ("pass", PolicyAction::Pass, allowed.pass),
+        RawAction::Accept => ("accept", PolicyAction::Accept, allowed.accept),
         RawAction::Reject(_) | RawAction::Use(_) => return None,
     };
     if !is_allowed {

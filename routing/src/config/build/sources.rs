@@ -34,11 +34,33 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         let source = Source { place, rule };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
+        } else if let Some(message) = clash(&source.place, &sources) {
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || message);
         } else {
             sources.push(source);
         }
     }
     sources
+}
+
+/// Why a place cannot be in one query with an earlier one.
+fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
+    earlier.iter().find_map(|source| match (place, &source.place) {
+        (Place::Protobuf(path), Place::Protobuf(other)) => {
+            path.check_beside(other).err().map(|why| format!("{why}: \"{path}\" and \"{other}\""))
+        }
+        (Place::Json(pointer), Place::Json(other))
+        | (Place::Ndjson(pointer), Place::Ndjson(other))
+        | (Place::Msgpack(pointer), Place::Msgpack(other))
+        | (Place::Cbor(pointer), Place::Cbor(other)) => pointer.clashes_with(other).then(|| {
+            format!(
+                "`{}` and `{place}` have an index and `*` or a selector in the same array: use `*` or selectors in both, \
+                 or remove one of the sources",
+                source.place
+            )
+        }),
+        _ => None,
+    })
 }
 
 /// The one place of a source, and its name. A place that is refused, or perhaps misspelt, has its own problem.
@@ -96,7 +118,7 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "json" => Place::Json(pointer(text)?),
         "ndjson" => Place::Ndjson(pointer(text)?),
         "form" => Place::Form(field_name(text)?),
-        "multipart" => Place::Multipart(field_name(text)?),
+        "multipart" => Place::Multipart(multipart_name(text)?),
         "protobuf" => Place::Protobuf(parse(check_length(text)?)?),
         "xml" => Place::Xml(parse(check_length_to(text, MAX_ELEMENT_PATH)?)?),
         "msgpack" => Place::Msgpack(pointer(text)?),
@@ -106,13 +128,25 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "path" => Place::Path(parse(check_length(text)?)?),
         "cookie" => Place::Cookie(cookie_name(text)?),
         "host" => Place::Host(parse(check_length(text)?)?),
-        "claim" => Place::Claim(pointer(text)?),
+        "claim" => Place::Claim(claim(text)?),
         other => return Err(format!("unknown place `{other}`")),
     })
 }
 
 fn pointer(text: &str) -> Result<Pointer, String> {
     parse(check_length(text)?)
+}
+
+/// A payload is an object, so the pointer has a token. A claim has one value, so no token stands for several.
+fn claim(text: &str) -> Result<Pointer, String> {
+    let several = |token: &str| token == "*" || (token.starts_with('[') && token.ends_with(']'));
+    if text.is_empty() {
+        Err("the whole payload cannot be a key: name a claim, such as `/org/id`".into())
+    } else if let Some(token) = text.split('/').find(|token| several(token)) {
+        Err(format!("a claim has one value: name a member or an index instead of `{token}`"))
+    } else {
+        pointer(text)
+    }
 }
 
 fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, String> {
@@ -137,6 +171,14 @@ fn field_name(name: &str) -> Result<Box<str>, String> {
     } else {
         Ok(name.into())
     }
+}
+
+/// Clients write a quote in the name of a part in different ways, and parsers read a backslash in different ways.
+fn multipart_name(name: &str) -> Result<Box<str>, String> {
+    if name.contains(['"', '\\']) {
+        return Err(format!("expected a name without quotes and backslashes, found {}", quote(name)));
+    }
+    field_name(name)
 }
 
 /// A cookie's name is a token (RFC 6265, 4.1.1). No other name can match.

@@ -15,6 +15,15 @@ use crate::value::Case;
 #[cfg(feature = "schema")]
 const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
 
+/// The name of a field of a multipart form.
+#[cfg(feature = "schema")]
+const PART_NAME: &str = r#"^[^%"\\\u0000-\u001f\u007f-\u009f]+$"#;
+
+/// Field numbers and a type.
+#[cfg(feature = "schema")]
+const FIELD_PATH: &str =
+    r"^[1-9][0-9]{0,8}\*?(\.[1-9][0-9]{0,8}\*?){0,15}(:(string|bytes|u?int(32|64)|sint(32|64)|s?fixed(32|64)))?$";
+
 /// A host with `{key}` in one label.
 #[cfg(feature = "schema")]
 const HOST: &str =
@@ -43,10 +52,10 @@ pub(in super::super) struct RawSource {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) form: RawField<Box<str>>,
     /// A field of a multipart form.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = PART_NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) multipart: RawField<Box<str>>,
-    /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
+    /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`, or `1.2:int64` if it is no string.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = FIELD_PATH), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) protobuf: RawField<Box<str>>,
     /// An element or attribute of an XML body, such as `/order/tenant` or `/order/@tenant`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_ELEMENT_PATH)))]
@@ -107,8 +116,8 @@ pub(in super::super) struct RawNested {
     /// A field of a URL-encoded form.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) form: RawField<Box<str>>,
-    /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
+    /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`, or `1.2:int64` if it is no string.
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = FIELD_PATH), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) protobuf: RawField<Box<str>>,
     /// An element or attribute of an XML value, such as `/order/tenant` or `/order/@tenant`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_ELEMENT_PATH)))]

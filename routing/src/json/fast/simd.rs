@@ -93,6 +93,11 @@ impl Vector {
         is_whitespace(self.0).to_bitmask()
     }
 
+    #[inline(always)]
+    pub(super) fn line_feeds(self) -> u32 {
+        is(self.0, b'\n').to_bitmask()
+    }
+
     /// ASCII digits.
     #[inline(always)]
     pub(super) fn digits(self) -> u32 {
@@ -173,6 +178,7 @@ mod tests {
                     assert_eq!(vector.stops(), naive(&bytes, is_stop));
                     assert_eq!(vector.non_ascii(), naive(&bytes, |byte| byte >= 0x80));
                     assert_eq!(vector.whitespace(), naive(&bytes, is_space));
+                    assert_eq!(vector.line_feeds(), naive(&bytes, |byte| byte == b'\n'));
                     assert_eq!(vector.digits(), naive(&bytes, |byte| byte.is_ascii_digit()));
                     let equal = Vector::ALL & !(u32::from(byte != around) << place);
                     assert_eq!(vector.equal(Vector::new(&[around; Vector::BYTES])), equal);

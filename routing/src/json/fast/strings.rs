@@ -1,6 +1,6 @@
 //! The ends of strings and of whitespace, many bytes at a time.
 
-use super::super::string::{Escape, decode_code_unit, decode_short_escape};
+use super::super::string::{Decoded, Escape, decode_code_unit, decode_short_escape};
 use super::simd::{Block, Vector};
 
 /// Returns how far the text of a string is certain to be valid, from `start` on, which is between two characters: whole
@@ -72,12 +72,13 @@ fn escape_length(chunk: &[u8], at: usize) -> Option<usize> {
     if letter != b'u' {
         return decode_short_escape(letter).is_ok().then_some(1);
     }
-    match decode_code_unit(0, code_unit(chunk.get(at + 1..)?)?).ok()? {
+    match decode_code_unit(0, code_unit(chunk.get(at + 1..)?)?) {
         (Escape::Pair { high }, _) => {
             let low = code_unit(chunk.get(at + 5..)?.strip_prefix(b"\\u")?)?;
-            decode_code_unit(high, low).is_ok().then_some(11)
+            matches!(decode_code_unit(high, low).1, Decoded::Character(_)).then_some(11)
         }
-        _ => Some(5),
+        (_, Decoded::Character(_)) => Some(5),
+        _ => None,
     }
 }
 
@@ -87,6 +88,20 @@ fn code_unit(digits: &[u8]) -> Option<u16> {
         .first_chunk::<4>()?
         .iter()
         .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)? as u16))
+}
+
+/// Returns the index of the first LF.
+#[inline]
+pub(in super::super) fn line_end(chunk: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(vector) = Vector::load(chunk, at) {
+        let ends = vector.line_feeds();
+        if ends != 0 {
+            return Some(at + ends.trailing_zeros() as usize);
+        }
+        at += Vector::BYTES;
+    }
+    chunk.get(at..)?.iter().position(|byte| *byte == b'\n').map(|index| at + index)
 }
 
 /// Returns the index of the first byte from `at` on that is not whitespace. For places where whitespace is rare.
@@ -169,6 +184,18 @@ mod tests {
             }
         }
         assert_eq!(text_end(b"a\\n\"", 0, false), 1);
+    }
+
+    #[test]
+    fn a_line_ends_at_its_first_lf() {
+        for length in 0..70 {
+            let mut chunk = vec![b'x'; length];
+            assert_eq!(line_end(&chunk), None);
+            chunk.push(b'\n');
+            for after in [&b""[..], b"\n", b"abc\ndefghijklmnopqrstuvwxyz"] {
+                assert_eq!(line_end(&[&chunk[..], after].concat()), Some(length));
+            }
+        }
     }
 
     #[test]

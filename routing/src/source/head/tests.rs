@@ -1,5 +1,6 @@
 use super::super::{Place, Source};
 use super::*;
+use crate::document::AcceptedFaults;
 use crate::format::ScanLimits;
 use crate::value::{Case, ValueRule};
 
@@ -72,7 +73,7 @@ fn ruled(
     duplicates: Duplicates,
 ) -> Option<Result<String, Reason>> {
     let source = Source { place, rule };
-    let limits = ScanLimits { duplicates, depth: 8, key_bytes: 32 };
+    let limits = ScanLimits { duplicates, depth: 8, key_bytes: 32, accepted: AcceptedFaults::default() };
     source.find(fields, duplicates, &KeyRule::of(&source, limits))
 }
 

@@ -1,6 +1,6 @@
 //! The parts of lists and maps.
 
-use serde::de::value::StrDeserializer;
+use serde::de::value::{StrDeserializer, U64Deserializer};
 use serde::de::{DeserializeSeed, IntoDeserializer, MapAccess, SeqAccess};
 
 use super::super::super::path::Trail;
@@ -78,7 +78,9 @@ pub(super) struct StructAccess<'c, 'de> {
     /// For each field, whether it is in the map or has got a refused value.
     has_value: Vec<bool>,
     /// The value of the field whose name was read last.
-    current: Option<(&'de str, &'de TreeNode)>,
+    current: &'de TreeNode,
+    /// The name of that field.
+    name: &'static str,
 }
 
 /// The value of a field that is probably misspelt: not absent, but unknown.
@@ -87,11 +89,31 @@ static REFUSED: TreeNode = TreeNode { at: 0, value: Value::Refused };
 impl<'c, 'de> StructAccess<'c, 'de> {
     pub(super) fn new(map: NodeReader<'c, 'de>, entries: &'de [MapEntry], fields: &'static [&'static str]) -> Self {
         let has_value = fields.iter().map(|field| entries.iter().any(|entry| &*entry.name == *field)).collect();
-        Self { map, entries: entries.iter(), fields, has_value, current: None }
+        Self { map, entries: entries.iter(), fields, has_value, current: &REFUSED, name: "" }
     }
 
-    /// Notes an unknown field. Returns the name of the absent field that it was probably meant to be.
-    fn refuse(&mut self, entry: &MapEntry) -> Option<&'static str> {
+    /// The index of the next field that has a value.
+    fn next_field(&mut self) -> Option<u64> {
+        loop {
+            let entry = self.entries.next()?;
+            let index = match self.fields.iter().position(|field| *field == &*entry.name) {
+                Some(index) => {
+                    self.current = &entry.node;
+                    index
+                }
+                None => {
+                    let Some(index) = self.refuse(entry) else { continue };
+                    self.current = &REFUSED;
+                    index
+                }
+            };
+            self.name = self.fields.get(index).copied().unwrap_or_default();
+            return u64::try_from(index).ok();
+        }
+    }
+
+    /// Notes an unknown field. Returns the index of the absent field that it was probably meant to be.
+    fn refuse(&mut self, entry: &MapEntry) -> Option<usize> {
         let near = nearest(&entry.name, self.fields.iter().copied());
         let mut findings = self.map.findings.borrow_mut();
         findings.unknown.push(entry.at);
@@ -99,32 +121,23 @@ impl<'c, 'de> StructAccess<'c, 'de> {
         findings.problems.note(entry.at, path, || unknown("field", &entry.name, near, self.fields));
         let index = self.fields.iter().position(|field| Some(*field) == near)?;
         let has_value = self.has_value.get_mut(index)?;
-        if std::mem::replace(has_value, true) { None } else { near }
+        if std::mem::replace(has_value, true) { None } else { Some(index) }
     }
 }
 
 impl<'de> MapAccess<'de> for StructAccess<'_, 'de> {
     type Error = Refusal;
 
+    /// Gives the field's index, for which serde's derived code is smaller than for its name.
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Refusal> {
-        self.current = loop {
-            let Some(entry) = self.entries.next() else { return Ok(None) };
-            if self.fields.contains(&&*entry.name) {
-                break Some((&*entry.name, &entry.node));
-            }
-            if let Some(meant) = self.refuse(entry) {
-                break Some((meant, &REFUSED));
-            }
-        };
-        let name = self.current.map_or("", |(name, _)| name);
-        let name: StrDeserializer<'de, Refusal> = name.into_deserializer();
-        seed.deserialize(name).map(Some)
+        let Some(index) = self.next_field() else { return Ok(None) };
+        let index: U64Deserializer<Refusal> = index.into_deserializer();
+        seed.deserialize(index).map(Some)
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, Refusal> {
-        let Some((name, node)) = self.current else { return Err(Refusal::New("a value without a name".into())) };
-        let trail = Trail::Entry(self.map.trail, name);
-        seed.deserialize(NodeReader { node, trail: &trail, findings: self.map.findings })
+        let trail = Trail::Entry(self.map.trail, self.name);
+        seed.deserialize(NodeReader { node: self.current, trail: &trail, findings: self.map.findings })
     }
 
     fn size_hint(&self) -> Option<usize> {

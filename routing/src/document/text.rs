@@ -1,4 +1,4 @@
-//! The text of a string or number that may be a routing key or a name on a pointer's path.
+//! The text of a value, or of a name on a pointer's path, that does not come in one piece.
 
 /// Decoded text, cut off one byte after its limit. That byte shows that the text is too long.
 #[derive(Debug, Default)]
@@ -19,10 +19,6 @@ impl CappedText {
     pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
         let room = self.limit.saturating_add(1).saturating_sub(self.bytes.len());
         self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-    }
-
-    pub(super) fn push(&mut self, character: char) {
-        self.push_bytes(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
 
     /// The text; longer than its limit if it is too long.

@@ -1,0 +1,108 @@
+//! What is valid in a configuration, but probably not meant.
+
+use cellgate_routing::source::Place;
+use cellgate_routing::{Case, Config};
+
+/// The warnings about a configuration, each with its path, in the order of the fields.
+pub(crate) fn warnings(config: &Config) -> Vec<String> {
+    let sources = config.sources.iter().enumerate().flat_map(|(index, source)| {
+        let place = of_place(&format!("key[{index}]"), &source.place);
+        let nested = source.rule.then.as_deref().and_then(|place| of_place(&format!("key[{index}].then"), place));
+        place.into_iter().chain(nested)
+    });
+    sources.chain(of_keys(config)).collect()
+}
+
+fn of_place(path: &str, place: &Place) -> Option<String> {
+    let (format, pointer) = match place {
+        Place::Header(name) => return of_header(path, name),
+        Place::Json(pointer) => ("json", pointer),
+        Place::Ndjson(pointer) => ("ndjson", pointer),
+        Place::Msgpack(pointer) => ("msgpack", pointer),
+        Place::Cbor(pointer) => ("cbor", pointer),
+        _ => return None,
+    };
+    let pointer = pointer.to_string();
+    let index = pointer.split('/').skip(1).find(|token| is_index(token))?;
+    Some(format!(
+        "{path}.{format}: `{pointer}` routes a batch by element {index} alone, even if other elements belong to other tenants: \
+         write `*` instead of {index} if all elements must agree"
+    ))
+}
+
+/// An array's index (RFC 6901, 4).
+fn is_index(token: &str) -> bool {
+    token == "0" || !token.is_empty() && !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Envoy may refuse or drop such headers before any filter sees them.
+fn of_header(path: &str, name: &str) -> Option<String> {
+    name.contains('_').then(|| {
+        format!(
+            "{path}.header: \"{name}\" has an underscore: Envoy answers 400 to requests with this header if it is configured \
+             with `headers_with_underscores_action: REJECT_REQUEST`; use hyphens, or let Envoy allow underscores"
+        )
+    })
+}
+
+/// Keys and prefixes that match no request, because every key is in lower case.
+fn of_keys(config: &Config) -> impl Iterator<Item = String> {
+    let all_lower = config.sources.iter().all(|source| source.rule.case == Case::Lower);
+    let tables = all_lower.then(|| config.placement.tables()).into_iter().flatten();
+    tables.filter_map(|(table, keys)| {
+        let mut upper = keys.into_iter().filter(|key| key.bytes().any(|byte| byte.is_ascii_uppercase()));
+        let first = upper.next()?;
+        let more = match upper.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more of this table)"),
+        };
+        Some(format!(
+            "placement.{table}: \"{first}\" matches no key, because every source has `case: lower`: write \"{}\"{more}",
+            first.to_ascii_lowercase()
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn warnings_of(lines: &str) -> Vec<String> {
+        let text = format!("routing_header: x-cell\ncells: [a]\n{lines}");
+        warnings(&Config::from_yaml(&text, "a.yaml").unwrap())
+    }
+
+    #[test]
+    fn an_index_in_a_pointer_is_shown_with_its_source() {
+        let warned = warnings_of(
+            "key: [{ json: /a/0/b }, { json: /0 }, { msgpack: /12/a }, { form: a, then: { cbor: /1 } }, { json: /01/-/a0/0a }]\n\
+             placement: { default: a }",
+        );
+        let starts: Vec<_> = warned.iter().map(|text| text.split(" alone").next().unwrap()).collect();
+        assert_eq!(
+            starts,
+            [
+                "key[0].json: `/a/0/b` routes a batch by element 0",
+                "key[1].json: `/0` routes a batch by element 0",
+                "key[2].msgpack: `/12/a` routes a batch by element 12",
+                "key[3].then.cbor: `/1` routes a batch by element 1",
+            ]
+        );
+    }
+
+    #[test]
+    fn upper_case_is_a_mistake_only_if_every_key_is_lower_case() {
+        let placement = "placement: { exact: { b: a, Z1: a, A1: a, É: a }, prefixes: { Eu-: a }, overrides: { x: a } }";
+        let warned =
+            warnings_of(&format!("key: [{{ json: /a, case: lower }}, {{ header: b, case: lower }}]\n{placement}"));
+        let tail = "matches no key, because every source has `case: lower`: write";
+        assert_eq!(
+            warned,
+            [
+                format!("placement.exact: \"Z1\" {tail} \"z1\" (and 1 more of this table)"),
+                format!("placement.prefixes: \"Eu-\" {tail} \"eu-\""),
+            ]
+        );
+        assert_eq!(warnings_of(&format!("key: [{{ json: /a, case: lower }}, {{ header: b }}]\n{placement}")), [""; 0]);
+    }
+}
