@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cellgate_bench_documents::{KeyAt, Kind, document};
+use cellgate_bench_documents::{KeyAt, Kind};
 
+use crate::content::Content;
 use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
 
 /// Envoy's buffer limit in every variant, and the filter's `inspect_bytes` unless a variant changes it.
@@ -40,7 +41,7 @@ pub(crate) struct Case {
     /// The body's size.
     pub(crate) size: Size,
     /// The content of the body.
-    pub(crate) content: Kind,
+    pub(crate) content: Content,
     /// The position of the routing key in the body.
     pub(crate) key: KeyAt,
     /// The client's protocol.
@@ -66,24 +67,43 @@ impl Case {
         let [_, small, middle, large, _] = SIZES;
         let mut cases = Vec::new();
         for size in SIZES {
-            for content in [Kind::Objects, Kind::Text] {
+            for content in [Kind::Objects, Kind::Text].map(Content::Json) {
                 cases.extend([KeyAt::First, KeyAt::Last].map(|key| Self { content, key, ..Self::plain(size) }));
             }
         }
-        cases.extend([middle, large].map(|size| Self { content: Kind::Escaped, ..Self::plain(size) }));
+        cases.extend([middle, large].map(|size| Self { content: Content::Json(Kind::Escaped), ..Self::plain(size) }));
         cases.extend(
             [SIZES[0], small, middle, large].map(|size| Self { protocol: Protocol::Http2, ..Self::plain(size) }),
         );
         cases.extend([small, middle, large].map(|size| Self { delivery: Delivery::Pieces, ..Self::plain(size) }));
         // The key is first: a key at the end may or may not be in Envoy's first read.
         cases.push(Self { delivery: Delivery::Chunked, key: KeyAt::First, ..Self::plain(middle) });
+        cases.extend([Self::multipart(), Self::grpc(), Self::ndjson()]);
         cases
     }
 
     /// Objects, the key last, HTTP/1.1, the body in one write.
     pub(crate) fn plain(size: Size) -> Self {
-        let (content, key) = (Kind::Objects, KeyAt::Last);
+        let (content, key) = (Content::Json(Kind::Objects), KeyAt::Last);
         Self { size, content, key, protocol: Protocol::Http1, delivery: Delivery::Whole }
+    }
+
+    /// A form of 1 MB with a file, and the key behind it.
+    pub(crate) fn multipart() -> Self {
+        let [.., large, _] = SIZES;
+        Self { content: Content::Multipart, ..Self::plain(large) }
+    }
+
+    /// A gRPC call with a message of 4 KB.
+    pub(crate) fn grpc() -> Self {
+        let [_, small, ..] = SIZES;
+        Self { content: Content::Grpc, key: KeyAt::First, protocol: Protocol::Http2, ..Self::plain(small) }
+    }
+
+    /// 64 KB of NDJSON, with the key in each record.
+    pub(crate) fn ndjson() -> Self {
+        let [_, _, middle, ..] = SIZES;
+        Self { content: Content::Ndjson, key: KeyAt::First, ..Self::plain(middle) }
     }
 
     /// The body's size in bytes.
@@ -110,7 +130,7 @@ impl Case {
 
     /// The bodies, one for each tenant. Variants share them, since some have 10 MB.
     pub(crate) fn bodies(&self) -> Vec<Bytes> {
-        let body = |(tenant, _): &(&str, &str)| document(self.content, self.bytes(), self.key, tenant).into();
+        let body = |(tenant, _): &(&str, &str)| self.content.body(self.bytes(), self.key, tenant);
         TENANTS.iter().map(body).collect()
     }
 
@@ -123,6 +143,8 @@ impl Case {
                 sha256: cellgate_tests::sha256(body),
             },
             routing: named_by.header(tenant, cell),
+            path: self.content.path(),
+            media_type: self.content.media_type(),
             body: body.clone(),
             delivery: self.delivery,
         };

@@ -30,6 +30,10 @@ pub(crate) const PIECE: usize = 1024;
 /// A request and the response that it must get.
 #[derive(Clone, Debug)]
 pub(crate) struct Exchange {
+    /// The request target.
+    pub(crate) path: &'static str,
+    /// The Content-Type.
+    pub(crate) media_type: String,
     /// The body.
     pub(crate) body: Bytes,
     /// How it is sent.

@@ -17,9 +17,6 @@ use crate::exchange::{Answer, Exchange, Protocol};
 /// The number of connections to each proxy.
 pub(crate) const CONNECTIONS: usize = 8;
 
-/// The path of every request.
-const PATH: &str = "/api/orders";
-
 /// The largest response of a cell, head and body.
 const MAX_RESPONSE: usize = 64 * 1024;
 

@@ -12,6 +12,7 @@ mod baseline;
 mod bootstrap;
 mod cases;
 mod comparisons;
+mod content;
 mod exchange;
 mod facts;
 mod goals;

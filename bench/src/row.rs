@@ -59,7 +59,7 @@ impl Batch {
 impl Row {
     /// A row without measurements.
     pub(crate) fn new(case: Case, variant: &'static Variant, exchanges: Arc<[Exchange]>) -> Self {
-        let outcome = (variant.can)(&case).map_or_else(Outcome::Cannot, |()| Outcome::Measured(Vec::new()));
+        let outcome = variant.supports(&case).map_or_else(Outcome::Cannot, |()| Outcome::Measured(Vec::new()));
         Self { case, variant, outcome, exchanges, requests: first_guess(&case), took: Duration::ZERO }
     }
 

@@ -12,6 +12,7 @@ use cellgate_tests::options::Chain;
 use serde_json::{Value, json};
 
 use crate::cases::{BUFFER_LIMIT, Case, NamedBy};
+use crate::content::Content;
 use crate::exchange::Protocol;
 
 /// One way to route requests. The functions are called at the start, and only for the variants that run.
@@ -43,7 +44,9 @@ pub(crate) struct Variant {
     /// An Envoy counter that proves the variant's work, with the increase that a number of requests of a case must
     /// cause.
     pub(crate) proof: fn(&Case, u64) -> Option<(&'static str, u64)>,
-    /// Whether it supports a case. If it does not, the benchmark checks that.
+    /// Whether it reads a content at all.
+    pub(crate) reads: fn(Content) -> bool,
+    /// Whether it supports a case of a content that it reads. If it does not, the benchmark checks that.
     pub(crate) can: fn(&Case) -> Result<(), Cannot>,
 }
 
@@ -95,8 +98,14 @@ impl Variant {
         service: Service::None,
         named_by: NamedBy::Client,
         proof: |_, _| None,
+        reads: Content::is_json,
         can: |_| Ok(()),
     };
+
+    /// Whether it supports a case.
+    pub(crate) fn supports(&self, case: &Case) -> Result<(), Cannot> {
+        if (self.reads)(case.content) { (self.can)(case) } else { Err(Cannot::Pointless("it reads other formats")) }
+    }
 
     /// The name of this variant, or of the variant that it repeats with another build.
     pub(crate) fn base(&self) -> &'static str {

@@ -1,6 +1,8 @@
-//! The JSON documents of every measurement. A document has exactly the requested length and the same bytes in every
+//! The documents of every measurement: JSON here, other formats in [`formats`]. A document has exactly the requested length and the same bytes in every
 //! run.
 #![forbid(unsafe_code)]
+
+pub mod formats;
 
 use std::fmt::Write as _;
 

@@ -7,7 +7,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::{MAX_RESPONSE, PATH};
+use super::MAX_RESPONSE;
 use crate::exchange::{Answer, Delivery, Exchange, PIECE};
 
 /// One connection.
@@ -65,9 +65,9 @@ async fn write(sink: &mut (impl AsyncWriteExt + Unpin), exchange: &Exchange) -> 
 
 fn head(exchange: &Exchange) -> Bytes {
     let mut head = BytesMut::with_capacity(256);
-    let fixed =
-        "HTTP/1.1\r\nhost: bench\r\nuser-agent: cellgate-bench\r\naccept: */*\r\ncontent-type: application/json\r\n";
-    head.put_slice(format!("POST {PATH} {fixed}").as_bytes());
+    let (path, media_type) = (exchange.path, &exchange.media_type);
+    let fixed = "HTTP/1.1\r\nhost: bench\r\nuser-agent: cellgate-bench\r\naccept: */*\r\ncontent-type:";
+    head.put_slice(format!("POST {path} {fixed} {media_type}\r\n").as_bytes());
     if let Some((name, value)) = &exchange.routing {
         head.put_slice(format!("{name}: {value}\r\n").as_bytes());
     }

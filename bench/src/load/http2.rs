@@ -9,7 +9,6 @@ use http::Request;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::PATH;
 use crate::exchange::{Answer, Delivery, Exchange, PIECE};
 
 /// One connection. Dropping it closes it.
@@ -63,10 +62,10 @@ impl Drop for Http2Connection {
 }
 
 fn head(exchange: &Exchange) -> Result<Request<()>> {
-    let mut head = Request::post(format!("http://bench{PATH}"))
+    let mut head = Request::post(format!("http://bench{}", exchange.path))
         .header("user-agent", "cellgate-bench")
         .header("accept", "*/*")
-        .header("content-type", "application/json");
+        .header("content-type", &exchange.media_type);
     if exchange.delivery != Delivery::Chunked {
         head = head.header("content-length", exchange.body.len());
     }

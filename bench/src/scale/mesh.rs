@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::core::exact_keys;
 use super::curve::{Curve, Scope};
+use crate::content::Content;
 use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
 use crate::load::Client;
 use cellgate_tests::measure::procfs::{cpu_time, resident};
@@ -242,7 +243,10 @@ impl Rig {
 
 fn exchange(bytes: usize, cell: &str, named: bool) -> Exchange {
     let body = document(Kind::Objects, bytes, KeyAt::Last, "acme");
+    let content = Content::Json(Kind::Objects);
     Exchange {
+        path: content.path(),
+        media_type: content.media_type(),
         expectation: Expectation { cell: cell.to_owned(), body_bytes: bytes as u64, sha256: sha256(body.as_bytes()) },
         body: body.into(),
         delivery: Delivery::Whole,

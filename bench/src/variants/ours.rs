@@ -23,12 +23,13 @@ const FRAME: usize = 16 * 1024;
 
 /// The table. Envoy alone is first.
 pub(crate) const ALL: &[Variant] = &[
-    Variant::PLAIN,
+    Variant { reads: |_| true, ..Variant::PLAIN },
     Variant {
         name: "wasm-noop",
         title: "no-op wasm filter",
         chain: Chain::Filter,
         module: Some("cellgate_bench_noop.wasm"),
+        reads: |_| true,
         ..Variant::PLAIN
     },
     Variant {
@@ -50,6 +51,14 @@ pub(crate) const ALL: &[Variant] = &[
         ..Variant::PLAIN
     },
     Variant { name: "filter", title: "Cellgate's filter", chain: Chain::Filter, can: filter_alone, ..CELLGATE },
+    Variant {
+        name: "filter-formats",
+        title: "Cellgate's filter, with sources of other formats",
+        chain: Chain::Filter,
+        config: sources_of_other_formats,
+        reads: |content| !content.is_json(),
+        ..CELLGATE
+    },
     Variant {
         name: "filter-peek",
         title: "Cellgate's filter, releasing at the key",
@@ -91,6 +100,7 @@ pub(crate) const ALL: &[Variant] = &[
         name: "ext-proc-noop-buffered",
         title: "no-op ext_proc, BUFFERED",
         chain: Chain::Service(BodyMode::Buffered),
+        reads: |_| true,
         can: whole_body,
         ..NOOP_SERVICE
     },
@@ -101,6 +111,16 @@ pub(crate) const ALL: &[Variant] = &[
         service: Service::Cellgate,
         proof: a_stream_each,
         can: whole_body,
+        ..CELLGATE
+    },
+    Variant {
+        name: "service-formats",
+        title: "Cellgate's service, with sources of other formats, BUFFERED",
+        chain: Chain::Service(BodyMode::Buffered),
+        config: sources_of_other_formats,
+        service: Service::Cellgate,
+        proof: a_stream_each,
+        reads: |content| !content.is_json(),
         ..CELLGATE
     },
     Variant {
@@ -148,6 +168,16 @@ pub(crate) fn inspecting(bytes: u32) -> Value {
     let mut config = sample_config();
     if let Some(fields) = config.as_object_mut() {
         fields.insert("limits".to_owned(), json!({"inspect_bytes": bytes}));
+    }
+    config
+}
+
+/// Not for JSON: a build that is compared may be older than these sources.
+fn sources_of_other_formats() -> Value {
+    let mut config = inspecting(BUFFER_LIMIT);
+    if let Some(fields) = config.as_object_mut() {
+        let sources = json!([{"ndjson": "/tenant/id"}, {"multipart": "tenant"}, {"protobuf": "1"}]);
+        fields.insert("key".to_owned(), sources);
     }
     config
 }

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use cellgate_tests::options::{BodyMode, Chain, sample_config};
 
 use crate::cases::{Case, NamedBy};
+use crate::content::Content;
 use crate::variant::{Proxy, Service, Variant, own_service, whole_body};
 
 mod go_router;
+mod grpc_field_extraction;
 mod haproxy;
 mod json_to_metadata;
 mod lua;
@@ -22,6 +24,7 @@ pub(crate) const ALL: &[Variant] = &[
         name: "lua",
         title: "Envoy's Lua, one pattern",
         adjust: |bootstrap| lua::install(bootstrap, lua::Matching::Pattern),
+        reads: |content| content.is_json() || content == Content::Ndjson,
         can: whole_body,
         ..PEER
     },
@@ -29,6 +32,23 @@ pub(crate) const ALL: &[Variant] = &[
         name: "lua-search",
         title: "Envoy's Lua, plain search",
         adjust: |bootstrap| lua::install(bootstrap, lua::Matching::Search),
+        reads: |content| content.is_json() || content == Content::Ndjson,
+        can: whole_body,
+        ..PEER
+    },
+    Variant {
+        name: "lua-multipart",
+        title: "Envoy's Lua, search for the field of a form",
+        adjust: |bootstrap| lua::install(bootstrap, lua::Matching::Multipart),
+        reads: |content| content == Content::Multipart,
+        can: whole_body,
+        ..PEER
+    },
+    Variant {
+        name: "grpc-field-extraction",
+        title: "Envoy's grpc_field_extraction, and Lua",
+        adjust: grpc_field_extraction::install,
+        reads: |content| content == Content::Grpc,
         can: whole_body,
         ..PEER
     },

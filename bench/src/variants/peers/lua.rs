@@ -12,6 +12,8 @@ pub(crate) enum Matching {
     Pattern,
     /// A plain search, then a pattern at the match: the fastest way in Lua.
     Search,
+    /// A plain search for a field of `multipart/form-data`.
+    Multipart,
 }
 
 impl Matching {
@@ -19,13 +21,19 @@ impl Matching {
         match self {
             Self::Pattern => include_str!("lua/pattern.lua"),
             Self::Search => include_str!("lua/search.lua"),
+            Self::Multipart => include_str!("lua/multipart.lua"),
         }
     }
 }
 
 /// Inserts the filter before all others.
 pub(crate) fn install(bootstrap: &mut Value, matching: Matching) {
-    let script = [&table(&TENANTS), matching.tenant_of(), include_str!("lua/route.lua")].join("\n");
+    install_script(bootstrap, &[matching.tenant_of(), include_str!("lua/route.lua")]);
+}
+
+/// Inserts a filter with a script in several parts before all others.
+pub(super) fn install_script(bootstrap: &mut Value, parts: &[&str]) {
+    let script = format!("{}\n{}", table(&TENANTS), parts.join("\n"));
     let config = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.lua.v3.Lua",
         "default_source_code": {"inline_string": script},

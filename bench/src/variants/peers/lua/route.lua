@@ -6,6 +6,7 @@
 --   * it takes the first of two keys, where most servers take the last;
 --   * it does not find an escaped key ("t\u0065nant") or value;
 --   * it does not find an "id" that is not the first member of its object;
+--   * of NDJSON it reads the first record only;
 --   * it routes a document that is truncated or malformed like a valid one.
 -- A request without a tenant continues without a cell, and the routes reject it.
 
