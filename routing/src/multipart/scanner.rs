@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::content::{ContentEnd, ContentReader};
 use super::part_head::{PartHead, is_utf8};
 use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::field::{FieldQuery, FieldValues};
+use crate::field::{FieldQuery, FormValues};
 use crate::key::Duplicates;
 use crate::reason::Reason;
 use crate::source::hex;
@@ -24,7 +24,7 @@ const MAX_CHARSET: usize = 16;
 /// One pass over a multipart body.
 #[derive(Debug)]
 pub struct MultipartScanner {
-    fields: FieldValues,
+    fields: FormValues,
     content: ContentReader,
     state: PartState,
     head: PartHead,
@@ -69,7 +69,7 @@ impl MultipartScanner {
     #[must_use]
     pub fn new(query: Arc<FieldQuery>, boundary: &[u8]) -> Self {
         Self {
-            fields: FieldValues::new(query),
+            fields: FormValues::new(query),
             content: ContentReader::new(boundary),
             state: PartState::Start(0),
             head: PartHead::default(),
