@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::body::BodyScanner;
+use crate::cbor::CborScanner;
 use crate::document::{AcceptedFaults, DocumentQuery, Pointer};
 use crate::form::{FieldQuery, FormScanner};
 use crate::json::{JsonScanner, NdjsonScanner};
 use crate::key::Duplicates;
+use crate::msgpack::MsgpackScanner;
 use crate::multipart::MultipartScanner;
 use crate::protobuf::{MessageQuery, ProtobufScanner};
 use crate::reason::Reason;
 use crate::source::Place;
 use crate::value::KeyRule;
+use crate::xml::{ElementQuery, XmlScanner};
 
 /// A body format that Cellgate reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,9 @@ pub(crate) struct FormatQueries {
     form: Arc<FieldQuery>,
     multipart: Arc<FieldQuery>,
     protobuf: Arc<MessageQuery>,
+    msgpack: Arc<DocumentQuery>,
+    cbor: Arc<DocumentQuery>,
+    xml: Arc<ElementQuery>,
 }
 
 impl Format {
@@ -151,6 +157,8 @@ impl FormatQueries {
         let mut ndjson = Vec::new();
         let mut multipart = Vec::new();
         let mut protobuf = Vec::new();
+        let (mut msgpack, mut cbor) = (Vec::new(), Vec::new());
+        let mut xml = Vec::new();
         for (place, rule) in places {
             match place {
                 Place::Json(pointer) => json.push((pointer.clone(), rule)),
@@ -158,6 +166,9 @@ impl FormatQueries {
                 Place::Form(name) => form.push((name.clone(), rule)),
                 Place::Multipart(name) => multipart.push((name.clone(), rule)),
                 Place::Protobuf(path) => protobuf.push((path.clone(), rule)),
+                Place::Msgpack(pointer) => msgpack.push((pointer.clone(), rule)),
+                Place::Cbor(pointer) => cbor.push((pointer.clone(), rule)),
+                Place::Xml(path) => xml.push((path.clone(), rule)),
                 _ => {}
             }
         }
@@ -167,6 +178,9 @@ impl FormatQueries {
             form: Arc::new(FieldQuery::with_rules(form, limits)),
             multipart: Arc::new(FieldQuery::with_rules(multipart, limits)),
             protobuf: Arc::new(MessageQuery::with_rules(protobuf, limits)),
+            msgpack: Arc::new(DocumentQuery::with_rules(msgpack, limits)),
+            cbor: Arc::new(DocumentQuery::with_rules(cbor, limits)),
+            xml: Arc::new(ElementQuery::with_rules(xml, limits)),
         }
     }
 
@@ -185,29 +199,9 @@ impl FormatQueries {
                 Box::new(MultipartScanner::new(Arc::clone(&self.multipart), boundary))
             }
             Format::Protobuf => Box::new(ProtobufScanner::new(Arc::clone(&self.protobuf), body.framing)?),
-            Format::Xml | Format::Msgpack | Format::Cbor => Box::new(Unread),
+            Format::Msgpack => Box::new(MsgpackScanner::new(Arc::clone(&self.msgpack))),
+            Format::Cbor => Box::new(CborScanner::new(Arc::clone(&self.cbor))),
+            Format::Xml => Box::new(XmlScanner::new(Arc::clone(&self.xml))),
         })
-    }
-}
-
-/// PLACEHOLDER: the scanner of a format that is not implemented yet.
-#[derive(Debug)]
-struct Unread;
-
-impl BodyScanner for Unread {
-    fn push(&mut self, _: &[u8]) -> Result<(), BodyError> {
-        Err(BodyError { reason: Reason::ContentTypeUnsupported, offset: 0, expected: "expected another format" })
-    }
-
-    fn finish(&mut self) -> Result<(), BodyError> {
-        self.push(&[])
-    }
-
-    fn candidate(&self, _: usize) -> Candidate<'_> {
-        Candidate::Missing
-    }
-
-    fn is_settled(&self, _: usize) -> bool {
-        false
     }
 }

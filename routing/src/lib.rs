@@ -14,8 +14,10 @@
 #![forbid(unsafe_code)]
 
 mod action;
+pub mod binary;
 pub mod body;
 mod bytes;
+pub mod cbor;
 pub mod claims;
 pub mod config;
 mod decided_by;
@@ -33,6 +35,7 @@ mod inspection;
 pub mod json;
 mod key;
 mod media;
+pub mod msgpack;
 pub mod multipart;
 pub mod placement;
 mod policy;

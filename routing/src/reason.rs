@@ -146,7 +146,7 @@ reasons! {
         ContentTypeUnsupported = "content_type_unsupported", PolicyAction::Reject(415), 415, NEXT_PASS,
             "No configured source can read a body of this Content-Type.";
         CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
-            "The Content-Type, or that of the part with the key, names a charset other than UTF-8 or US-ASCII.";
+            "The Content-Type, that of the part with the key, or an XML body itself names a charset other than UTF-8 or US-ASCII.";
         BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
             "The body has a Content-Encoding (gzip, br, …), or its gRPC messages have a compression that this tier does not read.";
         BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
@@ -169,6 +169,10 @@ reasons! {
             "A JSON string escapes half of a surrogate pair, which parsers read in different ways. In a name on the path to a key, it is refused even with `accept`.";
         BodyTooDeep = "body_too_deep", PolicyAction::Reject(400), 400, NOTHING,
             "The body is nested deeper than `limits.depth`.";
+        BodyTooComplex = "body_too_complex", PolicyAction::Reject(400), 400, NOTHING,
+            "The XML body has a longer name, or an element with more attributes or namespaces, than Cellgate reads.";
+        BodyDoctype = "body_doctype", PolicyAction::Reject(400), 400, NOTHING,
+            "The XML body has a document type declaration, or an entity that only such a declaration can define.";
         KeyMissing = "key_missing", PolicyAction::Reject(400), 400, PASS,
             "No source holds a key.";
         KeyDuplicated = "key_duplicated", PolicyAction::Reject(400), 400, NOTHING,
@@ -184,7 +188,7 @@ reasons! {
         KeyFloat = "key_float", PolicyAction::Reject(400), 400, NOTHING,
             "The key is a number that is not a 64-bit integer.";
         KeyObject = "key_object", PolicyAction::Reject(400), 400, NOTHING,
-            "The key is an object.";
+            "The key is an object, or an XML element with other elements inside it.";
         KeyArray = "key_array", PolicyAction::Reject(400), 400, NOTHING,
             "The key is an array.";
         KeyEmpty = "key_empty", PolicyAction::Reject(400), 400, NEXT,

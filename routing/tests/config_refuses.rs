@@ -89,6 +89,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-scope", 12),
         ("yaml-sources", 35),
         ("yaml-claims", 10),
+        ("yaml-xml", 12),
         ("yaml-placement", 24),
         ("yaml-pointers", 6),
         ("yaml-accept", 4),

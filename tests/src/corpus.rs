@@ -10,6 +10,7 @@ mod media;
 mod multipart;
 mod sizes;
 mod templates;
+mod xml;
 
 use serde_json::{Value, json};
 
@@ -54,6 +55,10 @@ pub fn config() -> Value {
             { "json": "/items/0/a~1b" },
             { "form": "tenant_id" },
             { "multipart": "tenant_id" },
+            { "xml": "/order/tenant" },
+            { "xml": "/invoice/@tenant" },
+            { "xml": "/{http://schemas.xmlsoap.org/soap/envelope/}Envelope/{*}Header/{urn:t}Tenant" },
+            { "xml": "/{*}Envelope/{*}Body/*/{*}tenant" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -90,6 +95,7 @@ pub fn cases() -> Vec<Case> {
         media::cases(),
         sizes::cases(),
         templates::cases(),
+        xml::cases(),
     ]
     .concat()
 }

@@ -20,6 +20,9 @@ pub(super) const MAX_SOURCES: usize = 32;
 /// The longest name of a field, parameter or cookie, and the longest pointer or template, in bytes.
 pub(super) const MAX_SOURCE_NAME: usize = 256;
 
+/// The longest path of XML elements, in bytes. Each step may have a namespace.
+pub(super) const MAX_ELEMENT_PATH: usize = 1024;
+
 /// The longest SPIFFE ID, in bytes (SPIFFE-ID, 2.3).
 pub(super) const MAX_SPIFFE_ID: usize = 2048;
 

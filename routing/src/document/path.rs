@@ -1,5 +1,7 @@
 //! The position in the document in terms of the query's pointers.
 
+mod binary;
+
 use std::sync::Arc;
 
 use super::Container;
@@ -41,6 +43,8 @@ pub(crate) struct QueryPath {
     fault: Option<Reason>,
     /// The readers of the documents inside the text: one for each end at its node whose rule needs one.
     readers: Option<Box<[ValueReader]>>,
+    /// Whether the text is a byte string: no key, but it may hold a document.
+    is_bytes: bool,
 }
 
 impl QueryPath {
@@ -53,6 +57,7 @@ impl QueryPath {
             text: CappedText::default(),
             fault: None,
             readers: None,
+            is_bytes: false,
             query,
         }
     }
@@ -106,6 +111,7 @@ impl QueryPath {
     pub(crate) fn begin_text(&mut self) {
         let Some(node) = self.here.and_then(|here| self.query.node(here)) else { return };
         self.fault = None;
+        self.is_bytes = false;
         self.text.restart(node.text_bytes, self.query.text_bytes);
         self.readers = None;
         let rules = || node.ends.iter().filter_map(|end| self.query.ends.get(*end)).map(|end| &end.rule);
@@ -132,16 +138,18 @@ impl QueryPath {
         let mut readers = self.readers.take().into_iter().flatten();
         let Some(node) = self.here.take().and_then(|here| self.query.node(here)) else { return };
         let text = self.fault.map_or(Ok(self.text.bytes()), Err);
+        let is_bytes = self.is_bytes;
         self.values.store(&self.query, node, |rule| {
             let nested = if rule.is_nested() { readers.next() } else { None };
             match (text, nested) {
                 (Err(reason), _) => StoredKey::Unusable(reason),
                 (Ok(_), Some(reader)) => reader.finish(rule).into(),
+                (Ok(_), None) if is_bytes => StoredKey::Unusable(Reason::KeyMalformed),
                 (Ok(text), None) => rule.read(text).into(),
             }
         });
         if !node.conditions.is_empty() && self.is_member() {
-            self.values.check(&self.query, node, Some(text));
+            self.values.check(&self.query, node, if is_bytes { None } else { Some(text) });
         }
     }
 

@@ -86,7 +86,7 @@ const TYPES: &[(&str, &str)] = &[
     ("image/svg+json", "415 content_type_unsupported"),
     ("*/*", "415 content_type_unsupported"),
     ("json", "415 content_type_unsupported"),
-    ("application/xml", "415 content_type_unsupported"),
+    ("application/xml", "400 body_malformed"),
     ("multipart/form-data; boundary=x", "400 body_malformed"),
     ("application/octet-stream", "415 content_type_unsupported"),
     ("application/grpc", "415 content_type_unsupported"),

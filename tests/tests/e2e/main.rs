@@ -44,4 +44,5 @@ mod transports;
 mod trap;
 mod upgrade;
 mod upload;
+mod xml;
 mod zero_streams;

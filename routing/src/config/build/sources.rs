@@ -1,6 +1,6 @@
 //! The sources of the key.
 
-use super::super::bounds::{MAX_SOURCE_NAME, MAX_SOURCES};
+use super::super::bounds::{MAX_ELEMENT_PATH, MAX_SOURCE_NAME, MAX_SOURCES};
 use super::super::path::Step;
 use super::super::raw::{NamedPlace, RawField, RawSource};
 use super::super::report::Report;
@@ -120,7 +120,7 @@ fn parse_place(name: &str, text: &str, routing_header: &str) -> Result<Place, St
         "form" => Place::Form(field_name(text)?),
         "multipart" => Place::Multipart(multipart_name(text)?),
         "protobuf" => Place::Protobuf(parse(check_length(text)?)?),
-        "xml" => Place::Xml(parse(check_length(text)?)?),
+        "xml" => Place::Xml(parse(check_length_to(text, MAX_ELEMENT_PATH)?)?),
         "msgpack" => Place::Msgpack(pointer(text)?),
         "cbor" => Place::Cbor(pointer(text)?),
         "header" => Place::Header(source_header(text, routing_header)?),
@@ -154,11 +154,11 @@ fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<T, 
 }
 
 fn check_length(text: &str) -> Result<&str, String> {
-    if text.len() > MAX_SOURCE_NAME {
-        Err(format!("expected at most {MAX_SOURCE_NAME} bytes, found {}", text.len()))
-    } else {
-        Ok(text)
-    }
+    check_length_to(text, MAX_SOURCE_NAME)
+}
+
+fn check_length_to(text: &str, max: usize) -> Result<&str, String> {
+    if text.len() > max { Err(format!("expected at most {max} bytes, found {}", text.len())) } else { Ok(text) }
 }
 
 /// Names are compared decoded, so a name with `%` is almost always one that was left encoded.

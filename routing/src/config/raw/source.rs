@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 #[cfg(feature = "schema")]
-use super::super::bounds::MAX_SOURCE_NAME;
+use super::super::bounds::{MAX_ELEMENT_PATH, MAX_SOURCE_NAME};
 use super::RawField;
 #[cfg(feature = "schema")]
 use super::TOKEN;
@@ -58,7 +58,7 @@ pub(in super::super) struct RawSource {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = FIELD_PATH), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) protobuf: RawField<Box<str>>,
     /// An element or attribute of an XML body, such as `/order/tenant` or `/order/@tenant`.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_ELEMENT_PATH)))]
     pub(in super::super) xml: RawField<Box<str>>,
     /// A value in a MessagePack body: a pointer as for JSON.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(/|$)"), length(max = MAX_SOURCE_NAME)))]
@@ -120,7 +120,7 @@ pub(in super::super) struct RawNested {
     #[cfg_attr(feature = "schema", schemars(regex(pattern = FIELD_PATH), length(max = MAX_SOURCE_NAME)))]
     pub(in super::super) protobuf: RawField<Box<str>>,
     /// An element or attribute of an XML value, such as `/order/tenant` or `/order/@tenant`.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_SOURCE_NAME)))]
+    #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_ELEMENT_PATH)))]
     pub(in super::super) xml: RawField<Box<str>>,
     /// A value in a MessagePack value: a pointer as for JSON.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^(/|$)"), length(max = MAX_SOURCE_NAME)))]
