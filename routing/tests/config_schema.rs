@@ -70,7 +70,8 @@ fn every_configuration_in_the_documentation_is_accepted() {
         let text = std::fs::read_to_string(root().join(file)).unwrap();
         let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
         let configs: Vec<_> = blocks.filter(|block| block.contains("routing_header:")).collect();
-        assert!(!configs.is_empty(), "{file} shows no configuration");
+        // A page about a format may show values of the chart instead.
+        assert!(!configs.is_empty() || file.starts_with("docs/formats/"), "{file} shows no configuration");
         for config in configs {
             Config::from_yaml(config, file).unwrap_or_else(|error| panic!("{error}"));
         }
