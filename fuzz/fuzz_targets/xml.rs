@@ -1,0 +1,28 @@
+//! XML documents, at every cut. Each document that is accepted is one that roxmltree accepts, and a key that is found is
+//! the text that it has there.
+#![no_main]
+
+mod every_cut;
+
+use std::sync::LazyLock;
+
+use cellgate_routing::{Decider, SourceValue};
+use libfuzzer_sys::fuzz_target;
+
+static DECIDER: LazyLock<Decider> = LazyLock::new(|| every_cut::decider(r#"[{"xml":"/a/t"},{"xml":"/a/@t"}]"#));
+
+fuzz_target!(|body: &[u8]| {
+    let (_, values) = every_cut::decide(&DECIDER, &every_cut::head("application/xml"), body);
+    if values.is_empty() {
+        return;
+    }
+    let text = std::str::from_utf8(body).expect("an accepted document is UTF-8");
+    let document = roxmltree::Document::parse(text).unwrap_or_else(|error| panic!("roxmltree refuses it: {error}"));
+    let root = document.root_element();
+    if let Some(SourceValue::Key(key)) = values.first() {
+        let elements: Vec<_> = root.children().filter(|node| node.has_tag_name("t")).collect();
+        assert!(root.has_tag_name("a") && elements.len() == 1, "{key}");
+        let text: String = elements[0].children().filter_map(|node| node.text()).collect();
+        assert_eq!(text.trim_matches([' ', '\t', '\r', '\n']), key);
+    }
+});
