@@ -38,12 +38,15 @@ fuzz_target!(|input: &[u8]| {
         let Some(SourceValue::Key(key)) = every_cut::decide(decider, &head, b"").1.first().cloned() else { continue };
         let middle = [before.trim_start_matches('*'), &key, after.trim_end_matches('*')].concat();
         let middle = middle.as_bytes();
-        let is_match = match (before.starts_with('*'), after.ends_with('*')) {
-            (false, false) => value == middle,
-            (true, false) => value.ends_with(middle),
-            (false, true) => value.starts_with(middle),
-            (true, true) => value.windows(middle.len()).any(|window| window == middle),
-        };
+        // A comma separates values, and those that do not match do not count.
+        let is_match = value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).any(|value| {
+            match (before.starts_with('*'), after.ends_with('*')) {
+                (false, false) => value == middle,
+                (true, false) => value.ends_with(middle),
+                (false, true) => value.starts_with(middle),
+                (true, true) => value.windows(middle.len()).any(|window| window == middle),
+            }
+        });
         assert!(is_match, "{key} by {template} in {}", value.escape_ascii());
     }
 });
