@@ -4,6 +4,7 @@
 //! with `!`, the property tests' generator makes a document from the rest; after `?`, it makes a list of records.
 #![no_main]
 
+#[allow(dead_code, reason = "the property tests use all of it")]
 #[path = "../../routing/tests/support/document.rs"]
 mod document;
 #[path = "../../routing/tests/support/oracle.rs"]

@@ -1,9 +1,18 @@
 //! Encodes trees as CBOR in every width, with definite and indefinite lengths, and decodes them with ciborium.
-#![allow(clippy::unwrap_used, reason = "a test that is wrong may panic")]
+#![allow(dead_code, reason = "the fuzzer encodes nothing")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
 use ciborium::Value;
 
-use crate::tree::{Tree, Widths};
+use std::sync::Arc;
+
+use cellgate_routing::Reason;
+use cellgate_routing::cbor::CborScanner;
+use cellgate_routing::document::DocumentQuery;
+
+use crate::oracle::{Query, Verdict};
+use crate::tree::{Tree, Widths, expected_of, scanned_every_way, simplify};
+use crate::well_formed;
 
 const INDEFINITE: u8 = 31;
 const BREAK: u8 = 0xff;
@@ -99,6 +108,31 @@ fn float(n: f64, widths: &mut Widths<'_>, out: &mut Vec<u8>) {
             out.push(0xfb);
             out.extend(n.to_be_bytes());
         }
+    }
+}
+
+/// The result of a scan, however the document is cut.
+pub(crate) fn scan(query: &Query, document: &[u8]) -> Verdict {
+    let pointers = query.pointers.iter().map(|text| text.parse().unwrap()).collect();
+    let compiled = Arc::new(DocumentQuery::new(pointers, query.duplicates, query.depth, query.key_bytes));
+    scanned_every_way(|| CborScanner::new(Arc::clone(&compiled)), query, document)
+}
+
+/// Checks that the scanner refuses what the RFC's algorithm refuses and text that is not UTF-8, and finds the keys of
+/// what ciborium decodes. ciborium does not decode every simple value.
+pub(crate) fn check(query: &Query, document: &[u8]) {
+    let found = scan(query, document);
+    let (tags, decoded) = (well_formed::tags(document), decode(document));
+    match &found {
+        Err((Reason::BodyInvalidUtf8, _)) => assert!(decoded.is_none(), "{}", document.escape_ascii()),
+        Err((Reason::BodyTooDeep, _)) => {}
+        Err(_) => assert!(tags.is_none(), "{}: {found:?}", document.escape_ascii()),
+        Ok(_) => assert!(tags.is_some(), "{}: {found:?}", document.escape_ascii()),
+    }
+    // ciborium makes integers of tagged byte strings.
+    let has_same_tree = tags.is_some_and(|tags| !tags.iter().any(|tag| [2, 3].contains(tag)));
+    if let Some(expected) = decoded.filter(|_| has_same_tree).and_then(|tree| expected_of(query, &tree)) {
+        assert_eq!(simplify(found), expected, "{}", document.escape_ascii());
     }
 }
 

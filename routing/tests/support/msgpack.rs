@@ -1,7 +1,15 @@
 //! Encodes trees as MessagePack in every width, and decodes them with rmpv and rmp-serde.
-#![allow(clippy::unwrap_used, reason = "a test that is wrong may panic")]
+#![allow(dead_code, reason = "the fuzzer encodes nothing")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 
-use crate::tree::{Tree, Widths};
+use std::sync::Arc;
+
+use cellgate_routing::Reason;
+use cellgate_routing::document::DocumentQuery;
+use cellgate_routing::msgpack::MsgpackScanner;
+
+use crate::oracle::{Query, Verdict};
+use crate::tree::{Tree, Widths, expected_of, scanned_every_way, simplify};
 
 /// Encodes a document; `widths` choose among the encodings of each item.
 pub(crate) fn encode(tree: &Tree, widths: &[u8]) -> Vec<u8> {
@@ -79,11 +87,31 @@ fn integer(n: i128, widths: &mut Widths<'_>, out: &mut Vec<u8>) {
     out.extend(&n.to_be_bytes()[16 - bits / 8..]);
 }
 
+/// The result of a scan, however the document is cut.
+pub(crate) fn scan(query: &Query, document: &[u8]) -> Verdict {
+    let pointers = query.pointers.iter().map(|text| text.parse().unwrap()).collect();
+    let compiled = Arc::new(DocumentQuery::new(pointers, query.duplicates, query.depth, query.key_bytes));
+    scanned_every_way(|| MsgpackScanner::new(Arc::clone(&compiled)), query, document)
+}
+
+/// Checks that the scanner accepts a document if rmpv decodes it and nothing follows, and finds the same keys.
+pub(crate) fn check(query: &Query, document: &[u8]) {
+    match (decode(document), scan(query, document)) {
+        // rmpv accepts names that are not UTF-8.
+        (None, Err(_)) | (Some(_), Err((Reason::BodyInvalidUtf8, _))) => {}
+        (None, Ok(found)) => panic!("rmpv refuses {}: {found:?}", document.escape_ascii()),
+        (Some(tree), found) => match expected_of(query, &tree) {
+            Some(expected) => assert_eq!(simplify(found), expected, "{}", document.escape_ascii()),
+            None => assert!(matches!(found, Ok(_) | Err((Reason::BodyTooDeep, _))), "{}", document.escape_ascii()),
+        },
+    }
+}
+
 /// Decodes a whole document.
 pub(crate) fn decode(document: &[u8]) -> Option<Tree> {
     let mut rest = document;
-    // It counts more than one level for each container. The scanner's own limit is lower, whatever it counts.
-    let value = rmpv::decode::read_value_with_max_depth(&mut rest, 10_000).ok()?;
+    // The scanner's own limit is lower, however many levels this one counts for a container.
+    let value = rmpv::decode::read_value_with_max_depth(&mut rest, 500).ok()?;
     // rmpv reads 0xc1 as nil.
     rmp_serde::from_slice::<serde::de::IgnoredAny>(document).ok()?;
     rest.is_empty().then(|| tree(value))

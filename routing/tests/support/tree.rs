@@ -58,6 +58,9 @@ const POINTERS: &[&str] = &[
     "/a/a/a",
 ];
 
+/// Pointers to every element. A query has no index beside one.
+const EACH_POINTERS: &[&str] = &["/*", "/a/*", "/*/id", "/a/*/id", "/*/*", "/[id=acme]/a", "/tenant/[id=acme]/tenant"];
+
 /// Texts that are keys, or nearly.
 const TEXTS: &[&str] = &["acme", "", "", "42", "tenant", "a\nb", "ключ", "\u{1f600}", "a key that is much too long"];
 
@@ -210,16 +213,28 @@ fn names(kind: Kind) -> impl Strategy<Value = Tree> {
     prop_oneof![12 => text(), 1 => odd]
 }
 
-/// Queries of one to four pointers.
+/// Queries of one to three pointers.
 pub(crate) fn queries() -> impl Strategy<Value = Query> {
+    let pointers = prop_oneof![
+        4 => vec(prop::sample::select(POINTERS), 1..4),
+        1 => prop::sample::select(EACH_POINTERS).prop_map(|pointer| vec![pointer]),
+    ];
     let duplicates = prop::sample::select(&[Duplicates::Reject, Duplicates::First, Duplicates::Last][..]);
     let depth = prop_oneof![6 => Just(64usize), 1 => 1usize..5];
-    (vec(prop::sample::select(POINTERS), 1..4), duplicates, depth).prop_map(|(pointers, duplicates, depth)| Query {
+    (pointers, duplicates, depth).prop_map(|(pointers, duplicates, depth)| Query {
         pointers: pointers.into_iter().map(str::to_owned).collect(),
         duplicates,
         depth,
         ..Query::default()
     })
+}
+
+/// The query of one pointer that a number chooses.
+pub(crate) fn query(choice: u8) -> Query {
+    let pointers = [POINTERS, EACH_POINTERS].concat();
+    let duplicates = [Duplicates::Reject, Duplicates::First, Duplicates::Last][usize::from(choice) % 3];
+    let pointer = pointers[usize::from(choice) % pointers.len()].to_owned();
+    Query { pointers: vec![pointer], duplicates, ..Query::default() }
 }
 
 /// The expected result for a document that is well-formed. `None` if JSON has no document like it.
