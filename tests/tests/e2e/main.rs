@@ -20,7 +20,7 @@ mod header_bytes;
 mod header_names;
 mod hold_and_peek;
 mod hosts;
-#[path = "../jwt.rs"]
+#[path = "../common/jwt.rs"]
 mod jwt;
 mod large_bodies;
 mod live_config;

@@ -8,7 +8,7 @@ mod check;
 mod circuits;
 mod claims;
 mod doctor;
-#[path = "../jwt.rs"]
+#[path = "../common/jwt.rs"]
 mod jwt;
 mod lifecycle;
 mod mtls;

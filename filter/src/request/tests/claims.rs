@@ -53,8 +53,7 @@ fn the_metadata_is_copied_once_and_only_if_a_claim_is_reached() {
         let (exchange, action) = send(sources, verified("acme"), fields);
         assert_eq!(action, Action::Continue);
         assert_delivered(&exchange, "cell-a", b"");
-        let calls = exchange.host.world().calls;
-        calls
+        exchange.host.world().calls
     };
     let without = calls(r#"[{"header": "x-tenant"}]"#, header);
     assert_eq!(calls(r#"[{"header": "x-tenant"}, {"claim": "/org"}]"#, header), without);
