@@ -11,13 +11,13 @@ use crate::value::{KeyRule, ValueReader};
 /// The fields to find, and the rule for duplicates.
 #[derive(Debug)]
 pub struct FieldQuery {
-    sources: Vec<FieldSource>,
+    sources: Vec<FormSource>,
     duplicates: Duplicates,
 }
 
 /// A field, and how its value becomes a key. Several sources may have the same field.
 #[derive(Debug)]
-struct FieldSource {
+struct FormSource {
     name: Box<str>,
     rule: KeyRule,
 }
@@ -26,13 +26,13 @@ impl FieldQuery {
     /// A query for fields whose values are keys. `key_bytes` is the length of the longest key.
     #[must_use]
     pub fn new(fields: Vec<Box<str>>, duplicates: Duplicates, key_bytes: usize) -> Self {
-        let sources = fields.into_iter().map(|name| FieldSource { name, rule: KeyRule::whole(key_bytes) }).collect();
+        let sources = fields.into_iter().map(|name| FormSource { name, rule: KeyRule::whole(key_bytes) }).collect();
         Self { sources, duplicates }
     }
 
     /// A query for fields with their rules.
     pub(crate) fn with_rules(fields: Vec<(Box<str>, KeyRule)>, limits: ScanLimits) -> Self {
-        let sources = fields.into_iter().map(|(name, rule)| FieldSource { name, rule }).collect();
+        let sources = fields.into_iter().map(|(name, rule)| FormSource { name, rule }).collect();
         Self { sources, duplicates: limits.duplicates }
     }
 
@@ -54,24 +54,24 @@ impl FieldQuery {
 
 /// The values of the fields of one form.
 #[derive(Debug)]
-pub(crate) struct FieldValues {
+pub(crate) struct FormValues {
     query: Arc<FieldQuery>,
     /// By source.
-    values: Vec<FieldValue>,
+    values: Vec<FormValue>,
     /// The readers of the current value, with the indices of their sources.
     readers: Vec<(usize, ValueReader)>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct FieldValue {
+struct FormValue {
     /// Whether the field has occurred, with a key or without.
     occurs: bool,
     key: StoredKey,
 }
 
-impl FieldValues {
+impl FormValues {
     pub(crate) fn new(query: Arc<FieldQuery>) -> Self {
-        let values = vec![FieldValue::default(); query.sources.len()];
+        let values = vec![FormValue::default(); query.sources.len()];
         Self { query, values, readers: Vec::new() }
     }
 
@@ -84,7 +84,7 @@ impl FieldValues {
         self.occurrence(name, |_| None)
     }
 
-    /// As [`FieldValues::begin`], for a value that a source may not read: `refused` gives the reason.
+    /// As [`FormValues::begin`], for a value that a source may not read: `refused` gives the reason.
     pub(crate) fn occurrence(&mut self, name: &[u8], refused: impl Fn(&KeyRule) -> Option<Reason>) -> bool {
         for (index, (source, value)) in self.query.sources.iter().zip(&mut self.values).enumerate() {
             if source.name.as_bytes() != name || !value.occurs_again(self.query.duplicates) {
@@ -143,7 +143,7 @@ impl FieldValues {
     }
 }
 
-impl FieldValue {
+impl FormValue {
     /// The field occurs. Returns whether its value counts.
     fn occurs_again(&mut self, duplicates: Duplicates) -> bool {
         let is_repeated = std::mem::replace(&mut self.occurs, true);

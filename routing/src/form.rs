@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::body::{BodyError, BodyScanner, Candidate};
 pub use crate::field::FieldQuery;
-use crate::field::FieldValues;
+use crate::field::FormValues;
 use crate::source::{Plus, decode};
 use percent_decoder::PercentDecoder;
 
@@ -20,7 +20,7 @@ const MAX_ENCODED: usize = 3;
 /// One pass over a form body.
 #[derive(Debug)]
 pub struct FormScanner {
-    fields: FieldValues,
+    fields: FormValues,
     part: PairPart,
     /// The beginning of the current name, still encoded, if a chunk has cut it. Without the bytes beyond the longest
     /// length that can match.
@@ -42,7 +42,7 @@ impl FormScanner {
     #[must_use]
     pub fn new(query: Arc<FieldQuery>) -> Self {
         let name_bytes = query.name_bytes() * MAX_ENCODED;
-        Self { fields: FieldValues::new(query), part: PairPart::Name, name: Vec::new(), name_bytes }
+        Self { fields: FormValues::new(query), part: PairPart::Name, name: Vec::new(), name_bytes }
     }
 
     /// Reads a part of a name, and ends the name if it is complete. One byte more than can match is kept, to show that the

@@ -148,7 +148,7 @@ reasons! {
         CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
             "The Content-Type, that of the part with the key, or an XML body itself names a charset other than UTF-8 or US-ASCII.";
         BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
-            "The body has a Content-Encoding (gzip, br, …), or its gRPC messages have a compression that this tier does not read.";
+            "The body has a Content-Encoding such as gzip, or its gRPC messages have a compression that this tier does not read.";
         BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
             "The body is larger than this tier's limit, and the key is not at its beginning.";
         BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,

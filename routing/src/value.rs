@@ -94,14 +94,22 @@ impl KeyRule {
         self.nested.as_ref().map(|nested| nested.format)
     }
 
-    /// Whether [`KeyRule::read`] finds something in a complete value, decoded. A document always counts as something.
-    pub(crate) fn concerns(&self, value: &[u8]) -> bool {
-        self.part.is_none() || self.read(value).is_some()
+    /// Whether [`KeyRule::read`] finds something in every value.
+    pub(crate) fn takes_every_value(&self) -> bool {
+        self.part.is_none() && self.nested.is_none()
     }
 
     /// Reads a complete value, decoded. A value that is too long for its part to be found is `key_too_long`, if it begins
     /// like the template.
+    #[inline]
     pub(crate) fn read<'a>(&self, value: &'a [u8]) -> ReadKey<'a> {
+        match (&self.nested, &self.part, self.case) {
+            (None, None, Case::Exact) => Some(key::check(value, self.key_bytes).map(Cow::Borrowed)),
+            _ => self.read_by_rule(value),
+        }
+    }
+
+    fn read_by_rule<'a>(&self, value: &'a [u8]) -> ReadKey<'a> {
         if self.nested.is_some() {
             let mut reader = self.reader();
             reader.push(value);

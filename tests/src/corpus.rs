@@ -8,6 +8,7 @@ mod heads;
 mod json;
 mod media;
 mod multipart;
+mod protobuf;
 mod sizes;
 mod templates;
 mod xml;
@@ -59,6 +60,7 @@ pub fn config() -> Value {
             { "xml": "/invoice/@tenant" },
             { "xml": "/{http://schemas.xmlsoap.org/soap/envelope/}Envelope/{*}Header/{urn:t}Tenant" },
             { "xml": "/{*}Envelope/{*}Body/*/{*}tenant" },
+            { "protobuf": "1.1" },
             { "header": "x-tenant-id" },
             { "query": "tenant" },
             { "path": "/orgs/{key}" },
@@ -93,6 +95,7 @@ pub fn cases() -> Vec<Case> {
         multipart::cases(),
         heads::cases(),
         media::cases(),
+        protobuf::cases(),
         sizes::cases(),
         templates::cases(),
         xml::cases(),

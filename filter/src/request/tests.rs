@@ -1,6 +1,7 @@
 //! Requests, driven by scripted callbacks against [`crate::fake`].
 
 mod any_order;
+mod claims;
 mod decided_before;
 mod ends;
 mod guarding;

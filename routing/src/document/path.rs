@@ -11,7 +11,7 @@ use super::values::{LiveContainer, QueryValues};
 use crate::body::Candidate;
 use crate::key::{Duplicates, StoredKey};
 use crate::reason::Reason;
-use crate::value::ValueReader;
+use crate::value::{KeyRule, ValueReader};
 
 /// Follows the pointers through a document. A scanner reports what it reads, in the document's order:
 ///
@@ -42,7 +42,7 @@ pub(crate) struct QueryPath {
     /// Why the text that comes in pieces cannot be read.
     fault: Option<Reason>,
     /// The readers of the documents inside the text: one for each end at its node whose rule needs one.
-    readers: Vec<ValueReader>,
+    readers: Option<Box<[ValueReader]>>,
     /// Whether the text is a byte string: no key, but it may hold a document.
     is_bytes: bool,
 }
@@ -56,7 +56,7 @@ impl QueryPath {
             here: Some(DocumentQuery::ROOT),
             text: CappedText::default(),
             fault: None,
-            readers: Vec::new(),
+            readers: None,
             is_bytes: false,
             query,
         }
@@ -113,15 +113,17 @@ impl QueryPath {
         self.fault = None;
         self.is_bytes = false;
         self.text.restart(node.text_bytes, self.query.text_bytes);
-        let rules = node.ends.iter().filter_map(|end| self.query.ends.get(*end)).map(|end| &end.rule);
-        self.readers.clear();
-        self.readers.extend(rules.filter(|rule| rule.is_nested()).map(|rule| rule.reader()));
+        self.readers = None;
+        let rules = || node.ends.iter().filter_map(|end| self.query.ends.get(*end)).map(|end| &end.rule);
+        if rules().any(KeyRule::is_nested) {
+            self.readers = Some(rules().filter(|rule| rule.is_nested()).map(KeyRule::reader).collect());
+        }
     }
 
     /// The next piece of the text or name, decoded.
     pub(crate) fn push_text(&mut self, piece: &[u8]) {
         self.text.push_bytes(piece);
-        for reader in &mut self.readers {
+        for reader in self.readers.iter_mut().flatten() {
             reader.push(piece);
         }
     }
@@ -133,7 +135,7 @@ impl QueryPath {
 
     /// The text that comes in pieces is complete.
     pub(crate) fn end_text(&mut self) {
-        let mut readers = std::mem::take(&mut self.readers).into_iter();
+        let mut readers = self.readers.take().into_iter().flatten();
         let Some(node) = self.here.take().and_then(|here| self.query.node(here)) else { return };
         let text = self.fault.map_or(Ok(self.text.bytes()), Err);
         let is_bytes = self.is_bytes;

@@ -122,8 +122,11 @@ pub(super) struct QueryEnd {
     pub(super) rule: KeyRule,
     /// The first of its values. There is one for each level, from the document inwards.
     pub(super) slot: usize,
+    /// How many levels, from the document inwards, count at once. A value below a condition counts when the condition is
+    /// known to hold: at the end of its element.
+    pub(super) unconditional_levels: usize,
     /// For each level from 1 on, the condition on its elements.
-    pub(super) conditions: Vec<Option<usize>>,
+    conditions: Vec<Option<usize>>,
 }
 
 /// A selector: the value of an element's member must be a text.
@@ -230,7 +233,8 @@ impl DocumentQuery {
         }
         let slot = self.slots;
         self.slots += 1 + conditions.len();
-        self.ends.push(QueryEnd { rule, slot, conditions });
+        let unconditional_levels = 1 + conditions.iter().take_while(|condition| condition.is_none()).count();
+        self.ends.push(QueryEnd { rule, slot, unconditional_levels, conditions });
     }
 
     /// The node of a member of the last node in the path.
@@ -322,12 +326,6 @@ impl QueryNode {
 }
 
 impl QueryEnd {
-    /// How many levels, from the document inwards, count at once. A value below a condition counts when the condition is
-    /// known to hold: at the end of its element.
-    pub(super) fn unconditional_levels(&self) -> usize {
-        1 + self.conditions.iter().take_while(|condition| condition.is_none()).count()
-    }
-
     /// The condition on the elements of a level.
     pub(super) fn condition(&self, level: usize) -> Option<usize> {
         self.conditions.get(level.checked_sub(1)?).copied().flatten()
@@ -381,7 +379,7 @@ mod tests {
         assert_eq!(query.nodes.iter().map(|node| node.level).collect::<Vec<_>>(), [0, 1, 1, 1, 2, 1]);
         assert_eq!(query.conditions.len(), 2, "equal conditions are one");
         assert_eq!(query.ends.iter().map(|end| end.slot).collect::<Vec<_>>(), [0, 2, 4, 7]);
-        assert_eq!(query.ends.iter().map(QueryEnd::unconditional_levels).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert_eq!(query.ends.iter().map(|end| end.unconditional_levels).collect::<Vec<_>>(), [2, 1, 1, 1]);
     }
 
     #[test]

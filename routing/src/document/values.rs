@@ -14,7 +14,7 @@ use crate::value::KeyRule;
 #[derive(Debug)]
 pub(super) struct QueryValues {
     cells: Vec<ValueCell>,
-    conditions: Vec<ConditionState>,
+    conditions: Box<[ConditionState]>,
 }
 
 /// The state of the node and the value of the slot that have its index. They have nothing to do with each other, except
@@ -62,7 +62,7 @@ impl QueryValues {
     pub(super) fn new(query: &DocumentQuery) -> Self {
         Self {
             cells: vec![ValueCell::default(); query.nodes().max(query.slots)],
-            conditions: vec![ConditionState::default(); query.conditions.len()],
+            conditions: query.conditions.iter().map(|_| ConditionState::default()).collect(),
         }
     }
 
@@ -174,9 +174,10 @@ impl QueryValues {
     }
 
     /// The value of the `index`th pointer so far.
+    #[inline]
     pub(super) fn candidate(&self, query: &DocumentQuery, index: usize) -> Candidate<'_> {
         let Some(end) = query.ends.get(index) else { return Candidate::Missing };
-        let levels = self.cells.get(end.slot..end.slot + end.unconditional_levels()).unwrap_or_default();
+        let levels = self.cells.get(end.slot..end.slot + end.unconditional_levels).unwrap_or_default();
         match levels {
             [cell] => cell.key.candidate(),
             levels => levels.iter().rev().fold(Candidate::Missing, |inner, cell| cell.key.candidate().agree(inner)),

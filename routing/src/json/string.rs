@@ -34,7 +34,7 @@ pub(super) enum Escape {
 
 /// What a byte of an escape sequence completes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Decoded {
+pub(super) enum EscapeRead {
     Nothing,
     Character(char),
     /// A lone surrogate, and the character after it if it is complete too.
@@ -102,18 +102,20 @@ impl StringScan {
                 continue;
             }
             let decoded = match self.escape {
-                Escape::None => self.utf8.advance(byte, offset)?.map_or(Decoded::Nothing, Decoded::Character),
+                Escape::None => self.utf8.advance(byte, offset)?.map_or(EscapeRead::Nothing, EscapeRead::Character),
                 _ => self.escape.advance(byte).map_err(|expected| malformed(offset, expected))?,
             };
             let character = match decoded {
-                Decoded::Nothing => None,
-                Decoded::Character(character) => Some(character),
-                Decoded::Lone(_) | Decoded::LoneBeforeByte if !accepts_lone => return Err(lone_surrogate(offset)),
-                Decoded::Lone(character) => {
+                EscapeRead::Nothing => None,
+                EscapeRead::Character(character) => Some(character),
+                EscapeRead::Lone(_) | EscapeRead::LoneBeforeByte if !accepts_lone => {
+                    return Err(lone_surrogate(offset));
+                }
+                EscapeRead::Lone(character) => {
                     spoil(path.as_deref_mut());
                     character
                 }
-                Decoded::LoneBeforeByte => {
+                EscapeRead::LoneBeforeByte => {
                     spoil(path.as_deref_mut());
                     at -= 1;
                     None
@@ -132,22 +134,22 @@ impl StringScan {
 
 impl Escape {
     /// Reads the next byte of an escape sequence.
-    fn advance(&mut self, byte: u8) -> Result<Decoded, &'static str> {
+    fn advance(&mut self, byte: u8) -> Result<EscapeRead, &'static str> {
         let (next, decoded) = match *self {
-            Escape::None => (Escape::None, Decoded::Nothing),
-            Escape::Backslash if byte == b'u' => (Escape::Hex { high: 0, value: 0, digits: 0 }, Decoded::Nothing),
-            Escape::Backslash => (Escape::None, Decoded::Character(decode_short_escape(byte)?)),
-            Escape::Pair { high } if byte == b'\\' => (Escape::PairBackslash { high }, Decoded::Nothing),
-            Escape::Pair { .. } => (Escape::None, Decoded::LoneBeforeByte),
+            Escape::None => (Escape::None, EscapeRead::Nothing),
+            Escape::Backslash if byte == b'u' => (Escape::Hex { high: 0, value: 0, digits: 0 }, EscapeRead::Nothing),
+            Escape::Backslash => (Escape::None, EscapeRead::Character(decode_short_escape(byte)?)),
+            Escape::Pair { high } if byte == b'\\' => (Escape::PairBackslash { high }, EscapeRead::Nothing),
+            Escape::Pair { .. } => (Escape::None, EscapeRead::LoneBeforeByte),
             Escape::PairBackslash { high } if byte == b'u' => {
-                (Escape::Hex { high, value: 0, digits: 0 }, Decoded::Nothing)
+                (Escape::Hex { high, value: 0, digits: 0 }, EscapeRead::Nothing)
             }
-            Escape::PairBackslash { .. } => (Escape::Backslash, Decoded::LoneBeforeByte),
+            Escape::PairBackslash { .. } => (Escape::Backslash, EscapeRead::LoneBeforeByte),
             Escape::Hex { high, value, digits } => {
                 let digit = char::from(byte).to_digit(16).ok_or("expected a hexadecimal digit")?;
                 let value = value << 4 | digit as u16;
                 match digits {
-                    0..3 => (Escape::Hex { high, value, digits: digits + 1 }, Decoded::Nothing),
+                    0..3 => (Escape::Hex { high, value, digits: digits + 1 }, EscapeRead::Nothing),
                     _ => decode_code_unit(high, value),
                 }
             }
@@ -172,16 +174,18 @@ pub(super) fn decode_short_escape(letter: u8) -> Result<char, &'static str> {
 
 /// Returns what a UTF-16 code unit is, and the state after it, which may wait for its other half. `high` is the high
 /// surrogate before it, or zero.
-pub(super) fn decode_code_unit(high: u16, value: u16) -> (Escape, Decoded) {
+pub(super) fn decode_code_unit(high: u16, value: u16) -> (Escape, EscapeRead) {
     match (high, value) {
-        (0, 0xd800..=0xdbff) => (Escape::Pair { high: value }, Decoded::Nothing),
-        (_, 0xd800..=0xdbff) => (Escape::Pair { high: value }, Decoded::Lone(None)),
-        (0, _) => (Escape::None, char::from_u32(u32::from(value)).map_or(Decoded::Lone(None), Decoded::Character)),
+        (0, 0xd800..=0xdbff) => (Escape::Pair { high: value }, EscapeRead::Nothing),
+        (_, 0xd800..=0xdbff) => (Escape::Pair { high: value }, EscapeRead::Lone(None)),
+        (0, _) => {
+            (Escape::None, char::from_u32(u32::from(value)).map_or(EscapeRead::Lone(None), EscapeRead::Character))
+        }
         (_, 0xdc00..=0xdfff) => {
             let code = 0x1_0000 + (u32::from(high & 0x3ff) << 10) + u32::from(value & 0x3ff);
-            (Escape::None, char::from_u32(code).map_or(Decoded::Nothing, Decoded::Character))
+            (Escape::None, char::from_u32(code).map_or(EscapeRead::Nothing, EscapeRead::Character))
         }
-        (_, _) => (Escape::None, Decoded::Lone(char::from_u32(u32::from(value)))),
+        (_, _) => (Escape::None, EscapeRead::Lone(char::from_u32(u32::from(value)))),
     }
 }
 

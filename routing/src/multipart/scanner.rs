@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::content::{ContentEnd, ContentReader};
 use super::part_head::{PartHead, is_utf8};
 use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::field::{FieldQuery, FieldValues};
+use crate::field::{FieldQuery, FormValues};
 use crate::key::Duplicates;
 use crate::reason::Reason;
 use crate::source::hex;
@@ -24,7 +24,7 @@ const MAX_CHARSET: usize = 16;
 /// One pass over a multipart body.
 #[derive(Debug)]
 pub struct MultipartScanner {
-    fields: FieldValues,
+    fields: FormValues,
     content: ContentReader,
     state: PartState,
     head: PartHead,
@@ -69,7 +69,7 @@ impl MultipartScanner {
     #[must_use]
     pub fn new(query: Arc<FieldQuery>, boundary: &[u8]) -> Self {
         Self {
-            fields: FieldValues::new(query),
+            fields: FormValues::new(query),
             content: ContentReader::new(boundary),
             state: PartState::Start(0),
             head: PartHead::default(),
@@ -172,7 +172,7 @@ impl MultipartScanner {
         if self.fields.query().has(name) {
             // A browser sends a document of its own type as a file. Parsers that keep files apart find no field then, and
             // no parser finds another value, unless there is a second part of this name.
-            let may_be_file = |rule: &KeyRule| rule.is_nested() && duplicates == Duplicates::Reject;
+            let may_be_file = |rule: &KeyRule| rule.nested_format().is_some() && duplicates == Duplicates::Reject;
             let refused = |rule: &KeyRule| {
                 head.unreadable().or_else(|| (head.is_file() && !may_be_file(rule)).then_some(Reason::KeyMalformed))
             };

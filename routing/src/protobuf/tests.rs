@@ -10,6 +10,7 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::{MessageQuery, ProtobufScanner};
 use crate::body::{BodyError, BodyScanner};
+use crate::document::AcceptedFaults;
 use crate::format::{Compression, Framing, ScanLimits};
 use crate::key::Duplicates;
 use crate::reason::Reason;
@@ -25,8 +26,7 @@ type Key = Option<Result<String, Reason>>;
 type Scan = Result<Vec<Key>, BodyError>;
 
 fn query(paths: &[&str], duplicates: Duplicates) -> Arc<MessageQuery> {
-    let limits =
-        ScanLimits { duplicates, depth: DEPTH, key_bytes: KEY_BYTES, accepted: crate::document::AcceptedFaults::NONE };
+    let limits = ScanLimits { duplicates, depth: DEPTH, key_bytes: KEY_BYTES, accepted: AcceptedFaults::default() };
     let paths = paths.iter().map(|path| (path.parse().unwrap(), KeyRule::whole(KEY_BYTES)));
     Arc::new(MessageQuery::with_rules(paths.collect(), limits))
 }

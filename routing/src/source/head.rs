@@ -24,10 +24,15 @@ pub(super) fn header<'a, H: Head + ?Sized>(
     duplicates: Duplicates,
     rule: &KeyRule,
 ) -> FoundBytes<'a> {
-    let is_document = rule.nested_format().is_some_and(|format| format != Format::Form);
-    let values = head.values(name).flat_map(|field| field.split(move |byte| *byte == b',' && !is_document));
-    let values = values.map(<[u8]>::trim_ascii).filter(|value| rule.concerns(value));
-    duplicates.pick(values.map(Cow::Borrowed))
+    let by_comma = |field: &'a [u8]| field.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    match rule.nested_format() {
+        None if rule.takes_every_value() => duplicates.pick(head.values(name).flat_map(by_comma).map(Cow::Borrowed)),
+        None | Some(Format::Form) => {
+            let values = head.values(name).flat_map(by_comma).filter(|value| rule.read(value).is_some());
+            duplicates.pick(values.map(Cow::Borrowed))
+        }
+        Some(_) => duplicates.pick(head.values(name).map(|field| Cow::Borrowed(field.trim_ascii()))),
+    }
 }
 
 /// The value of a cookie. Servers differ on quotes, escapes and spaces, so a value with one cannot be a key.

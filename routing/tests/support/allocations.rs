@@ -5,6 +5,7 @@ use std::cell::Cell;
 
 thread_local! {
     static ALLOCATIONS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+    static FREED: Cell<usize> = const { Cell::new(0) };
 }
 
 /// The system's allocator. Counts the allocations and bytes of each thread.
@@ -20,6 +21,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        let _ = FREED.try_with(|all| all.set(all.get() + layout.size()));
         // SAFETY: as above.
         unsafe { System.dealloc(pointer, layout) }
     }
@@ -34,4 +36,10 @@ pub(crate) fn allocated<T>(work: impl FnOnce() -> T) -> (usize, usize, T) {
     let value = work();
     let after = ALLOCATIONS.get();
     (after.0 - before.0, after.1 - before.1, value)
+}
+
+/// The bytes that this thread has allocated and not freed.
+#[allow(dead_code, reason = "not every program that counts needs it")]
+pub(crate) fn live_bytes() -> i64 {
+    ALLOCATIONS.get().1 as i64 - FREED.get() as i64
 }

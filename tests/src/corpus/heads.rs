@@ -42,11 +42,11 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: header behind gRPC messages", "cell-b exact")
             .header("x-tenant-id", "globex")
             .header("content-type", "application/grpc+proto")
-            .body(b"\0\0\0\0\x01x"),
+            .body(b"\0\0\0\0\x02\x10\x01"),
         Case::new("head: header behind gRPC messages, empty", "400 key_empty")
             .header("x-tenant-id", "")
             .header("content-type", "application/grpc-web")
-            .body(b"\0\0\0\0\x01x"),
+            .body(b"\0\0\0\0\x02\x10\x01"),
         Case::new("head: header behind JSON that calls itself gRPC", "415 content_type_unsupported")
             .header("x-tenant-id", "globex")
             .header("content-type", "application/grpc+json")

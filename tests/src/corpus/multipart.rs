@@ -45,7 +45,7 @@ const BODIES: &[(&str, &str, &str)] = &[
     ("UTF-8", "tenant_id¶¶å§--¶", "cell-c exact"),
     ("no decoding", "tenant_id¶¶a%20b§--¶", "slot slot"),
     ("typed text", "tenant_id¶Content-Type: text/plain; charset=utf-8¶¶acme§--¶", "cell-a exact"),
-    ("brackets are part of a name", "tenant_id[]¶¶acme§--¶", "400 key_missing"),
+    ("brackets are part of a name", "\"tenant_id[]\"¶¶acme§--¶", "400 key_missing"),
     ("empty value", "tenant_id¶¶§--¶", "400 key_empty"),
     ("line break in the value", "tenant_id¶¶acme¶§--¶", "400 key_control_character"),
     ("twice", "tenant_id¶¶acme§¶tenant_id¶¶globex§--¶", "400 key_duplicated"),

@@ -73,11 +73,9 @@ async fn both_tiers_route_and_refuse_messagepack_and_cbor() {
     let mut deferred = 0;
     for format in &FORMATS {
         // The filter holds small bodies, and defers those whose key is behind more bytes than it may hold.
-        for (body, is_deferred) in [
-            (format.small.to_vec(), false),
-            (format.key_last(1000), false),
-            (format.key_last(200 * KIB), true),
-        ] {
+        for (body, is_deferred) in
+            [(format.small.to_vec(), false), (format.key_last(1000), false), (format.key_last(200 * KIB), true)]
+        {
             deferred += u64::from(is_deferred);
             check_routed(&stack.send(&format.request(&body)).await, &body, format.media_type);
             assert_eq!(stack.ext_proc_streams().await, deferred, "{}, {} bytes", format.media_type, body.len());
@@ -90,7 +88,11 @@ async fn both_tiers_route_and_refuse_messagepack_and_cbor() {
         for (cut, reason) in [(1, "body_truncated"), (0, "body_malformed")] {
             let mut body = format.key_last(200 * KIB);
             // Without its last byte, or with one byte more.
-            if cut > 0 { body.truncate(body.len() - cut) } else { body.push(0) }
+            if cut > 0 {
+                body.truncate(body.len() - cut)
+            } else {
+                body.push(0)
+            }
             deferred += 1;
             let answer = stack.send(&format.request(&body)).await;
             assert_eq!((answer.status.as_u16(), &*code(&answer)), (400, reason), "{}", format.media_type);
@@ -104,7 +106,8 @@ async fn both_tiers_route_and_refuse_messagepack_and_cbor() {
 async fn sequences_of_cbor_items_are_another_media_type() {
     let stack = Stack::start(Options::default().configure(|config| config["key"] = json!([{"cbor": "/id"}]))).await;
     for media_type in ["application/cbor-seq", "application/vnd.example+cbor-seq"] {
-        let answer = stack.send(&Request::post("/").header("content-type", media_type).body(&b"\xa1\x62id\x61a"[..])).await;
+        let answer =
+            stack.send(&Request::post("/").header("content-type", media_type).body(&b"\xa1\x62id\x61a"[..])).await;
         assert_eq!((answer.status.as_u16(), &*code(&answer)), (415, "content_type_unsupported"), "{media_type}");
     }
 }

@@ -19,12 +19,13 @@ fn reading(sources: Value) -> Options {
     Options::default().configure(|config| config["key"] = sources)
 }
 
-/// For [`Options::adjust`]: puts jwt_authn in front of Cellgate. `/open` allows requests without a token, `/unverified` verifies
-/// nothing, and every other path requires a token.
+/// For [`Options::adjust`]: puts jwt_authn in front of Cellgate. `/open` allows requests without a token, `/lenient` also those
+/// with a bad one, `/unverified` verifies nothing, and every other path requires a token.
 fn authentication(issuer: &Issuer, metadata_key: &'static str) -> impl FnOnce(&mut Value) + Send + 'static + use<> {
     let jwks = issuer.jwks();
     let requires = json!({"provider_name": "issuer"});
     let allows = json!({"requires_any": {"requirements": [requires, {"allow_missing": {}}]}});
+    let ignores = json!({"requires_any": {"requirements": [requires, {"allow_missing_or_failed": {}}]}});
     let filter = json!({
         "name": "envoy.filters.http.jwt_authn",
         "typed_config": {
@@ -38,6 +39,7 @@ fn authentication(issuer: &Issuer, metadata_key: &'static str) -> impl FnOnce(&m
             }},
             "rules": [
                 {"match": {"prefix": "/open"}, "requires": allows},
+                {"match": {"prefix": "/lenient"}, "requires": ignores},
                 {"match": {"prefix": "/unverified"}},
                 {"match": {"prefix": "/"}, "requires": requires},
             ],
@@ -115,6 +117,9 @@ async fn a_token_that_is_not_verified_routes_nowhere() {
                 let answer = stack.send(&get(path, &format!("Bearer {token}"))).await;
                 assert_eq!((answer.status.as_u16(), answer.served_by()), (401, None), "{what} at {path} in {chain:?}");
             }
+            // Here jwt_authn lets the request pass, and leaves no payload.
+            let answer = stack.send(&get("/lenient", &format!("Bearer {token}"))).await;
+            assert_eq!(outcome(&answer), "400 key_missing", "{what} in {chain:?}");
         }
         assert_eq!(stack.get("/").await.status, 401, "without a token");
         let missing = stack.get("/open").await;
@@ -123,6 +128,8 @@ async fn a_token_that_is_not_verified_routes_nowhere() {
         let unverified = stack.send(&get("/unverified", &issuer.bearer(&claims))).await;
         assert_eq!((unverified.status.as_u16(), code(&unverified)), (400, "key_missing".to_owned()));
         assert!(stack.cells().iter().all(|cell| cell.arrived() == 0), "{chain:?}");
+        let verified = stack.send(&get("/lenient", &issuer.bearer(&claims))).await;
+        assert_eq!(outcome(&verified), "cell-b", "{chain:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The end-to-end tests: one behaviour per module, in one binary. `make test` runs them against Envoy.
 
 mod ambiguous_lengths;
+mod binary_formats;
 mod bodies;
 mod claims;
 mod client_aborts;

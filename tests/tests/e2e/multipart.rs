@@ -5,7 +5,7 @@ use cellgate_tests::client::{Request, Response};
 use cellgate_tests::options::{BodyMode, Chain, Options};
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::{arrived, code, counted};
 use crate::upload::{Framing, Upload};
@@ -20,8 +20,11 @@ const TITLE: (&str, &str) = (r#"name="title""#, "A holiday\r\n\r\nby the sea");
 
 /// The settings of a chain whose key is a field of a multipart form.
 fn options(buffer_limit: u32) -> Options {
-    let key = json!([{"multipart": "tenant_id"}, {"multipart": "payload_json", "then": {"json": "/guild/id"}}]);
-    Options::default().configure(|config| config["key"] = key).buffer_limit(buffer_limit)
+    with_key(json!({"multipart": "tenant_id"}), buffer_limit)
+}
+
+fn with_key(source: Value, buffer_limit: u32) -> Options {
+    Options::default().configure(|config| config["key"] = json!([source])).buffer_limit(buffer_limit)
 }
 
 /// A body with these fields before a file of `size` bytes, and these behind it.
@@ -92,7 +95,8 @@ async fn the_service_alone_routes_both_uploads() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_in_a_part_is_routed_before_and_behind_a_file() {
-    let stack = Stack::start(options(32 * KIB)).await;
+    let source = json!({"multipart": "payload_json", "then": {"json": "/guild/id"}});
+    let stack = Stack::start(with_key(source, 32 * KIB)).await;
     let blob = (
         "name=\"payload_json\"; filename=\"blob\"\r\nContent-Type: application/json",
         r#"{"content":"hello","guild":{"id":"acme"}}"#,

@@ -6,7 +6,10 @@ mod agent;
 mod browsers;
 mod check;
 mod circuits;
+mod claims;
 mod doctor;
+#[path = "../jwt.rs"]
+mod jwt;
 mod lifecycle;
 mod mtls;
 mod neighbours;
@@ -66,6 +69,10 @@ fn main() -> ExitCode {
         check::a_rejected_configuration_upgrades_nothing,
         circuits::an_overloaded_cell_rejects_at_once,
         circuits::a_failing_cell_is_ejected_and_returns,
+        claims::a_verified_claim_determines_the_cell,
+        claims::a_forged_token_routes_nowhere,
+        claims::a_clients_own_header_loses_to_the_claim,
+        claims::the_filter_stands_behind_authentication,
         doctor::a_good_release_has_no_error,
         doctor::faults_that_stop_routing_are_found,
         doctor::a_plain_text_cell_is_found,

@@ -1,6 +1,7 @@
 use envoy_types::pb::envoy::config::core::v3::{HeaderValue, Metadata};
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, HttpTrailers, ProtocolConfiguration};
-use envoy_types::pb::google::protobuf::Struct;
+use envoy_types::pb::google::protobuf::value::Kind;
+use envoy_types::pb::google::protobuf::{Struct, Value};
 
 use super::*;
 
@@ -56,6 +57,30 @@ fn messages_become_events() {
     assert_eq!(event(Request::ResponseTrailers(HttpTrailers::default())), Ok(Event::ResponseTrailers));
     assert_eq!(event(Request::ResponseBody(HttpBody::default())), Err(RequestError::ResponseBody));
     assert_eq!(Event::try_from(IncomingMessage::default()), Err(RequestError::Empty));
+}
+
+/// The namespace and the payload arrive as Envoy forwards them.
+#[test]
+fn forwarded_metadata_is_kept_with_its_types() {
+    let number = |number| Value { kind: Some(Kind::NumberValue(number)) };
+    let payload = Struct { fields: [("org".to_owned(), number(42.0))].into() };
+    let payload = Value { kind: Some(Kind::StructValue(payload)) };
+    let namespace = Struct { fields: [("payload".to_owned(), payload)].into() };
+    let metadata = Metadata {
+        filter_metadata: [("envoy.filters.http.jwt_authn".to_owned(), namespace)].into(),
+        ..Metadata::default()
+    };
+    let message = ProcessingRequest {
+        request: Some(Request::RequestHeaders(HttpHeaders::default())),
+        metadata_context: Some(metadata.clone()),
+        ..ProcessingRequest::default()
+    };
+    match Event::try_from(IncomingMessage { message, body: bytes::Bytes::new() }) {
+        Ok(Event::RequestHeaders { metadata: bytes, .. }) => {
+            assert_eq!(Metadata::decode(bytes.as_slice()), Ok(metadata));
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

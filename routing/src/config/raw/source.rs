@@ -54,8 +54,8 @@ pub(in super::super) struct RawSource {
     /// A field of a multipart form.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = PART_NAME), length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) multipart: RawField<Box<str>>,
-    /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`, or `1.2:int64` if it is no string.
-    #[cfg_attr(feature = "schema", schemars(regex(pattern = FIELD_PATH), length(max = MAX_SOURCE_NAME)))]
+    /// A field of a protobuf or gRPC message: field numbers such as `1.3.2`.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
     pub(in super::super) protobuf: RawField<Box<str>>,
     /// An element or attribute of an XML body, such as `/order/tenant` or `/order/@tenant`.
     #[cfg_attr(feature = "schema", schemars(regex(pattern = "^/"), length(max = MAX_ELEMENT_PATH)))]

@@ -1,6 +1,6 @@
 //! The ends of strings and of whitespace, many bytes at a time.
 
-use super::super::string::{Decoded, Escape, decode_code_unit, decode_short_escape};
+use super::super::string::{Escape, EscapeRead, decode_code_unit, decode_short_escape};
 use super::simd::{Block, Vector};
 
 /// Returns how far the text of a string is certain to be valid, from `start` on, which is between two characters: whole
@@ -75,9 +75,9 @@ fn escape_length(chunk: &[u8], at: usize) -> Option<usize> {
     match decode_code_unit(0, code_unit(chunk.get(at + 1..)?)?) {
         (Escape::Pair { high }, _) => {
             let low = code_unit(chunk.get(at + 5..)?.strip_prefix(b"\\u")?)?;
-            matches!(decode_code_unit(high, low).1, Decoded::Character(_)).then_some(11)
+            matches!(decode_code_unit(high, low).1, EscapeRead::Character(_)).then_some(11)
         }
-        (_, Decoded::Character(_)) => Some(5),
+        (_, EscapeRead::Character(_)) => Some(5),
         _ => None,
     }
 }

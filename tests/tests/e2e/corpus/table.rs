@@ -29,7 +29,8 @@ impl Verdict {
 
     /// Whether the filter left the request to a service that is not there.
     pub(super) fn is_deferral(&self) -> bool {
-        self.outcome == "421" && self.reason.starts_with("defer=")
+        // A gRPC call has its status in `grpc-status`.
+        matches!(&*self.outcome, "421" | "200") && self.reason.starts_with("defer=")
     }
 }
 

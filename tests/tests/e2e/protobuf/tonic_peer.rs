@@ -174,12 +174,12 @@ async fn a_refused_call_of_tonic_has_its_status() {
     let stack = Stack::start(options()).await;
     let mut client = client(&stack, false).await;
     let refused = client.unary(tonic::Request::new(Order::without_tenant(1)), ECHO, codec()).await;
-    let status = refused.err().expect("a refusal");
+    let status = refused.expect_err("a refusal");
     assert!(status.message().starts_with("key_missing: "), "{status:?}");
     assert_ne!(status.code(), Code::Ok);
     client.ready().await.unwrap();
     let orders = tokio_stream::iter([Order::of("acme"), Order::of("globex")]);
     let refused = client.client_streaming(tonic::Request::new(orders), LAST, codec()).await;
-    assert_ne!(refused.err().expect("a conflict").code(), Code::Ok);
+    assert_ne!(refused.expect_err("a conflict").code(), Code::Ok);
     assert_eq!(stack.cell("cell-b").complete(), 0);
 }
