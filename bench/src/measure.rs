@@ -10,7 +10,6 @@ use anyhow::{Context, Result, ensure};
 use cellgate_tests::cell::Cell;
 
 use crate::cases::{Case, SIZES};
-use crate::exchange::Protocol;
 use crate::load::CONNECTIONS;
 use crate::row::{Batch, Outcome, Row};
 use crate::stage::{RunningVariant, Stage};
@@ -149,14 +148,21 @@ impl<'a> Session<'a> {
     }
 }
 
-/// Sends the smallest requests, which every variant supports.
+/// Sends the smallest requests, or small ones of each format if the variant does not read JSON.
 async fn warm_up(running: &mut RunningVariant) -> Result<()> {
-    let [tiny, ..] = SIZES;
-    let case = Case::plain(tiny);
+    let [tiny, small, ..] = SIZES;
+    let others = [Case::multipart(), Case::grpc(), Case::ndjson()].map(|case| Case { size: small, ..case });
+    let reads = running.variant.reads;
+    let all = [Case::plain(tiny)].into_iter().chain(others).filter(|case| reads(case.content));
+    let reads_json = reads(Case::plain(tiny).content);
+    let cases: Vec<Case> = all.take(if reads_json { 1 } else { usize::MAX }).collect();
     let requests = if running.variant.chain.has_filter() { WARM_UP } else { WARM_UP_NATIVE };
     eprintln!("warm-up of {}: {requests} requests", running.variant.name);
-    let exchanges = case.exchanges(&case.bodies(), running.variant.named_by);
-    running.client(Protocol::Http1).run(&exchanges, requests).await
+    for case in cases {
+        let exchanges = case.exchanges(&case.bodies(), running.variant.named_by);
+        running.client(case.protocol).run(&exchanges, requests).await?;
+    }
+    Ok(())
 }
 
 /// Runs one batch and returns its CPU time. Fails if a response was wrong or Envoy's counter has the wrong value. Sets

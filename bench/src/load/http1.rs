@@ -110,7 +110,7 @@ fn parse(received: &[u8]) -> Result<Option<(Answer, usize)>> {
     });
     let length = length.with_context(|| format!("no Content-Length: {head:?}"))?;
     ensure!(length <= MAX_RESPONSE, "the response has {length} bytes, more than {MAX_RESPONSE}");
-    let answer = rest.get(..length).map(|body| Answer { status, body: Bytes::copy_from_slice(body) });
+    let answer = rest.get(..length).map(|body| Answer { status, echoed_by: None, body: Bytes::copy_from_slice(body) });
     Ok(answer.map(|answer| (answer, head.len() + length)))
 }
 

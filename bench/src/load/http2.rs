@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Context, Result};
 use bytes::{Bytes, BytesMut};
+use cellgate_tests::cell::SERVED_BY;
 use h2::client::SendRequest;
 use http::Request;
 use tokio::net::TcpStream;
@@ -51,7 +52,10 @@ impl Http2Connection {
             incoming.flow_control().release_capacity(data.len())?;
             body.extend_from_slice(&data);
         }
-        Ok(Answer { status: head.status.as_u16(), body: body.freeze() })
+        let text = |name: &str| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let is_grpc = text("content-type") == Some("application/grpc");
+        let echoed_by = text(SERVED_BY).filter(|_| is_grpc).map(str::to_owned);
+        Ok(Answer { status: head.status.as_u16(), echoed_by, body: body.freeze() })
     }
 }
 

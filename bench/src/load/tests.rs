@@ -66,7 +66,7 @@ async fn once_returns_the_response_unchecked() {
 fn a_response_from_the_proxy_is_not_reported_as_one_from_a_cell() {
     let wanted = Expectation { cell: "cell-a".to_owned(), body_bytes: 0, sha256: String::new() };
     for body in ["no cell was decided", "{}", ""] {
-        let answer = Answer { status: 421, body: body.into() };
+        let answer = Answer { status: 421, echoed_by: None, body: body.into() };
         let error = wanted.check(&answer).unwrap_err().to_string();
         assert_eq!(error, format!("the response did not come from a cell: 421 {body}"));
     }
