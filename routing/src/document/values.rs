@@ -13,13 +13,13 @@ use crate::value::KeyRule;
 /// therefore depends on the query only.
 #[derive(Debug)]
 pub(super) struct QueryValues {
-    cells: Vec<ValueCell>,
+    cells: Box<[ValueCell]>,
     conditions: Box<[ConditionState]>,
 }
 
 /// The state of the node and the value of the slot that have its index. They have nothing to do with each other, except
 /// that they share one allocation.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 struct ValueCell {
     node: NodeState,
     key: StoredKey,
@@ -61,7 +61,7 @@ enum ConditionState {
 impl QueryValues {
     pub(super) fn new(query: &DocumentQuery) -> Self {
         Self {
-            cells: vec![ValueCell::default(); query.nodes().max(query.slots)],
+            cells: std::iter::repeat_with(ValueCell::default).take(query.nodes().max(query.slots)).collect(),
             conditions: query.conditions.iter().map(|_| ConditionState::default()).collect(),
         }
     }
