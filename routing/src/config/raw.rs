@@ -1,5 +1,6 @@
 //! The configuration as written. The doc comments and limits are those of the JSON Schema.
 
+mod content_types;
 mod field;
 mod source;
 mod table;
@@ -7,8 +8,8 @@ mod table;
 use serde::Deserialize;
 
 use super::number::{Int, MAX_SAFE, Size};
-use crate::format::Format;
 use crate::key::Duplicates;
+pub(super) use content_types::RawContentTypes;
 pub(super) use field::RawField;
 pub(super) use source::{NamedPlace, RawSource};
 pub(super) use table::RawTable;
@@ -118,52 +119,6 @@ pub(super) struct RawExcept {
     /// Paths. A path that ends in `/` stands for all paths below it.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS), inner(regex(pattern = "^/[^?#]+$"))))]
     pub(super) paths: RawField<RawList>,
-}
-
-/// The media types of each body format.
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "ContentTypes"))]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct RawContentTypes {
-    /// Media types of JSON bodies. `application/json` and `application/*+json` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) json: RawField<RawList>,
-    /// Media types of NDJSON bodies. `application/x-ndjson`, `application/ndjson` and `application/jsonl` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) ndjson: RawField<RawList>,
-    /// Media types of URL-encoded forms. `application/x-www-form-urlencoded` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) form: RawField<RawList>,
-    /// Media types of multipart forms. `multipart/form-data` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) multipart: RawField<RawList>,
-    /// Media types of single protobuf messages. `application/x-protobuf` and `application/protobuf` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) protobuf: RawField<RawList>,
-    /// Media types of XML bodies. `application/xml`, `text/xml` and `application/*+xml` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) xml: RawField<RawList>,
-    /// Media types of MessagePack bodies. `application/msgpack`, `application/x-msgpack` and `application/vnd.msgpack` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) msgpack: RawField<RawList>,
-    /// Media types of CBOR bodies. `application/cbor` and `application/*+cbor` by default.
-    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
-    pub(super) cbor: RawField<RawList>,
-}
-
-impl RawContentTypes {
-    pub(super) fn of(&self, format: Format) -> &RawField<RawList> {
-        match format {
-            Format::Json => &self.json,
-            Format::Ndjson => &self.ndjson,
-            Format::Form => &self.form,
-            Format::Multipart => &self.multipart,
-            Format::Protobuf => &self.protobuf,
-            Format::Xml => &self.xml,
-            Format::Msgpack => &self.msgpack,
-            Format::Cbor => &self.cbor,
-        }
-    }
 }
 
 /// The place of verified claims in Envoy's metadata.

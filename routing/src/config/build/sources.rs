@@ -21,7 +21,7 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
     for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
         let Some(raw) = raw.given() else { continue };
         let item = [Step::Field("key"), Step::Item(index)];
-        let place = place(&raw.places(), &item, routing_header, report);
+        let place = place(&raw.places, &item, routing_header, report);
         let rule = rule(raw, &item, routing_header, report);
         let (Some((name, place)), Some(rule)) = (place, rule) else { continue };
         if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
@@ -65,7 +65,7 @@ fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
 
 /// The one place of a source, and its name. A place that is refused, or perhaps misspelt, has its own problem.
 fn place(
-    places: &[NamedPlace<'_>],
+    places: &[NamedPlace],
     path: &[Step<'_>],
     routing_header: &str,
     report: &mut Report<'_>,
@@ -91,7 +91,7 @@ fn place(
 fn rule(raw: &RawSource, path: &[Step<'_>], routing_header: &str, report: &mut Report<'_>) -> Option<ValueRule> {
     let then = optional(&raw.then, |nested| {
         let path = [path, &[Step::Field("then")]].concat();
-        place(&nested.places(), &path, routing_header, report).map(|(_, place)| Box::new(place))
+        place(&nested.places, &path, routing_header, report).map(|(_, place)| Box::new(place))
     });
     let part = optional(&raw.value, |text| match check_length(text).and_then(parse) {
         Ok(part) => Some(part),
