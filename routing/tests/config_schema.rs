@@ -72,7 +72,7 @@ fn every_configuration_in_the_documentation_is_accepted() {
         let configs: Vec<_> = blocks.filter(|block| block.contains("routing_header:")).collect();
         assert!(!configs.is_empty() || file == "docs/formats/claims.md", "{file} shows no configuration");
         for config in configs {
-            Config::from_yaml(config, &file).unwrap_or_else(|error| panic!("{error}"));
+            Config::from_yaml(config, file).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }

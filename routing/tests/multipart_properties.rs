@@ -79,7 +79,9 @@ fn expected(body: &[u8], boundary: &str) -> Verdict {
                 let is_good = *kind != Header::BadLine || lines.is_empty();
                 is_good && format!("{header}\r\n").as_bytes().starts_with(lines)
             };
-            let is_cut = is_last && HEADERS.iter().any(is_beginning);
+            // A delimiter in a line of a header is an error of the line, which the end of the body cuts too.
+            let is_line_cut = pieces[index + 1..].iter().all(|piece| !piece.contains(&b'\n'));
+            let is_cut = is_line_cut && HEADERS.iter().any(is_beginning);
             return Err(if is_cut { Reason::BodyTruncated } else { Reason::BodyMalformed });
         };
         if matches!(kind, Header::BadLine | Header::Nameless) {

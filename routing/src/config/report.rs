@@ -21,11 +21,16 @@ impl<'a> Report<'a> {
 
     /// Notes a problem at a path. If the document lacks the last steps, the position is that of their parent.
     ///
-    /// The message is built only for a problem that may be listed: a large file can have very many. Out of line, each of
-    /// its many calls is smaller in the filter.
+    /// The message is built only for a problem that may be listed: a large file can have very many.
+    pub(super) fn problem(&mut self, path: &[Step<'_>], message: impl FnOnce() -> String) {
+        let mut message = Some(message);
+        self.note(path, &mut || message.take().map(|message| message()).unwrap_or_default());
+    }
+
+    /// Out of line and the same for all messages, so that each of the many calls is small in the filter.
     #[cold]
     #[inline(never)]
-    pub(super) fn problem(&mut self, path: &[Step<'_>], message: impl FnOnce() -> String) {
+    fn note(&mut self, path: &[Step<'_>], message: &mut dyn FnMut() -> String) {
         let Self { root, problems, .. } = self;
         problems.note(offset(root, path), || text(root, path), message);
     }
