@@ -5,7 +5,7 @@
 //! beyond the limits of [`lexer`], [`attributes`] and [`namespaces`]. It validates everything, also what no path can reach.
 //!
 //! - [`scanner`] decodes UTF-8 and knows the places of errors.
-//! - [`lexer`] is the grammar; [`reference`], [`declaration`] and [`characters`] are parts of it.
+//! - [`lexer`] is the grammar; [`mod@reference`], [`declaration`] and [`characters`] are parts of it.
 //! - [`elements`] has what the tags mean: [`names`], [`attributes`], [`namespaces`].
 //! - [`search`] follows the paths of the sources ([`element_path`]) and stores what they lead to ([`text`]).
 
