@@ -109,8 +109,8 @@ impl FormValues {
         for (source, value) in self.query.sources.iter().zip(&mut self.values) {
             let wanted = source.name.as_bytes();
             // With `first` or `last`, the operator says how the upstreams read names.
-            let is_variant = (is_escaped && wanted == name)
-                || (duplicates == Duplicates::Reject && (wanted.eq_ignore_ascii_case(name) || php_name.may_be(wanted)));
+            let is_variant =
+                (is_escaped && wanted == name) || (duplicates == Duplicates::Reject && php_name.may_be(wanted));
             if is_variant && value.occurs_as_variant(duplicates) {
                 value.key = StoredKey::Unusable(Reason::KeyAmbiguous);
             }

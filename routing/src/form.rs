@@ -64,17 +64,26 @@ impl FormScanner {
 
     fn end_name(&mut self, name: &[u8]) {
         self.part = PairPart::Skip;
-        let is_cut = name.len() > self.name_bytes;
-        let kept = is_cut.then(|| without_cut_escape(name.get(..self.name_bytes).unwrap_or_default()));
-        match decode(kept.unwrap_or(name), Plus::Space) {
-            Ok(name) if kept.is_none() && self.fields.query().has(&name) => {
+        if name.len() > self.name_bytes {
+            return self.end_odd_name(name);
+        }
+        match decode(name, Plus::Space) {
+            Ok(name) if !self.fields.query().has(&name) => self.fields.other(&name, false, false),
+            Ok(name) => {
                 if self.fields.begin(&name) {
                     self.part = PairPart::Value(PercentDecoder::default());
                 }
             }
-            Ok(name) => self.fields.other(&name, false, kept.is_some()),
-            Err(_) => self.fields.other(&decode_valid(kept.unwrap_or(name)), false, kept.is_some()),
+            Err(_) => self.end_odd_name(name),
         }
+    }
+
+    /// Ends a name that is not kept whole, or has an invalid escape.
+    #[cold]
+    fn end_odd_name(&mut self, name: &[u8]) {
+        let kept = name.get(..self.name_bytes).filter(|kept| kept.len() < name.len());
+        let decoded = decode_valid(kept.map_or(name, without_cut_escape));
+        self.fields.other(&decoded, false, kept.is_some());
     }
 
     fn read_value(&mut self, text: &[u8]) {

@@ -11,16 +11,37 @@ pub(crate) struct PhpName<'a> {
 
 impl PhpName<'_> {
     /// Whether it is, or may be, the name that PHP gives to the field `wanted`, in any case.
+    #[inline]
     pub(crate) fn may_be(self, wanted: &[u8]) -> bool {
-        let (name, wanted) = (without_spaces(self.name), without_spaces(wanted));
         // Most names differ here.
-        let is_alike = |(one, other): (&u8, &u8)| letter(*one) == letter(*other);
-        if !name.first().zip(wanted.first()).is_none_or(is_alike) {
+        if let ([first, ..], [wanted_first, ..]) = (self.name, wanted)
+            && *first != b' '
+            && *wanted_first != b' '
+            && letter(*first) != letter(*wanted_first)
+        {
             return false;
         }
+        self.is_alike(wanted)
+    }
+
+    #[inline(never)]
+    fn is_alike(self, wanted: &[u8]) -> bool {
+        if self.name.first() == Some(&b' ') || wanted.first() == Some(&b' ') {
+            return self.is_equal(wanted);
+        }
+        // The others differ at a byte that is in both of PHP's names.
+        let differs = |(one, other): (&u8, &u8)| letter(*one) != letter(*other);
+        match self.name.iter().zip(wanted).position(differs) {
+            Some(at) if !wanted.iter().take(at).any(|byte| *byte == b']') => false,
+            _ => self.is_equal(wanted),
+        }
+    }
+
+    fn is_equal(self, wanted: &[u8]) -> bool {
+        let name = without_spaces(self.name);
         // Behind more spaces than are kept, there may be any name.
         let is_hidden = self.is_cut && name.len() < self.name.len();
-        let mut rest = letters(wanted);
+        let mut rest = letters(without_spaces(wanted));
         for one in letters(name) {
             if rest.next() != Some(one) {
                 return false;
@@ -45,6 +66,7 @@ fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
     variable.iter().map(|byte| letter(*byte)).chain(index.iter().map(u8::to_ascii_lowercase))
 }
 
+#[inline]
 fn letter(byte: u8) -> u8 {
     match byte {
         b' ' | b'.' | b'[' => b'_',
