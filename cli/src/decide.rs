@@ -1,13 +1,17 @@
 //! Decides one request offline with the decision core of the filter and the service, and reports each step.
 
+mod body_place;
 mod claims;
 mod filter;
 mod framing;
 mod report;
 mod request;
 mod service;
+mod trace;
 
-use cellgate_routing::{Config, Decider, Decision, HeadResult, Reason, SourceValue, Tier, body::BodyError};
+use cellgate_routing::{
+    Config, Decider, Decision, HeadResult, Reason, RefusedType, SourceValue, Tier, body::BodyError,
+};
 
 pub(crate) use claims::metadata;
 pub(crate) use report::{json, text};
@@ -30,6 +34,10 @@ pub(crate) struct Report<'a> {
     pub(crate) hostless: bool,
     /// Each source, as configured, and what was found there.
     pub(crate) findings: Vec<(String, SourceValue)>,
+    /// The request's Content-Type, if it is the reason of a tier's decision. Empty if it has none.
+    pub(crate) refused_type: Option<String>,
+    /// Where in the body the values were found, if the body was read.
+    pub(crate) trace: Option<trace::Trace>,
     /// The place at which the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
     /// The decision of the filter.
@@ -93,6 +101,14 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
         (Some(_), _) | (_, Some(_)) => Vec::new(),
         (None, None) => decider.explain(&head, reading.as_ref()),
     };
+    let filter = match before {
+        Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
+        None => filter::run(&decider, &head, request, first_chunk),
+    };
+    let service = service::run(config, request, first_chunk);
+    let is_about_type = |verdict: &Verdict| RefusedType::of(verdict.decision.reason, config, None).is_some();
+    let refused_type = (is_about_type(&filter) || is_about_type(&service))
+        .then(|| String::from_utf8_lossy(fields::first(&fields, "content-type")).into_owned());
     Report {
         line: request.line(),
         body_bytes: request.body.len(),
@@ -100,12 +116,11 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
         excluded,
         hostless: !config.scope.hosts.is_empty() && fields::first(&fields, ":authority").is_empty(),
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
+        refused_type,
+        trace: reading.as_ref().and_then(|_| trace::run(&decider, &head, &request.body)),
         broken: reading.and_then(|reading| reading.broken()),
-        filter: match before {
-            Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
-            None => filter::run(&decider, &head, request, first_chunk),
-        },
-        service: service::run(config, request, first_chunk),
+        filter,
+        service,
         config,
     }
 }
