@@ -2,6 +2,7 @@
 
 mod body_place;
 mod claims;
+mod curl;
 mod filter;
 mod framing;
 mod report;
@@ -14,8 +15,9 @@ use cellgate_routing::{
 };
 
 pub(crate) use claims::metadata;
+pub(crate) use curl::{BadCurl, CurlCommand};
 pub(crate) use report::{json, text};
-pub(crate) use request::{Parts, Request};
+pub(crate) use request::{BadRequest, Parts, Request};
 
 use cellgate_ext_proc::fields::{self, RequestHead};
 
@@ -26,6 +28,8 @@ pub(crate) struct Report<'a> {
     pub(crate) line: String,
     /// The size of the body.
     pub(crate) body_bytes: usize,
+    /// The options of a curl command that do not change the request.
+    pub(crate) ignored: Vec<String>,
     /// The reserved headers that the filter removes.
     pub(crate) stripped: Vec<String>,
     /// Why the request is out of scope, if it is.
@@ -36,7 +40,7 @@ pub(crate) struct Report<'a> {
     pub(crate) findings: Vec<(String, SourceValue)>,
     /// The request's Content-Type, if it is the reason of a tier's decision. Empty if it has none.
     pub(crate) refused_type: Option<String>,
-    /// Where in the body the values were found, if the body was read.
+    /// The values in the body and their places, if the body was read.
     pub(crate) trace: Option<trace::Trace>,
     /// The place at which the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
@@ -112,6 +116,7 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
     Report {
         line: request.line(),
         body_bytes: request.body.len(),
+        ignored: Vec::new(),
         stripped,
         excluded,
         hostless: !config.scope.hosts.is_empty() && fields::first(&fields, ":authority").is_empty(),

@@ -6,7 +6,7 @@ use cellgate_routing::document::{Pointer, PointerToken};
 use cellgate_routing::source::Place;
 use cellgate_routing::{BodyFormat, Framing};
 
-/// Where in a body a value is. Numbers of lines, parts and messages begin with 1.
+/// The place of a value in a body. Numbers of lines, parts and messages begin with 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum BodyPlace {
     /// The pointer of the source, with the numbers of the elements.

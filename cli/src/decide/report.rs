@@ -17,6 +17,9 @@ pub(crate) fn text(report: &Report<'_>) -> String {
         let _ok = writeln!(text, "{label:<10}{value}");
     };
     line("request", &format!("{}, {} bytes of body", report.line, report.body_bytes));
+    if !report.ignored.is_empty() {
+        line("ignored", &format!("{}, which do not change the request", report.ignored.join(" ")));
+    }
     line("stripped", &if report.stripped.is_empty() { "nothing".to_owned() } else { report.stripped.join(", ") });
     let scope = match report.excluded {
         Some(reason) => reason.text(),
@@ -64,6 +67,7 @@ pub(crate) fn json(report: &Report<'_>) -> Value {
     let sources: Vec<Value> = sources.collect();
     json!({
         "request": { "line": report.line, "body_bytes": report.body_bytes },
+        "ignored": report.ignored,
         "stripped": report.stripped,
         "in_scope": report.excluded.is_none(),
         "sources": sources,

@@ -1,4 +1,4 @@
-//! Where in a body a value was found, and after which byte the decision was known.
+//! The bytes and places of values in a body, and after which byte the decision was known.
 //!
 //! Scanners give the same results for chunks of any size. So this scans the body several times: in windows, to see in which
 //! of them something changes, and then byte by byte in these. Live requests are scanned once and remember no places.
@@ -10,7 +10,7 @@ use super::body_place::BodyPlace;
 /// The bytes that the first scan takes at a time.
 const WINDOW: usize = 4096;
 
-/// What a scan found, byte by byte.
+/// The findings of a scan, byte by byte.
 #[derive(Debug, Default)]
 pub(crate) struct Trace {
     /// For each source, the first value that it held and the last one, if it is another.
@@ -28,7 +28,7 @@ pub(crate) struct Change {
     pub(crate) bytes: usize,
     /// The value.
     pub(crate) value: SourceValue,
-    /// Where in the body it is, as far as that can be told.
+    /// Its place in the body, as far as that can be told.
     pub(crate) place: Option<BodyPlace>,
 }
 

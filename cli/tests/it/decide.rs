@@ -301,3 +301,27 @@ fn a_refused_type_is_named_with_those_that_are_read() {
     assert_eq!(line("x-a: b"), Some(format!("none; the sources read {readable}")));
     assert_eq!(line("content-type: application/json"), None);
 }
+
+#[test]
+fn a_curl_command_is_decided_and_its_idle_options_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let command = "curl 'https://api.example.com/orders?page=1' \\\n  -H 'content-type: application/json' \\\n  \
+        -H 'x-cell: cell-a' \\\n  --data-raw $'{\"note\":\"it\\'s\",\"tenant\":{\"id\":\"acme\"}}' \\\n  --insecure --http2\n";
+    let command = file(directory.path(), "copied.sh", command);
+    let (code, out, err) = run(&["decide", "--config", &config, "--curl", &command]);
+    let expected = "\
+request   POST /orders?page=1, 38 bytes of body
+ignored   --insecure --http2, which do not change the request
+stripped  x-cell
+scope     in scope
+key       1. json /tenant/id     \"acme\" (after 36 bytes)
+          2. header x-tenant-id  not reached
+scan      after 36 of 38 bytes, only a conflict can change the decision
+filter    holds the body: 38 of at most 32768 bytes: cell cell-b (exact)
+service   reads all 38 bytes: cell cell-b (exact)
+reason    exact: The exact table names the key.
+decision  cell cell-b
+";
+    assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
+}
