@@ -1,8 +1,12 @@
 //! The element, line, part or message of a body that has a byte.
 
+mod items;
+
 use std::fmt;
 
+use cellgate_routing::cbor::Cbor;
 use cellgate_routing::document::{Pointer, PointerToken};
+use cellgate_routing::msgpack::Msgpack;
 use cellgate_routing::source::Place;
 use cellgate_routing::{BodyFormat, Framing};
 
@@ -26,11 +30,15 @@ impl BodyPlace {
         // The last byte may already be the delimiter behind the value.
         let before = body.get(..bytes.checked_sub(1)?)?;
         match (place, format.framing) {
-            (Place::Json(pointer), _) => element(pointer, before).map(BodyPlace::Element),
+            (Place::Json(pointer), _) => element(pointer, before, open_elements).map(BodyPlace::Element),
+            (Place::Msgpack(pointer), _) => {
+                element(pointer, before, items::open_elements::<Msgpack>).map(BodyPlace::Element)
+            }
+            (Place::Cbor(pointer), _) => element(pointer, before, items::open_elements::<Cbor>).map(BodyPlace::Element),
             (Place::Ndjson(pointer), _) => {
                 let ends = before.iter().filter(|byte| **byte == b'\n').count();
                 let line = before.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
-                Some(BodyPlace::Line(ends + 1, element(pointer, line)))
+                Some(BodyPlace::Line(ends + 1, element(pointer, line, open_elements)))
             }
             (Place::Multipart(_), _) => Some(BodyPlace::Part(parts(format.boundary.as_deref()?, before))),
             (Place::Protobuf(_), Framing::Grpc(_) | Framing::GrpcWeb(_)) => {
@@ -66,11 +74,12 @@ impl fmt::Display for BodyPlace {
     }
 }
 
-/// The pointer with the numbers of the elements that are open at the end of a JSON text. `None` if it names one value.
-fn element(pointer: &Pointer, text: &[u8]) -> Option<String> {
+/// The pointer with the numbers of the elements that are open at the end of a beginning of a document. `None` if it names
+/// one value.
+fn element(pointer: &Pointer, document: &[u8], open: impl Fn(&[u8]) -> Vec<Option<usize>>) -> Option<String> {
     let is_each = |token: &PointerToken| !matches!(token, PointerToken::Name(_));
     pointer.tokens().iter().any(is_each).then(|| {
-        let numbers = open_elements(text);
+        let numbers = open(document);
         let number = |depth: usize| numbers.get(depth).copied().flatten();
         let names = pointer.tokens().iter().enumerate().map(|(depth, token)| match number(depth) {
             Some(number) if is_each(token) => format!("/{number}"),
@@ -133,8 +142,8 @@ mod tests {
         let text = br#"{"a":[1,2],"orders":[{"x":"[,\",{"},[0,0],{"tenant":"b"#;
         assert_eq!(open_elements(text), [None, Some(2), None]);
         let pointer = "/orders/[kind=k]/tenant".parse().unwrap();
-        assert_eq!(element(&pointer, text).as_deref(), Some("/orders/2/tenant"));
-        assert_eq!(element(&"/orders/2/tenant".parse().unwrap(), text), None);
+        assert_eq!(element(&pointer, text, open_elements).as_deref(), Some("/orders/2/tenant"));
+        assert_eq!(element(&"/orders/2/tenant".parse().unwrap(), text, open_elements), None);
     }
 
     #[test]

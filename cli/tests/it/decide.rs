@@ -267,6 +267,20 @@ fn the_messages_that_disagree_are_named() {
     assert_eq!(changes(3, "application/grpc", &body), expected);
 }
 
+#[test]
+fn the_elements_of_binary_formats_are_named() {
+    let config = FORMATS.replace("msgpack: /tenant", "msgpack: /orders/*/tenant");
+    let body = b"\x81\xa6orders\x93\x80\x81\xa6tenant\xa4acme\x81\xa6tenant\xc0";
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/msgpack\r\nContent-Length: {}", body.len());
+    let (_, report) = report(&config, &[head.as_bytes(), b"\r\n\r\n", body].concat(), &[]);
+    let expected = json!([
+        { "bytes": 23, "key": "acme", "reason": null, "element": "/orders/1/tenant" },
+        { "bytes": 32, "key": null, "reason": "key_conflict", "element": "/orders/2/tenant" },
+    ]);
+    assert_eq!(report["sources"][4]["changes"], expected);
+}
+
 /// The first pass takes windows of 4096 bytes, and the second one single bytes where a value changes.
 #[test]
 fn the_byte_of_a_key_does_not_depend_on_the_windows() {

@@ -170,15 +170,17 @@ impl ShellReader<'_> {
             return;
         }
         match self.next() {
-            Some(b'\n') => {}
+            // bash drops a backslash at the end of the text too.
+            Some(b'\n') | None => {}
             Some(byte) => word.get_or_insert_default().push(byte),
-            None => word.get_or_insert_default().push(b'\\'),
         }
     }
 
     /// A dollar sign that begins no expansion stands for itself.
     fn dollar(&mut self, text: &mut Vec<u8>) -> Result<(), BadShellWords> {
-        if self.rest.first().is_some_and(|byte| byte.is_ascii_alphanumeric() || b"_{(@*#?-$!".contains(byte)) {
+        // A continued line may stand between the sign and the name.
+        let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"_{(@*#?-$!".contains(byte);
+        if self.rest.first().is_some_and(is_name) || self.rest.starts_with(b"\\\n") {
             return Err(BadShellWords::Expansion { line: self.line, sign: '$' });
         }
         text.push(b'$');
@@ -330,7 +332,7 @@ y""#
 
     #[test]
     fn nothing_is_expanded_or_run() {
-        for text in ["\n$HOME", "\n\"$HOME\"", "\n${A}", "\n$(a)", "\n\"$(a)\"", "\na$1", "\n$\"a\""] {
+        for text in ["\n$HOME", "\n\"$HOME\"", "\n${A}", "\n$(a)", "\n\"$(a)\"", "\na$1", "\n$\"a\"", "\n$\\\na"] {
             assert_eq!(error(text), BadShellWords::Expansion { line: 2, sign: '$' }, "{text}");
         }
         for text in ["`a`", "\"`a`\""] {

@@ -81,13 +81,6 @@ fn a_header_option_replaces_the_header_that_curl_adds() {
     assert_eq!(header("curl -H 'user-agent;' http://h/", "user-agent").as_deref(), Some(""));
 }
 
-#[test]
-fn base64_is_padded() {
-    for (text, expected) in [("", ""), ("f", "Zg=="), ("fo", "Zm8="), ("foo", "Zm9v"), ("\u{ff}~?", "w79+Pw==")] {
-        assert_eq!(base64(text.as_bytes()), expected);
-    }
-}
-
 /// A command of any bytes is read or refused.
 mod any_command {
     use super::*;
