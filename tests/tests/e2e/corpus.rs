@@ -62,7 +62,7 @@ fn the_core_decides_every_case_however_its_body_is_cut() {
             }
         }
     }
-    table.finish(5000);
+    table.finish(10_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,7 +120,7 @@ async fn every_case(way: Way, answers: Answers) {
         }
         rig.check_deliveries(&mut table).await;
     }
-    table.finish(700);
+    table.finish(1500);
 }
 
 /// Every corpus with every policy.

@@ -19,8 +19,8 @@ fn long() -> impl Iterator<Item = Case> {
     let (acme, globex) = (r#"{"id":"acme"}"#, r#"{"id":"globex"}"#);
     [
         ("a million empty objects", array("", "{}", 1_000_000, "{}"), "400 key_missing"),
-        ("a million empty objects before the key", array("", "{}", 1_000_000, acme), "cell-a exact"),
-        ("a million empty arrays", array("", "[]", 1_000_000, "0"), "400 key_missing"),
+        ("100,000 empty objects before the key", array("", "{}", 100_000, acme), "cell-a exact"),
+        ("100,000 empty arrays", array("", "[]", 100_000, "0"), "400 key_missing"),
         ("empty objects behind the key", array(&format!("{acme},"), "{}", 20_000, "{}"), "cell-a exact"),
         ("3000 keys that agree", array("", acme, 2999, acme), "cell-a exact"),
         ("3000 keys, the last differs", array("", acme, 2999, globex), "400 key_conflict"),

@@ -89,12 +89,15 @@ impl Run {
     }
 }
 
+/// Whether the messages of a call are compressed. The service reads some of them, and the filter none.
+pub(super) fn is_compressed(case: &Case) -> bool {
+    case.headers.iter().any(|(name, value)| name == "grpc-encoding" && value != b"identity")
+}
+
 /// Whether the filter may leave a case to the service: only what it must not hold, and what it cannot read.
 fn may_defer(case: &Case, framing: Framing) -> bool {
-    // The service reads some compressed messages of calls, and the filter none.
-    let is_compressed = |(name, value): &(String, Vec<u8>)| name == "grpc-encoding" && value != b"identity";
     case.expect.reason == "body_encoded"
-        || case.headers.iter().any(is_compressed)
+        || is_compressed(case)
         || length(case) > 32 * KIB as usize
         || framing == Framing::Chunked
 }
