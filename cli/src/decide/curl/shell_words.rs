@@ -170,7 +170,7 @@ impl ShellReader<'_> {
             return;
         }
         match self.next() {
-            // bash drops a backslash at the end of the text too.
+            // At the end of the text, the next line was not copied.
             Some(b'\n') | None => {}
             Some(byte) => word.get_or_insert_default().push(byte),
         }
