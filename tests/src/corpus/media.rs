@@ -67,7 +67,7 @@ const TYPES: &[(&str, &str)] = &[
     ("application/+json", "415 content_type_unsupported"),
     ("application/json; profile=\"https://a/b;c\"", "cell-a exact"),
     ("application/json; profile=\"a,b\"; charset=utf-8", "cell-a exact"),
-    ("application/json; profile=\"a;charset=utf-16\"", "cell-a exact"),
+    ("application/json; profile=\"a;charset=utf-16\"", "415 charset_unsupported"),
     ("application/json; profile=\"a\\\"b\"", "cell-a exact"),
     ("application/json; profile=\"a", "415 content_type_unsupported"),
     ("application/json; profile=\"a\"b", "415 content_type_unsupported"),

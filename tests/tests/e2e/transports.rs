@@ -174,13 +174,27 @@ async fn a_connection_stays_open_after_a_rejected_request() {
     let stack = Stack::start(Options::default()).await;
     let mut h1 = stack.connect().await;
     let h2 = stack.connect_h2().await;
-    let (refused, good) = (Request::post("/").json("{}"), Request::post("/").json(key_last("acme", 500)));
+    let refused = Request::post("/").header("content-type", "text/plain").body("{}");
+    let good = Request::post("/").json(key_last("acme", 500));
     for _ in 0..3 {
         for answer in [h1.send(&refused).await.unwrap(), h2.send(&refused).await.unwrap()] {
-            assert_eq!(code(&answer), "key_missing");
+            assert_eq!(code(&answer), "content_type_unsupported");
         }
         for answer in [h1.send(&good).await.unwrap(), h2.send(&good).await.unwrap()] {
             assert_eq!(answer.cell(), "cell-b");
         }
     }
+}
+
+/// Envoy takes a 400 for a sign of a malformed message, and closes an HTTP/1 connection behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_400_closes_an_http1_connection_only() {
+    let stack = Stack::start(Options::default()).await;
+    let (refused, good) = (Request::post("/").json("{}"), Request::post("/").json(key_last("acme", 500)));
+    let mut h1 = stack.connect().await;
+    let answer = h1.send(&refused).await.unwrap();
+    assert_eq!((answer.status.as_u16(), answer.header("connection")), (400, Some("close")));
+    let h2 = stack.connect_h2().await;
+    assert_eq!(h2.send(&refused).await.unwrap().status, 400);
+    assert_eq!(h2.send(&good).await.unwrap().cell(), "cell-b");
 }

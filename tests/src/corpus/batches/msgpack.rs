@@ -81,7 +81,8 @@ const VALUES: &[(&str, &[u8], &str)] = &[
 const BODIES: &[(&str, &[u8], &str)] = &[
     ("map 16", b"\xde\0\x01\xa6tenant\xde\0\x01\xa2id\xa4acme", "cell-a exact"),
     ("map 32 and str 8 as a name", b"\xdf\0\0\0\x01\xd9\x06tenant\x81\xd9\x02id\xa4acme", "cell-a exact"),
-    ("names of other types", b"\x84\x01\x02\xc0\xc0\x91\x01\x02\xa6tenant\x81\xa2id\xa4acme", "cell-a exact"),
+    ("names that are an integer and nil", b"\x83\x01\x02\xc0\xc0\xa6tenant\x81\xa2id\xa4acme", "cell-a exact"),
+    ("a name that is an array", b"\x82\x91\x01\x02\xa6tenant\x81\xa2id\xa4acme", "400 key_ambiguous"),
     ("str off the path that is not UTF-8", b"\x82\xa1x\xa1\xff\xa6tenant\x81\xa2id\xa4acme", "cell-a exact"),
     ("a name that is not UTF-8", b"\x82\xa1\xff\x01\xa6tenant\x81\xa2id\xa4acme", "400 body_invalid_utf8"),
     ("the key twice", b"\x81\xa6tenant\x82\xa2id\xa4acme\xa2id\xa4acme", "400 key_duplicated"),
