@@ -107,6 +107,9 @@ pub(crate) struct DecideArgs {
     /// A file with the whole request as an HTTP/1.1 message; `-` reads stdin
     #[arg(long, value_name = "FILE", conflicts_with_all = ["method", "path", "header", "body", "chunked"])]
     pub(crate) request: Option<PathBuf>,
+    /// A file with a curl command line, such as a browser's "Copy as cURL (bash)"; `-` reads stdin
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["request", "method", "path", "header", "body", "chunked"])]
+    pub(crate) curl: Option<PathBuf>,
     /// The method [default: POST with a body, else GET]
     #[arg(long)]
     pub(crate) method: Option<String>,

@@ -1,17 +1,23 @@
 //! Decides one request offline with the decision core of the filter and the service, and reports each step.
 
+mod body_place;
 mod claims;
+mod curl;
 mod filter;
 mod framing;
 mod report;
 mod request;
 mod service;
+mod trace;
 
-use cellgate_routing::{Config, Decider, Decision, HeadResult, Reason, SourceValue, Tier, body::BodyError};
+use cellgate_routing::{
+    Config, Decider, Decision, HeadResult, Reason, RefusedType, SourceValue, Tier, body::BodyError,
+};
 
 pub(crate) use claims::metadata;
+pub(crate) use curl::{BadCurl, CurlCommand};
 pub(crate) use report::{json, text};
-pub(crate) use request::{Parts, Request};
+pub(crate) use request::{BadRequest, Parts, Request};
 
 use cellgate_ext_proc::fields::{self, RequestHead};
 
@@ -22,6 +28,8 @@ pub(crate) struct Report<'a> {
     pub(crate) line: String,
     /// The size of the body.
     pub(crate) body_bytes: usize,
+    /// The options of a curl command that do not change the request.
+    pub(crate) ignored: Vec<String>,
     /// The reserved headers that the filter removes.
     pub(crate) stripped: Vec<String>,
     /// Why the request is out of scope, if it is.
@@ -30,6 +38,10 @@ pub(crate) struct Report<'a> {
     pub(crate) hostless: bool,
     /// Each source, as configured, and what was found there.
     pub(crate) findings: Vec<(String, SourceValue)>,
+    /// The request's Content-Type, if it is the reason of a tier's decision. Empty if it has none.
+    pub(crate) refused_type: Option<String>,
+    /// The values in the body and their places, if the body was read.
+    pub(crate) trace: Option<trace::Trace>,
     /// The place at which the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
     /// The decision of the filter.
@@ -93,19 +105,27 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
         (Some(_), _) | (_, Some(_)) => Vec::new(),
         (None, None) => decider.explain(&head, reading.as_ref()),
     };
+    let filter = match before {
+        Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
+        None => filter::run(&decider, &head, request, first_chunk),
+    };
+    let service = service::run(config, request, first_chunk);
+    let is_about_type = |verdict: &Verdict| RefusedType::of(verdict.decision.reason, config, None).is_some();
+    let refused_type = (is_about_type(&filter) || is_about_type(&service))
+        .then(|| String::from_utf8_lossy(fields::first(&fields, "content-type")).into_owned());
     Report {
         line: request.line(),
         body_bytes: request.body.len(),
+        ignored: Vec::new(),
         stripped,
         excluded,
         hostless: !config.scope.hosts.is_empty() && fields::first(&fields, ":authority").is_empty(),
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
+        refused_type,
+        trace: reading.as_ref().and_then(|_| trace::run(&decider, &head, &request.body)),
         broken: reading.and_then(|reading| reading.broken()),
-        filter: match before {
-            Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
-            None => filter::run(&decider, &head, request, first_chunk),
-        },
-        service: service::run(config, request, first_chunk),
+        filter,
+        service,
         config,
     }
 }

@@ -38,9 +38,16 @@ pub struct Decider(Arc<Compiled>);
 struct Compiled {
     config: Config,
     tier: Tier,
-    /// The rule of each source, in their order.
-    rules: Vec<KeyRule>,
+    /// What each source needs, in their order.
+    sources: Vec<CompiledSource>,
     queries: FormatQueries,
+}
+
+#[derive(Debug)]
+struct CompiledSource {
+    rule: KeyRule,
+    /// For a body source: its format and its index among the sources of that format.
+    in_body: Option<(Format, usize)>,
 }
 
 /// The result of a request's head.
@@ -62,10 +69,19 @@ impl Decider {
             key_bytes: config.limits.key_bytes,
             accepted: AcceptedFaults::of(&config.policy),
         };
-        let rules: Vec<_> = config.sources.iter().map(|source| KeyRule::of(source, limits)).collect();
-        let places = config.sources.iter().map(|source| &source.place).zip(rules.iter().cloned());
-        let queries = FormatQueries::new(places, limits);
-        Self(Arc::new(Compiled { config, tier, rules, queries }))
+        let mut counts: [std::ops::RangeFrom<usize>; Format::ALL.len()] = std::array::from_fn(|_| 0..);
+        let sources: Vec<_> = config
+            .sources
+            .iter()
+            .map(|source| {
+                let mut index = |format: Format| counts.get_mut(format as usize)?.next();
+                let in_body = source.format().and_then(|format| Some((format, index(format)?)));
+                CompiledSource { rule: KeyRule::of(source, limits), in_body }
+            })
+            .collect();
+        let rules = sources.iter().map(|source| source.rule.clone());
+        let queries = FormatQueries::new(config.sources.iter().map(|source| &source.place).zip(rules), limits);
+        Self(Arc::new(Compiled { config, tier, sources, queries }))
     }
 
     /// The configuration.
@@ -151,13 +167,7 @@ impl Decider {
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.
     fn indexed_sources(&self) -> impl Iterator<Item = (&Source, &KeyRule, Option<(Format, usize)>)> {
-        let mut counts = [0; Format::ALL.len()];
-        self.config().sources.iter().zip(&self.0.rules).map(move |(source, rule)| {
-            let in_body = source.format().map(|format| {
-                let count = counts.get_mut(format as usize).map(|count| std::mem::replace(count, *count + 1));
-                (format, count.unwrap_or_default())
-            });
-            (source, rule, in_body)
-        })
+        let sources = self.config().sources.iter().zip(&self.0.sources);
+        sources.map(|(source, compiled)| (source, &compiled.rule, compiled.in_body))
     }
 }

@@ -1,5 +1,7 @@
 //! The fields of a form, in either encoding: those to find, and their values.
 
+mod php_name;
+
 use std::sync::Arc;
 
 use crate::body::Candidate;
@@ -7,6 +9,7 @@ use crate::format::ScanLimits;
 use crate::key::{Duplicates, StoredKey};
 use crate::reason::Reason;
 use crate::value::{KeyRule, ValueReader};
+pub(crate) use php_name::PhpName;
 
 /// The fields to find, and the rule for duplicates.
 #[derive(Debug)]
@@ -98,15 +101,16 @@ impl FormValues {
         !self.readers.is_empty()
     }
 
-    /// A name occurs that no source has, here without its escapes. A parser that ignores case, or one that decodes
-    /// escapes (`is_escaped`), may take it for a field's: the key is then ambiguous.
-    pub(crate) fn other(&mut self, name: &[u8], is_escaped: bool) {
+    /// A name occurs that no source has, here without its escapes. A parser that ignores case, PHP, or a parser that
+    /// decodes escapes (`is_escaped`) may take it for a field's: the key is then ambiguous. `is_cut`: the name goes on.
+    pub(crate) fn other(&mut self, name: &[u8], is_escaped: bool, is_cut: bool) {
         let duplicates = self.query.duplicates;
+        let php_name = PhpName { name, is_cut };
         for (source, value) in self.query.sources.iter().zip(&mut self.values) {
             let wanted = source.name.as_bytes();
             // With `first` or `last`, the operator says how the upstreams read names.
-            let is_variant = (is_escaped && wanted == name)
-                || (duplicates == Duplicates::Reject && wanted.eq_ignore_ascii_case(name));
+            let is_variant =
+                (is_escaped && wanted == name) || (duplicates == Duplicates::Reject && php_name.may_be(wanted));
             if is_variant && value.occurs_as_variant(duplicates) {
                 value.key = StoredKey::Unusable(Reason::KeyAmbiguous);
             }

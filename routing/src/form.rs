@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::body::{BodyError, BodyScanner, Candidate};
 pub use crate::field::FieldQuery;
 use crate::field::FormValues;
-use crate::source::{Plus, decode};
+use crate::source::{Plus, decode, hex};
 use percent_decoder::PercentDecoder;
 
 /// The most bytes that encode one byte.
@@ -41,7 +41,8 @@ impl FormScanner {
     /// A scanner for one body.
     #[must_use]
     pub fn new(query: Arc<FieldQuery>) -> Self {
-        let name_bytes = query.name_bytes() * MAX_ENCODED;
+        // One byte more may be the NUL that ends the name in C.
+        let name_bytes = (query.name_bytes() + 1) * MAX_ENCODED;
         Self { fields: FormValues::new(query), part: PairPart::Name, name: Vec::new(), name_bytes }
     }
 
@@ -64,15 +65,25 @@ impl FormScanner {
     fn end_name(&mut self, name: &[u8]) {
         self.part = PairPart::Skip;
         if name.len() > self.name_bytes {
-            return;
+            return self.end_odd_name(name);
         }
-        if let Ok(name) = decode(name, Plus::Space) {
-            if !self.fields.query().has(&name) {
-                self.fields.other(&name, false);
-            } else if self.fields.begin(&name) {
-                self.part = PairPart::Value(PercentDecoder::default());
+        match decode(name, Plus::Space) {
+            Ok(name) if !self.fields.query().has(&name) => self.fields.other(&name, false, false),
+            Ok(name) => {
+                if self.fields.begin(&name) {
+                    self.part = PairPart::Value(PercentDecoder::default());
+                }
             }
+            Err(_) => self.end_odd_name(name),
         }
+    }
+
+    /// Ends a name that is not kept whole, or has an invalid escape.
+    #[cold]
+    fn end_odd_name(&mut self, name: &[u8]) {
+        let kept = name.get(..self.name_bytes).filter(|kept| kept.len() < name.len());
+        let decoded = decode_valid(kept.map_or(name, without_cut_escape));
+        self.fields.other(&decoded, false, kept.is_some());
     }
 
     fn read_value(&mut self, text: &[u8]) {
@@ -127,6 +138,32 @@ impl BodyScanner for FormScanner {
     fn is_settled(&self, index: usize) -> bool {
         self.fields.is_settled(index)
     }
+}
+
+/// The beginning of a name, without an escape that it does not have the end of.
+fn without_cut_escape(name: &[u8]) -> &[u8] {
+    let last = name.len().saturating_sub(2);
+    let percent = name.iter().skip(last).position(|byte| *byte == b'%');
+    percent.and_then(|at| name.get(..last + at)).unwrap_or(name)
+}
+
+/// Decodes a name, and keeps each `%` without two hexadecimal digits.
+#[cold]
+fn decode_valid(name: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((byte, mut after)) = rest.split_first() {
+        decoded.push(match (byte, after) {
+            (b'%', [high, low, behind @ ..]) if let (Some(high), Some(low)) = (hex(*high), hex(*low)) => {
+                after = behind;
+                high << 4 | low
+            }
+            (b'+', _) => b' ',
+            (other, _) => *other,
+        });
+        rest = after;
+    }
+    decoded
 }
 
 #[cfg(test)]

@@ -101,6 +101,11 @@ impl MediaType {
         (!self.is_missing()).then_some(&*self.0)
     }
 
+    /// Whether a field has this type, spelled the same. A client that sends the text `missing` has sent a type.
+    fn is(&self, value: &[u8]) -> bool {
+        self.0.as_bytes() == value && !self.is_missing()
+    }
+
     fn is_missing(&self) -> bool {
         *self.0 == *MISSING
     }
@@ -149,7 +154,7 @@ impl ContentTypes {
         let Some(value) = types.next() else { return self.format_of_missing(is_read) };
         let is_only = types.next().is_none();
         // A shortcut for most requests. A configured type passes every check below, where JSON also comes first.
-        if is_only && is_read(Format::Json) && self.of(Format::Json).iter().any(|wanted| wanted.0.as_bytes() == value) {
+        if is_only && is_read(Format::Json) && self.of(Format::Json).iter().any(|wanted| wanted.is(value)) {
             return Ok(BodyFormat::of(Format::Json));
         }
         // Servers differ on which of two types counts.
@@ -171,7 +176,8 @@ impl ContentTypes {
         for parameter in parameters {
             let (name, value) = parameter.ok_or(Reason::ContentTypeUnsupported)?;
             // RFC 2231 also spells it `charset*`.
-            if starts_with(name, b"charset") && !(name.len() == b"charset".len() && is_utf8_charset(value)) {
+            let is_charset = name.len() == b"charset".len() && is_utf8_charset(value);
+            if (starts_with(name, b"charset") && !is_charset) || may_hide_a_charset(value) {
                 return Err(Reason::CharsetUnsupported);
             }
         }
@@ -298,6 +304,14 @@ fn starts_with(text: &[u8], start: &[u8]) -> bool {
     text.get(..start.len()).is_some_and(|actual| actual.eq_ignore_ascii_case(start))
 }
 
+/// Whether a server that splits at each `;`, also between quotes, may find a charset inside a parameter's value. In GBK, for
+/// one, a character hides the backslash behind it, and a quote after it ends a string.
+fn may_hide_a_charset(value: &[u8]) -> bool {
+    [&b"charset="[..], b"charset*"]
+        .iter()
+        .any(|text| value.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text)))
+}
+
 fn is_utf8_charset(value: &[u8]) -> bool {
     let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
     [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| value.eq_ignore_ascii_case(name))
@@ -336,11 +350,20 @@ mod tests {
 
     #[test]
     fn a_quoted_parameter_may_have_any_text() {
-        for quoted in ["https://a/b;c", "a,b", r#"\"; charset=\"utf-16"#, r"\\", "", "a b=c"] {
+        for quoted in ["https://a/b;c", "a,b", r#"\"; x=\"y"#, r"\\", "", "a b=c", "charsets"] {
             assert_eq!(format(&format!("application/json; profile=\"{quoted}\"")), Ok(Format::Json), "{quoted}");
         }
         let after = r#"application/json; profile="a;b"; charset=utf-16"#;
         assert_eq!(format(after), Err(Reason::CharsetUnsupported));
+    }
+
+    /// Servers that split at each `;` (Rack, Tornado) read the second charset.
+    #[test]
+    fn a_charset_between_quotes_is_refused() {
+        for hidden in ["; charset=gbk", r#"\"; charset=\"utf-16"#, ", application/json; Charset*=utf-8''utf-7"] {
+            let value = format!("application/json; profile=\"{hidden}\"");
+            assert_eq!(format(&value), Err(Reason::CharsetUnsupported), "{value}");
+        }
     }
 
     #[test]
@@ -361,6 +384,10 @@ mod tests {
         assert_eq!(types.format_of::<[(&str, &str)]>(&[], |_| true), Ok(BodyFormat::of(Format::Form)));
         assert_eq!(types.format_of(&[("content-type", " ")][..], |_| true), Ok(BodyFormat::of(Format::Form)));
         assert_eq!(types.format_of(&[("content-type", "missing")][..], |_| true), Err(Reason::ContentTypeUnsupported));
+        // The shortcut for JSON compared the client's text with the list's keyword.
+        types.set(Format::Json, vec!["missing".parse().unwrap()]);
+        assert_eq!(types.format_of(&[("content-type", "missing")][..], |_| true), Err(Reason::ContentTypeUnsupported));
+        assert_eq!(types.format_of::<[(&str, &str)]>(&[], |_| true), Ok(BodyFormat::of(Format::Json)));
         assert_eq!(types.format_of(&[("content-type", ";a=b")][..], |_| true), Err(Reason::ContentTypeMissing));
     }
 

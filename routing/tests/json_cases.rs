@@ -334,6 +334,10 @@ fn pointers_follow_names_and_indices() {
     assert_eq!(found_at("/tenant", folded), Unusable(Reason::KeyAmbiguous));
     assert_eq!(key(Duplicates::First, "/tenant", folded), Missing);
     assert_eq!(key(Duplicates::Last, "/tenant", folded), Missing);
+    // json-c and cJSON keep names as C strings, which end at the NUL.
+    for cut in [r#"{"tenant\u0000x":"c"}"#, r#"{"tenant":"a","TENANT\u0000":"c"}"#] {
+        assert_eq!(found_at("/tenant", cut), Unusable(Reason::KeyAmbiguous), "{cut}");
+    }
     let many = query(&["/a/b", "/a", "/a/c", "/a/b", ""], Duplicates::Reject);
     let held = verdict(&many, br#"{"a":{"b":"x","c":7}}"#).unwrap();
     let object = Unusable(Reason::KeyObject);

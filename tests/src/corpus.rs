@@ -2,7 +2,11 @@
 //!
 //! The expectations are written by hand, from the documentation and the RFCs; nothing here runs the core. The same
 //! cases go through the core, through the filter in Envoy and through the service in Envoy (`tests/e2e/corpus.rs`).
+//!
+//! There are two corpora, each with its configuration: in [`documents`], a request has its key in one place; in
+//! [`batches`], elements, records and messages must agree, and documents are in values of other documents.
 
+mod batches;
 mod forms;
 mod heads;
 mod json;
@@ -41,16 +45,45 @@ pub struct Expect {
     pub reason: String,
 }
 
-/// The configuration all cases are written for.
+/// Requests, and the configuration that they are written for.
+#[derive(Clone, Debug)]
+pub struct Corpus {
+    /// The configuration. Its policy tells the reasons of refusals apart from each other.
+    pub config: Value,
+    /// The requests.
+    pub cases: Vec<Case>,
+}
+
+/// Every corpus.
 #[must_use]
-pub fn config() -> Value {
+pub fn all() -> [Corpus; 2] {
+    [documents(), batches()]
+}
+
+/// Requests with the key in one place of the head or of one document.
+#[must_use]
+pub fn documents() -> Corpus {
+    Corpus { config: config(), cases: cases() }
+}
+
+/// Requests with the key in many places, in a document within a value, or in a binary format.
+#[must_use]
+pub fn batches() -> Corpus {
+    Corpus { config: batches::config(), cases: batches::cases() }
+}
+
+fn config() -> Value {
     json!({
         "version": "corpus",
         "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
         "applies_to": { "hosts": ["cellgate.test", "*.cellgate.test"], "methods": ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"], "paths": ["/api", "/orgs/"], "except": { "paths": ["/api/healthz", "/api/static/"], "methods": ["TRACE"] } },
         // Where no cell is asked by default, to see the reason.
-        "policy": { "excepted": { "use": "cell-b" }, "preflight": { "use": "cell-c" } },
+        "policy": {
+            "excepted": { "use": "cell-b" },
+            "preflight": { "use": "cell-c" },
+            "body_lone_surrogate": { "reject": 400 }
+        },
         "key": [
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
@@ -86,9 +119,7 @@ pub fn config() -> Value {
     })
 }
 
-/// Every case.
-#[must_use]
-pub fn cases() -> Vec<Case> {
+fn cases() -> Vec<Case> {
     [
         json::cases(),
         forms::cases(),
@@ -146,9 +177,10 @@ mod tests {
 
     #[test]
     fn the_corpus_is_large_and_its_names_are_unique() {
-        let cases = super::cases();
-        assert!(cases.len() >= 300, "{} cases", cases.len());
-        let names: BTreeSet<_> = cases.iter().map(|case| &case.name).collect();
-        assert_eq!(names.len(), cases.len());
+        let corpora = super::all().map(|corpus| corpus.cases);
+        assert!(corpora.iter().all(|cases| cases.len() >= 500), "{:?} cases", corpora.map(|cases| cases.len()));
+        let mut names = BTreeSet::new();
+        let twice: Vec<_> = corpora.concat().into_iter().filter(|case| !names.insert(case.name.clone())).collect();
+        assert!(twice.is_empty(), "{twice:#?}");
     }
 }

@@ -8,7 +8,7 @@ use cellgate_routing::headers::is_reserved;
 use cellgate_routing::{Config, Outcome, config};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
-use crate::decide::{self, Parts, Request};
+use crate::decide::{self, BadCurl, CurlCommand, Parts, Request};
 use crate::doctor::{self, FetchError, Level, Source};
 use crate::probe;
 use crate::warnings::warnings;
@@ -61,7 +61,8 @@ pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
 /// # Errors
 /// The configuration or the request cannot be read.
 pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
-    let files = [Some(&args.config), args.request.as_ref(), args.body.as_ref(), args.claims.as_ref()];
+    let files =
+        [Some(&args.config), args.request.as_ref(), args.curl.as_ref(), args.body.as_ref(), args.claims.as_ref()];
     if files.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
         return Err(Failure::new(Exit::Usage, "only one option can be `-` (stdin): use files for the others"));
     }
@@ -72,10 +73,16 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
         };
         Failure::new(exit, error)
     })?;
-    let mut request = match &args.request {
-        Some(file) => Request::from_message(&read(file)?)
+    let mut ignored = Vec::new();
+    let mut request = match (&args.request, &args.curl) {
+        (_, Some(file)) => {
+            let command = curl(file)?;
+            ignored = command.ignored;
+            command.request
+        }
+        (Some(file), None) => Request::from_message(&read(file)?)
             .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?,
-        None => {
+        (None, None) => {
             let body = args.body.as_deref().map(read).transpose()?;
             let DecideArgs { method, path, header: headers, chunked, .. } = args;
             Request::from_parts(Parts { method, path, headers, body, chunked })
@@ -87,7 +94,8 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
             .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?;
     }
     let first_chunk = usize::try_from(args.first_chunk).unwrap_or(usize::MAX);
-    let report = decide::run(&config, &request, args.peer.as_deref(), first_chunk);
+    let mut report = decide::run(&config, &request, args.peer.as_deref(), first_chunk);
+    report.ignored = ignored;
     match args.output {
         Output::Text => print(&decide::text(&report))?,
         Output::Json => print(&format!("{:#}\n", decide::json(&report)))?,
@@ -95,6 +103,14 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     Ok(match report.last().end().outcome {
         Outcome::Cell(_) | Outcome::Pass => Exit::Ok,
         Outcome::Reject(_) | Outcome::Defer => Exit::Found,
+    })
+}
+
+/// The request of a curl command in a file.
+fn curl(file: &Path) -> Result<CurlCommand, Failure> {
+    CurlCommand::read(&read(file)?, &|name| std::fs::read(name)).map_err(|error| {
+        let exit = if matches!(error, BadCurl::File { .. }) { Exit::NoInput } else { Exit::BadInput };
+        Failure::new(exit, format!("{}: {error}", config_file::name(file).display()))
     })
 }
 

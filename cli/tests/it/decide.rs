@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{CONFIG, cellgate, file, result_of, run};
 
@@ -41,8 +41,9 @@ fn every_step_is_reported() {
 request   POST /orders, 24 bytes of body
 stripped  x-cell
 scope     in scope
-key       1. json /tenant/id     \"acme\"
+key       1. json /tenant/id     \"acme\" (after 22 bytes)
           2. header x-tenant-id  not reached
+scan      after 22 of 24 bytes, only a conflict can change the decision
 filter    holds the body: 24 of at most 32768 bytes: cell cell-b (exact)
 service   reads all 24 bytes: cell cell-b (exact)
 reason    exact: The exact table names the key.
@@ -200,4 +201,141 @@ fn claims_of_a_verified_token_are_a_source() {
         assert_eq!(found, expected);
         assert_eq!(report["service"]["decision"], report["filter"]["decision"]);
     }
+}
+
+/// Sources in bodies of most formats.
+const FORMATS: &str = "\
+routing_header: x-cell
+cells: [cell-a, cell-b]
+key:
+  - json: /orders/*/tenant
+  - ndjson: /items/[kind=t]/id
+  - multipart: tenant
+  - protobuf: \"1.1\"
+  - msgpack: /tenant
+  - header: x-tenant-id
+placement: { exact: { acme: cell-a }, default: cell-b }
+";
+
+/// The changes of the source with this index, in a chunked request with this type and body.
+fn changes(source: usize, content_type: &str, body: &[u8]) -> Value {
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: h\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n",
+        body.len()
+    );
+    let (_, mut report) = report(FORMATS, &[head.as_bytes(), body, b"\r\n0\r\n\r\n"].concat(), &[]);
+    report["sources"][source]["changes"].take()
+}
+
+#[test]
+fn the_elements_that_disagree_are_named() {
+    let body = br#"{"orders":[{"x":",["},{"tenant":"acme"},{"tenant":"acme"},{"tenant":"b"}]}"#;
+    let expected = json!([
+        { "bytes": 38, "key": "acme", "reason": null, "element": "/orders/1/tenant" },
+        { "bytes": 71, "key": null, "reason": "key_conflict", "element": "/orders/3/tenant" },
+    ]);
+    assert_eq!(changes(0, "application/json", body), expected);
+}
+
+#[test]
+fn the_lines_that_disagree_are_named() {
+    let item = |id: &str| format!("{{\"items\":[{{}},{{\"id\":{id},\"kind\":\"t\"}}]}}");
+    let body = [item("\"acme\""), String::new(), item("null")].join("\n");
+    let changes = changes(1, "application/x-ndjson", body.as_bytes());
+    let place = |index: usize| (&changes[index]["line"], &changes[index]["element"], &changes[index]["reason"]);
+    assert_eq!(place(0), (&json!(1), &json!("/items/1/id"), &Value::Null));
+    assert_eq!(place(1), (&json!(3), &json!("/items/1/id"), &json!("key_conflict")));
+}
+
+#[test]
+fn the_parts_with_two_keys_are_named() {
+    let part = |name: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\nacme\r\n");
+    let body = [part("file"), part("tenant"), part("tenant"), "--b--\r\n".to_owned()].concat();
+    let changes = changes(2, "multipart/form-data; boundary=b", body.as_bytes());
+    let part = |index: usize| (&changes[index]["part"], &changes[index]["reason"]);
+    assert_eq!((part(0), part(1)), ((&json!(2), &Value::Null), (&json!(3), &json!("key_duplicated"))));
+}
+
+#[test]
+fn the_messages_that_disagree_are_named() {
+    let message = |key: &str| [b"\0\0\0\0\x08\x0a\x06\x0a\x04", key.as_bytes()].concat();
+    let body = [message("acme"), message("acme"), message("b-co")].concat();
+    let expected = json!([
+        { "bytes": 13, "key": "acme", "reason": null, "message": 1 },
+        { "bytes": 39, "key": null, "reason": "key_conflict", "message": 3 },
+    ]);
+    assert_eq!(changes(3, "application/grpc", &body), expected);
+}
+
+#[test]
+fn the_elements_of_binary_formats_are_named() {
+    let config = FORMATS.replace("msgpack: /tenant", "msgpack: /orders/*/tenant");
+    let body = b"\x81\xa6orders\x93\x80\x81\xa6tenant\xa4acme\x81\xa6tenant\xc0";
+    let head =
+        format!("POST / HTTP/1.1\r\nHost: h\r\nContent-Type: application/msgpack\r\nContent-Length: {}", body.len());
+    let (_, report) = report(&config, &[head.as_bytes(), b"\r\n\r\n", body].concat(), &[]);
+    let expected = json!([
+        { "bytes": 23, "key": "acme", "reason": null, "element": "/orders/1/tenant" },
+        { "bytes": 32, "key": null, "reason": "key_conflict", "element": "/orders/2/tenant" },
+    ]);
+    assert_eq!(report["sources"][4]["changes"], expected);
+}
+
+/// The first pass takes windows of 4096 bytes, and the second one single bytes where a value changes.
+#[test]
+fn the_byte_of_a_key_does_not_depend_on_the_windows() {
+    for padding in [0, 4070, 4080, 4090, 4100, 50_000] {
+        let body = [&b"\x82\xa1x\xc5"[..], &u16::to_be_bytes(padding), &vec![0; usize::from(padding)]].concat();
+        let body = [&body, &b"\xa6tenant\xa4acme"[..]].concat();
+        let expected = json!([{ "bytes": body.len(), "key": "acme", "reason": null }]);
+        assert_eq!(changes(4, "application/msgpack", &body), expected, "{padding}");
+    }
+}
+
+#[test]
+fn the_scan_says_where_it_stopped_and_what_it_needed() {
+    let scan = |body: &str| report(CONFIG, &post(body), &[]).1["scan"].take();
+    assert_eq!(scan(r#"{"tenant":{"id":"acme"}}"#), json!({ "bytes": 24, "of": 24, "known_after": 22 }));
+    assert_eq!(scan(r#"{"tenant":{}}"#), json!({ "bytes": 13, "of": 13, "known_after": null }));
+    assert_eq!(scan(r#"{"tenant"!{}}"#), json!({ "bytes": 9, "of": 13, "known_after": null }));
+    let head = b"GET / HTTP/1.1\r\nHost: h\r\nX-Tenant-Id: acme\r\n\r\n";
+    assert_eq!(report(CONFIG, head, &[]).1["scan"], Value::Null);
+}
+
+#[test]
+fn a_refused_type_is_named_with_those_that_are_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let line = |header: &str| {
+        let (_, out, _) = run(&["decide", "--config", &config, "-H", header, "--body", &config]);
+        out.lines().find_map(|line| line.strip_prefix("type ")).map(|line| line.trim().to_owned())
+    };
+    let readable = "application/json, application/*+json";
+    assert_eq!(line("content-type: text/csv"), Some(format!("\"text/csv\"; the sources read {readable}")));
+    assert_eq!(line("x-a: b"), Some(format!("none; the sources read {readable}")));
+    assert_eq!(line("content-type: application/json"), None);
+}
+
+#[test]
+fn a_curl_command_is_decided_and_its_idle_options_are_listed() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let command = "curl 'https://api.example.com/orders?page=1' \\\n  -H 'content-type: application/json' \\\n  \
+        -H 'x-cell: cell-a' \\\n  --data-raw $'{\"note\":\"it\\'s\",\"tenant\":{\"id\":\"acme\"}}' \\\n  --insecure --http2\n";
+    let command = file(directory.path(), "copied.sh", command);
+    let (code, out, err) = run(&["decide", "--config", &config, "--curl", &command]);
+    let expected = "\
+request   POST /orders?page=1, 38 bytes of body
+ignored   --insecure --http2, which do not change the request
+stripped  x-cell
+scope     in scope
+key       1. json /tenant/id     \"acme\" (after 36 bytes)
+          2. header x-tenant-id  not reached
+scan      after 36 of 38 bytes, only a conflict can change the decision
+filter    holds the body: 38 of at most 32768 bytes: cell cell-b (exact)
+service   reads all 38 bytes: cell cell-b (exact)
+reason    exact: The exact table names the key.
+decision  cell cell-b
+";
+    assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
 }

@@ -258,10 +258,11 @@ impl<F: ItemFormat> BinaryScanner<F> {
         }
     }
 
-    /// An item that can be neither a name on a pointer's path nor a key begins.
+    /// An item that can be neither a name on a pointer's path nor a key begins. As a name, it may become any text: readers in
+    /// JavaScript make `id` of the array `["id"]`, and Ruby's symbols are extensions.
     fn read_unusable(&mut self, reason: Reason) {
         if self.containers.is_name_next() {
-            if self.is_live() && self.is_tagged {
+            if self.is_live() {
                 self.path.unknown_name();
             }
         } else if self.path.has_node() {

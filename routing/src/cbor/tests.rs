@@ -126,6 +126,8 @@ fn a_name_that_some_readers_take_for_the_wanted_one_is_ambiguous() {
         ("/0", b"\xf9\x80\0"),
         ("/undefined", b"\xf7"),
         ("/false", b"\xf4"),
+        ("/id", b"\x81\x62id"),
+        ("/id", b"\x9f\x62id\xff"),
     ] {
         let body = [b"\xa1", name, b"\x61b"].concat();
         assert_eq!(found(pointer, &body), Some(Err(Reason::KeyAmbiguous)), "{pointer}");

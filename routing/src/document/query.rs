@@ -332,7 +332,7 @@ impl QueryEnd {
     }
 }
 
-/// Whether two names are equal to a parser that folds case. Besides ASCII letters, these are the two letters that Unicode's
+/// Whether two names are equal to a parser that folds case, or to one that keeps names as C strings. Besides ASCII letters, these are the two letters that Unicode's
 /// simple folding maps to one: `ſ` (long s) and `K` (the Kelvin sign).
 fn folds_to(mut name: &[u8], mut wanted: &[u8]) -> bool {
     while let Some((letter, rest)) = wanted.split_first() {
@@ -345,7 +345,8 @@ fn folds_to(mut name: &[u8], mut wanted: &[u8]) -> bool {
         let Some(after) = folded.or_else(plain) else { return false };
         (name, wanted) = (after, rest);
     }
-    name.is_empty()
+    // In C, a name ends at its first NUL.
+    name.first().is_none_or(|byte| *byte == 0)
 }
 
 #[cfg(test)]
@@ -384,7 +385,9 @@ mod tests {
 
     #[test]
     fn names_fold_as_in_parsers_that_fold_case() {
-        for (name, wanted) in [("ID", "id"), ("id", "Id"), ("ta\u{17f}\u{212a}", "task"), ("\u{212a}", "K"), ("", "")] {
+        for (name, wanted) in
+            [("ID", "id"), ("id", "Id"), ("ta\u{17f}\u{212a}", "task"), ("\u{212a}", "K"), ("", ""), ("id\0x", "id")]
+        {
             assert!(folds_to(name.as_bytes(), wanted.as_bytes()), "{name}");
         }
         for (name, wanted) in [("id", "ids"), ("ids", "id"), ("\u{17f}", "x"), ("i-d", "i_d"), ("É", "é")] {

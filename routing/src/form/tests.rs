@@ -163,3 +163,41 @@ fn a_name_that_differs_only_in_case_makes_the_key_ambiguous() {
     }
     assert_eq!(scan("tenant+id=a&Tenant+id=b", Duplicates::First, 4), Some(Ok("a".to_owned())));
 }
+
+#[test]
+fn a_name_that_php_takes_for_the_fields_makes_the_key_ambiguous() {
+    let spaces = format!("tenant+id=a&{}tenant_id=b", "+".repeat(100));
+    let escaped = format!("tenant+id=a&{}%74enant_id=b", "%20".repeat(100));
+    let shifted = escaped.replacen("%20", "+%20", 1);
+    let twice = escaped.replacen("%20", "++%20", 1);
+    let long = format!("tenant+id=a&%74%65%6E%61%6E%74%20%69%64%00{}=b", "x".repeat(100));
+    for body in [
+        "tenant_id=b",
+        "tenant+id=a&tenant.id=b",
+        "tenant[id=b&tenant+id=a",
+        "tenant+id=a&+tenant+id=b",
+        "tenant+id=a&tenant+id%00x=b",
+        "tenant+id=a&tenant%5fid%00%=b",
+        &spaces,
+        &escaped,
+        &shifted,
+        &twice,
+        &long,
+    ] {
+        for cut in 1..=body.len() {
+            let found = scan(body, Duplicates::Reject, cut);
+            assert_eq!(found, Some(Err(Reason::KeyAmbiguous)), "{body} cut at {cut}");
+        }
+        let first = scan(body, Duplicates::First, 4);
+        assert_eq!(first, body.contains("tenant+id=a").then(|| Ok("a".to_owned())), "{body}");
+    }
+    let long = format!("{}x=b&tenant+id=a", "+".repeat(100));
+    for body in ["tenant+id=a&tenant[id]=b", "tenant+id=a&tenant+id[]=b", "tenant+id=a&tenant_id%zz=b"] {
+        assert_eq!(scan(body, Duplicates::Reject, 3), Some(Ok("a".to_owned())), "{body}");
+    }
+    assert_eq!(
+        scan(&long, Duplicates::Reject, 7),
+        Some(Err(Reason::KeyAmbiguous)),
+        "the name behind the spaces is not kept"
+    );
+}

@@ -179,7 +179,7 @@ impl MultipartScanner {
             return if self.fields.occurrence(name, refused) { PartKind::Wanted } else { PartKind::Other };
         }
         let plain = unescaped(name);
-        self.fields.other(&plain, &*plain != name);
+        self.fields.other(&plain, &*plain != name, false);
         if name == CHARSET_FIELD { PartKind::Charset } else { PartKind::Other }
     }
 

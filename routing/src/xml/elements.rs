@@ -114,6 +114,11 @@ impl Elements {
         self.search.push_text(piece);
     }
 
+    /// A comment, a processing instruction, or the edge of a CDATA section comes.
+    pub(super) fn interrupt_text(&mut self) {
+        self.search.interrupt_text();
+    }
+
     /// The name of an end tag is complete.
     pub(super) fn check_end(&self, name: &str) -> Result<(), SyntaxFault> {
         if self.open.last() == Some(name) { Ok(()) } else { Err(malformed("expected the end of the open element")) }

@@ -108,6 +108,17 @@ impl ElementSearch {
         }
     }
 
+    /// Something else than text comes in the innermost element.
+    pub(super) fn interrupt_text(&mut self) {
+        for search in &mut self.sources {
+            if search.matched == self.depth
+                && let Some(text) = &mut search.text
+            {
+                text.interrupt();
+            }
+        }
+    }
+
     /// The innermost element closes.
     pub(super) fn close(&mut self) {
         for ((path, rule), search) in self.query.sources.iter().zip(&mut self.sources) {

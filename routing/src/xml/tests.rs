@@ -79,7 +79,8 @@ fn an_element_or_an_attribute_is_found() {
             "/order/tenant",
             "<!-- a - b --><?style x='>'?> <order ><a/><tenant\n>\n\t acme\r\n</tenant ></order\n><!----><?x?>",
         ),
-        ("/order/tenant", "<order><tenant>a<!-- - -->c<?x y??><![CDATA[m]]>&#x65;</tenant></order>"),
+        ("/order/tenant", "<order><tenant> <!-- - --> ac&#109;&#x65;<?x y??><![CDATA[ ]]><!----></tenant></order>"),
+        ("/order/tenant", "<order><tenant>\n<![CDATA[acme]]>\n</tenant></order>"),
         ("/order/tenant", "<order><tenant><![CDATA[acme]]></tenant></order>"),
         ("/tenant", "<tenant>acme</tenant>"),
         ("/order/@tenant", "<order a='>' tenant = \"acme\" b='/'/>"),
@@ -90,7 +91,7 @@ fn an_element_or_an_attribute_is_found() {
         assert_eq!(find(path, document), expected, "{document}");
     }
     assert_eq!(find("/a", "<a>&lt;&amp;]]&gt;]</a>"), found("<&]]>]"));
-    assert_eq!(find("/a", "<a><![CDATA[]]]]><![CDATA[>&x;]]></a>"), found("]]>&x;"));
+    assert_eq!(find("/a", "<a><![CDATA[]]&x;]]]></a>"), found("]]&x;]"));
     assert_eq!(find("/a", "<a>å名😀\u{f8ff}\u{fffd}</a>"), found("å名😀\u{f8ff}\u{fffd}"));
     assert_eq!(find("/a/@b", "<a b=' å\t&quot;\n'/>"), found(" å \" "));
 }
@@ -111,6 +112,15 @@ fn a_value_that_cannot_be_a_key_has_a_reason() {
     }
     assert_eq!(find("/a/@b", "<a b=''/>"), Some(Err(Reason::KeyEmpty)));
     assert_eq!(find("/a/@b", "<a b='1234567890&#x20;1234567890'/>"), Some(Err(Reason::KeyTooLong)));
+}
+
+/// A client could name one tenant to a service that reads only the first node, and another one to Cellgate.
+#[test]
+fn a_text_of_several_nodes_is_malformed() {
+    for split in ["ac<!-- -->me", "ac<?x?>me", "ac<![CDATA[me]]>", "<![CDATA[ac]]>me", "<![CDATA[ac]]><![CDATA[me]]>"] {
+        assert_eq!(find("/a", &format!("<a>{split}</a>")), Some(Err(Reason::KeyMalformed)), "{split}");
+        assert_eq!(find("/b/a", &format!("<b>x<!-- -->y<a>acme</a>{split}</b>")), found("acme"), "{split}");
+    }
 }
 
 #[test]
@@ -166,8 +176,12 @@ fn a_document_inside_an_element_is_scanned_as_it_arrives() {
     };
     let sources = ["/a", "/a/@b"].map(|path| (path.parse().unwrap(), KeyRule::new(&rule, limits))).into();
     let query = Arc::new(ElementQuery::with_rules(sources, limits));
-    let (values, _) = scan_everywhere(&query, br#"<a b=' {"t" : "x"} '> <![CDATA[{"t":]]> &quot;ac me&quot; } </a>"#);
+    let (values, _) = scan_everywhere(&query, br#"<a b=' {"t" : "x"} '> <![CDATA[{"t": "ac me" } ]]> </a>"#);
     assert_eq!(values, [found("ac me"), found("x")]);
+    let (values, _) = scan_everywhere(&query, br#"<a b='{}'>{"t": &quot;ac&#32;me&quot; }</a>"#);
+    assert_eq!(values, [found("ac me"), None]);
+    let (values, _) = scan_everywhere(&query, br#"<a><![CDATA[{"t":]]>"acme"}</a>"#);
+    assert_eq!(values, [Some(Err(Reason::KeyMalformed)), None]);
     let (values, _) = scan_everywhere(&query, br#"<a b=''> </a>"#);
     assert_eq!(values, [Some(Err(Reason::KeyEmpty)), Some(Err(Reason::KeyEmpty))]);
 }

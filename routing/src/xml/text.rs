@@ -7,6 +7,9 @@ use crate::value::{KeyRule, MAX_VALUE, ValueReader};
 
 /// The element's own character data, without the white space around it.
 ///
+/// Text on both sides of a comment, a processing instruction or the edge of a CDATA section is two nodes of a tree. Some
+/// programs read only the first one, and others both.
+///
 /// Memory: the reader's, and white space of at most [`MAX_VALUE`] bytes and one piece.
 #[derive(Debug)]
 pub(super) struct ElementText {
@@ -14,17 +17,33 @@ pub(super) struct ElementText {
     /// White space that belongs to the value if more text follows.
     space: String,
     has_begun: bool,
+    /// The text so far is followed by something else than text.
+    is_interrupted: bool,
+    /// More text follows what has interrupted the text.
+    is_split: bool,
     has_elements: bool,
 }
 
 impl ElementText {
     pub(super) fn new(rule: &KeyRule) -> Self {
-        Self { reader: rule.reader(), space: String::new(), has_begun: false, has_elements: false }
+        Self {
+            reader: rule.reader(),
+            space: String::new(),
+            has_begun: false,
+            is_interrupted: false,
+            is_split: false,
+            has_elements: false,
+        }
     }
 
     /// An element begins inside this one.
     pub(super) fn note_element(&mut self) {
         self.has_elements = true;
+    }
+
+    /// A comment, a processing instruction, or the edge of a CDATA section comes.
+    pub(super) fn interrupt(&mut self) {
+        self.is_interrupted = self.has_begun;
     }
 
     pub(super) fn push(&mut self, piece: &str) {
@@ -34,6 +53,7 @@ impl ElementText {
             self.flush_space();
             self.reader.push(text.as_bytes());
             self.has_begun = true;
+            self.is_split |= self.is_interrupted;
         }
         if self.has_begun {
             self.space.push_str(piece.get(text.len()..).unwrap_or_default());
@@ -45,7 +65,11 @@ impl ElementText {
 
     /// Ends the element. `rule` made the text.
     pub(super) fn finish(self, rule: &KeyRule) -> StoredKey {
-        if self.has_elements { StoredKey::Unusable(Reason::KeyObject) } else { self.reader.finish(rule).into() }
+        match (self.has_elements, self.is_split) {
+            (true, _) => StoredKey::Unusable(Reason::KeyObject),
+            (false, true) => StoredKey::Unusable(Reason::KeyMalformed),
+            (false, false) => self.reader.finish(rule).into(),
+        }
     }
 
     fn flush_space(&mut self) {

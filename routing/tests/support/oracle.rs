@@ -318,9 +318,9 @@ impl Query {
     }
 }
 
-/// As parsers that fold case see a name.
+/// As parsers that fold case, and those that keep names as C strings, see a name.
 fn fold(name: &str) -> String {
-    name.replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase()
+    name.split('\0').next().unwrap_or_default().replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase()
 }
 
 /// The first member, if any, that makes the token's meaning depend on the parser.

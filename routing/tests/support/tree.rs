@@ -3,7 +3,7 @@
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test that is wrong may panic")]
 #![allow(dead_code, reason = "each test uses one format")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -306,9 +306,12 @@ fn json_names(name: &Tree) -> Option<Vec<String>> {
         Tree::Integer(n) if !(0..100).contains(n) => vec![n.to_string()],
         Tree::Float(n) if n.fract() != 0.0 => vec![n.to_string()],
         Tree::Null | Tree::Boolean(_) => vec!["other".into()],
-        Tree::Extension(..) => vec!["other".into()],
-        // A look-alike of every name. The pointers' other names are digits, which have none.
-        Tree::Tagged(..) => ["tENANT", "iD", "A"].map(str::to_owned).to_vec(),
+        // Every name, ended by a NUL.
+        Tree::Tagged(..) | Tree::Extension(..) => {
+            let tokens: BTreeSet<_> =
+                POINTERS.iter().chain(EACH_POINTERS).flat_map(|pointer| pointer.split('/')).collect();
+            tokens.into_iter().map(|token| format!("{token}\0")).collect()
+        }
         _ => return None,
     })
 }

@@ -55,8 +55,10 @@ const BODIES: &[(&str, &str, &str)] = &[
     ("a CDATA section", "<order><tenant><![CDATA[acme]]></tenant></order>", "cell-a exact"),
     ("references", "<order><tenant>&#97;c&#x6D;e</tenant></order>", "cell-a exact"),
     ("an escaped key", "<order><tenant>a&quot;b</tenant></order>", "cell-c exact"),
-    ("a comment in the key", "<order><tenant>ac<!-- - -->me</tenant></order>", "cell-a exact"),
-    ("an instruction in the key", "<order><tenant>ac<?x y?>me</tenant></order>", "cell-a exact"),
+    ("a comment before the key", "<order><tenant> <!-- - -->acme</tenant></order>", "cell-a exact"),
+    ("a comment in the key", "<order><tenant>ac<!-- - -->me</tenant></order>", "400 key_malformed"),
+    ("an instruction in the key", "<order><tenant>ac<?x y?>me</tenant></order>", "400 key_malformed"),
+    ("a CDATA section in the key", "<order><tenant>ac<![CDATA[me]]></tenant></order>", "400 key_malformed"),
     ("UTF-8", "<order><tenant>😀</tenant></order>", "cell-b exact"),
     (
         "SOAP 1.1, key in the header",

@@ -32,6 +32,7 @@ fn messages_about_requests() {
         transcript.file(&file, claims);
         transcript.run(&format!("decide --config good.yaml --claims {file}"));
     }
+    curl_commands(&mut transcript);
     transcript.section("Messages in a file");
     transcript.run("decide --config good.yaml --request missing.http");
     for (name, message) in [
@@ -56,4 +57,51 @@ fn messages_about_requests() {
         transcript.run(&format!("decide --config good.yaml --request {file}"));
     }
     transcript.check("requests.txt");
+}
+
+fn curl_commands(transcript: &mut Transcript) {
+    transcript.section("curl commands");
+    transcript.run("decide --config good.yaml --curl missing.sh");
+    transcript.run("decide --config good.yaml --curl missing.sh --path /orders");
+    for (name, command) in [
+        ("empty", "\n"),
+        ("other", "wget http://h/"),
+        ("windows", "curl ^\"http://h/^\" ^\n  -H ^\"a: b^\""),
+        ("open-single", "curl http://h/ \\\n  -d '{\"tenant\""),
+        ("open-double", "curl http://h/ -d \"{"),
+        ("open-ansi", "curl http://h/ -d $'it\\'s"),
+        ("variable", "curl http://h/ \\\n  -H \"authorization: Bearer $TOKEN\""),
+        ("substitution", "curl http://h/ -d \"`cat body.json`\""),
+        ("pipe", "curl http://h/ | jq ."),
+        ("ampersand", "curl http://h/?a=1&b=2"),
+        ("second-line", "curl http://h/\n  -d '{}'"),
+        ("nul", "curl http://h/ --data-raw $'a\\u0000b'"),
+        ("surrogate", "curl http://h/ --data-raw $'a\\ud83d b'"),
+        ("unknown-long", "curl --upload-file body.json http://h/"),
+        ("unknown-short", "curl -skT body.json http://h/"),
+        ("no-value", "curl http://h/ -H"),
+        ("not-text", "curl http://h/ -H $'a: \\xff'"),
+        ("no-url", "curl -d '{}'"),
+        ("two-urls", "curl http://h/ -d a b"),
+        ("ftp", "curl ftp://h/"),
+        ("glob", "curl http://h/orders/{1,2}"),
+        ("space", "curl 'http://h/a b'"),
+        ("header", "curl http://h/ -H 'no colon'"),
+        ("header-file", "curl http://h/ -H @headers.txt"),
+        ("cookie-file", "curl http://h/ -b cookies.txt"),
+        ("password", "curl http://h/ -u me"),
+        ("form", "curl http://h/ -F tenant"),
+        ("form-headers", "curl http://h/ -F 'a=b;headers=\"X: y\"'"),
+        ("form-files", "curl http://h/ -F 'a=@b,c'"),
+        ("form-and-data", "curl http://h/ -F a=b -d c"),
+        ("head-and-data", "curl http://h/ -I -d c"),
+        ("stdin", "curl http://h/ -d @-"),
+        ("no-file", "curl http://h/ --data-binary @missing.json"),
+        ("method", "curl http://h/ -X 'PO ST'"),
+        ("length", "curl http://h/ -H 'content-length: 3' -d a"),
+    ] {
+        let file = format!("{name}.sh");
+        transcript.file(&file, command);
+        transcript.run(&format!("decide --config good.yaml --curl {file}"));
+    }
 }

@@ -79,7 +79,10 @@ impl Lexer {
             (MarkupState::Bang, 'D') => return Err(doctype("expected no document type declaration")),
             (MarkupState::Bang, _) => return Err(malformed("expected a comment or a CDATA section behind '<!'")),
 
-            (MarkupState::CommentStart, '-') => MarkupState::Comment,
+            (MarkupState::CommentStart, '-') => {
+                self.elements.interrupt_text();
+                MarkupState::Comment
+            }
             (MarkupState::CommentStart, _) => return Err(malformed("expected '<!--'")),
             (MarkupState::Comment, '-') => MarkupState::CommentEnd(1),
             (MarkupState::Comment, _) => state,
@@ -97,6 +100,7 @@ impl Lexer {
             (MarkupState::SectionEnd(count), _) => return Ok(self.section_end(count, character)),
 
             (MarkupState::TargetStart, _) if is_name_start(character) => {
+                self.elements.interrupt_text();
                 self.start_name(character);
                 MarkupState::Target
             }
@@ -120,6 +124,9 @@ impl Lexer {
         }
         let count = count + 1;
         let is_complete = count == SECTION.len();
+        if is_complete {
+            self.elements.interrupt_text();
+        }
         Ok(State::Markup(if is_complete { MarkupState::Section } else { MarkupState::SectionStart(count) }))
     }
 
@@ -130,7 +137,10 @@ impl Lexer {
                 self.elements.push_text("]");
                 Some(State::Markup(MarkupState::SectionEnd(2)))
             }
-            ('>', 2) => Some(State::Content),
+            ('>', 2) => {
+                self.elements.interrupt_text();
+                Some(State::Content)
+            }
             _ => {
                 self.elements.push_text(if count == 1 { "]" } else { "]]" });
                 self.state = State::Markup(MarkupState::Section);

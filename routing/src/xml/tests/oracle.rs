@@ -165,6 +165,11 @@ fn compare(document: &str) -> Result<(), TestCaseError> {
                 StoredKey::Found(key) => Some(Ok(key.into_string())),
                 StoredKey::Unusable(reason) => Some(Err(reason)),
             };
+            // roxmltree joins texts, and Cellgate refuses those of several nodes.
+            let may_be_split = ["<!", "<?"].iter().any(|markup| document.contains(markup));
+            if may_be_split && matches!(found, Some(Err(Reason::KeyMalformed | Reason::KeyConflict))) {
+                continue;
+            }
             prop_assert_eq!(found, expected, "{:?}: {} with {:?}", document, path, duplicates);
         }
     }

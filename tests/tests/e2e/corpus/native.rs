@@ -1,8 +1,8 @@
 //! The core without any transport.
 
-use cellgate_routing::{BodyReader, CellId, Config, Decider, Decision, HeadResult, Outcome, Tier, headers};
+use cellgate_routing::{BodyReader, CellId, Decider, Decision, HeadResult, Outcome, headers};
 use cellgate_tests::client::HOST;
-use cellgate_tests::corpus::{Case, config};
+use cellgate_tests::corpus::Case;
 
 use super::Framing;
 use super::table::Verdict;
@@ -19,16 +19,16 @@ pub(super) enum Cut {
 }
 
 impl Cut {
+    /// Whether the decision waits for the end of the body.
+    pub(super) fn is_held(self) -> bool {
+        !matches!(self, Cut::Guarded)
+    }
+
     /// The ways to cut a case's body. The long ones take seconds in a debug build, so they are read one way only.
     pub(super) fn of(case: &Case) -> &'static [Cut] {
         let length = case.body.as_ref().map_or(0, Vec::len);
         if length > 100_000 { &[Cut::Guarded] } else { &[Cut::Whole, Cut::Pieces, Cut::Guarded] }
     }
-}
-
-/// The corpus' configuration, as the last tier runs it.
-pub(super) fn decider() -> Decider {
-    Decider::new(Config::from_json(&config().to_string(), "corpus").unwrap(), Tier::Service)
 }
 
 /// What the core says.
