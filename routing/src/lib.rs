@@ -43,6 +43,7 @@ mod problem;
 pub mod protobuf;
 mod reason;
 mod scope;
+mod sorted;
 pub mod source;
 mod token;
 mod value;

@@ -1,6 +1,8 @@
 //! The configuration as written. The doc comments and limits are those of the JSON Schema.
 
 mod content_types;
+#[macro_use]
+mod fields;
 mod field;
 mod source;
 mod table;
@@ -38,15 +40,14 @@ const SPIFFE_ID: &str =
 pub(super) type RawList = Vec<RawField<Box<str>>>;
 
 /// Cellgate's configuration. The filter reads it as JSON, the service as YAML or JSON.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cellgate"))]
-#[serde(deny_unknown_fields)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Cellgate", deny_unknown_fields))]
 pub(super) struct RawConfig {
     /// The address of this schema, for editors. Cellgate ignores it.
-    #[serde(default, rename = "$schema")]
+    #[cfg_attr(feature = "schema", schemars(default, rename = "$schema"))]
     pub(super) _schema: RawField<Box<str>>,
     /// A label of your choice, such as a Git revision. Both tiers log and report it.
-    #[serde(default = "RawField::<Box<str>>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<Box<str>>::default_value"))]
     #[cfg_attr(feature = "schema", schemars(length(max = MAX_VERSION)))]
     pub(super) version: RawField<Box<str>>,
     /// The header that carries the cell and that the routes match. Cellgate removes it from client requests.
@@ -56,41 +57,44 @@ pub(super) struct RawConfig {
     #[cfg_attr(feature = "schema", schemars(schema_with = "super::schema::cells"))]
     pub(super) cells: RawField<RawList>,
     /// The requests that Cellgate decides. All requests by default.
-    #[serde(default = "RawField::<RawScope>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawScope>::default_value"))]
     pub(super) applies_to: RawField<RawScope>,
     /// The media types of each body format.
-    #[serde(default = "RawField::<RawContentTypes>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawContentTypes>::default_value"))]
     pub(super) content_types: RawField<RawContentTypes>,
     /// The sources of the routing key, in order of precedence. The first source that yields a value wins.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCES)))]
     pub(super) key: RawField<Vec<RawField<RawSource>>>,
     /// The place of verified claims in Envoy's metadata.
-    #[serde(default = "RawField::<RawClaims>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawClaims>::default_value"))]
     pub(super) claims: RawField<RawClaims>,
     /// The rule for a source that holds more than one value.
-    #[serde(default = "RawField::<Duplicates>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<Duplicates>::default_value"))]
     #[cfg_attr(feature = "schema", schemars(extend("default" = "reject")))]
     pub(super) duplicates: RawField<Duplicates>,
     /// The cell of each key.
     pub(super) placement: RawField<RawPlacement>,
     /// The action for each reason why a request has no key or no cell. Every reason has a secure default.
-    #[serde(default = "RawField::<RawPolicy>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawPolicy>::default_value"))]
     pub(super) policy: RawField<RawPolicy>,
     /// The peers whose decisions are accepted, and the cell of this proxy. None by default.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub(super) decided_by: RawField<RawDecidedBy>,
     /// Decide, count and log, but do not change any request.
-    #[serde(default = "RawField::<bool>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<bool>::default_value"))]
     pub(super) shadow: RawField<bool>,
     /// Limits on bodies and keys.
-    #[serde(default = "RawField::<RawLimits>::default_value")]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawLimits>::default_value"))]
     pub(super) limits: RawField<RawLimits>,
 }
 
 /// The requests that Cellgate decides.
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "AppliesTo"))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "AppliesTo", deny_unknown_fields, default)
+)]
 pub(super) struct RawScope {
     /// Host names without ports, in any case. `*.` and a domain stand for all names below the domain. All hosts by default.
     #[cfg_attr(
@@ -109,9 +113,8 @@ pub(super) struct RawScope {
 }
 
 /// Requests that Cellgate does not decide.
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Except"))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Except", deny_unknown_fields, default))]
 pub(super) struct RawExcept {
     /// Methods, compared exactly.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_ITEMS)))]
@@ -122,9 +125,8 @@ pub(super) struct RawExcept {
 }
 
 /// The place of verified claims in Envoy's metadata.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Claims"))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Claims", deny_unknown_fields, default))]
 pub(super) struct RawClaims {
     /// The `payload_in_metadata` of the providers in Envoy's jwt_authn filter. Istio sets `payload`.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCE_NAME)))]
@@ -138,9 +140,12 @@ impl Default for RawClaims {
 }
 
 /// The cell of each key. Overrides come first, then exact keys, the longest prefix, slots and the default.
-#[derive(Debug, Default, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Placement"))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default)]
+#[cfg_attr(
+    feature = "schema",
+    derive(schemars::JsonSchema),
+    schemars(rename = "Placement", deny_unknown_fields, default)
+)]
 pub(super) struct RawPlacement {
     /// Keys moved by an operator: pins and quarantines.
     pub(super) overrides: RawField<RawTable<Box<str>>>,
@@ -155,9 +160,8 @@ pub(super) struct RawPlacement {
 }
 
 /// A fixed number of slots, distributed over the cells by weight.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Slots"))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Slots", deny_unknown_fields, default))]
 pub(super) struct RawSlots {
     /// The number of slots. A change moves almost every key.
     pub(super) count: RawField<Int<1, 65_536>>,
@@ -192,9 +196,8 @@ pub(super) enum RawAction {
 }
 
 /// The peers whose decisions are accepted, and the cell of this proxy.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DecidedBy"))]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Default)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "DecidedBy", deny_unknown_fields))]
 pub(super) struct RawDecidedBy {
     /// SPIFFE IDs, such as those of the gateways. A peer whose certificate has one of them may set the routing header.
     #[cfg_attr(
@@ -207,14 +210,13 @@ pub(super) struct RawDecidedBy {
     )]
     pub(super) peers: RawField<RawList>,
     /// The cell of this proxy, which refuses requests for other cells. By default it forwards requests for any cell.
-    #[serde(default)]
+    #[cfg_attr(feature = "schema", schemars(default))]
     pub(super) cell: RawField<Box<str>>,
 }
 
 /// Limits on bodies and keys.
-#[derive(Debug, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Limits"))]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(rename = "Limits", deny_unknown_fields, default))]
 pub(super) struct RawLimits {
     /// The largest body that the filter holds. At most Envoy's buffer limit: Envoy answers 413 to larger bodies.
     pub(super) inspect_bytes: RawField<Size<1024, { 16 << 20 }>>,
@@ -224,6 +226,27 @@ pub(super) struct RawLimits {
     pub(super) key_bytes: RawField<Int<1, 4096>>,
     /// The deepest nesting of a body.
     pub(super) depth: RawField<Int<1, 1024>>,
+}
+
+impl Default for RawConfig {
+    fn default() -> Self {
+        Self {
+            _schema: RawField::Absent,
+            version: RawField::default_value(),
+            routing_header: RawField::Absent,
+            cells: RawField::Absent,
+            applies_to: RawField::default_value(),
+            content_types: RawField::default_value(),
+            key: RawField::Absent,
+            duplicates: RawField::default_value(),
+            placement: RawField::Absent,
+            policy: RawField::default_value(),
+            decided_by: RawField::Absent,
+            claims: RawField::default_value(),
+            shadow: RawField::default_value(),
+            limits: RawField::default_value(),
+        }
+    }
 }
 
 impl Default for RawLimits {
@@ -246,3 +269,19 @@ impl Default for RawSlots {
         }
     }
 }
+
+read_fields!(RawConfig { "$schema" => _schema, "version" => version, "routing_header" => routing_header, "cells" => cells, "applies_to" => applies_to, "content_types" => content_types, "key" => key, "claims" => claims, "duplicates" => duplicates, "placement" => placement, "policy" => policy, "decided_by" => decided_by, "shadow" => shadow, "limits" => limits });
+
+read_fields!(RawScope { "hosts" => hosts, "methods" => methods, "paths" => paths, "except" => except });
+
+read_fields!(RawExcept { "methods" => methods, "paths" => paths });
+
+read_fields!(RawClaims { "metadata_key" => metadata_key });
+
+read_fields!(RawPlacement { "overrides" => overrides, "exact" => exact, "prefixes" => prefixes, "slots" => slots, "default" => default });
+
+read_fields!(RawSlots { "count" => count, "seed" => seed, "weights" => weights });
+
+read_fields!(RawDecidedBy { "peers" => peers, "cell" => cell });
+
+read_fields!(RawLimits { "inspect_bytes" => inspect_bytes, "stream_bytes" => stream_bytes, "key_bytes" => key_bytes, "depth" => depth });

@@ -7,6 +7,7 @@
 use xxhash_rust::xxh64::xxh64;
 
 use crate::action::CellId;
+use crate::sorted::sorted;
 
 /// The default number of slots.
 pub const DEFAULT_SLOTS: u32 = 16_384;
@@ -33,8 +34,7 @@ impl Slots {
     pub fn new<'a>(count: u32, seed: u64, cells: impl IntoIterator<Item = (CellId, &'a str, u32)>) -> Self {
         let cells: Vec<_> = cells.into_iter().filter(|(_, _, weight)| *weight > 0).collect();
         // The first of equal costs wins, so this order breaks ties.
-        let mut by_name: Vec<_> = cells.iter().enumerate().map(|(index, (_, name, _))| (*name, index)).collect();
-        by_name.sort_unstable();
+        let by_name = sorted(cells.iter().enumerate().map(|(index, (_, name, _))| (*name, index)).collect::<Vec<_>>());
         let cells: Vec<_> = by_name
             .iter()
             .filter_map(|(_, index)| cells.get(*index))

@@ -3,6 +3,7 @@
 use super::characters::split_name;
 use super::namespaces::Namespaces;
 use super::syntax_fault::{SyntaxFault, malformed, too_complex};
+use crate::sorted::sorted;
 
 /// The names of the attributes so far, without namespace declarations' meaning.
 #[derive(Debug, Default)]
@@ -64,8 +65,7 @@ impl Attributes {
         let has_prefix = |name: &&str| name.contains(':') && !name.starts_with("xmlns:");
         // Sorted, since a comparison of all pairs would take seconds for a body of tags with hundreds of attributes.
         let names = self.names().filter(has_prefix).map(|name| expand(name, scope));
-        let mut names = names.collect::<Result<Vec<_>, _>>()?;
-        names.sort_unstable();
+        let names = sorted(names.collect::<Result<Vec<_>, _>>()?);
         if names.windows(2).any(|pair| pair.first() == pair.last()) {
             return Err(malformed("expected each attribute once"));
         }

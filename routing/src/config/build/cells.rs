@@ -8,6 +8,7 @@ use super::super::text::quote;
 use super::DEFAULT;
 use crate::action::CellId;
 use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
+use crate::sorted::sorted;
 
 /// The cells by name.
 pub(super) struct Cells<'a> {
@@ -34,8 +35,7 @@ impl<'a> Cells<'a> {
         }
         let are_complete = are_legal && !given.is_empty() && given.len() == list.len();
         let names = refuse_duplicates(given, report);
-        let mut by_name: Vec<_> = names.iter().enumerate().map(|(index, name)| (*name, index)).collect();
-        by_name.sort_unstable();
+        let by_name = sorted(names.iter().enumerate().map(|(index, name)| (*name, index)).collect());
         Self { names, by_name, are_complete }
     }
 
@@ -85,10 +85,9 @@ fn refuse_name(name: &str, path: &[Step<'_>], report: &mut Report<'_>) -> bool {
 
 /// Refuses each name that occurs again, and returns the others. The names have their indices in the list.
 fn refuse_duplicates<'a>(names: Vec<(usize, &'a str)>, report: &mut Report<'_>) -> Vec<&'a str> {
-    let mut sorted: Vec<_> = names.iter().map(|(index, name)| (*name, *index)).collect();
-    sorted.sort_unstable();
+    let by_name = sorted(names.iter().map(|(index, name)| (*name, *index)).collect::<Vec<_>>());
     let mut again = Vec::new();
-    for pair in sorted.windows(2) {
+    for pair in by_name.windows(2) {
         if let [(first, _), (second, index)] = pair
             && first == second
         {
@@ -97,6 +96,6 @@ fn refuse_duplicates<'a>(names: Vec<(usize, &'a str)>, report: &mut Report<'_>) 
             again.push(*index);
         }
     }
-    again.sort_unstable();
+    let again = sorted(again);
     names.into_iter().filter(|(index, _)| again.binary_search(index).is_err()).map(|(_, name)| name).collect()
 }

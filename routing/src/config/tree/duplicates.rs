@@ -3,6 +3,7 @@
 use super::super::path::Trail;
 use super::super::problems::Problems;
 use super::{MapEntry, TreeNode, Value};
+use crate::sorted::sorted;
 
 const TWICE: &str = "this name occurs twice in the map: keep one entry";
 
@@ -41,17 +42,14 @@ fn refuse_within(node: &mut TreeNode, trail: &Trail<'_>, problems: &mut Problems
 /// The entries whose name has occurred before, in the order of the text: the index, and that of the first entry of this
 /// name.
 fn again(entries: &[MapEntry]) -> Vec<(usize, usize)> {
-    let mut names: Vec<(&str, usize)> =
-        entries.iter().enumerate().map(|(index, entry)| (&*entry.name, index)).collect();
-    names.sort_unstable();
+    let names = sorted(entries.iter().enumerate().map(|(index, entry)| (&*entry.name, index)).collect::<Vec<_>>());
     let mut again = Vec::new();
     for same in names.chunk_by(|(one, _), (other, _)| one == other) {
         if let [(_, first), rest @ ..] = same {
             again.extend(rest.iter().map(|(_, index)| (*index, *first)));
         }
     }
-    again.sort_unstable();
-    again
+    sorted(again)
 }
 
 /// Unites entries of the same name in the first of them.

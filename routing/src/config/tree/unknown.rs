@@ -1,6 +1,7 @@
 //! Fields that the schema does not have.
 
 use super::{TreeNode, Value};
+use crate::sorted::sorted;
 
 /// Takes out the entries whose names are at these offsets, in ascending order. Returns the offsets of the maps that had
 /// them, in ascending order.
@@ -10,9 +11,8 @@ pub(in super::super) fn take_out(root: &mut TreeNode, names: &[usize]) -> Vec<us
     let mut maps = Vec::new();
     if !names.is_empty() {
         take_out_of(root, names, &mut maps);
-        maps.sort_unstable();
     }
-    maps
+    sorted(maps)
 }
 
 fn take_out_of(node: &mut TreeNode, names: &[usize], maps: &mut Vec<usize>) {
