@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use cellgate_tests::client::Request;
-use cellgate_tests::options::{BodyMode, Chain, DEFAULT_BUFFER_LIMIT, Options};
+use cellgate_tests::options::{BodyMode, Chain, DEFAULT_BUFFER_LIMIT, Options, sample_config};
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
+use serde_json::json;
 
 use crate::support::{code, counted, key_first, key_last, read_by_envoy};
 
@@ -171,14 +172,15 @@ async fn a_rejected_request_consumes_no_byte_of_the_next_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_connection_stays_open_after_a_rejected_request() {
-    let stack = Stack::start(Options::default()).await;
+    let mut config = sample_config();
+    config["policy"] = json!({"key_missing": {"reject": 422}});
+    let stack = Stack::start(Options::default().config(config)).await;
     let mut h1 = stack.connect().await;
     let h2 = stack.connect_h2().await;
-    let refused = Request::post("/").header("content-type", "text/plain").body("{}");
-    let good = Request::post("/").json(key_last("acme", 500));
+    let (refused, good) = (Request::post("/").json("{}"), Request::post("/").json(key_last("acme", 500)));
     for _ in 0..3 {
         for answer in [h1.send(&refused).await.unwrap(), h2.send(&refused).await.unwrap()] {
-            assert_eq!(code(&answer), "content_type_unsupported");
+            assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (422, "key_missing"));
         }
         for answer in [h1.send(&good).await.unwrap(), h2.send(&good).await.unwrap()] {
             assert_eq!(answer.cell(), "cell-b");

@@ -84,16 +84,13 @@ fn long_text_is_not_kept() {
 }
 
 /// Each prefixed attribute was compared with each earlier one, and both prefixes were looked up again for each pair: a body
-/// of 1 MB took seconds.
+/// of 1 MB took seconds. This one would take minutes.
 #[test]
-fn the_attributes_of_a_tag_are_compared_in_little_time() {
+fn many_attributes_of_a_tag_are_no_work_for_each_pair() {
     let prefixes = 0..250;
     let declared: String = prefixes.clone().map(|prefix| format!(" xmlns:p{prefix}='urn:{prefix}'")).collect();
     let tag: String = prefixes.map(|prefix| format!(" p{prefix}:a=''")).collect();
-    let document = format!("<r{declared}>{}</r>", format!("<b{tag}/>").repeat(20));
-    let start = std::time::Instant::now();
+    let document = format!("<r{declared}>{}</r>", format!("<b{tag}/>").repeat(400));
     let (_, error) = scan(&query(&["/r/t"], Duplicates::Reject), [document.as_bytes()]);
     assert_eq!(error, None);
-    // It takes about 0.1 s without optimisation, and took 5 s.
-    assert!(start.elapsed() < std::time::Duration::from_secs(2), "{:?}", start.elapsed());
 }
