@@ -4,7 +4,7 @@
 //! cases go through the core, through the filter in Envoy and through the service in Envoy (`tests/e2e/corpus.rs`).
 //!
 //! There are two corpora, each with its configuration: in [`documents`], a request has its key in one place; in
-//! [`batches`], elements, records and messages must agree, and documents are in values of other documents.
+//! [`batches()`], elements, records and messages must agree, and documents are in values of other documents.
 
 mod batches;
 mod forms;
