@@ -16,8 +16,8 @@ pub enum Candidate<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// The value that this one and that of another element become together, by the rule of
-    /// [`StoredKey::agree`](crate::key::StoredKey::agree).
+    /// The value that this one and that of another element, record or message become together. All that hold something
+    /// must agree.
     pub(crate) fn agree(self, other: Self) -> Self {
         match (self, other) {
             (_, Candidate::Missing) => self,

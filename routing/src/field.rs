@@ -153,7 +153,7 @@ impl FormValue {
         let is_repeated = std::mem::replace(&mut self.occurs, true);
         if is_repeated && duplicates == Duplicates::Reject {
             // The first conflict gives the reason.
-            if !matches!(self.key, StoredKey::Unusable(reason) if reason.is_conflict()) {
+            if !self.key.is_conflict() {
                 self.key = StoredKey::Unusable(Reason::KeyDuplicated);
             }
             return false;
@@ -164,7 +164,7 @@ impl FormValue {
     /// A name occurs that may be the field's. Returns whether this counts.
     fn occurs_as_variant(&mut self, duplicates: Duplicates) -> bool {
         let is_repeated = std::mem::replace(&mut self.occurs, true);
-        let is_conflict = matches!(self.key, StoredKey::Unusable(reason) if reason.is_conflict());
-        (!is_repeated || duplicates != Duplicates::First) && !(is_conflict && duplicates == Duplicates::Reject)
+        (!is_repeated || duplicates != Duplicates::First)
+            && !(self.key.is_conflict() && duplicates == Duplicates::Reject)
     }
 }

@@ -43,14 +43,16 @@ impl StoredKey {
     /// Takes over the value of another element, record or message. All that hold something must agree; one that holds
     /// nothing changes nothing. From the first value on, the result changes only to a conflict.
     pub(crate) fn agree(&mut self, other: StoredKey) {
-        match (&*self, &other) {
-            (_, StoredKey::Missing) => {}
-            (StoredKey::Missing, _) => *self = other,
-            (StoredKey::Unusable(reason), _) if reason.is_conflict() => {}
-            (_, StoredKey::Unusable(reason)) if reason.is_conflict() => *self = other,
-            (one, another) if one == another => {}
-            _ => *self = StoredKey::Unusable(Reason::KeyConflict),
+        match self.candidate().agree(other.candidate()) {
+            Candidate::Unusable(reason) => *self = StoredKey::Unusable(reason),
+            Candidate::Found(_) if *self == StoredKey::Missing => *self = other,
+            Candidate::Found(_) | Candidate::Missing => {}
         }
+    }
+
+    /// Whether the value is a conflict. The first one gives the reason.
+    pub(crate) fn is_conflict(&self) -> bool {
+        matches!(self, StoredKey::Unusable(reason) if reason.is_conflict())
     }
 }
 

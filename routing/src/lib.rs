@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod action;
+mod ascii;
 pub mod binary;
 pub mod body;
 mod bytes;

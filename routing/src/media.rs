@@ -2,6 +2,7 @@
 
 mod grpc;
 
+use crate::ascii::{contains, is_utf8_charset, starts_with};
 use crate::format::{BodyFormat, Format};
 use crate::head::Head;
 use crate::multipart;
@@ -176,7 +177,7 @@ impl ContentTypes {
         for parameter in parameters {
             let (name, value) = parameter.ok_or(Reason::ContentTypeUnsupported)?;
             // RFC 2231 also spells it `charset*`.
-            let is_charset = name.len() == b"charset".len() && is_utf8_charset(value);
+            let is_charset = name.len() == b"charset".len() && is_utf8_charset(unquoted(value));
             if (starts_with(name, b"charset") && !is_charset) || may_hide_a_charset(value) {
                 return Err(Reason::CharsetUnsupported);
             }
@@ -300,27 +301,19 @@ pub fn content_length<H: Head + ?Sized>(head: &H) -> Option<u64> {
     std::str::from_utf8(value).ok()?.parse().ok()
 }
 
-fn starts_with(text: &[u8], start: &[u8]) -> bool {
-    text.get(..start.len()).is_some_and(|actual| actual.eq_ignore_ascii_case(start))
-}
-
 /// Whether a server that splits at each `;`, also between quotes, may find a charset inside a parameter's value. In GBK, for
 /// one, a character hides the backslash behind it, and a quote after it ends a string.
 fn may_hide_a_charset(value: &[u8]) -> bool {
-    [&b"charset="[..], b"charset*"]
-        .iter()
-        .any(|text| value.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text)))
+    [&b"charset="[..], b"charset*"].iter().any(|text| contains(value, text))
 }
 
-fn is_utf8_charset(value: &[u8]) -> bool {
-    let value = value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value);
-    [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| value.eq_ignore_ascii_case(name))
+fn unquoted(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b"\"").and_then(|inner| inner.strip_suffix(b"\"")).unwrap_or(value)
 }
 
 /// Whether a media type is one of gRPC or gRPC-Web: `application/grpc…` (gRPC over HTTP/2, Content-Type).
 fn is_grpc(essence: &[u8]) -> bool {
-    const START: &[u8] = b"application/grpc";
-    essence.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
+    starts_with(essence, b"application/grpc")
 }
 
 /// Whether Envoy refuses the request with a gRPC status: its type is `application/grpc`, or `application/grpc+` and a format.

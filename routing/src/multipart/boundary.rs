@@ -1,6 +1,7 @@
 //! The boundary between the parts (RFC 2046, 5.1.1).
 
-use super::parameter::{contains, parameters};
+use super::parameter::parameters;
+use crate::ascii::contains;
 
 /// The longest boundary, in bytes.
 const MAX_BOUNDARY: usize = 70;

@@ -1,5 +1,6 @@
 //! The parameters of a header field: `; name="value"; name=value`.
 
+use crate::ascii;
 use crate::token::is_token;
 
 /// A parameter.
@@ -30,13 +31,8 @@ impl Parameter<'_> {
 
     /// Whether the name starts so, as also in the spellings of RFC 2231: `name*`, `name*0`.
     pub(super) fn starts_with(&self, start: &[u8]) -> bool {
-        self.name.get(..start.len()).is_some_and(|name| name.eq_ignore_ascii_case(start))
+        ascii::starts_with(self.name, start)
     }
-}
-
-/// Whether a text contains another one, in lower or upper case.
-pub(super) fn contains(text: &[u8], wanted: &[u8]) -> bool {
-    text.windows(wanted.len()).any(|window| window.eq_ignore_ascii_case(wanted))
 }
 
 /// Each rest begins with `;`, or is empty.

@@ -1,6 +1,7 @@
 //! The header of a part (RFC 7578, 4).
 
-use super::parameter::{BadParameter, Parameter, contains, parameters};
+use super::parameter::{BadParameter, Parameter, parameters};
+use crate::ascii::{contains, is_utf8_charset};
 use crate::reason::Reason;
 use crate::token::is_token;
 
@@ -142,7 +143,7 @@ fn check_content_type(value: &[u8]) -> Result<PartContent, Reason> {
     }
     for parameter in parameters(value) {
         let parameter = parameter.map_err(|BadParameter| Reason::KeyMalformed)?;
-        if parameter.starts_with(b"charset") && !(parameter.is(b"charset") && is_utf8(parameter.value)) {
+        if parameter.starts_with(b"charset") && !(parameter.is(b"charset") && is_utf8_charset(parameter.value)) {
             return Err(Reason::CharsetUnsupported);
         }
     }
@@ -154,9 +155,4 @@ fn check_content_type(value: &[u8]) -> Result<PartContent, Reason> {
 fn check_transfer_encoding(value: &[u8]) -> Result<PartContent, Reason> {
     let is_identity = [&b"7bit"[..], b"8bit", b"binary"].iter().any(|name| value.eq_ignore_ascii_case(name));
     if is_identity { Ok(PartContent::Text) } else { Err(Reason::KeyMalformed) }
-}
-
-/// Whether a charset is UTF-8 or a part of it.
-pub(super) fn is_utf8(charset: &[u8]) -> bool {
-    [&b"utf-8"[..], b"utf8", b"us-ascii"].iter().any(|name| charset.eq_ignore_ascii_case(name))
 }

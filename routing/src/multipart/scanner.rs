@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::content::{ContentEnd, ContentReader};
-use super::part_head::{PartHead, is_utf8};
+use super::part_head::PartHead;
+use crate::ascii::is_utf8_charset;
 use crate::body::{BodyError, BodyScanner, Candidate};
 use crate::field::{FieldQuery, FormValues};
 use crate::key::Duplicates;
@@ -209,7 +210,7 @@ impl MultipartScanner {
     fn end_part(&mut self, kind: PartKind, at: usize) -> Result<(), BodyError> {
         match kind {
             PartKind::Wanted => self.fields.end(None),
-            PartKind::Charset if !is_utf8(&self.charset) => {
+            PartKind::Charset if !is_utf8_charset(&self.charset) => {
                 return Err(self.error(Reason::CharsetUnsupported, at, "expected UTF-8 in the field `_charset_`"));
             }
             PartKind::Charset => self.charset.clear(),

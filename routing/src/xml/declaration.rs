@@ -2,6 +2,7 @@
 
 use super::characters::is_space;
 use super::syntax_fault::{SyntaxFault, malformed};
+use crate::ascii::is_utf8_charset;
 use crate::reason::Reason;
 
 /// Checks the text between `<?xml` and `?>`: the version is 1.0, and the encoding UTF-8 or its subset US-ASCII.
@@ -15,7 +16,7 @@ pub(super) fn check(text: &str) -> Result<(), SyntaxFault> {
     }
     let (encoding, rest) = optional(rest, "encoding");
     if let Some(encoding) = encoding
-        && !["utf-8", "utf8", "us-ascii"].iter().any(|name| encoding.eq_ignore_ascii_case(name))
+        && !is_utf8_charset(encoding.as_bytes())
     {
         let is_name = encoding.starts_with(|first: char| first.is_ascii_alphabetic())
             && encoding.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-'));

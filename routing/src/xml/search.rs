@@ -135,8 +135,7 @@ impl ElementSearch {
     /// The value of a source so far.
     pub(super) fn candidate(&self, index: usize) -> Candidate<'_> {
         let values = self.sources.get(index).map(|search| search.values.as_slice()).unwrap_or_default();
-        let is_conflict = |value: &&StoredKey| matches!(value, StoredKey::Unusable(reason) if reason.is_conflict());
-        let value = values.iter().find(is_conflict);
+        let value = values.iter().find(|value| value.is_conflict());
         let value = value.or_else(|| values.iter().find(|value| **value != StoredKey::Missing));
         value.map_or(Candidate::Missing, StoredKey::candidate)
     }
@@ -196,7 +195,7 @@ impl SourceSearch {
     /// Replaces the innermost value. The first conflict gives the reason.
     fn replace(&mut self, key: StoredKey) {
         if let Some(value) = self.values.last_mut()
-            && !matches!(value, StoredKey::Unusable(reason) if reason.is_conflict())
+            && !value.is_conflict()
         {
             *value = key;
         }
