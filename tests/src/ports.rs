@@ -81,7 +81,8 @@ mod tests {
     async fn a_kept_port_can_be_listened_on() {
         let kept = KeptPort::take().unwrap();
         let listener = tokio::net::TcpListener::bind(kept.address().unwrap()).await.unwrap();
-        let (client, accepted) = tokio::join!(tokio::net::TcpStream::connect(kept.address().unwrap()), listener.accept());
+        let (client, accepted) =
+            tokio::join!(tokio::net::TcpStream::connect(kept.address().unwrap()), listener.accept());
         client.unwrap();
         accepted.unwrap();
     }
