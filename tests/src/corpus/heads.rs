@@ -29,6 +29,13 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: other header not UTF-8", "cell-a exact").header("x-other", b"\xa1\xb1\xff").json(GOOD),
         Case::new("head: body outranks header", "cell-a exact").header("x-tenant-id", "globex").json(GOOD),
         Case::new("head: header behind a body without key", "cell-b exact").header("x-tenant-id", "globex").json("{}"),
+        Case::new("head: header behind a tenant of another type", "cell-b exact")
+            .header("x-tenant-id", "globex")
+            .json(r#"{"tenant":"acme","items":"acme"}"#),
+        Case::new("head: header behind a JSON Patch", "cell-b exact")
+            .header("x-tenant-id", "globex")
+            .header("content-type", "application/json-patch+json")
+            .body(r#"[{"op":"replace","path":"/name","value":"x"}]"#),
         Case::new("head: header behind a malformed body", "400 body_malformed")
             .header("x-tenant-id", "globex")
             .json("{]"),
