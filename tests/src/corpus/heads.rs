@@ -61,7 +61,25 @@ pub(super) fn cases() -> Vec<Case> {
         Case::new("head: header behind a form without key", "cell-b exact").header("x-tenant-id", "globex").form("a=b"),
         Case::new("head: path", "cell-a exact").method("GET").path("/orgs/acme"),
         Case::new("head: path goes on", "cell-a exact").method("GET").path("/orgs/acme/users?x=y"),
-        Case::new("head: path encoded", "cell-b exact").method("GET").path("/orgs/a%2Fb"),
+        Case::new("head: path encoded", "cell-a exact").method("GET").path("/orgs/%61cm%65"),
+        Case::new("head: path, encoded slash", "400 key_malformed").method("GET").path("/orgs/a%2Fb"),
+        Case::new("head: path, encoded slash behind the key", "cell-a exact").method("GET").path("/orgs/acme/a%2Fb"),
+        Case::new("head: path, dot segment", "400 key_malformed").method("GET").path("/orgs/acme/../globex"),
+        Case::new("head: path, encoded dot segment", "400 key_malformed")
+            .method("GET")
+            .path("/orgs/acme/%2e%2E/globex"),
+        Case::new("head: path, dot segment behind a slash that is encoded", "400 key_malformed")
+            .method("GET")
+            .path("/orgs/acme/..%2Fglobex"),
+        Case::new("head: path, dot segment before the template", "400 key_malformed")
+            .method("GET")
+            .path("/api/../orgs/globex"),
+        Case::new("head: path, a cookie behind a dot segment", "400 key_malformed")
+            .method("GET")
+            .path("/api/../orgs/globex")
+            .header("cookie", "tenant=acme"),
+        Case::new("head: path, encoded literal", "400 key_malformed").method("GET").path("/orgs/../%6frgs/acme"),
+        Case::new("head: path, two slashes", "400 key_malformed").method("GET").path("/orgs//acme"),
         Case::new("head: path, plus is a plus", "slot slot").method("GET").path("/orgs/a+b"),
         Case::new("head: path, no segment", "400 body_absent").method("GET").path("/orgs/"),
         Case::new("head: path, broken escape", "400 key_malformed").method("GET").path("/orgs/a%zz"),

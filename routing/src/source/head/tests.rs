@@ -111,7 +111,9 @@ fn a_cookie_is_not_decoded() {
 #[test]
 fn a_path_segment_is_decoded() {
     let source = Source::from(Place::Path("/orgs/{key}".parse().unwrap()));
-    assert_eq!(reject(&source, &[(":path", "/orgs/a+b%2Fc/users?x=/orgs/z")]), ok("a+b/c"));
+    assert_eq!(reject(&source, &[(":path", "/orgs/a+b%20c/users?x=/orgs/z")]), ok("a+b c"));
+    assert_eq!(reject(&source, &[(":path", "/orgs/a?x=/../b")]), ok("a"));
+    assert_eq!(reject(&source, &[(":path", "/orgs/a%2Fb")]), Some(Err(Reason::KeyMalformed)));
     for missing in ["/orgs", "/orgs/", "/orgs/?x"] {
         assert_eq!(reject(&source, &[(":path", missing)]), None, "{missing}");
     }
