@@ -6,8 +6,6 @@ mod explain;
 mod guard;
 mod scanner;
 mod sources;
-#[cfg(test)]
-mod tests;
 
 pub use body_reader::BodyReader;
 pub use explain::{SourceFinding, SourceValue};

@@ -10,7 +10,7 @@ use cellgate_routing::form::{FieldQuery, FormScanner};
 use cellgate_routing::json::JsonScanner;
 use cellgate_routing::multipart::MultipartScanner;
 use cellgate_routing::placement::{Placement, Rules};
-use cellgate_routing::{CellId, Config, Decider, Duplicates, HeadResult, Outcome, Tier};
+use cellgate_routing::{CellId, Decider, Duplicates, HeadResult, Outcome, Tier};
 
 /// The chunk size of bodies that do not arrive whole.
 const CHUNK: usize = 1024;
@@ -123,7 +123,7 @@ const HEAD: [(&str, &str); 9] = [
 ];
 
 fn decider() -> Option<Decider> {
-    Some(Decider::new(Config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
+    Some(Decider::new(cellgate_config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
 }
 
 fn decide(size: usize) -> Box<dyn FnMut() -> bool> {
@@ -177,5 +177,5 @@ fn build() -> Box<dyn FnMut() -> bool> {
 }
 
 fn configure() -> Box<dyn FnMut() -> bool> {
-    Box::new(|| Config::from_json(black_box(CONFIG), "budget.json").is_ok())
+    Box::new(|| cellgate_config::from_json(black_box(CONFIG), "budget.json").is_ok())
 }

@@ -5,8 +5,8 @@ use super::super::path::Step;
 use super::super::raw::RawClaims;
 use super::super::report::Report;
 use super::super::text::quote;
-use crate::claims::DEFAULT_METADATA_KEY;
-use crate::config::ClaimsPlace;
+use cellgate_routing::ClaimsPlace;
+use cellgate_routing::claims::DEFAULT_METADATA_KEY;
 
 pub(super) fn claims(raw: Option<&RawClaims>, report: &mut Report<'_>) -> ClaimsPlace {
     // A refused key has its own problem.

@@ -4,24 +4,25 @@ mod content_types;
 #[macro_use]
 mod fields;
 mod field;
+mod keyword;
 mod source;
 mod table;
 
 use serde::Deserialize;
 
 use super::number::{Int, MAX_SAFE, Size};
-use crate::key::Duplicates;
 pub(super) use content_types::RawContentTypes;
 pub(super) use field::RawField;
+pub(super) use keyword::{RawCase, RawDuplicates};
 pub(super) use source::{NamedPlace, RawSource};
 pub(super) use table::RawTable;
 
 #[cfg(feature = "schema")]
 use super::bounds::{MAX_ITEMS, MAX_SOURCE_NAME, MAX_SOURCES, MAX_SPIFFE_ID, MAX_VERSION};
 #[cfg(feature = "schema")]
-use crate::headers::MAX_NAME;
+use crate::header_name::MAX_NAME;
 #[cfg(feature = "schema")]
-use crate::host::MAX_HOST;
+use cellgate_routing::MAX_HOST;
 
 /// RFC 9110, 5.6.2.
 #[cfg(feature = "schema")]
@@ -69,9 +70,9 @@ pub(super) struct RawConfig {
     #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawClaims>::default_value"))]
     pub(super) claims: RawField<RawClaims>,
     /// The rule for a source that holds more than one value.
-    #[cfg_attr(feature = "schema", schemars(default = "RawField::<Duplicates>::default_value"))]
+    #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawDuplicates>::default_value"))]
     #[cfg_attr(feature = "schema", schemars(extend("default" = "reject")))]
-    pub(super) duplicates: RawField<Duplicates>,
+    pub(super) duplicates: RawField<RawDuplicates>,
     /// The cell of each key.
     pub(super) placement: RawField<RawPlacement>,
     /// The action for each reason why a request has no key or no cell. Every reason has a secure default.
@@ -135,7 +136,7 @@ pub(super) struct RawClaims {
 
 impl Default for RawClaims {
     fn default() -> Self {
-        Self { metadata_key: RawField::Given(crate::claims::DEFAULT_METADATA_KEY.into()) }
+        Self { metadata_key: RawField::Given(cellgate_routing::claims::DEFAULT_METADATA_KEY.into()) }
     }
 }
 
@@ -263,7 +264,7 @@ impl Default for RawLimits {
 impl Default for RawSlots {
     fn default() -> Self {
         Self {
-            count: RawField::Given(Int(u64::from(crate::placement::DEFAULT_SLOTS))),
+            count: RawField::Given(Int(u64::from(cellgate_routing::placement::DEFAULT_SLOTS))),
             seed: RawField::Given(Int(0)),
             weights: RawField::Absent,
         }

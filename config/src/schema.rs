@@ -9,9 +9,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
 use super::raw::{RawConfig, RawPolicy, RawTable};
-use crate::action::PolicyAction;
-use crate::placement::{MAX_CELL_NAME, MAX_CELLS};
-use crate::reason::Reason;
+use cellgate_routing::PolicyAction;
+use cellgate_routing::Reason;
+use cellgate_routing::placement::{MAX_CELL_NAME, MAX_CELLS};
 
 /// The configuration's JSON Schema.
 #[must_use]

@@ -4,9 +4,9 @@ use super::super::raw::{RawExcept, RawScope};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::parse_list;
-use crate::host::BadHost;
-use crate::scope::{Except, Scope, is_normalised};
-use crate::token::is_token;
+use cellgate_routing::BadHost;
+use cellgate_routing::is_token;
+use cellgate_routing::{Except, Scope, is_normalised};
 
 pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
     let hosts = parse_list(&raw.hosts, &["applies_to", "hosts"], report, |host| {

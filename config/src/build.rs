@@ -17,7 +17,7 @@ use super::bounds::{MAX_ITEMS, MAX_VERSION};
 use super::path::Step;
 use super::raw::{RawConfig, RawField, RawLimits, RawList};
 use super::report::Report;
-use super::{Config, Limits};
+use cellgate_routing::{Config, Limits};
 use cells::Cells;
 
 /// In a policy, the name of the cell in `placement.default`.
@@ -55,7 +55,7 @@ pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
             .unwrap_or_default(),
         sources,
         claims: claims::claims(raw.claims.given(), report),
-        duplicates: raw.duplicates.given().copied().unwrap_or_default(),
+        duplicates: raw.duplicates.given().copied().unwrap_or_default().into(),
         placement,
         policy,
         shadow: raw.shadow.given().copied().unwrap_or_default(),

@@ -6,9 +6,9 @@ use super::super::report::Report;
 use super::super::suggest::hint;
 use super::super::text::quote;
 use super::{Cells, DEFAULT};
-use crate::action::PolicyAction;
-use crate::policy::Policy;
-use crate::reason::Reason;
+use cellgate_routing::Policy;
+use cellgate_routing::PolicyAction;
+use cellgate_routing::Reason;
 
 pub(super) fn policy(
     RawPolicy(table): &RawPolicy,

@@ -4,8 +4,8 @@
 //! form of it, and the path of its problem.
 #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
+use cellgate_config::{ConfigError, Problem};
 use cellgate_routing::Config;
-use cellgate_routing::config::{ConfigError, Problem};
 use proptest::prelude::*;
 use proptest::sample::{Index, subsequence};
 
@@ -47,8 +47,8 @@ fn problems(text: &str) -> Vec<Problem> {
         Ok(_) => Vec::new(),
         Err(error) => error.problems().to_vec(),
     };
-    let found = listed(Config::from_json(text, "any.json"));
-    assert_eq!(found, listed(Config::from_yaml(text, "any.yaml")), "{text}");
+    let found = listed(cellgate_config::from_json(text, "any.json"));
+    assert_eq!(found, listed(cellgate_config::from_yaml(text, "any.yaml")), "{text}");
     found
 }
 
@@ -110,7 +110,7 @@ fn mistakes_beyond_the_limit_are_counted() {
 
 /// The places of the problems of a YAML text: `LINE PATH`.
 fn places(text: &str) -> Vec<String> {
-    let error = Config::from_yaml(text, "any.yaml").unwrap_err();
+    let error = cellgate_config::from_yaml(text, "any.yaml").unwrap_err();
     error.problems().iter().map(|problem| format!("{} {}", problem.line, problem.path)).collect()
 }
 

@@ -3,7 +3,6 @@
 
 use std::path::{Path, PathBuf};
 
-use cellgate_routing::{Config, config};
 use serde_json::{Value, json};
 
 fn root() -> PathBuf {
@@ -25,13 +24,13 @@ fn examples() -> Vec<(String, String)> {
 }
 
 fn as_value(text: &str, file: &str) -> Value {
-    serde_json::from_str(&config::to_json(text, file).unwrap()).unwrap()
+    serde_json::from_str(&cellgate_config::to_json(text, file).unwrap()).unwrap()
 }
 
 #[test]
 fn the_committed_schema_is_current() {
     let path = root().join("schema/cellgate.schema.json");
-    let schema = config::schema();
+    let schema = cellgate_config::schema();
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, format!("{schema:#}\n")).unwrap();
     }
@@ -41,18 +40,18 @@ fn the_committed_schema_is_current() {
 
 #[test]
 fn the_schema_is_draft_2020_12() {
-    let schema = config::schema();
+    let schema = cellgate_config::schema();
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     jsonschema::draft202012::meta::validate(&schema).unwrap();
 }
 
 #[test]
 fn every_example_is_accepted_by_parser_and_schema() {
-    let validator = jsonschema::draft202012::new(&config::schema()).unwrap();
+    let validator = jsonschema::draft202012::new(&cellgate_config::schema()).unwrap();
     let examples = examples();
     assert!(examples.len() >= 5);
     for (file, text) in examples {
-        Config::from_file_name(&text, &file).unwrap_or_else(|error| panic!("{error}"));
+        cellgate_config::from_file_name(&text, &file).unwrap_or_else(|error| panic!("{error}"));
         let errors: Vec<_> = validator.iter_errors(&as_value(&text, &file)).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{file}: {errors:?}");
     }
@@ -72,7 +71,7 @@ fn every_configuration_in_the_documentation_is_accepted() {
         let configs: Vec<_> = blocks.filter(|block| block.contains("routing_header:")).collect();
         assert!(!configs.is_empty() || file == "docs/formats/claims.md", "{file} shows no configuration");
         for config in configs {
-            Config::from_yaml(config, file).unwrap_or_else(|error| panic!("{error}"));
+            cellgate_config::from_yaml(config, file).unwrap_or_else(|error| panic!("{error}"));
         }
     }
 }
@@ -80,14 +79,15 @@ fn every_configuration_in_the_documentation_is_accepted() {
 /// The schema refuses every mistake in a single field, among them a null.
 #[test]
 fn the_schema_refuses_what_the_parser_refuses() {
-    let validator = jsonschema::draft202012::new(&config::schema()).unwrap();
+    let validator = jsonschema::draft202012::new(&cellgate_config::schema()).unwrap();
     let good = json!({
         "routing_header": "x-cell",
         "cells": ["cell-a"],
         "key": [{ "json": "/t" }],
         "placement": { "default": "cell-a" },
     });
-    let accepts = |text: &Value| (validator.is_valid(text), Config::from_json(&text.to_string(), "x.json").is_ok());
+    let accepts =
+        |text: &Value| (validator.is_valid(text), cellgate_config::from_json(&text.to_string(), "x.json").is_ok());
     assert_eq!(accepts(&good), (true, true));
     for peer in ["spiffe://cluster.local/ns/edge/sa/gateway", "spiffe://a/..b/.c", "spiffe://a/..."] {
         let mut text = good.clone();

@@ -6,10 +6,10 @@ use super::super::raw::{NamedPlace, RawField, RawSource};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::headers::source_header;
-use crate::document::Pointer;
-use crate::source::{Place, Source};
-use crate::token::is_token;
-use crate::value::ValueRule;
+use cellgate_routing::ValueRule;
+use cellgate_routing::document::Pointer;
+use cellgate_routing::is_token;
+use cellgate_routing::source::{Place, Source};
 
 pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
@@ -100,7 +100,7 @@ fn rule(raw: &RawSource, path: &[Step<'_>], routing_header: &str, report: &mut R
             None
         }
     });
-    Some(ValueRule { then: then?, part: part?, case: *raw.case.given()? })
+    Some(ValueRule { then: then?, part: part?, case: (*raw.case.given()?).into() })
 }
 
 /// Builds an optional part. There is none if the field is absent, and no source if it is refused.

@@ -6,8 +6,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-use super::RawField;
-use crate::value::Case;
+use super::{RawCase, RawField};
 
 /// The name of a place, and its value.
 pub(in super::super) type NamedPlace = (&'static str, RawField<Box<str>>);
@@ -19,7 +18,7 @@ pub(in super::super) struct RawSource {
     pub(in super::super) places: Vec<NamedPlace>,
     pub(in super::super) then: RawField<RawNested>,
     pub(in super::super) value: RawField<Box<str>>,
-    pub(in super::super) case: RawField<Case>,
+    pub(in super::super) case: RawField<RawCase>,
 }
 
 /// A place in a document that a value holds.
@@ -86,7 +85,7 @@ impl<'de> Visitor<'de> for SourceVisitor {
             places: Vec::new(),
             then: RawField::Absent,
             value: RawField::Absent,
-            case: RawField::Given(Case::Exact),
+            case: RawField::default_value(),
         };
         while let Some(field) = map.next_key::<usize>()? {
             match (field, RawSource::FIELDS.get(field)) {
@@ -131,9 +130,8 @@ mod schema {
     use super::super::super::bounds::{MAX_ELEMENT_PATH, MAX_SOURCE_NAME};
     use super::super::super::schema::one_of;
     use super::super::TOKEN;
-    use super::{RawNested, RawSource};
-    use crate::headers::MAX_NAME;
-    use crate::value::Case;
+    use super::{RawCase, RawNested, RawSource};
+    use crate::header_name::MAX_NAME;
 
     /// The decoded name of a field or parameter.
     const NAME: &str = r"^[^%\u0000-\u001f\u007f-\u009f]+$";
@@ -206,7 +204,7 @@ mod schema {
         value: Option<Box<str>>,
         /// The case of the key: as in the request, or ASCII letters in lower case.
         #[schemars(extend("default" = "exact"))]
-        case: Option<Case>,
+        case: Option<RawCase>,
     }
 
     /// A place in a document that a value holds.

@@ -1,7 +1,5 @@
 //! Limits of a configuration on the time that each request or each start takes.
 
-use cellgate_routing::Config;
-
 #[test]
 fn lists_that_every_request_is_compared_with_have_at_most_64_items() {
     let text = |field: &str, item: &str, items: usize| {
@@ -18,8 +16,8 @@ fn lists_that_every_request_is_compared_with_have_at_most_64_items() {
         ("applies_to.methods", "GET"),
         ("applies_to.paths", "/a"),
     ] {
-        Config::from_yaml(&text(field, item, 64), "long.yaml").unwrap();
-        let error = Config::from_yaml(&text(field, item, 65), "long.yaml").unwrap_err().to_string();
+        cellgate_config::from_yaml(&text(field, item, 64), "long.yaml").unwrap();
+        let error = cellgate_config::from_yaml(&text(field, item, 65), "long.yaml").unwrap_err().to_string();
         assert!(error.ends_with(&format!(": {field}: expected at most 64 items, found 65")), "{error}");
     }
 }
@@ -31,7 +29,7 @@ fn peers_are_at_most_64_spiffe_ids() {
         let text = format!(
             "routing_header: x\ncells: [a]\nkey: [{{ json: /t }}]\nplacement: {{ default: a }}\ndecided_by: {{ peers: [{peers}] }}"
         );
-        Config::from_yaml(&text, "peers.yaml").map(|_| ()).map_err(|error| error.to_string())
+        cellgate_config::from_yaml(&text, "peers.yaml").map(|_| ()).map_err(|error| error.to_string())
     };
     let many: Vec<_> = (0..65).map(|number| format!("spiffe://a/{number}")).collect();
     assert_eq!(accepted(&many[..64]), Ok(()));
@@ -78,7 +76,7 @@ fn a_slot_table_that_takes_too_long_to_build_is_refused() {
         let placement = placement.replace("WEIGHTS", &weights.join(", "));
         let text =
             format!("routing_header: x\ncells: [{}]\nkey: [{{ json: /t }}]\nplacement: {placement}", names.join(", "));
-        Config::from_yaml(&text, "slots.yaml").map(|_| ()).map_err(|error| error.to_string())
+        cellgate_config::from_yaml(&text, "slots.yaml").map(|_| ()).map_err(|error| error.to_string())
     };
     let refused = |place: &str, most: u32, cells: u32, found: u32| {
         Err(format!(

@@ -5,10 +5,10 @@ use super::super::raw::{RawField, RawPlacement, RawSlots, RawTable};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::Cells;
-use crate::action::CellId;
-use crate::key;
-use crate::placement::{DEFAULT_SLOTS, MAX_CELLS, MAX_DRAWS, Placement, Rules, Slots};
-use crate::reason::Reason;
+use cellgate_routing::CellId;
+use cellgate_routing::Reason;
+use cellgate_routing::check_key;
+use cellgate_routing::placement::{DEFAULT_SLOTS, MAX_CELLS, MAX_DRAWS, Placement, Rules, Slots};
 
 const PLACEMENT: Step<'static> = Step::Field("placement");
 
@@ -133,7 +133,7 @@ fn keys<'a>(
     let Some(RawTable(entries)) = raw.given() else { return Vec::new() };
     let mut keys = Vec::with_capacity(entries.len());
     for (index, (key, cell)) in entries.iter().enumerate() {
-        if let Err(reason) = key::check(key.as_bytes(), key_bytes) {
+        if let Err(reason) = check_key(key.as_bytes(), key_bytes) {
             let path = [PLACEMENT, Step::Field(table), Step::Name(index)];
             report.problem(&path, || not_a_key(key, reason, table, key_bytes));
         }

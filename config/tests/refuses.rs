@@ -7,8 +7,8 @@
 
 use std::path::PathBuf;
 
+use cellgate_config::ConfigError;
 use cellgate_routing::Config;
-use cellgate_routing::config::ConfigError;
 
 const YAML: [&str; 4] = [
     "routing_header: x-cell",
@@ -37,22 +37,22 @@ fn insert<'a>(valid: [&'a str; 4], wrong: &'a str) -> Vec<&'a str> {
 
 /// The configuration in YAML with one field replaced.
 fn yaml_field(wrong: &str) -> Result<Config, ConfigError> {
-    Config::from_yaml(&insert(YAML, wrong).join("\n"), "bad.yaml")
+    cellgate_config::from_yaml(&insert(YAML, wrong).join("\n"), "bad.yaml")
 }
 
 /// The configuration in JSON with one field replaced.
 fn json_field(wrong: &str) -> Result<Config, ConfigError> {
-    Config::from_json(&format!("{{{}}}", insert(JSON, wrong).join(",\n")), "bad.json")
+    cellgate_config::from_json(&format!("{{{}}}", insert(JSON, wrong).join(",\n")), "bad.json")
 }
 
 /// A whole YAML document, written as a JSON string.
 fn yaml_document(text: &str) -> Result<Config, ConfigError> {
-    Config::from_yaml(&serde_json::from_str::<String>(text).unwrap(), "bad.yaml")
+    cellgate_config::from_yaml(&serde_json::from_str::<String>(text).unwrap(), "bad.yaml")
 }
 
 /// A whole JSON document, written as a JSON string.
 fn json_document(text: &str) -> Result<Config, ConfigError> {
-    Config::from_json(&serde_json::from_str::<String>(text).unwrap(), "bad.json")
+    cellgate_config::from_json(&serde_json::from_str::<String>(text).unwrap(), "bad.json")
 }
 
 /// Compares each message of a file with the one that the parser gives, or writes the file if `UPDATE` is set. The number
@@ -127,7 +127,7 @@ placement:
 policy:
   override: { reject: 400 }
 ";
-    let error = Config::from_yaml(text, "many.yaml").unwrap_err();
+    let error = cellgate_config::from_yaml(text, "many.yaml").unwrap_err();
     assert_eq!(
         error.to_string().lines().map(|line| line.split_inclusive(": ").take(2).collect()).collect::<Vec<String>>(),
         [
@@ -148,7 +148,7 @@ fn at_most_twenty_problems_are_listed() {
     let cells: Vec<_> = (0..100).map(|_| "\"no name\"").collect();
     let text =
         format!("routing_header: x-cell\ncells: [{}]\nkey: [{{json: /a}}]\nplacement: {{default: a}}", cells.join(","));
-    let error = Config::from_yaml(&text, "flood.yaml").unwrap_err();
+    let error = cellgate_config::from_yaml(&text, "flood.yaml").unwrap_err();
     assert_eq!(error.problems().len(), 20);
     assert!(error.to_string().ends_with("(and 179 more problems)"), "{error}");
 }

@@ -6,8 +6,8 @@ use super::super::raw::{RawContentTypes, RawField};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::{items, parse_list};
-use crate::format::Format;
-use crate::media::{ContentTypes, MISSING, MediaType, default_types};
+use cellgate_routing::Format;
+use cellgate_routing::{ContentTypes, MISSING_MEDIA_TYPE, MediaType, default_types};
 
 pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {
     let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
@@ -36,7 +36,7 @@ pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> C
 fn report_covered(format: Format, index: usize, text: &str, types: &ContentTypes, report: &mut Report<'_>) {
     // `*` is a legal character of a type, and no configured literal has one, so the pattern stands for all its types.
     let with_type = [("content-type", text)];
-    let head: &[_] = if text == MISSING { &[] } else { &with_type };
+    let head: &[_] = if text == MISSING_MEDIA_TYPE { &[] } else { &with_type };
     let Ok(read) = types.format_of(head, |_| true) else { return };
     if read.format != format {
         let path = [Step::Field("content_types"), Step::Field(format.name()), Step::Item(index)];

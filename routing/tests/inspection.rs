@@ -1,14 +1,18 @@
 //! Every transition, and the rule against a naive form of it.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests"
+)]
 
 use proptest::prelude::*;
 
-use super::{Inspection, InspectionStep, Phase};
-use crate::action::CellId;
-use crate::config::Config;
-use crate::decider::{BodyReader, Decider, HeadResult};
-use crate::decision::{Decision, Outcome, Tier};
-use crate::deferral::BodyMode;
-use crate::reason::Reason;
+use cellgate_routing::{
+    BodyMode, BodyReader, CellId, Decider, Decision, HeadResult, Inspection, InspectionStep, Outcome, Phase, Reason,
+    Tier,
+};
 
 const CONFIG: &str = r#"{
     "routing_header": "x-cell",
@@ -26,7 +30,7 @@ const LENGTH: u64 = 100;
 /// A small limit keeps the bodies short; a configuration file cannot name one below 1 KiB.
 fn decider_with(duplicates: &str) -> Decider {
     let text = CONFIG.replace(r#""key""#, &format!(r#""duplicates": "{duplicates}", "key""#));
-    let mut config = Config::from_json(&text, "test.json").unwrap();
+    let mut config = cellgate_config::from_json(&text, "test.json").unwrap();
     config.limits.inspect_bytes = 64;
     Decider::new(config, Tier::Filter)
 }

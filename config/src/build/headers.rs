@@ -3,7 +3,8 @@
 use super::super::path::Step;
 use super::super::report::Report;
 use super::super::text::quote;
-use crate::headers::{BadName, INTERNAL_PREFIX, MAX_NAME, check_name, is_reserved};
+use crate::header_name::{BadName, MAX_NAME, check_name};
+use cellgate_routing::headers::{INTERNAL_PREFIX, is_reserved};
 
 /// Headers with a meaning to HTTP, to Envoy or to most upstreams. Cellgate removes inbound values of the routing header
 /// and sets its own, which would break requests if the routing header were one of these.

@@ -6,7 +6,7 @@ use super::super::raw::RawDecidedBy;
 use super::super::report::Report;
 use super::super::text::quote;
 use super::{Cells, items, parse_list};
-use crate::decided_by::DecidedBy;
+use cellgate_routing::DecidedBy;
 
 const SECTION: &str = "decided_by";
 

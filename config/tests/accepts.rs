@@ -1,6 +1,6 @@
 //! The meaning of a valid configuration.
 
-use cellgate_routing::{CellId, Config, Duplicates, Format, PolicyAction, Reason, Scope};
+use cellgate_routing::{CellId, Duplicates, Format, PolicyAction, Reason, Scope};
 
 const FULL: &str = r#"
 version: demo-1
@@ -38,7 +38,7 @@ const LEAST: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"json":"
 
 #[test]
 fn every_field_is_read() {
-    let config = Config::from_yaml(FULL, "cellgate.yaml").unwrap();
+    let config = cellgate_config::from_yaml(FULL, "cellgate.yaml").unwrap();
     assert_eq!(&*config.version, "demo-1");
     assert_eq!(&*config.routing_header, "x-cell");
     assert_eq!(config.cells, ["cell-a", "cell-b", "cell-c"].map(Box::from));
@@ -74,7 +74,7 @@ fn every_field_is_read() {
 
 #[test]
 fn placement_and_policy_are_built() {
-    let config = Config::from_yaml(FULL, "cellgate.yaml").unwrap();
+    let config = cellgate_config::from_yaml(FULL, "cellgate.yaml").unwrap();
     let place = |key| config.placement.place(key).map(|(cell, reason)| (config.cell_name(cell), reason));
     assert_eq!(place("acme"), Some(("cell-b", Reason::Override)));
     assert_eq!(place("globex"), Some(("cell-a", Reason::Exact)));
@@ -101,7 +101,7 @@ fn placement_and_policy_are_built() {
 
 #[test]
 fn optional_fields_have_defaults() {
-    let config = Config::from_json(LEAST, "least.json").unwrap();
+    let config = cellgate_config::from_json(LEAST, "least.json").unwrap();
     let limits = config.limits;
     assert_eq!(
         (limits.inspect_bytes, limits.stream_bytes, limits.key_bytes, limits.depth),
@@ -120,44 +120,47 @@ fn optional_fields_have_defaults() {
 #[test]
 fn a_claim_is_a_source_with_a_place_in_the_metadata() {
     let text = LEAST.replace(r#"{"json":"/t"}"#, r#"{"claim":"/orgs/0/a~1b"},{"claim":"/email","value":"*@{key}"}"#);
-    let config = Config::from_json(&text, "claims.json").unwrap();
+    let config = cellgate_config::from_json(&text, "claims.json").unwrap();
     let sources: Vec<_> = config.sources.iter().map(ToString::to_string).collect();
     assert_eq!(sources, ["claim /orgs/0/a~1b", "claim /email, value *@{key}"]);
     assert_eq!(&*config.claims.metadata_key, "payload");
     let named = text.replacen('{', r#"{"claims":{"metadata_key":"https://issuer.example"},"#, 1);
-    assert_eq!(&*Config::from_json(&named, "claims.json").unwrap().claims.metadata_key, "https://issuer.example");
+    assert_eq!(
+        &*cellgate_config::from_json(&named, "claims.json").unwrap().claims.metadata_key,
+        "https://issuer.example"
+    );
 }
 
 #[test]
 fn json_and_yaml_have_one_schema() {
-    let json = cellgate_routing::config::to_json(FULL, "cellgate.yaml").unwrap();
-    let config = Config::from_json(&json, "cellgate.json").unwrap();
+    let json = cellgate_config::to_json(FULL, "cellgate.yaml").unwrap();
+    let config = cellgate_config::from_json(&json, "cellgate.json").unwrap();
     assert_eq!(config.placement.place("007"), Some((CellId(2), Reason::Exact)));
-    assert_eq!(cellgate_routing::config::to_json(&json, "cellgate.json").unwrap(), json, "rendering is stable");
+    assert_eq!(cellgate_config::to_json(&json, "cellgate.json").unwrap(), json, "rendering is stable");
     // JSON is also YAML.
-    Config::from_yaml(&json, "cellgate.yaml").unwrap();
+    cellgate_config::from_yaml(&json, "cellgate.yaml").unwrap();
 }
 
 #[test]
 fn the_order_of_fields_is_kept() {
-    let json = cellgate_routing::config::to_json(LEAST, "least.json").unwrap();
+    let json = cellgate_config::to_json(LEAST, "least.json").unwrap();
     assert_eq!(json, LEAST);
 }
 
 #[test]
 fn a_protobuf_struct_writes_integers_as_doubles() {
     let text = LEAST.replace(r#""default":"a""#, r#""slots":{"count":16384.0,"seed":7.0}"#);
-    let config = Config::from_json(&text, "struct.json").unwrap();
+    let config = cellgate_config::from_json(&text, "struct.json").unwrap();
     assert_eq!(config.placement.slots().owners().len(), 16_384);
 }
 
 #[test]
 fn the_action_hash_without_slots_uses_equal_weights() {
     let text = LEAST.replace(r#"["a"]"#, r#"["a","b"]"#).replace(r#""default":"a""#, r#""exact":{"k":"a"}"#);
-    let plain = Config::from_json(&text, "plain.json").unwrap();
+    let plain = cellgate_config::from_json(&text, "plain.json").unwrap();
     assert!(plain.placement.slots().owners().is_empty(), "no table is built without need");
     let text = text.replace(r#""placement""#, r#""policy":{"key_unplaced":"hash"},"placement""#);
-    let config = Config::from_json(&text, "hash.json").unwrap();
+    let config = cellgate_config::from_json(&text, "hash.json").unwrap();
     assert_eq!(config.placement.place("other"), None);
     let owners = config.placement.slots().owners();
     assert_eq!(owners.len(), 16_384);
@@ -172,7 +175,7 @@ fn yaml_scalars_are_strings_unless_they_are_numbers_or_booleans() {
     {
         let text =
             format!("version: {scalar}\nrouting_header: x\ncells: [a]\nkey: [{{json: /t}}]\nplacement: {{default: a}}");
-        assert_eq!(&*Config::from_yaml(&text, "scalar.yaml").unwrap().version, expected);
+        assert_eq!(&*cellgate_config::from_yaml(&text, "scalar.yaml").unwrap().version, expected);
     }
 }
 
@@ -185,7 +188,7 @@ fn a_form_type_that_json_matches_in_part_is_accepted() {
         ("a/*+b", "c/*+b"),
     ] {
         let types = format!(r#"{{"content_types":{{"json":["{json}"],"form":["{form}"]}},"#);
-        let config = Config::from_json(&LEAST.replacen('{', &types, 1), "types.json").unwrap();
+        let config = cellgate_config::from_json(&LEAST.replacen('{', &types, 1), "types.json").unwrap();
         assert_eq!(config.content_types.of(Format::Form).len(), 1, "{json} {form}");
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::{RawField, RawList};
-use crate::format::Format;
+use cellgate_routing::Format;
 
 /// The media types of each body format.
 #[derive(Debug, Default)]

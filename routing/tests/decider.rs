@@ -1,8 +1,7 @@
 //! The core, used as a tier uses it.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use super::{BodyReader, Decider, HeadResult, SourceValue};
-use crate::config::Config;
-use crate::decision::{Decision, Outcome, Tier};
+use cellgate_routing::{BodyReader, Decider, Decision, HeadResult, Outcome, Reason, SourceValue, Tier};
 
 const CONFIG: &str = r#"{
     "routing_header": "x-cell",
@@ -20,7 +19,7 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 
 fn decider_with(policy: &str, tier: Tier) -> Decider {
     let policy = if policy.is_empty() { String::new() } else { format!(r#", "policy": {policy}"#) };
-    Decider::new(Config::from_json(&CONFIG.replace("POLICY", &policy), "test.json").unwrap(), tier)
+    Decider::new(cellgate_config::from_json(&CONFIG.replace("POLICY", &policy), "test.json").unwrap(), tier)
 }
 
 fn decider() -> Decider {
@@ -120,7 +119,7 @@ fn a_tunnel_whose_body_outranks_the_head_is_refused() {
     assert_eq!(whole(&decider, &upgrade(("content-length", "0")), ""), "a exact");
     let head_first = CONFIG.replace(r#"{"json": "/t"}, {"header": "x-t"}"#, r#"{"header": "x-t"}, {"json": "/t"}"#);
     let head_first =
-        Decider::new(Config::from_json(&head_first.replace("POLICY", ""), "test.json").unwrap(), Tier::Filter);
+        Decider::new(cellgate_config::from_json(&head_first.replace("POLICY", ""), "test.json").unwrap(), Tier::Filter);
     assert_eq!(whole(&head_first, &upgrade(("content-length", "24")), ""), "a exact");
 }
 
@@ -175,7 +174,7 @@ fn a_head_source_of_any_rank_decides_a_grpc_call() {
 #[test]
 fn a_configured_grpc_type_is_read() {
     let json = CONFIG.replace("POLICY", r#", "content_types": {"json": ["application/grpc"]}"#);
-    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let decider = Decider::new(cellgate_config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let head = [(":method", "POST"), ("content-type", "application/grpc"), ("x-t", "two")];
     assert_eq!(whole(&decider, &head, r#"{"t":"one"}"#), "a exact");
 }
@@ -233,7 +232,7 @@ fn a_key_settles_only_if_no_other_source_can_outrank_it() {
 #[test]
 fn a_head_source_of_the_first_rank_decides_without_the_body() {
     let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, "#, "");
-    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let decider = Decider::new(cellgate_config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     assert_eq!(whole(&decider, &[JSON, ("x-t", "two")], r#"{"u":"one"}"#), "b exact");
     assert!(matches!(decider.open(&[JSON, ("x-t", "two")][..], false), HeadResult::Decided(_)));
 }
@@ -309,7 +308,7 @@ fn a_name_in_another_case_is_a_conflict_in_any_position() {
 #[test]
 fn the_end_of_a_form_can_be_a_conflict() {
     let json = CONFIG.replace("POLICY", "").replace(r#"{"json": "/t"}, {"header": "x-t"}, {"json": "/u"}, "#, "");
-    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let decider = Decider::new(cellgate_config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let mut reading = open(&decider, &[FORM]);
     reading.push(b"t=one&a=b").unwrap();
     let (decision, mut guard) = reading.settle().unwrap();
@@ -321,7 +320,7 @@ fn the_end_of_a_form_can_be_a_conflict() {
 #[test]
 fn a_key_never_settles_if_the_last_one_counts() {
     let json = CONFIG.replace("POLICY", r#", "duplicates": "last""#);
-    let decider = Decider::new(Config::from_json(&json, "test.json").unwrap(), Tier::Filter);
+    let decider = Decider::new(cellgate_config::from_json(&json, "test.json").unwrap(), Tier::Filter);
     let mut reading = open(&decider, &[JSON]);
     reading.push(br#"{"t":"one""#).unwrap();
     let mut reading = reading.settle().unwrap_err();
@@ -333,7 +332,7 @@ const PEER: &[u8] = b"spiffe://d/gateway";
 
 fn with_peers(cell: &str, policy: &str, tier: Tier) -> Decider {
     let fields = format!(r#", "decided_by": {{"peers": ["spiffe://d/gateway"]{cell}}}, "policy": {policy}"#);
-    Decider::new(Config::from_json(&CONFIG.replace("POLICY", &fields), "test.json").unwrap(), tier)
+    Decider::new(cellgate_config::from_json(&CONFIG.replace("POLICY", &fields), "test.json").unwrap(), tier)
 }
 
 fn before(decider: &Decider, head: Fields<'_>, peer: Option<&[u8]>) -> Option<String> {
@@ -424,7 +423,7 @@ fn the_value_of_each_source_is_explained() {
     reading.push(br#"{"u":[]}"#).unwrap();
     reading.finish();
     let held: Vec<_> = decider.explain(&head[..], Some(&reading)).into_iter().map(|finding| finding.held).collect();
-    let unusable = SourceValue::Unusable(crate::Reason::KeyArray);
+    let unusable = SourceValue::Unusable(Reason::KeyArray);
     assert_eq!(
         held,
         [SourceValue::Nothing, SourceValue::Nothing, unusable, SourceValue::NotReached, SourceValue::NotReached]

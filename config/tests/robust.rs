@@ -1,7 +1,7 @@
 //! Any text is a configuration or has a list of problems with positions. None panics, hangs or overflows the stack.
 
+use cellgate_config::ConfigError;
 use cellgate_routing::Config;
-use cellgate_routing::config::{self, ConfigError};
 use proptest::prelude::*;
 
 /// With few slots, which take less time to build.
@@ -28,8 +28,8 @@ fn check_error(text: &str, result: Result<Config, ConfigError>) -> Result<(), Te
 }
 
 fn both(text: &str) -> Result<(), TestCaseError> {
-    check_error(text, Config::from_json(text, "any.json"))?;
-    check_error(text, Config::from_yaml(text, "any.yaml"))
+    check_error(text, cellgate_config::from_json(text, "any.json"))?;
+    check_error(text, cellgate_config::from_yaml(text, "any.yaml"))
 }
 
 /// A fragment with a meaning somewhere in a configuration.
@@ -107,8 +107,8 @@ proptest! {
     #[test]
     fn rendering_keeps_the_meaning(edits in edits(), key in "[a-z0-9-]{1,12}") {
         let text = mutate(&typical(), edits);
-        if let (Ok(before), Ok(json)) = (Config::from_yaml(&text, "a.yaml"), config::to_json(&text, "a.yaml")) {
-            let after = Config::from_json(&json, "a.json").unwrap();
+        if let (Ok(before), Ok(json)) = (cellgate_config::from_yaml(&text, "a.yaml"), cellgate_config::to_json(&text, "a.yaml")) {
+            let after = cellgate_config::from_json(&json, "a.json").unwrap();
             prop_assert_eq!(&before.cells, &after.cells);
             prop_assert_eq!(&before.sources, &after.sources);
             prop_assert_eq!(&before.policy, &after.policy);
@@ -122,8 +122,8 @@ proptest! {
 fn deep_nesting_does_not_overflow_the_stack() {
     for (open, close) in [("[", "]"), ("{\"a\":", "}"), ("- ", ""), ("? ", ""), ("!!seq [", "]")] {
         for text in [open.repeat(100_000), format!("{}1{}", open.repeat(100_000), close.repeat(100_000))] {
-            assert!(Config::from_json(&text, "deep.json").is_err());
-            assert!(Config::from_yaml(&text, "deep.yaml").is_err());
+            assert!(cellgate_config::from_json(&text, "deep.json").is_err());
+            assert!(cellgate_config::from_yaml(&text, "deep.yaml").is_err());
         }
     }
 }
@@ -134,7 +134,7 @@ fn aliases_are_refused_before_they_expand() {
     for (name, of) in ('b'..='z').zip('a'..='y') {
         text.push_str(&format!("{name}: &{name} [*{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}, *{of}]\n"));
     }
-    let error = Config::from_yaml(&text, "bomb.yaml").unwrap_err();
+    let error = cellgate_config::from_yaml(&text, "bomb.yaml").unwrap_err();
     assert!(error.to_string().contains(": anchors and aliases are not supported"), "{error}");
 }
 
@@ -145,10 +145,10 @@ fn a_large_table_is_read() {
         "routing_header: x-cell\ncells: [cell-0, cell-1]\nkey: [{{ json: /t }}]\nplacement:\n  exact:\n{}",
         entries.concat()
     );
-    let config = Config::from_yaml(&text, "large.yaml").unwrap();
+    let config = cellgate_config::from_yaml(&text, "large.yaml").unwrap();
     assert_eq!(config.placement.place("tenant-19999").unwrap().0.0, 1);
-    let json = config::to_json(&text, "large.yaml").unwrap();
-    assert_eq!(Config::from_json(&json, "large.json").unwrap().placement.place("tenant-4").unwrap().0.0, 0);
+    let json = cellgate_config::to_json(&text, "large.yaml").unwrap();
+    assert_eq!(cellgate_config::from_json(&json, "large.json").unwrap().placement.place("tenant-4").unwrap().0.0, 0);
 }
 
 /// The time for a mistake does not depend on their number: one that is not listed needs no search and no message, and the
@@ -182,7 +182,7 @@ fn a_large_number_of_mistakes_is_refused() {
         (format!("{placement},\"limits\":{{\"depth\":1}},{}", items("\"limits\":{\"depth\":1}")), 2 * WRONG),
     ] {
         let text = format!("{{{head},{rest}}}");
-        let error = Config::from_json(&text, "wrong.json").unwrap_err();
+        let error = cellgate_config::from_json(&text, "wrong.json").unwrap_err();
         assert_eq!(error.problems().len(), 20);
         assert!(error.to_string().ends_with(&format!("(and {} more problems)", wrong - 20)), "{error}");
     }
