@@ -138,7 +138,7 @@ fn decide(size: usize) -> Box<dyn FnMut() -> bool> {
 /// A body of a format of its own, whose key is behind everything else.
 fn decide_format(source: &str, place: &str, media_type: &'static str, body: Vec<u8>) -> Box<dyn FnMut() -> bool> {
     let config = CONFIG.replace(r#""json": "/tenant/id""#, &format!(r#""{source}": "{place}""#));
-    let Ok(config) = Config::from_json(&config, "budget.json") else { return Box::new(|| false) };
+    let Ok(config) = cellgate_config::from_json(&config, "budget.json") else { return Box::new(|| false) };
     let decider = Decider::new(config, Tier::Filter);
     let of_type = |(name, value)| (name, if name == "content-type" { media_type } else { value });
     let head = HEAD.map(of_type);
