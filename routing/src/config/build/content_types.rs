@@ -7,7 +7,7 @@ use super::super::report::Report;
 use super::super::text::quote;
 use super::{items, parse_list};
 use crate::format::Format;
-use crate::media::{ContentTypes, MISSING, MediaType, default_types};
+use crate::media::{ContentTypes, JSON_STREAM, MISSING, MediaType, default_types};
 
 pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {
     let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
@@ -22,7 +22,10 @@ pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> C
     }
     for format in Format::ALL {
         let texts: Vec<(usize, &str)> = match raw.of(format) {
-            RawField::Absent => default_types(format).iter().copied().enumerate().collect(),
+            // A list of JSON may name the stream, as it could before this was a type of NDJSON.
+            RawField::Absent => {
+                default_types(format).iter().copied().enumerate().filter(|(_, text)| *text != JSON_STREAM).collect()
+            }
             list => items(list).take(MAX_ITEMS).collect(),
         };
         for (index, text) in texts {
