@@ -139,7 +139,9 @@ impl Decider {
                 HeadResult::Decided(self.decide(sources.find_key(self, None).after(reason), || Reason::KeyMissing))
             }
             // No server reads such a stream as a document, so the body cannot outrank the head (docs/decisions/0012).
-            Err(reason @ Reason::ContentTypeUnsupported) if self.config().content_types.is_unread_stream(head) => {
+            Err(reason @ Reason::ContentTypeUnsupported)
+                if self.config().content_types.is_unread_stream(head, |format| sources.read(format)) =>
+            {
                 HeadResult::Decided(self.decide(sources.find_key(self, None), || reason))
             }
             Err(reason) => HeadResult::Decided(self.answer(reason)),
