@@ -24,10 +24,10 @@ use cells::Cells;
 const DEFAULT: &str = "default";
 
 /// Builds a configuration, and notes every problem in the report, except those that only follow from a refused value.
-pub(super) fn build(raw: &RawConfig, report: &mut Report<'_>) -> Config {
+pub(super) fn build(raw: &RawConfig<'_>, report: &mut Report<'_>) -> Config {
     let version = raw.version.given().map_or("", |version| version);
     if version.chars().count() > MAX_VERSION || version.chars().any(char::is_control) {
-        report.problem(&[Step::Field("version")], || {
+        report.problem(&[Step::Field("version")], &|| {
             format!("expected at most {MAX_VERSION} characters, none of them a control character")
         });
     }
@@ -74,7 +74,7 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
     if let (Some(inspect_bytes), Some(stream_bytes)) = (inspect_bytes, stream_bytes)
         && stream_bytes < inspect_bytes
     {
-        report.problem(&[Step::Field("limits"), Step::Field("stream_bytes")], || {
+        report.problem(&[Step::Field("limits"), Step::Field("stream_bytes")], &|| {
             format!(
                 "expected at least `limits.inspect_bytes` ({inspect_bytes} bytes), found {stream_bytes}: the service \
                  handles the bodies that are too large for the filter"
@@ -92,32 +92,32 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
 }
 
 /// The items of a list that are not refused, each with its index.
-fn items(list: &RawField<RawList>) -> impl Iterator<Item = (usize, &str)> {
+fn items<'a>(list: &RawField<RawList<'a>>) -> impl Iterator<Item = (usize, &'a str)> {
     let items = list.given().into_iter().flatten().enumerate();
-    items.filter_map(|(index, item)| Some((index, &**item.given()?)))
+    items.filter_map(|(index, item)| Some((index, *item.given()?)))
 }
 
 /// Parses each item of a list, which may be absent but not empty.
 fn parse_list<T>(
-    raw: &RawField<RawList>,
+    raw: &RawField<RawList<'_>>,
     fields: &[&str],
     report: &mut Report<'_>,
-    parse: impl Fn(&str) -> Result<T, String>,
+    parse: &dyn Fn(&str) -> Result<T, String>,
 ) -> Vec<T> {
     let path: Vec<Step<'_>> = fields.iter().copied().map(Step::Field).collect();
     let length = raw.given().map(Vec::len);
     if length == Some(0) {
-        report.problem(&path, || "the list is empty: add an item, or remove the field to use its default".into());
+        report.problem(&path, &|| "the list is empty: add an item, or remove the field to use its default".into());
     } else if let Some(length) = length
         && length > MAX_ITEMS
     {
-        report.problem(&path, || format!("expected at most {MAX_ITEMS} items, found {length}"));
+        report.problem(&path, &|| format!("expected at most {MAX_ITEMS} items, found {length}"));
     }
     let mut parsed = Vec::with_capacity(length.unwrap_or(0).min(MAX_ITEMS));
     for (index, item) in items(raw).take(MAX_ITEMS) {
         match parse(item) {
             Ok(item) => parsed.push(item),
-            Err(message) => report.problem(&[&path[..], &[Step::Item(index)]].concat(), || message),
+            Err(message) => report.problem(&[&path[..], &[Step::Item(index)]].concat(), &|| message.clone()),
         }
     }
     parsed

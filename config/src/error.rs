@@ -3,7 +3,6 @@
 use std::fmt;
 
 use super::fault::Fault;
-use super::text::Position;
 
 /// A configuration was refused. It has at least one problem; they are in the order of the text.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -43,9 +42,8 @@ impl ConfigError {
     }
 
     pub(super) fn from_fault(fault: Fault, text: &str, file: &str) -> Self {
-        let Fault { position, path, message } = fault;
-        let (line, column) = position.unwrap_or(Position::Offset(0)).line_and_column(text);
-        Self::new(file, vec![Problem { line, column, path, message }])
+        let (line, column) = fault.position.line_and_column(text);
+        Self::new(file, vec![Problem { line, column, path: String::new(), message: fault.message }])
     }
 }
 

@@ -31,13 +31,10 @@ pub use error::{ConfigError, Problem};
 #[cfg(feature = "schema")]
 pub use schema::schema;
 
-use std::cell::RefCell;
-
 use bounds::MAX_TEXT;
 use cellgate_routing::Config;
 use fault::Fault;
 use report::Report;
-use sorted::sorted;
 use tree::{Findings, TreeNode};
 
 /// Reads a JSON configuration. Errors show `file` as its name.
@@ -89,7 +86,7 @@ pub fn with_json(text: &str, file: &str) -> Result<(Config, String), ConfigError
     let mut root = parse(text, file, if is_json(file) { tree::parse_json } else { tree::parse_yaml })?;
     let config = read(&mut root, text, file)?;
     let json = serde_json::to_string(&root);
-    let json = json.map_err(|error| ConfigError::from_fault(Fault::new(error.to_string()), text, file))?;
+    let json = json.map_err(|error| ConfigError::from_fault(Fault::at(0, error.to_string()), text, file))?;
     Ok((config, json))
 }
 
@@ -103,22 +100,27 @@ fn without_byte_order_mark(text: &str) -> &str {
     text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
-fn parse(text: &str, file: &str, parser: fn(&str) -> Result<TreeNode, Fault>) -> Result<TreeNode, ConfigError> {
-    let root =
-        if text.len() > MAX_TEXT { Err(Fault::new("the configuration is longer than 256MiB")) } else { parser(text) };
+fn parse<'t>(
+    text: &'t str,
+    file: &str,
+    parser: fn(&'t str) -> Result<TreeNode<'t>, Fault>,
+) -> Result<TreeNode<'t>, ConfigError> {
+    let root = if text.len() > MAX_TEXT {
+        Err(Fault::at(0, "the configuration is longer than 256MiB".into()))
+    } else {
+        parser(text)
+    };
     root.map_err(|fault| ConfigError::from_fault(fault, text, file))
 }
 
 /// Reads a tree. Each step goes on after a problem, and a later step does not report what only follows from one.
-fn read(root: &mut TreeNode, text: &str, file: &str) -> Result<Config, ConfigError> {
+fn read(root: &mut TreeNode<'_>, text: &str, file: &str) -> Result<Config, ConfigError> {
     let mut findings = Findings::default();
     tree::refuse_duplicates(root, &mut findings.problems);
-    let findings = RefCell::new(findings);
-    let raw: Option<raw::RawConfig> = tree::read(root, &findings);
-    let Findings { problems, unknown } = findings.into_inner();
-    let incomplete = tree::take_out(root, &sorted(unknown));
-    let Some(raw) = raw else { return Err(problems.into_error(text, file)) };
-    let mut report = Report::new(root, problems, incomplete);
+    let root = &*root;
+    let raw: Option<raw::RawConfig<'_>> = tree::read(root, &mut findings);
+    let Some(raw) = raw else { return Err(findings.problems.into_error(text, file)) };
+    let mut report = Report::new(root, findings);
     let config = build::build(&raw, &mut report);
     report.into_problems().finish(config, text, file)
 }

@@ -1,15 +1,8 @@
 //! Numbers with limits, as written in a configuration.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, Unexpected, Visitor};
-
-use crate::bytes::{BadBytes, ShowBytes, parse_bytes};
+use super::tree::{FromNode, NodeReader, NumberKind};
 
 /// An integer from `MIN` to `MAX`.
-///
-/// A float without a fraction is accepted: some control planes pass configurations in a protobuf `Struct`, which has no
-/// integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Int<const MIN: u64, const MAX: u64>(pub(super) u64);
 
@@ -20,85 +13,43 @@ pub(super) struct Size<const MIN: u64, const MAX: u64>(pub(super) u64);
 /// The largest integer up to which a double represents every integer exactly.
 pub(super) const MAX_SAFE: u64 = (1 << 53) - 1;
 
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Int<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = NumberVisitor { min: MIN, max: MAX, bytes: false };
-        deserializer.deserialize_any(number).map(Self)
+impl<'a, const MIN: u64, const MAX: u64> FromNode<'a> for Int<MIN, MAX> {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        node.number(NumberKind::Integer, MIN, MAX).map(Self)
     }
 }
 
-impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Size<MIN, MAX> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let number = NumberVisitor { min: MIN, max: MAX, bytes: true };
-        deserializer.deserialize_any(number).map(Self)
+impl<'a, const MIN: u64, const MAX: u64> FromNode<'a> for Size<MIN, MAX> {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        node.number(NumberKind::Size, MIN, MAX).map(Self)
     }
 }
 
-/// One visitor for all limits, so that its code is compiled once.
-#[derive(Clone, Copy)]
-struct NumberVisitor {
-    min: u64,
-    max: u64,
-    bytes: bool,
-}
-
-impl Visitor<'_> for NumberVisitor {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.bytes {
-            write!(f, "a size from {} to {}", ShowBytes(self.min), ShowBytes(self.max))
-        } else {
-            write!(f, "an integer from {} to {}", self.min, self.max)
-        }
+/// The integer that a JSON number with a fraction or an exponent is, such as `64.0` or `6.4e1`. `None` if it is none, or is
+/// negative or over 64 bits.
+///
+/// The text is exact, and the standard library's parser of floats would add 10 KB to the filter's module.
+pub(super) fn integral(number: &str) -> Option<u64> {
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let fraction = fraction.trim_end_matches('0');
+    let mut value: u64 = 0;
+    for digit in whole.bytes().chain(fraction.bytes()) {
+        let digit = digit.checked_sub(b'0').filter(|digit| *digit < 10)?;
+        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
     }
-
-    fn visit_u64<E: Error>(self, value: u64) -> Result<u64, E> {
-        if (self.min..=self.max).contains(&value) {
-            Ok(value)
-        } else {
-            Err(E::invalid_value(Unexpected::Unsigned(value), &self))
-        }
+    if value == 0 {
+        return Some(0);
     }
-
-    fn visit_i64<E: Error>(self, value: i64) -> Result<u64, E> {
-        match u64::try_from(value) {
-            Ok(value) => self.visit_u64(value),
-            Err(_) => Err(E::invalid_value(Unexpected::Signed(value), &self)),
-        }
+    let exponent = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
+    // Each step leaves the loop or makes the number ten times as large or small, so there are few.
+    for _ in 0..exponent {
+        value = value.checked_mul(10)?;
     }
-
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "integral and within 0..2^53")]
-    #[expect(clippy::cast_precision_loss, reason = "2^53 - 1 is a double")]
-    fn visit_f64<E: Error>(self, value: f64) -> Result<u64, E> {
-        // `%` is exact, and NaN fails every comparison.
-        if value % 1.0 == 0.0 && (0.0..=MAX_SAFE as f64).contains(&value) {
-            self.visit_u64(value as u64)
-        } else {
-            Err(E::invalid_value(Unexpected::Float(value), &self))
-        }
+    for _ in exponent..0 {
+        value = if value.is_multiple_of(10) { value / 10 } else { return None };
     }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
-        let found = Unexpected::Str(text);
-        if !self.bytes {
-            return Err(E::invalid_value(found, &self));
-        }
-        match parse_bytes(text) {
-            Ok(bytes) if (self.min..=self.max).contains(&bytes) => Ok(bytes),
-            Ok(_) | Err(BadBytes::TooLarge) => Err(E::invalid_value(found, &self)),
-            Err(BadBytes::Malformed) => Err(E::invalid_value(found, &WithUnits(self))),
-        }
-    }
-}
-
-struct WithUnits(NumberVisitor);
-
-impl serde::de::Expected for WithUnits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.expecting(f)?;
-        f.write_str(" in bytes or with the unit KiB, MiB or GiB")
-    }
+    Some(value)
 }
 
 #[cfg(feature = "schema")]
@@ -108,7 +59,8 @@ mod schema {
     use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
     use serde::{Serialize, Serializer};
 
-    use super::{Int, ShowBytes, Size};
+    use super::{Int, Size};
+    use crate::bytes::ShowBytes;
 
     /// For defaults.
     impl<const MIN: u64, const MAX: u64> Serialize for Int<MIN, MAX> {
@@ -158,44 +110,36 @@ mod schema {
 
 #[cfg(test)]
 mod tests {
-    use serde::de::IntoDeserializer;
-    use serde::de::value::{Error, F64Deserializer, StrDeserializer, U64Deserializer};
-
     use super::*;
 
-    type Depth = Int<1, 1024>;
-    type InspectBytes = Size<1024, 0x100_0000>;
-
-    fn size(text: &str) -> Result<u64, String> {
-        let deserializer: StrDeserializer<'_, Error> = text.into_deserializer();
-        InspectBytes::deserialize(deserializer).map(|size| size.0).map_err(|error| error.to_string())
-    }
-
     #[test]
-    fn sizes_are_bytes_or_have_a_unit() {
-        for (text, bytes) in [("1024", 1024), ("1KiB", 1024), ("64KiB", 65536), ("16MiB", 16 << 20)] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
+    fn a_float_without_a_fraction_is_an_integer() {
+        for (text, integer) in [
+            ("64.0", 64),
+            ("6.4e1", 64),
+            ("6.4e+01", 64),
+            ("640E-1", 64),
+            ("0.0", 0),
+            ("0e9", 0),
+            ("9007199254740991.000", MAX_SAFE),
+            ("18446744073709551615", u64::MAX),
+            ("1e19", 10_000_000_000_000_000_000),
+        ] {
+            assert_eq!(integral(text), Some(integer), "{text}");
         }
-        for bad in ["", "KiB", "64k", "64KB", "64 KiB", "64kib", "1.5KiB", "-1KiB", "+1KiB", "1KiBs", "٣KiB", "1KiB "]
-        {
-            assert!(size(bad).unwrap_err().contains("with the unit KiB, MiB or GiB"), "{bad}");
+        for other in [
+            "64.5",
+            "-1.0",
+            "-1",
+            "1e-1",
+            "1e20",
+            "18446744073709551616",
+            "1e400",
+            "1e9999999999999999999",
+            ".nan",
+            ".inf",
+        ] {
+            assert_eq!(integral(other), None, "{other}");
         }
-        for outside in ["1023", "17MiB", "1GiB", "99999999999GiB"] {
-            assert!(size(outside).unwrap_err().ends_with("expected a size from 1KiB to 16MiB"), "{outside}");
-        }
-    }
-
-    #[test]
-    fn integers_are_within_their_limits_and_may_be_floats() {
-        let float = |value: f64| {
-            let deserializer: F64Deserializer<Error> = value.into_deserializer();
-            Depth::deserialize(deserializer).map(|depth| depth.0)
-        };
-        assert_eq!(float(64.0), Ok(64));
-        for bad in [64.5, 0.0, -0.0, -1.0, 1025.0, 1e300, f64::NAN, f64::INFINITY] {
-            assert!(float(bad).is_err(), "{bad}");
-        }
-        let deserializer: U64Deserializer<Error> = 1025u64.into_deserializer();
-        assert!(Depth::deserialize(deserializer).is_err());
     }
 }

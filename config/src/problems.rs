@@ -26,7 +26,7 @@ struct Noted {
 
 impl Problems {
     /// Notes a problem at an offset. Path and message are built only for a problem that may be listed.
-    pub(super) fn note(&mut self, offset: usize, path: impl FnOnce() -> String, message: impl FnOnce() -> String) {
+    pub(super) fn note(&mut self, offset: usize, path: &dyn Fn() -> String, message: &dyn Fn() -> String) {
         if self.may_list(offset) {
             self.insert(Noted { offset, path: path(), message: message() });
         }
@@ -78,18 +78,20 @@ impl Problems {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
     use super::*;
 
     /// The listed offsets, the number of other problems, and how many messages were built.
     fn note(order: impl Iterator<Item = usize>) -> (Vec<usize>, usize, usize) {
-        let (mut problems, mut built) = (Problems::default(), 0);
+        let (mut problems, built) = (Problems::default(), Cell::new(0));
         for offset in order {
-            problems.note(offset, String::new, || {
-                built += 1;
+            problems.note(offset, &String::new, &|| {
+                built.set(built.get() + 1);
                 String::from("wrong")
             });
         }
-        (problems.first.iter().map(|noted| noted.offset).collect(), problems.more, built)
+        (problems.first.iter().map(|noted| noted.offset).collect(), problems.more, built.get())
     }
 
     #[test]
@@ -106,7 +108,7 @@ mod tests {
     fn one_more_problem_is_singular() {
         let mut problems = Problems::default();
         for offset in 0..=MAX_PROBLEMS {
-            problems.note(offset, String::new, || "wrong".into());
+            problems.note(offset, &String::new, &|| "wrong".into());
         }
         assert!(problems.into_error("", "a").to_string().ends_with(": wrong (and 1 more problem)"));
     }

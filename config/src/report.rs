@@ -3,49 +3,49 @@
 use super::path::{Step, append, item_segment, name_segment};
 use super::problems::Problems;
 use super::raw::RawField;
-use super::tree::TreeNode;
+use super::tree::{Findings, IncompleteMaps, TreeChild, TreeNode};
 
 /// Collects the problems of a document.
 pub(super) struct Report<'a> {
-    root: &'a TreeNode,
+    root: &'a TreeNode<'a>,
     problems: Problems,
-    /// The offsets of the maps that have unknown fields, in ascending order.
-    incomplete: Vec<usize>,
+    incomplete: IncompleteMaps<'a>,
 }
 
 impl<'a> Report<'a> {
     /// A report that has the problems of the shape already.
-    pub(super) fn new(root: &'a TreeNode, problems: Problems, incomplete: Vec<usize>) -> Self {
-        Self { root, problems, incomplete }
+    pub(super) fn new(root: &'a TreeNode<'a>, Findings { problems, incomplete }: Findings<'a>) -> Self {
+        Self { root, problems, incomplete: incomplete.sorted() }
     }
 
     /// Notes a problem at a path. If the document lacks the last steps, the position is that of their parent.
     ///
     /// The message is built only for a problem that may be listed: a large file can have very many.
-    pub(super) fn problem(&mut self, path: &[Step<'_>], message: impl FnOnce() -> String) {
-        let mut message = Some(message);
-        self.note(path, &mut || message.take().map(|message| message()).unwrap_or_default());
-    }
-
+    ///
     /// Out of line and the same for all messages, so that each of the many calls is small in the filter.
     #[cold]
     #[inline(never)]
-    fn note(&mut self, path: &[Step<'_>], message: &mut dyn FnMut() -> String) {
-        let Self { root, problems, .. } = self;
-        problems.note(offset(root, path), || text(root, path), message);
+    pub(super) fn problem(&mut self, path: &[Step<'_>], message: &dyn Fn() -> String) {
+        let Self { root, problems, incomplete } = self;
+        problems.note(offset(root, path, incomplete), &|| text(root, path, incomplete), message);
     }
 
     /// The value of a required field. Notes its absence; a refused value has its own problem.
     pub(super) fn required<'r, T>(&mut self, field: &'r RawField<T>, path: &[Step<'_>]) -> Option<&'r T> {
         if field.is_absent() {
-            self.problem(path, || "this required field is missing".into());
+            self.problem(path, &|| "this required field is missing".into());
         }
         field.given()
     }
 
     /// Whether the map at a path has an unknown field, which may stand for one that is absent.
     pub(super) fn is_incomplete(&self, path: &[Step<'_>]) -> bool {
-        self.incomplete.binary_search(&offset(self.root, path)).is_ok()
+        let (mut node, incomplete) = (self.root, &self.incomplete);
+        for step in path {
+            let Some(child) = child(node, *step, incomplete) else { return false };
+            node = child.node;
+        }
+        incomplete.known_fields(node).is_some()
     }
 
     /// Whether there is no problem so far.
@@ -59,20 +59,28 @@ impl<'a> Report<'a> {
     }
 }
 
-fn offset(root: &TreeNode, path: &[Step<'_>]) -> usize {
+/// The value one step down.
+fn child<'a>(node: &'a TreeNode<'a>, step: Step<'_>, incomplete: &IncompleteMaps<'a>) -> Option<TreeChild<'a>> {
+    match (step, incomplete.known_fields(node)) {
+        (Step::Field(name), Some(known)) => known.iter().find(|entry| entry.name == name).map(|entry| entry.child()),
+        _ => node.child(step),
+    }
+}
+
+fn offset<'a>(root: &'a TreeNode<'a>, path: &[Step<'_>], incomplete: &IncompleteMaps<'a>) -> usize {
     let (mut node, mut offset) = (root, root.at);
     for step in path {
-        let Some(child) = node.child(*step) else { break };
+        let Some(child) = child(node, *step, incomplete) else { break };
         offset = if matches!(step, Step::Name(_)) { child.at } else { child.node.at };
         node = child.node;
     }
     offset
 }
 
-fn text(root: &TreeNode, path: &[Step<'_>]) -> String {
+fn text<'a>(root: &'a TreeNode<'a>, path: &[Step<'_>], incomplete: &IncompleteMaps<'a>) -> String {
     let (mut node, mut text) = (Some(root), String::new());
     for step in path {
-        let child = node.and_then(|node| node.child(*step));
+        let child = node.and_then(|node| child(node, *step, incomplete));
         node = child.as_ref().map(|child| child.node);
         let segment = match *step {
             Step::Field(name) => name_segment(name),

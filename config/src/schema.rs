@@ -98,7 +98,7 @@ pub(super) fn cells(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-impl JsonSchema for RawPolicy {
+impl JsonSchema for RawPolicy<'_> {
     fn schema_name() -> Cow<'static, str> {
         "Policy".into()
     }
@@ -130,7 +130,7 @@ fn action(reason: Reason) -> Value {
     json!({ "description": reason.text(), "default": default, "anyOf": options })
 }
 
-impl<T: JsonSchema> JsonSchema for RawTable<T> {
+impl<T: JsonSchema> JsonSchema for RawTable<'_, T> {
     fn inline_schema() -> bool {
         true
     }

@@ -5,7 +5,8 @@
 pub(super) enum Position {
     /// Bytes from the beginning.
     Offset(usize),
-    /// Line and column, as a parser reported them.
+    /// Line and column, as the YAML parser reported them.
+    #[cfg(feature = "yaml")]
     Line(usize, usize),
 }
 
@@ -13,6 +14,7 @@ impl Position {
     /// Line and column (in characters), counted from 1.
     pub(super) fn line_and_column(self, text: &str) -> (usize, usize) {
         let offset = match self {
+            #[cfg(feature = "yaml")]
             Position::Line(line, column) => return (line.max(1), column.max(1)),
             Position::Offset(offset) => offset.min(text.len()),
         };
@@ -45,8 +47,16 @@ pub(super) fn quote(text: &str) -> String {
     quoted
 }
 
-/// A float as text. The filter contains serde_json's formatter anyway; the standard library's would add 16 KB to it.
-/// JSON has no text for a number that is not finite, so these are as in YAML.
+/// A text without quotes, at most [`MAX_QUOTED`] bytes of it.
+pub(super) fn shorten(text: &str) -> String {
+    match text.get(..MAX_QUOTED) {
+        Some(start) if start.len() < text.len() => [start, "…"].concat(),
+        _ => text.to_owned(),
+    }
+}
+
+/// A float as JSON has it. JSON has no text for a number that is not finite, so these are as in YAML.
+#[cfg(feature = "yaml")]
 pub(super) fn float(value: f64) -> String {
     if value.is_nan() {
         ".nan".into()

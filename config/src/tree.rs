@@ -2,64 +2,67 @@
 //!
 //! JSON and YAML both become this tree. So each later step exists once, and every error can give a position.
 
-mod deserializer;
 mod duplicates;
+mod incomplete;
 mod json;
+mod reader;
+#[cfg(feature = "yaml")]
+mod serialize;
 #[cfg(feature = "yaml")]
 mod twins;
-mod unknown;
 #[cfg(feature = "yaml")]
 mod yaml;
 
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use std::borrow::Cow;
 
 use super::bounds::MAX_DEPTH;
 use super::path::Step;
-use super::text::{float, quote};
-pub(super) use deserializer::{Findings, read};
+use super::text::{quote, shorten};
 pub(super) use duplicates::refuse_duplicates;
+pub(super) use incomplete::IncompleteMaps;
 pub(super) use json::parse as parse_json;
-pub(super) use unknown::take_out;
+pub(super) use reader::{Findings, FromNode, NodeReader, NumberKind, read};
 #[cfg(feature = "yaml")]
 pub(super) use yaml::parse as parse_yaml;
 
 /// A value and the offset of its first byte.
 #[derive(Debug)]
-pub(super) struct TreeNode {
+pub(super) struct TreeNode<'t> {
     pub(super) at: usize,
-    pub(super) value: Value,
+    pub(super) value: Value<'t>,
 }
 
 #[derive(Debug)]
-pub(super) enum Value {
+pub(super) enum Value<'t> {
     Null,
     Bool(bool),
     Unsigned(u64),
     Negative(i64),
-    Float(f64),
-    Text(Box<str>),
-    List(Vec<TreeNode>),
-    Map(Vec<MapEntry>),
+    /// A number that is no 64-bit integer, as written in JSON.
+    Float(Cow<'t, str>),
+    Text(Cow<'t, str>),
+    List(Vec<TreeNode<'t>>),
+    Map(Vec<MapEntry<'t>>),
     /// A value that has a problem already: whoever reads it gets no value and notes nothing.
     Refused,
 }
 
 /// One entry of a map, and the offset of its name.
 #[derive(Debug)]
-pub(super) struct MapEntry {
+pub(super) struct MapEntry<'t> {
     pub(super) at: usize,
-    pub(super) name: Box<str>,
-    pub(super) node: TreeNode,
+    pub(super) name: Cow<'t, str>,
+    pub(super) node: TreeNode<'t>,
 }
 
 /// A value one step below another; for an entry of a map, with its name and the name's offset.
 pub(super) struct TreeChild<'a> {
     pub(super) at: usize,
     pub(super) name: &'a str,
-    pub(super) node: &'a TreeNode,
+    pub(super) node: &'a TreeNode<'a>,
 }
 
-impl TreeNode {
+impl TreeNode<'_> {
     /// The value one step down.
     pub(super) fn child(&self, step: Step<'_>) -> Option<TreeChild<'_>> {
         let entry = match (&self.value, step) {
@@ -70,11 +73,18 @@ impl TreeNode {
             (Value::Map(entries), Step::Entry(index) | Step::Name(index)) => entries.get(index),
             _ => None,
         }?;
-        Some(TreeChild { at: entry.at, name: &entry.name, node: &entry.node })
+        Some(entry.child())
     }
 }
 
-impl Value {
+impl MapEntry<'_> {
+    /// The value, one step below the map.
+    pub(super) fn child(&self) -> TreeChild<'_> {
+        TreeChild { at: self.at, name: &self.name, node: &self.node }
+    }
+}
+
+impl Value<'_> {
     /// The value for a message: `a map`, `0`, `"64k"`.
     pub(super) fn describe(&self) -> String {
         match self {
@@ -82,7 +92,7 @@ impl Value {
             Value::Bool(value) => value.to_string(),
             Value::Unsigned(value) => value.to_string(),
             Value::Negative(value) => value.to_string(),
-            Value::Float(value) => float(*value),
+            Value::Float(value) => shorten(value),
             Value::Text(text) => quote(text),
             Value::List(_) => "a list".into(),
             Value::Map(_) => "a map".into(),
@@ -94,26 +104,4 @@ impl Value {
 /// The message for a text that is nested too deep.
 fn too_deep() -> String {
     format!("nested more than {MAX_DEPTH} levels deep")
-}
-
-impl Serialize for TreeNode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match &self.value {
-            // Only a valid configuration is written, which has no refused value.
-            Value::Null | Value::Refused => serializer.serialize_unit(),
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Unsigned(value) => serializer.serialize_u64(*value),
-            Value::Negative(value) => serializer.serialize_i64(*value),
-            Value::Float(value) => serializer.serialize_f64(*value),
-            Value::Text(text) => serializer.serialize_str(text),
-            Value::List(items) => serializer.collect_seq(items),
-            Value::Map(entries) => {
-                let mut map = serializer.serialize_map(Some(entries.len()))?;
-                for entry in entries {
-                    map.serialize_entry(&entry.name, &entry.node)?;
-                }
-                map.end()
-            }
-        }
-    }
 }

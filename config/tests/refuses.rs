@@ -109,7 +109,7 @@ fn a_wrong_field_in_json_has_its_message() {
 #[test]
 fn a_text_that_is_not_a_document_has_its_message() {
     check("yaml-documents", 18, yaml_document);
-    check("json-documents", 12, json_document);
+    check("json-documents", 26, json_document);
 }
 
 #[test]

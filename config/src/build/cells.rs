@@ -23,7 +23,7 @@ impl<'a> Cells<'a> {
     pub(super) fn new(raw: Option<&'a RawList>, report: &mut Report<'_>) -> Self {
         let list = raw.map_or(&[][..], Vec::as_slice);
         if raw.is_some() && (list.is_empty() || list.len() > MAX_CELLS) {
-            report.problem(&[Step::Field("cells")], || {
+            report.problem(&[Step::Field("cells")], &|| {
                 format!("expected from 1 to {MAX_CELLS} cells, found {}", list.len())
             });
         }
@@ -43,7 +43,7 @@ impl<'a> Cells<'a> {
     pub(super) fn find(&self, name: &str, path: &[Step<'_>], report: &mut Report<'_>) -> Option<CellId> {
         let cell = self.get(name);
         if cell.is_none() && self.are_complete {
-            report.problem(path, || format!("{} is not one of the cells {}", quote(name), self.list(name)));
+            report.problem(path, &|| format!("{} is not one of the cells {}", quote(name), self.list(name)));
         }
         cell
     }
@@ -69,12 +69,12 @@ impl<'a> Cells<'a> {
 fn refuse_name(name: &str, path: &[Step<'_>], report: &mut Report<'_>) -> bool {
     let is_legal = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     if name == DEFAULT {
-        report.problem(path, || {
+        report.problem(path, &|| {
             "`default` is reserved, because in a policy it means `placement.default`: use another name".into()
         });
         true
     } else if name.is_empty() || name.len() > MAX_CELL_NAME || !name.bytes().all(is_legal) {
-        report.problem(path, || {
+        report.problem(path, &|| {
             format!("expected a name of 1 to {MAX_CELL_NAME} letters, digits, `.`, `_` and `-`, found {}", quote(name))
         });
         true
@@ -92,7 +92,7 @@ fn refuse_duplicates<'a>(names: Vec<(usize, &'a str)>, report: &mut Report<'_>) 
             && first == second
         {
             let path = [Step::Field("cells"), Step::Item(*index)];
-            report.problem(&path, || format!("duplicate cell {}", quote(second)));
+            report.problem(&path, &|| format!("duplicate cell {}", quote(second)));
             again.push(*index);
         }
     }

@@ -9,7 +9,7 @@ use super::{items, parse_list};
 use cellgate_routing::Format;
 use cellgate_routing::{ContentTypes, JSON_STREAM_MEDIA_TYPE, MISSING_MEDIA_TYPE, MediaType, default_types};
 
-pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> ContentTypes {
+pub(super) fn content_types(raw: &RawContentTypes<'_>, report: &mut Report<'_>) -> ContentTypes {
     let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
     let mut types = ContentTypes::default();
     for format in Format::ALL {
@@ -17,7 +17,7 @@ pub(super) fn content_types(raw: &RawContentTypes, report: &mut Report<'_>) -> C
             RawField::Absent => {}
             // Neither the defaults nor anything else: nothing is covered by types that nobody wrote.
             RawField::Refused => types.set(format, Vec::new()),
-            list => types.set(format, parse_list(list, &["content_types", format.name()], report, parse)),
+            list => types.set(format, parse_list(list, &["content_types", format.name()], report, &parse)),
         }
     }
     for format in Format::ALL {
@@ -46,7 +46,7 @@ fn report_covered(format: Format, index: usize, text: &str, types: &ContentTypes
     let Ok(read) = types.format_of(head, |_| true) else { return };
     if read.format != format {
         let path = [Step::Field("content_types"), Step::Field(format.name()), Step::Item(index)];
-        report.problem(&path, || {
+        report.problem(&path, &|| {
             let earlier = read.format.name();
             format!("`content_types.{earlier}` matches this media type already: remove it from one of the lists")
         });

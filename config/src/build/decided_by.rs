@@ -10,19 +10,19 @@ use cellgate_routing::DecidedBy;
 
 const SECTION: &str = "decided_by";
 
-pub(super) fn decided_by(raw: &RawDecidedBy, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
+pub(super) fn decided_by(raw: &RawDecidedBy<'_>, cells: &Cells<'_>, report: &mut Report<'_>) -> DecidedBy {
     let path = [Step::Field(SECTION), Step::Field("peers")];
     let given = report.required(&raw.peers, &path);
     let mut peers = Vec::new();
     if given.is_some_and(Vec::is_empty) {
-        report.problem(&path, || "the list is empty: add a peer, or remove `decided_by`".into());
+        report.problem(&path, &|| "the list is empty: add a peer, or remove `decided_by`".into());
     } else {
-        peers = parse_list(&raw.peers, &[SECTION, "peers"], report, |peer| spiffe_id(peer).map(|()| Box::from(peer)));
+        peers = parse_list(&raw.peers, &[SECTION, "peers"], report, &|peer| spiffe_id(peer).map(|()| Box::from(peer)));
     }
     for (index, peer) in items(&raw.peers).take(MAX_ITEMS) {
         if items(&raw.peers).any(|(other_index, other)| other_index < index && other == peer) {
             let path = [Step::Field(SECTION), Step::Field("peers"), Step::Item(index)];
-            report.problem(&path, || format!("duplicate peer {}", quote(peer)));
+            report.problem(&path, &|| format!("duplicate peer {}", quote(peer)));
         }
     }
     let cell = raw.cell.given();

@@ -55,7 +55,7 @@ pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
         None
     };
     if let Some(message) = problem {
-        report.problem(&[Step::Field("routing_header")], || message);
+        report.problem(&[Step::Field("routing_header")], &|| message.clone());
     }
     lower.into()
 }

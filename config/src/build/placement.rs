@@ -15,7 +15,7 @@ const PLACEMENT: Step<'static> = Step::Field("placement");
 const PREFIXES: &str = "prefixes";
 
 pub(super) fn placement(
-    raw: &RawPlacement,
+    raw: &RawPlacement<'_>,
     cells: &Cells<'_>,
     key_bytes: usize,
     uses_slots: bool,
@@ -27,7 +27,7 @@ pub(super) fn placement(
     let (overrides, exact, prefixes) =
         (table("overrides", &raw.overrides), table("exact", &raw.exact), table(PREFIXES, &raw.prefixes));
     if has_no_rule(raw) && !report.is_incomplete(&[PLACEMENT]) {
-        report.problem(&[PLACEMENT], || {
+        report.problem(&[PLACEMENT], &|| {
             "expected at least one of `overrides`, `exact`, `prefixes`, `slots` and `default`: otherwise no key has a cell"
                 .into()
         });
@@ -41,8 +41,8 @@ pub(super) fn placement(
 }
 
 /// Whether no key has a cell. A refused rule is a rule.
-fn has_no_rule(raw: &RawPlacement) -> bool {
-    let is_empty = |table: &RawField<RawTable<Box<str>>>| match table {
+fn has_no_rule(raw: &RawPlacement<'_>) -> bool {
+    let is_empty = |table: &RawField<RawTable<'_, &str>>| match table {
         RawField::Given(RawTable(entries)) => entries.is_empty(),
         table => table.is_absent(),
     };
@@ -52,7 +52,7 @@ fn has_no_rule(raw: &RawPlacement) -> bool {
 }
 
 /// The slot table, if a rule needs it.
-fn slots(raw: &RawPlacement, cells: &Cells<'_>, uses_slots: bool, report: &mut Report<'_>) -> Slots {
+fn slots(raw: &RawPlacement<'_>, cells: &Cells<'_>, uses_slots: bool, report: &mut Report<'_>) -> Slots {
     let path = [PLACEMENT, Step::Field("slots"), Step::Field("count")];
     match &raw.slots {
         RawField::Given(slots) => {
@@ -82,7 +82,7 @@ fn slot_table(
     let weighted = cells.iter().filter(|(_, _, weight)| *weight > 0).count() as u64;
     // Too many cells have their own problem.
     if u64::from(count) * weighted > MAX_DRAWS && cells.len() <= MAX_CELLS {
-        report.problem(path, || {
+        report.problem(path, &|| {
             let most = MAX_DRAWS / weighted;
             format!(
                 "expected at most {most} slots for {weighted} cells with a weight above 0, found {count}: the \
@@ -98,7 +98,7 @@ fn named<'a>(cells: &Cells<'a>) -> impl Iterator<Item = (CellId, &'a str)> {
 }
 
 /// Each cell's weight, in the order of the cells.
-fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u32> {
+fn weights(raw: &RawSlots<'_>, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u32> {
     let Some(RawTable(entries)) = raw.weights.given() else { return vec![1; cells.names.len()] };
     let path = [PLACEMENT, Step::Field("slots"), Step::Field("weights")];
     let mut weights = vec![None; cells.names.len()];
@@ -115,16 +115,16 @@ fn weights(raw: &RawSlots, cells: &Cells<'_>, report: &mut Report<'_>) -> Vec<u3
     }
     if !are_complete {
     } else if let Some((name, _)) = cells.names.iter().zip(&weights).find(|(_, weight)| weight.is_none()) {
-        report.problem(&path, || format!("{} has no weight: give every cell a weight (0 drains a cell)", quote(name)));
+        report.problem(&path, &|| format!("{} has no weight: give every cell a weight (0 drains a cell)", quote(name)));
     } else if weights.iter().all(|weight| *weight == Some(0)) {
-        report.problem(&path, || "expected at least one weight above 0".into());
+        report.problem(&path, &|| "expected at least one weight above 0".into());
     }
     weights.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// A table of keys or prefixes.
 fn keys<'a>(
-    raw: &'a RawField<RawTable<Box<str>>>,
+    raw: &RawField<RawTable<'a, &'a str>>,
     table: &'static str,
     cells: &Cells<'_>,
     key_bytes: usize,
@@ -135,7 +135,7 @@ fn keys<'a>(
     for (index, (key, cell)) in entries.iter().enumerate() {
         if let Err(reason) = check_key(key.as_bytes(), key_bytes) {
             let path = [PLACEMENT, Step::Field(table), Step::Name(index)];
-            report.problem(&path, || not_a_key(key, reason, table, key_bytes));
+            report.problem(&path, &|| not_a_key(key, reason, table, key_bytes));
         }
         let Some(cell) = cell.given() else { continue };
         if let Some(cell) = cells.find(cell, &[PLACEMENT, Step::Field(table), Step::Entry(index)], report) {

@@ -11,9 +11,9 @@ use cellgate_routing::PolicyAction;
 use cellgate_routing::Reason;
 
 pub(super) fn policy(
-    RawPolicy(table): &RawPolicy,
+    RawPolicy(table): &RawPolicy<'_>,
     cells: &Cells<'_>,
-    default: &RawField<Box<str>>,
+    default: &RawField<&str>,
     report: &mut Report<'_>,
 ) -> Policy {
     let mut policy = Policy::default();
@@ -21,13 +21,13 @@ pub(super) fn policy(
         let name = [Step::Field("policy"), Step::Name(index)];
         match label.parse::<Reason>() {
             Err(_) => {
-                report.problem(&name, || {
+                report.problem(&name, &|| {
                     let known = Reason::ALL.iter().filter(|reason| !reason.is_placed()).map(|reason| reason.label());
                     format!("{} is not one of the reasons in docs/reasons.md{}", quote(label), hint(label, known))
                 });
             }
             Ok(reason) if reason.is_placed() => {
-                report.problem(&name, || format!("`{label}` has no policy, because the request has a cell"));
+                report.problem(&name, &|| format!("`{label}` has no policy, because the request has a cell"));
             }
             Ok(reason) => {
                 let path = [Step::Field("policy"), Step::Entry(index)];
@@ -51,7 +51,7 @@ pub(super) fn policy(
 /// The action `use`. `default` is the name in `placement.default`.
 fn use_cell(
     name: &str,
-    default: &RawField<Box<str>>,
+    default: &RawField<&str>,
     [policy, entry]: [Step<'_>; 2],
     cells: &Cells<'_>,
     report: &mut Report<'_>,
@@ -60,7 +60,7 @@ fn use_cell(
     let name = match (name, default) {
         (DEFAULT, RawField::Refused) => return None,
         (DEFAULT, RawField::Absent) => {
-            report.problem(&path, || "`use: default` needs `placement.default`".into());
+            report.problem(&path, &|| "`use: default` needs `placement.default`".into());
             return None;
         }
         // An unknown default has its own problem, at `placement.default`.
@@ -72,7 +72,7 @@ fn use_cell(
 }
 
 /// An action without a value, if the reason allows it.
-fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Report<'_>) -> Option<PolicyAction> {
+fn keyword(raw: &RawAction<'_>, reason: Reason, path: [Step<'_>; 2], report: &mut Report<'_>) -> Option<PolicyAction> {
     let allowed = reason.allowed();
     let (name, action, is_allowed) = match raw {
         RawAction::Defer => ("defer", PolicyAction::Defer, allowed.defer),
@@ -83,7 +83,7 @@ fn keyword(raw: &RawAction, reason: Reason, path: [Step<'_>; 2], report: &mut Re
         RawAction::Reject(_) | RawAction::Use(_) => return None,
     };
     if !is_allowed {
-        report.problem(&path, || {
+        report.problem(&path, &|| {
             let others: String = allowed.keywords().map(|keyword| format!(", `{keyword}`")).collect();
             format!("`{name}` is not allowed for this reason: use one of `reject: STATUS`, `use: CELL`{others}")
         });

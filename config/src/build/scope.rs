@@ -8,15 +8,15 @@ use cellgate_routing::BadHost;
 use cellgate_routing::is_token;
 use cellgate_routing::{Except, Scope, is_normalised};
 
-pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
-    let hosts = parse_list(&raw.hosts, &["applies_to", "hosts"], report, |host| {
+pub(super) fn scope(raw: &RawScope<'_>, report: &mut Report<'_>) -> Scope {
+    let hosts = parse_list(&raw.hosts, &["applies_to", "hosts"], report, &|host| {
         host.parse().map_err(|error| match error {
             BadHost::Every => error.to_string(),
             BadHost::Name => format!("{error}, found {}", quote(host)),
         })
     });
-    let methods = parse_list(&raw.methods, &["applies_to", "methods"], report, method);
-    let paths = parse_list(&raw.paths, &["applies_to", "paths"], report, |path| {
+    let methods = parse_list(&raw.methods, &["applies_to", "methods"], report, &method);
+    let paths = parse_list(&raw.paths, &["applies_to", "paths"], report, &|path| {
         if path.starts_with('/') && !path.contains(['?', '#']) {
             Ok(Box::from(path))
         } else {
@@ -30,9 +30,9 @@ pub(super) fn scope(raw: &RawScope, report: &mut Report<'_>) -> Scope {
     Scope { hosts, methods, paths, except }
 }
 
-fn except(raw: &RawExcept, report: &mut Report<'_>) -> Except {
-    let methods = parse_list(&raw.methods, &["applies_to", "except", "methods"], report, method);
-    let paths = parse_list(&raw.paths, &["applies_to", "except", "paths"], report, |path| {
+fn except(raw: &RawExcept<'_>, report: &mut Report<'_>) -> Except {
+    let methods = parse_list(&raw.methods, &["applies_to", "except", "methods"], report, &method);
+    let paths = parse_list(&raw.paths, &["applies_to", "except", "paths"], report, &|path| {
         if path.starts_with('/') && !path.contains(['?', '#']) && is_normalised(path.as_bytes()) && path != "/" {
             Ok(Box::from(path))
         } else {

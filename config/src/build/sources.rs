@@ -13,7 +13,7 @@ use cellgate_routing::source::{Place, Source};
 
 pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
-        report.problem(&[Step::Field("key")], || {
+        report.problem(&[Step::Field("key")], &|| {
             format!("expected from 1 to {MAX_SOURCES} sources, found {}", raw.len())
         });
     }
@@ -27,15 +27,15 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
             && part.to_string().contains(',')
         {
-            report.problem(&[&item[..], &[Step::Field("value")]].concat(), || {
+            report.problem(&[&item[..], &[Step::Field("value")]].concat(), &|| {
                 format!("a comma separates the values of a header, so no value matches {}", quote(&part.to_string()))
             });
         }
         let source = Source { place, rule };
         if sources.contains(&source) {
-            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || "duplicate source".into());
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), &|| "duplicate source".into());
         } else if let Some(message) = clash(&source.place, &sources) {
-            report.problem(&[&item[..], &[Step::Field(name)]].concat(), || message);
+            report.problem(&[&item[..], &[Step::Field(name)]].concat(), &|| message.clone());
         } else {
             sources.push(source);
         }
@@ -73,13 +73,13 @@ fn place(
     let given: Vec<_> = places.iter().filter_map(|(name, place)| Some((*name, place.given()?))).collect();
     let is_complete = given.len() == places.len() && !report.is_incomplete(path);
     match given.as_slice() {
-        [] if is_complete => report.problem(path, || "expected a place such as `json: /tenant/id`".into()),
+        [] if is_complete => report.problem(path, &|| "expected a place such as `json: /tenant/id`".into()),
         [] => {}
         [(name, text)] => match parse_place(name, text, routing_header) {
             Ok(place) => return Some((name, place)),
-            Err(message) => report.problem(&[path, &[Step::Field(name)]].concat(), || message),
+            Err(message) => report.problem(&[path, &[Step::Field(name)]].concat(), &|| message.clone()),
         },
-        given => report.problem(path, || {
+        given => report.problem(path, &|| {
             let names: Vec<_> = given.iter().map(|(name, _)| format!("`{name}`")).collect();
             format!("expected one place, found {}: write one source for each", names.join(" and "))
         }),
@@ -88,7 +88,7 @@ fn place(
 }
 
 /// How the value becomes the key.
-fn rule(raw: &RawSource, path: &[Step<'_>], routing_header: &str, report: &mut Report<'_>) -> Option<ValueRule> {
+fn rule(raw: &RawSource<'_>, path: &[Step<'_>], routing_header: &str, report: &mut Report<'_>) -> Option<ValueRule> {
     let then = optional(&raw.then, |nested| {
         let path = [path, &[Step::Field("then")]].concat();
         place(&nested.places, &path, routing_header, report).map(|(_, place)| Box::new(place))
@@ -96,7 +96,7 @@ fn rule(raw: &RawSource, path: &[Step<'_>], routing_header: &str, report: &mut R
     let part = optional(&raw.value, |text| match check_length(text).and_then(parse) {
         Ok(part) => Some(part),
         Err(message) => {
-            report.problem(&[path, &[Step::Field("value")]].concat(), || message);
+            report.problem(&[path, &[Step::Field("value")]].concat(), &|| message.clone());
             None
         }
     });

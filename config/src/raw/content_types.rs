@@ -1,22 +1,17 @@
 //! The media types as written.
-//!
-//! The visitor is written by hand, like those of the sources.
-
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::{RawField, RawList};
+use crate::tree::{FromNode, NodeReader};
 use cellgate_routing::Format;
 
 /// The media types of each body format.
 #[derive(Debug, Default)]
-pub(in super::super) struct RawContentTypes {
+pub(in super::super) struct RawContentTypes<'a> {
     /// By the order of [`Format::ALL`].
-    lists: [RawField<RawList>; Format::ALL.len()],
+    lists: [RawField<RawList<'a>>; Format::ALL.len()],
 }
 
-impl RawContentTypes {
+impl<'a> RawContentTypes<'a> {
     const FIELDS: [&'static str; Format::ALL.len()] = [
         Format::Json.name(),
         Format::Ndjson.name(),
@@ -28,36 +23,20 @@ impl RawContentTypes {
         Format::Cbor.name(),
     ];
 
-    pub(in super::super) fn of(&self, format: Format) -> &RawField<RawList> {
+    pub(in super::super) fn of(&self, format: Format) -> &RawField<RawList<'a>> {
         self.lists.get(format as usize).unwrap_or(&RawField::Absent)
     }
 }
 
-impl<'de> Deserialize<'de> for RawContentTypes {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("ContentTypes", &Self::FIELDS, ContentTypesVisitor)
-    }
-}
-
-struct ContentTypesVisitor;
-
-impl<'de> Visitor<'de> for ContentTypesVisitor {
-    type Value = RawContentTypes;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a map")
-    }
-
-    /// The keys are indices of the fields.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawContentTypes, A::Error> {
-        let mut types = RawContentTypes::default();
-        while let Some(field) = map.next_key::<usize>()? {
-            let list = map.next_value()?;
-            if let Some(place) = types.lists.get_mut(field) {
-                *place = list;
+impl<'a> FromNode<'a> for RawContentTypes<'a> {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        let mut types = Self::default();
+        node.fields(&Self::FIELDS, "a map", &mut |index, value| {
+            if let Some(list) = types.lists.get_mut(index) {
+                *list = RawField::read(value);
             }
-        }
-        Ok(types)
+        })?;
+        Some(types)
     }
 }
 
@@ -113,7 +92,7 @@ mod schema {
         cbor: Option<Vec<Box<str>>>,
     }
 
-    impl JsonSchema for RawContentTypes {
+    impl JsonSchema for RawContentTypes<'_> {
         fn schema_name() -> Cow<'static, str> {
             ContentTypesSchema::schema_name()
         }

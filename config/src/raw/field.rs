@@ -1,9 +1,6 @@
 //! A field, or an item of a list or table, that may be refused without its siblings.
 
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{Deserialize, Deserializer, Visitor};
+use crate::tree::{FromNode, NodeReader};
 
 /// The value of a field, item or entry.
 #[derive(Clone, Debug, Default)]
@@ -17,6 +14,14 @@ pub(in super::super) enum RawField<T> {
 }
 
 impl<T> RawField<T> {
+    /// Reads a value that is there.
+    pub(in super::super) fn read<'a>(node: NodeReader<'_, 'a>) -> Self
+    where
+        T: FromNode<'a>,
+    {
+        T::from_node(node).map_or(Self::Refused, Self::Given)
+    }
+
     pub(in super::super) fn given(&self) -> Option<&T> {
         match self {
             Self::Given(value) => Some(value),
@@ -36,28 +41,15 @@ impl<T: Default> RawField<T> {
     }
 }
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for RawField<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_option(RawFieldVisitor(PhantomData))
+impl<'a> FromNode<'a> for &'a str {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        node.text()
     }
 }
 
-struct RawFieldVisitor<T>(PhantomData<T>);
-
-impl<'de, T: Deserialize<'de>> Visitor<'de> for RawFieldVisitor<T> {
-    type Value = RawField<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_none<E>(self) -> Result<RawField<T>, E> {
-        Ok(RawField::Absent)
-    }
-
-    /// The tree's deserializer has noted the error, so it is not lost here.
-    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<RawField<T>, D::Error> {
-        Ok(T::deserialize(deserializer).map_or(RawField::Refused, RawField::Given))
+impl<'a> FromNode<'a> for bool {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        node.boolean()
     }
 }
 

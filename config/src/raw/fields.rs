@@ -1,38 +1,24 @@
 //! How a struct is read whose fields are all [`RawField`](super::RawField)s.
-//!
-//! The code that serde derives has each field's value in a variable of its own, and drops all of them wherever it can end.
-//! For these structs that would be a tenth of the filter's module. Here the struct itself has the values from the start.
 
-/// Implements `Deserialize` for a struct with a default. The names are those in a configuration.
+/// Implements `FromNode` for a struct with a default and one lifetime. The names are those in a configuration.
 macro_rules! read_fields {
-    ($name:ident { $($text:literal => $field:ident),* }) => {
-        impl<'de> serde::Deserialize<'de> for $name {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct FieldsVisitor;
-
-                impl<'de> serde::de::Visitor<'de> for FieldsVisitor {
-                    type Value = $name;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("a map")
-                    }
-
-                    /// The keys are indices of the fields.
-                    #[inline(never)]
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<$name, A::Error> {
-                        const FIELDS: &[&str] = &[$($text),*];
-                        let mut fields = $name::default();
-                        while let Some(field) = map.next_key::<usize>()? {
-                            match FIELDS.get(field).copied() {
-                                $(Some($text) => fields.$field = map.next_value()?,)*
-                                _ => {}
-                            }
-                        }
-                        Ok(fields)
-                    }
+    ($name:ty { $($text:literal => $field:ident),* $(,)? }) => {
+        impl<'a> $crate::tree::FromNode<'a> for $name {
+            fn from_node(node: $crate::tree::NodeReader<'_, 'a>) -> Option<Self> {
+                /// The fields by index.
+                #[expect(non_camel_case_types, reason = "named as the fields")]
+                enum Field {
+                    $($field),*
                 }
 
-                deserializer.deserialize_struct(stringify!($name), &[$($text),*], FieldsVisitor)
+                let mut fields = Self::default();
+                node.fields(&[$($text),*], "a map", &mut |index, value| match index {
+                    $(index if index == Field::$field as usize => {
+                        fields.$field = $crate::raw::RawField::read(value);
+                    })*
+                    _ => {}
+                })?;
+                Some(fields)
             }
         }
     };

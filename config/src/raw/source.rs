@@ -1,34 +1,29 @@
 //! The sources as written.
-//!
-//! The visitors are written by hand: those that serde derives for so many fields would be a tenth of the filter's module.
-
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use super::{RawCase, RawField};
+use crate::tree::{FromNode, NodeReader};
 
 /// The name of a place, and its value.
-pub(in super::super) type NamedPlace = (&'static str, RawField<Box<str>>);
+pub(in super::super) type NamedPlace<'a> = (&'static str, RawField<&'a str>);
 
 /// A place in a request where the routing key may be, and how its value becomes the key.
 #[derive(Debug)]
-pub(in super::super) struct RawSource {
+pub(in super::super) struct RawSource<'a> {
     /// A valid source has one.
-    pub(in super::super) places: Vec<NamedPlace>,
-    pub(in super::super) then: RawField<RawNested>,
-    pub(in super::super) value: RawField<Box<str>>,
+    pub(in super::super) places: Vec<NamedPlace<'a>>,
+    pub(in super::super) then: RawField<RawNested<'a>>,
+    pub(in super::super) value: RawField<&'a str>,
     pub(in super::super) case: RawField<RawCase>,
 }
 
 /// A place in a document that a value holds.
 #[derive(Debug)]
-pub(in super::super) struct RawNested {
+pub(in super::super) struct RawNested<'a> {
     /// A valid one has one.
-    pub(in super::super) places: Vec<NamedPlace>,
+    pub(in super::super) places: Vec<NamedPlace<'a>>,
 }
 
-impl RawSource {
+impl RawSource<'_> {
     /// The fields: the places, then those that say how the value becomes the key.
     const FIELDS: [&'static str; 17] = [
         "json",
@@ -54,70 +49,41 @@ impl RawSource {
     const CASE: usize = 16;
 }
 
-impl RawNested {
+impl RawNested<'_> {
     const FIELDS: [&'static str; 7] = ["json", "ndjson", "form", "protobuf", "xml", "msgpack", "cbor"];
 }
 
-impl<'de> Deserialize<'de> for RawSource {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Source", &Self::FIELDS, SourceVisitor)
-    }
-}
-
-impl<'de> Deserialize<'de> for RawNested {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_struct("Nested", &Self::FIELDS, NestedVisitor)
-    }
-}
-
-struct SourceVisitor;
-
-impl<'de> Visitor<'de> for SourceVisitor {
-    type Value = RawSource;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a source such as `json: /tenant/id`")
-    }
-
-    /// The keys are indices of the fields.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawSource, A::Error> {
-        let mut source = RawSource {
+impl<'a> FromNode<'a> for RawSource<'a> {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        let mut source = Self {
             places: Vec::new(),
             then: RawField::Absent,
             value: RawField::Absent,
             case: RawField::default_value(),
         };
-        while let Some(field) = map.next_key::<usize>()? {
-            match (field, RawSource::FIELDS.get(field)) {
-                (RawSource::THEN, _) => source.then = map.next_value()?,
-                (RawSource::VALUE, _) => source.value = map.next_value()?,
-                (RawSource::CASE, _) => source.case = map.next_value()?,
-                (_, Some(name)) => source.places.push((name, map.next_value()?)),
-                (_, None) => {}
-            }
-        }
-        Ok(source)
+        node.fields(&RawSource::FIELDS, "a source such as `json: /tenant/id`", &mut |index, value| match index {
+            RawSource::THEN => source.then = RawField::read(value),
+            RawSource::VALUE => source.value = RawField::read(value),
+            RawSource::CASE => source.case = RawField::read(value),
+            index => add_place(&mut source.places, &RawSource::FIELDS, index, value),
+        })?;
+        Some(source)
     }
 }
 
-struct NestedVisitor;
-
-impl<'de> Visitor<'de> for NestedVisitor {
-    type Value = RawNested;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a place such as `json: /team/id`")
-    }
-
-    /// The keys are indices of the fields.
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawNested, A::Error> {
+impl<'a> FromNode<'a> for RawNested<'a> {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
         let mut places = Vec::new();
-        while let Some(field) = map.next_key::<usize>()? {
-            if let Some(name) = RawNested::FIELDS.get(field) {
-                places.push((*name, map.next_value()?));
-            }
-        }
-        Ok(RawNested { places })
+        node.fields(&RawNested::FIELDS, "a place such as `json: /team/id`", &mut |index, value| {
+            add_place(&mut places, &RawNested::FIELDS, index, value);
+        })?;
+        Some(Self { places })
+    }
+}
+
+fn add_place<'a>(places: &mut Vec<NamedPlace<'a>>, names: &[&'static str], index: usize, value: NodeReader<'_, 'a>) {
+    if let Some(name) = names.get(index) {
+        places.push((name, RawField::read(value)));
     }
 }
 
@@ -198,7 +164,7 @@ mod schema {
         #[schemars(regex(pattern = "^/"), length(max = MAX_SOURCE_NAME))]
         claim: Option<Box<str>>,
         /// The place in the document that the value holds, such as `json: /team/id` in a form field with JSON.
-        then: Option<super::RawNested>,
+        then: Option<RawNested<'static>>,
         /// The part of the value that is the key: a template such as `*@{key}`. The whole value by default.
         #[schemars(regex(pattern = PART), length(max = MAX_SOURCE_NAME))]
         value: Option<Box<str>>,
@@ -235,7 +201,7 @@ mod schema {
         cbor: Option<Box<str>>,
     }
 
-    impl JsonSchema for RawSource {
+    impl JsonSchema for RawSource<'_> {
         fn schema_name() -> Cow<'static, str> {
             SourceSchema::schema_name()
         }
@@ -245,7 +211,7 @@ mod schema {
         }
     }
 
-    impl JsonSchema for RawNested {
+    impl JsonSchema for RawNested<'_> {
         fn schema_name() -> Cow<'static, str> {
             NestedSchema::schema_name()
         }

@@ -15,11 +15,11 @@ const SAME_INTEGER: &str =
 ///
 /// Maps of one name are merged: each problem within them is found, and nothing that one of them defines is missing. Of
 /// other values nobody can tell the right one, so the entry that stays is refused.
-pub(in super::super) fn refuse_duplicates(root: &mut TreeNode, problems: &mut Problems) {
+pub(in super::super) fn refuse_duplicates(root: &mut TreeNode<'_>, problems: &mut Problems) {
     refuse_within(root, &Trail::Root, problems);
 }
 
-fn refuse_within(node: &mut TreeNode, trail: &Trail<'_>, problems: &mut Problems) {
+fn refuse_within(node: &mut TreeNode<'_>, trail: &Trail<'_>, problems: &mut Problems) {
     match &mut node.value {
         Value::List(items) => {
             for (index, item) in items.iter_mut().enumerate() {
@@ -41,7 +41,7 @@ fn refuse_within(node: &mut TreeNode, trail: &Trail<'_>, problems: &mut Problems
 
 /// The entries whose name has occurred before, in the order of the text: the index, and that of the first entry of this
 /// name.
-fn again(entries: &[MapEntry]) -> Vec<(usize, usize)> {
+fn again(entries: &[MapEntry<'_>]) -> Vec<(usize, usize)> {
     let names = sorted(entries.iter().enumerate().map(|(index, entry)| (&*entry.name, index)).collect::<Vec<_>>());
     let mut again = Vec::new();
     for same in names.chunk_by(|(one, _), (other, _)| one == other) {
@@ -53,14 +53,14 @@ fn again(entries: &[MapEntry]) -> Vec<(usize, usize)> {
 }
 
 /// Unites entries of the same name in the first of them.
-fn unite(entries: &mut Vec<MapEntry>, again: Vec<(usize, usize)>, trail: &Trail<'_>, problems: &mut Problems) {
+fn unite(entries: &mut Vec<MapEntry<'_>>, again: Vec<(usize, usize)>, trail: &Trail<'_>, problems: &mut Problems) {
     for &(index, first) in &again {
         let Some(entry) = entries.get_mut(index) else { continue };
         let (at, name) = (entry.at, entry.name.clone());
         let value = std::mem::replace(&mut entry.node.value, Value::Refused);
         let Some(kept) = entries.get_mut(first) else { continue };
         let message = if kept.at == at { SAME_INTEGER } else { TWICE };
-        problems.note(at, || Trail::Entry(trail, &name).text(), || message.into());
+        problems.note(at, &|| Trail::Entry(trail, &name).text(), &|| message.into());
         match (&mut kept.node.value, value) {
             (Value::Map(entries), Value::Map(more)) => entries.extend(more),
             (kept, _) => *kept = Value::Refused,

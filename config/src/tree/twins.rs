@@ -8,7 +8,7 @@ use super::{MapEntry, TreeNode, Value};
 pub(super) struct NameOffsets(Vec<usize>);
 
 impl NameOffsets {
-    pub(super) fn of(root: &TreeNode) -> Self {
+    pub(super) fn of(root: &TreeNode<'_>) -> Self {
         let mut offsets = Vec::new();
         collect(root, &mut offsets);
         offsets.sort_unstable();
@@ -20,7 +20,7 @@ impl NameOffsets {
     }
 }
 
-fn collect(node: &TreeNode, offsets: &mut Vec<usize>) {
+fn collect(node: &TreeNode<'_>, offsets: &mut Vec<usize>) {
     match &node.value {
         Value::List(items) => items.iter().for_each(|item| collect(item, offsets)),
         Value::Map(entries) => {
@@ -35,7 +35,7 @@ fn collect(node: &TreeNode, offsets: &mut Vec<usize>) {
 
 /// Puts a refused entry of the same name and offset before each entry that has a twin which the parser dropped. That is an
 /// entry that is not among the first of their names, although no entry of the same spelling precedes it.
-pub(super) fn restore_twins(node: &mut TreeNode, first: &NameOffsets) {
+pub(super) fn restore_twins(node: &mut TreeNode<'_>, first: &NameOffsets) {
     match &mut node.value {
         Value::List(items) => items.iter_mut().for_each(|item| restore_twins(item, first)),
         Value::Map(entries) => {

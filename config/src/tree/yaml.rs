@@ -9,14 +9,14 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, MergeKeyPolicy, Spanned};
 
 use super::super::bounds::MAX_DEPTH;
 use super::super::fault::Fault;
-use super::super::text::Position;
+use super::super::text::{Position, float};
 use super::twins::{NameOffsets, restore_twins};
 use super::{MapEntry, TreeNode, Value, too_deep};
 
 const SECOND_DOCUMENT: &str = "expected one document, found a second one";
 
 /// Parses one YAML document. Names that occur twice in a map are in the tree twice.
-pub(in super::super) fn parse(text: &str) -> Result<TreeNode, Fault> {
+pub(in super::super) fn parse(text: &str) -> Result<TreeNode<'static>, Fault> {
     match parse_with(text, DuplicateKeyPolicy::Error) {
         Err(Error::DuplicateMappingKey { .. }) => parse_with_duplicates(text),
         result => result,
@@ -25,14 +25,14 @@ pub(in super::super) fn parse(text: &str) -> Result<TreeNode, Fault> {
 }
 
 /// Parses a document with names that occur twice, which the parser either refuses at the first or does not show.
-fn parse_with_duplicates(text: &str) -> Result<TreeNode, Error> {
+fn parse_with_duplicates(text: &str) -> Result<TreeNode<'static>, Error> {
     let mut root = parse_with(text, DuplicateKeyPolicy::LastWins)?;
     let first = NameOffsets::of(&parse_with(text, DuplicateKeyPolicy::FirstWins)?);
     restore_twins(&mut root, &first);
     Ok(root)
 }
 
-fn parse_with(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<TreeNode, Error> {
+fn parse_with(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<TreeNode<'static>, Error> {
     let options = serde_saphyr::options! {
         budget: serde_saphyr::budget! {
             // Without aliases a configuration cannot expand into more than its text.
@@ -78,7 +78,7 @@ fn syntax_error(error: &Error) -> Fault {
         Error::Budget { breach: BudgetBreach::Depth { .. }, .. } => too_deep(),
         other => format!("invalid YAML: {}", one_line(&other.to_string())),
     };
-    Fault { position: Some(position), ..Fault::new(message) }
+    Fault { position, message }
 }
 
 /// The parser's message without the position, which the error shows already.
@@ -92,10 +92,10 @@ fn usize_of(number: u64) -> usize {
 }
 
 /// A value without its own position. Its children have theirs.
-struct Untyped(Value);
+struct Untyped(Value<'static>);
 
 impl Untyped {
-    fn into_node(spanned: Spanned<Self>) -> TreeNode {
+    fn into_node(spanned: Spanned<Self>) -> TreeNode<'static> {
         TreeNode { at: offset(&spanned), value: spanned.value.0 }
     }
 }
@@ -134,11 +134,11 @@ impl<'de> Visitor<'de> for UntypedVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Untyped, E> {
-        Ok(Untyped(Value::Float(value)))
+        Ok(Untyped(Value::Float(float(value).into())))
     }
 
     fn visit_str<E: serde::de::Error>(self, value: &str) -> Result<Untyped, E> {
-        Ok(Untyped(Value::Text(value.into())))
+        Ok(Untyped(Value::Text(value.to_owned().into())))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Untyped, A::Error> {
@@ -153,7 +153,7 @@ impl<'de> Visitor<'de> for UntypedVisitor {
         let mut entries = Vec::new();
         while let Some(name) = map.next_key::<Spanned<Box<str>>>()? {
             let node = Untyped::into_node(map.next_value()?);
-            entries.push(MapEntry { at: offset(&name), name: name.value, node });
+            entries.push(MapEntry { at: offset(&name), name: name.value.into_string().into(), node });
         }
         Ok(Untyped(Value::Map(entries)))
     }

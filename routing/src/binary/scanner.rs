@@ -262,11 +262,14 @@ impl<F: ItemFormat> BinaryScanner<F> {
             match (self.is_live(), self.is_tagged) {
                 (false, _) => {}
                 (true, true) => self.path.unknown_name(),
-                (true, false) => self.path.other_name(scalar.to_string().as_bytes()),
+                (true, false) => match scalar.text() {
+                    Some(text) => self.path.other_name(text.as_bytes()),
+                    None => self.path.float_name(),
+                },
             }
         } else if self.path.has_node() {
             match scalar.unusable().or(self.is_tagged.then_some(Reason::KeyMalformed)) {
-                None => self.path.integer(&scalar.to_string()),
+                None => self.path.integer(&scalar.text().unwrap_or_default()),
                 Some(reason) => self.path.unusable(reason),
             }
         }
