@@ -1,7 +1,6 @@
 //! JSON (RFC 8259) to tree.
 //!
-//! A parser of our own: it is a quarter of serde_json in the filter's module, knows where each value begins, and reads the
-//! text once.
+//! A parser of our own: it is small in the filter's module, knows where each value begins, and reads the text once.
 
 #[cfg(test)]
 mod tests;
