@@ -124,7 +124,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
             cursor.skip_whitespace();
             let Some(byte) = cursor.peek() else { return Ok(state) };
             state = self.read_token(state, byte, cursor)?;
-            if !self.is_live() || !state.is_between_tokens() {
+            if !state.is_between_tokens() || !self.is_live() {
                 return Ok(state);
             }
         }
