@@ -42,6 +42,13 @@ fn refuse_within(node: &mut TreeNode<'_>, trail: &Trail<'_>, problems: &mut Prob
 /// The entries whose name has occurred before, in the order of the text: the index, and that of the first entry of this
 /// name.
 fn again(entries: &[MapEntry<'_>]) -> Vec<(usize, usize)> {
+    // Most maps are short: comparing all names costs less than sorting them.
+    const SHORT: usize = 16;
+    let is_again =
+        |(index, entry): (usize, &MapEntry<'_>)| entries.iter().take(index).any(|other| other.name == entry.name);
+    if entries.len() <= SHORT && !entries.iter().enumerate().any(is_again) {
+        return Vec::new();
+    }
     let names = sorted(entries.iter().enumerate().map(|(index, entry)| (&*entry.name, index)).collect::<Vec<_>>());
     let mut again = Vec::new();
     for same in names.chunk_by(|(one, _), (other, _)| one == other) {
