@@ -85,7 +85,7 @@ mod tests {
 
     fn warnings_of(lines: &str) -> Vec<String> {
         let text = format!("routing_header: x-cell\ncells: [a]\n{lines}");
-        warnings(&Config::from_yaml(&text, "a.yaml").unwrap())
+        warnings(&cellgate_config::from_yaml(&text, "a.yaml").unwrap())
     }
 
     #[test]

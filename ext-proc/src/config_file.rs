@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use cellgate_routing::config::ConfigError;
+use cellgate_config::ConfigError;
 use cellgate_routing::{Config, Decider, Tier};
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::signal::unix::{SignalKind, signal};
@@ -196,7 +196,7 @@ pub fn decode<'a>(text: &'a [u8], path: &Path) -> Result<&'a str, LoadError> {
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<Config, LoadError> {
-    Ok(Config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
+    Ok(cellgate_config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
 }
 
 fn watcher(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {

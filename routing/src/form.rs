@@ -101,7 +101,12 @@ impl FormScanner {
 
 impl BodyScanner for FormScanner {
     fn push(&mut self, mut chunk: &[u8]) -> Result<(), BodyError> {
-        while !chunk.is_empty() {
+        while let Some(first) = chunk.first() {
+            // A pair whose name cannot matter is passed over as a whole.
+            let begins_pair = matches!(self.part, PairPart::Name) && self.name.is_empty();
+            if begins_pair && !matches!(first, b'%' | b'+') && !self.fields.query().may_begin(*first) {
+                self.part = PairPart::Skip;
+            }
             let in_name = matches!(self.part, PairPart::Name);
             let end = if in_name { memchr::memchr2(b'=', b'&', chunk) } else { memchr::memchr(b'&', chunk) };
             let (text, rest) = chunk.split_at(end.unwrap_or(chunk.len()));

@@ -62,10 +62,10 @@ const UNREAD_STREAMS: [&str; 8] = [
 const CONNECT_STREAM: &str = "application/connect+json";
 
 /// JSON documents one after the other, one on each line in Spring.
-pub(crate) const JSON_STREAM: &str = "application/stream+json";
+pub const JSON_STREAM: &str = "application/stream+json";
 
 /// The entry of a list of media types that stands for requests without a Content-Type.
-pub(crate) const MISSING: &str = "missing";
+pub const MISSING: &str = "missing";
 
 /// The media type of HTML forms (WHATWG URL, 5).
 pub const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";

@@ -7,7 +7,7 @@ mod allocations;
 use std::io::Write;
 
 use allocations::allocated;
-use cellgate_routing::{Config, Decider, HeadResult, Tier};
+use cellgate_routing::{Decider, HeadResult, Tier};
 use flate2::write::{GzEncoder, ZlibEncoder};
 
 const CONFIG: &str = r#"{
@@ -17,7 +17,7 @@ const CONFIG: &str = r#"{
 /// Each message had a decompressor of its own: 43 KB were allocated for 20 bytes.
 #[test]
 fn the_messages_of_a_call_share_a_decompressor() {
-    let decider = Decider::new(Config::from_json(CONFIG, "test.json").unwrap(), Tier::Service);
+    let decider = Decider::new(cellgate_config::from_json(CONFIG, "test.json").unwrap(), Tier::Service);
     let gzip = |message: &[u8]| {
         let mut encoder = GzEncoder::new(Vec::new(), flate2::Compression::default());
         encoder.write_all(message).unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use cellgate_routing::parse_bytes;
+use cellgate_config::parse_bytes;
 use hyper::header::HeaderName;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;

@@ -95,6 +95,9 @@ fn a_name_that_some_readers_take_for_the_wanted_one_is_ambiguous() {
         ("/7", b"\x07"),
         ("/-8", b"\x27"),
         ("/1.5", b"\xf9\x3e\0"),
+        ("/0.1", b"\xfa\x3d\xcc\xcc\xcd"),
+        ("/1e+21", b"\xfb\x44\x4b\x1a\xe4\xd6\xe2\xef\x50"),
+        ("/Infinity", b"\xf9\x7c\0"),
         ("/2", b"\xfa\x40\0\0\0"),
         ("/0", b"\xf9\x80\0"),
         ("/undefined", b"\xf7"),
@@ -106,6 +109,7 @@ fn a_name_that_some_readers_take_for_the_wanted_one_is_ambiguous() {
         assert_eq!(found(pointer, &body), Some(Err(Reason::KeyAmbiguous)), "{pointer}");
     }
     assert_eq!(found("/1", b"\xa2\x02\x61b\x61\x31\x61c"), key("c"));
+    assert_eq!(found("/1", b"\xa2\xf9\x3e\0\x61b\x61\x31\x61c"), key("c"), "1.5 is no text of an integer");
 }
 
 /// RFC 8949, appendix F, among others.

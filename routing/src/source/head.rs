@@ -27,10 +27,16 @@ pub(super) fn header<'a, H: Head + ?Sized>(
 ) -> FoundBytes<'a> {
     let by_comma = |field: &'a [u8]| field.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     match rule.nested_format() {
-        None if rule.takes_every_value() => duplicates.pick(head.values(name).flat_map(by_comma).map(Cow::Borrowed)),
         None | Some(Format::Form) => {
-            let values = head.values(name).flat_map(by_comma).filter(|value| rule.read(value).is_some());
-            duplicates.pick(values.map(Cow::Borrowed))
+            let takes_every_value = rule.takes_every_value();
+            let counts = |value: &&[u8]| takes_every_value || rule.read(value).is_some();
+            // Most requests have one field with one value.
+            let mut fields = head.values(name);
+            let first = fields.next()?;
+            if fields.next().is_none() && !first.contains(&b',') {
+                return Some(first.trim_ascii()).filter(counts).map(|value| Ok(Cow::Borrowed(value)));
+            }
+            duplicates.pick(head.values(name).flat_map(by_comma).filter(counts).map(Cow::Borrowed))
         }
         Some(_) => duplicates.pick(head.values(name).map(|field| Cow::Borrowed(field.trim_ascii()))),
     }
