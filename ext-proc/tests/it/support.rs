@@ -47,6 +47,7 @@ impl Service {
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
             preface_timeout: PATIENCE,
+            tls: None,
         };
         change(&mut settings);
         let (grpc, admin) =
@@ -116,5 +117,8 @@ pub(crate) fn every_metric() -> String {
     metrics.conflict(decision);
     metrics.reloaded(true);
     metrics.config_in_force("one");
+    metrics.handshake("ok");
+    metrics.tls_reloaded(true);
+    metrics.certificate_in_force(1, 2);
     String::from_utf8(metrics.render(0).unwrap()).unwrap()
 }
