@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use tokio::time::MissedTickBehavior;
 
 /// The wait after a change event. A writer may truncate the file first and write it afterwards.
-pub(crate) const SETTLE_TIME: Duration = Duration::from_millis(20);
+const SETTLE_TIME: Duration = Duration::from_millis(20);
 
 /// The interval of reloads without a change event.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);

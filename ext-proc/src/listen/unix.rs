@@ -77,7 +77,7 @@ impl UnixSocket {
             }
             _ => SocketFileError::System(error),
         })?;
-        let file = SocketFile::of(path)?;
+        let file = SocketFile { path: path.to_owned(), id: id(path)? };
         // Nobody can connect before `listen`, so the permissions hold from the first connection on.
         fs::set_permissions(path, Permissions::from_mode(mode))?;
         socket.listen(BACKLOG)?;
@@ -96,20 +96,19 @@ impl UnixSocket {
     }
 }
 
-impl SocketFile {
-    fn of(path: &Path) -> io::Result<Self> {
-        let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), id: (found.dev(), found.ino()) })
-    }
-}
-
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        let is_ours = Self::of(&self.path).is_ok_and(|found| found.id == self.id);
+        let is_ours = id(&self.path).is_ok_and(|id| id == self.id);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
         }
     }
+}
+
+/// Device and number of a file.
+fn id(path: &Path) -> io::Result<(u64, u64)> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino()))
 }
 
 /// Removes a socket on which nobody accepts connections.

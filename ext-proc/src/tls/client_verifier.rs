@@ -25,6 +25,14 @@ pub(super) enum NameError {
     /// It has no DNS name and no URI.
     #[error("the client's certificate has no DNS name and no URI as subject alternative name")]
     None,
+    /// It has several URIs, and none of its DNS names is admitted.
+    #[error("the client's certificate has {count} URIs, and one with a SPIFFE id has exactly one: {names}")]
+    ManyUris {
+        /// How many.
+        count: usize,
+        /// The first names.
+        names: String,
+    },
     /// It has others.
     #[error("no name of the client's certificate is admitted: {names}")]
     NotAdmitted {
@@ -46,8 +54,11 @@ impl NamedClientVerifier {
         if self.admitted.iter().any(|name| name.admits(&names)) {
             return Ok(());
         }
-        let error =
-            if names.is_empty() { NameError::None } else { NameError::NotAdmitted { names: names.to_string() } };
+        let error = match names.uris.len() {
+            0 if names.is_empty() => NameError::None,
+            0 | 1 => NameError::NotAdmitted { names: names.to_string() },
+            count => NameError::ManyUris { count, names: names.to_string() },
+        };
         Err(CertificateError::Other(OtherError(Arc::new(error))).into())
     }
 }

@@ -102,7 +102,7 @@ impl Reason {
             Self::CertificateExpired => "renew the client's certificate",
             Self::CertificateNotYetValid => "compare the clocks of the client's issuer and of this host",
             Self::UnknownCa => "add the issuer to --tls-client-ca, or give the client a certificate of an issuer in it",
-            Self::CertificateInvalid => "issue a certificate for client authentication",
+            Self::CertificateInvalid => "issue a new certificate, for client authentication",
             Self::SanMissing => "issue a certificate with a DNS name or a SPIFFE id",
             Self::SanNotAdmitted => "admit one of the names with --tls-client-san, or use another certificate",
             Self::RefusedByClient => {
@@ -138,10 +138,13 @@ impl Refusal {
         };
         match name_error {
             Some(error @ NameError::None) => Self { reason: Reason::SanMissing, error: error.to_string() },
-            Some(error @ NameError::NotAdmitted { .. }) => {
+            Some(error @ (NameError::NotAdmitted { .. } | NameError::ManyUris { .. })) => {
                 Self { reason: Reason::SanNotAdmitted, error: error.to_string() }
             }
-            None => Self { reason: reason(tls), error: tls.to_string() },
+            None => {
+                let reason = reason(tls);
+                Self { reason, error: text(reason, tls) }
+            }
         }
     }
 
@@ -160,6 +163,27 @@ impl fmt::Display for Refusal {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.error)
     }
+}
+
+/// The error in an operator's words, or in those of rustls.
+fn text(reason: Reason, error: &Error) -> String {
+    let text = match (reason, error) {
+        (Reason::NoCertificate, _) => "the client sent no certificate",
+        (Reason::UnknownCa, _) => "no authority of --tls-client-ca has issued the client's certificate",
+        (Reason::Version, _) => "the client offers no version of TLS that is accepted",
+        (Reason::PlainText, _) => "the client speaks plain text",
+        (_, Error::NoApplicationProtocol) => "the client offers only protocols other than HTTP/2 (ALPN)",
+        (_, Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after })) => {
+            let seconds = time.as_secs().saturating_sub(not_after.as_secs());
+            return format!("the client's certificate expired {seconds} s ago");
+        }
+        (_, Error::InvalidCertificate(CertificateError::NotValidYetContext { time, not_before })) => {
+            let seconds = not_before.as_secs().saturating_sub(time.as_secs());
+            return format!("the client's certificate is not valid for another {seconds} s");
+        }
+        _ => return error.to_string(),
+    };
+    text.to_owned()
 }
 
 fn reason(error: &Error) -> Reason {

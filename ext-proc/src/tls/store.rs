@@ -3,6 +3,7 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio_rustls::rustls::ServerConfig;
@@ -11,10 +12,14 @@ use tokio_rustls::rustls::pki_types::UnixTime;
 use super::files::{Content, TlsError};
 use super::{TlsSettings, server_config};
 use crate::metrics::Metrics;
-use crate::watch::{self, SETTLE_TIME};
+use crate::watch;
+
+/// The files must be the same for this long. A part of a bundle of authorities is a valid bundle, so that only time tells
+/// a whole file from one that is still being written.
+const QUIET_TIME: Duration = Duration::from_millis(250);
 
 /// How often files that keep changing are read in one reload. The next poll reads them again.
-const MAX_READS: usize = 100;
+const MAX_READS: usize = 40;
 
 /// The TLS files and rustls' configuration of their last good content.
 #[derive(Debug)]
@@ -86,7 +91,7 @@ impl TlsStore {
                 }
             }
             last = Some(content);
-            tokio::time::sleep(SETTLE_TIME).await;
+            tokio::time::sleep(QUIET_TIME).await;
         }
         None
     }
