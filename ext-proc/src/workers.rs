@@ -171,11 +171,12 @@ mod tests {
 
     async fn send_thread_name(mut connections: Connections) {
         let mut served = JoinSet::new();
-        while let Some(mut connection) = connections.next().await {
+        while let Some(AcceptedConnection { mut socket, count }) = connections.next().await {
             served.spawn(async move {
                 let name = thread::current().name().unwrap_or_default().to_owned();
-                connection.socket.write_all(name.as_bytes()).await.unwrap();
-                let _ended = connection.socket.read(&mut [0]).await;
+                socket.write_all(name.as_bytes()).await.unwrap();
+                let _ended = socket.read(&mut [0]).await;
+                drop(count);
             });
         }
         served.join_all().await;

@@ -102,7 +102,9 @@ impl Reason {
             Self::CertificateExpired => "renew the client's certificate",
             Self::CertificateNotYetValid => "compare the clocks of the client's issuer and of this host",
             Self::UnknownCa => "add the issuer to --tls-client-ca, or give the client a certificate of an issuer in it",
-            Self::CertificateInvalid => "issue a new certificate, for client authentication",
+            Self::CertificateInvalid => {
+                "issue a new certificate, for client authentication; if the authority was renewed, add the new one to --tls-client-ca"
+            }
             Self::SanMissing => "issue a certificate with a DNS name or a SPIFFE id",
             Self::SanNotAdmitted => "admit one of the names with --tls-client-san, or use another certificate",
             Self::RefusedByClient => {
@@ -172,6 +174,9 @@ fn text(reason: Reason, error: &Error) -> String {
         (Reason::UnknownCa, _) => "no authority of --tls-client-ca has issued the client's certificate",
         (Reason::Version, _) => "the client offers no version of TLS that is accepted",
         (Reason::PlainText, _) => "the client speaks plain text",
+        (_, Error::InvalidCertificate(CertificateError::BadSignature)) => {
+            "another authority of the same name has issued the client's certificate, or the client does not have its key"
+        }
         (_, Error::NoApplicationProtocol) => "the client offers only protocols other than HTTP/2 (ALPN)",
         (_, Error::InvalidCertificate(CertificateError::ExpiredContext { time, not_after })) => {
             let seconds = time.as_secs().saturating_sub(not_after.as_secs());

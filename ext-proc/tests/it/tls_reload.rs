@@ -55,7 +55,7 @@ async fn a_new_pair_is_in_force_and_an_open_stream_continues() {
     // A key that does not match: the last pair stays.
     let second = shown(&client, &service).await;
     let refused = service.metric(REFUSED).await;
-    std::mem::swap(&mut identity, &mut pki.authority.issue("localhost"));
+    identity = pki.authority.issue("localhost");
     replace(&pki.path("tls.crt"), &identity.certificate);
     until("refused", || async { service.metric(REFUSED).await > refused }).await;
     assert_eq!(shown(&client, &service).await, second);
