@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
-use cellgate_routing::config::ConfigError;
+use cellgate_config::ConfigError;
 use cellgate_routing::{Config, Decider, Tier};
 
 use crate::metrics::Metrics;
@@ -165,5 +165,5 @@ pub fn decode<'a>(text: &'a [u8], path: &Path) -> Result<&'a str, LoadError> {
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<Config, LoadError> {
-    Ok(Config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
+    Ok(cellgate_config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
 }

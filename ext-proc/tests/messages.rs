@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cellgate_routing::{Config, Decider, Outcome, Reason, Tier, grpc_message, problem};
+use cellgate_routing::{Decider, Outcome, Reason, Tier, grpc_message, problem};
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
@@ -340,7 +340,7 @@ async fn statuses(log: &Log) -> String {
 
 /// The default action of each reason in the service.
 fn refusals() -> String {
-    let decider = Decider::new(Config::from_file_name(CONFIG, "test.yaml").unwrap(), Tier::Service);
+    let decider = Decider::new(cellgate_config::from_file_name(CONFIG, "test.yaml").unwrap(), Tier::Service);
     let mut text = String::new();
     for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
         text += &match decider.answer(*reason).outcome {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use cellgate_routing::parse_bytes;
+use cellgate_config::parse_bytes;
 use hyper::header::HeaderName;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -59,6 +59,11 @@ pub(super) fn listen_address(text: &str) -> Result<ListenAddress, &'static str> 
             "use `unix:` and the absolute path of a file, such as `unix:/run/cellgate/ext-proc.sock`; abstract sockets have no permissions",
         )
     }
+}
+
+/// An option without a value, as a variable.
+pub(super) fn switch(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "use `true` or `false`")
 }
 
 /// Permissions of a file: three octal digits, with or without a zero in front.

@@ -240,7 +240,7 @@ mod tests {
     fn made_for(host: &str, tenant: &str, key: &str, more: &str) -> Vec<(String, String, Option<Outcome>)> {
         let text =
             format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
-        let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+        let config = cellgate_config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let decider = Decider::new(config, Tier::Service);
         let json = serde_json::from_str(&text).unwrap();
         let builder = RequestBuilder::new(&decider, host, &[], &json);
@@ -325,7 +325,7 @@ mod tests {
             let text = format!(
                 r#"{{"routing_header":"x-cell","cells":["a"],"key":[{{"host":"{template}"}}],"placement":{{"default":"a"}}}}"#
             );
-            let decider = Decider::new(Config::from_json(&text, "test").unwrap(), Tier::Service);
+            let decider = Decider::new(cellgate_config::from_json(&text, "test").unwrap(), Tier::Service);
             let builder = RequestBuilder::new(&decider, host, &[], &Value::Null);
             let parts = builder.with_key(&decider.config().sources[0], "acme")?;
             assert_eq!(builder.outcome(&parts), Some(Outcome::Cell(CellId(0))));

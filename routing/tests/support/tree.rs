@@ -35,7 +35,8 @@ pub(crate) enum Tree {
 
 /// Names with letters: JSON has look-alikes of them.
 const NAMES: &[&str] = &[
-    "tenant", "id", "a", "tenant", "id", "a", "tenant", "id", "a", "Tenant", "ID", "tenants", "tenan", "ключ", "", "0",
+    "tenant", "id", "a", "tenant", "id", "a", "tenant", "id", "a", "Tenant", "ID", "tenants", "tenan", "ten_ant",
+    "_id", "ключ", "", "0",
 ];
 
 const POINTERS: &[&str] = &[
