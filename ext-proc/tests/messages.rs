@@ -63,6 +63,13 @@ impl Log {
         until(text, || async { self.text().contains(text) }).await;
     }
 
+    /// Takes the lines about TLS. A service that the test has dropped may still log the end of its drain.
+    fn take_tls(&self, service_addresses: &[(String, &str)]) -> String {
+        let text = self.take(service_addresses);
+        let lines = text.lines().filter(|line| TLS_EVENTS.iter().any(|event| line.contains(event)));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
     /// Takes the lines of a service, without its addresses and paths.
     fn take(&self, service_addresses: &[(String, &str)]) -> String {
         let mut text = self.text();
@@ -73,6 +80,9 @@ impl Log {
         text
     }
 }
+
+const TLS_EVENTS: [&str; 4] =
+    ["connection_refused", "tls_reloaded", "tls_files_refused", "tls_certificate_without_san"];
 
 fn names(service: &Service) -> [(String, &'static str); 3] {
     let directory = service.config.parent().map(Path::display).unwrap().to_string();
@@ -148,13 +158,13 @@ async fn refused_connections(log: &Log) -> String {
     for case in tls_cases::cases(&pki) {
         case.run(&service).await;
         log.contains("connection_refused").await;
-        text += &format!("{}:\n    {}", case.name, without_numbers(&log.take(&[])));
+        text += &format!("{}:\n    {}", case.name, without_numbers(&log.take_tls(&[])));
     }
     let plain = Service::start().await;
     let _started = log.take(&[]);
     assert!(pki.client().connect(&plain).await.is_err());
     log.contains("connection_refused").await;
-    text += &format!("TLS on a plain-text port:\n    {}", without_numbers(&log.take(&[])));
+    text += &format!("TLS on a plain-text port:\n    {}", without_numbers(&log.take_tls(&[])));
     let impatient = Service::start_with(|settings| {
         settings.tls = Some(pki.settings());
         settings.preface_timeout = Duration::from_millis(50);
@@ -162,7 +172,7 @@ async fn refused_connections(log: &Log) -> String {
     .await;
     let _silent = tokio::net::TcpStream::connect(impatient.grpc).await.unwrap();
     log.contains("connection_refused").await;
-    let lines = log.take(&[]);
+    let lines = log.take_tls(&[]);
     let refused = lines.lines().find(|line| line.contains("connection_refused")).unwrap();
     text + &format!("silent:\n    {}\n", without_numbers(refused))
 }
@@ -217,7 +227,7 @@ async fn tls_files(log: &Log) -> String {
         let before = std::fs::read_to_string(pki.path(file)).unwrap();
         replace(&pki.path(file), content);
         log.contains("tls_files_refused").await;
-        text += &format!("{name}:\n    {}", without_times(&log.take(&names)));
+        text += &format!("{name}:\n    {}", without_times(&log.take_tls(&names)));
         replace(&pki.path(file), &before);
         log.contains("tls_reloaded").await;
         let _reloaded = log.take(&names);
@@ -225,17 +235,17 @@ async fn tls_files(log: &Log) -> String {
     std::fs::write(pki.path("ca.new"), vec![b'-'; 5 << 20]).unwrap();
     std::fs::rename(pki.path("ca.new"), pki.path("ca.pem")).unwrap();
     log.contains("tls_files_refused").await;
-    text += &format!("too large:\n    {}", log.take(&names));
+    text += &format!("too large:\n    {}", log.take_tls(&names));
     std::fs::remove_file(pki.path("ca.pem")).unwrap();
     log.contains("tls_files_refused").await;
-    text += &format!("missing:\n    {}", log.take(&names));
+    text += &format!("missing:\n    {}", log.take_tls(&names));
     replace(&pki.path("ca.pem"), &pki.authority.pem());
     log.contains("tls_reloaded").await;
-    text += &format!("good again:\n    {}", log.take(&names));
+    text += &format!("good again:\n    {}", log.take_tls(&names));
     pki.write_identity(&pki.authority.issue_with(|_| {}));
     log.contains("tls_certificate_without_san").await;
     log.contains("tls_reloaded").await;
-    text + &format!("without a name:\n    {}", log.take(&names).trim_end().replace('\n', "\n    ")) + "\n"
+    text + &format!("without a name:\n    {}", log.take_tls(&names).trim_end().replace('\n', "\n    ")) + "\n"
 }
 
 /// A line without ages and dates.
