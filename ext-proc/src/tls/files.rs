@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use tokio_rustls::rustls::RootCertStore;
@@ -20,6 +21,20 @@ pub(super) struct Content {
     certificate: Vec<u8>,
     key: Vec<u8>,
     client_ca: Option<Vec<u8>>,
+}
+
+/// The files at one time.
+pub(super) struct Snapshot {
+    pub content: Content,
+    /// Of each file.
+    pub stamps: Vec<Stamp>,
+}
+
+/// Tells whether a file was written between two reads, even if it has the same bytes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    file: (u64, u64),
+    changed: (i64, i64),
 }
 
 /// The parts of the files.
@@ -133,16 +148,25 @@ pub enum TlsError {
     },
 }
 
-impl Content {
+impl Snapshot {
     /// Reads the files.
     pub(super) fn read(settings: &TlsSettings) -> Result<Self, TlsError> {
-        Ok(Self {
+        let mut stamps = Vec::new();
+        let mut read = |path: &Path| {
+            let (bytes, stamp) = read(path)?;
+            stamps.push(stamp);
+            Ok(bytes)
+        };
+        let content = Content {
             certificate: read(&settings.certificate)?,
             key: read(&settings.key)?,
             client_ca: settings.client_ca.as_deref().map(read).transpose()?,
-        })
+        };
+        Ok(Self { content, stamps })
     }
+}
 
+impl Content {
     /// Parses the files, and checks the validity of the certificate.
     pub(super) fn parse(&self, settings: &TlsSettings, now: UnixTime) -> Result<Parsed, TlsError> {
         let path = &settings.certificate;
@@ -172,12 +196,15 @@ impl Content {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+fn read(path: &Path) -> Result<(Vec<u8>, Stamp), TlsError> {
     let unreadable = |source| TlsError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
+    // Before the reading, so that a write during it changes the next stamp.
+    let found = file.metadata().map_err(unreadable)?;
+    let stamp = Stamp { file: (found.dev(), found.ino()), changed: (found.ctime(), found.ctime_nsec()) };
     file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE { Err(TlsError::TooLarge { path: path.to_owned() }) } else { Ok(bytes) }
+    if bytes.len() as u64 > MAX_FILE { Err(TlsError::TooLarge { path: path.to_owned() }) } else { Ok((bytes, stamp)) }
 }
 
 fn certificates(bytes: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -9,12 +9,12 @@ use arc_swap::ArcSwap;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::UnixTime;
 
-use super::files::{Content, TlsError};
+use super::files::{Content, Snapshot, Stamp, TlsError};
 use super::{TlsSettings, server_config};
 use crate::metrics::Metrics;
 use crate::watch;
 
-/// The files must be the same for this long. A part of a bundle of authorities is a valid bundle, so that only time tells
+/// The files must not be written for this long. A part of a bundle of authorities is a valid bundle, so that only time tells
 /// a whole file from one that is still being written.
 const QUIET_TIME: Duration = Duration::from_millis(250);
 
@@ -43,7 +43,7 @@ impl TlsStore {
     /// # Errors
     /// They cannot be read or used, or the certificate is not valid now.
     pub(crate) fn open(settings: TlsSettings, metrics: Metrics) -> Result<Self, TlsError> {
-        let content = Content::read(&settings)?;
+        let content = Snapshot::read(&settings)?.content;
         let config = build(&settings, &content, &metrics)?;
         Ok(Self {
             settings,
@@ -73,15 +73,20 @@ impl TlsStore {
         }
     }
 
-    /// Reads until the files are the same twice, because a writer may replace one after the other, or a file in parts.
+    /// Reads until nothing was written between two reads, because a writer may replace one file after the other, or a file
+    /// in parts.
     /// `None` if they keep changing, or have not changed since the last time.
     async fn read_settled(self: &Arc<Self>) -> Option<Result<Content, TlsError>> {
-        let mut last = None;
+        let mut last: Option<(Result<Content, io::ErrorKind>, Vec<Stamp>)> = None;
         for _ in 0..MAX_READS {
             let store = Arc::clone(self);
-            let read = tokio::task::spawn_blocking(move || Content::read(&store.settings)).await.ok()?;
+            let read = tokio::task::spawn_blocking(move || Snapshot::read(&store.settings)).await.ok()?;
+            let (read, stamps) = match read {
+                Ok(Snapshot { content, stamps }) => (Ok(content), stamps),
+                Err(error) => (Err(error), Vec::new()),
+            };
             let content = comparable(&read);
-            if last.as_ref() == Some(&content) {
+            if last.as_ref().is_some_and(|last| (&last.0, &last.1) == (&content, &stamps)) {
                 return Some(read);
             }
             if last.is_none() {
@@ -90,7 +95,7 @@ impl TlsStore {
                     return None;
                 }
             }
-            last = Some(content);
+            last = Some((content, stamps));
             tokio::time::sleep(QUIET_TIME).await;
         }
         None
