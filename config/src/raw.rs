@@ -12,7 +12,7 @@ use super::number::{Int, MAX_SAFE, Size};
 use super::tree::{FromNode, NodeReader};
 pub(super) use content_types::RawContentTypes;
 pub(super) use field::RawField;
-pub(super) use keyword::{RawCase, RawDuplicates};
+pub(super) use keyword::{RawCase, RawDuplicates, RawEscapedSlashes};
 pub(super) use source::{NamedPlace, RawSource};
 pub(super) use table::RawTable;
 

@@ -14,6 +14,8 @@ key:
   - header: X-Tenant-Id
   - query: tenant
   - path: /orgs/{key}
+  - { path: "/projects/{key}", escaped_slashes: keep }
+  - { path: "/groups/{key}", escaped_slashes: reject }
   - cookie: tenant
 duplicates: last
 placement:
@@ -55,6 +57,8 @@ fn every_field_is_read() {
             "header x-tenant-id",
             "query tenant",
             "path /orgs/{key}",
+            "path /projects/{key}, escaped_slashes keep",
+            "path /groups/{key}",
             "cookie tenant"
         ]
     );

@@ -87,7 +87,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-routing-header", 7),
         ("yaml-cells", 6),
         ("yaml-scope", 12),
-        ("yaml-sources", 37),
+        ("yaml-sources", 42),
         ("yaml-claims", 10),
         ("yaml-xml", 12),
         ("yaml-placement", 24),

@@ -107,6 +107,8 @@ fn the_schema_refuses_what_the_parser_refuses() {
         json!({ "header": "authorization", "value": "Bearer sk_{key}_*" }),
         json!({ "json": "/arn", "value": "arn:aws:*:*:{key}:*" }),
         json!({ "query": "user", "value": "*@{key}", "case": "lower" }),
+        json!({ "path": "/projects/{key}/issues", "escaped_slashes": "keep" }),
+        json!({ "path": "/orgs/{key}", "escaped_slashes": "reject" }),
         json!({ "cookie": "session", "then": { "json": "/team/id" }, "value": "{key}" }),
     ] {
         let mut text = good.clone();
@@ -165,6 +167,11 @@ fn the_schema_refuses_what_the_parser_refuses() {
         ("key", json!([{ "json": "/a", "value": "*{key}" }])),
         ("key", json!([{ "json": "/a", "value": "{key}:**" }])),
         ("key", json!([{ "json": "/a", "case": "upper" }])),
+        ("key", json!([{ "path": "/a/{key}", "escaped_slashes": "unescape" }])),
+        ("key", json!([{ "path": "/a/{key}", "escaped_slashes": null }])),
+        ("key", json!([{ "json": "/a", "escaped_slashes": "keep" }])),
+        ("key", json!([{ "json": "/a", "escaped_slashes": "reject" }])),
+        ("key", json!([{ "json": "/a", "then": { "json": "/b", "escaped_slashes": "keep" } }])),
         ("key", json!([{ "json": "/a", "form": "a" }])),
         ("key", json!(vec![json!({ "json": "/a" }); 33])),
         ("duplicates", json!("sometimes")),

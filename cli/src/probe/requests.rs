@@ -269,6 +269,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_with_a_slash_is_escaped_in_a_path() {
+        let key = r#"[{"path":"/projects/{key}","escaped_slashes":"keep"},{"path":"/orgs/{key}"}]"#;
+        let found = made_for("probe.internal", "group/name", key, "");
+        assert_eq!(found[0].0, "GET /projects/group%2Fname");
+        assert_eq!(found[0].2, Some(Outcome::Cell(CellId(0))));
+        assert_eq!(found[1].0, "GET /orgs/group%2Fname");
+        assert!(matches!(found[1].2, Some(Outcome::Reject(_))), "{:?}", found[1].2);
+    }
+
+    #[test]
     fn configured_media_types_are_sent() {
         let more = r#","content_types":{"json":["application/*+json"]}"#;
         assert_eq!(made(r#"[{"json":"/t"}]"#, more)[0].2, Some(Outcome::Cell(CellId(0))));

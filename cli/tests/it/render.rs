@@ -13,6 +13,17 @@ fn a_configuration_becomes_one_line_of_equivalent_json() {
 }
 
 #[test]
+fn the_fields_of_a_source_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let text =
+        CONFIG.replacen("key:\n", "key:\n  - { path: \"/projects/{key}\", escaped_slashes: keep, case: lower }\n", 1);
+    let (code, out, err) = run(&["render", &file(directory.path(), "a.yaml", &text)]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let config = cellgate_config::from_json(&out, "rendered").unwrap();
+    assert_eq!(config.sources[0].to_string(), "path /projects/{key}, escaped_slashes keep, case lower");
+}
+
+#[test]
 fn an_invalid_file_exits_with_78_and_a_missing_one_with_66() {
     let directory = tempfile::tempdir().unwrap();
     let bad = file(directory.path(), "bad.yaml", "cells: []\n");

@@ -9,7 +9,7 @@ use super::headers::source_header;
 use cellgate_routing::ValueRule;
 use cellgate_routing::document::Pointer;
 use cellgate_routing::is_token;
-use cellgate_routing::source::{Place, Source};
+use cellgate_routing::source::{EscapedSlashes, Place, Source};
 
 pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report: &mut Report<'_>) -> Vec<Source> {
     if raw.is_empty() || raw.len() > MAX_SOURCES {
@@ -23,7 +23,12 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
         let item = [Step::Field("key"), Step::Item(index)];
         let place = place(&raw.places, &item, routing_header, report);
         let rule = rule(raw, &item, routing_header, report);
-        let (Some((name, place)), Some(rule)) = (place, rule) else { continue };
+        let slashes = escaped_slashes(raw, &item, report);
+        let (Some((name, place)), Some(rule), Some(slashes)) = (place, rule, slashes) else { continue };
+        let place = match place {
+            Place::Path(template) => Place::Path(template.with_escaped_slashes(slashes)),
+            other => other,
+        };
         if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
             && part.to_string().contains(',')
         {
@@ -101,6 +106,21 @@ fn rule(raw: &RawSource<'_>, path: &[Step<'_>], routing_header: &str, report: &m
         }
     });
     Some(ValueRule { then: then?, part: part?, case: (*raw.case.given()?).into() })
+}
+
+/// The meaning of escaped slashes. Another place than a path has none.
+fn escaped_slashes(raw: &RawSource<'_>, path: &[Step<'_>], report: &mut Report<'_>) -> Option<EscapedSlashes> {
+    match (&raw.escaped_slashes, raw.places.as_slice()) {
+        (RawField::Refused, _) => None,
+        (RawField::Given(_), [(place, _)]) if *place != "path" => {
+            report.problem(&[path, &[Step::Field("escaped_slashes")]].concat(), &|| {
+                format!("only a `path` may have `escaped_slashes`: remove it from this `{place}`")
+            });
+            None
+        }
+        (RawField::Given(slashes), _) => Some((*slashes).into()),
+        (RawField::Absent, _) => Some(EscapedSlashes::default()),
+    }
 }
 
 /// Builds an optional part. There is none if the field is absent, and no source if it is refused.

@@ -1,5 +1,6 @@
 //! Fields whose value is one of a few names.
 
+use cellgate_routing::source::EscapedSlashes;
 use cellgate_routing::{Case, Duplicates};
 
 use crate::tree::{FromNode, NodeReader};
@@ -30,6 +31,17 @@ pub(in super::super) enum RawCase {
     Lower,
 }
 
+/// The meaning of an escaped slash or backslash (`%2F`, `%5C`) in a path.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(rename = "EscapedSlashes", rename_all = "snake_case"))]
+pub(in super::super) enum RawEscapedSlashes {
+    /// The reason is `key_malformed`, because servers differ on it.
+    Reject,
+    /// It is a character of its segment: for upstreams that split the path before they decode it.
+    Keep,
+}
+
 impl<'a> FromNode<'a> for RawDuplicates {
     fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
         let names = ["reject", "first", "last"];
@@ -43,6 +55,14 @@ impl<'a> FromNode<'a> for RawCase {
     fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
         node.variant(&["exact", "lower"], 0, "`exact` or `lower`", &mut |index, _| {
             [Self::Exact, Self::Lower].get(index).copied()
+        })
+    }
+}
+
+impl<'a> FromNode<'a> for RawEscapedSlashes {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        node.variant(&["reject", "keep"], 0, "`reject` or `keep`", &mut |index, _| {
+            [Self::Reject, Self::Keep].get(index).copied()
         })
     }
 }
@@ -62,6 +82,15 @@ impl From<RawCase> for Case {
         match raw {
             RawCase::Exact => Self::Exact,
             RawCase::Lower => Self::Lower,
+        }
+    }
+}
+
+impl From<RawEscapedSlashes> for EscapedSlashes {
+    fn from(raw: RawEscapedSlashes) -> Self {
+        match raw {
+            RawEscapedSlashes::Reject => Self::Reject,
+            RawEscapedSlashes::Keep => Self::Keep,
         }
     }
 }

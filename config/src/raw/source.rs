@@ -1,6 +1,6 @@
 //! The sources as written.
 
-use super::{RawCase, RawField};
+use super::{RawCase, RawEscapedSlashes, RawField};
 use crate::tree::{FromNode, NodeReader};
 
 /// The name of a place, and its value.
@@ -14,6 +14,7 @@ pub(in super::super) struct RawSource<'a> {
     pub(in super::super) then: RawField<RawNested<'a>>,
     pub(in super::super) value: RawField<&'a str>,
     pub(in super::super) case: RawField<RawCase>,
+    pub(in super::super) escaped_slashes: RawField<RawEscapedSlashes>,
 }
 
 /// A place in a document that a value holds.
@@ -24,8 +25,8 @@ pub(in super::super) struct RawNested<'a> {
 }
 
 impl RawSource<'_> {
-    /// The fields: the places, then those that say how the value becomes the key.
-    const FIELDS: [&'static str; 17] = [
+    /// The fields: the places, then those that say how the value becomes the key, then those of single places.
+    const FIELDS: [&'static str; 18] = [
         "json",
         "ndjson",
         "form",
@@ -43,10 +44,12 @@ impl RawSource<'_> {
         "then",
         "value",
         "case",
+        "escaped_slashes",
     ];
     const THEN: usize = 14;
     const VALUE: usize = 15;
     const CASE: usize = 16;
+    const ESCAPED_SLASHES: usize = 17;
 }
 
 impl RawNested<'_> {
@@ -60,11 +63,13 @@ impl<'a> FromNode<'a> for RawSource<'a> {
             then: RawField::Absent,
             value: RawField::Absent,
             case: RawField::default_value(),
+            escaped_slashes: RawField::Absent,
         };
         node.fields(&RawSource::FIELDS, "a source such as `json: /tenant/id`", &mut |index, value| match index {
             RawSource::THEN => source.then = RawField::read(value),
             RawSource::VALUE => source.value = RawField::read(value),
             RawSource::CASE => source.case = RawField::read(value),
+            RawSource::ESCAPED_SLASHES => source.escaped_slashes = RawField::read(value),
             index => add_place(&mut source.places, &RawSource::FIELDS, index, value),
         })?;
         Some(source)
@@ -96,7 +101,7 @@ mod schema {
     use super::super::super::bounds::{MAX_ELEMENT_PATH, MAX_SOURCE_NAME};
     use super::super::super::schema::one_of;
     use super::super::TOKEN;
-    use super::{RawCase, RawNested, RawSource};
+    use super::{RawCase, RawEscapedSlashes, RawNested, RawSource};
     use crate::header_name::MAX_NAME;
 
     /// The decoded name of a field or parameter.
@@ -119,6 +124,7 @@ mod schema {
     /// A place in a request where the routing key may be, and how its value becomes the key.
     #[derive(JsonSchema)]
     #[schemars(rename = "Source", deny_unknown_fields, extend("oneOf" = one_of(&RawSource::FIELDS[..RawSource::THEN])))]
+    #[schemars(extend("dependentRequired" = serde_json::json!({ "escaped_slashes": ["path"] })))]
     #[expect(dead_code, reason = "the fields are documentation")]
     struct SourceSchema {
         /// A value in a JSON body: an RFC 6901 pointer such as `/tenant/id`.
@@ -171,6 +177,9 @@ mod schema {
         /// The case of the key: as in the request, or ASCII letters in lower case.
         #[schemars(extend("default" = "exact"))]
         case: Option<RawCase>,
+        /// For `path` only: the meaning of an escaped slash or backslash (`%2F`, `%5C`).
+        #[schemars(extend("default" = "reject"))]
+        escaped_slashes: Option<RawEscapedSlashes>,
     }
 
     /// A place in a document that a value holds.

@@ -14,6 +14,17 @@ use crate::reason::Reason;
 pub struct Template {
     text: Box<str>,
     segments: Vec<TemplateSegment>,
+    escaped_slashes: EscapedSlashes,
+}
+
+/// The meaning of an escaped slash or backslash (`%2F`, `%5C`) in a path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EscapedSlashes {
+    /// Servers differ on it, so the path has no valid key.
+    #[default]
+    Reject,
+    /// It is a character of its segment, as to servers that split the path before they decode it.
+    Keep,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,18 +65,30 @@ impl FromStr for Template {
         if segments.iter().filter(|segment| **segment == TemplateSegment::Key).count() != 1 {
             return Err(BadTemplate::NotOneKey);
         }
-        Ok(Self { text: text.into(), segments })
+        Ok(Self { text: text.into(), segments, escaped_slashes: EscapedSlashes::default() })
     }
 }
 
 impl Template {
+    /// The template with this meaning of escaped slashes.
+    #[must_use]
+    pub fn with_escaped_slashes(self, escaped_slashes: EscapedSlashes) -> Self {
+        Self { escaped_slashes, ..self }
+    }
+
+    /// The meaning of escaped slashes.
+    #[must_use]
+    pub fn escaped_slashes(&self) -> EscapedSlashes {
+        self.escaped_slashes
+    }
+
     /// The segment at `{key}`, still percent-encoded, if the path matches.
     ///
     /// Servers read some paths in different ways. If one of them may read a key, the path has no valid one:
     ///
-    /// - Dot segments (RFC 3986, 5.2.4) move any segment to another place, wherever they are.
+    /// - Dot segments (RFC 3986, 5.2.4) move any segment to another place, wherever they are, also between escaped slashes.
     /// - Some servers merge slashes, take a backslash for a slash, or decode `%2F` before they split the path. Another
-    ///   segment may then be at `{key}`.
+    ///   segment may then be at `{key}`. With [`EscapedSlashes::Keep`], the servers behind Envoy do not decode it before.
     /// - Some servers ignore path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3).
     /// - Literal text may match in another case, or decoded.
     #[must_use]
@@ -81,7 +104,7 @@ impl Template {
                 return None;
             }
             let (actual, behind) = split_segment(rest);
-            if splits_differently(actual) || (actual.is_empty() && behind.is_some()) {
+            if self.splits_differently(actual) || (actual.is_empty() && behind.is_some()) {
                 return self.may_match(index, rest).then_some(Err(Reason::KeyMalformed));
             }
             let plain = without_parameters(actual);
@@ -99,6 +122,13 @@ impl Template {
             rest = behind.unwrap_or_default();
         }
         if differs { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
+    }
+
+    /// Whether a server may take this segment for more than one.
+    fn splits_differently(&self, segment: &[u8]) -> bool {
+        let is_separator = |bytes: &[u8]| matches!(bytes, [b'%', b'2', b'f' | b'F'] | [b'%', b'5', b'c' | b'C']);
+        let has_escaped = || segment.windows(3).any(is_separator);
+        segment.contains(&b'\\') || (self.escaped_slashes == EscapedSlashes::Reject && has_escaped())
     }
 
     /// Whether the template may match from its segment `index` on, by a server that splits the path in its own way: whether
@@ -121,12 +151,6 @@ fn split_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
         None => (path, None),
         Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..)),
     }
-}
-
-/// Whether a server may take this segment for more than one.
-fn splits_differently(segment: &[u8]) -> bool {
-    let is_separator = |bytes: &[u8]| matches!(bytes, [b'%', b'2', b'f' | b'F'] | [b'%', b'5', b'c' | b'C']);
-    segment.contains(&b'\\') || segment.windows(3).any(is_separator)
 }
 
 fn without_parameters(segment: &[u8]) -> &[u8] {
@@ -162,7 +186,15 @@ mod tests {
     use super::*;
 
     fn capture<'a>(template: &str, path: &'a str) -> Option<&'a str> {
-        let key = template.parse::<Template>().unwrap().capture(path.as_bytes())?;
+        capture_by(&template.parse().unwrap(), path)
+    }
+
+    fn capture_kept<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+        capture_by(&template.parse::<Template>().unwrap().with_escaped_slashes(EscapedSlashes::Keep), path)
+    }
+
+    fn capture_by<'a>(template: &Template, path: &'a str) -> Option<&'a str> {
+        let key = template.capture(path.as_bytes())?;
         Some(key.map_or("malformed", |key| std::str::from_utf8(key).unwrap()))
     }
 
@@ -235,6 +267,51 @@ mod tests {
             assert_eq!(capture("/v1/{key}", path), None, "{path}");
         }
         assert_eq!(capture("/v1/{key}", "/v1/a/b%2Fc//d\\e;f"), Some("a"));
+    }
+
+    /// GitLab and Express split the path before they decode it.
+    #[test]
+    fn an_escaped_slash_that_is_kept_is_part_of_its_segment() {
+        for (template, path, key) in [
+            ("/projects/{key}", "/projects/group%2Fname", "group%2Fname"),
+            ("/projects/{key}/issues", "/projects/group%2fname/issues/7", "group%2fname"),
+            ("/projects/{key}", "/projects/group%5Cname", "group%5Cname"),
+            ("/sites/{key}", "/sites/https%3A%2F%2Facme.example%2F/pages", "https%3A%2F%2Facme.example%2F"),
+            ("/*/projects/{key}", "/a%2Fb/projects/name", "name"),
+        ] {
+            assert_eq!(capture_kept(template, path), Some(key), "{template} on {path}");
+            assert_eq!(capture(template, path), Some("malformed"), "{template} on {path}");
+        }
+        assert_eq!(capture_kept("/a%2Fb/{key}", "/a%2Fb/name"), Some("name"));
+        for path in ["/v1%2Fb/a", "/%2Fv1/b", "/v1%5cb", "/v1%2Fa"] {
+            assert_eq!(capture_kept("/v1/{key}", path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_that_servers_read_differently_have_no_valid_key_if_escaped_slashes_are_kept() {
+        for path in [
+            "/v1/%2e%2e%2fb",
+            "/v1/..%2Fb",
+            "/v1/..%5Cb",
+            "/v1/a%2F..%2Fb",
+            "/v1/a%2f%2E%2e%5cb",
+            "/v1/a%5C..",
+            "/v1/a%2F.",
+            "/v1/.%2Fa",
+            "/v1/a%2F..%3Bx%2Fb",
+            "/v1/a%2Fb;x=y",
+            "/v1/a;x=y%2Fb",
+            "/v1/a\\b",
+            "/v1/a%2Fb/../c",
+            "/v1/..",
+            "//v1/a%2Fb",
+            "/V1/a%2Fb",
+        ] {
+            assert_eq!(capture_kept("/v1/{key}", path), Some("malformed"), "{path}");
+        }
+        assert_eq!(capture_kept("/a%2Fb/{key}", "/a%2fb/c"), Some("malformed"));
+        assert_eq!(capture_kept("/v1/{key}", "/v1/a%2F..b%2F.c%2F..."), Some("a%2F..b%2F.c%2F..."));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-use super::super::{Place, Source};
+use super::super::{EscapedSlashes, Place, Source};
 use super::*;
 use crate::document::AcceptedFaults;
 use crate::format::ScanLimits;
@@ -118,6 +118,19 @@ fn a_path_segment_is_decoded() {
         assert_eq!(reject(&source, &[(":path", missing)]), None, "{missing}");
     }
     assert_eq!(reject(&source, &[(":path", "/users/a")]), None);
+}
+
+#[test]
+fn an_escaped_slash_that_is_kept_is_decoded() {
+    let template = "/projects/{key}".parse::<Template>().unwrap().with_escaped_slashes(EscapedSlashes::Keep);
+    let source = Source::from(Place::Path(template.clone()));
+    assert_eq!(reject(&source, &[(":path", "/projects/group%2Fname/issues?x=%2F..")]), ok("group/name"));
+    assert_eq!(reject(&source, &[(":path", "/projects/group%5cname")]), ok("group\\name"));
+    assert_eq!(reject(&source, &[(":path", "/projects/group%2F%zz")]), Some(Err(Reason::KeyMalformed)));
+    assert_eq!(source.to_string(), "path /projects/{key}, escaped_slashes keep");
+    // The group alone.
+    let fields = [(":path", "/projects/group%2Fsub%2Fname")];
+    assert_eq!(ruled(Place::Path(template), part("{key}/*"), &fields, Duplicates::Reject), ok("group"));
 }
 
 /// The value of a source with a rule.
