@@ -5,8 +5,7 @@
 pub(super) enum Position {
     /// Bytes from the beginning.
     Offset(usize),
-    /// Line and column, as the YAML parser reported them.
-    #[cfg(feature = "yaml")]
+    /// Line and column, as a parser reported them.
     Line(usize, usize),
 }
 
@@ -14,7 +13,6 @@ impl Position {
     /// Line and column (in characters), counted from 1.
     pub(super) fn line_and_column(self, text: &str) -> (usize, usize) {
         let offset = match self {
-            #[cfg(feature = "yaml")]
             Position::Line(line, column) => return (line.max(1), column.max(1)),
             Position::Offset(offset) => offset.min(text.len()),
         };

@@ -15,7 +15,9 @@ pub fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
         return Err(Reason::KeyTooLong);
     }
     let text = std::str::from_utf8(value).map_err(|_| Reason::KeyInvalidUtf8)?;
-    if text.chars().any(char::is_control) {
+    // Most keys are printable ASCII.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(Reason::KeyControlCharacter);
     }
     Ok(text)

@@ -61,8 +61,8 @@ pub use host::{BadHost, HostPattern, MAX_HOST};
 pub use inspection::{Inspection, InspectionStep, Phase};
 pub use key::{Duplicates, check as check_key};
 pub use media::{
-    BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MISSING as MISSING_MEDIA_TYPE, MediaType, content_length,
-    default_types, is_grpc_call,
+    BadMediaType, ContentTypes, FORM_MEDIA_TYPE, JSON_STREAM as JSON_STREAM_MEDIA_TYPE, MISSING as MISSING_MEDIA_TYPE,
+    MediaType, content_length, default_types, is_grpc_call,
 };
 pub use policy::Policy;
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, RefusedType, grpc_message, problem};

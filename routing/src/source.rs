@@ -9,7 +9,7 @@ mod head;
 mod host;
 mod template;
 
-pub(crate) use encoding::{Plus, decode, hex};
+pub(crate) use encoding::{Plus, decode, decode_valid, hex};
 pub use host::{BadHostTemplate, HostTemplate};
 pub use template::{BadTemplate, Template};
 

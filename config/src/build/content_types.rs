@@ -7,7 +7,7 @@ use super::super::report::Report;
 use super::super::text::quote;
 use super::{items, parse_list};
 use cellgate_routing::Format;
-use cellgate_routing::{ContentTypes, MISSING_MEDIA_TYPE, MediaType, default_types};
+use cellgate_routing::{ContentTypes, JSON_STREAM_MEDIA_TYPE, MISSING_MEDIA_TYPE, MediaType, default_types};
 
 pub(super) fn content_types(raw: &RawContentTypes<'_>, report: &mut Report<'_>) -> ContentTypes {
     let parse = |text: &str| text.parse::<MediaType>().map_err(|error| format!("{error}, found {}", quote(text)));
@@ -22,7 +22,13 @@ pub(super) fn content_types(raw: &RawContentTypes<'_>, report: &mut Report<'_>) 
     }
     for format in Format::ALL {
         let texts: Vec<(usize, &str)> = match raw.of(format) {
-            RawField::Absent => default_types(format).iter().copied().enumerate().collect(),
+            // A list of JSON may name the stream, as it could before this was a type of NDJSON.
+            RawField::Absent => default_types(format)
+                .iter()
+                .copied()
+                .enumerate()
+                .filter(|(_, text)| *text != JSON_STREAM_MEDIA_TYPE)
+                .collect(),
             list => items(list).take(MAX_ITEMS).collect(),
         };
         for (index, text) in texts {

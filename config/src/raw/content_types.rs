@@ -40,6 +40,17 @@ impl<'a> FromNode<'a> for RawContentTypes<'a> {
     }
 }
 
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The index of a field is that of its list.
+    #[test]
+    fn the_fields_have_the_order_of_the_formats() {
+        assert_eq!(RawContentTypes::FIELDS, Format::ALL.map(Format::name));
+    }
+}
+
 #[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;
@@ -57,7 +68,8 @@ mod schema {
         /// Media types of JSON bodies. `application/json` and `application/*+json` by default.
         #[schemars(length(min = 1, max = MAX_ITEMS))]
         json: Option<Vec<Box<str>>>,
-        /// Media types of NDJSON bodies. `application/x-ndjson`, `application/ndjson` and `application/jsonl` by default.
+        /// Media types of NDJSON bodies. `application/x-ndjson`, `application/ndjson`, `application/jsonl`,
+        /// `application/x-jsonlines` and `application/stream+json` by default.
         #[schemars(length(min = 1, max = MAX_ITEMS))]
         ndjson: Option<Vec<Box<str>>>,
         /// Media types of URL-encoded forms. `application/x-www-form-urlencoded` by default.

@@ -1,228 +1,166 @@
 //! JSON (RFC 8259) to tree.
 //!
-//! A parser of our own: it is small in the filter's module, knows where each value begins, and reads the text once.
+//! serde_json keeps no positions. It gives a value's source text ([`RawValue`]), whose start within the whole text is
+//! the position. Each level of nesting is read again for that; there are few levels.
 
 #[cfg(test)]
 mod tests;
 
 use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::super::bounds::MAX_DEPTH;
 use super::super::fault::Fault;
-use super::super::text::quote;
+use super::super::text::Position;
 use super::{MapEntry, TreeNode, Value, too_deep};
 
 /// Parses one JSON document. An empty text is null, as in YAML.
 pub(in super::super) fn parse(text: &str) -> Result<TreeNode<'_>, Fault> {
-    let mut json = JsonText { text, at: 0 };
-    if json.next().is_none() {
+    if text.trim_ascii().is_empty() {
         return Ok(TreeNode { at: 0, value: Value::Null });
     }
-    let root = json.node(MAX_DEPTH)?;
-    if json.next().is_some() { Err(json.unexpected("the end of the text")) } else { Ok(root) }
+    let root: &RawValue = serde_json::from_str(text).map_err(|error| syntax_error(&error))?;
+    JsonText { text }.node(root, MAX_DEPTH)
 }
 
-/// A text, and how far it is read.
 struct JsonText<'t> {
     text: &'t str,
-    at: usize,
 }
 
 impl<'t> JsonText<'t> {
-    fn node(&mut self, depth: usize) -> Result<TreeNode<'t>, Fault> {
-        let first = self.next();
-        let at = self.at;
+    fn node(&self, raw: &'t RawValue, depth: usize) -> Result<TreeNode<'t>, Fault> {
+        let at = self.offset(raw);
         if depth == 0 {
             return Err(Fault::at(at, too_deep()));
         }
-        let value = match first {
-            Some(b'{') => Value::Map(self.entries(depth)?),
-            Some(b'[') => Value::List(self.items(depth)?),
-            Some(b'"') => Value::Text(self.string()?),
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ if self.take("true") => Value::Bool(true),
-            _ if self.take("false") => Value::Bool(false),
-            _ if self.take("null") => Value::Null,
-            _ => return Err(self.unexpected("a value")),
+        let value = match raw.get().bytes().next() {
+            Some(b'{' | b'[') => match self.level(raw)? {
+                Level::Map(entries) => {
+                    let entry = |(name, value): (&'t RawValue, &'t RawValue)| {
+                        let node = self.node(value, depth - 1)?;
+                        Ok(MapEntry { at: self.offset(name), name: self.string(name)?, node })
+                    };
+                    Value::Map(entries.into_iter().map(entry).collect::<Result<_, Fault>>()?)
+                }
+                Level::List(items) => {
+                    Value::List(items.into_iter().map(|item| self.node(item, depth - 1)).collect::<Result<_, _>>()?)
+                }
+                Level::Text(_) | Level::Scalar => Value::Null,
+            },
+            Some(b'"') => Value::Text(self.string(raw)?),
+            Some(b't') => Value::Bool(true),
+            Some(b'f') => Value::Bool(false),
+            Some(b'n') => Value::Null,
+            _ => match (raw.get().parse(), raw.get().parse()) {
+                (Ok(number), _) => Value::Unsigned(number),
+                (_, Ok(number)) => Value::Negative(number),
+                _ => Value::Float(Cow::Borrowed(raw.get())),
+            },
         };
         Ok(TreeNode { at, value })
     }
 
-    fn entries(&mut self, depth: usize) -> Result<Vec<MapEntry<'t>>, Fault> {
-        let mut entries = Vec::new();
-        self.at += 1;
-        if self.next() == Some(b'}') {
-            self.at += 1;
-            return Ok(entries);
-        }
-        loop {
-            if self.next() != Some(b'"') {
-                return Err(self.unexpected("a name in double quotes"));
-            }
-            let at = self.at;
-            let name = self.string()?;
-            self.next();
-            if !self.take(":") {
-                return Err(self.unexpected("`:`"));
-            }
-            entries.push(MapEntry { at, name, node: self.node(depth - 1)? });
-            if self.ends("}", "`,` or `}`")? {
-                return Ok(entries);
-            }
-        }
-    }
-
-    fn items(&mut self, depth: usize) -> Result<Vec<TreeNode<'t>>, Fault> {
-        let mut items = Vec::new();
-        self.at += 1;
-        if self.next() == Some(b']') {
-            self.at += 1;
-            return Ok(items);
-        }
-        loop {
-            items.push(self.node(depth - 1)?);
-            if self.ends("]", "`,` or `]`")? {
-                return Ok(items);
-            }
-        }
-    }
-
-    /// Whether the list or map ends here, or goes on behind a comma.
-    fn ends(&mut self, end: &str, expected: &str) -> Result<bool, Fault> {
-        self.next();
-        if self.take(end) {
-            Ok(true)
-        } else if self.take(",") {
-            Ok(false)
-        } else {
-            Err(self.unexpected(expected))
-        }
-    }
-
-    /// A string, from its opening quote on.
-    fn string(&mut self) -> Result<Cow<'t, str>, Fault> {
-        self.at += 1;
-        let plain = self.plain_part();
-        if self.take("\"") {
+    /// A string: a part of the text, unless it has escapes.
+    fn string(&self, raw: &'t RawValue) -> Result<Cow<'t, str>, Fault> {
+        let plain = raw.get().strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default();
+        if !plain.contains('\\') {
             return Ok(Cow::Borrowed(plain));
         }
-        let mut string = String::from(plain);
-        loop {
-            if self.take("\"") {
-                return Ok(Cow::Owned(string));
-            }
-            if !self.take("\\") {
-                return Err(self.unexpected("`\"` or an escape such as `\\n`"));
-            }
-            string.push(self.escaped()?);
-            string.push_str(self.plain_part());
+        match self.level(raw)? {
+            Level::Text(text) => Ok(Cow::Owned(text)),
+            _ => Ok(Cow::Borrowed(plain)),
         }
     }
 
-    /// The part of a string up to a quote, an escape, a control character or the end of the text.
-    fn plain_part(&mut self) -> &'t str {
-        let rest = self.rest();
-        let length = rest.bytes().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).unwrap_or(rest.len());
-        self.at += length;
-        rest.get(..length).unwrap_or_default()
+    /// Reads a part of the text. It can still have half of a surrogate pair.
+    fn level(&self, raw: &'t RawValue) -> Result<Level<'t>, Fault> {
+        serde_json::from_str(raw.get()).map_err(|error| Fault::at(self.offset(raw), message(&error)))
     }
 
-    /// The character of an escape, from the byte after the backslash on.
-    fn escaped(&mut self) -> Result<char, Fault> {
-        const SIMPLE: [(&str, char); 8] = [
-            ("\"", '"'),
-            ("\\", '\\'),
-            ("/", '/'),
-            ("b", '\u{8}'),
-            ("f", '\u{c}'),
-            ("n", '\n'),
-            ("r", '\r'),
-            ("t", '\t'),
-        ];
-        if let Some((_, character)) = SIMPLE.iter().find(|(letter, _)| self.take(letter)) {
-            return Ok(*character);
+    fn offset(&self, raw: &RawValue) -> usize {
+        raw.get().as_ptr().addr().saturating_sub(self.text.as_ptr().addr())
+    }
+}
+
+fn syntax_error(error: &serde_json::Error) -> Fault {
+    Fault { position: Position::Line(error.line(), error.column()), message: message(error) }
+}
+
+/// serde_json's message without the position, which the error shows already.
+fn message(error: &serde_json::Error) -> String {
+    let mut text = format!("invalid JSON: {error}");
+    if let Some(end) = text.rfind(" at line ") {
+        text.truncate(end);
+    }
+    text
+}
+
+/// A value, read one level deep.
+enum Level<'t> {
+    Map(Vec<(&'t RawValue, &'t RawValue)>),
+    List(Vec<&'t RawValue>),
+    Text(String),
+    /// Its text says all.
+    Scalar,
+}
+
+/// Accepts every type. A visitor that refuses some has serde's message, and with it the code that writes floats, 20 KB of
+/// the filter's module.
+struct LevelVisitor;
+
+impl<'de> Visitor<'de> for LevelVisitor {
+    type Value = Level<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(Level::Scalar)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(Level::Scalar)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(Level::Scalar)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(Level::Scalar)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(Level::Scalar)
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Level::Text(text.to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = seq.next_element()? {
+            items.push(item);
         }
-        let at = self.at.saturating_sub(1);
-        if !self.take("u") {
-            return Err(self.unexpected("an escape such as `\\n`"));
+        Ok(Level::List(items))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut entries = Vec::new();
+        while let Some(entry) = map.next_entry()? {
+            entries.push(entry);
         }
-        let mut code = self.code_unit()?;
-        if (0xd800..0xdc00).contains(&code) && self.take("\\u") {
-            let low = self.code_unit()?;
-            // Neither half alone is a character, and a wrong second half makes a number that is none.
-            code = if (0xdc00..0xe000).contains(&low) { 0x10000 + ((code & 0x3ff) << 10 | low & 0x3ff) } else { code };
-        }
-        char::from_u32(code).ok_or_else(|| Fault::at(at, "invalid JSON: half of a surrogate pair".into()))
+        Ok(Level::Map(entries))
     }
+}
 
-    /// Four hexadecimal digits.
-    fn code_unit(&mut self) -> Result<u32, Fault> {
-        let digits = self.rest().get(..4).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
-        let Some(code) = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok()) else {
-            return Err(self.unexpected("four hexadecimal digits"));
-        };
-        self.at += 4;
-        Ok(code)
-    }
-
-    fn number(&mut self) -> Result<Value<'t>, Fault> {
-        let rest = self.rest();
-        let start = self.at;
-        self.take("-");
-        if !self.take("0") {
-            self.digits()?;
-        }
-        let mut is_integer = true;
-        if self.take(".") {
-            is_integer = false;
-            self.digits()?;
-        }
-        if self.take("e") || self.take("E") {
-            is_integer = false;
-            let _ = self.take("+") || self.take("-");
-            self.digits()?;
-        }
-        let number = rest.get(..self.at - start).unwrap_or_default();
-        Ok(match (number.parse(), number.parse()) {
-            (Ok(number), _) if is_integer => Value::Unsigned(number),
-            (_, Ok(number)) if is_integer => Value::Negative(number),
-            _ => Value::Float(Cow::Borrowed(number)),
-        })
-    }
-
-    /// One digit or more.
-    fn digits(&mut self) -> Result<(), Fault> {
-        let rest = self.rest();
-        let count = rest.bytes().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len());
-        self.at += count;
-        if count == 0 { Err(self.unexpected("a digit")) } else { Ok(()) }
-    }
-
-    /// Takes a token, if it is next.
-    fn take(&mut self, token: &str) -> bool {
-        let is_next = self.rest().as_bytes().starts_with(token.as_bytes());
-        self.at += if is_next { token.len() } else { 0 };
-        is_next
-    }
-
-    /// Skips white space. Returns the byte behind it.
-    fn next(&mut self) -> Option<u8> {
-        let rest = self.rest();
-        let skipped = rest.bytes().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r')).unwrap_or(rest.len());
-        self.at += skipped;
-        rest.as_bytes().get(skipped).copied()
-    }
-
-    fn rest(&self) -> &'t str {
-        self.text.get(self.at..).unwrap_or_default()
-    }
-
-    #[cold]
-    fn unexpected(&self, expected: &str) -> Fault {
-        let found = match self.rest().chars().next() {
-            Some(character) => quote(character.encode_utf8(&mut [0; 4])),
-            None => "the end of the text".into(),
-        };
-        Fault::at(self.at, ["invalid JSON: expected ", expected, ", found ", &found].concat())
+impl<'de> Deserialize<'de> for Level<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(LevelVisitor)
     }
 }

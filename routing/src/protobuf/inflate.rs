@@ -51,6 +51,14 @@ impl Inflater {
         }
     }
 
+    /// Prepares for the next message of the same compression. This costs less than a new decompressor.
+    pub(super) fn restart(&mut self) {
+        let is_gzip = self.trailer.is_some();
+        self.inflate.reset(!is_gzip);
+        self.trailer = is_gzip.then(GzipTrailer::default);
+        self.state = if is_gzip { InflateState::Header(GzipHeader::default()) } else { InflateState::Data };
+    }
+
     /// Decompresses the next bytes into `output`. The offset of an error means nothing.
     pub(super) fn push(
         &mut self,

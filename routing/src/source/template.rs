@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::encoding::{Plus, decode_valid};
 use crate::reason::Reason;
 
 /// A path template. `{key}` captures one segment, `*` matches any one segment, and other text matches itself. A path may
@@ -60,30 +61,94 @@ impl FromStr for Template {
 impl Template {
     /// The segment at `{key}`, still percent-encoded, if the path matches.
     ///
-    /// Some servers ignore path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3) and others do not. So a path that matches without
-    /// its parameters has no valid key. The same is true of an empty segment at `{key}` or `*`: some servers merge slashes, and
-    /// the others find nothing there.
+    /// Servers read some paths in different ways. If one of them may read a key, the path has no valid one:
+    ///
+    /// - Dot segments (RFC 3986, 5.2.4) move any segment to another place, wherever they are.
+    /// - Some servers merge slashes, take a backslash for a slash, or decode `%2F` before they split the path. Another
+    ///   segment may then be at `{key}`.
+    /// - Some servers ignore path parameters (`/orgs;v=1/acme`, RFC 3986, 3.3).
+    /// - Literal text may match in another case, or decoded.
     #[must_use]
     pub fn capture<'a>(&self, path: &'a [u8]) -> Option<Result<&'a [u8], Reason>> {
-        let mut rest = path.strip_prefix(b"/")?.split(|byte| *byte == b'/').peekable();
+        let mut rest = path.strip_prefix(b"/")?;
+        if has_dot_segment(rest) {
+            return Some(Err(Reason::KeyMalformed));
+        }
         let (mut key, mut differs) = (None, false);
-        for segment in &self.segments {
-            let actual = rest.next()?;
-            let plain = actual.split(|byte| *byte == b';').next().unwrap_or_default();
-            differs |= plain.len() < actual.len();
-            if actual.is_empty() && !matches!(segment, TemplateSegment::Literal(_)) {
-                // Without a slash behind it, the segment is the end of `/orgs/`.
-                rest.peek()?;
-                differs = true;
+        let mut is_complete = false;
+        for (index, segment) in self.segments.iter().enumerate() {
+            if is_complete {
+                return None;
             }
+            let (actual, behind) = split_segment(rest);
+            if splits_differently(actual) || (actual.is_empty() && behind.is_some()) {
+                return self.may_match(index, rest).then_some(Err(Reason::KeyMalformed));
+            }
+            let plain = without_parameters(actual);
+            differs |= plain.len() < actual.len();
             match segment {
-                TemplateSegment::Literal(literal) if literal.as_bytes() != plain => return None,
-                TemplateSegment::Literal(_) | TemplateSegment::Any => {}
+                TemplateSegment::Literal(literal) if literal.as_bytes() == plain => {}
+                TemplateSegment::Literal(literal) if is_alike(plain, literal) => differs = true,
+                TemplateSegment::Literal(_) => return None,
+                // The end of `/orgs/`.
+                TemplateSegment::Any | TemplateSegment::Key if actual.is_empty() => return None,
+                TemplateSegment::Any => {}
                 TemplateSegment::Key => key = Some(plain),
             }
+            is_complete = behind.is_none();
+            rest = behind.unwrap_or_default();
         }
         if differs { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
     }
+
+    /// Whether the template may match from its segment `index` on, by a server that splits the path in its own way: whether
+    /// its literal text comes in this order.
+    #[cold]
+    fn may_match(&self, index: usize, path: &[u8]) -> bool {
+        let decoded = decode_valid(path, Plus::Plus);
+        let mut segments = decoded.split(|byte| matches!(byte, b'/' | b'\\')).map(without_parameters);
+        let mut literals = self.segments.iter().skip(index).filter_map(|segment| match segment {
+            TemplateSegment::Literal(literal) if !literal.is_empty() => Some(literal),
+            TemplateSegment::Literal(_) | TemplateSegment::Any | TemplateSegment::Key => None,
+        });
+        literals.all(|literal| segments.any(|segment| is_alike(segment, literal)))
+    }
+}
+
+/// The first segment, and the path behind its slash if there is one.
+fn split_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
+    match memchr::memchr(b'/', path) {
+        None => (path, None),
+        Some(slash) => (path.get(..slash).unwrap_or_default(), path.get(slash + 1..)),
+    }
+}
+
+/// Whether a server may take this segment for more than one.
+fn splits_differently(segment: &[u8]) -> bool {
+    let is_separator = |bytes: &[u8]| matches!(bytes, [b'%', b'2', b'f' | b'F'] | [b'%', b'5', b'c' | b'C']);
+    segment.contains(&b'\\') || segment.windows(3).any(is_separator)
+}
+
+fn without_parameters(segment: &[u8]) -> &[u8] {
+    segment.split(|byte| *byte == b';').next().unwrap_or_default()
+}
+
+/// Whether a server may take the segment for the literal text: one that ignores case, or compares decoded paths.
+fn is_alike(segment: &[u8], literal: &str) -> bool {
+    segment.eq_ignore_ascii_case(literal.as_bytes())
+        || (segment.contains(&b'%') || literal.contains('%')) && {
+            let decoded = |text| decode_valid(text, Plus::Plus);
+            decoded(segment).eq_ignore_ascii_case(&decoded(literal.as_bytes()))
+        }
+}
+
+/// Whether a server may find a segment `.` or `..` in the path.
+fn has_dot_segment(path: &[u8]) -> bool {
+    let may_have =
+        |path: &[u8]| path.first() == Some(&b'.') || path.windows(2).any(|bytes| matches!(bytes, [b'/' | b'\\', b'.']));
+    let is_dots = |segment: &[u8]| matches!(without_parameters(segment), b"." | b"..");
+    let has_dots = |path: &[u8]| may_have(path) && path.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots);
+    has_dots(path) || (path.contains(&b'%') && has_dots(&decode_valid(path, Plus::Plus)))
 }
 
 impl fmt::Display for Template {
@@ -121,6 +186,67 @@ mod tests {
         assert_eq!(capture("/v1/{key}", "/v1/a;x=y"), Some("malformed"));
         assert_eq!(capture("/v1/{key}", "/v1/a/b;x=y"), Some("a"));
         assert_eq!(capture("/v1/{key}", "/v2;x=y/a"), None);
+    }
+
+    /// Envoy resolves dot segments with `normalize_path`, also `%2e`. Without it, the upstream may.
+    #[test]
+    fn a_path_with_a_dot_segment_has_no_valid_key() {
+        for path in [
+            "/v1/a/../b",
+            "/v1/./a",
+            "/v1/a/.",
+            "/v1/a/x/../../../v1/b",
+            "/x/../v1/b",
+            "/./v1/b",
+            "/v1/a/%2e%2E/b",
+            "/v1/a/.%2e/b",
+            "/v1/a/..%2fb",
+            "/v1/a%2f..%2fb",
+            "/v1/a/..\\b",
+            "/v1/a/..;x=y/b",
+            "/v1/..",
+        ] {
+            assert_eq!(capture("/v1/{key}", path), Some("malformed"), "{path}");
+        }
+        for path in ["/v1/a/.well-known/...", "/v1/a/..b/c./.d", "/v1/a/x.y/%2ea", "/v1/a?/../b"] {
+            let path = path.split('?').next().unwrap();
+            assert_eq!(capture("/v1/{key}", path), Some("a"), "{path}");
+        }
+    }
+
+    /// Servers on WSGI and CGI split the decoded path. IIS takes a backslash for a slash.
+    #[test]
+    fn a_path_that_servers_split_differently_has_no_valid_key() {
+        for (template, path) in [
+            ("/v1/{key}", "/v1/a%2Fb"),
+            ("/v1/{key}", "/v1/a%2fb/c"),
+            ("/v1/{key}", "/v1%2Fb/a"),
+            ("/v1/{key}", "//v1/b"),
+            ("/v1/{key}", "/v1/a\\b"),
+            ("/v1/{key}", "/v1%5cb"),
+            ("/v1/{key}", "/%2Fv1/b"),
+            ("/x/v1/{key}", "/x//v1/b"),
+            ("/x/v1/{key}", "/x%2fV1/b"),
+            ("/*/v1/{key}", "/a%2Fv1/v1/b"),
+        ] {
+            assert_eq!(capture(template, path), Some("malformed"), "{template} on {path}");
+        }
+        for path in ["/files/a%2Fb/v1", "//files/a", "/files//v1/a", "/x%2Fy/z"] {
+            assert_eq!(capture("/v1/{key}", path), None, "{path}");
+        }
+        assert_eq!(capture("/v1/{key}", "/v1/a/b%2Fc//d\\e;f"), Some("a"));
+    }
+
+    #[test]
+    fn a_literal_in_another_spelling_has_no_valid_key() {
+        for path in ["/%76%31/a", "/V1/a", "/v%31;x=y/a"] {
+            assert_eq!(capture("/v1/{key}", path), Some("malformed"), "{path}");
+        }
+        assert_eq!(capture("/v1/{key}", "/%76%32/a"), None);
+        assert_eq!(capture("/caf%C3%A9/{key}", "/caf%C3%A9/a"), Some("a"));
+        assert_eq!(capture("/caf%C3%A9/{key}", "/caf%c3%a9/a"), Some("malformed"));
+        assert_eq!(capture("/v1/{key}/", "/v1/a/"), Some("a"));
+        assert_eq!(capture("/v1/{key}/", "/v1/a"), None);
     }
 
     #[test]
