@@ -55,7 +55,7 @@ pub(crate) enum Step {
 }
 
 /// Stands for a lone surrogate in a tree, because serde_json reads none. Documents do not have this character.
-const LONE: char = '\u{e0ff}';
+pub(crate) const LONE: char = '\u{e0ff}';
 
 /// The value of a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]

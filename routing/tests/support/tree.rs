@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::oracle::{Held, Query, Verdict, expected};
+use crate::oracle::{Held, LONE, Query, Verdict, expected};
 use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::{Duplicates, Reason};
 
@@ -241,13 +241,18 @@ pub(crate) fn query(choice: u8) -> Query {
 /// The expected result for a document that is well-formed. `None` if JSON has no document like it.
 pub(crate) fn expected_of(query: &Query, tree: &Tree) -> Option<Verdict> {
     // In JSON both have the same reason, and elements that hold them would agree.
+    let has_elements = query.pointers.iter().any(|pointer| pointer.contains(['*', '[']));
     let is_of_another_type = |tree: &Tree| matches!(tree, Tree::Bytes(_) | Tree::Extension(..) | Tree::Tagged(..));
     let has_controls = |tree: &Tree| matches!(tree, Tree::Text(text) if text.chars().any(char::is_control));
-    if any_value(tree, &is_of_another_type) && any_value(tree, &has_controls) {
+    if has_elements && any_value(tree, &is_of_another_type) && any_value(tree, &has_controls) {
         return None;
     }
     let mut json = String::new();
     write_json(tree, &mut json)?;
+    // The oracle would take it for half of a surrogate pair.
+    if json.contains(LONE) {
+        return None;
+    }
     Some(simplify(expected(query, json.as_bytes())))
 }
 
