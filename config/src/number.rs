@@ -25,11 +25,12 @@ impl<'a, const MIN: u64, const MAX: u64> FromNode<'a> for Size<MIN, MAX> {
     }
 }
 
-/// The integer that a JSON number with a fraction or an exponent is, such as `64.0` or `6.4e1`. `None` if it is none, or is
-/// negative or over 64 bits.
+/// The integer that a JSON number with a fraction, an exponent or a sign is, such as `64.0`, `6.4e1` or `-0`. `None` if it is
+/// none, or is negative or over 64 bits.
 ///
 /// The text is exact, and the standard library's parser of floats would add 10 KB to the filter's module.
 pub(super) fn integral(number: &str) -> Option<u64> {
+    let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |magnitude| (true, magnitude));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let fraction = fraction.trim_end_matches('0');
@@ -40,6 +41,9 @@ pub(super) fn integral(number: &str) -> Option<u64> {
     }
     if value == 0 {
         return Some(0);
+    }
+    if is_negative {
+        return None;
     }
     let exponent = exponent.parse::<i64>().ok()?.checked_sub(i64::try_from(fraction.len()).ok()?)?;
     // Each step leaves the loop or makes the number ten times as large or small, so there are few.
@@ -121,6 +125,9 @@ mod tests {
             ("640E-1", 64),
             ("0.0", 0),
             ("0e9", 0),
+            ("-0", 0),
+            ("-0.0", 0),
+            ("-0e5", 0),
             ("9007199254740991.000", MAX_SAFE),
             ("18446744073709551615", u64::MAX),
             ("1e19", 10_000_000_000_000_000_000),
@@ -131,6 +138,8 @@ mod tests {
             "64.5",
             "-1.0",
             "-1",
+            "-1e2",
+            "--0",
             "1e-1",
             "1e20",
             "18446744073709551616",

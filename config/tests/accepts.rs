@@ -158,6 +158,19 @@ fn a_protobuf_struct_writes_integers_as_doubles() {
     assert_eq!(config.placement.slots().owners().len(), 16_384);
 }
 
+/// Read as text, `-0` was a negative integer, and the message said that 0 is not one from 0.
+#[test]
+fn a_zero_may_have_a_sign() {
+    for zero in ["0", "-0", "-0.0", "-0e1"] {
+        let text = LEAST.replace(r#""default":"a""#, &format!(r#""slots":{{"count":1024,"seed":{zero}}}"#));
+        let json = cellgate_config::from_json(&text, "zero.json").map(|config| config.placement);
+        let yaml = cellgate_config::from_yaml(&text, "zero.yaml").map(|config| config.placement);
+        let (json, yaml) = (json.unwrap(), yaml.unwrap());
+        assert_eq!(json.slots().owners().len(), 1024, "{zero}");
+        assert_eq!(json.slots().owners(), yaml.slots().owners(), "{zero}");
+    }
+}
+
 #[test]
 fn the_action_hash_without_slots_uses_equal_weights() {
     let text = LEAST.replace(r#"["a"]"#, r#"["a","b"]"#).replace(r#""default":"a""#, r#""exact":{"k":"a"}"#);

@@ -56,7 +56,8 @@ impl<'t> JsonText<'t> {
             Some(b'n') => Value::Null,
             _ => match (raw.get().parse(), raw.get().parse()) {
                 (Ok(number), _) => Value::Unsigned(number),
-                (_, Ok(number)) => Value::Negative(number),
+                // Not `-0`, which is an integer from 0.
+                (_, Ok(number @ ..0)) => Value::Negative(number),
                 _ => Value::Float(Cow::Borrowed(raw.get())),
             },
         };

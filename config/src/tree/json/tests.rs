@@ -10,7 +10,7 @@ fn json(node: &TreeNode<'_>) -> Json {
         Value::Null | Value::Refused => Json::Null,
         Value::Bool(value) => (*value).into(),
         Value::Unsigned(number) => (*number).into(),
-        Value::Negative(0) | Value::Float(_) => (-0.0).into(),
+        Value::Float(_) => (-0.0).into(),
         Value::Negative(number) => (*number).into(),
         Value::Text(text) => (**text).into(),
         Value::List(items) => items.iter().map(json).collect(),
