@@ -73,7 +73,7 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "MODE", env = "CELLGATE_SOCKET_MODE", value_parser = values::socket_mode)]
     pub(crate) socket_mode: Option<u32>,
     /// Accept connections without TLS on a TCP port, for use inside a mesh or on one host
-    #[arg(long, env = "CELLGATE_PLAIN_TEXT", value_parser = values::switch)]
+    #[arg(long, env = "CELLGATE_PLAIN_TEXT", value_parser = values::switch, overrides_with = "plain_text")]
     pub(crate) plain_text: bool,
     /// A PEM file with the service's certificate and its intermediate certificates; changes of the TLS files are applied
     #[arg(long, value_name = "FILE", env = "CELLGATE_TLS_CERT", requires = "tls_key")]

@@ -12,7 +12,8 @@ use crate::support::{CONFIG, cellgate, file, run, status};
 fn the_service_logs_its_addresses_and_shuts_down_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
-    let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0", "--plain-text"]);
+    // Twice, as with the chart's own option and one in `extProc.extraArgs`.
+    let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0", "--plain-text", "--plain-text"]);
     // An option wins over its variable, and a variable over the default.
     command.env("CELLGATE_LISTEN", "192.0.2.1:1").env("CELLGATE_ADMIN", "127.0.0.1:0").env("CELLGATE_CONFIG", &config);
     let mut child = command.spawn().unwrap();

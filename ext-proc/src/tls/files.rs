@@ -1,6 +1,6 @@
 //! The files of TLS: their content, and the errors in it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -199,6 +199,10 @@ impl Content {
 fn read(path: &Path) -> Result<(Vec<u8>, Stamp), TlsError> {
     let unreadable = |source| TlsError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();
+    // Opening a FIFO waits for a writer, which may never come.
+    if !fs::metadata(path).map_err(unreadable)?.is_file() {
+        return Err(unreadable(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file")));
+    }
     let file = File::open(path).map_err(unreadable)?;
     // Before the reading, so that a write during it changes the next stamp.
     let found = file.metadata().map_err(unreadable)?;
@@ -234,4 +238,26 @@ fn bad_pem(path: &Path, error: &pem::Error) -> TlsError {
         _ => "a section is malformed",
     };
     TlsError::BadPem { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+
+    /// The service hung at its start, or in a reload, which then kept SIGTERM from ending it.
+    #[test]
+    fn a_fifo_without_a_writer_is_an_error_at_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("fifo");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || sender.send(read(&path).map(|_| ())).unwrap());
+        let error = receiver.recv_timeout(Duration::from_secs(20)).expect("it waits for a writer").unwrap_err();
+        assert!(error.to_string().ends_with("fifo: not a regular file"), "{error}");
+    }
 }

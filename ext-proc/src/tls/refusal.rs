@@ -110,7 +110,9 @@ impl Reason {
             Self::RefusedByClient => {
                 "compare the client's trusted CA and expected names with the certificate of --tls-cert"
             }
-            Self::Version => "use TLS 1.3 in the client, or set --tls-min-version 1.2",
+            Self::Version => {
+                "use TLS 1.3 in the client (Envoy: `tls_maximum_protocol_version: TLSv1_3`), or set --tls-min-version 1.2"
+            }
             Self::Incompatible => "compare the client's algorithms and ALPN protocols; the service speaks `h2`",
             Self::PlainText => {
                 "give the client a TLS context, or start the service with --plain-text and without --tls-cert"

@@ -157,3 +157,25 @@ async fn an_envoy_that_speaks_plain_text_is_refused() {
     assert_eq!((answer.status.as_u16(), arrived(&stack)), (503, 0));
     wait_for_metric(&stack, &handshakes("plain_text"), 1.0).await;
 }
+
+/// Envoy offers at most TLS 1.2 to a cluster, unless it is told otherwise.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_envoy_with_its_default_versions_is_refused_or_needs_tls_1_2() {
+    let pki = Pki::new(ENVOY, SERVICE);
+    let default_versions = || {
+        pki.service_alone().adjust(|bootstrap| {
+            let clusters = bootstrap["static_resources"]["clusters"].as_array_mut().unwrap();
+            let cluster = clusters.iter_mut().find(|cluster| cluster["name"] == "ext-proc").unwrap();
+            let tls = cluster["transport_socket"]["typed_config"]["common_tls_context"].as_object_mut().unwrap();
+            assert!(tls.remove("tls_params").is_some());
+        })
+    };
+    let stack = Stack::start(default_versions()).await;
+    let answer = stack.post_json("/", key_first("acme", 100)).await;
+    assert_eq!((answer.status.as_u16(), arrived(&stack)), (503, 0));
+    wait_for_metric(&stack, &handshakes("version"), 1.0).await;
+    assert!(stack.ext_proc().log().contains("tls_maximum_protocol_version: TLSv1_3"));
+
+    let stack = Stack::start(default_versions().service_option("--tls-min-version", "1.2")).await;
+    assert_eq!(stack.post_json("/", key_first("acme", 100)).await.cell(), "cell-b");
+}
