@@ -323,17 +323,6 @@ fn inspect(decider: &Decider, length: Option<u64>, chunks: &[&[u8]], part: usize
     (decided.expect("no decision"), conflict)
 }
 
-/// A chunk with both faults had the reason of the second one, if it was scanned at once.
-#[test]
-fn the_first_fault_behind_a_release_counts_however_the_body_is_cut() {
-    let decider = decider();
-    let chunks = [r#"{"t":"one""#.as_bytes(), br#","t":"one",}}"#];
-    for part in [1, 100] {
-        let (_, conflict) = inspect(&decider, None, &chunks, part);
-        assert_eq!(conflict.map(|decision| decision.reason), Some(Reason::KeyDuplicated), "{part}");
-    }
-}
-
 fn body() -> impl Strategy<Value = Vec<u8>> {
     let members = prop_oneof![
         Just(r#""t":"one""#.to_owned()),
