@@ -28,16 +28,8 @@ pub(super) fn body(place: &Place, value: &str, padding: usize) -> Option<Vec<u8>
             let before = if padding == 0 { String::new() } else { format!("<!--{}-->", "p".repeat(padding)) };
             Some(format!("{before}{}", xml(&path.to_string(), value)).into_bytes())
         }
-        Place::Msgpack(pointer) if padding == 0 => {
-            let mut out = Vec::new();
-            msgpack(&document(pointer, value), &mut out)?;
-            Some(out)
-        }
-        Place::Cbor(pointer) if padding == 0 => {
-            let mut out = Vec::new();
-            cbor(&document(pointer, value), &mut out)?;
-            Some(out)
-        }
+        Place::Msgpack(pointer) if padding == 0 => binary(pointer, value, &MSGPACK),
+        Place::Cbor(pointer) if padding == 0 => binary(pointer, value, &CBOR),
         Place::Protobuf(path) if padding == 0 => protobuf(&path.to_string(), value),
         _ => None,
     }
@@ -110,56 +102,45 @@ fn xml(path: &str, value: &str) -> String {
     format!("{open}{text}{close}")
 }
 
-/// Writes a document of objects, arrays and texts in MessagePack. `None` if one of them is longer than 65,535.
-fn msgpack(value: &Value, out: &mut Vec<u8>) -> Option<()> {
-    let mut head = |kind: u8, length: usize| {
-        out.push(kind);
-        out.extend(u16::try_from(length).ok()?.to_be_bytes());
-        Some(())
-    };
-    match value {
-        Value::Object(members) => {
-            head(0xde, members.len())?;
-            for (name, value) in members {
-                msgpack(&Value::from(&**name), out)?;
-                msgpack(value, out)?;
-            }
-        }
-        Value::Array(elements) => {
-            head(0xdc, elements.len())?;
-            elements.iter().try_for_each(|element| msgpack(element, out))?;
-        }
-        other => {
-            let text = other.as_str()?;
-            head(0xda, text.len())?;
-            out.extend(text.as_bytes());
-        }
-    }
-    Some(())
+/// The first byte of an object, an array and a text whose lengths follow in 16 bits.
+struct BinaryHeads {
+    object: u8,
+    array: u8,
+    text: u8,
 }
 
-/// As [`msgpack`], in CBOR.
-fn cbor(value: &Value, out: &mut Vec<u8>) -> Option<()> {
-    let mut head = |major: u8, length: usize| {
-        out.push(major << 5 | 25);
+const MSGPACK: BinaryHeads = BinaryHeads { object: 0xde, array: 0xdc, text: 0xda };
+const CBOR: BinaryHeads = BinaryHeads { object: 5 << 5 | 25, array: 4 << 5 | 25, text: 3 << 5 | 25 };
+
+/// A document in MessagePack or CBOR.
+fn binary(pointer: &Pointer, value: &str, heads: &BinaryHeads) -> Option<Vec<u8>> {
+    let mut out = Vec::new();
+    write_binary(&document(pointer, value), heads, &mut out)?;
+    Some(out)
+}
+
+/// Writes a document of objects, arrays and texts. `None` if one of them is longer than 65,535.
+fn write_binary(value: &Value, heads: &BinaryHeads, out: &mut Vec<u8>) -> Option<()> {
+    let mut head = |first: u8, length: usize| {
+        out.push(first);
         out.extend(u16::try_from(length).ok()?.to_be_bytes());
         Some(())
     };
     match value {
         Value::Object(members) => {
-            head(5, members.len())?;
+            head(heads.object, members.len())?;
             for (name, value) in members {
-                cbor(&Value::from(&**name), out)?;
-                cbor(value, out)?;
+                write_binary(&Value::from(&**name), heads, out)?;
+                write_binary(value, heads, out)?;
             }
         }
         Value::Array(elements) => {
-            head(4, elements.len())?;
-            elements.iter().try_for_each(|element| cbor(element, out))?;
+            head(heads.array, elements.len())?;
+            elements.iter().try_for_each(|element| write_binary(element, heads, out))?;
         }
         other => {
             let text = other.as_str()?;
-            head(3, text.len())?;
+            head(heads.text, text.len())?;
             out.extend(text.as_bytes());
         }
     }
