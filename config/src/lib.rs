@@ -21,7 +21,6 @@ mod raw;
 mod report;
 #[cfg(feature = "schema")]
 mod schema;
-mod sorted;
 mod suggest;
 mod text;
 mod tree;

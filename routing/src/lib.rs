@@ -68,5 +68,6 @@ pub use policy::Policy;
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, RefusedType, grpc_message, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
 pub use scope::{Except, Scope, is_normalised};
+pub use sorted::sorted;
 pub use token::is_token;
 pub use value::{BadValueTemplate, Case, ValueRule, ValueTemplate};

@@ -6,9 +6,9 @@ use super::super::report::Report;
 use super::super::suggest::hint;
 use super::super::text::quote;
 use super::DEFAULT;
-use crate::sorted::sorted;
 use cellgate_routing::CellId;
 use cellgate_routing::placement::{MAX_CELL_NAME, MAX_CELLS};
+use cellgate_routing::sorted;
 
 /// The cells by name.
 pub(super) struct Cells<'a> {

@@ -3,7 +3,7 @@
 use super::super::path::Trail;
 use super::super::problems::Problems;
 use super::{MapEntry, TreeNode, Value};
-use crate::sorted::sorted;
+use cellgate_routing::sorted;
 
 const TWICE: &str = "this name occurs twice in the map: keep one entry";
 

@@ -1,7 +1,7 @@
 //! Maps that have unknown fields.
 
 use super::{MapEntry, TreeNode};
-use crate::sorted::sorted;
+use cellgate_routing::sorted;
 
 /// The known fields of each map that has unknown ones. A map has few known fields, so finding one does not depend on the
 /// number of mistakes.
