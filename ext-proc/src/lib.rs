@@ -11,6 +11,7 @@ mod budget;
 mod build;
 pub mod config_file;
 mod connections;
+mod cpu_clock;
 pub mod fields;
 mod incoming;
 mod listen;
@@ -21,6 +22,7 @@ mod server;
 mod workers;
 
 pub use budget::Budget;
+pub use cpu_clock::thread_cpu_time;
 pub use listen::bind;
 pub use metrics::Metrics;
 pub use process::event::{BodyMode, Event};
