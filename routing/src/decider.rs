@@ -19,7 +19,7 @@ use crate::claims;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
 use crate::document::AcceptedFaults;
-use crate::encoding::{BodyDecoder, Clock, DecodingLimits, is_encoded};
+use crate::encoding::{BodyDecoder, Clock, ContentCoding, DecodingLimits, is_encoded};
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
@@ -187,12 +187,14 @@ impl Decider {
             return Ok(None);
         }
         let codings = self.config().content_encodings.of_body(head)?;
-        // In the thread that serves all requests of an Envoy worker, only what the filter holds is decoded.
-        let is_small = media::content_length(head).is_some_and(|length| length <= self.config().limits.inspect_bytes);
-        if self.0.tier == Tier::Filter && !is_small {
-            return Err(Reason::BodyEncoded);
+        // Only what Envoy's worker decodes in little time, and holds anyway (docs/decisions/0023).
+        let is_held = || media::content_length(head).is_some_and(|length| length <= self.config().limits.inspect_bytes);
+        let is_left = self.0.tier == Tier::Filter && !(ContentCoding::are_for_the_filter(&codings) && is_held());
+        match (codings.is_empty(), is_left) {
+            (true, _) => Ok(None),
+            (false, true) => Err(Reason::BodyEncoded),
+            (false, false) => BodyDecoder::new(&codings, self.0.decoding).map(Some),
         }
-        BodyDecoder::new(&codings, self.0.decoding)
     }
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.

@@ -30,4 +30,4 @@ pub(crate) use content_coding::is_encoded;
 pub use content_coding::{ContentCoding, ContentCodings};
 pub(crate) use decoder::BodyDecoder;
 pub(crate) use limits::DecodingLimits;
-pub use limits::{Clock, Decoded};
+pub use limits::{Clock, DecodingCost};

@@ -160,7 +160,7 @@ reasons! {
         BodyDecodeTime = "body_decode_time", PolicyAction::Reject(413), 413, NOTHING,
             "Decoding the body takes longer than `limits.decode_ms`.";
         BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
-            "The body is larger than this tier's limit, and the key is not at its beginning.";
+            "The body is larger than this tier's limit, and the key is not at its beginning. Or an encoded body decodes to more than the filter reads.";
         BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,
             "The body's length is unknown, so the filter cannot hold it, and the key is not at its beginning.";
         BodyUnread = "body_unread", PolicyAction::Reject(500), 500, NOTHING,

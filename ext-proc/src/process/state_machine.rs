@@ -19,7 +19,7 @@ mod tests;
 
 use bytes::Bytes;
 use cellgate_routing::{
-    Decider, Decision, Decoded, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call,
+    Decider, Decision, DecodingCost, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call,
 };
 
 use crate::budget::Reservation;
@@ -391,7 +391,7 @@ impl StateMachine {
     }
 
     /// Reserves the memory of the decoders, which grows with what they have decoded. Returns false if it does not fit.
-    fn cover_decoders(&mut self, decoded: Option<Decoded>) -> bool {
+    fn cover_decoders(&mut self, decoded: Option<DecodingCost>) -> bool {
         let memory = decoded.map_or(0, |decoded| decoded.memory);
         self.decoder_reservation.try_grow(memory.saturating_sub(self.decoder_reservation.bytes()))
     }

@@ -7,7 +7,7 @@ use super::sources::ActiveSources;
 use crate::action::PolicyAction;
 use crate::body::BodyError;
 use crate::decision::Decision;
-use crate::encoding::Decoded;
+use crate::encoding::DecodingCost;
 use crate::reason::Reason;
 
 /// Reads a body to find the key.
@@ -49,9 +49,9 @@ impl BodyReader {
         self.error
     }
 
-    /// What was decoded of the body so far, if it has a Content-Encoding.
+    /// The cost of decoding so far, if the body has a Content-Encoding.
     #[must_use]
-    pub fn decoded(&self) -> Option<Decoded> {
+    pub fn decoded(&self) -> Option<DecodingCost> {
         self.scanner.decoded()
     }
 

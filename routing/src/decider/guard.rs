@@ -5,7 +5,7 @@ use super::scanner::FormatScanner;
 use crate::action::PolicyAction;
 use crate::body::{BodyError, Candidate};
 use crate::decision::{Decision, Outcome};
-use crate::encoding::Decoded;
+use crate::encoding::DecodingCost;
 use crate::reason::Reason;
 
 /// Scans the rest of a body whose decision is final, so that no second key and no syntax error reaches the upstream.
@@ -24,9 +24,9 @@ impl Guard {
         Self { decider, scanner, index }
     }
 
-    /// What was decoded of the body so far, if it has a Content-Encoding.
+    /// The cost of decoding so far, if the body has a Content-Encoding.
     #[must_use]
-    pub fn decoded(&self) -> Option<Decoded> {
+    pub fn decoded(&self) -> Option<DecodingCost> {
         self.scanner.decoded()
     }
 

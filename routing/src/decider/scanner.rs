@@ -1,7 +1,7 @@
 //! The scanner of a body, with its format and the decoder of its codings.
 
 use crate::body::{BodyError, BodyScanner};
-use crate::encoding::{BodyDecoder, Decoded};
+use crate::encoding::{BodyDecoder, DecodingCost};
 use crate::format::{BodyFormat, Format, FormatQueries};
 use crate::reason::Reason;
 
@@ -46,8 +46,8 @@ impl FormatScanner {
         self.scanner.finish()
     }
 
-    /// What was decoded, if the body has a Content-Encoding.
-    pub(super) fn decoded(&self) -> Option<Decoded> {
+    /// The cost of decoding, if the body has a Content-Encoding.
+    pub(super) fn decoded(&self) -> Option<DecodingCost> {
         self.decoder.as_ref().map(|decoder| decoder.decoded())
     }
 }

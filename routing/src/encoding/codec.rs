@@ -92,9 +92,11 @@ impl Codec {
 
     /// Begins the next member.
     pub(super) fn restart(&mut self) {
-        #[cfg(feature = "gzip")]
-        if let Codec::Flate(decoder) = self {
-            decoder.restart();
+        match self {
+            #[cfg(feature = "gzip")]
+            Codec::Flate(decoder) => decoder.restart(),
+            #[allow(unreachable_patterns, reason = "the features say which codings are left")]
+            _ => {}
         }
     }
 

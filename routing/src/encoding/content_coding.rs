@@ -45,6 +45,11 @@ impl ContentCoding {
         Self::ALL.into_iter().find(|coding| coding.name() == name)
     }
 
+    /// Whether the filter decodes a body with these codings: only one, and only gzip or deflate.
+    pub(crate) fn are_for_the_filter(codings: &[Self]) -> bool {
+        matches!(codings, [ContentCoding::Gzip | ContentCoding::Deflate])
+    }
+
     /// The coding of an element of a Content-Encoding, in any case. `x-gzip` is gzip (RFC 9110, 8.4.1.3).
     fn of_element(element: &[u8]) -> Option<Self> {
         if element.eq_ignore_ascii_case(b"x-gzip") {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::codec::{Codec, StepEnd};
 use super::content_coding::ContentCoding;
-use super::limits::{Allowance, Decoded, DecodingLimits};
+use super::limits::{Allowance, DecodingCost, DecodingLimits};
 use crate::body::{BodyError, BodyScanner};
 use crate::reason::Reason;
 
@@ -36,7 +36,7 @@ struct DecodingLayer {
     is_complete: bool,
 }
 
-/// What the layers may still spend.
+/// The limits, and the allowance and the time so far.
 struct DecodingBudget {
     limits: DecodingLimits,
     allowance: Allowance,
@@ -47,18 +47,15 @@ struct DecodingBudget {
 }
 
 impl BodyDecoder {
-    /// A decoder for codings in the order in which they must be undone. `None` if there are none.
+    /// A decoder for codings in the order in which they must be undone.
     ///
     /// # Errors
     /// This build does not read a coding: [`Reason::BodyEncoded`].
-    pub(crate) fn new(codings: &[ContentCoding], limits: DecodingLimits) -> Result<Option<Box<Self>>, Reason> {
-        if codings.is_empty() {
-            return Ok(None);
-        }
+    pub(crate) fn new(codings: &[ContentCoding], limits: DecodingLimits) -> Result<Box<Self>, Reason> {
         let layers = codings.iter().map(|coding| DecodingLayer::new(*coding)).collect::<Result<_, _>>()?;
         let budget =
             DecodingBudget { limits, allowance: limits.allowance(0), spent: Duration::ZERO, began: Duration::ZERO };
-        Ok(Some(Box::new(Self { layers, received: 0, budget })))
+        Ok(Box::new(Self { layers, received: 0, budget }))
     }
 
     /// Decodes the next bytes of the body and scans what they decode to.
@@ -97,10 +94,10 @@ impl BodyDecoder {
         }
     }
 
-    /// What was decoded so far.
-    pub(crate) fn decoded(&self) -> Decoded {
+    /// The cost so far.
+    pub(crate) fn decoded(&self) -> DecodingCost {
         let memory = |layer: &DecodingLayer| layer.codec.memory(layer.decoded) + OUTPUT as u64;
-        Decoded {
+        DecodingCost {
             bytes: self.layers.last().map_or(0, |layer| layer.decoded),
             time: self.budget.spent,
             memory: self.layers.iter().map(memory).fold(0, u64::saturating_add),

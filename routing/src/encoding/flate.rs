@@ -166,7 +166,7 @@ impl FlateDecoder {
     }
 }
 
-/// What surrounds the deflate data of a body with the coding `deflate`.
+/// The bytes around the deflate data of a body with the coding `deflate`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Wrapper {
     /// RFC 1950, as RFC 9110 says.

@@ -6,11 +6,10 @@ use crate::action::PolicyAction;
 use crate::config::Config;
 use crate::decision::Tier;
 use crate::encoding::decoder::BLOCK;
-use crate::policy::Policy;
 use crate::reason::Reason;
 
-/// In the filter, a body may decode to this many times `limits.inspect_bytes`. A larger one is for the service: the filter
-/// works in the thread that serves all requests of an Envoy worker.
+/// In the filter, a body decodes to at most this many times `limits.inspect_bytes`. A larger one is for the service: the
+/// filter works in the thread that serves all requests of an Envoy worker.
 const FILTER_EXPANSION: u64 = 8;
 
 /// The time since any fixed moment: best, the CPU time of the thread, which other threads do not lengthen. The core has no
@@ -32,9 +31,9 @@ pub(crate) struct DecodingLimits {
     pub(crate) accepts_members: bool,
 }
 
-/// What was decoded of a body, and what it cost.
+/// The text that a body has decoded to, and what that cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Decoded {
+pub struct DecodingCost {
     /// The decoded bytes that were scanned.
     pub bytes: u64,
     /// The time that decoding and scanning took, if the host has a clock.
@@ -43,7 +42,7 @@ pub struct Decoded {
     pub memory: u64,
 }
 
-/// What a body may decode to, up to the end of a block.
+/// The bytes that a body may decode to, up to the end of a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Allowance {
     pub(super) bytes: u64,
@@ -59,8 +58,14 @@ impl DecodingLimits {
             Tier::Filter if filter < limits.decoded_bytes => (filter, Reason::BodyTooLarge),
             Tier::Filter | Tier::Service => (limits.decoded_bytes, Reason::BodyDecodedTooLarge),
         };
-        let accepts_members = accepts_members(&config.policy);
-        Self { bytes, too_large, ratio: limits.decoded_ratio, time: limits.decode_time, clock, accepts_members }
+        Self {
+            bytes,
+            too_large,
+            ratio: limits.decoded_ratio,
+            time: limits.decode_time,
+            clock,
+            accepts_members: config.policy.answer(Reason::BodySeveralMembers) == PolicyAction::Accept,
+        }
     }
 
     /// The allowance of a body of which this many bytes have begun, in whole blocks.
@@ -72,8 +77,4 @@ impl DecodingLimits {
             Allowance { bytes: self.bytes, exceeded: self.too_large }
         }
     }
-}
-
-fn accepts_members(policy: &Policy) -> bool {
-    policy.answer(Reason::BodySeveralMembers) == PolicyAction::Accept
 }

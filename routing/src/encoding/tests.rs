@@ -54,7 +54,7 @@ type Text = (Vec<u8>, Result<(), Reason>);
 
 fn decode<'a>(codings: &[ContentCoding], limits: DecodingLimits, chunks: impl IntoIterator<Item = &'a [u8]>) -> Text {
     let codings: Vec<_> = codings.iter().rev().copied().collect();
-    let mut decoder = BodyDecoder::new(&codings, limits).unwrap().expect("there are codings");
+    let mut decoder = BodyDecoder::new(&codings, limits).unwrap();
     let mut text = Collector::default();
     let pushed = chunks.into_iter().try_for_each(|chunk| decoder.push(chunk, &mut text));
     let ended = pushed.and_then(|()| decoder.finish());
