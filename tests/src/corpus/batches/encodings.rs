@@ -39,8 +39,10 @@ pub(super) fn cases() -> Vec<Case> {
         }
         let more = encoded(&format!("{encoding}, and a byte behind it"), encoding);
         cases.push(more.of_type("application/json", [body, b"x"].concat()).expecting(MALFORMED));
+        // As raw deflate, a JSON text decodes to something that is no JSON text.
+        let reason = if encoding == "deflate" { "400 body_malformed" } else { MALFORMED };
         let plain = encoded(&format!("{encoding}, but plain"), encoding);
-        cases.push(plain.of_type("application/json", br#"{"params":{"tenant":"acme"}}"#).expecting(MALFORMED));
+        cases.push(plain.of_type("application/json", br#"{"params":{"tenant":"acme"}}"#).expecting(reason));
     }
     cases.extend([
         encoded("two members", "gzip")
