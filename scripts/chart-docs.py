@@ -282,7 +282,9 @@ def config_schema():
     templates/_validate_config.tpl reports missing fields, and fields that the chart sets: its messages say more than a schema can."""
     # JSON Schema's regular expressions know \u0000, Helm's only \x00.
     written = re.sub(r"\\\\u00([0-9a-f]{2})", r"\\\\x\1", CONFIG_SCHEMA.read_text())
-    found = json.loads(written.replace("#/$defs/", "#/definitions/"))
+    # Draft 7 has another name for `dependentRequired`.
+    renamed = written.replace("#/$defs/", "#/definitions/").replace('"dependentRequired"', '"dependencies"')
+    found = json.loads(renamed)
     properties = {key: value for key, value in found["properties"].items() if key != "$schema"}
     for filled_in in ["cells", "decided_by"]:
         properties[filled_in] = {"description": "The chart sets this."}

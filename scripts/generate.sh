@@ -13,7 +13,7 @@ else
 fi
 # The schema of the configuration, the reference of the reasons, and the test vectors of placement.
 cargo test --locked --workspace --all-features --quiet \
-    --test config_schema --test reasons_doc --test placement_vectors
+    --test schema --test reasons_doc --test placement_vectors
 # The chart's README and the schema of its values, which has the one above in it; then what the chart renders.
 python3 scripts/chart-docs.py "$@"
 python3 scripts/manifests.py "$@"

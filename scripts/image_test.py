@@ -209,7 +209,7 @@ def get(address, path):
 
 def check_serving(test, root, command, environment):
     """Whether a command in a folder of its own answers, says what it is built from, and ends when it is told to."""
-    ports = {"CELLGATE_LISTEN": "127.0.0.1:0", "CELLGATE_ADMIN": "127.0.0.1:0"}
+    ports = {"CELLGATE_LISTEN": "127.0.0.1:0", "CELLGATE_ADMIN": "127.0.0.1:0", "CELLGATE_PLAIN_TEXT": "true"}
     with serving(root, command, {**environment, **ports}) as (process, listening):
         status = pathlib.Path(f"/proc/{process.pid}/status").read_text()
         test.assertRegex(status, r"(?m)^Uid:(\s65532){4}$")

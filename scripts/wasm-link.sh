@@ -7,9 +7,13 @@
 set -eu
 
 only=
+compress=
 for argument; do
     case $argument in
     --only-exports=*) only=${argument#*=} ;;
+    # Calls and addresses as short as their numbers are, not padded to five bytes: a twentieth of the module. lld refuses
+    # it for a module with debug information, whose offsets would be wrong.
+    --strip-all | --strip-debug) compress=--compress-relocations ;;
     esac
 done
 
@@ -53,7 +57,7 @@ fi
 # rustc puts its own tools on PATH.
 for linker in rust-lld lld; do
     if command -v "$linker" >/dev/null 2>&1; then
-        exec "$linker" "$@"
+        exec "$linker" "$@" $compress
     fi
 done
 echo "wasm-link.sh: neither rust-lld nor lld is on PATH" >&2

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cellgate_ext_proc::logging;
+use cellgate_ext_proc::{ClientName, MinVersion, logging};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use commands::{check, decide, doctor, no_output, probe, render, schema};
@@ -19,7 +19,7 @@ pub(crate) use neighbours::{NeighboursArgs, neighbours};
 pub(crate) use serve::serve;
 
 use crate::http_client::Server;
-use values::LogLevel;
+use values::{ListenAddress, LogLevel};
 
 /// Routes each request to the cell that owns its tenant, by a key in the request's body or head.
 #[derive(Debug, Parser)]
@@ -66,9 +66,36 @@ pub(crate) struct ServeArgs {
     /// The configuration file; changes are applied while the service runs
     #[arg(long, value_name = "FILE", env = "CELLGATE_CONFIG")]
     pub(crate) config: PathBuf,
-    /// The address for Envoy (gRPC without TLS, for use inside a mesh); `[::]` accepts IPv6 and IPv4
-    #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "[::]:50051", value_parser = values::address)]
-    pub(crate) listen: SocketAddr,
+    /// The address for Envoy: IP:PORT, of which `[::]` accepts IPv6 and IPv4, or unix:/PATH
+    #[arg(long, value_name = "ADDR", env = "CELLGATE_LISTEN", default_value = "[::]:50051", value_parser = values::listen_address)]
+    pub(crate) listen: ListenAddress,
+    /// The permissions of the Unix socket in octal digits [default: 0660]
+    #[arg(long, value_name = "MODE", env = "CELLGATE_SOCKET_MODE", value_parser = values::socket_mode)]
+    pub(crate) socket_mode: Option<u32>,
+    /// Accept connections without TLS on a TCP port, for use inside a mesh or on one host
+    #[arg(long, env = "CELLGATE_PLAIN_TEXT", value_parser = values::switch, overrides_with = "plain_text")]
+    pub(crate) plain_text: bool,
+    /// A PEM file with the service's certificate and its intermediate certificates; changes of the TLS files are applied
+    #[arg(long, value_name = "FILE", env = "CELLGATE_TLS_CERT", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// A PEM file with the certificate's private key
+    #[arg(long, value_name = "FILE", env = "CELLGATE_TLS_KEY", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// A PEM file with the authorities of clients, which then need a certificate
+    #[arg(long, value_name = "FILE", env = "CELLGATE_TLS_CLIENT_CA", requires = "tls_cert")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+    /// A DNS name or SPIFFE id of which a client's certificate must have one; may be repeated, or be a list with commas
+    #[arg(
+        long,
+        value_name = "NAME",
+        env = "CELLGATE_TLS_CLIENT_SAN",
+        value_delimiter = ',',
+        requires = "tls_client_ca"
+    )]
+    pub(crate) tls_client_san: Vec<ClientName>,
+    /// The oldest version of TLS that is accepted
+    #[arg(long, value_name = "VERSION", env = "CELLGATE_TLS_MIN_VERSION", default_value = "1.3", value_enum)]
+    pub(crate) tls_min_version: TlsVersion,
     /// The address of /livez, /readyz, /metrics and /version
     #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902", value_parser = values::address)]
     pub(crate) admin: SocketAddr,
@@ -190,6 +217,17 @@ pub(crate) struct ProbeArgs {
     pub(crate) no_deferral: bool,
 }
 
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum TlsVersion {
+    /// TLS 1.2.
+    #[value(name = "1.2")]
+    V12,
+    /// TLS 1.3.
+    #[value(name = "1.3")]
+    V13,
+}
+
 /// The format of log lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
@@ -206,6 +244,15 @@ pub(crate) enum Output {
     Text,
     /// For a program.
     Json,
+}
+
+impl From<TlsVersion> for MinVersion {
+    fn from(version: TlsVersion) -> Self {
+        match version {
+            TlsVersion::V12 => Self::Tls12,
+            TlsVersion::V13 => Self::Tls13,
+        }
+    }
 }
 
 impl From<LogFormat> for logging::Format {

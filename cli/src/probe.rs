@@ -5,6 +5,7 @@
 //! [`run`] sends them.
 
 mod ask;
+mod bodies;
 mod keys;
 mod plan;
 mod requests;

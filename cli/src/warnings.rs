@@ -1,7 +1,7 @@
 //! What is valid in a configuration, but probably not meant.
 
 use cellgate_routing::source::Place;
-use cellgate_routing::{Case, Config};
+use cellgate_routing::{Case, Config, ContentTypes, Format};
 
 /// The warnings about a configuration, each with its path, in the order of the fields.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
@@ -10,7 +10,23 @@ pub(crate) fn warnings(config: &Config) -> Vec<String> {
         let nested = source.rule.then.as_deref().and_then(|place| of_place(&format!("key[{index}].then"), place));
         place.into_iter().chain(nested)
     });
-    sources.chain(of_keys(config)).collect()
+    of_content_types(config).chain(sources).chain(of_keys(config)).collect()
+}
+
+/// Lists of media types that no source reads. The opposite cannot be: each format has a type.
+fn of_content_types(config: &Config) -> impl Iterator<Item = String> {
+    let defaults = ContentTypes::default();
+    let is_unread = move |format: &Format| {
+        config.content_types.of(*format) != defaults.of(*format)
+            && config.sources.iter().all(|source| source.format() != Some(*format))
+    };
+    Format::ALL.into_iter().filter(is_unread).map(|format| {
+        let name = format.name();
+        format!(
+            "content_types.{name}: no source reads these types, so a request with one of them is refused with \
+             `content_type_unsupported`: add a source `{name}`, or remove the list"
+        )
+    })
 }
 
 fn of_place(path: &str, place: &Place) -> Option<String> {
@@ -69,7 +85,7 @@ mod tests {
 
     fn warnings_of(lines: &str) -> Vec<String> {
         let text = format!("routing_header: x-cell\ncells: [a]\n{lines}");
-        warnings(&Config::from_yaml(&text, "a.yaml").unwrap())
+        warnings(&cellgate_config::from_yaml(&text, "a.yaml").unwrap())
     }
 
     #[test]
@@ -88,6 +104,20 @@ mod tests {
                 "key[3].then.cbor: `/1` routes a batch by element 1",
             ]
         );
+    }
+
+    #[test]
+    fn types_that_no_source_reads_are_a_mistake() {
+        let rest = "key: [{ form: a }, { query: b, then: { json: /a } }]\nplacement: { default: a }";
+        let types = "content_types: { json: [text/json], form: [text/form], cbor: [application/x-cbor] }";
+        let text = |name| {
+            format!(
+                "content_types.{name}: no source reads these types, so a request with one of them is refused with \
+                 `content_type_unsupported`: add a source `{name}`, or remove the list"
+            )
+        };
+        assert_eq!(warnings_of(&format!("{types}\n{rest}")), [text("json"), text("cbor")]);
+        assert_eq!(warnings_of(rest), [""; 0]);
     }
 
     #[test]

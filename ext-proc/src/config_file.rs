@@ -1,29 +1,16 @@
 //! Loads the configuration file, and reloads it when it changes. A bad file leaves the last good configuration in force.
-//!
-//! The watcher observes the directory, because editors replace the file and Kubernetes swaps a symbolic link beside it
-//! (`..data`). SIGHUP and a slow poll also reload, for file systems without change events.
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use cellgate_routing::config::ConfigError;
+use cellgate_config::ConfigError;
 use cellgate_routing::{Config, Decider, Tier};
-use notify::{RecommendedWatcher, RecursiveMode, Watcher};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Notify;
-use tokio::time::MissedTickBehavior;
 
 use crate::cpu_clock::thread_cpu_time;
 use crate::metrics::Metrics;
-
-/// The wait after a change event. A writer may truncate the file first and write it afterwards.
-const SETTLE_TIME: Duration = Duration::from_millis(20);
-
-/// The interval of reloads without a change event.
-const POLL_INTERVAL: Duration = Duration::from_secs(10);
+use crate::watch;
 
 /// A configuration file and the decider of its last good content.
 #[derive(Debug)]
@@ -146,31 +133,13 @@ impl Store {
 
     /// Reloads on every change until the future is dropped.
     pub async fn watch(self: Arc<Self>) {
-        let changed = Arc::new(Notify::new());
-        let _watcher = watcher(&self.path, Arc::clone(&changed))
-            .inspect_err(|error| tracing::warn!(%error, "cannot watch the directory of the configuration file; polling the file instead"))
-            .ok();
-        let mut hangup =
-            signal(SignalKind::hangup()).inspect_err(|error| tracing::warn!(%error, "cannot listen for SIGHUP; changes of the configuration file are still detected")).ok();
-        let mut poll = tokio::time::interval(POLL_INTERVAL);
-        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            let next_hangup = async {
-                match &mut hangup {
-                    Some(hangup) => hangup.recv().await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
-                () = changed.notified() => tokio::time::sleep(SETTLE_TIME).await,
-                _ = next_hangup => {}
-                _ = poll.tick() => {}
-            }
+        let reload = || async {
             let store = Arc::clone(&self);
             if tokio::task::spawn_blocking(move || store.reload()).await.is_err() {
                 tracing::error!("reloading the configuration panicked; the last good one stays in force");
             }
-        }
+        };
+        watch::on_change(&[&self.path], "configuration", reload).await;
     }
 }
 
@@ -197,20 +166,5 @@ pub fn decode<'a>(text: &'a [u8], path: &Path) -> Result<&'a str, LoadError> {
 }
 
 fn parse(text: &[u8], path: &Path) -> Result<Config, LoadError> {
-    Ok(Config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
-}
-
-fn watcher(path: &Path, changed: Arc<Notify>) -> notify::Result<RecommendedWatcher> {
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // The reload itself causes access events.
-        if !event.is_ok_and(|event| event.kind.is_access()) {
-            changed.notify_one();
-        }
-    })?;
-    watcher.watch(directory, RecursiveMode::NonRecursive)?;
-    Ok(watcher)
+    Ok(cellgate_config::from_file_name(decode(text, path)?, &path.to_string_lossy())?)
 }

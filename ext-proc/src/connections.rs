@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::{Request, Response};
-use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::UnboundedReceiverStream;
@@ -20,21 +19,17 @@ use tonic::transport::Server;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 
+use crate::admission::Admission;
 use crate::incoming::Incoming;
+use crate::listen::Listener;
 use crate::process::service::{self, Processor};
-use crate::workers::{Connection, Connections, Workers};
+use crate::workers::{Connections, Workers};
 
 /// The interval of HTTP/2 pings. They find peers whose host or network has failed.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
 /// A connection is closed if a ping is not answered within this long.
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The bytes of the HTTP/2 connection preface (RFC 9113, section 3.4).
-const PREFACE_BYTES: usize = 24;
-
-/// The interval at which the rest of an incomplete preface is awaited. Ordinary clients send it in one piece.
-const PREFACE_POLL: Duration = Duration::from_millis(100);
 
 /// How many requests a peer may cancel before the service has accepted them. Envoy carries many clients' requests on one
 /// connection. With h2's default of 20, the cancellations of one client would end the requests of all.
@@ -57,29 +52,22 @@ pub(crate) struct Services {
     pub health: HealthServer<HealthService>,
 }
 
-/// Limits of one connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Limits {
-    /// Concurrent streams.
-    pub max_streams: u32,
-    /// A connection without a complete HTTP/2 preface is closed after this long.
-    pub preface_timeout: Duration,
-}
-
 /// Accepts and serves connections until `stop` is true, and then waits until the last one is closed.
 ///
 /// # Errors
 /// The worker threads cannot be started.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    listener: Listener,
+    admission: Admission,
     services: Services,
-    limits: Limits,
+    max_streams: u32,
     stop: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let mut stop_accepting = pin!(stopped(stop.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    let workers =
-        Workers::start(threads, move |connections| serve_worker(connections, services.clone(), limits, stop.clone()))?;
+    let workers = Workers::start(threads, move |connections| {
+        serve_worker(connections, admission.clone(), services.clone(), max_streams, stop.clone())
+    })?;
     let mut incoming = Incoming::new(listener);
     loop {
         let connection = tokio::select! {
@@ -99,13 +87,19 @@ pub(crate) async fn serve(
 }
 
 /// Serves the connections of one worker until `stop` is true and the last one is closed.
-async fn serve_worker(mut connections: Connections, services: Services, limits: Limits, stop: watch::Receiver<bool>) {
+async fn serve_worker(
+    mut connections: Connections,
+    admission: Admission,
+    services: Services,
+    max_streams: u32,
+    stop: watch::Receiver<bool>,
+) {
     let (admitted, incoming) = mpsc::unbounded_channel();
-    let admission = async {
+    let admitting = async {
         while let Some(connection) = connections.next().await {
-            let admitted = admitted.clone();
+            let (admission, admitted) = (admission.clone(), admitted.clone());
             tokio::spawn(async move {
-                if tokio::time::timeout(limits.preface_timeout, has_preface(&connection)).await.unwrap_or(false) {
+                if let Some(connection) = admission.admit(connection).await {
                     // After `stop` the send fails and the connection closes.
                     let _stopped = admitted.send(connection);
                 }
@@ -118,7 +112,7 @@ async fn serve_worker(mut connections: Connections, services: Services, limits: 
         .http2_max_local_error_reset_streams(Some(MAX_RESETS))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_concurrent_streams(limits.max_streams)
+        .max_concurrent_streams(max_streams)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
     let incoming = UnboundedReceiverStream::new(incoming).map(Ok::<_, Infallible>);
@@ -129,19 +123,7 @@ async fn serve_worker(mut connections: Connections, services: Services, limits: 
                 tracing::error!(%error, "a worker thread stopped serving connections");
             }
         }
-        () = admission => {}
-    }
-}
-
-/// Waits for as many bytes as a preface has, without checking them. Returns false if the connection ends before.
-async fn has_preface(connection: &Connection) -> bool {
-    let mut preface = [0; PREFACE_BYTES];
-    loop {
-        match connection.peek(&mut preface).await {
-            Ok(PREFACE_BYTES) => return true,
-            Ok(0) | Err(_) => return false,
-            Ok(_) => tokio::time::sleep(PREFACE_POLL).await,
-        }
+        () = admitting => {}
     }
 }
 

@@ -6,9 +6,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 use tokio_stream::Stream;
+
+use crate::listen::Listener;
+use crate::socket::Socket;
 
 /// The pause after a failed `accept`, most likely for lack of file descriptors. Retrying at once would fail again and take
 /// time from the connections whose end would help.
@@ -17,7 +19,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// The connections of a listener. The stream never ends and never returns an error.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    listener: TcpListener,
+    listener: Listener,
     pause: Option<Pin<Box<Sleep>>>,
     /// Whether the last attempt failed, so that repeated failures are logged once.
     failing: bool,
@@ -26,13 +28,13 @@ pub(crate) struct Incoming {
 impl Incoming {
     /// Accepts from a bound listener.
     #[must_use]
-    pub(crate) fn new(listener: TcpListener) -> Self {
+    pub(crate) fn new(listener: Listener) -> Self {
         Self { listener, pause: None, failing: false }
     }
 }
 
 impl Stream for Incoming {
-    type Item = io::Result<TcpStream>;
+    type Item = io::Result<Socket>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
@@ -41,11 +43,9 @@ impl Stream for Incoming {
                 self.pause = None;
             }
             match ready!(self.listener.poll_accept(context)) {
-                Ok((connection, _)) => {
+                Ok(socket) => {
                     self.failing = false;
-                    // Without it, a small reply waits for the acknowledgement of the previous one.
-                    let _best_effort = connection.set_nodelay(true);
-                    return Poll::Ready(Some(Ok(connection)));
+                    return Poll::Ready(Some(Ok(socket)));
                 }
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {

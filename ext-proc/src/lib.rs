@@ -1,15 +1,18 @@
 //! Cellgate's second tier: the ext_proc service.
 //!
 //! [`serve`] runs everything: the ext_proc service and gRPC health on the connections that the workers serve, the admin port,
-//! and the configuration file that is watched while the service runs ([`config_file`]). All decisions are made by
+//! and the files that are watched while the service runs: the configuration ([`config_file`]), and those of TLS
+//! ([`TlsSettings`]). All decisions are made by
 //! `cellgate_routing`; this crate moves bytes and implements protocols. The `cellgate` command is in `cli/`. It uses the
 //! [`StateMachine`] of one stream to decide requests offline.
 #![forbid(unsafe_code)]
 
 mod admin;
+mod admission;
 mod budget;
 mod build;
 pub mod config_file;
+mod connection;
 mod connections;
 mod cpu_clock;
 pub mod fields;
@@ -19,12 +22,20 @@ pub mod logging;
 mod metrics;
 mod process;
 mod server;
+mod socket;
+mod tls;
+mod watch;
 mod workers;
 
 pub use budget::Budget;
 pub use cpu_clock::thread_cpu_time;
-pub use listen::bind;
+pub use listen::unix::{SocketFileError, UnixSocket};
+pub use listen::{Listener, bind};
 pub use metrics::Metrics;
 pub use process::event::{BodyMode, Event};
 pub use process::state_machine::StateMachine;
 pub use server::{ServeError, Settings, serve};
+pub use tls::client_name::{BadClientName, ClientName};
+pub use tls::files::TlsError;
+pub use tls::refusal::Reason as RefusalReason;
+pub use tls::{MinVersion, TlsSettings};

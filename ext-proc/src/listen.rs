@@ -1,10 +1,16 @@
-//! Binds ports. `[::]` accepts IPv6 and IPv4, whatever the system's default for IPv6 sockets is.
+//! Binds ports and Unix sockets. `[::]` accepts IPv6 and IPv4, whatever the system's default for IPv6 sockets is.
+
+pub(crate) mod unix;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::task::{Context, Poll, ready};
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
+
+use crate::socket;
+use unix::UnixSocket;
 
 /// The listen backlog: connections that the kernel keeps until the service accepts them. Tokio uses the same value.
 const BACKLOG: i32 = 1024;
@@ -12,6 +18,55 @@ const BACKLOG: i32 = 1024;
 /// The error of `socket(2)` if the kernel has no IPv6 (`ipv6.disable=1`, or built without). It has no stable
 /// [`io::ErrorKind`].
 const EAFNOSUPPORT: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
+
+/// Where Envoy connects.
+#[derive(Debug)]
+pub enum Listener {
+    /// A TCP port.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixSocket),
+}
+
+impl Listener {
+    /// The address, for messages: `127.0.0.1:50051`, `unix:/run/cellgate.sock`.
+    ///
+    /// # Errors
+    /// The system does not know it.
+    pub fn address(&self) -> io::Result<String> {
+        match self {
+            Self::Tcp(listener) => Ok(listener.local_addr()?.to_string()),
+            Self::Unix(socket) => Ok(format!("unix:{}", socket.path().display())),
+        }
+    }
+
+    pub(crate) fn poll_accept(&self, context: &mut Context<'_>) -> Poll<io::Result<socket::Socket>> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, _) = ready!(listener.poll_accept(context))?;
+                // Without it, a small reply waits for the acknowledgement of the previous one.
+                let _best_effort = stream.set_nodelay(true);
+                Poll::Ready(Ok(socket::Socket::Tcp(stream)))
+            }
+            Self::Unix(socket) => {
+                let (stream, _) = ready!(socket.listener().poll_accept(context))?;
+                Poll::Ready(Ok(socket::Socket::Unix(stream)))
+            }
+        }
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Self {
+        Self::Tcp(listener)
+    }
+}
+
+impl From<UnixSocket> for Listener {
+    fn from(socket: UnixSocket) -> Self {
+        Self::Unix(socket)
+    }
+}
 
 /// Listens on an address. `[::]` accepts IPv4 connections too. If the kernel has no IPv6, this listens on `0.0.0.0` instead
 /// and logs a warning.

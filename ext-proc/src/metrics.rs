@@ -31,6 +31,11 @@ pub struct Metrics {
     streams: IntGauge,
     reloads: IntCounterVec,
     config: IntGaugeVec,
+    handshakes: IntCounterVec,
+    tls_reloads: IntCounterVec,
+    /// Without TLS, it has no values.
+    certificate_start: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
 }
 
 /// Counts an open stream. Dropping it closes the stream.
@@ -79,6 +84,24 @@ impl Metrics {
                     "Always 1. The label `version` is that of the configuration in force.",
                 ),
                 &["version"],
+            )?,
+            handshakes: counters(
+                "cellgate_tls_handshakes_total",
+                "TLS handshakes: ok, or the reason of the refusal. Connections with TLS on a plain-text port count too.",
+                &["result"],
+            )?,
+            tls_reloads: counters(
+                "cellgate_tls_reloads_total",
+                "Changes of the TLS files, applied (ok) or refused.",
+                &["result"],
+            )?,
+            certificate_start: gauge(
+                "cellgate_tls_certificate_start_timestamp_seconds",
+                "Unix time from which the certificate in force is valid.",
+            )?,
+            certificate_expiry: gauge(
+                "cellgate_tls_certificate_expiry_timestamp_seconds",
+                "Unix time at which the certificate in force expires.",
             )?,
         };
         metrics.register()?;
@@ -137,6 +160,25 @@ impl Metrics {
         self.reloads.with_label_values(&[if ok { "ok" } else { "refused" }]).inc();
     }
 
+    /// Records a TLS handshake: `ok`, or a label of [`RefusalReason`](crate::RefusalReason).
+    pub fn handshake(&self, result: &'static str) {
+        self.handshakes.with_label_values(&[result]).inc();
+    }
+
+    /// Records a change of the TLS files.
+    pub fn tls_reloaded(&self, ok: bool) {
+        self.tls_reloads.with_label_values(&[if ok { "ok" } else { "refused" }]).inc();
+    }
+
+    /// Sets the validity of the certificate in force, as Unix time.
+    pub fn certificate_in_force(&self, start: u64, expiry: u64) {
+        let set = |gauge: &IntGaugeVec, time: u64| {
+            gauge.with_label_values::<&str>(&[]).set(i64::try_from(time).unwrap_or(i64::MAX));
+        };
+        set(&self.certificate_start, start);
+        set(&self.certificate_expiry, expiry);
+    }
+
     /// The metrics in Prometheus' text format.
     ///
     /// # Errors
@@ -163,7 +205,11 @@ impl Metrics {
         self.registry.register(Box::new(self.held_bytes.clone()))?;
         self.registry.register(Box::new(self.streams.clone()))?;
         self.registry.register(Box::new(self.reloads.clone()))?;
-        self.registry.register(Box::new(self.config.clone()))
+        self.registry.register(Box::new(self.config.clone()))?;
+        self.registry.register(Box::new(self.handshakes.clone()))?;
+        self.registry.register(Box::new(self.tls_reloads.clone()))?;
+        self.registry.register(Box::new(self.certificate_start.clone()))?;
+        self.registry.register(Box::new(self.certificate_expiry.clone()))
     }
 }
 
@@ -182,6 +228,11 @@ fn counter_index(decision: Decision) -> usize {
         Outcome::Pass => 3,
     };
     decision.reason as usize * OUTCOMES + outcome
+}
+
+/// A gauge that has no value until it is set.
+fn gauge(name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
+    IntGaugeVec::new(Opts::new(name, help), &[])
 }
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {

@@ -15,11 +15,17 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::admin::{self, Admin, Ready};
+use crate::admission::Admission;
 use crate::budget::Budget;
 use crate::config_file::{LoadError, Store};
-use crate::connections::{self, Limits, Services};
+use crate::connections::{self, Services};
+use crate::listen::Listener;
 use crate::metrics::Metrics;
 use crate::process::service::{self, Processor, StreamLimits};
+use crate::tls::TlsSettings;
+use crate::tls::files::TlsError;
+use crate::tls::handshake::Handshakes;
+use crate::tls::store::TlsStore;
 
 /// The drain ends once no stream was open for this long, so that connections can send their last bytes. It does not wait
 /// for connections to close, because one without an HTTP/2 preface never does.
@@ -51,8 +57,10 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Concurrent streams, which are requests, on one connection.
     pub max_streams: u32,
-    /// A connection without a complete HTTP/2 preface is closed after this long.
+    /// A connection without a complete TLS handshake is closed after this long, and one without a complete HTTP/2 preface.
     pub preface_timeout: Duration,
+    /// TLS on the gRPC port. Without it, the port is plain text.
+    pub tls: Option<TlsSettings>,
 }
 
 /// The service failed to start or to run.
@@ -61,6 +69,9 @@ pub enum ServeError {
     /// The configuration cannot be loaded.
     #[error(transparent)]
     Config(#[from] LoadError),
+    /// The files of TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// A metric cannot be registered.
     #[error("cannot register the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -75,25 +86,27 @@ pub enum ServeError {
     Listener(#[source] io::Error),
 }
 
-/// Serves on two bound ports until the first message in `signals`, or their end, and then drains. A second message ends the
+/// Serves on a bound port or socket for gRPC and one for the admin port, until the first message in `signals`, or their end, and then drains. A second message ends the
 /// drain at once.
 ///
 /// # Errors
 /// See [`ServeError`]. Streams that outlast the drain are aborted, which is not an error.
 pub async fn serve(
-    grpc: TcpListener,
+    grpc: impl Into<Listener>,
     admin: TcpListener,
     settings: Settings,
     mut signals: mpsc::Receiver<()>,
 ) -> Result<(), ServeError> {
+    let grpc = grpc.into();
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::NotServing).await;
     let metrics = Metrics::new()?;
     let budget = Budget::new(settings.max_held_bytes);
     let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
+    let tls = settings.tls.map(|tls| TlsStore::open(tls, metrics.clone())).transpose()?.map(Arc::new);
     let ready = Ready::default();
 
-    let addresses = (address(&grpc)?, address(&admin)?);
+    let addresses = (grpc.address().map_err(ServeError::Listener)?, address(&admin)?);
     let (stop_grpc, grpc_stopped) = watch::channel(false);
     let (abort, aborted) = watch::channel(false);
     let processor = Processor::new(
@@ -107,17 +120,19 @@ pub async fn serve(
     let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()))
         .max_decoding_message_size(MAX_HEALTH_MESSAGE);
     let services = Services { processor, health: health_service };
-    let limits = Limits { max_streams: settings.max_streams, preface_timeout: settings.preface_timeout };
-    let mut grpc = tokio::spawn(connections::serve(grpc, services, limits, grpc_stopped));
+    let admission = Admission::new(tls.clone().map(Handshakes::new), settings.preface_timeout, metrics.clone());
+    let mut grpc = tokio::spawn(connections::serve(grpc, admission, services, settings.max_streams, grpc_stopped));
     let routes =
         admin::routes(Admin { store: Arc::clone(&store), metrics: metrics.clone(), budget, ready: ready.clone() });
     let admin = tokio::spawn(axum::serve(admin, routes).into_future());
     let watching = tokio::spawn(Arc::clone(&store).watch());
+    let with_tls = tls.is_some();
+    let watching_tls = tls.map(|tls| tokio::spawn(tls.watch()));
 
     set_health(&health, ServingStatus::Serving).await;
     ready.set(true);
     let version = store.decider().config().version.clone();
-    tracing::info!(event = "listening", grpc = %addresses.0, admin = %addresses.1, %version, "service started");
+    tracing::info!(event = "listening", grpc = %addresses.0, admin = %addresses.1, tls = with_tls, %version, "service started");
 
     let ended = tokio::select! {
         ended = &mut grpc => Some(ended),
@@ -140,6 +155,9 @@ pub async fn serve(
         }
     };
     watching.abort();
+    if let Some(watching) = watching_tls {
+        watching.abort();
+    }
     supervising.abort();
     // Closes the remaining connections.
     grpc.abort();

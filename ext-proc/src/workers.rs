@@ -6,16 +6,13 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::thread;
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
-use tonic::transport::server::Connected;
+
+use crate::socket::{DetachedSocket, Socket};
 
 /// The worker threads. Dropping them closes all connections.
 #[derive(Debug)]
@@ -29,31 +26,33 @@ pub(crate) struct Workers {
 
 #[derive(Debug)]
 struct Worker {
-    connections: mpsc::UnboundedSender<AcceptedConnection>,
+    connections: mpsc::UnboundedSender<DispatchedConnection>,
     open: Arc<AtomicUsize>,
 }
 
 /// A connection on its way to a worker.
 #[derive(Debug)]
-struct AcceptedConnection {
-    stream: std::net::TcpStream,
+struct DispatchedConnection {
+    socket: DetachedSocket,
     count: ConnectionCount,
 }
 
 /// The connections of one worker.
 #[derive(Debug)]
-pub(crate) struct Connections(mpsc::UnboundedReceiver<AcceptedConnection>);
+pub(crate) struct Connections(mpsc::UnboundedReceiver<DispatchedConnection>);
 
-/// A connection that a worker serves.
+/// A connection that has reached its worker.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
-    _count: ConnectionCount,
+pub(crate) struct AcceptedConnection {
+    /// The socket.
+    pub socket: Socket,
+    /// Kept as long as the connection is open.
+    pub count: ConnectionCount,
 }
 
 /// Counts an open connection. Dropping it subtracts the connection.
 #[derive(Debug)]
-struct ConnectionCount(Arc<AtomicUsize>);
+pub(crate) struct ConnectionCount(Arc<AtomicUsize>);
 
 /// Ends a worker with its [`Workers`], and reports that it has ended.
 #[derive(Clone)]
@@ -84,12 +83,12 @@ impl Workers {
     ///
     /// # Errors
     /// The worker has ended. The connection is closed.
-    pub(crate) fn dispatch(&self, connection: TcpStream) -> io::Result<()> {
-        let stream = connection.into_std()?;
+    pub(crate) fn dispatch(&self, socket: Socket) -> io::Result<()> {
+        let socket = socket.detach()?;
         let least = self.workers.iter().min_by_key(|worker| worker.open.load(Ordering::Relaxed));
         let dispatched = least.is_some_and(|worker| {
-            let accepted = AcceptedConnection { stream, count: ConnectionCount::new(&worker.open) };
-            worker.connections.send(accepted).is_ok()
+            let dispatched = DispatchedConnection { socket, count: ConnectionCount::new(&worker.open) };
+            worker.connections.send(dispatched).is_ok()
         });
         if dispatched { Ok(()) } else { Err(io::Error::other("the worker thread has ended")) }
     }
@@ -127,24 +126,14 @@ impl Worker {
 
 impl Connections {
     /// The next connection. `None` if no more will come.
-    pub(crate) async fn next(&mut self) -> Option<Connection> {
+    pub(crate) async fn next(&mut self) -> Option<AcceptedConnection> {
         loop {
-            let AcceptedConnection { stream, count } = self.0.recv().await?;
-            match TcpStream::from_std(stream) {
-                Ok(stream) => return Some(Connection { stream, _count: count }),
+            let DispatchedConnection { socket, count } = self.0.recv().await?;
+            match socket.attach() {
+                Ok(socket) => return Some(AcceptedConnection { socket, count }),
                 Err(error) => tracing::warn!(%error, "dropped a connection: cannot register it with the runtime"),
             }
         }
-    }
-}
-
-impl Connection {
-    /// Copies the first bytes without consuming them.
-    ///
-    /// # Errors
-    /// The connection failed.
-    pub(crate) async fn peek(&self, bytes: &mut [u8]) -> io::Result<usize> {
-        self.stream.peek(bytes).await
     }
 }
 
@@ -161,54 +150,12 @@ impl Drop for ConnectionCount {
     }
 }
 
-impl Connected for Connection {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
 
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
+    use tokio::net::{TcpListener, TcpStream};
     use tokio::task::JoinSet;
 
     use super::*;
@@ -216,7 +163,7 @@ mod tests {
     /// Connects to workers that run `send_thread_name`. Returns the connection and the name that it received.
     async fn open(listener: &TcpListener, workers: &Workers) -> (TcpStream, String) {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        workers.dispatch(listener.accept().await.unwrap().0).unwrap();
+        workers.dispatch(Socket::Tcp(listener.accept().await.unwrap().0)).unwrap();
         let mut name = [0; 8];
         client.read_exact(&mut name).await.unwrap();
         (client, String::from_utf8(name.to_vec()).unwrap())
@@ -224,11 +171,12 @@ mod tests {
 
     async fn send_thread_name(mut connections: Connections) {
         let mut served = JoinSet::new();
-        while let Some(mut connection) = connections.next().await {
+        while let Some(AcceptedConnection { mut socket, count }) = connections.next().await {
             served.spawn(async move {
                 let name = thread::current().name().unwrap_or_default().to_owned();
-                connection.write_all(name.as_bytes()).await.unwrap();
-                let _ended = connection.read(&mut [0]).await;
+                socket.write_all(name.as_bytes()).await.unwrap();
+                let _ended = socket.read(&mut [0]).await;
+                drop(count);
             });
         }
         served.join_all().await;

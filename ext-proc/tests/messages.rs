@@ -7,15 +7,21 @@
 #[path = "it/peer.rs"]
 mod peer;
 #[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "it/pki.rs"]
+mod pki;
+#[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "it/support.rs"]
 mod support;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "it/tls_cases.rs"]
+mod tls_cases;
 
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use cellgate_routing::{Config, Decider, Outcome, Reason, Tier, grpc_message, problem};
+use cellgate_routing::{Decider, Outcome, Reason, Tier, grpc_message, problem};
 use envoy_types::pb::envoy::config::core::v3::HeaderValue;
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
@@ -23,6 +29,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, Proce
 use envoy_types::pb::google::protobuf::Struct;
 
 use crate::peer::{Peer, head, message};
+use crate::pki::{Pki, replace};
 use crate::support::{CONFIG, Service, every_metric, until};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages/service.txt");
@@ -56,6 +63,13 @@ impl Log {
         until(text, || async { self.text().contains(text) }).await;
     }
 
+    /// Takes the lines about TLS. A service that the test has dropped may still log the end of its drain.
+    fn take_tls(&self, service_addresses: &[(String, &str)]) -> String {
+        let text = self.take(service_addresses);
+        let lines = text.lines().filter(|line| TLS_EVENTS.iter().any(|event| line.contains(event)));
+        lines.map(|line| format!("{line}\n")).collect()
+    }
+
     /// Takes the lines of a service, without its addresses and paths.
     fn take(&self, service_addresses: &[(String, &str)]) -> String {
         let mut text = self.text();
@@ -67,15 +81,12 @@ impl Log {
     }
 }
 
+const TLS_EVENTS: [&str; 4] =
+    ["connection_refused", "tls_reloaded", "tls_files_refused", "tls_certificate_without_san"];
+
 fn names(service: &Service) -> [(String, &'static str); 3] {
     let directory = service.config.parent().map(Path::display).unwrap().to_string();
     [(service.grpc.to_string(), "GRPC"), (service.admin.to_string(), "ADMIN"), (directory, "DIRECTORY")]
-}
-
-fn replace(path: &Path, text: &str) {
-    let beside = path.with_extension("new");
-    std::fs::write(&beside, text).unwrap();
-    std::fs::rename(beside, path).unwrap();
 }
 
 #[tokio::test]
@@ -93,6 +104,8 @@ async fn the_messages_are_those_of_the_snapshot() {
     let actual = [
         section("log: start, reload, drain", &lifecycle(&log).await),
         section("log: drain timeout", &drain_timeout(&log).await),
+        section("log: refused TLS connections", &refused_connections(&log).await),
+        section("log: TLS files", &tls_files(&log).await),
         section("statuses that end a stream, and their log lines", &statuses(&log).await),
         section("refusals: status, problem document, grpc-message", &refusals()),
         section("help texts of metrics", &metric_helps()),
@@ -135,6 +148,120 @@ async fn drain_timeout(log: &Log) -> String {
     let status = peer.status().await;
     service.ended().await.unwrap();
     format!("{}{:?}: {}\n", log.take(&names), status.code(), status.message())
+}
+
+async fn refused_connections(log: &Log) -> String {
+    let pki = Pki::new();
+    let service = pki.service().await;
+    let _started = log.take(&[]);
+    let mut text = String::new();
+    for case in tls_cases::cases(&pki) {
+        case.run(&service).await;
+        log.contains("connection_refused").await;
+        text += &format!("{}:\n    {}", case.name, without_numbers(&log.take_tls(&[])));
+    }
+    let plain = Service::start().await;
+    let _started = log.take(&[]);
+    assert!(pki.client().connect(&plain).await.is_err());
+    log.contains("connection_refused").await;
+    text += &format!("TLS on a plain-text port:\n    {}", without_numbers(&log.take_tls(&[])));
+    let impatient = Service::start_with(|settings| {
+        settings.tls = Some(pki.settings());
+        settings.preface_timeout = Duration::from_millis(50);
+    })
+    .await;
+    let _silent = tokio::net::TcpStream::connect(impatient.grpc).await.unwrap();
+    log.contains("connection_refused").await;
+    let lines = log.take_tls(&[]);
+    let refused = lines.lines().find(|line| line.contains("connection_refused")).unwrap();
+    text + &format!("silent:\n    {}\n", without_numbers(refused))
+}
+
+/// A line without the client's port, times and ages.
+fn without_numbers(line: &str) -> String {
+    let mut text = String::new();
+    for part in line.split_inclusive(|character: char| !character.is_ascii_digit()) {
+        let digits = part.trim_end_matches(|character: char| !character.is_ascii_digit());
+        let rest = &part[digits.len()..];
+        let is_age = (text.ends_with('(') || text.ends_with("expired ") || text.ends_with("another ")) && rest == " ";
+        let is_port = text.ends_with(':') && rest == "\"";
+        text += if !digits.is_empty() && (digits.len() >= 9 || is_age || is_port) { "N" } else { digits };
+        text += rest;
+    }
+    text
+}
+
+async fn tls_files(log: &Log) -> String {
+    let pki = Pki::new();
+    let service = pki.service().await;
+    let mut names = vec![(pki.directory.path().display().to_string(), "DIRECTORY")];
+    names.extend(self::names(&service));
+    let _started = log.take(&names);
+    let good = std::fs::read_to_string(pki.path("tls.crt")).unwrap();
+    let other = pki.authority.issue("localhost");
+    let with =
+        |change: &dyn Fn(&mut rcgen::CertificateParams)| pki.authority.issue_with(|params| change(params)).certificate;
+    let expired = with(&|params| params.not_after = pki::seconds_from_now(-1).into());
+    let early = with(&|params| params.not_before = pki::seconds_from_now(3600).into());
+    let cases: [(&str, &str, &str); 13] = [
+        ("expired a second ago", "tls.crt", &expired),
+        ("not yet valid", "tls.crt", &early),
+        ("another key", "tls.crt", &other.certificate),
+        ("empty", "tls.crt", ""),
+        ("half of it", "tls.crt", &good[..good.len() / 2]),
+        ("no certificate in it", "tls.crt", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+        ("no key in it", "tls.key", &good),
+        ("not base64", "tls.key", "-----BEGIN PRIVATE KEY-----\n!\n-----END PRIVATE KEY-----\n"),
+        (
+            "a key with a passphrase",
+            "tls.key",
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        ),
+        ("no key that can be used", "tls.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+        ("a bad line", "ca.pem", "-----BEGIN CERTIFICATE\n"),
+        ("no authority in it", "ca.pem", "text"),
+        ("a bad authority", "ca.pem", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"),
+    ];
+    let mut text = String::new();
+    for (name, file, content) in cases {
+        let before = std::fs::read_to_string(pki.path(file)).unwrap();
+        replace(&pki.path(file), content);
+        log.contains("tls_files_refused").await;
+        text += &format!("{name}:\n    {}", without_times(&log.take_tls(&names)));
+        replace(&pki.path(file), &before);
+        log.contains("tls_reloaded").await;
+        let _reloaded = log.take(&names);
+    }
+    std::fs::write(pki.path("ca.new"), vec![b'-'; 5 << 20]).unwrap();
+    std::fs::rename(pki.path("ca.new"), pki.path("ca.pem")).unwrap();
+    log.contains("tls_files_refused").await;
+    text += &format!("too large:\n    {}", log.take_tls(&names));
+    std::fs::remove_file(pki.path("ca.pem")).unwrap();
+    log.contains("tls_files_refused").await;
+    text += &format!("missing:\n    {}", log.take_tls(&names));
+    replace(&pki.path("ca.pem"), &pki.authority.pem());
+    log.contains("tls_reloaded").await;
+    text += &format!("good again:\n    {}", log.take_tls(&names));
+    pki.write_identity(&pki.authority.issue_with(|_| {}));
+    log.contains("tls_certificate_without_san").await;
+    log.contains("tls_reloaded").await;
+    text + &format!("without a name:\n    {}", log.take_tls(&names).trim_end().replace('\n', "\n    ")) + "\n"
+}
+
+/// A line without ages and dates.
+fn without_times(line: &str) -> String {
+    let words = line.split(' ').scan("", |last, word| {
+        let is_time = matches!(*last, "expired" | "another" | "at" | "until")
+            && word.starts_with(|first: char| first.is_ascii_digit());
+        let word = if is_time {
+            word.trim_start_matches(|character: char| character.is_ascii_digit() || "-:TZ".contains(character))
+        } else {
+            word
+        };
+        *last = if is_time { "" } else { word };
+        Some(if is_time { format!("N{word}") } else { word.to_owned() })
+    });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 /// The messages of one stream that ends with an error, and the name of the error.
@@ -223,7 +350,7 @@ async fn statuses(log: &Log) -> String {
 
 /// The default action of each reason in the service.
 fn refusals() -> String {
-    let decider = Decider::new(Config::from_file_name(CONFIG, "test.yaml").unwrap(), Tier::Service);
+    let decider = Decider::new(cellgate_config::from_file_name(CONFIG, "test.yaml").unwrap(), Tier::Service);
     let mut text = String::new();
     for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
         text += &match decider.answer(*reason).outcome {

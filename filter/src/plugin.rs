@@ -5,8 +5,8 @@ use std::fmt;
 use std::rc::Rc;
 use std::str::Utf8Error;
 
-use cellgate_routing::config::ConfigError;
-use cellgate_routing::{Config, Decider, Tier};
+use cellgate_config::ConfigError;
+use cellgate_routing::{Decider, Tier};
 
 use crate::host::Host;
 use crate::metrics::Metrics;
@@ -58,7 +58,7 @@ impl<H: Host> Plugin<H> {
     /// It is not UTF-8, or the routing crate refuses it.
     pub fn new(host: H, metrics: Rc<Metrics<H>>, configuration: &[u8]) -> Result<Self, ConfigurationRefused> {
         let text = std::str::from_utf8(configuration).map_err(ConfigurationRefused::NotUtf8)?;
-        let config = Config::from_json(text, FILE).map_err(ConfigurationRefused::Invalid)?;
+        let config = cellgate_config::from_json(text, FILE).map_err(ConfigurationRefused::Invalid)?;
         Ok(Self { host, decider: Decider::new(config, Tier::Filter), metrics })
     }
 }

@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use cellgate_routing::{BodyReader, Config, Decider, Decision, HeadResult, Outcome, Tier};
+use cellgate_routing::{BodyReader, Decider, Decision, HeadResult, Outcome, Tier};
 use libfuzzer_sys::fuzz_target;
 
 const CONFIG: &str = r#"{
@@ -21,7 +21,7 @@ const CONFIG: &str = r#"{
 }"#;
 
 static ROUTERS: LazyLock<[Decider; 2]> = LazyLock::new(|| {
-    let config = Config::from_json(CONFIG, "fuzz.json").expect("a valid configuration");
+    let config = cellgate_config::from_json(CONFIG, "fuzz.json").expect("a valid configuration");
     [Decider::new(config.clone(), Tier::Filter), Decider::new(config, Tier::Service)]
 });
 

@@ -5,7 +5,7 @@
 
 use std::sync::LazyLock;
 
-use cellgate_routing::{BodyReader, Config, Decider, Decision, HeadResult, Outcome, Tier};
+use cellgate_routing::{BodyReader, Decider, Decision, HeadResult, Outcome, Tier};
 use libfuzzer_sys::fuzz_target;
 
 const CONFIG: &str = r#"{
@@ -17,7 +17,7 @@ const CONFIG: &str = r#"{
 const CODINGS: [&str; 4] = ["gzip", "deflate", "br", "zstd"];
 
 static DECIDER: LazyLock<Decider> = LazyLock::new(|| {
-    Decider::new(Config::from_json(CONFIG, "fuzz.json").expect("a valid configuration"), Tier::Service)
+    Decider::new(cellgate_config::from_json(CONFIG, "fuzz.json").expect("a valid configuration"), Tier::Service)
 });
 
 fuzz_target!(|input: &[u8]| {

@@ -1,7 +1,7 @@
 //! One request, decided however its body is cut.
 #![allow(dead_code, reason = "each target uses a part")]
 
-use cellgate_routing::{BodyReader, Config, Decider, Decision, HeadResult, Outcome, SourceValue, Tier};
+use cellgate_routing::{BodyReader, Decider, Decision, HeadResult, Outcome, SourceValue, Tier};
 
 /// The fields of a request's head.
 pub type Fields<'a> = Vec<(&'a str, Vec<u8>)>;
@@ -12,7 +12,7 @@ pub fn decider(sources: &str) -> Decider {
         r#"{{"routing_header":"x-cell","cells":["a"],"key":{sources},"placement":{{"default":"a"}},
             "limits":{{"key_bytes":16,"depth":8}}}}"#
     );
-    Decider::new(Config::from_json(&text, "fuzz.json").unwrap_or_else(|error| panic!("{error}")), Tier::Service)
+    Decider::new(cellgate_config::from_json(&text, "fuzz.json").unwrap_or_else(|error| panic!("{error}")), Tier::Service)
 }
 
 /// The head of a POST with a body of this media type.

@@ -7,6 +7,8 @@ mod counts;
 mod item;
 mod scanner;
 mod string;
+#[cfg(test)]
+pub(crate) mod test_scan;
 mod utf8;
 
 pub use item::{Item, ItemFormat, Scalar};

@@ -6,8 +6,6 @@ mod explain;
 mod guard;
 mod scanner;
 mod sources;
-#[cfg(test)]
-mod tests;
 
 pub use body_reader::BodyReader;
 pub use explain::{SourceFinding, SourceValue};
@@ -136,7 +134,7 @@ impl Decider {
             return HeadResult::Decided(self.answer(Reason::Upgrade));
         }
         if is_tunnel || end_of_stream || !has_body_source {
-            let absent = match (is_tunnel, has_body_source) {
+            let absent = || match (is_tunnel, has_body_source) {
                 (true, _) => Reason::Upgrade,
                 // Only without a key in the head: with one, a preflight is decided like any other request.
                 (false, _) if is_preflight(head) => Reason::Preflight,
@@ -154,11 +152,13 @@ impl Decider {
                 HeadResult::NeedsBody(BodyReader::new(self.clone(), scanner, sources, media::content_length(head)))
             }
             Err(reason) if self.is_passed_over(reason) => {
-                HeadResult::Decided(self.decide(sources.find_key(self, None).after(reason), Reason::KeyMissing))
+                HeadResult::Decided(self.decide(sources.find_key(self, None).after(reason), || Reason::KeyMissing))
             }
             // No server reads such a stream as a document, so the body cannot outrank the head (docs/decisions/0012).
-            Err(reason @ Reason::ContentTypeUnsupported) if self.config().content_types.is_unread_stream(head) => {
-                HeadResult::Decided(self.decide(sources.find_key(self, None), reason))
+            Err(reason @ Reason::ContentTypeUnsupported)
+                if self.config().content_types.is_unread_stream(head, |format| sources.read(format)) =>
+            {
+                HeadResult::Decided(self.decide(sources.find_key(self, None), || reason))
             }
             Err(reason) => HeadResult::Decided(self.answer(reason)),
         }

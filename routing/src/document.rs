@@ -3,6 +3,7 @@
 //! A [`Pointer`] (RFC 6901) leads to a value. [`DocumentQuery`] has all pointers of a format, compiled into a tree.
 //! A `QueryPath` follows them through one document while its scanner reads it, and stores what they lead to.
 
+mod loose_name;
 mod path;
 mod pointer;
 mod query;

@@ -16,6 +16,8 @@ pub(crate) use php_name::PhpName;
 pub struct FieldQuery {
     sources: Vec<FormSource>,
     duplicates: Duplicates,
+    /// For each byte, whether the name of a field may begin with it, or a name that may be taken for a field's.
+    first_bytes: [bool; 256],
 }
 
 /// A field, and how its value becomes a key. Several sources may have the same field.
@@ -29,14 +31,18 @@ impl FieldQuery {
     /// A query for fields whose values are keys. `key_bytes` is the length of the longest key.
     #[must_use]
     pub fn new(fields: Vec<Box<str>>, duplicates: Duplicates, key_bytes: usize) -> Self {
-        let sources = fields.into_iter().map(|name| FormSource { name, rule: KeyRule::whole(key_bytes) }).collect();
-        Self { sources, duplicates }
+        Self::of_sources(fields.into_iter().map(|name| (name, KeyRule::whole(key_bytes))), duplicates)
     }
 
     /// A query for fields with their rules.
     pub(crate) fn with_rules(fields: Vec<(Box<str>, KeyRule)>, limits: ScanLimits) -> Self {
-        let sources = fields.into_iter().map(|(name, rule)| FormSource { name, rule }).collect();
-        Self { sources, duplicates: limits.duplicates }
+        Self::of_sources(fields.into_iter(), limits.duplicates)
+    }
+
+    fn of_sources(fields: impl Iterator<Item = (Box<str>, KeyRule)>, duplicates: Duplicates) -> Self {
+        let sources: Vec<_> = fields.map(|(name, rule)| FormSource { name, rule }).collect();
+        let may_begin = |first| sources.iter().any(|source| PhpName::may_begin(first, source.name.as_bytes()));
+        Self { first_bytes: std::array::from_fn(|first| may_begin(first as u8)), sources, duplicates }
     }
 
     /// The rule for duplicates.
@@ -47,6 +53,13 @@ impl FieldQuery {
     /// The length of the longest name, in bytes.
     pub(crate) fn name_bytes(&self) -> usize {
         self.sources.iter().map(|source| source.name.len()).max().unwrap_or_default()
+    }
+
+    /// Whether a name that begins with this byte, decoded, may be a field's, or be taken for one
+    /// ([`FormValues::other`]). Most names differ from all fields' names here.
+    #[inline]
+    pub(crate) fn may_begin(&self, first: u8) -> bool {
+        self.first_bytes.get(usize::from(first)).copied().unwrap_or(true)
     }
 
     /// Whether a source has the field with this name.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use crate::body::{BodyError, BodyScanner, Candidate};
 pub use crate::field::FieldQuery;
 use crate::field::FormValues;
-use crate::source::{Plus, decode, hex};
+use crate::source::{Plus, decode, decode_valid};
 use percent_decoder::PercentDecoder;
 
 /// The most bytes that encode one byte.
@@ -82,7 +82,7 @@ impl FormScanner {
     #[cold]
     fn end_odd_name(&mut self, name: &[u8]) {
         let kept = name.get(..self.name_bytes).filter(|kept| kept.len() < name.len());
-        let decoded = decode_valid(kept.map_or(name, without_cut_escape));
+        let decoded = decode_valid(kept.map_or(name, without_cut_escape), Plus::Space);
         self.fields.other(&decoded, false, kept.is_some());
     }
 
@@ -101,7 +101,12 @@ impl FormScanner {
 
 impl BodyScanner for FormScanner {
     fn push(&mut self, mut chunk: &[u8]) -> Result<(), BodyError> {
-        while !chunk.is_empty() {
+        while let Some(first) = chunk.first() {
+            // A pair whose name cannot matter is passed over as a whole.
+            let begins_pair = matches!(self.part, PairPart::Name) && self.name.is_empty();
+            if begins_pair && !matches!(first, b'%' | b'+') && !self.fields.query().may_begin(*first) {
+                self.part = PairPart::Skip;
+            }
             let in_name = matches!(self.part, PairPart::Name);
             let end = if in_name { memchr::memchr2(b'=', b'&', chunk) } else { memchr::memchr(b'&', chunk) };
             let (text, rest) = chunk.split_at(end.unwrap_or(chunk.len()));
@@ -145,25 +150,6 @@ fn without_cut_escape(name: &[u8]) -> &[u8] {
     let last = name.len().saturating_sub(2);
     let percent = name.iter().skip(last).position(|byte| *byte == b'%');
     percent.and_then(|at| name.get(..last + at)).unwrap_or(name)
-}
-
-/// Decodes a name, and keeps each `%` without two hexadecimal digits.
-#[cold]
-fn decode_valid(name: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(name.len());
-    let mut rest = name;
-    while let Some((byte, mut after)) = rest.split_first() {
-        decoded.push(match (byte, after) {
-            (b'%', [high, low, behind @ ..]) if let (Some(high), Some(low)) = (hex(*high), hex(*low)) => {
-                after = behind;
-                high << 4 | low
-            }
-            (b'+', _) => b' ',
-            (other, _) => *other,
-        });
-        rest = after;
-    }
-    decoded
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 use std::str::FromStr;
 
 /// The longest name (RFC 1035, 2.3.4).
-pub(crate) const MAX_HOST: usize = 253;
+pub const MAX_HOST: usize = 253;
 
 /// The most colons of an authority: an IPv6 address and a port. An authority with more is in scope without a comparison.
 const MAX_COLONS: usize = 8;

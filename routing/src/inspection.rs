@@ -378,6 +378,3 @@ impl GuardedRest {
 fn is_whole(reading: &BodyReader) -> bool {
     reading.content_length() == Some(reading.received())
 }
-
-#[cfg(test)]
-mod tests;

@@ -7,7 +7,7 @@ use crate::reason::Reason;
 ///
 /// # Errors
 /// The reason why the value cannot be a key.
-pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
+pub fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
     if value.is_empty() {
         return Err(Reason::KeyEmpty);
     }
@@ -15,7 +15,9 @@ pub(crate) fn check(value: &[u8], max: usize) -> Result<&str, Reason> {
         return Err(Reason::KeyTooLong);
     }
     let text = std::str::from_utf8(value).map_err(|_| Reason::KeyInvalidUtf8)?;
-    if text.chars().any(char::is_control) {
+    // Most keys are printable ASCII.
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(Reason::KeyControlCharacter);
     }
     Ok(text)
@@ -68,9 +70,6 @@ impl<T: Into<Box<str>>> From<Option<Result<T, Reason>>> for StoredKey {
 
 /// The rule for a source that holds more than one value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "snake_case", expecting = "`reject`, `first` or `last`")]
 pub enum Duplicates {
     /// The reason is `key_duplicated`, even if the values are equal.
     #[default]

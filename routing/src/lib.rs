@@ -3,7 +3,7 @@
 //! The core is pure: no I/O, no clock, no threads. The proxy-wasm filter and the ext-proc service both use it,
 //! so they decide alike. A tier:
 //!
-//! 1. builds a [`Decider`] from a [`Config`] (see [`config`]),
+//! 1. builds a [`Decider`] from a [`Config`], which the crate `cellgate-config` reads and checks,
 //! 2. calls [`Decider::open`] with a request's head, which returns a [`Decision`] or a [`BodyReader`] for the body,
 //! 3. pushes the body's chunks into the [`BodyReader`], to the end ([`BodyReader::finish`]) or until the key is known
 //!    ([`BodyReader::settle`]). In the second case a [`Guard`] scans the rest of the body.
@@ -17,10 +17,9 @@ mod action;
 mod ascii;
 pub mod binary;
 pub mod body;
-mod bytes;
 pub mod cbor;
 pub mod claims;
-pub mod config;
+mod config;
 mod decided_by;
 mod decider;
 mod decision;
@@ -52,8 +51,7 @@ mod value;
 pub mod xml;
 
 pub use action::{CellId, PolicyAction};
-pub use bytes::{BadBytes, parse_bytes};
-pub use config::Config;
+pub use config::{ClaimsPlace, Config, Limits};
 pub use decided_by::DecidedBy;
 pub use decider::{BodyReader, Decider, Guard, HeadResult, SourceFinding, SourceValue};
 pub use decision::{Decision, Outcome, Tier};
@@ -61,13 +59,16 @@ pub use deferral::{BadDeferral, BodyMode, Deferral};
 pub use encoding::{Clock, ContentCoding, ContentCodings, DecodingCost};
 pub use format::{BodyFormat, Compression, Format, Framing};
 pub use head::Head;
-pub use host::{BadHost, HostPattern};
+pub use host::{BadHost, HostPattern, MAX_HOST};
 pub use inspection::{Inspection, InspectionStep, Phase};
-pub use key::Duplicates;
-pub use media::{BadMediaType, ContentTypes, FORM_MEDIA_TYPE, MediaType, content_length, default_types, is_grpc_call};
+pub use key::{Duplicates, check as check_key};
+pub use media::{
+    BadMediaType, ContentTypes, FORM_MEDIA_TYPE, JSON_STREAM as JSON_STREAM_MEDIA_TYPE, MISSING as MISSING_MEDIA_TYPE,
+    MediaType, content_length, default_types, is_grpc_call,
+};
 pub use policy::Policy;
 pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, RefusedType, grpc_message, problem};
 pub use reason::{Allowed, Reason, UnknownReason};
-pub use scope::Scope;
+pub use scope::{Except, Scope, is_normalised};
 pub use token::is_token;
 pub use value::{BadValueTemplate, Case, ValueRule, ValueTemplate};

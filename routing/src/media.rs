@@ -29,7 +29,7 @@ impl Default for ContentTypes {
 pub const fn default_types(format: Format) -> &'static [&'static str] {
     match format {
         Format::Json => &["application/json", "application/*+json"],
-        Format::Ndjson => &["application/x-ndjson", "application/ndjson", "application/jsonl"],
+        Format::Ndjson => &NDJSON,
         Format::Form => &[FORM_MEDIA_TYPE],
         Format::Multipart => &["multipart/form-data"],
         Format::Protobuf => &PROTOBUF,
@@ -38,6 +38,10 @@ pub const fn default_types(format: Format) -> &'static [&'static str] {
         Format::Cbor => &["application/cbor", "application/*+cbor"],
     }
 }
+
+/// The names in use. None of them is registered.
+const NDJSON: [&str; 5] =
+    ["application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", JSON_STREAM];
 
 /// `application/proto` is the type of unary Connect calls.
 const PROTOBUF: [&str; 3] = ["application/x-protobuf", "application/protobuf", "application/proto"];
@@ -58,11 +62,11 @@ const UNREAD_STREAMS: [&str; 8] = [
 /// A stream of the Connect protocol: each JSON document has a binary prefix.
 const CONNECT_STREAM: &str = "application/connect+json";
 
-/// JSON documents one after the other.
-const JSON_STREAM: &str = "application/stream+json";
+/// JSON documents one after the other, one on each line in Spring.
+pub const JSON_STREAM: &str = "application/stream+json";
 
 /// The entry of a list of media types that stands for requests without a Content-Type.
-pub(crate) const MISSING: &str = "missing";
+pub const MISSING: &str = "missing";
 
 /// The media type of HTML forms (WHATWG URL, 5).
 pub const FORM_MEDIA_TYPE: &str = "application/x-www-form-urlencoded";
@@ -206,13 +210,13 @@ impl ContentTypes {
     ///
     /// The check is strict: servers that read `application/*+json` as JSON read `application/grpc+json` as JSON too, and
     /// servers differ on parameters and on a second type.
-    pub(crate) fn is_unread_stream<H: Head + ?Sized>(&self, head: &H) -> bool {
+    pub(crate) fn is_unread_stream<H: Head + ?Sized>(&self, head: &H, is_read: impl Fn(Format) -> bool) -> bool {
         let mut types = head.values("content-type");
         let (Some(value), None) = (types.next(), types.next()) else { return false };
         UNREAD_STREAMS.iter().any(|name| name.as_bytes() == value)
             && head.first(":method") == Some(b"POST")
             && !is_encoded(head)
-            && self.format_of_essence(value).is_none()
+            && self.format_of_essence(value).is_none_or(|format| format == Format::Ndjson && !is_read(format))
     }
 
     /// The listed format of a media type, or protobuf with framing.
@@ -352,8 +356,16 @@ mod tests {
 
     #[test]
     fn a_stream_of_documents_is_not_one_document() {
-        for stream in ["application/connect+json", "application/stream+json", "Application/Stream+JSON"] {
-            assert_eq!(format(stream), Err(Reason::ContentTypeUnsupported), "{stream}");
+        assert_eq!(format("application/connect+json"), Err(Reason::ContentTypeUnsupported));
+        for stream in ["application/stream+json", "Application/Stream+JSON", "application/x-jsonlines"] {
+            assert_eq!(format(stream), Ok(Format::Ndjson), "{stream}");
+        }
+        let head = [(":method", "POST"), ("content-type", "application/stream+json")];
+        for (reads_ndjson, is_unread) in [(true, false), (false, true)] {
+            let is_read = |format| format == Format::Json || reads_ndjson;
+            assert_eq!(ContentTypes::default().is_unread_stream(&head[..], is_read), is_unread);
+            let unsupported = ContentTypes::default().format_of(&head[..], is_read).is_err();
+            assert_eq!(unsupported, is_unread);
         }
         let mut types = ContentTypes::default();
         types.set(Format::Json, vec!["application/stream+json".parse().unwrap()]);

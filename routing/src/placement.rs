@@ -4,8 +4,7 @@ mod prefixes;
 mod slots;
 mod table;
 
-pub(crate) use slots::MAX_CELL_NAME;
-pub use slots::{DEFAULT_SLOTS, Slots};
+pub use slots::{DEFAULT_SLOTS, MAX_CELL_NAME, Slots};
 
 use crate::action::CellId;
 use crate::reason::Reason;
@@ -13,11 +12,11 @@ use prefixes::Prefixes;
 use table::Table;
 
 /// The most cells.
-pub(crate) const MAX_CELLS: usize = 1024;
+pub const MAX_CELLS: usize = 1024;
 
 /// The most draws for a slot table: one for each slot and each cell with a weight above 0, so 16,384 slots for 256 cells.
 /// Every start builds the table, and in the filter Envoy's main thread waits for it.
-pub(crate) const MAX_DRAWS: u64 = 1 << 22;
+pub const MAX_DRAWS: u64 = 1 << 22;
 
 /// The cell of each key. Immutable. A look-up does not allocate.
 #[derive(Clone, Debug, Default)]

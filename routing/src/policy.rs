@@ -24,14 +24,15 @@ impl Policy {
     }
 
     /// Sets a reason's action, which the reason must allow.
-    pub(crate) fn set(&mut self, reason: Reason, action: PolicyAction) {
+    pub fn set(&mut self, reason: Reason, action: PolicyAction) {
         if let Some(slot) = self.actions.get_mut(reason as usize) {
             *slot = action;
         }
     }
 
     /// Whether the action for any reason is the key's slot.
-    pub(crate) fn uses_slots(&self) -> bool {
+    #[must_use]
+    pub fn uses_slots(&self) -> bool {
         self.actions.contains(&PolicyAction::Hash)
     }
 }

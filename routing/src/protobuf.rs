@@ -20,10 +20,12 @@ mod inflate;
 mod message;
 mod query;
 mod scanner;
+mod skip;
 #[cfg(test)]
 mod tests;
 mod values;
 mod varint;
+mod wire;
 
 pub use field_path::{BadFieldPath, FieldClash, FieldPath};
 pub use query::MessageQuery;

@@ -190,7 +190,7 @@ reasons! {
         KeyConflict = "key_conflict", PolicyAction::Reject(400), 400, NOTHING,
             "Elements, records or messages of the body hold different keys.";
         KeyAmbiguous = "key_ambiguous", PolicyAction::Reject(400), 400, NOTHING,
-            "The body has a field whose name differs only in case or in its escapes from one on the path to the key. Some parsers treat both as the same name.";
+            "Some parsers take a name in the request for one on the path to the key. It differs only in case, in `_` and `-` or in its escapes, or PHP or C changes it, or it is not text.";
         KeyNull = "key_null", PolicyAction::Reject(400), 400, NEXT,
             "The key is null.";
         KeyBoolean = "key_boolean", PolicyAction::Reject(400), 400, NOTHING,
@@ -210,7 +210,7 @@ reasons! {
         KeyInvalidUtf8 = "key_invalid_utf8", PolicyAction::Reject(400), 400, NOTHING,
             "The key is not valid UTF-8.";
         KeyMalformed = "key_malformed", PolicyAction::Reject(400), 400, NOTHING,
-            "The key has a form that servers read in different ways, such as invalid percent-encoding, path parameters, a quoted cookie, a file in a form, or a value that a template can split in two ways.";
+            "The key has a form that servers read in different ways: invalid percent-encoding, a path with dot segments or parameters, a quoted cookie, a file in a form, a value that a template can split in two ways, and others.";
         KeyUnplaced = "key_unplaced", PolicyAction::Reject(421), 421, HASH,
             "No placement rule matches the key, and there is no default cell.";
         CellMismatch = "cell_mismatch", PolicyAction::Reject(421), 421, NOTHING,

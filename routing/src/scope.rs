@@ -118,7 +118,7 @@ pub(crate) fn is_preflight<H: Head + ?Sized>(head: &H) -> bool {
 
 /// Whether every server reads a path in the same way: it has no dot segment, no empty segment and no backslash, also not
 /// encoded. Otherwise a path could match an exception and be another path to the upstream.
-pub(crate) fn is_normalised(path: &[u8]) -> bool {
+pub fn is_normalised(path: &[u8]) -> bool {
     let encoded =
         |bytes: &[u8]| [b"%2e", b"%2f", b"%5c", b"%25"].iter().any(|escape| bytes.eq_ignore_ascii_case(*escape));
     let mut segments = path.split(|byte| *byte == b'/').skip(1).peekable();

@@ -9,9 +9,9 @@ mod head;
 mod host;
 mod template;
 
-pub(crate) use encoding::{Plus, decode, hex};
+pub(crate) use encoding::{Plus, decode, decode_valid, hex};
 pub use host::{BadHostTemplate, HostTemplate};
-pub use template::{BadTemplate, Template};
+pub use template::{BadTemplate, EscapedSlashes, Template};
 
 use crate::document::Pointer;
 use crate::format::Format;
@@ -148,7 +148,13 @@ impl std::fmt::Display for Place {
             Place::Cbor(pointer) => write!(f, "cbor {pointer}"),
             Place::Header(name) => write!(f, "header {name}"),
             Place::Query(name) => write!(f, "query {name}"),
-            Place::Path(template) => write!(f, "path {template}"),
+            Place::Path(template) => {
+                write!(f, "path {template}")?;
+                match template.escaped_slashes() {
+                    EscapedSlashes::Reject => Ok(()),
+                    EscapedSlashes::Keep => f.write_str(", escaped_slashes keep"),
+                }
+            }
             Place::Cookie(name) => write!(f, "cookie {name}"),
             Place::Host(template) => write!(f, "host {template}"),
             Place::Claim(pointer) => write!(f, "claim {pointer}"),

@@ -33,9 +33,6 @@ pub struct ValueRule {
 
 /// The case of a key.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[derive(serde::Deserialize)]
-#[serde(rename_all = "snake_case", expecting = "`exact` or `lower`")]
 pub enum Case {
     /// The case of the request.
     #[default]

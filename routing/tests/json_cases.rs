@@ -338,10 +338,49 @@ fn pointers_follow_names_and_indices() {
     for cut in [r#"{"tenant\u0000x":"c"}"#, r#"{"tenant":"a","TENANT\u0000":"c"}"#] {
         assert_eq!(found_at("/tenant", cut), Unusable(Reason::KeyAmbiguous), "{cut}");
     }
+    // Parsers of protobuf's JSON mapping take both spellings, and Go's `encoding/json/v2` ignores `_` and `-`.
+    for twin in [r#"{"tenant_id":"c"}"#, r#"{"tenantId":"a","tenant-ID":"c"}"#, r#"{"TENANTID_":"c","tenantId":"a"}"#] {
+        assert_eq!(found_at("/tenantId", twin), Unusable(Reason::KeyAmbiguous), "{twin}");
+    }
+    assert_eq!(found_at("/tenant_id", r#"{"tenantId":"c","tenant_id":"a"}"#), Unusable(Reason::KeyAmbiguous));
+    assert_eq!(key(Duplicates::First, "/tenant_id", r#"{"tenantId":"c","tenant_id":"a"}"#), found("a"));
+    // MongoDB's documents have both.
+    assert_eq!(found_at("/id", r#"{"_id":"c","id":"a"}"#), found("a"));
+    assert_eq!(found_at("/_id", r#"{"_id":"c","id":"a"}"#), found("c"));
     let many = query(&["/a/b", "/a", "/a/c", "/a/b", ""], Duplicates::Reject);
     let held = verdict(&many, br#"{"a":{"b":"x","c":7}}"#).unwrap();
     let object = Unusable(Reason::KeyObject);
     assert_eq!(held, [found("x"), object.clone(), found("7"), found("x"), object]);
+}
+
+/// A configuration may have a source for each spelling. A document with both is read in two ways.
+#[test]
+fn two_sources_with_names_alike_are_ambiguous_together() {
+    let both = |duplicates| query(&["/tenantId/a", "/tenant_id/a", "/x"], duplicates);
+    let held = |duplicates, document: &str| {
+        let query = both(duplicates);
+        let held = scanned(&query, document.as_bytes(), &[]);
+        for cut in 0..=document.len() {
+            assert_eq!(scanned(&query, document.as_bytes(), &[cut]), held, "{document} cut at {cut}");
+        }
+        held.unwrap()
+    };
+    let ambiguous = Unusable(Reason::KeyAmbiguous);
+    assert_eq!(held(Duplicates::Reject, r#"{"tenant_id":{"a":"b"}}"#), [Missing, found("b"), Missing]);
+    assert_eq!(held(Duplicates::Reject, r#"{"tenantId":{"a":"b"}}"#), [found("b"), Missing, Missing]);
+    for document in [
+        r#"{"tenant_id":{"a":"b"},"tenantId":{"a":"c"},"x":"y"}"#,
+        r#"{"tenantId":{"a":"c"},"x":"y","tenant_id":{}}"#,
+        r#"{"tenantId":null,"x":"y","tenant_id":{"a":"c"},"tenantId":{"a":"c"}}"#,
+    ] {
+        assert_eq!(
+            held(Duplicates::Reject, document),
+            [ambiguous.clone(), ambiguous.clone(), found("y")],
+            "{document}"
+        );
+    }
+    let document = r#"{"tenant_id":{"a":"b"},"tenantId":{"a":"c"}}"#;
+    assert_eq!(held(Duplicates::Last, document), [found("c"), found("b"), Missing]);
 }
 
 #[test]

@@ -7,7 +7,7 @@
 mod oracle;
 
 use cellgate_routing::document::AcceptedFaults;
-use cellgate_routing::{Config, Decider, Duplicates, HeadResult, Outcome, Reason, Tier};
+use cellgate_routing::{Decider, Duplicates, HeadResult, Outcome, Reason, Tier};
 use oracle::Held::{Found, Missing, Unusable};
 use oracle::{Query, Verdict, expected, scanned};
 
@@ -122,7 +122,7 @@ fn decide(policy: &str, body: &str) -> (Outcome, Reason) {
         r#"{{"routing_header":"x-cell","cells":["a"],"key":[{{"json":"/t/id"}}],
             "placement":{{"default":"a"}},"policy":{{{policy}}}}}"#
     );
-    let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+    let config = cellgate_config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
     let head = [(":method", "POST"), (":path", "/"), ("content-type", "application/json")];
     let HeadResult::NeedsBody(mut reader) = Decider::new(config, Tier::Filter).open(&head[..], false) else {
         panic!("the body is not read")

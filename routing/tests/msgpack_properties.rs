@@ -30,8 +30,9 @@ proptest! {
     ) {
         let document = msgpack::encode(&tree, &widths);
         prop_assert_eq!(msgpack::decode(&document), Some(tree.clone()), "the encoder of this test is wrong");
-        let expected = expected_of(&query, &tree).expect("JSON has such a document");
-        prop_assert_eq!(simplify(msgpack::scan(&query, &document)), expected, "{}", document.escape_ascii());
+        if let Some(expected) = expected_of(&query, &tree) {
+            prop_assert_eq!(simplify(msgpack::scan(&query, &document)), expected, "{}", document.escape_ascii());
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 
 use std::path::PathBuf;
 
+use cellgate_routing::CellId;
 use cellgate_routing::placement::Slots;
-use cellgate_routing::{CellId, Config};
 use serde_json::{Value, json};
 use xxhash_rust::xxh64::xxh64;
 
@@ -55,7 +55,7 @@ fn with_results(mut case: Value) -> Value {
         "key": [{ "json": "/t" }],
         "placement": case["placement"],
     });
-    let config = Config::from_json(&text.to_string(), "vectors").unwrap();
+    let config = cellgate_config::from_json(&text.to_string(), "vectors").unwrap();
     let slots = config.placement.slots();
     if !slots.owners().is_empty() {
         let table: String = slots.owners().iter().map(|cell| format!("{}\n", config.cell_name(*cell))).collect();

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use cellgate_routing::{Config, Decider, Decision, HeadResult, Outcome, Tier};
+use cellgate_routing::{Decider, Decision, HeadResult, Outcome, Tier};
 use flate2::write::GzEncoder;
 
 const PROTOBUF_FIRST: &str = r#"[{"protobuf": "1.2"}, {"header": "x-t"}]"#;
@@ -31,7 +31,7 @@ fn decider(key: &str, tier: Tier) -> Decider {
         r#"{{"routing_header": "x-cell", "cells": ["a", "b"], "key": {key},
             "placement": {{"exact": {{"one": "a", "two": "b"}}}}}}"#
     );
-    Decider::new(Config::from_json(&text, "test.json").unwrap(), tier)
+    Decider::new(cellgate_config::from_json(&text, "test.json").unwrap(), tier)
 }
 
 /// `a exact`, `400 key_null`, `defer body_encoded`.
@@ -158,7 +158,7 @@ fn a_listed_grpc_type_is_read_as_configured() {
     let text = r#"{"routing_header": "x-cell", "cells": ["a", "b"], "key": [{"protobuf": "1.2"}, {"json": "/t"}],
         "content_types": {"protobuf": ["application/grpc+custom"], "json": ["application/grpc+json"]},
         "placement": {"exact": {"one": "a", "two": "b"}}}"#;
-    let decider = Decider::new(Config::from_json(text, "test.json").unwrap(), Tier::Service);
+    let decider = Decider::new(cellgate_config::from_json(text, "test.json").unwrap(), Tier::Service);
     let read = |content_type: &str, body: &[u8]| {
         let fields = [("content-type", content_type)];
         let HeadResult::NeedsBody(mut reading) = decider.open(&fields[..], false) else { panic!("{content_type}") };

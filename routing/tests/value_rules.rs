@@ -1,14 +1,14 @@
 //! Rules for values work alike in every place: a part of a value, its case, and a document in it.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use cellgate_routing::{Config, Decider, HeadResult, Outcome, Tier};
+use cellgate_routing::{Decider, HeadResult, Outcome, Tier};
 
 /// The cell's name and the reason, or the status and the reason.
 fn decide(source: &str, head: &[(&str, &str)], body: &str) -> String {
     let text = format!(
         r#"{{"routing_header":"x-cell","cells":["a","b"],"key":[{source}],"placement":{{"exact":{{"acme":"a","ACME":"b"}}}}}}"#
     );
-    let decider = Decider::new(Config::from_json(&text, "test.json").unwrap(), Tier::Service);
+    let decider = Decider::new(cellgate_config::from_json(&text, "test.json").unwrap(), Tier::Service);
     let decision = match decider.open(head, body.is_empty()) {
         HeadResult::Decided(decision) => decision,
         HeadResult::NeedsBody(mut reader) => match reader.push(body.as_bytes()) {

@@ -73,6 +73,12 @@ class Pods(unittest.TestCase):
         self.assertEqual(found["--log-level"], "debug")
         self.assertEqual(found["--admin"], "[::]:9902")
 
+    def test_the_port_is_plain_text_unless_there_is_a_certificate(self):
+        self.assertIn("--plain-text", container()["args"])
+        certificate = {"name": "CELLGATE_TLS_CERT", "value": "/tls/tls.crt"}
+        for change in [{"extraArgs": ["--tls-cert=/tls/tls.crt"]}, {"extraEnv": [certificate]}]:
+            self.assertNotIn("--plain-text", container({"extProc": change})["args"])
+
     @unittest.skipUnless(CELLGATE, "CELLGATE_BIN is not set")
     def test_the_program_knows_every_option(self):
         for name, objects in matrix.renderings():

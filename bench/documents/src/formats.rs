@@ -1,5 +1,7 @@
 //! Bodies of other formats than JSON, with the tenant in each.
 
+use std::fmt::Write as _;
+
 use super::{FRAME, Kind, document};
 
 /// The boundary between the parts of [`multipart`].
@@ -37,6 +39,63 @@ pub fn grpc(size: usize, tenant: &str) -> Vec<u8> {
     let mut body = vec![0];
     body.extend_from_slice(&u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
     body.extend_from_slice(&message);
+    body
+}
+
+/// One gRPC message of about `size` bytes with its prefix: many small fields, and behind them a `string tenant = 1`.
+#[must_use]
+pub fn grpc_of_fields(size: usize, tenant: &str) -> Vec<u8> {
+    let mut message = Vec::with_capacity(size);
+    while message.len() < size.saturating_sub(32) {
+        // An integer, a text, a double, and a message that no path enters.
+        message.extend_from_slice(
+            b"\x10\xd2\x85\xd8\xcc\x04\x1a\x0da rather good\x29\0\0\0\0\0\0\xf0\x3f\xa2\x06\x05\x08\x96\x01\x10\x01",
+        );
+    }
+    message.push(1 << 3 | 2);
+    varint(&mut message, tenant.len());
+    message.extend_from_slice(tenant.as_bytes());
+    let mut body = vec![0];
+    body.extend_from_slice(&u32::try_from(message.len()).unwrap_or_default().to_be_bytes());
+    body.extend_from_slice(&message);
+    body
+}
+
+/// A SOAP envelope of about `size` bytes. The body has order lines, and behind them an element `tenant`.
+#[must_use]
+pub fn xml(size: usize, tenant: &str) -> Vec<u8> {
+    let mut body = String::from(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\">\n<soap:Body>\n<Order xmlns=\"urn:orders\">\n",
+    );
+    for number in 0.. {
+        if body.len() + 220 >= size {
+            break;
+        }
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            body,
+            "  <line id=\"{number}\" unit='piece'><name>a rather good widget &amp; more</name><price>12.50</price></line>"
+        );
+    }
+    let _ = write!(body, "  <tenant>{tenant}</tenant>\n</Order>\n</soap:Body>\n</soap:Envelope>\n");
+    body.into_bytes()
+}
+
+/// A MessagePack document of about `size` bytes: a map of an array of small maps, and of the member `tenant`.
+#[must_use]
+pub fn msgpack(size: usize, tenant: &str) -> Vec<u8> {
+    // id: an integer of 32 bits; name: a text; price: a float of 64 bits; active: true; tags: an array of two texts.
+    const LINE: &[u8] =
+        b"\x85\xa2id\xce\x00\x01\xe2\x40\xa4name\xb5a rather good widget \xa5price\xcb\x40\x29\0\0\0\0\0\0\
+        \xa6active\xc3\xa4tags\x92\xa2t1\xa2t2";
+    let lines = u16::try_from(size.saturating_sub(32) / LINE.len()).unwrap_or(u16::MAX);
+    let mut body = b"\x82\xa5lines\xdc".to_vec();
+    body.extend_from_slice(&lines.to_be_bytes());
+    (0..lines).for_each(|_| body.extend_from_slice(LINE));
+    body.extend_from_slice(b"\xa6tenant\xd9");
+    body.push(u8::try_from(tenant.len()).unwrap_or_default());
+    body.extend_from_slice(tenant.as_bytes());
     body
 }
 
@@ -87,6 +146,15 @@ mod tests {
         let body = grpc(300, "acme");
         assert_eq!(body.get(..13), Some(&b"\0\0\0\x01\x27\x0a\x04acme\x12\x9e"[..]));
         assert_eq!(body.get(13..16), Some(&b"\x02pp"[..]));
+    }
+
+    #[test]
+    fn bodies_of_many_parts_have_about_the_requested_length() {
+        for size in [512, 4096, 65_536] {
+            for body in [grpc_of_fields(size, "acme"), xml(size, "acme"), msgpack(size, "acme")] {
+                assert!((size - size / 2..=size).contains(&body.len()), "{} instead of {size} bytes", body.len());
+            }
+        }
     }
 
     #[test]

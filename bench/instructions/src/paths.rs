@@ -3,14 +3,14 @@
 use std::hint::black_box;
 use std::sync::Arc;
 
-use cellgate_bench_documents::{KeyAt, Kind, document};
+use cellgate_bench_documents::{KeyAt, Kind, document, formats};
 use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::document::DocumentQuery;
 use cellgate_routing::form::{FieldQuery, FormScanner};
 use cellgate_routing::json::JsonScanner;
 use cellgate_routing::multipart::MultipartScanner;
 use cellgate_routing::placement::{Placement, Rules};
-use cellgate_routing::{CellId, Config, Decider, Duplicates, HeadResult, Outcome, Tier};
+use cellgate_routing::{CellId, Decider, Duplicates, HeadResult, Outcome, Tier};
 
 /// The chunk size of bodies that do not arrive whole.
 const CHUNK: usize = 1024;
@@ -37,6 +37,19 @@ pub(crate) fn all() -> Vec<Path> {
         path("scan multipart 64 KB in pieces of 1 KB", || multipart(CHUNK)),
         path("decide from head and body 256 B", || decide(256)),
         path("decide from head and body 4 KB", || decide(4 << 10)),
+        path("decide gRPC 4 KB", || {
+            decide_format("protobuf", "1", "application/grpc", formats::grpc_of_fields(4 << 10, "acme"))
+        }),
+        path("decide NDJSON 64 KB", || {
+            decide_format("ndjson", "/tenant/id", "application/x-ndjson", formats::ndjson(64 << 10, "acme"))
+        }),
+        path("decide XML 4 KB", || {
+            let place = "/{*}Envelope/{*}Body/{*}Order/{*}tenant";
+            decide_format("xml", place, "text/xml; charset=utf-8", formats::xml(4 << 10, "acme"))
+        }),
+        path("decide MessagePack 4 KB", || {
+            decide_format("msgpack", "/tenant", "application/msgpack", formats::msgpack(4 << 10, "acme"))
+        }),
         path("decide from the head alone", decide_from_head),
         path("look up 1 key of 100 000", look_up),
         path("build placement of 10 000 keys", build),
@@ -110,7 +123,7 @@ const HEAD: [(&str, &str); 9] = [
 ];
 
 fn decider() -> Option<Decider> {
-    Some(Decider::new(Config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
+    Some(Decider::new(cellgate_config::from_json(CONFIG, "budget.json").ok()?, Tier::Filter))
 }
 
 fn decide(size: usize) -> Box<dyn FnMut() -> bool> {
@@ -119,6 +132,19 @@ fn decide(size: usize) -> Box<dyn FnMut() -> bool> {
     Box::new(move || {
         let HeadResult::NeedsBody(mut reading) = decider.open(black_box(HEAD.as_slice()), false) else { return false };
         reading.push(black_box(body.as_bytes())).is_ok() && reading.finish().outcome == Outcome::Cell(CellId(1))
+    })
+}
+
+/// A body of a format of its own, whose key is behind everything else.
+fn decide_format(source: &str, place: &str, media_type: &'static str, body: Vec<u8>) -> Box<dyn FnMut() -> bool> {
+    let config = CONFIG.replace(r#""json": "/tenant/id""#, &format!(r#""{source}": "{place}""#));
+    let Ok(config) = cellgate_config::from_json(&config, "budget.json") else { return Box::new(|| false) };
+    let decider = Decider::new(config, Tier::Filter);
+    let of_type = |(name, value)| (name, if name == "content-type" { media_type } else { value });
+    let head = HEAD.map(of_type);
+    Box::new(move || {
+        let HeadResult::NeedsBody(mut reading) = decider.open(black_box(head.as_slice()), false) else { return false };
+        reading.push(black_box(&body)).is_ok() && reading.finish().outcome == Outcome::Cell(CellId(1))
     })
 }
 
@@ -151,5 +177,5 @@ fn build() -> Box<dyn FnMut() -> bool> {
 }
 
 fn configure() -> Box<dyn FnMut() -> bool> {
-    Box::new(|| Config::from_json(black_box(CONFIG), "budget.json").is_ok())
+    Box::new(|| cellgate_config::from_json(black_box(CONFIG), "budget.json").is_ok())
 }

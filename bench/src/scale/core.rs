@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use cellgate_bench_documents::{KeyAt, Kind, document};
-use cellgate_routing::{Config, Decider, HeadResult, Tier};
+use cellgate_routing::{Decider, HeadResult, Tier};
 use serde_json::{Value, json};
 
 use super::curve::{Curve, Scope};
@@ -135,7 +135,7 @@ fn config(cells: &Value, key: &Value, placement: &Value) -> Value {
 }
 
 fn compile(text: &str) -> Result<Decider> {
-    Ok(Decider::new(Config::from_json(text, "scale")?, Tier::Service))
+    Ok(Decider::new(cellgate_config::from_json(text, "scale")?, Tier::Service))
 }
 
 /// CPU seconds of one run.

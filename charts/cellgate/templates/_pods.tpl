@@ -40,6 +40,16 @@ Takes a dict of `base` and `over`. */}}
 {{ toYaml $merged }}
 {{- end -}}
 
+{{/* `true` if the additional options or variables of the service give it a certificate. */}}
+{{- define "cellgate.hasCertificate" -}}
+{{- range .Values.extProc.extraArgs -}}
+{{- if hasPrefix "--tls-cert" (toString .) -}}true{{- end -}}
+{{- end -}}
+{{- range .Values.extProc.extraEnv -}}
+{{- if eq (toString .name) "CELLGATE_TLS_CERT" -}}true{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The names of the image pull Secrets, as JSON. The value has plain names or Kubernetes' form. */}}
 {{- define "cellgate.pullSecrets" -}}
 {{- $names := list -}}

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use cellgate_ext_proc::config_file::{self, LoadError};
 use cellgate_routing::headers::is_reserved;
-use cellgate_routing::{Config, Outcome, config};
+use cellgate_routing::{Config, Outcome};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
 use crate::decide::{self, BadCurl, CurlCommand, Parts, Request};
@@ -43,7 +43,7 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
 /// # Errors
 /// Stdout cannot be written.
 pub(crate) fn schema() -> Result<Exit, Failure> {
-    print(&format!("{:#}\n", config::schema()))?;
+    print(&format!("{:#}\n", cellgate_config::schema()))?;
     Ok(Exit::Ok)
 }
 
@@ -201,7 +201,7 @@ fn with_json(file: &Path) -> Result<(Config, String), Failure> {
     let bytes = read(file)?;
     let file = config_file::name(file);
     let text = config_file::decode(&bytes, file).map_err(|error| Failure::new(Exit::BadConfig, error))?;
-    config::with_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
+    cellgate_config::with_json(text, &file.to_string_lossy()).map_err(|error| Failure::new(Exit::BadConfig, error))
 }
 
 /// Reads a file, or stdin if the path is `-`.

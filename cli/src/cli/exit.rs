@@ -20,11 +20,11 @@ pub(crate) enum Exit {
     Unavailable = 69,
     /// `EX_SOFTWARE`: an internal error.
     Internal = 70,
-    /// `EX_OSERR`: a port cannot be bound.
+    /// `EX_OSERR`: a port or a socket cannot be bound.
     NoPort = 71,
     /// `EX_IOERR`: the output cannot be written.
     NoOutput = 74,
-    /// `EX_CONFIG`: the configuration is not valid.
+    /// `EX_CONFIG`: the configuration, a certificate or a key is not valid.
     BadConfig = 78,
 }
 
@@ -38,9 +38,9 @@ Exit codes:
   66  a file cannot be read
   69  the gateway, istiod or the API server cannot be reached
   70  an internal error
-  71  a port cannot be bound
+  71  a port or a socket cannot be bound
   74  the output cannot be written
-  78  the configuration is not valid";
+  78  the configuration, a certificate or a key is not valid";
 
 /// The error with which a command ends. Its text goes to stderr; it may have several lines.
 #[derive(Debug, thiserror::Error)]

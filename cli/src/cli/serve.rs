@@ -7,10 +7,14 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::values::ListenAddress;
 use super::{Exit, Failure, ServeArgs};
 use cellgate_ext_proc::config_file::LoadError;
 use cellgate_ext_proc::logging;
-use cellgate_ext_proc::{ServeError, Settings};
+use cellgate_ext_proc::{Listener, ServeError, Settings, TlsError, TlsSettings, UnixSocket};
+
+/// The permissions of a Unix socket: its user and its group.
+const SOCKET_MODE: u32 = 0o660;
 
 /// Envoy sends its preface as soon as it is connected. A silent connection only occupies a file descriptor.
 const SILENCE: Duration = Duration::from_secs(10);
@@ -18,8 +22,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// Runs the service until SIGTERM or SIGINT, then drains it. A second signal ends the drain.
 ///
 /// # Errors
-/// The configuration is not valid, a port cannot be bound, or the service failed.
+/// The options contradict each other, the configuration or a TLS file is not valid, a port or a socket cannot be bound, or the service failed.
 pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
+    let tls = tls(&args)?;
     logging::start(args.log_format.into(), args.log_level.filter());
     // Before anything else starts, so that no signal ends the process without a drain.
     let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("cannot handle signals: {error}"));
@@ -37,7 +42,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
             }
         }
     });
-    let (grpc, admin) = (bind("--listen", args.listen)?, bind("--admin", args.admin)?);
+    let (grpc, admin) = (listen(&args.listen, args.socket_mode)?, bind("--admin", args.admin)?);
     let settings = Settings {
         config: args.config,
         decision_timeout: args.decision_timeout,
@@ -47,13 +52,13 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
         preface_timeout: SILENCE,
+        tls,
     };
     cellgate_ext_proc::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {
-            ServeError::Config(LoadError::Read { .. }) => Exit::NoInput,
-            ServeError::Config(LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_)) => {
-                Exit::BadConfig
-            }
+            ServeError::Config(LoadError::Read { .. }) | ServeError::Tls(TlsError::Read { .. }) => Exit::NoInput,
+            ServeError::Config(LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_))
+            | ServeError::Tls(_) => Exit::BadConfig,
             ServeError::Metrics(_) | ServeError::Grpc(_) | ServeError::Task(_) | ServeError::Listener(_) => {
                 Exit::Internal
             }
@@ -61,6 +66,38 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         Failure::new(exit, error)
     })?;
     Ok(Exit::Ok)
+}
+
+/// The settings of TLS. Without a certificate, plain text must be asked for, unless the address is a Unix socket.
+fn tls(args: &ServeArgs) -> Result<Option<TlsSettings>, Failure> {
+    let usage = |message: &str| Err(Failure::new(Exit::Usage, format!("--listen {}: {message}", args.listen)));
+    if args.socket_mode.is_some() && matches!(args.listen, ListenAddress::Tcp(_)) {
+        return usage("--socket-mode is for Unix sockets: remove it, or use `--listen unix:/PATH`");
+    }
+    match (&args.tls_cert, &args.tls_key) {
+        (Some(_), Some(_)) if args.plain_text => usage("--plain-text contradicts --tls-cert: use only one of the two"),
+        (Some(certificate), Some(key)) => Ok(Some(TlsSettings {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            client_ca: args.tls_client_ca.clone(),
+            client_names: args.tls_client_san.clone(),
+            min_version: args.tls_min_version.into(),
+        })),
+        _ if args.plain_text || matches!(args.listen, ListenAddress::Unix(_)) => Ok(None),
+        _ => usage(
+            "a TCP port needs TLS: use --tls-cert FILE and --tls-key FILE. If a mesh encrypts the connections, or nobody \
+             else can reach the port, use --plain-text",
+        ),
+    }
+}
+
+fn listen(address: &ListenAddress, mode: Option<u32>) -> Result<Listener, Failure> {
+    match address {
+        ListenAddress::Tcp(address) => Ok(bind("--listen", *address)?.into()),
+        ListenAddress::Unix(path) => UnixSocket::bind(path, mode.unwrap_or(SOCKET_MODE))
+            .map(Listener::from)
+            .map_err(|error| Failure::new(Exit::NoPort, format!("--listen {address}: {error}"))),
+    }
 }
 
 fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -1,10 +1,12 @@
 //! Values of options. clap prefixes each error with the option and the value.
 
+use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use cellgate_routing::parse_bytes;
+use cellgate_config::parse_bytes;
 use hyper::header::HeaderName;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
@@ -21,6 +23,57 @@ impl LogLevel {
     pub(crate) fn filter(&self) -> EnvFilter {
         EnvFilter::new(&self.0)
     }
+}
+
+/// Where Envoy connects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ListenAddress {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(formatter),
+            Self::Unix(path) => write!(formatter, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// An IP address and a port, or `unix:` and an absolute path.
+pub(super) fn listen_address(text: &str) -> Result<ListenAddress, &'static str> {
+    let Some(path) = text.strip_prefix("unix:") else {
+        return text.parse().map(ListenAddress::Tcp).map_err(|_| {
+            "use an IP address and a port, such as `[::]:50051` or `127.0.0.1:9902`, or a Unix socket, such as `unix:/run/cellgate/ext-proc.sock`"
+        });
+    };
+    // gRPC also writes `unix:///PATH`.
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.starts_with('/') && !path.ends_with('/') && !path.contains('\0') {
+        Ok(ListenAddress::Unix(PathBuf::from(path)))
+    } else {
+        Err(
+            "use `unix:` and the absolute path of a file, such as `unix:/run/cellgate/ext-proc.sock`; abstract sockets have no permissions",
+        )
+    }
+}
+
+/// An option without a value, as a variable.
+pub(super) fn switch(text: &str) -> Result<bool, &'static str> {
+    text.parse().map_err(|_| "use `true` or `false`")
+}
+
+/// Permissions of a file: three octal digits, with or without a zero in front.
+pub(super) fn socket_mode(text: &str) -> Result<u32, &'static str> {
+    let digits = text.strip_prefix('0').filter(|rest| rest.len() == 3).unwrap_or(text);
+    let is_octal = digits.len() == 3 && digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
+    u32::from_str_radix(digits, 8)
+        .ok()
+        .filter(|_| is_octal)
+        .ok_or("use three octal digits, such as `0660` for the socket's user and group, or `0600`")
 }
 
 /// An IP address and a port.
@@ -129,6 +182,25 @@ mod tests {
         assert_eq!(bytes("2GiB"), Ok(2 << 30));
         for bad in ["", "KiB", "-1", "+1", "1kb", "1 KiB", "0", "1.5MiB", "99999999999GiB"] {
             assert!(bytes(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_a_port_or_a_socket() {
+        assert_eq!(listen_address("[::]:50051"), Ok(ListenAddress::Tcp("[::]:50051".parse().unwrap())));
+        for text in ["unix:/run/a.sock", "unix:///run/a.sock"] {
+            assert_eq!(listen_address(text), Ok(ListenAddress::Unix("/run/a.sock".into())));
+        }
+        for bad in ["", "unix:", "unix:a.sock", "unix:@a", "unix://a/b", "unix:/run/", "/run/a.sock", "UNIX:/a", ":1"] {
+            assert!(listen_address(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn permissions_are_octal() {
+        assert_eq!((socket_mode("0660"), socket_mode("600"), socket_mode("0000")), (Ok(0o660), Ok(0o600), Ok(0)));
+        for bad in ["", "0", "66", "0o660", "660 ", "0680", "1660", "00660", "+660", "rw-rw----"] {
+            assert!(socket_mode(bad).is_err(), "{bad}");
         }
     }
 

@@ -1,7 +1,7 @@
 //! The filter: its presence, its place in the chain, its behaviour after a crash, and its configuration.
 
+use cellgate_config::ConfigError;
 use cellgate_routing::Config;
-use cellgate_routing::config::ConfigError;
 use serde_json::Value;
 
 use super::claims;
@@ -152,7 +152,7 @@ fn module(config: &Value, version: Option<&str>, notes: &mut Notes) {
 
 /// The filter's configuration.
 fn read(config: &Value) -> Result<Config, ConfigError> {
-    Config::from_json(text(config, "configuration.value"), "configuration")
+    cellgate_config::from_json(text(config, "configuration.value"), "configuration")
 }
 
 fn configuration(config: &Value, notes: &mut Notes) -> Option<Config> {

@@ -93,7 +93,7 @@ mod tests {
         let text = format!(
             r#"{{"routing_header":"x-cell","cells":["a","b","c"],"key":[{{"json":"/t"}}],"placement":{placement}}}"#
         );
-        let config = Config::from_json(&text, "test").unwrap();
+        let config = cellgate_config::from_json(&text, "test").unwrap();
         let found = candidates(&config, &serde_json::from_str(&text).unwrap());
         found.into_iter().map(|(cell, keys)| (config.cell_name(cell).to_owned(), keys)).collect()
     }

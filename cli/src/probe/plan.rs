@@ -197,7 +197,7 @@ mod tests {
 
     fn planned(config: &Value, given: &[(&str, &str)]) -> Result<ProbePlan, BadKey> {
         let text = config.to_string();
-        let parsed = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+        let parsed = cellgate_config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let given = given.iter().map(|(cell, key)| ((*cell).to_owned(), (*key).to_owned())).collect();
         plan(parsed, config, "probe.internal", &[], &given)
     }

@@ -1,14 +1,11 @@
 //! Builds requests with a key, or without one, in a source of the configuration.
 
-use cellgate_routing::document::PointerToken;
 use cellgate_routing::source::{HostTemplate, Place, Source, Template};
 use cellgate_routing::{Config, Decider, Format, HeadResult, Outcome, Scope, ValueRule, default_types};
 use serde_json::Value;
 
+use super::bodies::{FILLER, body, percent};
 use crate::decide::{Parts, Request};
-
-/// Fills parts of a request that may have any value.
-const FILLER: &str = "cellgate-probe";
 
 /// Stands for any text of a value. It has no character that ends a part.
 const VALUE_FILLER: &str = "0";
@@ -72,8 +69,8 @@ impl<'a> RequestBuilder<'a> {
     /// A request of the same kind without a key.
     pub(super) fn without_key(&self, source: &Source) -> Option<Parts> {
         match source.place {
-            Place::Json(_) => self.with_body(source, "{}"),
-            Place::Form(_) => self.with_body(source, FILLER),
+            Place::Json(_) => self.with_body(source, b"{}"),
+            Place::Form(_) => self.with_body(source, FILLER.as_bytes()),
             _ => self.without_body(&self.path()?, None),
         }
     }
@@ -91,14 +88,16 @@ impl<'a> RequestBuilder<'a> {
         Some(decision.outcome)
     }
 
-    fn with_body(&self, source: &Source, body: &str) -> Option<Parts> {
+    fn with_body(&self, source: &Source, body: &[u8]) -> Option<Parts> {
         let mut headers = self.headers(self.any_host());
-        headers.push(format!("content-type: {}", self.content_type(source.format()?)?));
+        let format = source.format()?;
+        let boundary = if format == Format::Multipart { format!("; boundary={FILLER}") } else { String::new() };
+        headers.push(format!("content-type: {}{boundary}", self.content_type(format)?));
         Some(Parts {
             method: Some(self.method(&["POST", "PUT", "PATCH"])?),
             path: Some(self.path()?),
             headers,
-            body: Some(body.as_bytes().to_vec()),
+            body: Some(body.to_vec()),
             chunked: false,
         })
     }
@@ -179,52 +178,8 @@ fn value(rule: &ValueRule, key: &str) -> Option<String> {
     };
     match &rule.then {
         None => Some(value),
-        Some(place) => body(place, &value, 0),
+        Some(place) => String::from_utf8(body(place, &value, 0)?).ok(),
     }
-}
-
-/// A body with a value behind this many bytes of padding.
-fn body(place: &Place, value: &str, padding: usize) -> Option<String> {
-    match place {
-        Place::Json(pointer) => {
-            let mut value = Value::from(value);
-            for token in pointer.tokens().iter().rev() {
-                value = match (token, value) {
-                    (PointerToken::Name(name), value) => object([(&**name, value)]),
-                    (PointerToken::Selector { name, text }, Value::Object(mut members)) => {
-                        members.insert(name.to_string(), Value::from(&**text));
-                        Value::Array(vec![Value::Object(members)])
-                    }
-                    (PointerToken::Each | PointerToken::Selector { .. }, value) => Value::Array(vec![value]),
-                };
-            }
-            let text = value.to_string();
-            match (padding, text.strip_prefix('{')) {
-                (0, _) => Some(text),
-                // Only an object has room for padding.
-                (_, rest) => Some(format!("{{\"{FILLER}\":\"{}\",{}", "p".repeat(padding), rest?)),
-            }
-        }
-        Place::Form(name) => {
-            let field = format!("{}={}", percent(name), percent(value));
-            Some(if padding == 0 { field } else { format!("{FILLER}={}&{field}", "p".repeat(padding)) })
-        }
-        _ => None,
-    }
-}
-
-fn object<const N: usize>(members: [(&str, Value); N]) -> Value {
-    Value::Object(members.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
-}
-
-/// Percent-encodes all but the unreserved characters (RFC 3986, 2.3).
-fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }
 
 #[cfg(test)]
@@ -240,7 +195,7 @@ mod tests {
     fn made_for(host: &str, tenant: &str, key: &str, more: &str) -> Vec<(String, String, Option<Outcome>)> {
         let text =
             format!(r#"{{"routing_header":"x-cell","cells":["a"],"key":{key},"placement":{{"default":"a"}}{more}}}"#);
-        let config = Config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
+        let config = cellgate_config::from_json(&text, "test").unwrap_or_else(|error| panic!("{error}"));
         let decider = Decider::new(config, Tier::Service);
         let json = serde_json::from_str(&text).unwrap();
         let builder = RequestBuilder::new(&decider, host, &[], &json);
@@ -249,7 +204,7 @@ mod tests {
         requests
             .map(|parts| {
                 let line = format!("{} {}", parts.method.clone().unwrap(), parts.path.clone().unwrap());
-                let body = String::from_utf8(parts.body.clone().unwrap_or_default()).unwrap();
+                let body = String::from_utf8_lossy(parts.body.as_deref().unwrap_or_default()).into_owned();
                 (line, body, builder.outcome(&parts))
             })
             .collect()
@@ -278,12 +233,49 @@ mod tests {
     }
 
     #[test]
+    fn the_core_reads_the_key_from_bodies_of_every_format() {
+        let made = |tenant: &str, key: &str| made_for("probe.internal", tenant, key, "");
+        let key = r#"[{"ndjson":"/a/*/t"},{"multipart":"t d"},{"xml":"/{urn:a/b}o/*/{*}t"},{"xml":"/q/@{urn:c}t"},
+            {"msgpack":"/a/[k=v]/t"},{"cbor":"/t/0"},{"protobuf":"1.16*.2"},{"multipart":"p","then":{"xml":"/r/@t"}}]"#;
+        let found = made("k <&>\" 1", key);
+        assert_eq!(found.len(), 8);
+        for (line, body, outcome) in &found {
+            assert_eq!(*outcome, Some(Outcome::Cell(CellId(0))), "{line} {body}");
+        }
+        for (tenant, key) in [
+            (
+                "-7",
+                r#"[{"protobuf":"1:sint64"},{"protobuf":"2.1:int64"},{"protobuf":"3:sfixed32"},{"protobuf":"4:sfixed64"}]"#,
+            ),
+            (
+                "300",
+                r#"[{"protobuf":"1:uint32"},{"protobuf":"2:fixed32"},{"protobuf":"3:fixed64"},{"protobuf":"4:sint32"}]"#,
+            ),
+        ] {
+            let found = made(tenant, key);
+            assert_eq!(found.len(), 4);
+            assert!(found.iter().all(|(_, _, outcome)| *outcome == Some(Outcome::Cell(CellId(0)))), "{found:?}");
+        }
+        assert_eq!(made("k", r#"[{"protobuf":"1:int64"},{"claim":"/t"}]"#), []);
+    }
+
+    #[test]
     fn requests_are_in_scope() {
         let more = r#","applies_to":{"methods":["DELETE","PUT"],"paths":["/api/v2/","/x"]}"#;
         let found = made(r#"[{"json":"/t"},{"path":"/*/*/{key}"}]"#, more);
         assert_eq!(found[0].0, "PUT /api/v2/cellgate-probe");
         assert_eq!(found[1].0, "PUT /api/v2/k%201");
         assert!(found.iter().all(|(_, _, outcome)| *outcome == Some(Outcome::Cell(CellId(0)))), "{found:?}");
+    }
+
+    #[test]
+    fn a_key_with_a_slash_is_escaped_in_a_path() {
+        let key = r#"[{"path":"/projects/{key}","escaped_slashes":"keep"},{"path":"/orgs/{key}"}]"#;
+        let found = made_for("probe.internal", "group/name", key, "");
+        assert_eq!(found[0].0, "GET /projects/group%2Fname");
+        assert_eq!(found[0].2, Some(Outcome::Cell(CellId(0))));
+        assert_eq!(found[1].0, "GET /orgs/group%2Fname");
+        assert!(matches!(found[1].2, Some(Outcome::Reject(_))), "{:?}", found[1].2);
     }
 
     #[test]
@@ -295,10 +287,11 @@ mod tests {
     #[test]
     fn a_late_key_ends_its_body() {
         let pointer = "/t/id".parse().unwrap();
-        let text = body(&Place::Json(pointer), "k", 1000).unwrap();
+        let text = String::from_utf8(body(&Place::Json(pointer), "k", 1000).unwrap()).unwrap();
         assert!(text.len() > 1000 && text.ends_with(r#"p","t":{"id":"k"}}"#), "{text}");
-        assert_eq!(body(&Place::Form("t".into()), "k", 3).unwrap(), "cellgate-probe=ppp&t=k");
+        assert_eq!(body(&Place::Form("t".into()), "k", 3).unwrap(), b"cellgate-probe=ppp&t=k");
         assert_eq!(body(&Place::Json("".parse().unwrap()), "k", 3), None);
+        assert_eq!(body(&Place::Xml("/t".parse().unwrap()), "k", 3).unwrap(), b"<!--ppp--><t xmlns=\"\">k</t>");
     }
 
     #[test]
@@ -325,7 +318,7 @@ mod tests {
             let text = format!(
                 r#"{{"routing_header":"x-cell","cells":["a"],"key":[{{"host":"{template}"}}],"placement":{{"default":"a"}}}}"#
             );
-            let decider = Decider::new(Config::from_json(&text, "test").unwrap(), Tier::Service);
+            let decider = Decider::new(cellgate_config::from_json(&text, "test").unwrap(), Tier::Service);
             let builder = RequestBuilder::new(&decider, host, &[], &Value::Null);
             let parts = builder.with_key(&decider.config().sources[0], "acme")?;
             assert_eq!(builder.outcome(&parts), Some(Outcome::Cell(CellId(0))));

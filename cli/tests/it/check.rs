@@ -91,7 +91,7 @@ fn bytes_that_are_not_utf_8_have_their_place() {
         (&["check", path][..], 1),
         (&["render", path], 78),
         (&["decide", "--config", path], 78),
-        (&["serve", "--config", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 78),
+        (&["serve", "--plain-text", "--config", path, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"], 78),
     ] {
         let (actual, out, err) = run(arguments);
         assert_eq!((actual, out.as_str(), err.as_str()), (code, "", expected.as_str()), "{arguments:?}");

@@ -1,7 +1,5 @@
 //! `cellgate render` and `cellgate schema`.
 
-use cellgate_routing::Config;
-
 use crate::support::{CONFIG, file, run};
 
 #[test]
@@ -10,8 +8,19 @@ fn a_configuration_becomes_one_line_of_equivalent_json() {
     let (code, out, err) = run(&["render", &file(directory.path(), "a.yaml", CONFIG)]);
     assert_eq!((code, err.as_str()), (0, ""));
     assert_eq!(out.lines().count(), 1);
-    let config = Config::from_json(&out, "rendered").unwrap();
+    let config = cellgate_config::from_json(&out, "rendered").unwrap();
     assert_eq!((&*config.version, config.cells.len(), config.sources.len()), ("one", 2, 2));
+}
+
+#[test]
+fn the_fields_of_a_source_are_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let text =
+        CONFIG.replacen("key:\n", "key:\n  - { path: \"/projects/{key}\", escaped_slashes: keep, case: lower }\n", 1);
+    let (code, out, err) = run(&["render", &file(directory.path(), "a.yaml", &text)]);
+    assert_eq!((code, err.as_str()), (0, ""));
+    let config = cellgate_config::from_json(&out, "rendered").unwrap();
+    assert_eq!(config.sources[0].to_string(), "path /projects/{key}, escaped_slashes keep, case lower");
 }
 
 #[test]

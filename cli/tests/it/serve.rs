@@ -1,6 +1,7 @@
 //! `cellgate serve` as a process.
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use serde_json::Value;
@@ -11,7 +12,8 @@ use crate::support::{CONFIG, cellgate, file, run, status};
 fn the_service_logs_its_addresses_and_shuts_down_on_sigterm() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
-    let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0"]);
+    // Twice, as with the chart's own option and one in `extProc.extraArgs`.
+    let mut command = cellgate(&["serve", "--listen", "127.0.0.1:0", "--plain-text", "--plain-text"]);
     // An option wins over its variable, and a variable over the default.
     command.env("CELLGATE_LISTEN", "192.0.2.1:1").env("CELLGATE_ADMIN", "127.0.0.1:0").env("CELLGATE_CONFIG", &config);
     let mut child = command.spawn().unwrap();
@@ -36,7 +38,7 @@ fn the_service_logs_its_addresses_and_shuts_down_on_sigterm() {
 fn a_failed_start_has_its_exit_code() {
     let directory = tempfile::tempdir().unwrap();
     let bad = file(directory.path(), "bad.yaml", "cells: []\n");
-    let ports = ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+    let ports = ["--plain-text", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
     let serve = |config: &str| run(&[&["serve", "--config", config], &ports[..]].concat());
     let (code, out, err) = serve(&bad);
     assert_eq!((code, out.as_str()), (78, ""));
@@ -46,7 +48,8 @@ fn a_failed_start_has_its_exit_code() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let good = file(directory.path(), "good.yaml", CONFIG);
-    let (code, _, err) = run(&["serve", "--config", &good, "--listen", &address, "--admin", "127.0.0.1:0"]);
+    let (code, _, err) =
+        run(&["serve", "--plain-text", "--config", &good, "--listen", &address, "--admin", "127.0.0.1:0"]);
     assert_eq!(code, 71);
     assert!(err.contains(&address), "{err}");
 }
@@ -57,7 +60,8 @@ fn one_listener_serves_ipv6_and_ipv4() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
     let any = "[::]:0";
-    let mut child = cellgate(&["serve", "--config", &config, "--listen", any, "--admin", any]).spawn().unwrap();
+    let mut child =
+        cellgate(&["serve", "--plain-text", "--config", &config, "--listen", any, "--admin", any]).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
     let mut line = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     let has_ipv6 = std::net::TcpListener::bind("[::1]:0").is_ok();
@@ -74,6 +78,44 @@ fn one_listener_serves_ipv6_and_ipv4() {
         assert_eq!(status(address("admin"), "/readyz"), 200, "{host}");
         assert!(std::net::TcpStream::connect(address("grpc")).is_ok(), "{host}");
     }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_unix_socket_needs_no_option_and_is_removed_on_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let path = directory.path().join("ext-proc.sock");
+    let listen = format!("unix:{}", path.display());
+    let mut child =
+        cellgate(&["serve", "--config", &config, "--listen", &listen, "--admin", "127.0.0.1:0"]).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!((&line["event"], &line["grpc"], &line["tls"]), (&"listening".into(), &listen.into(), &false.into()));
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o660);
+    assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(!path.exists());
+}
+
+#[test]
+fn tls_options_can_be_variables() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", CONFIG);
+    let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = file(directory.path(), "tls.crt", &identity.cert.pem());
+    let key = file(directory.path(), "tls.key", &identity.signing_key.serialize_pem());
+    let mut command = cellgate(&["serve", "--config", &config, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+    command.env("CELLGATE_TLS_CERT", &certificate).env("CELLGATE_TLS_KEY", &key);
+    command.env("CELLGATE_TLS_CLIENT_CA", &certificate).env("CELLGATE_TLS_MIN_VERSION", "1.2");
+    command.env("CELLGATE_TLS_CLIENT_SAN", "gateway.example.com,spiffe://example.com/ns/ingress/*");
+    command.env("CELLGATE_PLAIN_TEXT", "false");
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+    assert_eq!((&line["event"], &line["tls"]), (&"listening".into(), &true.into()), "{line}");
     child.kill().unwrap();
     child.wait().unwrap();
 }

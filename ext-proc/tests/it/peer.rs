@@ -12,6 +12,7 @@ use envoy_types::pb::envoy::service::ext_proc::v3::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::{Channel, Endpoint};
 use tonic::{Status, Streaming};
 
 use crate::support::{PATIENCE, Service};
@@ -25,9 +26,14 @@ pub(crate) struct Peer {
 impl Peer {
     /// Opens a stream on a connection of its own.
     pub(crate) async fn open(service: &Service) -> Self {
-        let client = ExternalProcessorClient::connect(format!("http://{}", service.grpc)).await.unwrap();
+        let endpoint = Endpoint::from_shared(format!("http://{}", service.grpc)).unwrap();
+        Self::over(endpoint.connect().await.unwrap()).await
+    }
+
+    /// Opens a stream on a connection.
+    pub(crate) async fn over(channel: Channel) -> Self {
         let (requests, messages) = mpsc::channel(64);
-        let mut client = client.max_encoding_message_size(256 << 20);
+        let mut client = ExternalProcessorClient::new(channel).max_encoding_message_size(256 << 20);
         let responses = client.process(ReceiverStream::new(messages)).await.unwrap().into_inner();
         Self { requests: Some(requests), responses }
     }

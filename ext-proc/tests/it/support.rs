@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cellgate_ext_proc::{Metrics, ServeError, Settings, serve};
+use cellgate_ext_proc::{Listener, Metrics, ServeError, Settings, UnixSocket, serve};
 use cellgate_routing::{Decision, Outcome, Reason};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +35,30 @@ impl Service {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let grpc = listener.local_addr().unwrap();
+        Self { grpc, ..Self::start_at(listener, change).await }
+    }
+
+    /// On a Unix socket.
+    pub(crate) async fn start_on(socket: UnixSocket) -> Self {
+        Self::start_at(socket, |_| {}).await
+    }
+
+    /// The error of a start that fails.
+    pub(crate) async fn failed_start(change: impl FnOnce(&mut Settings)) -> ServeError {
+        let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let service = Self::launch(grpc, change).await;
+        service.ended().await.expect_err("it started")
+    }
+
+    async fn start_at(grpc: impl Into<Listener>, change: impl FnOnce(&mut Settings)) -> Self {
+        let service = Self::launch(grpc, change).await;
+        until("ready", || async { service.get("/readyz").await.0 == 200 }).await;
+        service
+    }
+
+    async fn launch(grpc: impl Into<Listener>, change: impl FnOnce(&mut Settings)) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("cellgate.yaml");
         std::fs::write(&config, CONFIG).unwrap();
@@ -47,16 +71,16 @@ impl Service {
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
             preface_timeout: PATIENCE,
+            tls: None,
         };
         change(&mut settings);
-        let (grpc, admin) =
-            (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let admin = listener.local_addr().unwrap();
         let (stop, signals) = mpsc::channel(2);
-        let addresses = (grpc.local_addr().unwrap(), admin.local_addr().unwrap());
-        let served = tokio::spawn(serve(grpc, admin, settings, signals));
-        let service = Self { grpc: addresses.0, admin: addresses.1, config, stop, served, _directory: directory };
-        until("ready", || async { service.get("/readyz").await.0 == 200 }).await;
-        service
+        let served = tokio::spawn(serve(grpc.into(), listener, settings, signals));
+        // Replaced by the caller if it is a port.
+        let grpc = SocketAddr::from(([0, 0, 0, 0], 0));
+        Self { grpc, admin, config, stop, served, _directory: directory }
     }
 
     /// As SIGTERM does.
@@ -116,5 +140,8 @@ pub(crate) fn every_metric() -> String {
     metrics.conflict(decision);
     metrics.reloaded(true);
     metrics.config_in_force("one");
+    metrics.handshake("ok");
+    metrics.tls_reloaded(true);
+    metrics.certificate_in_force(1, 2);
     String::from_utf8(metrics.render(0).unwrap()).unwrap()
 }

@@ -1,44 +1,17 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::body::BodyScanner;
-use crate::document::DocumentQuery;
-use crate::format::{BodyFormat, Format, ScanLimits};
-use crate::key::Duplicates;
+use crate::binary::test_scan::{self, FoundKey, key};
+use crate::format::{BodyFormat, Format};
 use crate::media::ContentTypes;
 use crate::reason::Reason;
 use crate::source::Place;
-use crate::value::{KeyRule, ValueRule};
+use crate::value::ValueRule;
 
-const LIMITS: ScanLimits = ScanLimits {
-    duplicates: Duplicates::Reject,
-    depth: 4,
-    key_bytes: 32,
-    accepted: crate::document::AcceptedFaults::NONE,
-};
-
-/// The key at a pointer, or the error's reason and offset; the same with a cut at each place.
-fn scan(pointer: &str, rule: &ValueRule, body: &[u8]) -> Result<Option<Result<String, Reason>>, (Reason, u64)> {
-    let sources = vec![(pointer.parse().unwrap(), KeyRule::new(rule, LIMITS))];
-    let query = Arc::new(DocumentQuery::with_rules(sources, LIMITS));
-    let mut results = (0..=body.len()).map(|cut| {
-        let mut scanner = CborScanner::new(Arc::clone(&query));
-        let (first, second) = body.split_at(cut);
-        let scanned = scanner.push(first).and_then(|()| scanner.push(second)).and_then(|()| scanner.finish());
-        scanned.map_err(|error| (error.reason, error.offset))?;
-        Ok(scanner.candidate(0).found().map(|found| found.map(str::to_owned)))
-    });
-    let whole = results.next().unwrap();
-    results.for_each(|cut| assert_eq!(cut, whole));
-    whole
+fn scan(pointer: &str, rule: &ValueRule, body: &[u8]) -> Result<FoundKey, (Reason, u64)> {
+    test_scan::scan::<Cbor>(pointer, rule, body)
 }
 
-fn found(pointer: &str, body: &[u8]) -> Option<Result<String, Reason>> {
+fn found(pointer: &str, body: &[u8]) -> FoundKey {
     scan(pointer, &ValueRule::default(), body).unwrap()
-}
-
-fn key(text: &str) -> Option<Result<String, Reason>> {
-    Some(Ok(text.to_owned()))
 }
 
 /// The examples of RFC 8949, appendix A, that can be keys.
@@ -122,6 +95,9 @@ fn a_name_that_some_readers_take_for_the_wanted_one_is_ambiguous() {
         ("/7", b"\x07"),
         ("/-8", b"\x27"),
         ("/1.5", b"\xf9\x3e\0"),
+        ("/0.1", b"\xfa\x3d\xcc\xcc\xcd"),
+        ("/1e+21", b"\xfb\x44\x4b\x1a\xe4\xd6\xe2\xef\x50"),
+        ("/Infinity", b"\xf9\x7c\0"),
         ("/2", b"\xfa\x40\0\0\0"),
         ("/0", b"\xf9\x80\0"),
         ("/undefined", b"\xf7"),
@@ -133,6 +109,7 @@ fn a_name_that_some_readers_take_for_the_wanted_one_is_ambiguous() {
         assert_eq!(found(pointer, &body), Some(Err(Reason::KeyAmbiguous)), "{pointer}");
     }
     assert_eq!(found("/1", b"\xa2\x02\x61b\x61\x31\x61c"), key("c"));
+    assert_eq!(found("/1", b"\xa2\xf9\x3e\0\x61b\x61\x31\x61c"), key("c"), "1.5 is no text of an integer");
 }
 
 /// RFC 8949, appendix F, among others.

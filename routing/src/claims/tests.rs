@@ -1,50 +1,12 @@
-use std::cell::Cell;
+#[path = "../../tests/support/metadata.rs"]
+mod metadata;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::Config;
-use crate::decider::{Decider, HeadResult};
-use crate::decision::Tier;
-use crate::head::Head;
 use crate::key;
-
-fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
-    let mut field = vec![number << 3 | 2];
-    let mut length = bytes.len();
-    while length > 0x7f {
-        field.push(u8::try_from(length & 0x7f).unwrap() | 0x80);
-        length >>= 7;
-    }
-    field.push(u8::try_from(length).unwrap());
-    [&field, bytes].concat()
-}
-
-fn entry(key: &str, value: &[u8]) -> Vec<u8> {
-    field(1, &[field(1, key.as_bytes()), field(2, value)].concat())
-}
-
-/// A serialised `google.protobuf.Value`.
-fn value(json: &Value) -> Vec<u8> {
-    match json {
-        Value::Null => vec![1 << 3, 0],
-        Value::Bool(value) => vec![4 << 3, u8::from(*value)],
-        Value::Number(number) => [&[2 << 3 | 1][..], &number.as_f64().unwrap().to_le_bytes()].concat(),
-        Value::String(text) => field(3, text.as_bytes()),
-        Value::Object(members) => {
-            field(5, &members.iter().flat_map(|(name, member)| entry(name, &value(member))).collect::<Vec<_>>())
-        }
-        Value::Array(items) => field(6, &items.iter().flat_map(|item| field(1, &value(item))).collect::<Vec<_>>()),
-    }
-}
-
-/// Dynamic metadata in which a namespace has this payload.
-fn metadata(namespace: &str, metadata_key: &str, payload: &Value) -> Vec<u8> {
-    let other = entry("com.example.other", &entry("payload", &value(&json!({"org": {"id": "mallory"}}))));
-    let typed = field(2, &field(1, namespace.as_bytes()));
-    [other, entry(namespace, &entry(metadata_key, &value(payload))), typed].concat()
-}
+use metadata::{entry, field, metadata, value};
 
 fn claim(payload: &Value, pointer: &str) -> Option<Found> {
     find(&metadata(JWT_AUTHN, "payload", payload), "payload", &pointer.parse().unwrap(), &KeyRule::whole(32))
@@ -138,68 +100,6 @@ fn bytes_that_are_no_message_are_malformed() {
     let payload = field(5, &entry("org", &[3 << 3, 1]));
     let metadata = entry(JWT_AUTHN, &entry("payload", &payload));
     assert_eq!(find(&metadata, "payload", &pointer, &KeyRule::whole(32)), Some(Err(Reason::KeyMalformed)));
-}
-
-/// A head that counts how often its metadata is asked for.
-struct CountedHead {
-    fields: Vec<(&'static str, &'static str)>,
-    metadata: Vec<u8>,
-    asked: Cell<usize>,
-}
-
-impl Head for CountedHead {
-    fn values<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a [u8]> {
-        self.fields.values(name)
-    }
-
-    fn metadata(&self) -> &[u8] {
-        self.asked.set(self.asked.get() + 1);
-        &self.metadata
-    }
-}
-
-/// The label of the decision's reason, and how often the metadata was asked for.
-fn decide(sources: &str, fields: &[(&'static str, &'static str)], payload: &Value) -> (String, usize) {
-    let config = format!(
-        r#"{{"routing_header":"x-cell","cells":["a"],"key":{sources},"placement":{{"exact":{{"acme":"a","7":"a"}}}}}}"#
-    );
-    let config = Config::from_json(&config, "test").unwrap();
-    let metadata = metadata(JWT_AUTHN, "payload", payload);
-    let head = CountedHead { fields: fields.to_vec(), metadata, asked: Cell::new(0) };
-    match Decider::new(config, Tier::Filter).open(&head, true) {
-        HeadResult::Decided(decision) => (decision.reason.to_string(), head.asked.get()),
-        HeadResult::NeedsBody(_) => panic!("the request has no body"),
-    }
-}
-
-#[test]
-fn metadata_is_asked_for_only_when_the_search_reaches_a_claim() {
-    let payload = json!({"org": "acme"});
-    let header = [("x-tenant", "acme")];
-    assert_eq!(decide(r#"[{"claim":"/org"}]"#, &[], &payload), ("exact".to_owned(), 1));
-    assert_eq!(decide(r#"[{"header":"x-tenant"}]"#, &header, &payload), ("exact".to_owned(), 0));
-    assert_eq!(decide(r#"[{"header":"x-tenant"},{"claim":"/org"}]"#, &header, &payload), ("exact".to_owned(), 0));
-    assert_eq!(decide(r#"[{"header":"x-tenant"},{"claim":"/org"}]"#, &[], &payload), ("exact".to_owned(), 1));
-    assert_eq!(decide(r#"[{"claim":"/no"},{"claim":"/org"}]"#, &[], &payload), ("exact".to_owned(), 2));
-    assert_eq!(decide(r#"[{"claim":"/no"}]"#, &[], &payload), ("key_missing".to_owned(), 1));
-}
-
-#[test]
-fn a_claim_that_is_no_key_does_not_make_way_for_the_next_source() {
-    let header = [("x-tenant", "acme")];
-    let sources = r#"[{"claim":"/org"},{"header":"x-tenant"}]"#;
-    assert_eq!(decide(sources, &header, &json!({"org": true})), ("key_boolean".to_owned(), 1));
-    assert_eq!(decide(sources, &header, &json!({"sub": "x"})), ("exact".to_owned(), 1));
-}
-
-/// The rule of a source applies to a claim as to any other value.
-#[test]
-fn a_part_of_a_claim_is_the_key() {
-    let sources = r#"[{"claim":"/mail","value":"m-{key}","case":"lower"}]"#;
-    assert_eq!(decide(sources, &[], &json!({"mail": "m-ACME"})), ("exact".to_owned(), 1));
-    assert_eq!(decide(sources, &[], &json!({"mail": "ACME"})), ("key_missing".to_owned(), 1));
-    let nested = r#"[{"claim":"/org","then":{"json":"/id"}}]"#;
-    assert_eq!(decide(nested, &[], &json!({"org": r#"{"id":7}"#})), ("exact".to_owned(), 1));
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

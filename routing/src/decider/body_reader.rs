@@ -93,19 +93,19 @@ impl BodyReader {
             return None;
         }
         // The reason for an absent key is not used: the source holds something.
-        Some((self.decider.decide(found.into(), Reason::KeyMissing), index))
+        Some((self.decider.decide(found.into(), || Reason::KeyMissing), index))
     }
 
     /// Ends the body and returns the decision.
     pub fn finish(&mut self) -> Decision {
         if self.received == 0 {
             // An empty body counts as no body.
-            return self.decider.decide(self.sources.find_key(&self.decider, None), Reason::BodyAbsent);
+            return self.decider.decide(self.sources.find_key(&self.decider, None), || Reason::BodyAbsent);
         }
         match self.scan(|scanner| scanner.finish()) {
             Ok(()) => {
                 let search = self.sources.find_key(&self.decider, Some(&self.scanner));
-                self.decider.decide(search, Reason::KeyMissing)
+                self.decider.decide(search, || Reason::KeyMissing)
             }
             Err(decision) => decision,
         }

@@ -18,9 +18,9 @@ struct Unplaced<'a> {
 }
 
 impl Decider {
-    /// The decision for the result of a key search. `absent` is the reason if no source holds anything.
+    /// The decision for the result of a key search. `absent` gives the reason if no source holds anything.
     #[inline(always)]
-    pub(super) fn decide(&self, search: KeySearch<'_>, absent: Reason) -> Decision {
+    pub(super) fn decide(&self, search: KeySearch<'_>, absent: impl FnOnce() -> Reason) -> Decision {
         let decision = match self.place(search, absent) {
             Ok(placed) => placed,
             Err(unplaced) => self.apply_policy(unplaced),
@@ -41,7 +41,7 @@ impl Decider {
 
     /// The cell of the key.
     #[inline(always)]
-    fn place<'a>(&self, search: KeySearch<'a>, absent: Reason) -> Result<Decision, Unplaced<'a>> {
+    fn place<'a>(&self, search: KeySearch<'a>, absent: impl FnOnce() -> Reason) -> Result<Decision, Unplaced<'a>> {
         match search {
             KeySearch::Key(key) => match self.config().placement.place(key) {
                 Some((cell, reason)) => Ok(Decision { outcome: Outcome::Cell(cell), reason }),
@@ -50,7 +50,7 @@ impl Decider {
             KeySearch::Unusable(reason) => Err(self.unplaced(reason)),
             // `next` found no other source, so the last action counts.
             KeySearch::PassedOver(reason) => Err(Unplaced { reason, action: reason.last_answer(), key: None }),
-            KeySearch::Nothing => Err(self.unplaced(absent)),
+            KeySearch::Nothing => Err(self.unplaced(absent())),
         }
     }
 

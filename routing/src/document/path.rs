@@ -5,6 +5,7 @@ mod binary;
 use std::sync::Arc;
 
 use super::Container;
+use super::loose_name::LooseName;
 use super::query::{DocumentQuery, QueryNode};
 use super::text::CappedText;
 use super::values::{LiveContainer, QueryValues};
@@ -210,6 +211,9 @@ impl QueryPath {
             return self.lookalike(name);
         };
         let is_duplicate = self.values.name(child);
+        if self.query.has_twins && self.query.duplicates == Duplicates::Reject && self.meets_twin(child) {
+            return;
+        }
         match (is_duplicate, self.query.duplicates) {
             (false, _) => self.here = Some(child),
             // The first member counts, even if the pointer leads to nothing in it.
@@ -235,16 +239,34 @@ impl QueryPath {
         self.text = text;
     }
 
-    /// A member's name is not one that a pointer has. To parsers that fold case (Go's `encoding/json`, .NET's), it may
-    /// be the same, and they would read another document: the key is then ambiguous.
+    /// A member's name is not one that a pointer has. To loose parsers ([`LooseName`]) it may be the same, and they would
+    /// read another document: the key is then ambiguous.
     #[inline]
     fn lookalike(&mut self, name: &[u8]) {
         if self.query.duplicates != Duplicates::Reject {
             return;
         }
+        let name = LooseName::new(name, self.query.name_bytes);
         if let Some(child) = self.query.node(self.innermost).and_then(|node| node.lookalike(name)) {
             self.values.conflict(&self.query, child, Reason::KeyAmbiguous);
         }
+    }
+
+    /// A member has come. If one that a parser may take for it came before, both are ambiguous.
+    #[cold]
+    fn meets_twin(&mut self, child: usize) -> bool {
+        let Some(node) = self.query.node(child) else { return false };
+        let mut meets = false;
+        for twin in &node.twins {
+            if self.values.is_named(*twin) {
+                self.values.conflict(&self.query, *twin, Reason::KeyAmbiguous);
+                meets = true;
+            }
+        }
+        if meets {
+            self.values.conflict(&self.query, child, Reason::KeyAmbiguous);
+        }
+        meets
     }
 
     /// A record has ended, and another document may follow.

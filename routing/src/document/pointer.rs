@@ -56,7 +56,8 @@ impl Pointer {
     }
 
     /// Whether one of the pointers has an index where the other one has `*` or a selector. A query cannot have both.
-    pub(crate) fn clashes_with(&self, other: &Pointer) -> bool {
+    #[must_use]
+    pub fn clashes_with(&self, other: &Pointer) -> bool {
         let mut pairs = self.tokens.iter().zip(&other.tokens);
         let fork = pairs.find(|(one, another)| !(one == another || one.is_each() && another.is_each()));
         fork.is_some_and(|(one, another)| {

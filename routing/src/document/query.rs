@@ -6,6 +6,7 @@
 //! `*` and selectors share one node of their array, the *each* node. Where pointers differ only in their selectors, they
 //! share nodes and differ in the conditions of their ends.
 
+use super::loose_name::LooseName;
 use super::pointer::{Pointer, PointerToken};
 use crate::action::PolicyAction;
 use crate::format::ScanLimits;
@@ -16,9 +17,6 @@ use crate::value::{KeyRule, ValueRule};
 
 /// The deepest nesting a query can allow, in open containers.
 pub(crate) const MAX_DEPTH: usize = 1024;
-
-/// The most bytes of a letter that folds to an ASCII letter (the Kelvin sign).
-const MAX_FOLDED_BYTES: usize = 3;
 
 /// The pointers to find, and the limits of the scan.
 #[derive(Debug)]
@@ -35,6 +33,8 @@ pub struct DocumentQuery {
     pub(super) conditions: Vec<Condition>,
     /// How many values are stored for all ends.
     pub(super) slots: usize,
+    /// Whether a node has twins.
+    pub(super) has_twins: bool,
     nodes: Vec<QueryNode>,
 }
 
@@ -101,6 +101,8 @@ pub(crate) struct QueryNode {
     pub(super) conditions_below: Vec<usize>,
     /// The node of the container.
     pub(super) parent: usize,
+    /// The other members of the same object that a parser may take for this one.
+    pub(super) twins: Vec<usize>,
     /// How many each nodes are on the path, this one included.
     pub(super) level: usize,
     /// The longest text that may matter to an end or a condition, in bytes.
@@ -181,13 +183,15 @@ impl DocumentQuery {
             ends: Vec::new(),
             conditions: Vec::new(),
             slots: 0,
+            has_twins: false,
             nodes: vec![root],
         };
         for (pointer, rule) in pointers {
             query.insert(&pointer, rule);
         }
+        query.find_twins();
         let names = query.nodes.iter().flat_map(|node| &node.children);
-        query.name_bytes = names.map(|child| child.name.len() * MAX_FOLDED_BYTES).max().unwrap_or_default();
+        query.name_bytes = names.map(|child| LooseName::max_bytes(child.name.len())).max().unwrap_or_default();
         let text_bytes = query.nodes.iter().map(|node| node.text_bytes).max().unwrap_or_default();
         query.text_bytes = text_bytes.max(query.name_bytes);
         query
@@ -283,6 +287,31 @@ impl DocumentQuery {
         condition
     }
 
+    /// Finds the twins of each node.
+    fn find_twins(&mut self) {
+        let mut pairs = Vec::new();
+        for children in self.nodes.iter().map(|node| &node.children) {
+            for (at, one) in children.iter().enumerate() {
+                for other in children.iter().skip(at + 1) {
+                    let is_alike = |name: &QueryChild, wanted: &QueryChild| {
+                        LooseName::new(name.name.as_bytes(), usize::MAX).may_be(wanted.name.as_bytes())
+                    };
+                    if is_alike(one, other) || is_alike(other, one) {
+                        pairs.push((one.node, other.node));
+                    }
+                }
+            }
+        }
+        self.has_twins = !pairs.is_empty();
+        for (one, other) in pairs {
+            for (node, twin) in [(one, other), (other, one)] {
+                if let Some(node) = self.nodes.get_mut(node) {
+                    node.twins.push(twin);
+                }
+            }
+        }
+    }
+
     /// A new node below a path, `deeper` levels below its last node.
     fn add(&mut self, path: &[usize], deeper: usize) -> usize {
         let new = self.nodes.len();
@@ -309,9 +338,10 @@ impl QueryNode {
         self.children.iter().find(|child| child.name.as_bytes() == name).map(|child| child.node)
     }
 
-    /// The node of an object's member whose name differs from this name only in case.
-    pub(super) fn lookalike(&self, name: &[u8]) -> Option<usize> {
-        self.children.iter().find(|child| folds_to(name, child.name.as_bytes())).map(|child| child.node)
+    /// The node of an object's member that a parser may take this name for.
+    #[inline]
+    pub(super) fn lookalike(&self, name: LooseName<'_>) -> Option<usize> {
+        self.children.iter().find(|child| name.may_be(child.name.as_bytes())).map(|child| child.node)
     }
 
     /// The node of an array's element, if there is no each node.
@@ -330,23 +360,6 @@ impl QueryEnd {
     pub(super) fn condition(&self, level: usize) -> Option<usize> {
         self.conditions.get(level.checked_sub(1)?).copied().flatten()
     }
-}
-
-/// Whether two names are equal to a parser that folds case, or to one that keeps names as C strings. Besides ASCII letters, these are the two letters that Unicode's
-/// simple folding maps to one: `ſ` (long s) and `K` (the Kelvin sign).
-fn folds_to(mut name: &[u8], mut wanted: &[u8]) -> bool {
-    while let Some((letter, rest)) = wanted.split_first() {
-        let folded = match letter.to_ascii_lowercase() {
-            b's' => name.strip_prefix("\u{17f}".as_bytes()),
-            b'k' => name.strip_prefix("\u{212a}".as_bytes()),
-            _ => None,
-        };
-        let plain = || name.split_first().filter(|(byte, _)| byte.eq_ignore_ascii_case(letter)).map(|(_, rest)| rest);
-        let Some(after) = folded.or_else(plain) else { return false };
-        (name, wanted) = (after, rest);
-    }
-    // In C, a name ends at its first NUL.
-    name.first().is_none_or(|byte| *byte == 0)
 }
 
 #[cfg(test)]
@@ -384,14 +397,9 @@ mod tests {
     }
 
     #[test]
-    fn names_fold_as_in_parsers_that_fold_case() {
-        for (name, wanted) in
-            [("ID", "id"), ("id", "Id"), ("ta\u{17f}\u{212a}", "task"), ("\u{212a}", "K"), ("", ""), ("id\0x", "id")]
-        {
-            assert!(folds_to(name.as_bytes(), wanted.as_bytes()), "{name}");
-        }
-        for (name, wanted) in [("id", "ids"), ("ids", "id"), ("\u{17f}", "x"), ("i-d", "i_d"), ("É", "é")] {
-            assert!(!folds_to(name.as_bytes(), wanted.as_bytes()), "{name}");
-        }
+    fn siblings_with_names_alike_know_each_other() {
+        let query = query(&["/resourceSpans/a", "/resource_spans/a", "/spans/A", "/spans/b", "/spans/a"]);
+        let twins: Vec<_> = query.nodes.iter().map(|node| node.twins.clone()).collect();
+        assert_eq!(twins, [vec![], vec![3], vec![], vec![1], vec![], vec![], vec![8], vec![], vec![6]]);
     }
 }

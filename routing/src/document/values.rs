@@ -102,6 +102,11 @@ impl QueryValues {
         self.cells.get_mut(node).is_some_and(|cell| std::mem::replace(&mut cell.node.is_named, true))
     }
 
+    /// Whether the name of a node has come.
+    pub(super) fn is_named(&self, node: usize) -> bool {
+        self.cells.get(node).is_some_and(|cell| cell.node.is_named)
+    }
+
     /// The container that is open at a node.
     #[inline]
     pub(super) fn live(&self, node: usize) -> Option<LiveContainer> {

@@ -122,11 +122,13 @@ impl FlateDecoder {
         self.trailer.is_some() && START.first() == Some(&first)
     }
 
-    /// Begins the next member.
-    pub(super) fn restart(&mut self) {
-        self.state = FlateState::Header(GzipHeader::default());
-        self.inflate.reset(false);
-        self.trailer = Some(GzipTrailer::default());
+    /// Prepares for the next gzip member or zlib stream, which costs less than a new decoder. A body with the coding `deflate`
+    /// is one stream: its decoder is never restarted.
+    pub(crate) fn restart(&mut self) {
+        let is_gzip = self.trailer.is_some();
+        self.inflate.reset(!is_gzip);
+        self.trailer = is_gzip.then(GzipTrailer::default);
+        self.state = if is_gzip { FlateState::Header(GzipHeader::default()) } else { FlateState::Data };
     }
 
     /// Decodes the bytes that were read to tell the wrapper. They decode to less than an output buffer.

@@ -201,3 +201,31 @@ fn a_name_that_php_takes_for_the_fields_makes_the_key_ambiguous() {
         "the name behind the spaces is not kept"
     );
 }
+
+#[test]
+fn a_pair_that_cannot_matter_is_passed_over_and_no_other() {
+    for first in 0..=u8::MAX {
+        let name = [&[first], &b"enant id"[..]].concat();
+        let encoded = format!("%{first:02x}enant+id=b");
+        let plain = [&name[..], b"=b"].concat();
+        let bodies = if matches!(first, b'%' | b'+' | b'&' | b'=') {
+            vec![encoded.into_bytes()]
+        } else {
+            vec![encoded.into_bytes(), plain]
+        };
+        let expected = match first {
+            b't' => Some(Err(Reason::KeyDuplicated)),
+            b'T' => Some(Err(Reason::KeyAmbiguous)),
+            _ => Some(Ok("a".to_owned())),
+        };
+        for body in bodies {
+            let body = [&b"tenant+id=a&"[..], &body].concat();
+            let query = FieldQuery::new(vec!["tenant id".into()], Duplicates::Reject, 8);
+            let mut scanner = FormScanner::new(Arc::new(query));
+            body.chunks(5).for_each(|chunk| scanner.push(chunk).unwrap());
+            scanner.finish().unwrap();
+            let found = scanner.candidate(0).found().map(|found| found.map(str::to_owned));
+            assert_eq!(found, expected, "{}", body.escape_ascii());
+        }
+    }
+}

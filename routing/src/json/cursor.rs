@@ -1,5 +1,6 @@
 //! The place in the current chunk.
 
+use super::fast::plain_length;
 use super::state::GrammarState;
 use crate::body::BodyError;
 use crate::reason::Reason;
@@ -45,9 +46,13 @@ impl<'a> Cursor<'a> {
     /// Takes a string whose opening quote was just taken, if it is whole in the chunk and consists of ASCII characters
     /// without escape sequences. Returns its text.
     #[inline(always)]
-    pub(super) fn take_simple_string(&mut self) -> Option<&'a [u8]> {
+    pub(super) fn take_simple_string<const FAST: bool>(&mut self) -> Option<&'a [u8]> {
         let rest = self.chunk.get(self.at..)?;
-        let length = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ' | 0x80..))?;
+        let length = if FAST {
+            plain_length(rest)
+        } else {
+            rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ' | 0x80..))
+        }?;
         if rest.get(length) != Some(&b'"') {
             return None;
         }

@@ -19,7 +19,7 @@ mod structure_cache;
 mod tokens;
 
 use skip::Skip;
-pub(super) use strings::line_end;
+pub(super) use strings::{line_end, plain_length};
 use structure_cache::StructureCache;
 
 use super::stack::Stack;

@@ -89,13 +89,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
                 GrammarState::StringText => self.read_string_text(&mut cursor)?,
                 GrammarState::Number(number) => self.read_number(number, &mut cursor)?,
                 GrammarState::Literal(literal, read) => self.read_literal(literal, read, &mut cursor)?,
-                between_tokens => {
-                    cursor.skip_whitespace();
-                    match cursor.peek() {
-                        Some(byte) => self.read_token(between_tokens, byte, &mut cursor)?,
-                        None => between_tokens,
-                    }
-                }
+                between_tokens => self.read_tokens(between_tokens, &mut cursor)?,
             };
         }
         self.state = state;
@@ -121,6 +115,19 @@ impl<const FAST: bool> JsonScanner<FAST> {
             self.path.push_text(skipped);
         }
         place.state
+    }
+
+    /// Reads tokens, at least one: all that follow in live containers, up to one that is not whole.
+    #[inline(always)]
+    fn read_tokens(&mut self, mut state: GrammarState, cursor: &mut Cursor<'_>) -> Result<GrammarState, BodyError> {
+        loop {
+            cursor.skip_whitespace();
+            let Some(byte) = cursor.peek() else { return Ok(state) };
+            state = self.read_token(state, byte, cursor)?;
+            if !state.is_between_tokens() || !self.is_live() {
+                return Ok(state);
+            }
+        }
     }
 
     /// Reads the token that begins with `byte`, or as much of it as is in the chunk.
@@ -208,7 +215,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         if !self.is_live() {
             return GrammarState::NameText;
         }
-        let Some(name) = cursor.take_simple_string() else {
+        let Some(name) = cursor.take_simple_string::<FAST>() else {
             self.path.begin_name();
             return GrammarState::NameText;
         };
@@ -224,7 +231,7 @@ impl<const FAST: bool> JsonScanner<FAST> {
         if !self.path.has_node() {
             return GrammarState::StringText;
         }
-        let Some(text) = cursor.take_simple_string() else {
+        let Some(text) = cursor.take_simple_string::<FAST>() else {
             self.path.begin_text();
             return GrammarState::StringText;
         };

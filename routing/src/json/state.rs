@@ -30,6 +30,13 @@ pub(super) enum GrammarState {
 }
 
 impl GrammarState {
+    /// Whether no token is cut, and the document has begun.
+    #[inline(always)]
+    pub(super) fn is_between_tokens(self) -> bool {
+        use GrammarState::{Literal, NameText, Number, Start, StringText};
+        !matches!(self, Start(_) | NameText | StringText | Number(_) | Literal(..))
+    }
+
     /// The message for a client whose document has something else here.
     pub(super) fn expected(self) -> &'static str {
         match self {

@@ -1,46 +1,16 @@
-use std::sync::Arc;
-
 use super::*;
-use crate::body::{BodyError, BodyScanner, Candidate};
-use crate::document::DocumentQuery;
-use crate::format::ScanLimits;
-use crate::key::Duplicates;
+use crate::binary::test_scan::{self, FoundKey, key, query};
+use crate::body::{BodyScanner, Candidate};
 use crate::reason::Reason;
 use crate::source::Place;
-use crate::value::{KeyRule, ValueRule};
+use crate::value::ValueRule;
 
-const LIMITS: ScanLimits = ScanLimits {
-    duplicates: Duplicates::Reject,
-    depth: 4,
-    key_bytes: 16,
-    accepted: crate::document::AcceptedFaults::NONE,
-};
-
-fn query(pointer: &str, rule: &ValueRule) -> Arc<DocumentQuery> {
-    Arc::new(DocumentQuery::with_rules(vec![(pointer.parse().unwrap(), KeyRule::new(rule, LIMITS))], LIMITS))
+fn scan(pointer: &str, rule: &ValueRule, body: &[u8]) -> Result<FoundKey, (Reason, u64)> {
+    test_scan::scan::<Msgpack>(pointer, rule, body)
 }
 
-/// The key at a pointer, or the error; the same with a cut at each place.
-fn scan(pointer: &str, rule: &ValueRule, body: &[u8]) -> Result<Option<Result<String, Reason>>, BodyError> {
-    let query = query(pointer, rule);
-    let mut results = (0..=body.len()).map(|cut| {
-        let mut scanner = MsgpackScanner::new(Arc::clone(&query));
-        let (first, second) = body.split_at(cut);
-        let scanned = scanner.push(first).and_then(|()| scanner.push(second)).and_then(|()| scanner.finish());
-        scanned?;
-        Ok(scanner.candidate(0).found().map(|found| found.map(str::to_owned)))
-    });
-    let whole = results.next().unwrap();
-    results.for_each(|cut| assert_eq!(cut, whole));
-    whole
-}
-
-fn found(pointer: &str, body: &[u8]) -> Option<Result<String, Reason>> {
+fn found(pointer: &str, body: &[u8]) -> FoundKey {
     scan(pointer, &ValueRule::default(), body).unwrap()
-}
-
-fn key(text: &str) -> Option<Result<String, Reason>> {
-    Some(Ok(text.to_owned()))
 }
 
 #[test]
@@ -64,7 +34,8 @@ fn integers_of_every_width_are_one_key() {
     {
         assert_eq!(found("", body), key("-32"), "{}", body.escape_ascii());
     }
-    assert_eq!(found("", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), Some(Err(Reason::KeyTooLong)));
+    assert_eq!(found("", b"\xcf\xff\xff\xff\xff\xff\xff\xff\xff"), key("18446744073709551615"));
+    assert_eq!(found("", &[&b"\xd9\x21"[..], &[b'a'; 33]].concat()), Some(Err(Reason::KeyTooLong)));
     assert_eq!(found("", b"\xcf\0\0\xff\xff\xff\xff\xff\xff"), key("281474976710655"));
 }
 
@@ -173,8 +144,7 @@ fn malformed_bodies_are_refused_where_they_are_wrong() {
         (&long, Reason::BodyTruncated, 105),
     ];
     for (body, reason, offset) in bodies {
-        let error = scan("/id", &ValueRule::default(), body).unwrap_err();
-        assert_eq!((error.reason, error.offset), (reason, offset), "{}", body.escape_ascii());
+        assert_eq!(scan("/id", &ValueRule::default(), body), Err((reason, offset)), "{}", body.escape_ascii());
     }
 }
 

@@ -13,7 +13,7 @@ use crate::sorted::sorted;
 pub const DEFAULT_SLOTS: u32 = 16_384;
 
 /// The longest cell name.
-pub(crate) const MAX_CELL_NAME: usize = 63;
+pub const MAX_CELL_NAME: usize = 63;
 
 /// 32 fractional bits.
 const ONE: u64 = 1 << 32;

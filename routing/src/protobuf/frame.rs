@@ -28,6 +28,9 @@ pub(super) struct FrameReader {
     /// How many bytes the compressed messages may still expand to.
     #[cfg(feature = "gzip")]
     allowance: u64,
+    /// The decompressor of the last compressed message, for the next one: a client may send very many tiny messages.
+    #[cfg(feature = "gzip")]
+    spare: Option<Box<Inflater>>,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,8 @@ impl FrameReader {
             offset: 0,
             #[cfg(feature = "gzip")]
             allowance: MIN_ALLOWANCE,
+            #[cfg(feature = "gzip")]
+            spare: None,
         }
     }
 
@@ -146,7 +151,13 @@ impl FrameReader {
         if let Some(message) = query.field(MESSAGE) {
             values.leave(query, message);
         }
-        self.state = FrameState::Prefix { bytes: [0; PREFIX], read: 0 };
+        let ended = std::mem::replace(&mut self.state, FrameState::Prefix { bytes: [0; PREFIX], read: 0 });
+        #[cfg(feature = "gzip")]
+        if let FrameState::Compressed { inflater, .. } = ended {
+            self.spare = Some(inflater);
+        }
+        #[cfg(not(feature = "gzip"))]
+        drop(ended);
         Ok(())
     }
 
@@ -164,10 +175,17 @@ impl FrameReader {
 
     #[cfg(feature = "gzip")]
     fn begin_compressed(&mut self, left: u64) -> Result<FrameState, BodyError> {
-        let Some(inflater) = Inflater::new(self.compression) else { return Err(self.unannounced()) };
+        let inflater = match self.spare.take() {
+            Some(mut spare) => {
+                spare.restart();
+                Some(spare)
+            }
+            None => Inflater::new(self.compression).map(Box::new),
+        };
+        let Some(inflater) = inflater else { return Err(self.unannounced()) };
         self.allowance = self.allowance.saturating_add(left.saturating_mul(MAX_RATIO));
         let (reader, start) = (MessageReader::new(None), self.offset);
-        Ok(FrameState::Compressed { inflater: Box::new(inflater), reader, start, left })
+        Ok(FrameState::Compressed { inflater, reader, start, left })
     }
 
     /// Without a decompressor, a call that announces compressed messages is not read at all.

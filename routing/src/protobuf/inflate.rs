@@ -29,6 +29,11 @@ impl Inflater {
         }
     }
 
+    /// Prepares for the next message of the same compression. This costs less than a new decompressor.
+    pub(super) fn restart(&mut self) {
+        self.0.restart();
+    }
+
     /// Decompresses the next bytes into `output`. The offset of an error means nothing.
     pub(super) fn push(
         &mut self,

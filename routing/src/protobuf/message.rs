@@ -2,8 +2,10 @@
 
 use super::field_path::ScalarType;
 use super::query::{FieldContent, FieldIndex, MESSAGE, MessageQuery};
+use super::skip::other_fields;
 use super::values::FieldValues;
 use super::varint::{Varint, VarintLimit};
+use super::wire::{END_GROUP, I32, I64, LEN, START_GROUP, VARINT};
 use crate::body::BodyError;
 use crate::reason::Reason;
 
@@ -45,14 +47,6 @@ enum ReadState {
     Skip { left: u64 },
 }
 
-/// The wire types (Protocol Buffers, "Encoding").
-const VARINT: u32 = 0;
-const I64: u32 = 1;
-const LEN: u32 = 2;
-const START_GROUP: u32 = 3;
-const END_GROUP: u32 = 4;
-const I32: u32 = 5;
-
 impl MessageReader {
     /// A message of this length in bytes, if it is known.
     pub(super) fn new(length: Option<u64>) -> Self {
@@ -67,7 +61,9 @@ impl MessageReader {
         query: &MessageQuery,
         values: &mut FieldValues,
     ) -> Result<(), BodyError> {
-        while let Some((byte, rest)) = piece.split_first() {
+        loop {
+            piece = self.skip_fields(piece, query);
+            let Some((byte, rest)) = piece.split_first() else { return Ok(()) };
             let start = self.offset;
             if let ReadState::Text { left, .. } | ReadState::Skip { left } = &mut self.state {
                 let size = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
@@ -86,7 +82,19 @@ impl MessageReader {
             .map_err(|expected| BodyError { reason: Reason::BodyMalformed, offset: start, expected })
             .and_then(|()| self.check_depth(start, query))?;
         }
-        Ok(())
+    }
+
+    /// Passes over whole fields that do not matter. Returns what follows them.
+    fn skip_fields<'a>(&mut self, piece: &'a [u8], query: &MessageQuery) -> &'a [u8] {
+        let message = match (&self.state, self.kind()) {
+            (ReadState::Tag(tag), OpenKind::Message(message)) if tag.is_empty() => message,
+            _ => return piece,
+        };
+        // The last field of a message also ends the message.
+        let room = self.end().map_or(u64::MAX, |end| end.saturating_sub(self.offset));
+        let skipped = other_fields(piece, room, |number| query.child(message, number).is_some());
+        self.offset += skipped as u64;
+        piece.get(skipped..).unwrap_or_default()
     }
 
     /// Whether the message may end here.
@@ -248,8 +256,8 @@ impl MessageReader {
     }
 
     fn check_depth(&self, offset: u64, query: &MessageQuery) -> Result<(), BodyError> {
-        let is_packed = matches!(self.kind(), OpenKind::Packed(..));
-        if self.open.len() - usize::from(is_packed) <= query.depth() {
+        let is_packed = || matches!(self.kind(), OpenKind::Packed(..));
+        if self.open.len() <= query.depth() || (is_packed() && self.open.len() - 1 <= query.depth()) {
             return Ok(());
         }
         Err(BodyError { reason: Reason::BodyTooDeep, offset, expected: "expected fewer nested messages and groups" })

@@ -46,9 +46,34 @@ pub(crate) fn decode(text: &[u8], plus: Plus) -> Result<Cow<'_, [u8]>, Reason> {
     Ok(Cow::Owned(decoded))
 }
 
+/// Decodes a name, and keeps each `%` without two hexadecimal digits, as most servers do.
+#[cold]
+pub(crate) fn decode_valid(name: &[u8], plus: Plus) -> Vec<u8> {
+    let mut decoded = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((byte, mut after)) = rest.split_first() {
+        decoded.push(match (byte, after) {
+            (b'%', [high, low, behind @ ..]) if let (Some(high), Some(low)) = (hex(*high), hex(*low)) => {
+                after = behind;
+                high << 4 | low
+            }
+            (b'+', _) if plus == Plus::Space => b' ',
+            (other, _) => *other,
+        });
+        rest = after;
+    }
+    decoded
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_keeps_its_invalid_escapes() {
+        assert_eq!(decode_valid(b"a%2Fb+c%zz%4", Plus::Space), b"a/b c%zz%4");
+        assert_eq!(decode_valid(b"a+b%", Plus::Plus), b"a+b%");
+    }
 
     #[test]
     fn an_invalid_escape_is_refused() {

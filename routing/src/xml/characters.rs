@@ -2,7 +2,7 @@
 
 /// Whether a document may hold the character, as it is or by a reference (`Char`).
 pub(super) fn is_char(character: char) -> bool {
-    !matches!(character, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+    matches!(character, ' '..='\u{fffd}' | '\t' | '\n' | '\r' | '\u{10000}'..)
 }
 
 /// Whether the character is white space (`S`).
@@ -12,9 +12,11 @@ pub(super) fn is_space(character: char) -> bool {
 
 /// Whether a name may begin with the character (`NameStartChar`). The colon is one.
 pub(super) fn is_name_start(character: char) -> bool {
+    if character.is_ascii() {
+        return character.is_ascii_alphabetic() || matches!(character, '_' | ':');
+    }
     matches!(character,
-        'a'..='z' | 'A'..='Z' | '_' | ':'
-        | '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
+        '\u{c0}'..='\u{d6}' | '\u{d8}'..='\u{f6}' | '\u{f8}'..='\u{2ff}' | '\u{370}'..='\u{37d}'
         | '\u{37f}'..='\u{1fff}' | '\u{200c}'..='\u{200d}' | '\u{2070}'..='\u{218f}' | '\u{2c00}'..='\u{2fef}'
         | '\u{3001}'..='\u{d7ff}' | '\u{f900}'..='\u{fdcf}' | '\u{fdf0}'..='\u{fffd}' | '\u{10000}'..='\u{effff}')
 }
@@ -26,6 +28,12 @@ pub(super) fn is_name_char(character: char) -> bool {
             '0'..='9' | '-' | '.' | '\u{b7}' | '\u{300}'..='\u{36f}' | '\u{203f}'..='\u{2040}')
 }
 
+/// The number of ASCII characters at the beginning of the text with which a name may go on.
+pub(super) fn ascii_name_bytes(text: &str) -> usize {
+    let is_name_byte = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b':');
+    text.bytes().position(|byte| !is_name_byte(byte)).unwrap_or(text.len())
+}
+
 /// Whether the text is a name without a colon (`NCName`).
 pub(super) fn is_local_name(text: &str) -> bool {
     text.starts_with(is_name_start) && text.chars().all(|character| character != ':' && is_name_char(character))
@@ -35,17 +43,27 @@ pub(super) fn is_local_name(text: &str) -> bool {
 ///
 /// `name` is a `Name`, so each of its characters is one of a name already.
 pub(super) fn split_name(name: &str) -> Option<(&str, &str)> {
-    let (prefix, local) = match name.split_once(':') {
+    let colon = name.bytes().position(|byte| byte == b':');
+    let (prefix, local) = match colon.and_then(|colon| Some((name.get(..colon)?, name.get(colon + 1..)?))) {
         None => ("", name),
         Some(("", _)) => return None,
         Some(parts) => parts,
     };
-    (local.starts_with(is_name_start) && !local.contains(':')).then_some((prefix, local))
+    (local.starts_with(is_name_start) && !local.bytes().any(|byte| byte == b':')).then_some((prefix, local))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ascii_characters_of_a_name_are_name_characters() {
+        for byte in 0..=0x7f_u8 {
+            let character = char::from(byte);
+            assert_eq!(ascii_name_bytes(&format!("{character}é")) == 1, is_name_char(character), "{character:?}");
+        }
+        assert_eq!((ascii_name_bytes("a:b-1._é"), ascii_name_bytes("a"), ascii_name_bytes("")), (7, 1, 0));
+    }
 
     #[test]
     fn a_name_has_a_prefix_or_none() {

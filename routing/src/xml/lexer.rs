@@ -3,7 +3,7 @@
 mod markup;
 mod tag;
 
-use super::characters::{is_char, is_space};
+use super::characters::{ascii_name_bytes, is_char, is_space};
 use super::elements::Elements;
 use super::reference::{Reference, ReferenceRead};
 use super::syntax_fault::{SyntaxFault, malformed, too_complex};
@@ -75,6 +75,9 @@ impl Lexer {
                 State::Content if !self.elements.is_outside() => {
                     let run = take_run(rest, |byte| matches!(byte, b'<' | b'&' | b']'));
                     self.elements.push_text(run);
+                }
+                State::Tag(tag::TagState::Name | tag::TagState::AttributeName | tag::TagState::EndName) => {
+                    self.take_name(rest);
                 }
                 State::Markup(state) => self.skip_markup(state, rest),
                 State::Tag(tag::TagState::Value(_)) => {
@@ -177,6 +180,15 @@ impl Lexer {
         self.after_return = character == '\r';
         let character = if self.after_return { '\n' } else { character };
         self.elements.push_text(character.encode_utf8(&mut [0; 4]));
+    }
+
+    /// Adds ASCII characters to the name, as long as there is room for them.
+    fn take_name(&mut self, rest: &mut &str) {
+        let room = MAX_NAME.saturating_sub(self.name.len());
+        let length = ascii_name_bytes(rest).min(room);
+        let (run, after) = rest.split_at_checked(length).unwrap_or(("", rest));
+        self.name.push_str(run);
+        *rest = after;
     }
 
     /// Adds a character to the name.

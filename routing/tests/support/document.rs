@@ -25,6 +25,9 @@ const NAMES: &[&str] = &[
     "tenan",
     "Tenant",
     "ID",
+    "ten_ant",
+    "i-d_",
+    "_id",
     "-",
     "\u{1f600}",
 ];

@@ -55,7 +55,7 @@ pub(crate) enum Step {
 }
 
 /// Stands for a lone surrogate in a tree, because serde_json reads none. Documents do not have this character.
-const LONE: char = '\u{e0ff}';
+pub(crate) const LONE: char = '\u{e0ff}';
 
 /// The value of a pointer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -318,9 +318,13 @@ impl Query {
     }
 }
 
-/// As parsers that fold case, and those that keep names as C strings, see a name.
+/// As parsers that fold case or ignore `_` and `-` in a name, and those that keep names as C strings, see a name.
 fn fold(name: &str) -> String {
-    name.split('\0').next().unwrap_or_default().replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase()
+    let name = name.split('\0').next().unwrap_or_default();
+    let inside = name.trim_start_matches(['_', '-']);
+    let (separators, _) = name.split_at(name.len() - inside.len());
+    let letters = inside.replace(['_', '-'], "").replace('\u{17f}', "s").replace('\u{212a}', "k").to_ascii_lowercase();
+    format!("{separators}{letters}")
 }
 
 /// The first member, if any, that makes the token's meaning depend on the parser.

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
 
-use crate::oracle::{Held, Query, Verdict, expected};
+use crate::oracle::{Held, LONE, Query, Verdict, expected};
 use cellgate_routing::body::{BodyScanner, Candidate};
 use cellgate_routing::{Duplicates, Reason};
 
@@ -35,7 +35,8 @@ pub(crate) enum Tree {
 
 /// Names with letters: JSON has look-alikes of them.
 const NAMES: &[&str] = &[
-    "tenant", "id", "a", "tenant", "id", "a", "tenant", "id", "a", "Tenant", "ID", "tenants", "tenan", "ключ", "", "0",
+    "tenant", "id", "a", "tenant", "id", "a", "tenant", "id", "a", "Tenant", "ID", "tenants", "tenan", "ten_ant",
+    "_id", "ключ", "", "0",
 ];
 
 const POINTERS: &[&str] = &[
@@ -239,9 +240,30 @@ pub(crate) fn query(choice: u8) -> Query {
 
 /// The expected result for a document that is well-formed. `None` if JSON has no document like it.
 pub(crate) fn expected_of(query: &Query, tree: &Tree) -> Option<Verdict> {
+    // In JSON both have the same reason, and elements that hold them would agree.
+    let has_elements = query.pointers.iter().any(|pointer| pointer.contains(['*', '[']));
+    let is_of_another_type = |tree: &Tree| matches!(tree, Tree::Bytes(_) | Tree::Extension(..) | Tree::Tagged(..));
+    let has_controls = |tree: &Tree| matches!(tree, Tree::Text(text) if text.chars().any(char::is_control));
+    if has_elements && any_value(tree, &is_of_another_type) && any_value(tree, &has_controls) {
+        return None;
+    }
     let mut json = String::new();
     write_json(tree, &mut json)?;
+    // The oracle would take it for half of a surrogate pair.
+    if json.contains(LONE) {
+        return None;
+    }
     Some(simplify(expected(query, json.as_bytes())))
+}
+
+fn any_value(tree: &Tree, is: &impl Fn(&Tree) -> bool) -> bool {
+    is(tree)
+        || match tree {
+            Tree::Array(elements) => elements.iter().any(|element| any_value(element, is)),
+            Tree::Map(members) => members.iter().any(|(_, value)| any_value(value, is)),
+            Tree::Tagged(_, inner) => any_value(inner, is),
+            _ => false,
+        }
 }
 
 /// Errors without their offset; one reason instead of those that stand for types that JSON does not have.

@@ -12,6 +12,7 @@ mod lies;
 mod msgpack;
 mod ndjson;
 mod nested;
+mod paths;
 mod rpc;
 
 use serde_json::{Value, json};
@@ -54,12 +55,13 @@ pub(super) fn config() -> Value {
             { "query": "variables", "then": { "json": "/tenantId" } },
             { "header": "x-resource", "value": "urn:tenant:{key}:*" },
             { "host": "tenant-{key}.*.cellgate.test" },
+            { "path": "/projects/{key}", "escaped_slashes": "keep" },
         ],
         "placement": {
             "exact": {
                 "acme": "cell-a", "globex": "cell-b", "initech": "cell-c", "123456789012": "cell-a",
                 "42": "cell-b", "-7": "cell-c", "18446744073709551615": "cell-a", "-9223372036854775808": "cell-b",
-                "å": "cell-c", "😀": "cell-b"
+                "å": "cell-c", "😀": "cell-b", "group/name": "cell-b", "group\\name": "cell-c"
             }
         },
         "limits": { "inspect_bytes": "32KiB", "stream_bytes": "4MiB", "key_bytes": 64, "depth": 16 }
@@ -78,6 +80,7 @@ pub(super) fn cases() -> Vec<Case> {
         msgpack::cases(),
         ndjson::cases(),
         nested::cases(),
+        paths::cases(),
         rpc::cases(),
     ]
     .concat()

@@ -15,6 +15,8 @@ mod rig;
 mod run;
 mod table;
 
+use std::time::Duration;
+
 use cellgate_tests::corpus::{self, Case};
 use cellgate_tests::options::{BodyMode, Chain, Options};
 
@@ -23,6 +25,9 @@ use run::{Answers, Run};
 use table::Table;
 
 const KIB: u32 = 1024;
+
+/// Envoy and the service wait for a decision for so long: less than the client, so that they say what was slow.
+const PATIENCE: Duration = Duration::from_secs(25);
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,7 +142,12 @@ impl Way {
             Way::Buffered => (Chain::Service(BodyMode::Buffered), 4096 * KIB),
             Way::Streamed => (Chain::Service(BodyMode::Streamed), 32 * KIB),
         };
-        Options::default().chain(chain).buffer_limit(limit)
+        // A debug build on a busy machine needs seconds for the largest case; no case is about time.
+        Options::default()
+            .chain(chain)
+            .buffer_limit(limit)
+            .message_timeout(PATIENCE)
+            .service_option("--decision-timeout", &format!("{}s", PATIENCE.as_secs()))
     }
 }
 

@@ -75,7 +75,9 @@ fn breaker(count: usize) -> impl FnOnce(&mut Value) + Send + 'static {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn more_deferred_uploads_than_envoys_default_threshold_are_all_routed() {
-    let stack = Stack::start(Options::default().example()).await;
+    // A busy machine needs seconds to open so many.
+    let options = Options::default().example().service_option("--decision-timeout", "60s");
+    let stack = Stack::start(options).await;
     let uploads = Uploads::open(&stack, MANY).await;
     wait_for_metric(&stack, "cellgate_streams_open", MANY as f64).await;
     assert_eq!(arrived(&stack), 0);

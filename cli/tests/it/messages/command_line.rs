@@ -16,6 +16,13 @@ fn messages_about_the_command_line() {
     for option in [
         "--listen nowhere",
         "--listen :50051",
+        "--listen unix:ext-proc.sock",
+        "--listen unix:@cellgate",
+        "--socket-mode 0o660",
+        "--tls-client-san *.example.com",
+        "--tls-client-san spiffe://Example.com/gateway",
+        "--tls-client-san https://example.com/gateway",
+        "--tls-min-version 1.1",
         "--admin 127.0.0.1",
         "--log-format xml",
         "--log-level ''",
@@ -38,6 +45,8 @@ fn messages_about_the_command_line() {
     }
     for variable in [
         ("CELLGATE_LISTEN", "nowhere"),
+        ("CELLGATE_PLAIN_TEXT", "maybe"),
+        ("CELLGATE_TLS_CLIENT_SAN", "gateway.example.com,"),
         ("CELLGATE_LOG_FORMAT", "xml"),
         ("CELLGATE_LOG_LEVEL", "warning"),
         ("CELLGATE_DRAIN_TIMEOUT", "30"),

@@ -6,7 +6,7 @@ const CONFIG: &str =
     r#"{"routing_header": "x-cell", "cells": ["a", "b"], "key": [{"json": "/t"}], "placement": {"default": "b"}}"#;
 
 fn config() -> Config {
-    Config::from_json(CONFIG, "test.json").unwrap()
+    cellgate_config::from_json(CONFIG, "test.json").unwrap()
 }
 
 fn on_b() -> Decision {

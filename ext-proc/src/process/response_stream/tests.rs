@@ -1,6 +1,5 @@
 use std::task::Waker;
 
-use cellgate_routing::Config;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
 use tokio_stream::StreamExt;
 use tonic::Code;
@@ -14,7 +13,7 @@ use crate::process::response::response;
 fn reply() -> OutgoingMessage {
     let text =
         r#"{"routing_header": "x-cell", "cells": ["a"], "key": [{"json": "/t"}], "placement": {"default": "a"}}"#;
-    response(Reply::ResponseHeaders, &Config::from_json(text, "test.json").unwrap())
+    response(Reply::ResponseHeaders, &cellgate_config::from_json(text, "test.json").unwrap())
 }
 
 /// A stream of one reply, and then this result.

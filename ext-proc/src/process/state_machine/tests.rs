@@ -3,7 +3,7 @@
 mod encoded;
 mod properties;
 
-use cellgate_routing::{CellId, Config, Tier};
+use cellgate_routing::{CellId, Tier};
 
 use super::*;
 use crate::budget::Budget;
@@ -22,7 +22,7 @@ const CONFIG: &str = r#"{
 const ON_A: Decision = Decision { outcome: Outcome::Cell(CellId(0)), reason: Reason::Exact };
 
 fn machine_of(config: &str, mode: BodyMode, budget: &Budget) -> StateMachine {
-    let config = Config::from_json(config, "test.json").unwrap();
+    let config = cellgate_config::from_json(config, "test.json").unwrap();
     StateMachine::new(Decider::new(config, Tier::Service), mode, budget.reservation())
 }
 

@@ -90,6 +90,21 @@ fn code_unit(digits: &[u8]) -> Option<u16> {
         .try_fold(0, |value, digit| Some(value << 4 | char::from(*digit).to_digit(16)? as u16))
 }
 
+/// Returns the index of the first byte that is not plain: a quote, a backslash, a control character or not ASCII.
+#[inline(always)]
+pub(in super::super) fn plain_length(chunk: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    while let Some(vector) = Vector::load(chunk, at) {
+        let ends = vector.not_plain();
+        if ends != 0 {
+            return Some(at + ends.trailing_zeros() as usize);
+        }
+        at += Vector::BYTES;
+    }
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | ..b' ' | 0x80..);
+    chunk.get(at..)?.iter().position(|byte| !is_plain(byte)).map(|index| at + index)
+}
+
 /// Returns the index of the first LF.
 #[inline]
 pub(in super::super) fn line_end(chunk: &[u8]) -> Option<usize> {
@@ -184,6 +199,20 @@ mod tests {
             }
         }
         assert_eq!(text_end(b"a\\n\"", 0, false), 1);
+    }
+
+    #[test]
+    fn plain_text_ends_at_its_first_other_byte() {
+        for length in 0..70 {
+            for end in [b'"', b'\\', b'\n', 0, 0x1f, 0x80, 0xff] {
+                let mut chunk = vec![b'\x7f'; length];
+                assert_eq!(plain_length(&chunk), None);
+                chunk.push(end);
+                for after in [&b""[..], b"\"", b"abc\"defghijklmnopqrstuvwxyz"] {
+                    assert_eq!(plain_length(&[&chunk[..], after].concat()), Some(length));
+                }
+            }
+        }
     }
 
     #[test]

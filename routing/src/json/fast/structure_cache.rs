@@ -24,8 +24,11 @@ const CONTEXTS: usize = 16;
 /// How many gaps are remembered as those that came after another one.
 const SUCCESSORS: usize = 3;
 
-/// In shorter chunks, and in bodies that are not twice as long, the cache costs more than it brings.
-const MIN_CHUNK: usize = 768;
+/// In shorter chunks, such as the lines of an NDJSON body, the cache costs more than it brings.
+const MIN_CHUNK: usize = 256;
+
+/// In shorter bodies, the cache costs more than it brings.
+const MIN_BODY: u64 = 1536;
 
 /// The gap that stands for one that is not known. It is empty, has no successors and is not a successor.
 const UNKNOWN: u8 = 0;
@@ -77,7 +80,7 @@ impl StructureCache {
     /// The cache, if it is of use for a chunk of this length.
     #[inline]
     pub(super) fn for_chunk(cache: &mut Option<Box<Self>>, chunk: usize, bounds: Bounds) -> Option<&mut Self> {
-        if chunk < MIN_CHUNK || bounds.received < 2 * MIN_CHUNK as u64 {
+        if chunk < MIN_CHUNK || bounds.received < MIN_BODY {
             return None;
         }
         let cache = cache.get_or_insert_with(|| Box::new(Self::new()));

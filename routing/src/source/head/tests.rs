@@ -1,4 +1,4 @@
-use super::super::{Place, Source};
+use super::super::{EscapedSlashes, Place, Source};
 use super::*;
 use crate::document::AcceptedFaults;
 use crate::format::ScanLimits;
@@ -41,6 +41,59 @@ fn a_query_parameter_is_decoded() {
     assert_eq!(reject(&source, &[(":path", "/?t+id=%ff")]), Some(Err(Reason::KeyInvalidUtf8)));
 }
 
+/// Parsers of a query differ as those of a form do, and PHP and ASP.NET read both with one function.
+#[test]
+fn a_parameter_that_a_server_may_take_for_the_sources_is_ambiguous() {
+    let source = Source::from(Place::Query("tenant_id".into()));
+    for name in [
+        "Tenant_ID",
+        "tenant.id",
+        "tenant+id",
+        "tenant%20id",
+        "tenant[id",
+        "+tenant_id",
+        "%20%20tenant_id",
+        "tenant_id%00x",
+        "tenant%2eid",
+    ] {
+        let alone = format!("/?{name}=a");
+        let beside = [format!("/?tenant_id=a&{name}=b"), format!("/?{name}=b&tenant_id=a")];
+        assert_eq!(reject(&source, &[(":path", &alone)]), Some(Err(Reason::KeyAmbiguous)), "{alone}");
+        for path in &beside {
+            assert_eq!(reject(&source, &[(":path", path)]), Some(Err(Reason::KeyAmbiguous)), "{path}");
+            // With `first` and `last`, the operator says how the upstreams read names.
+            assert_eq!(find(&source, &[(":path", path)], Duplicates::First), ok("a"), "{path}");
+            assert_eq!(find(&source, &[(":path", path)], Duplicates::Last), ok("a"), "{path}");
+        }
+    }
+    for name in
+        ["tenant", "tenant_ids", "tenant[id]", "tenant_id[]", "tenant-id", "_tenant_id", "tenantid", "tenant_%69d%zz"]
+    {
+        let path = format!("/?{name}=b&tenant_%69d=a");
+        assert_eq!(reject(&source, &[(":path", &path)]), ok("a"), "{path}");
+    }
+    // An invalid escape does not hide the rest of the name.
+    let index = Source::from(Place::Query("user[id]".into()));
+    assert_eq!(reject(&index, &[(":path", "/?user[id]%zz=a")]), Some(Err(Reason::KeyAmbiguous)));
+}
+
+/// PHP gives the first of such cookies the name, ASP.NET ignores case, and both have decoded names.
+#[test]
+fn a_cookie_that_a_server_may_take_for_the_sources_is_ambiguous() {
+    let source = Source::from(Place::Cookie("tenant_id".into()));
+    for name in ["Tenant_ID", "tenant.id", "tenant[id", "tenant%5Fid", "tenant_id%00"] {
+        for value in [format!("{name}=b"), format!("{name}=b; tenant_id=a"), format!("tenant_id=a;{name}=b")] {
+            assert_eq!(reject(&source, &[("cookie", &value)]), Some(Err(Reason::KeyAmbiguous)), "{value}");
+        }
+        let both = format!("{name}=b; tenant_id=a");
+        assert_eq!(find(&source, &[("cookie", &both)], Duplicates::First), ok("a"), "{both}");
+    }
+    assert_eq!(
+        reject(&source, &[("cookie", "_tenant_id=b; tenant-id=c; tenant_id[]=d;  tenant_id =a; e=%zz")]),
+        ok("a")
+    );
+}
+
 #[test]
 fn a_cookie_is_not_decoded() {
     let source = Source::from(Place::Cookie("tenant".into()));
@@ -58,11 +111,26 @@ fn a_cookie_is_not_decoded() {
 #[test]
 fn a_path_segment_is_decoded() {
     let source = Source::from(Place::Path("/orgs/{key}".parse().unwrap()));
-    assert_eq!(reject(&source, &[(":path", "/orgs/a+b%2Fc/users?x=/orgs/z")]), ok("a+b/c"));
+    assert_eq!(reject(&source, &[(":path", "/orgs/a+b%20c/users?x=/orgs/z")]), ok("a+b c"));
+    assert_eq!(reject(&source, &[(":path", "/orgs/a?x=/../b")]), ok("a"));
+    assert_eq!(reject(&source, &[(":path", "/orgs/a%2Fb")]), Some(Err(Reason::KeyMalformed)));
     for missing in ["/orgs", "/orgs/", "/orgs/?x"] {
         assert_eq!(reject(&source, &[(":path", missing)]), None, "{missing}");
     }
     assert_eq!(reject(&source, &[(":path", "/users/a")]), None);
+}
+
+#[test]
+fn an_escaped_slash_that_is_kept_is_decoded() {
+    let template = "/projects/{key}".parse::<Template>().unwrap().with_escaped_slashes(EscapedSlashes::Keep);
+    let source = Source::from(Place::Path(template.clone()));
+    assert_eq!(reject(&source, &[(":path", "/projects/group%2Fname/issues?x=%2F..")]), ok("group/name"));
+    assert_eq!(reject(&source, &[(":path", "/projects/group%5cname")]), ok("group\\name"));
+    assert_eq!(reject(&source, &[(":path", "/projects/group%2F%zz")]), Some(Err(Reason::KeyMalformed)));
+    assert_eq!(source.to_string(), "path /projects/{key}, escaped_slashes keep");
+    // The group alone.
+    let fields = [(":path", "/projects/group%2Fsub%2Fname")];
+    assert_eq!(ruled(Place::Path(template), part("{key}/*"), &fields, Duplicates::Reject), ok("group"));
 }
 
 /// The value of a source with a rule.

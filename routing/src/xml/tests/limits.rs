@@ -83,6 +83,31 @@ fn long_text_is_not_kept() {
     }
 }
 
+/// Neither the number nor the length of a tag's attributes moves the memory that it takes.
+#[test]
+fn a_huge_tag_takes_no_more_memory_than_the_limits() {
+    let query = query(&["/a/t", "/a/@t"], Duplicates::Reject);
+    let many: String = (0..100_000).map(|index| format!(" a{index}='x'")).collect();
+    let long = format!(" b='{}'", "v".repeat(1 << 20));
+    let declared = format!(" xmlns:p='{}'", "u".repeat(1 << 20));
+    let named = format!(" {}='x'", "n".repeat(1 << 20));
+    let wanted = format!(" t='{}'", "v".repeat(1 << 20));
+    for (attributes, refused) in [(&many, true), (&long, false), (&declared, true), (&named, true), (&wanted, false)] {
+        let mut scanner = XmlScanner::new(Arc::clone(&query));
+        let (mut most, mut error) = (0, None);
+        for chunk in format!("<a{attributes}><t>acme</t></a>").as_bytes().chunks(1000) {
+            error = scanner.push(chunk).err();
+            // Whatever the scanner keeps would be in its debug text.
+            most = most.max(format!("{scanner:?}").len());
+            if error.is_some() {
+                break;
+            }
+        }
+        assert_eq!(error.map(|error| error.reason), refused.then_some(Reason::BodyTooComplex));
+        assert!(most < 16 << 10, "{most}");
+    }
+}
+
 /// Each prefixed attribute was compared with each earlier one, and both prefixes were looked up again for each pair: a body
 /// of 1 MB took seconds. This one would take minutes.
 #[test]

@@ -103,6 +103,7 @@ const BODIES: &[(&str, &[u8], &str)] = &[
     ("the key twice", b"\xa1\x66tenant\xa2\x62id\x64acme\x62id\x64acme", "400 key_duplicated"),
     ("the key twice, once in chunks", b"\xa1\x66tenant\xa2\x62id\x64acme\x7f\x61i\x61d\xff\x61x", "400 key_duplicated"),
     ("another case", b"\xa1\x66TENANT\xa1\x62id\x64acme", "400 key_ambiguous"),
+    ("another spelling", b"\xa1\x67ten_ant\xa1\x62id\x64acme", "400 key_ambiguous"),
     ("a name in bytes", b"\xa1\x66tenant\xa2\x62id\x64acme\x42id\x61x", "400 key_ambiguous"),
     ("a tagged name", b"\xa2\xd8\x19\x00\x01\x66tenant\xa1\x62id\x64acme", "400 key_ambiguous"),
     ("no key", b"\xa1\x66tenant\xa0", "400 key_missing"),

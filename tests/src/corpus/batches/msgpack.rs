@@ -89,6 +89,7 @@ const BODIES: &[(&str, &[u8], &str)] = &[
     ("the key twice, in two widths", b"\x81\xa6tenant\x82\xa2id\xa4acme\xd9\x02id\xa1x", "400 key_duplicated"),
     ("the map twice", b"\x82\xa6tenant\x81\xa2id\xa4acme\xa6tenant\xc0", "400 key_duplicated"),
     ("another case", b"\x82\xa6tenant\x81\xa2id\xa4acme\xa6Tenant\x80", "400 key_ambiguous"),
+    ("another spelling", b"\x81\xa6tenant\x82\xa2id\xa4acme\xa3i-d\xa1x", "400 key_ambiguous"),
     ("a name in bin", b"\x81\xa6tenant\x82\xa2id\xa4acme\xc4\x02id\xa1x", "400 key_ambiguous"),
     ("no key", b"\x81\xa6tenant\x80", "400 key_missing"),
     ("an array for the map", b"\x81\xa6tenant\x92\xa2id\xa4acme", "400 key_missing"),

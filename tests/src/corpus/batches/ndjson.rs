@@ -35,8 +35,9 @@ const TYPES: &[(&str, &str)] = &[
     ("application/x-ndjson; charset=utf-8", "cell-a exact"),
     ("application/x-ndjson; charset=utf-16", "415 charset_unsupported"),
     ("application/json-seq", "415 content_type_unsupported"),
-    ("application/x-jsonlines", "415 content_type_unsupported"),
-    ("application/stream+json", "415 content_type_unsupported"),
+    ("application/x-jsonlines", "cell-a exact"),
+    ("application/stream+json", "cell-a exact"),
+    ("application/connect+json", "415 content_type_unsupported"),
     ("application/json", "400 body_malformed"),
 ];
 

@@ -102,6 +102,8 @@ const GRAPHQL: &[(&str, &str, &str)] = &[
     ("a tenant in the text", r#"{"query":"{ orders(tenantId: \"acme\") { id } }"}"#, "400 key_missing"),
     ("variables within the text", r#"{"query":"{ a } #\",\"variables\":{\"tenantId\":\"acme\"}"}"#, "400 key_missing"),
     ("another case", r#"{"variables":{"tenantID":"acme"}}"#, "400 key_ambiguous"),
+    ("another spelling", r#"{"variables":{"tenant_id":"acme"}}"#, "400 key_ambiguous"),
+    ("another spelling beside it", r#"{"variables":{"tenantId":"acme","tenant_id":"globex"}}"#, "400 key_ambiguous"),
     ("a tenant twice", r#"{"variables":{"tenantId":"acme","tenantId":"globex"}}"#, "400 key_duplicated"),
     ("variables twice", r#"{"variables":{},"query":"{ a }","variables":{"tenantId":"acme"}}"#, "400 key_duplicated"),
     ("batch that agrees", r#"[{"query":"{ a }","variables":{"tenantId":"acme"}},{"query":"{ b }"}]"#, "cell-a exact"),

@@ -1,6 +1,6 @@
 //! A corpus with the answers of its policy, or with a cell in place of every refusal.
 
-use cellgate_routing::{Config, Decider, Reason, Tier};
+use cellgate_routing::{Decider, Reason, Tier};
 use cellgate_tests::corpus::{Case, Corpus};
 use serde_json::{Value, json};
 
@@ -45,7 +45,7 @@ impl Run {
             }
             remove_nulls(&mut config["policy"]);
         }
-        let decider = Decider::new(Config::from_json(&config.to_string(), "corpus").unwrap(), Tier::Service);
+        let decider = Decider::new(cellgate_config::from_json(&config.to_string(), "corpus").unwrap(), Tier::Service);
         Self { way, answers, config, cases, decider }
     }
 

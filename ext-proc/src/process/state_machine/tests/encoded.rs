@@ -125,7 +125,7 @@ fn clock() -> Duration {
 
 #[test]
 fn a_body_that_takes_too_long_is_refused() {
-    let config = Config::from_json(DECODING, "test.json").unwrap();
+    let config = cellgate_config::from_json(DECODING, "test.json").unwrap();
     let decider = Decider::with_clock(config, Tier::Service, clock);
     let mut machine = StateMachine::new(decider, BodyMode::Duplex, Budget::new(1 << 20).reservation());
     machine.on(gzip_head()).unwrap();
