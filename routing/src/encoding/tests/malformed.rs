@@ -77,6 +77,26 @@ fn a_deflate_body_that_is_both_zlib_and_raw() {
     assert_eq!(at_every_cut(&[ContentCoding::Deflate], LIMITS, &body).1, MALFORMED);
 }
 
+/// Why the reason of a damaged body may depend on its chunks: a scanner sees more of its text, or less. gzip and deflate give
+/// out all that comes before a fault.
+#[test]
+fn how_much_of_a_damaged_body_is_text_depends_on_its_chunks_for_br_and_zstd() {
+    for coding in ContentCoding::ALL {
+        let intact = encode(coding, TEXT);
+        let mut depends = false;
+        for at in 0..intact.len() {
+            let mut body = intact.clone();
+            body[at] ^= 1;
+            let whole = decode(&[coding], LIMITS, [&*body]);
+            let bytes = decode(&[coding], LIMITS, body.chunks(1));
+            assert_eq!(whole.1.is_ok(), bytes.1.is_ok(), "{coding:?}, {at}");
+            depends |= whole.0 != bytes.0;
+        }
+        let expected = matches!(coding, ContentCoding::Brotli | ContentCoding::Zstd);
+        assert_eq!(depends, expected, "{coding:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
