@@ -254,6 +254,31 @@ fn the_filter_defers_a_body_that_decodes_to_much() {
     }
 }
 
+/// A server that reads only the first member has the key `o`.
+#[test]
+fn several_gzip_members_are_refused_or_joined() {
+    use std::io::Write as _;
+    let member = |text: &[u8]| {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+        encoder.write_all(text).unwrap();
+        encoder.finish().unwrap()
+    };
+    let body = [member(b"t=o"), member(b"ne")].concat();
+    let length = body.len().to_string();
+    let head = [FORM, ("content-encoding", "gzip"), ("content-length", &length)];
+    for (policy, expected) in
+        [("", "reject 400 body_several_members"), (r#", "policy": {"body_several_members": "accept"}"#, "a exact")]
+    {
+        let text = CONFIG.replace("POLICY", &format!(r#", "content_encodings": ["gzip"]{policy}"#));
+        for tier in [Tier::Filter, Tier::Service] {
+            let decider = Decider::new(cellgate_config::from_json(&text, "test.json").unwrap(), tier);
+            let mut reading = open(&decider, &head);
+            let decision = reading.push(&body).map_or_else(|decision| decision, |()| reading.finish());
+            assert_eq!(show(&decider, decision), expected, "{tier:?}");
+        }
+    }
+}
+
 #[test]
 fn each_reason_has_its_configured_action() {
     let policy = r#"{"key_missing": "pass", "body_malformed": {"use": "b"}, "key_unplaced": "hash",
