@@ -9,7 +9,8 @@
 //! The scanner of a body does not know that its text was encoded. The upstream receives the original bytes.
 //!
 //! Results do not depend on how the body is cut into chunks: the ratio grants each started [block](decoder::BLOCK) of the body
-//! an allowance, and a layer gives out all that its input so far decodes to.
+//! an allowance, and a layer gives out all that its input so far decodes to. The exception is a damaged body in br or zstd: the
+//! libraries keep back some of the text before the fault, so it is refused at every cut, but not always for the same reason.
 
 #[cfg(feature = "brotli")]
 mod brotli;
