@@ -54,12 +54,11 @@ impl Guard {
         self.decider.answer(reason)
     }
 
-    /// The first fault in the body counts, however it is cut: a syntax error ends the scan, so a conflict precedes it.
     fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {
-        match (self.scanner.get().candidate(self.index), scanned) {
-            (Candidate::Unusable(reason), _) if reason.is_conflict() => Err(self.reject(reason)),
-            (_, Err(error)) => Err(self.reject(error.reason)),
-            (_, Ok(())) => Ok(()),
+        match (scanned, self.scanner.get().candidate(self.index)) {
+            (Err(error), _) => Err(self.reject(error.reason)),
+            (Ok(()), Candidate::Unusable(reason)) if reason.is_conflict() => Err(self.reject(reason)),
+            (Ok(()), _) => Ok(()),
         }
     }
 
