@@ -3,6 +3,7 @@
 mod body_place;
 mod claims;
 mod curl;
+mod decoding;
 mod filter;
 mod framing;
 mod report;
@@ -20,6 +21,7 @@ pub(crate) use report::{json, text};
 pub(crate) use request::{BadRequest, Parts, Request};
 
 use cellgate_ext_proc::fields::{self, RequestHead};
+use cellgate_ext_proc::thread_cpu_time;
 
 /// The decision for a request, step by step.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(crate) struct Report<'a> {
     pub(crate) refused_type: Option<String>,
     /// The values in the body and their places, if the body was read.
     pub(crate) trace: Option<trace::Trace>,
+    /// The decoded text and its cost, if the body has a Content-Encoding that is decoded.
+    pub(crate) decoding: Option<decoding::Decoding>,
     /// The place at which the body is malformed, if it is.
     pub(crate) broken: Option<BodyError>,
     /// The decision of the filter.
@@ -91,7 +95,11 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
     let head = RequestHead { fields: &fields, metadata: &request.metadata };
     let excluded = config.scope.check(&head).err();
 
-    let open = || decider.open(&head, request.end_of_stream);
+    // The filter leaves an encoded body to the service, so the report shows what the service reads.
+    let service_decider = Decider::with_clock(config.clone(), Tier::Service, thread_cpu_time);
+    let is_encoded = decoding::is_encoded(&head);
+    let reader = if is_encoded { &service_decider } else { &decider };
+    let open = || reader.open(&head, request.end_of_stream);
     let mut reading = match before.map_or_else(open, HeadResult::Decided) {
         HeadResult::NeedsBody(reading) => Some(reading),
         HeadResult::Decided(_) => None,
@@ -103,7 +111,7 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
     }
     let findings = match (before, excluded) {
         (Some(_), _) | (_, Some(_)) => Vec::new(),
-        (None, None) => decider.explain(&head, reading.as_ref()),
+        (None, None) => reader.explain(&head, reading.as_ref()),
     };
     let filter = match before {
         Some(decision) => Verdict { how: "accepts the peer's decision".to_owned(), decision, conflict: None },
@@ -122,7 +130,9 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
         hostless: !config.scope.hosts.is_empty() && fields::first(&fields, ":authority").is_empty(),
         findings: findings.into_iter().map(|finding| (finding.source.to_string(), finding.held)).collect(),
         refused_type,
-        trace: reading.as_ref().and_then(|_| trace::run(&decider, &head, &request.body)),
+        // A place in an encoded body means nothing to a reader.
+        trace: reading.as_ref().filter(|_| !is_encoded).and_then(|_| trace::run(&decider, &head, &request.body)),
+        decoding: reading.as_ref().and_then(|reading| decoding::Decoding::of(&head, reading, request.body.len())),
         broken: reading.and_then(|reading| reading.broken()),
         filter,
         service,

@@ -5,6 +5,7 @@
 
 mod cells;
 mod claims;
+mod content_encodings;
 mod content_types;
 mod decided_by;
 mod headers;
@@ -12,6 +13,8 @@ mod placement;
 mod policy;
 mod scope;
 mod sources;
+
+use std::time::Duration;
 
 use super::bounds::{MAX_ITEMS, MAX_VERSION};
 use super::path::Step;
@@ -53,6 +56,7 @@ pub(super) fn build(raw: &RawConfig<'_>, report: &mut Report<'_>) -> Config {
             .given()
             .map(|raw| content_types::content_types(raw, report))
             .unwrap_or_default(),
+        content_encodings: content_encodings::content_encodings(&raw.content_encodings, report),
         sources,
         claims: claims::claims(raw.claims.given(), report),
         duplicates: raw.duplicates.given().copied().unwrap_or_default().into(),
@@ -65,8 +69,15 @@ pub(super) fn build(raw: &RawConfig<'_>, report: &mut Report<'_>) -> Config {
 }
 
 /// Limits that nothing exceeds, in place of refused ones.
-const LARGEST: Limits =
-    Limits { inspect_bytes: u64::MAX, stream_bytes: u64::MAX, key_bytes: usize::MAX, depth: usize::MAX };
+const LARGEST: Limits = Limits {
+    inspect_bytes: u64::MAX,
+    stream_bytes: u64::MAX,
+    key_bytes: usize::MAX,
+    depth: usize::MAX,
+    decoded_bytes: u64::MAX,
+    decoded_ratio: u64::MAX,
+    decode_time: Duration::MAX,
+};
 
 fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
     let inspect_bytes = raw.inspect_bytes.given().map(|size| size.0);
@@ -88,6 +99,9 @@ fn limits(raw: &RawLimits, report: &mut Report<'_>) -> Limits {
         stream_bytes: stream_bytes.unwrap_or(LARGEST.stream_bytes),
         key_bytes: small(raw.key_bytes.given().map(|number| number.0)),
         depth: small(raw.depth.given().map(|number| number.0)),
+        decoded_bytes: raw.decoded_bytes.given().map_or(LARGEST.decoded_bytes, |size| size.0),
+        decoded_ratio: raw.decoded_ratio.given().map_or(LARGEST.decoded_ratio, |number| number.0),
+        decode_time: raw.decode_ms.given().map_or(LARGEST.decode_time, |number| Duration::from_millis(number.0)),
     }
 }
 

@@ -62,6 +62,10 @@ pub(super) struct RawConfig<'a> {
     /// The media types of each body format.
     #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawContentTypes>::default_value"))]
     pub(super) content_types: RawField<RawContentTypes<'a>>,
+    /// The content codings that Cellgate decodes, which all upstreams must decode too. None by default: then encoded bodies are
+    /// refused.
+    #[cfg_attr(feature = "schema", schemars(default, schema_with = "super::schema::content_encodings"))]
+    pub(super) content_encodings: RawField<RawList<'a>>,
     /// The sources of the routing key, in order of precedence. The first source that yields a value wins.
     #[cfg_attr(feature = "schema", schemars(length(min = 1, max = MAX_SOURCES)))]
     pub(super) key: RawField<Vec<RawField<RawSource<'a>>>>,
@@ -225,6 +229,12 @@ pub(super) struct RawLimits {
     pub(super) key_bytes: RawField<Int<1, 4096>>,
     /// The deepest nesting of a body.
     pub(super) depth: RawField<Int<1, 1024>>,
+    /// The most bytes that a body with a Content-Encoding decodes to.
+    pub(super) decoded_bytes: RawField<Size<1024, { 1 << 30 }>>,
+    /// The most bytes that a body with a Content-Encoding decodes to, for each of its bytes. Counted in blocks of 4 KiB.
+    pub(super) decoded_ratio: RawField<Int<1, 100_000>>,
+    /// The longest time that one body is decoded and scanned, in milliseconds of CPU time. Only the service measures it.
+    pub(super) decode_ms: RawField<Int<1, 60_000>>,
 }
 
 impl<'a> FromNode<'a> for RawPolicy<'a> {
@@ -258,6 +268,7 @@ impl Default for RawConfig<'_> {
             cells: RawField::Absent,
             applies_to: RawField::default_value(),
             content_types: RawField::default_value(),
+            content_encodings: RawField::Absent,
             key: RawField::Absent,
             duplicates: RawField::default_value(),
             placement: RawField::Absent,
@@ -277,6 +288,9 @@ impl Default for RawLimits {
             stream_bytes: RawField::Given(Size(16 << 20)),
             key_bytes: RawField::Given(Int(256)),
             depth: RawField::Given(Int(64)),
+            decoded_bytes: RawField::Given(Size(64 << 20)),
+            decoded_ratio: RawField::Given(Int(100)),
+            decode_ms: RawField::Given(Int(1000)),
         }
     }
 }
@@ -291,7 +305,7 @@ impl Default for RawSlots<'_> {
     }
 }
 
-read_fields!(RawConfig<'a> { "$schema" => _schema, "version" => version, "routing_header" => routing_header, "cells" => cells, "applies_to" => applies_to, "content_types" => content_types, "key" => key, "claims" => claims, "duplicates" => duplicates, "placement" => placement, "policy" => policy, "decided_by" => decided_by, "shadow" => shadow, "limits" => limits });
+read_fields!(RawConfig<'a> { "$schema" => _schema, "version" => version, "routing_header" => routing_header, "cells" => cells, "applies_to" => applies_to, "content_types" => content_types, "content_encodings" => content_encodings, "key" => key, "claims" => claims, "duplicates" => duplicates, "placement" => placement, "policy" => policy, "decided_by" => decided_by, "shadow" => shadow, "limits" => limits });
 
 read_fields!(RawScope<'a> { "hosts" => hosts, "methods" => methods, "paths" => paths, "except" => except });
 
@@ -305,4 +319,4 @@ read_fields!(RawSlots<'a> { "count" => count, "seed" => seed, "weights" => weigh
 
 read_fields!(RawDecidedBy<'a> { "peers" => peers, "cell" => cell });
 
-read_fields!(RawLimits { "inspect_bytes" => inspect_bytes, "stream_bytes" => stream_bytes, "key_bytes" => key_bytes, "depth" => depth });
+read_fields!(RawLimits { "inspect_bytes" => inspect_bytes, "stream_bytes" => stream_bytes, "key_bytes" => key_bytes, "depth" => depth, "decoded_bytes" => decoded_bytes, "decoded_ratio" => decoded_ratio, "decode_ms" => decode_ms });

@@ -8,7 +8,9 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Map, Value, json};
 
+use super::bounds::MAX_ITEMS;
 use super::raw::{RawConfig, RawPolicy, RawTable};
+use cellgate_routing::ContentCoding;
 use cellgate_routing::PolicyAction;
 use cellgate_routing::Reason;
 use cellgate_routing::placement::{MAX_CELL_NAME, MAX_CELLS};
@@ -82,6 +84,11 @@ fn use_cell() -> Value {
         "required": ["use"],
         "additionalProperties": false,
     })
+}
+
+pub(super) fn content_encodings(_: &mut SchemaGenerator) -> Schema {
+    let names = ContentCoding::ALL.map(ContentCoding::name);
+    json_schema!({ "type": "array", "maxItems": MAX_ITEMS, "items": { "type": "string", "enum": names } })
 }
 
 pub(super) fn cells(_: &mut SchemaGenerator) -> Schema {

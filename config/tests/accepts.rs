@@ -209,3 +209,19 @@ fn a_form_type_that_json_matches_in_part_is_accepted() {
         assert_eq!(config.content_types.of(Format::Form).len(), 1, "{json} {form}");
     }
 }
+
+#[test]
+fn content_encodings_and_their_limits() {
+    use cellgate_routing::ContentCoding;
+    let config = cellgate_config::from_json(LEAST, "least.json").unwrap();
+    assert!(ContentCoding::ALL.iter().all(|coding| !config.content_encodings.contains(*coding)), "none by default");
+    let limits = config.limits;
+    assert_eq!((limits.decoded_bytes, limits.decoded_ratio, limits.decode_time.as_millis()), (64 << 20, 100, 1000));
+    let fields = r#"{"content_encodings":["zstd","br","zstd"],
+        "limits":{"decoded_bytes":"1MiB","decoded_ratio":10,"decode_ms":5},"#;
+    let config = cellgate_config::from_json(&LEAST.replacen('{', fields, 1), "some.json").unwrap();
+    let listed = ContentCoding::ALL.map(|coding| config.content_encodings.contains(coding));
+    assert_eq!(listed, [false, false, true, true]);
+    let limits = config.limits;
+    assert_eq!((limits.decoded_bytes, limits.decoded_ratio, limits.decode_time.as_millis()), (1 << 20, 10, 5));
+}

@@ -83,7 +83,7 @@ fn check(name: &str, cases: usize, parse: fn(&str) -> Result<Config, ConfigError
 #[test]
 fn a_wrong_field_in_yaml_has_its_message() {
     for (name, cases) in [
-        ("yaml-fields", 11),
+        ("yaml-fields", 13),
         ("yaml-routing-header", 7),
         ("yaml-cells", 6),
         ("yaml-scope", 12),
@@ -95,7 +95,7 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-accept", 4),
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),
-        ("yaml-limits", 9),
+        ("yaml-limits", 11),
     ] {
         check(name, cases, yaml_field);
     }

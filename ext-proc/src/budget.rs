@@ -56,6 +56,12 @@ impl Reservation {
         fitted
     }
 
+    /// An empty reservation of the same budget.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self { budget: Arc::clone(&self.budget), bytes: 0 }
+    }
+
     /// The reserved bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use cellgate_config::ConfigError;
 use cellgate_routing::{Config, Decider, Tier};
 
+use crate::cpu_clock::thread_cpu_time;
 use crate::metrics::Metrics;
 use crate::watch;
 
@@ -85,7 +86,7 @@ impl Store {
     /// The file cannot be read, or is not a valid configuration.
     pub fn open(path: &Path, metrics: Metrics) -> Result<Self, LoadError> {
         let text = read(path)?;
-        let decider = Decider::new(for_service(&text, path)?, Tier::Service);
+        let decider = Decider::with_clock(for_service(&text, path)?, Tier::Service, thread_cpu_time);
         metrics.config_in_force(&decider.config().version);
         Ok(Self {
             path: path.to_owned(),
@@ -118,7 +119,7 @@ impl Store {
         match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| for_service(&text, &self.path)) {
             Ok(config) => {
                 let version = config.version.clone();
-                self.decider.store(Arc::new(Decider::new(config, Tier::Service)));
+                self.decider.store(Arc::new(Decider::with_clock(config, Tier::Service, thread_cpu_time)));
                 self.metrics.config_in_force(&version);
                 self.metrics.reloaded(true);
                 tracing::info!(event = "config_reloaded", %version, "configuration reloaded");

@@ -14,6 +14,7 @@ mod build;
 pub mod config_file;
 mod connection;
 mod connections;
+mod cpu_clock;
 pub mod fields;
 mod incoming;
 mod listen;
@@ -27,6 +28,7 @@ mod watch;
 mod workers;
 
 pub use budget::Budget;
+pub use cpu_clock::thread_cpu_time;
 pub use listen::unix::{SocketFileError, UnixSocket};
 pub use listen::{Listener, bind};
 pub use metrics::Metrics;

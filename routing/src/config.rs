@@ -1,7 +1,10 @@
 //! A checked configuration: plain data. The crate `cellgate-config` reads and checks one.
 
+use std::time::Duration;
+
 use crate::action::CellId;
 use crate::decided_by::DecidedBy;
+use crate::encoding::ContentCodings;
 use crate::format::Format;
 use crate::key::Duplicates;
 use crate::media::{ContentTypes, MediaType};
@@ -23,6 +26,8 @@ pub struct Config {
     pub scope: Scope,
     /// The media types of each body format.
     pub content_types: ContentTypes,
+    /// The content codings that are decoded.
+    pub content_encodings: ContentCodings,
     /// The sources of the key. The first one that yields a value wins.
     pub sources: Vec<Source>,
     /// The place of verified claims.
@@ -59,6 +64,12 @@ pub struct Limits {
     pub key_bytes: usize,
     /// The deepest nesting of a body.
     pub depth: usize,
+    /// The most bytes that an encoded body decodes to.
+    pub decoded_bytes: u64,
+    /// The most bytes that an encoded body decodes to, for each of its bytes.
+    pub decoded_ratio: u64,
+    /// The longest time that one body is decoded and scanned.
+    pub decode_time: Duration,
 }
 
 impl Config {

@@ -17,6 +17,7 @@ use crate::claims;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
 use crate::document::AcceptedFaults;
+use crate::encoding::{BodyDecoder, Clock, ContentCoding, DecodingLimits, is_encoded};
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
@@ -39,6 +40,7 @@ struct Compiled {
     /// What each source needs, in their order.
     sources: Vec<CompiledSource>,
     queries: FormatQueries,
+    decoding: DecodingLimits,
 }
 
 #[derive(Debug)]
@@ -58,9 +60,19 @@ pub enum HeadResult {
 }
 
 impl Decider {
-    /// Compiles a configuration for a tier.
+    /// Compiles a configuration for a tier. Without a clock, `limits.decode_ms` limits nothing.
     #[must_use]
     pub fn new(config: Config, tier: Tier) -> Self {
+        Self::compile(config, tier, None)
+    }
+
+    /// As [`Decider::new`], with the clock that measures how long bodies are decoded.
+    #[must_use]
+    pub fn with_clock(config: Config, tier: Tier, clock: Clock) -> Self {
+        Self::compile(config, tier, Some(clock))
+    }
+
+    fn compile(config: Config, tier: Tier, clock: Option<Clock>) -> Self {
         let limits = ScanLimits {
             duplicates: config.duplicates,
             depth: config.limits.depth,
@@ -79,7 +91,8 @@ impl Decider {
             .collect();
         let rules = sources.iter().map(|source| source.rule.clone());
         let queries = FormatQueries::new(config.sources.iter().map(|source| &source.place).zip(rules), limits);
-        Self(Arc::new(Compiled { config, tier, sources, queries }))
+        let decoding = DecodingLimits::new(&config, tier, clock);
+        Self(Arc::new(Compiled { config, tier, sources, queries, decoding }))
     }
 
     /// The configuration.
@@ -130,7 +143,10 @@ impl Decider {
             };
             return HeadResult::Decided(self.decide(sources.find_key(self, None), absent));
         }
-        let scanner = self.readable_format(head, &sources).and_then(|body| FormatScanner::new(&body, &self.0.queries));
+        let scanner = self.readable_format(head, &sources).and_then(|body| {
+            let decoder = self.decoder(head)?;
+            FormatScanner::new(&body, &self.0.queries, decoder)
+        });
         match scanner {
             Ok(scanner) => {
                 HeadResult::NeedsBody(BodyReader::new(self.clone(), scanner, sources, media::content_length(head)))
@@ -162,7 +178,23 @@ impl Decider {
         let body = self.config().content_types.format_of(head, |format| sources.read(format))?;
         // A call whose messages may be compressed is deferred at once: its second message would be too late.
         let is_deferred = self.0.tier == Tier::Filter && body.framing.may_be_compressed();
-        if media::is_encoded(head) || is_deferred { Err(Reason::BodyEncoded) } else { Ok(body) }
+        if is_deferred { Err(Reason::BodyEncoded) } else { Ok(body) }
+    }
+
+    /// The decoder of the body's codings, if it has any.
+    fn decoder<H: Head + ?Sized>(&self, head: &H) -> Result<Option<Box<BodyDecoder>>, Reason> {
+        if !is_encoded(head) {
+            return Ok(None);
+        }
+        let codings = self.config().content_encodings.of_body(head)?;
+        // Only what Envoy's worker decodes in little time, and holds anyway (docs/decisions/0023).
+        let is_held = || media::content_length(head).is_some_and(|length| length <= self.config().limits.inspect_bytes);
+        let is_left = self.0.tier == Tier::Filter && !(ContentCoding::are_for_the_filter(&codings) && is_held());
+        match (codings.is_empty(), is_left) {
+            (true, _) => Ok(None),
+            (false, true) => Err(Reason::BodyEncoded),
+            (false, false) => BodyDecoder::new(&codings, self.0.decoding).map(Some),
+        }
     }
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.

@@ -3,6 +3,7 @@
 mod grpc;
 
 use crate::ascii::{contains, is_utf8_charset, starts_with};
+use crate::encoding::is_encoded;
 use crate::format::{BodyFormat, Format};
 use crate::head::Head;
 use crate::multipart;
@@ -282,16 +283,6 @@ fn is_parameter_value(value: &[u8]) -> bool {
         }
         _ => !value.iter().any(|byte| matches!(byte, b'"' | b',' | b' ' | b'\t')),
     }
-}
-
-/// Whether the body has a content coding other than `identity` (RFC 9110, 8.4).
-pub(crate) fn is_encoded<H: Head + ?Sized>(head: &H) -> bool {
-    head.values("content-encoding").any(|value| {
-        value
-            .split(|byte| *byte == b',')
-            .map(<[u8]>::trim_ascii)
-            .any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
-    })
 }
 
 /// The Content-Length in bytes, if there is exactly one and it is a number (RFC 9110, 8.6).

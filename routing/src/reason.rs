@@ -148,9 +148,19 @@ reasons! {
         CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
             "The Content-Type, that of the part with the key, or an XML body itself names a charset other than UTF-8 or US-ASCII.";
         BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
-            "The body has a Content-Encoding such as gzip, or its gRPC messages have a compression that this tier does not read.";
+            "The body has a Content-Encoding that `content_encodings` does not list, more than two of them, or one that this tier does not decode. Or its gRPC messages have a compression that this tier does not read.";
+        BodyEncodingMalformed = "body_encoding_malformed", PolicyAction::Reject(400), 400, NOTHING,
+            "The body is not what its Content-Encoding says: it is damaged or cut off, data follows its end, or it needs a larger window than Cellgate has.";
+        BodySeveralMembers = "body_several_members", PolicyAction::Reject(400), 400, ACCEPT,
+            "The encoded body consists of several gzip members or zstd frames. Some servers read only the first.";
+        BodyDecodedTooLarge = "body_decoded_too_large", PolicyAction::Reject(413), 413, NOTHING,
+            "The body decodes to more than `limits.decoded_bytes`.";
+        BodyDecodedRatio = "body_decoded_ratio", PolicyAction::Reject(413), 413, NOTHING,
+            "The body decodes to more than `limits.decoded_ratio` times its size.";
+        BodyDecodeTime = "body_decode_time", PolicyAction::Reject(413), 413, NOTHING,
+            "Decoding the body takes longer than `limits.decode_ms`.";
         BodyTooLarge = "body_too_large", PolicyAction::Defer, 413, DEFER,
-            "The body is larger than this tier's limit, and the key is not at its beginning.";
+            "The body is larger than this tier's limit, and the key is not at its beginning. Or an encoded body decodes to more than the filter reads.";
         BodyLengthUnknown = "body_length_unknown", PolicyAction::Defer, 411, DEFER,
             "The body's length is unknown, so the filter cannot hold it, and the key is not at its beginning.";
         BodyUnread = "body_unread", PolicyAction::Reject(500), 500, NOTHING,

@@ -3,6 +3,9 @@
 
 use cellgate_routing::{BodyReader, Decider, Decision, HeadResult, Outcome, Reason, SourceValue, Tier};
 
+#[path = "decider/encoded.rs"]
+mod encoded;
+
 const CONFIG: &str = r#"{
     "routing_header": "x-cell",
     "cells": ["a", "b"],

@@ -7,6 +7,7 @@
 //! [`batches()`], elements, records and messages must agree, and documents are in values of other documents.
 
 mod batches;
+mod encodings;
 mod forms;
 mod heads;
 mod json;
@@ -84,6 +85,7 @@ fn config() -> Value {
             "preflight": { "use": "cell-c" },
             "body_lone_surrogate": { "reject": 400 }
         },
+        "content_encodings": ["zstd"],
         "key": [
             { "json": "/tenant/id" },
             { "json": "/items/0/a~1b" },
@@ -121,6 +123,7 @@ fn config() -> Value {
 
 fn cases() -> Vec<Case> {
     [
+        encodings::cases(),
         json::cases(),
         forms::cases(),
         multipart::cases(),

@@ -40,8 +40,12 @@ pub(crate) fn text(report: &Report<'_>) -> String {
     if let Some(found) = &report.refused_type {
         line("type", &type_text(found, report.config.readable_types()));
     }
+    if let Some(decoding) = &report.decoding {
+        line("decoded", &decoding.text());
+    }
     if let Some(broken) = report.broken {
-        line("body", &format!("{} at byte {}: {}", broken.reason, broken.offset, broken.expected));
+        let of = if report.decoding.is_some() { " of the decoded text" } else { "" };
+        line("body", &format!("{} at byte {}{of}: {}", broken.reason, broken.offset, broken.expected));
     }
     if let Some(scan) = scan_text(report) {
         line("scan", &scan);
@@ -80,6 +84,7 @@ pub(crate) fn json(report: &Report<'_>) -> Value {
             "of": report.body_bytes,
             "known_after": trace.known_after,
         })),
+        "decoded": report.decoding.as_ref().map(|decoding| decoding.json()),
         "malformed": report.broken.map(|broken| json!({
             "reason": broken.reason.label(),
             "offset": broken.offset,

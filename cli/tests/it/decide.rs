@@ -339,3 +339,33 @@ decision  cell cell-b
 ";
     assert_eq!((code, out.as_str(), err.as_str()), (0, expected, ""));
 }
+
+/// The times differ from run to run.
+#[test]
+fn the_report_says_what_was_decoded_and_what_it_cost() {
+    // `{"tenant":{"id":"acme"}}` in a stored block.
+    let gzip =
+        b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01\x18\0\xe7\xff{\"tenant\":{\"id\":\"acme\"}}\xbd\x43\xc2\x49\x18\0\0\0";
+    let head = |length: usize| {
+        format!(
+            "POST /orders HTTP/1.1\r\nHost: h\r\nContent-Type: application/json\r\nContent-Encoding: GZip\r\n\
+             Content-Length: {length}\r\n\r\n"
+        )
+    };
+    let config = format!("content_encodings: [gzip]\n{CONFIG}");
+    let (code, found) = report(&config, &[head(gzip.len()).as_bytes(), gzip].concat(), &[]);
+    assert_eq!((code, &found["decision"]["cell"]), (0, &json!("cell-b")), "{found}");
+    let decoded = &found["decoded"];
+    assert_eq!(decoded["content_encoding"], "GZip");
+    assert_eq!((&decoded["bytes"], &decoded["of"]), (&json!(24), &json!(gzip.len())));
+    assert!(decoded["microseconds"].is_u64() && decoded["memory_bytes"].as_u64() > Some(32 << 10), "{decoded}");
+    assert_eq!(found["sources"][0]["key"], "acme");
+
+    let cut = &gzip[..gzip.len() - 1];
+    let (code, found) = report(&config, &[head(cut.len()).as_bytes(), cut].concat(), &[]);
+    assert_eq!((code, &found["decision"]["reason"]), (1, &json!("body_encoding_malformed")), "{found}");
+    assert_eq!(found["malformed"]["offset"], 24);
+    // Without the setting, nothing is decoded.
+    let (code, found) = report(CONFIG, &[head(gzip.len()).as_bytes(), gzip].concat(), &[]);
+    assert_eq!((code, &found["decision"]["reason"], &found["decoded"]), (1, &json!("body_encoded"), &json!(null)));
+}

@@ -1,6 +1,6 @@
 //! The search for the routing key in a body that arrives in chunks.
 
-use cellgate_routing::{BodyReader, Decider, Decision, Guard, Reason};
+use cellgate_routing::{BodyReader, Decider, Decision, DecodingCost, Guard, Reason};
 
 /// The search in one body. It reads at most `limits.stream_bytes`, so that the decision does not depend on how the body is
 /// cut into chunks. It only guards the bytes beyond.
@@ -32,6 +32,15 @@ impl KeySearch {
         };
         *self = next;
         scanned as u64
+    }
+
+    /// The cost of decoding so far, if the body has a Content-Encoding.
+    pub(super) fn decoded(&self) -> Option<DecodingCost> {
+        match self {
+            Self::Reading(reading) => reading.decoded(),
+            Self::KeyFound(_, guard) => guard.decoded(),
+            Self::Decided(_) => None,
+        }
     }
 
     /// The result so far. The body goes on.

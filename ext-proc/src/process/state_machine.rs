@@ -18,7 +18,9 @@
 mod tests;
 
 use bytes::Bytes;
-use cellgate_routing::{Decider, Decision, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call};
+use cellgate_routing::{
+    Decider, Decision, DecodingCost, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call,
+};
 
 use crate::budget::Reservation;
 use crate::fields::{self, Fields, RequestHead};
@@ -34,6 +36,8 @@ pub struct StateMachine {
     state: RequestState,
     /// Covers the body buffer, and afterwards the chunks that go back.
     reservation: Reservation,
+    /// Covers the decoders of an encoded body.
+    decoder_reservation: Reservation,
     /// Covers the message that is being handled, if it was large.
     message_reservation: Option<Reservation>,
     /// Replies to the event that is being handled.
@@ -82,6 +86,7 @@ impl StateMachine {
             decider,
             mode,
             state: RequestState::AwaitingHeaders,
+            decoder_reservation: reservation.another(),
             reservation,
             message_reservation: None,
             replies: Vec::new(),
@@ -115,6 +120,9 @@ impl StateMachine {
             Event::Deadline => self.on_deadline(state)?,
             Event::OverBudget => self.on_lost_message(state)?,
         };
+        if !matches!(self.state, RequestState::Holding { .. } | RequestState::Guarding(_)) {
+            self.decoder_reservation.release_all();
+        }
         Ok(std::mem::take(&mut self.replies))
     }
 
@@ -178,7 +186,7 @@ impl StateMachine {
     /// Bytes of the byte budget that the request reserves.
     #[must_use]
     pub fn reserved_bytes(&self) -> u64 {
-        self.reservation.bytes()
+        self.reservation.bytes() + self.decoder_reservation.bytes()
     }
 
     fn on_headers(
@@ -268,14 +276,15 @@ impl StateMachine {
     /// Looks for the key in the next chunk. Holds the chunk if the key is not found, and otherwise releases the request.
     fn search_chunk(&mut self, mut search: KeySearch, mut held: HeldRequest, chunk: Bytes, end: bool) -> RequestState {
         self.inspected += search.push(&self.decider, &chunk);
+        let is_covered = end || self.cover_decoders(search.decoded());
         let progress = if end { Progress::Decided(search.finish(), None) } else { search.progress() };
         let (decision, guard) = match progress {
-            Progress::Undecided(search) if self.reserve(held.buffer.cost(&chunk)) => {
+            Progress::Undecided(search) if is_covered && self.reserve(held.buffer.cost(&chunk)) => {
                 held.buffer.push(chunk);
                 return RequestState::Holding { search, held };
             }
-            Progress::Undecided(_) => (self.decider.answer(Reason::Overloaded), None),
-            Progress::Decided(decision, guard) => (decision, guard),
+            Progress::Decided(decision, guard) if is_covered || guard.is_none() => (decision, guard),
+            Progress::Undecided(_) | Progress::Decided(..) => (self.decider.answer(Reason::Overloaded), None),
         };
         if !self.release(held, decision) {
             return RequestState::Rejected;
@@ -287,6 +296,10 @@ impl StateMachine {
     fn guard_chunk(&mut self, mut guard: Guard, chunk: Bytes, end: bool) -> RequestState {
         self.inspected += chunk.len() as u64;
         match guard.push(&chunk).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
+            Ok(()) if !self.cover_decoders(guard.decoded()) => {
+                let overloaded = self.decider.answer(Reason::Overloaded);
+                self.reject_conflict(overloaded)
+            }
             Ok(()) => self.send_back_then(chunk, end, RequestState::Guarding(guard)),
             Err(conflict) => self.reject_conflict(conflict),
         }
@@ -375,6 +388,12 @@ impl StateMachine {
             self.reservation.merge(part);
         }
         self.reservation.try_grow(bytes)
+    }
+
+    /// Reserves the memory of the decoders, which grows with what they have decoded. Returns false if it does not fit.
+    fn cover_decoders(&mut self, decoded: Option<DecodingCost>) -> bool {
+        let memory = decoded.map_or(0, |decoded| decoded.memory);
+        self.decoder_reservation.try_grow(memory.saturating_sub(self.decoder_reservation.bytes()))
     }
 
     /// Answers the headers and sends the held body back. Returns false if the decision rejects the request.

@@ -5,8 +5,9 @@ use super::guard::Guard;
 use super::scanner::FormatScanner;
 use super::sources::ActiveSources;
 use crate::action::PolicyAction;
-use crate::body::{BodyError, BodyScanner};
+use crate::body::BodyError;
 use crate::decision::Decision;
+use crate::encoding::DecodingCost;
 use crate::reason::Reason;
 
 /// Reads a body to find the key.
@@ -36,7 +37,7 @@ impl BodyReader {
         self.content_length
     }
 
-    /// The number of scanned bytes.
+    /// The number of bytes that have arrived, as they arrived: encoded.
     #[must_use]
     pub fn received(&self) -> u64 {
         self.received
@@ -46,6 +47,12 @@ impl BodyReader {
     #[must_use]
     pub fn broken(&self) -> Option<BodyError> {
         self.error
+    }
+
+    /// The cost of decoding so far, if the body has a Content-Encoding.
+    #[must_use]
+    pub fn decoded(&self) -> Option<DecodingCost> {
+        self.scanner.decoded()
     }
 
     /// Scans the next chunk.
@@ -119,9 +126,9 @@ impl BodyReader {
     }
 
     /// Takes a step of the scanner, unless an earlier one has failed.
-    fn scan(&mut self, step: impl FnOnce(&mut dyn BodyScanner) -> Result<(), BodyError>) -> Result<(), Decision> {
+    fn scan(&mut self, step: impl FnOnce(&mut FormatScanner) -> Result<(), BodyError>) -> Result<(), Decision> {
         if self.error.is_none() {
-            self.error = step(self.scanner.get_mut()).err();
+            self.error = step(&mut self.scanner).err();
         }
         self.error.map_or(Ok(()), |error| Err(self.decider.answer(error.reason)))
     }

@@ -5,6 +5,7 @@ use super::scanner::FormatScanner;
 use crate::action::PolicyAction;
 use crate::body::{BodyError, Candidate};
 use crate::decision::{Decision, Outcome};
+use crate::encoding::DecodingCost;
 use crate::reason::Reason;
 
 /// Scans the rest of a body whose decision is final, so that no second key and no syntax error reaches the upstream.
@@ -23,13 +24,19 @@ impl Guard {
         Self { decider, scanner, index }
     }
 
+    /// The cost of decoding so far, if the body has a Content-Encoding.
+    #[must_use]
+    pub fn decoded(&self) -> Option<DecodingCost> {
+        self.scanner.decoded()
+    }
+
     /// Scans the next chunk.
     ///
     /// # Errors
     /// The body has a second key or is malformed. The caller must end the request before the upstream has a complete
     /// body. The decision is always a rejection, because the request cannot change its cell any more.
     pub fn push(&mut self, chunk: &[u8]) -> Result<(), Decision> {
-        let scanned = self.scanner.get_mut().push(chunk);
+        let scanned = self.scanner.push(chunk);
         self.check(scanned)
     }
 
@@ -38,7 +45,7 @@ impl Guard {
     /// # Errors
     /// As for [`Guard::push`].
     pub fn finish(&mut self) -> Result<(), Decision> {
-        let scanned = self.scanner.get_mut().finish();
+        let scanned = self.scanner.finish();
         self.check(scanned)
     }
 

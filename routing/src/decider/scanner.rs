@@ -1,6 +1,7 @@
-//! The scanner of a body, with its format.
+//! The scanner of a body, with its format and the decoder of its codings.
 
-use crate::body::BodyScanner;
+use crate::body::{BodyError, BodyScanner};
+use crate::encoding::{BodyDecoder, DecodingCost};
 use crate::format::{BodyFormat, Format, FormatQueries};
 use crate::reason::Reason;
 
@@ -8,11 +9,17 @@ use crate::reason::Reason;
 pub(super) struct FormatScanner {
     format: Format,
     scanner: Box<dyn BodyScanner>,
+    /// If the body has a Content-Encoding.
+    decoder: Option<Box<BodyDecoder>>,
 }
 
 impl FormatScanner {
-    pub(super) fn new(body: &BodyFormat, queries: &FormatQueries) -> Result<Self, Reason> {
-        Ok(Self { format: body.format, scanner: queries.scanner(body)? })
+    pub(super) fn new(
+        body: &BodyFormat,
+        queries: &FormatQueries,
+        decoder: Option<Box<BodyDecoder>>,
+    ) -> Result<Self, Reason> {
+        Ok(Self { format: body.format, scanner: queries.scanner(body)?, decoder })
     }
 
     pub(super) fn format(&self) -> Format {
@@ -23,7 +30,24 @@ impl FormatScanner {
         self.scanner.as_ref()
     }
 
-    pub(super) fn get_mut(&mut self) -> &mut dyn BodyScanner {
-        self.scanner.as_mut()
+    /// Scans the next bytes of the body, decoded.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), BodyError> {
+        match &mut self.decoder {
+            None => self.scanner.push(chunk),
+            Some(decoder) => decoder.push(chunk, self.scanner.as_mut()),
+        }
+    }
+
+    /// Ends the body.
+    pub(super) fn finish(&mut self) -> Result<(), BodyError> {
+        if let Some(decoder) = &self.decoder {
+            decoder.finish()?;
+        }
+        self.scanner.finish()
+    }
+
+    /// The cost of decoding, if the body has a Content-Encoding.
+    pub(super) fn decoded(&self) -> Option<DecodingCost> {
+        self.decoder.as_ref().map(|decoder| decoder.decoded())
     }
 }

@@ -1,11 +1,8 @@
 //! Decompression of one gRPC message, as it arrives (gRPC over HTTP/2, "Message-Encoding").
 
-mod gzip;
-
-use flate2::{Decompress, FlushDecompress, Status};
-
-use self::gzip::{GzipHeader, GzipTrailer};
 use crate::body::BodyError;
+use crate::encoding::codec::StepEnd;
+use crate::encoding::flate::FlateDecoder;
 use crate::format::Compression;
 use crate::reason::Reason;
 
@@ -18,45 +15,23 @@ pub(super) const MAX_RATIO: u64 = 32;
 /// The bytes that are decompressed at a time.
 const OUTPUT: usize = 4 << 10;
 
-/// Decompresses a message. Memory: the window of 32 KiB, the tables and [`OUTPUT`].
+/// Decompresses a message. Memory: that of the decoder, and [`OUTPUT`].
 #[derive(Debug)]
-pub(super) struct Inflater {
-    state: InflateState,
-    inflate: Decompress,
-    /// The sum of the bytes so far, which the end of a gzip stream has too. A zlib stream checks its own.
-    trailer: Option<GzipTrailer>,
-}
-
-#[derive(Debug)]
-enum InflateState {
-    Header(GzipHeader),
-    Data,
-    Trailer,
-    Complete,
-}
+pub(super) struct Inflater(FlateDecoder);
 
 impl Inflater {
     /// The decompressor of messages with this compression, if they may be compressed.
     pub(super) fn new(compression: Compression) -> Option<Self> {
         match compression {
-            Compression::Gzip => Some(Self {
-                state: InflateState::Header(GzipHeader::default()),
-                inflate: Decompress::new(false),
-                trailer: Some(GzipTrailer::default()),
-            }),
-            Compression::Deflate => {
-                Some(Self { state: InflateState::Data, inflate: Decompress::new(true), trailer: None })
-            }
+            Compression::Gzip => Some(Self(FlateDecoder::gzip())),
+            Compression::Deflate => Some(Self(FlateDecoder::zlib())),
             Compression::Identity | Compression::Unknown => None,
         }
     }
 
     /// Prepares for the next message of the same compression. This costs less than a new decompressor.
     pub(super) fn restart(&mut self) {
-        let is_gzip = self.trailer.is_some();
-        self.inflate.reset(!is_gzip);
-        self.trailer = is_gzip.then(GzipTrailer::default);
-        self.state = if is_gzip { InflateState::Header(GzipHeader::default()) } else { InflateState::Data };
+        self.0.restart();
     }
 
     /// Decompresses the next bytes into `output`. The offset of an error means nothing.
@@ -66,74 +41,44 @@ impl Inflater {
         allowance: &mut u64,
         output: &mut dyn FnMut(&[u8]) -> Result<(), BodyError>,
     ) -> Result<(), BodyError> {
-        while let Some((byte, rest)) = piece.split_first() {
-            match &mut self.state {
-                InflateState::Header(header) => {
-                    if header.push(*byte).map_err(|()| damaged())? {
-                        self.state = InflateState::Data;
-                    }
-                    piece = rest;
-                }
-                InflateState::Data => piece = self.inflate(piece, allowance, output)?,
-                InflateState::Trailer => {
-                    if self.trailer.as_mut().is_none_or(|trailer| trailer.push(*byte)) {
-                        self.state = InflateState::Complete;
-                        let is_intact = self.trailer.as_ref().is_none_or(GzipTrailer::is_intact);
-                        if !is_intact {
-                            return Err(damaged());
-                        }
-                    }
-                    piece = rest;
-                }
-                // Decoders differ on a second stream behind the first.
-                InflateState::Complete => return Err(damaged()),
+        let mut buffer = [0; OUTPUT];
+        while !piece.is_empty() {
+            // Decoders differ on a second stream behind the first.
+            let step = self.0.step(piece, &mut buffer);
+            piece = piece.get(step.read..).unwrap_or_default();
+            self.give_out(buffer.get(..step.written).unwrap_or_default(), allowance, output)?;
+            if step.end == StepEnd::Damaged || (step.read == 0 && step.written == 0) {
+                return Err(damaged());
             }
         }
-        Ok(())
+        // What did not fit into the buffer.
+        loop {
+            let step = self.0.step(&[], &mut buffer);
+            self.give_out(buffer.get(..step.written).unwrap_or_default(), allowance, output)?;
+            match step.end {
+                StepEnd::Damaged => return Err(damaged()),
+                StepEnd::More | StepEnd::Complete if step.written == 0 => return Ok(()),
+                StepEnd::More | StepEnd::Complete => {}
+            }
+        }
     }
 
     /// Whether the message may end here.
     pub(super) fn is_complete(&self) -> bool {
-        matches!(self.state, InflateState::Complete)
+        self.0.is_complete()
     }
 
-    /// Decompresses until the input or the stream ends. Returns the rest of the input.
-    fn inflate<'a>(
-        &mut self,
-        mut piece: &'a [u8],
+    /// Passes on decompressed bytes. What comes before a fault counts, so that the result does not depend on the size of the
+    /// pieces.
+    fn give_out(
+        &self,
+        bytes: &[u8],
         allowance: &mut u64,
         output: &mut dyn FnMut(&[u8]) -> Result<(), BodyError>,
-    ) -> Result<&'a [u8], BodyError> {
-        let mut buffer = [0; OUTPUT];
-        loop {
-            let (read, written) = (self.inflate.total_in(), self.inflate.total_out());
-            let status = self.inflate.decompress(piece, &mut buffer, FlushDecompress::None);
-            let written = count(self.inflate.total_out() - written);
-            piece = piece.get(count(self.inflate.total_in() - read)..).unwrap_or_default();
-            // What comes before a fault counts, so that the result does not depend on the size of the pieces.
-            let bytes = buffer.get(..written).unwrap_or_default();
-            *allowance = allowance.checked_sub(bytes.len() as u64).ok_or_else(too_large)?;
-            if let Some(trailer) = &mut self.trailer {
-                trailer.add(bytes);
-            }
-            output(bytes)?;
-            match status {
-                Err(_) => return Err(damaged()),
-                Ok(Status::StreamEnd) => {
-                    let has_trailer = self.trailer.is_some();
-                    self.state = if has_trailer { InflateState::Trailer } else { InflateState::Complete };
-                    return Ok(piece);
-                }
-                Ok(Status::Ok | Status::BufError) if written < OUTPUT && piece.is_empty() => return Ok(piece),
-                Ok(Status::Ok | Status::BufError) if written == 0 => return Err(damaged()),
-                Ok(Status::Ok | Status::BufError) => {}
-            }
-        }
+    ) -> Result<(), BodyError> {
+        *allowance = allowance.checked_sub(bytes.len() as u64).ok_or_else(too_large)?;
+        output(bytes)
     }
-}
-
-fn count(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 fn damaged() -> BodyError {

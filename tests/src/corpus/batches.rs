@@ -5,6 +5,7 @@
 
 mod calls;
 mod cbor;
+mod encodings;
 mod heads;
 mod json;
 mod lies;
@@ -24,7 +25,8 @@ pub(super) fn config() -> Value {
         "version": "batches",
         "routing_header": "x-cell",
         "cells": ["cell-a", "cell-b", "cell-c"],
-        "policy": { "body_byte_order_mark": "accept", "body_lone_surrogate": "accept", "key_null": "next" },
+        "policy": { "body_byte_order_mark": "accept", "body_lone_surrogate": "accept", "key_null": "next", "body_several_members": "accept" },
+        "content_encodings": ["gzip", "deflate", "br", "zstd"],
         "key": [
             { "json": "/params/tenant" },
             { "json": "/*/params/tenant" },
@@ -71,6 +73,7 @@ pub(super) fn cases() -> Vec<Case> {
     [
         calls::cases(),
         cbor::cases(),
+        encodings::cases(),
         heads::cases(),
         json::cases(),
         lies::cases(),

@@ -105,7 +105,7 @@ const ENCODINGS: &[(&str, &str)] = &[
     ("GZIP", "415 body_encoded"),
     ("deflate", "415 body_encoded"),
     ("br", "415 body_encoded"),
-    ("zstd", "415 body_encoded"),
+    ("zstd", "400 body_encoding_malformed"),
     ("gzip, br", "415 body_encoded"),
     ("identity, gzip", "415 body_encoded"),
     ("aws-chunked", "415 body_encoded"),

@@ -1,5 +1,6 @@
 //! Every transition, with scripted events.
 
+mod encoded;
 mod properties;
 
 use cellgate_routing::{CellId, Tier};

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::exceptions::is_changed_by_envoy;
 use super::rig::{self, Rig};
-use super::run::{Answers, Run, is_compressed};
+use super::run::{Answers, Run, is_compressed, is_encoded};
 use super::table::{Table, Verdict};
 use super::{Framing, KIB, Way, native};
 
@@ -80,7 +80,7 @@ async fn every_case(run: Run, at_least: usize) {
 /// The first chunks of a case. `None`: the head decides, whatever follows.
 fn first_chunks(decider: &Decider, case: &Case, framing: Framing) -> Vec<Option<usize>> {
     let length = case.body.as_ref().map_or(0, Vec::len);
-    if length == 0 || is_compressed(case) || !native::reads_body(decider, case, framing) {
+    if length == 0 || is_compressed(case) || is_encoded(case) || !native::reads_body(decider, case, framing) {
         return vec![None];
     }
     let sizes = if length > LONG { &FIRST_CHUNKS[2..] } else { &FIRST_CHUNKS[..] };

@@ -94,12 +94,14 @@ pub(super) fn is_compressed(case: &Case) -> bool {
     case.headers.iter().any(|(name, value)| name == "grpc-encoding" && value != b"identity")
 }
 
+/// Whether a body has a Content-Encoding. Only the service decodes one.
+pub(super) fn is_encoded(case: &Case) -> bool {
+    case.headers.iter().any(|(name, _)| name == "content-encoding")
+}
+
 /// Whether the filter may leave a case to the service: only what it must not hold, and what it cannot read.
 fn may_defer(case: &Case, framing: Framing) -> bool {
-    case.expect.reason == "body_encoded"
-        || is_compressed(case)
-        || length(case) > 32 * KIB as usize
-        || framing == Framing::Chunked
+    is_encoded(case) || is_compressed(case) || length(case) > 32 * KIB as usize || framing == Framing::Chunked
 }
 
 /// Whether a body may be found faulty after its key: docs/configuration.md, `policy`.

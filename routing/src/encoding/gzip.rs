@@ -9,7 +9,7 @@ const FCOMMENT: u8 = 1 << 4;
 const RESERVED: u8 = 0xe0;
 
 /// The magic number and the method, deflate.
-const START: [u8; 3] = [0x1f, 0x8b, 8];
+pub(super) const START: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// Skips the header.
 #[derive(Debug, Default)]

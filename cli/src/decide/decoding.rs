@@ -1,0 +1,52 @@
+//! The decoding of a body with a Content-Encoding, and its cost.
+
+use cellgate_routing::{BodyReader, DecodingCost, Head};
+use serde_json::{Value, json};
+
+/// A decoded body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Decoding {
+    /// The Content-Encoding, as the request has it.
+    encoding: String,
+    /// The size of the body.
+    encoded: usize,
+    decoded: DecodingCost,
+}
+
+/// Whether the request has a Content-Encoding other than `identity`.
+pub(super) fn is_encoded(head: &impl Head) -> bool {
+    let codings = head.values("content-encoding").flat_map(|value| value.split(|byte| *byte == b','));
+    codings.map(<[u8]>::trim_ascii).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+}
+
+impl Decoding {
+    pub(super) fn of(head: &impl Head, reading: &BodyReader, encoded: usize) -> Option<Self> {
+        let values: Vec<_> = head.values("content-encoding").map(String::from_utf8_lossy).collect();
+        Some(Self { encoding: values.join(", "), encoded, decoded: reading.decoded()? })
+    }
+
+    /// `gzip: 48 bytes decode to 28, 0.6 for each, in 0.012 ms`.
+    pub(super) fn text(&self) -> String {
+        let Self { encoding, encoded, decoded } = self;
+        let milliseconds = decoded.time.as_secs_f64() * 1000.0;
+        let bytes = decoded.bytes;
+        format!("{encoding}: {encoded} bytes decode to {bytes}, {:.1} for each, in {milliseconds:.3} ms", self.ratio())
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "content_encoding": self.encoding,
+            "bytes": self.decoded.bytes,
+            "of": self.encoded,
+            "ratio": self.ratio(),
+            "microseconds": u64::try_from(self.decoded.time.as_micros()).unwrap_or(u64::MAX),
+            "memory_bytes": self.decoded.memory,
+        })
+    }
+
+    /// The decoded bytes for each byte of the body.
+    #[allow(clippy::cast_precision_loss, reason = "a figure to read")]
+    fn ratio(&self) -> f64 {
+        self.decoded.bytes as f64 / self.encoded.max(1) as f64
+    }
+}
