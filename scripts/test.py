@@ -152,7 +152,8 @@ def main():
             command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
             end_to_end("testing the chart in a mesh", command, None, count)
         for version in options.envoys:
-            command = ["cargo", "test", *EVERYTHING, "--test", "e2e"]
+            # The oldest Envoy is a column of docs/conformance.md; the workspace's tests have the newest.
+            command = ["cargo", "test", *EVERYTHING, "--no-fail-fast", "--test", "e2e", "--test", "conformance"]
             end_to_end(f"end-to-end tests with Envoy {version}", command, version, count)
 
     if count.passed + count.failed == 0:

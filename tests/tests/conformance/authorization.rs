@@ -21,7 +21,7 @@ pub(crate) const DENY: &str = "x-deny";
 
 type Shown = Arc<Mutex<BTreeMap<String, Check>>>;
 
-/// What it was shown of a request.
+/// The part of a request that it was shown.
 #[derive(Clone, Debug)]
 pub(crate) struct Check {
     /// The value of the routing header, or empty.
@@ -54,7 +54,7 @@ impl Authorization {
         self.address
     }
 
-    /// What it was shown of the request with this path.
+    /// The request with this path, as it was shown.
     pub(crate) fn shown(&self, path: &str) -> Option<Check> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }

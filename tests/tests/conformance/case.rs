@@ -11,7 +11,7 @@ use crate::scene::Scene;
 use crate::setup::Setup;
 use crate::upload::Framing;
 
-/// What a case does. It returns what it saw.
+/// The work of a case. It returns its result.
 pub(crate) type Run = for<'a> fn(Scene<'a>) -> Pin<Box<dyn Future<Output = Result<Observed>> + 'a>>;
 
 /// A [`Run`] of an async function, whose first argument is the [`Scene`].
@@ -47,7 +47,7 @@ pub(crate) struct Case {
     pub(crate) mode: Mode,
     /// The state of the request when it happens.
     pub(crate) phase: &'static str,
-    /// What happens to it.
+    /// The event in this phase.
     pub(crate) event: &'static str,
     pub(crate) rule: Rule,
     pub(crate) setup: Setup,

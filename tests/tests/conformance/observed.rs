@@ -15,7 +15,7 @@ pub(crate) struct Observed {
     pub(crate) remark: Option<String>,
 }
 
-/// What the client saw.
+/// The view of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// A cell's response.
@@ -37,7 +37,7 @@ pub(crate) struct Arrival {
     pub(crate) part: Part,
 }
 
-/// How much of the body arrived.
+/// The part of the body that arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     /// All of it, unchanged.

@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 
 use crate::observed::{Client, NOT_RUN, Observed, Part};
 
-/// What must be true of a result.
+/// A statement about a result that must be true.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rule {
     /// The cell got the whole body, unchanged, and no other cell got anything. The client got the cell's 200.

@@ -162,7 +162,7 @@ impl Scene<'_> {
     }
 }
 
-/// What a client saw. Envoy's details explain a refusal without a problem document.
+/// The client's view. Envoy's details explain a refusal without a problem document.
 fn client(answer: Result<Response>, details: &str) -> Result<Client> {
     let answer = match answer {
         Ok(answer) => answer,
@@ -182,6 +182,8 @@ fn client(answer: Result<Response>, details: &str) -> Result<Client> {
 /// Envoy's details without what differs from run to run.
 fn plain(details: &str) -> String {
     let end = details.find(['{', '(']).unwrap_or(details.len());
+    // The code is 13 or 14, by whether Envoy sees the stream or the connection end first.
+    let end = details[..end].find("gRPC_error_").map_or(end, |start| start + "gRPC_error".len());
     details[..end].trim_end_matches(['_', ':', '.']).to_owned()
 }
 

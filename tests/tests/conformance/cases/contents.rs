@@ -52,7 +52,7 @@ pub(super) fn topic() -> Topic {
     Topic {
         title: "Contents",
         text: "The body names no tenant, or two. A body that was released before its fault ends \
-            within the stream, so the cell\nnever has all of it.",
+            within the stream, so the cell never has all of it.",
         cases,
     }
 }

@@ -1,4 +1,4 @@
-//! How the bytes of a body are cut: parts, empty frames, trailers.
+//! Bodies that are cut in unusual ways: parts, empty frames, trailers.
 
 use anyhow::{Result, ensure};
 

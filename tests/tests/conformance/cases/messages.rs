@@ -129,8 +129,8 @@ pub(super) fn topic() -> Topic {
     Topic {
         title: "Messages",
         text: "These cases send the messages themselves, over gRPC, so they do not depend on Envoy. `OK` and the other \
-            codes are the\ngRPC status that ends the stream. Envoy lets a request continue after `OK`, so a request \
-            that is not whole must end with\nanother one.",
+            codes are the gRPC status that ends the stream. Envoy lets a request continue after `OK`, so a request \
+            that is not whole must end with another one.",
         cases,
     }
 }
@@ -157,9 +157,9 @@ pub(super) fn agentgateway() -> Topic {
     Topic {
         title: "agentgateway",
         text: "agentgateway can ask an ext_proc service too. Its program was not to be had for this run, so these cases \
-            replay the\nmessages that its source sends (`crates/agentgateway/src/http/ext_proc.rs`, November 2026). It \
-            writes ordinary headers\ninto `raw_value` and pseudo-headers into `value`, behind them. It sends every frame \
-            of the body without\n`end_of_stream`, and an empty message with it at the end.",
+            replay the messages that its source sends (`crates/agentgateway/src/http/ext_proc.rs`, November 2026). It \
+            writes ordinary headers into `raw_value` and pseudo-headers into `value`, behind them. It sends every frame \
+            of the body without `end_of_stream`, and an empty message with it at the end.",
         cases,
     }
 }

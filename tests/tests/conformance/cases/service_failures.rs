@@ -70,7 +70,7 @@ pub(super) fn topic() -> Topic {
     Topic {
         title: "Failures of the service",
         text: "`failure_mode_allow` is never to be set. The last rows show why: without the filter, \
-            which strips first, the client's\nown routing header chooses the cell. After each case a new request is routed.",
+            which strips first, the client's own routing header chooses the cell. After each case a new request is routed.",
         cases,
     }
 }
