@@ -15,7 +15,7 @@ use prometheus::Histogram;
 use tokio::time::Instant;
 
 use self::ledger::{AccountId, Answer, Ask, Ledger};
-use self::wait::Wait;
+pub(crate) use self::wait::Wait;
 
 /// No wait is under way.
 const NOT_WAITING: u64 = u64::MAX;
