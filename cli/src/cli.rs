@@ -114,9 +114,12 @@ pub(crate) struct ServeArgs {
     /// On SIGTERM, how long open streams may take to finish
     #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_TIMEOUT", default_value = "30s", value_parser = values::duration)]
     pub(crate) drain_timeout: Duration,
-    /// The limit of buffered body bytes of all requests; requests above it get 503
+    /// The limit of buffered body bytes of all requests; requests above it wait
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_HELD_BYTES", default_value = "512MiB", value_parser = values::bytes)]
     pub(crate) max_held_bytes: u64,
+    /// How long a request may wait for --max-held-bytes altogether; then it gets 503
+    #[arg(long, value_name = "TIME", env = "CELLGATE_BUDGET_TIMEOUT", default_value = "10s", value_parser = values::duration)]
+    pub(crate) budget_timeout: Duration,
     /// The largest message from Envoy; must be larger than Envoy's buffer limits
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_MESSAGE_BYTES", default_value = "64MiB", value_parser = values::bytes)]
     pub(crate) max_message_bytes: u64,

@@ -53,6 +53,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The byte budget: body bytes buffered by all requests together, at most.
     pub max_held_bytes: u64,
+    /// How long a request may wait for the byte budget altogether.
+    pub budget_timeout: Duration,
     /// The largest message from Envoy.
     pub max_message_bytes: usize,
     /// Concurrent streams, which are requests, on one connection.
@@ -101,7 +103,7 @@ pub async fn serve(
     let health = HealthReporter::new();
     set_health(&health, ServingStatus::NotServing).await;
     let metrics = Metrics::new()?;
-    let budget = Budget::new(settings.max_held_bytes);
+    let budget = Budget::with_waits(settings.max_held_bytes, settings.budget_timeout, metrics.budget_wait_seconds());
     let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
     let tls = settings.tls.map(|tls| TlsStore::open(tls, metrics.clone())).transpose()?.map(Arc::new);
     let ready = Ready::default();
