@@ -31,6 +31,12 @@ impl Budget {
         Self(Arc::new(BudgetState { limit, used: AtomicU64::new(0) }))
     }
 
+    /// The bytes that can be reserved at a time.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.0.limit
+    }
+
     /// Bytes reserved now.
     #[must_use]
     pub fn used(&self) -> u64 {

@@ -5,6 +5,7 @@ mod check;
 mod decide;
 mod doctor;
 mod documented;
+mod inspect;
 mod messages;
 mod probe;
 mod render;

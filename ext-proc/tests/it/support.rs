@@ -70,6 +70,7 @@ impl Service {
             max_held_bytes: 64 << 20,
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
+            not_ready_when_overloaded: None,
             preface_timeout: PATIENCE,
             tls: None,
         };
