@@ -118,10 +118,13 @@ pub(crate) struct ServeArgs {
     /// On SIGTERM, how long open streams may take to finish
     #[arg(long, value_name = "TIME", env = "CELLGATE_DRAIN_TIMEOUT", default_value = "30s", value_parser = values::duration)]
     pub(crate) drain_timeout: Duration,
-    /// The limit of buffered body bytes of all requests; requests above it get 503
+    /// The limit of buffered body bytes of all requests; requests above it wait
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_HELD_BYTES", default_value = "512MiB", value_parser = values::bytes)]
     pub(crate) max_held_bytes: u64,
-    /// Above this use of --max-held-bytes in percent, report "not ready"; 0 never does
+    /// How long a request may wait for --max-held-bytes altogether; then it gets 503
+    #[arg(long, value_name = "TIME", env = "CELLGATE_BUDGET_TIMEOUT", default_value = "10s", value_parser = values::duration)]
+    pub(crate) budget_timeout: Duration,
+    /// Report "not ready" above this use of --max-held-bytes in percent, and while requests wait for it; 0 never does
     #[arg(long, value_name = "PERCENT", env = "CELLGATE_NOT_READY_ABOVE", default_value = "0", value_parser = values::percent)]
     pub(crate) not_ready_above: u8,
     /// How long the use must stay above --not-ready-above, or below three quarters of it

@@ -62,7 +62,7 @@ async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
 }
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {
-    match admin.metrics.render(admin.budget.used()) {
+    match admin.metrics.render(&admin.budget) {
         Ok(text) => (StatusCode::OK, [(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text),
         Err(error) => {
             (StatusCode::INTERNAL_SERVER_ERROR, [(header::CONTENT_TYPE, "text/plain")], error.to_string().into_bytes())

@@ -69,6 +69,8 @@ pub struct BudgetUse {
     pub used_bytes: u64,
     /// The limit (`--max-held-bytes`).
     pub limit_bytes: u64,
+    /// Streams that wait for room.
+    pub waiting_streams: u64,
 }
 
 /// The settings that limit requests.
@@ -82,6 +84,8 @@ pub struct ServiceLimits {
     pub streams_per_connection: u64,
     /// `--decision-timeout`, in milliseconds.
     pub decision_timeout_ms: u64,
+    /// `--budget-timeout`, in milliseconds.
+    pub budget_timeout_ms: u64,
     /// `--drain-delay`, in milliseconds.
     pub drain_delay_ms: u64,
     /// `--drain-timeout`, in milliseconds.

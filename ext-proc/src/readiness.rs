@@ -19,8 +19,8 @@ use tonic_health::server::{HealthReporter, HealthService};
 use crate::budget::Budget;
 use crate::process::service;
 use crate::tls::store::TlsStore;
-use overload::OverloadGauge;
 pub use overload::OverloadLimits;
+use overload::{BudgetLoad, OverloadGauge};
 
 /// The names with a health status: the whole server, and the service that Envoy calls.
 const HEALTH_NAMES: [&str; 2] = ["", service::NAME];
@@ -102,7 +102,7 @@ impl Readiness {
         loop {
             ticks.tick().await;
             if let Some(gauge) = &mut gauge {
-                let is_overloaded = gauge.update(budget.used(), budget.limit(), Instant::now());
+                let is_overloaded = gauge.update(&BudgetLoad::of(&budget), Instant::now());
                 self.log_change(NotReady::Overloaded, is_overloaded).await;
             }
             if let Some(tls) = &tls {

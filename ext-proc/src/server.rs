@@ -47,6 +47,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The byte budget: body bytes buffered by all requests together, at most.
     pub max_held_bytes: u64,
+    /// How long a request may wait for the byte budget altogether.
+    pub budget_timeout: Duration,
     /// The largest message from Envoy.
     pub max_message_bytes: usize,
     /// Concurrent streams, which are requests, on one connection.
@@ -98,7 +100,7 @@ pub async fn serve(
     let limits = limits(&settings);
     let readiness = Readiness::starting().await;
     let metrics = Metrics::new()?;
-    let budget = Budget::new(settings.max_held_bytes);
+    let budget = Budget::with_waits(settings.max_held_bytes, settings.budget_timeout, metrics.budget_wait_seconds());
     let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
     let tls = settings.tls.map(|tls| TlsStore::open(tls, metrics.clone())).transpose()?.map(Arc::new);
     let refusals = Refusals::new();
@@ -233,6 +235,7 @@ fn limits(settings: &Settings) -> ServiceLimits {
         stream_bytes: 0,
         streams_per_connection: settings.max_streams.into(),
         decision_timeout_ms: milliseconds(settings.decision_timeout),
+        budget_timeout_ms: milliseconds(settings.budget_timeout),
         drain_delay_ms: milliseconds(settings.drain_delay),
         drain_timeout_ms: milliseconds(settings.drain_timeout),
     }

@@ -49,6 +49,7 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         drain_delay: args.drain_delay,
         drain_timeout: args.drain_timeout,
         max_held_bytes: args.max_held_bytes,
+        budget_timeout: args.budget_timeout,
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
         not_ready_when_overloaded: (args.not_ready_above > 0)

@@ -45,12 +45,14 @@ pub(crate) fn text(service: &Inspected) -> String {
         line("", &format!("{}. {rest}", refused_text(refused, "a newer file")));
     }
     let percent = budget.used_bytes.saturating_mul(100).checked_div(budget.limit_bytes).unwrap_or_default();
-    line("byte budget", &format!("{} of {} ({percent} %)", size(budget.used_bytes), size(budget.limit_bytes)));
+    let (used, limit, waiting) = (size(budget.used_bytes), size(budget.limit_bytes), budget.waiting_streams);
+    line("byte budget", &format!("{used} of {limit} ({percent} %), {waiting} streams wait"));
     line("streams", &format!("{open_streams} open, at most {} on a connection", limits.streams_per_connection));
     line("limits", &format!("message {}, buffered body {}", size(limits.message_bytes), size(limits.stream_bytes)));
     let (decision, delay) = (milliseconds(limits.decision_timeout_ms), milliseconds(limits.drain_delay_ms));
     let drain = milliseconds(limits.drain_timeout_ms);
-    line("timeouts", &format!("decision {decision}, drain delay {delay}, drain {drain}"));
+    let wait = milliseconds(limits.budget_timeout_ms);
+    line("timeouts", &format!("decision {decision}, byte budget {wait}, drain delay {delay}, drain {drain}"));
     line("tls", &tls.as_ref().map_or_else(|| "off".to_owned(), tls_text));
     if let Some(refused) = tls.as_ref().and_then(|tls| tls.refused.as_ref()) {
         line("", &refused_text(refused, "newer files"));

@@ -45,7 +45,7 @@ fn it_shows_the_digest_that_check_and_sha256sum_print() {
     assert_eq!(value(&out, "ready"), "yes");
     assert!(value(&out, "config").starts_with("one, loaded 20"), "{out}");
     assert!(value(&out, "config").ends_with(&format!(" from {config}")), "{out}");
-    assert_eq!(value(&out, "byte budget"), "0 bytes of 512 MiB (0 %)");
+    assert_eq!(value(&out, "byte budget"), "0 bytes of 512 MiB (0 %), 0 streams wait");
     let digest = value(&out, "digest");
     let (_, checked, _) = run(&["check", &config]);
     assert!(checked.ends_with(&format!(", {digest}\n")), "{checked}");

@@ -28,7 +28,11 @@ async fn inspection(admin: &Admin) -> Inspection {
         ready: reasons.is_empty(),
         not_ready_reasons: reasons,
         config: admin.store.in_force(),
-        budget: BudgetUse { used_bytes: admin.budget.used(), limit_bytes: admin.budget.limit() },
+        budget: BudgetUse {
+            used_bytes: admin.budget.used(),
+            limit_bytes: admin.budget.limit(),
+            waiting_streams: admin.budget.waiting() as u64,
+        },
         open_streams: u64::try_from(admin.metrics.open_streams()).unwrap_or_default(),
         limits: ServiceLimits {
             stream_bytes: admin.store.decider().config().limits.stream_bytes,

@@ -1,7 +1,7 @@
 //! The gRPC service: reads a stream's messages, runs its [`StateMachine`], and sends the replies.
 
 use std::future::{Ready, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Status, Streaming};
 
-use crate::budget::{Budget, Reservation};
+use crate::budget::{Budget, Growth, Reservation};
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
@@ -201,17 +201,19 @@ async fn handle_stream(state: Arc<ProcessorState>, reader: MessageReader, queue:
 
 impl ProcessorState {
     async fn process_request(&self, mut reader: MessageReader, queue: &SendQueue) -> Result<(), Status> {
-        let mut deadline = pin!(tokio::time::sleep(self.limits.decision_timeout));
+        let sleep = pin!(tokio::time::sleep(self.limits.decision_timeout));
+        let mut deadline = DecisionDeadline { due: sleep.deadline(), sleep, budget: reader.body.reservation() };
         let first = tokio::select! {
             biased;
             message = reader.next() => message?,
-            () = &mut deadline => return Err(violation_status(Violation::NoHeadersInTime)),
+            () = deadline.passed() => return Err(violation_status(Violation::NoHeadersInTime)),
         };
         let Some(first) = first else { return Ok(()) };
         let mode = BodyMode::try_from(&first.message).map_err(request_error_status)?;
         let decider = self.store.decider();
         let mut request = ObservedRequest {
-            machine: StateMachine::new(decider.clone(), mode, self.budget.reservation()),
+            machine: StateMachine::new(decider.clone(), mode, reader.body.reservation()),
+            budget: reader.body.reservation(),
             decider,
             metrics: &self.metrics,
             refusals: &self.refusals,
@@ -232,9 +234,14 @@ impl ProcessorState {
             if replied {
                 yield_until_sent().await;
             }
+            // Nothing is read meanwhile, so the peer stops sending.
+            if !request.has_room().await {
+                event = Event::NoRoom;
+                continue;
+            }
             // A peer that always has another message ready uses up the task's budget, and then `select!` does not poll
             // the timer.
-            if request.machine.is_deciding() && !expired && Instant::now() >= deadline.deadline() {
+            if request.machine.is_deciding() && !expired && deadline.has_passed() {
                 expired = true;
                 event = Event::Deadline;
                 continue;
@@ -249,7 +256,7 @@ impl ProcessorState {
                     Err(_) if reader.body.is_over_budget() => Event::OverBudget,
                     Err(status) => return Err(status),
                 },
-                () = &mut deadline, if request.machine.is_deciding() && !expired => {
+                () = deadline.passed(), if request.machine.is_deciding() && !expired => {
                     expired = true;
                     Event::Deadline
                 }
@@ -273,9 +280,34 @@ impl ProcessorState {
     }
 }
 
+/// The end of the decision timeout. The time in which the stream waits for the byte budget does not count.
+struct DecisionDeadline<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    /// The deadline of a stream that never waits.
+    due: Instant,
+    budget: Reservation,
+}
+
+impl DecisionDeadline<'_> {
+    fn has_passed(&self) -> bool {
+        Instant::now() >= self.due + self.budget.waited()
+    }
+
+    /// Returns once it has passed. Cancel safe.
+    async fn passed(&mut self) {
+        self.sleep.as_mut().await;
+        while !self.has_passed() {
+            self.sleep.as_mut().reset(self.due + self.budget.waited());
+            self.sleep.as_mut().await;
+        }
+    }
+}
+
 /// A request's state machine, with its metrics and log lines.
 struct ObservedRequest<'a> {
     machine: StateMachine,
+    /// An empty reservation of the stream.
+    budget: Reservation,
     decider: Decider,
     metrics: &'a Metrics,
     refusals: &'a Refusals,
@@ -306,6 +338,25 @@ impl ObservedRequest<'_> {
         self.machine.set_message_reservation(None);
         self.queue.set_bytes_held(self.machine.reserved_bytes() > 0);
         Ok(replied)
+    }
+
+    /// Waits until the byte budget has room for what the request holds. Returns false if it has none in time.
+    async fn has_room(&mut self) -> bool {
+        let bytes = self.machine.shortfall();
+        if bytes == 0 {
+            return true;
+        }
+        let mut reservation = self.budget.another();
+        match reservation.grow_or_wait(bytes) {
+            Growth::Grown => {}
+            Growth::Waits(wait) => match wait.await {
+                Some(granted) => reservation.merge(granted),
+                None => return false,
+            },
+            Growth::Refused => return false,
+        }
+        self.machine.cover(reservation);
+        true
     }
 
     /// Counts and logs the effect of an event.

@@ -49,7 +49,8 @@ async fn it_shows_what_runs() {
     assert_eq!((shown.config.version.as_str(), shown.config.refused), ("one", None));
     assert_eq!(shown.config.digest, digest(CONFIG.as_bytes()));
     assert_eq!(shown.config.file, service.config.display().to_string());
-    assert_eq!((shown.budget.used_bytes, shown.budget.limit_bytes), (0, 64 << 20));
+    let budget = shown.budget;
+    assert_eq!((budget.used_bytes, budget.limit_bytes, budget.waiting_streams), (0, 64 << 20, 0));
     assert_eq!((shown.limits.message_bytes, shown.limits.stream_bytes), (64 << 20, 16 << 20));
     assert_eq!((shown.limits.streams_per_connection, shown.limits.decision_timeout_ms), (10_000, 9500));
     assert_eq!((shown.tls, shown.open_streams), (None, 0));

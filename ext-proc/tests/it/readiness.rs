@@ -55,6 +55,25 @@ async fn an_overloaded_service_is_not_ready_until_it_has_recovered() {
     until("serving", || async { check(&service, "").await == ServingStatus::Serving as i32 }).await;
 }
 
+/// A large body may wait while much of the budget is free.
+#[tokio::test]
+async fn a_request_that_waits_for_the_budget_is_an_overload() {
+    let service = Service::start_with(|settings| {
+        settings.max_held_bytes = 100_000;
+        let time = Duration::from_millis(300);
+        settings.not_ready_when_overloaded = Some(OverloadLimits { percent: 100, time });
+    })
+    .await;
+    let held = overload(&service).await;
+    let waiting = Peer::post(&service, DUPLEX).await;
+    waiting.body(&vec![b' '; 60_000], false).await;
+    until("not ready", || async { !is_ready(&service).await }).await;
+    let (_, document) = service.get("/inspect").await;
+    assert!(document.contains("\"waiting_streams\": 1"), "{document}");
+    drop((held, waiting));
+    until("ready", || async { is_ready(&service).await }).await;
+}
+
 #[tokio::test]
 async fn without_the_option_an_overloaded_service_stays_ready() {
     let service = Service::start_with(|settings| settings.max_held_bytes = 100_000).await;
