@@ -12,6 +12,7 @@ mod http_client;
 mod inspect;
 mod neighbours;
 mod probe;
+mod units;
 mod warnings;
 
 use std::process::ExitCode;

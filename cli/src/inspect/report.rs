@@ -1,14 +1,12 @@
 //! The report for people, and as JSON.
 
-mod units;
-
 use std::fmt::Write as _;
 
 use cellgate_ext_proc::inspection::{Inspection, RefusalCount, RefusedFile, TlsInForce};
 use serde_json::{Value, json};
 
 use super::Inspected;
-use units::{duration, milliseconds, size};
+use crate::units::{duration, milliseconds, size};
 
 /// One service as aligned text.
 #[must_use]

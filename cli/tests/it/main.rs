@@ -3,6 +3,7 @@
 
 mod check;
 mod decide;
+mod decide_decoding;
 mod doctor;
 mod documented;
 mod inspect;

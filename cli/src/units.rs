@@ -1,7 +1,7 @@
 //! Sizes and times for people.
 
 /// `512 MiB`, `1.5 KiB`, `17 bytes`: at most one digit after the point, rounded down.
-pub(super) fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     let units = [(1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.into_iter().find(|(scale, _)| bytes >= *scale) {
         None => format!("{bytes} bytes"),
@@ -13,7 +13,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// `3 d 4 h`, `4 h 5 min`, `5 min 6 s`, `6 s`.
-pub(super) fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
@@ -24,7 +24,7 @@ pub(super) fn duration(seconds: u64) -> String {
 }
 
 /// `10 s`, `500 ms`.
-pub(super) fn milliseconds(milliseconds: u64) -> String {
+pub(crate) fn milliseconds(milliseconds: u64) -> String {
     if milliseconds.is_multiple_of(1000) { duration(milliseconds / 1000) } else { format!("{milliseconds} ms") }
 }
 
