@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Transport};
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::socket::PeerAddress;
 use crate::tls::handshake::Handshakes;
 use crate::tls::refusal::{Reason, Refusal};
@@ -23,6 +24,7 @@ pub(crate) struct Admission {
     /// How long a handshake may take, and how long the preface.
     time: Duration,
     metrics: Metrics,
+    refusals: Refusals,
     lines: Arc<Mutex<Lines>>,
 }
 
@@ -36,9 +38,9 @@ struct Lines {
 
 impl Admission {
     /// Admits TLS connections, or plain-text ones without `handshakes`.
-    pub(crate) fn new(handshakes: Option<Handshakes>, time: Duration, metrics: Metrics) -> Self {
+    pub(crate) fn new(handshakes: Option<Handshakes>, time: Duration, metrics: Metrics, refusals: Refusals) -> Self {
         let lines = Lines { since: Instant::now(), written: 0, suppressed: 0 };
-        Self { handshakes, time, metrics, lines: Arc::new(Mutex::new(lines)) }
+        Self { handshakes, time, metrics, refusals, lines: Arc::new(Mutex::new(lines)) }
     }
 
     /// Waits until a connection has begun to speak HTTP/2. `None` if it is refused, and closed.
@@ -69,6 +71,7 @@ impl Admission {
     fn refuse(&self, peer: PeerAddress, refusal: &Refusal) {
         let (reason, remedy) = (refusal.reason.label(), refusal.reason.remedy());
         self.metrics.handshake(reason);
+        self.refusals.connection_refused(refusal.reason);
         if refusal.reason == Reason::Closed {
             // Load balancers and scanners only connect.
             tracing::debug!(event = "connection_refused", %peer, reason, error = %refusal, "connection refused");
