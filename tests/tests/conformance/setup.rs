@@ -35,6 +35,8 @@ pub(crate) enum Setup {
     Service,
     /// Both tiers, and cells that go away.
     MortalCells,
+    /// The service alone, FULL_DUPLEX_STREAMED, and a cell that does not read.
+    SilentCell,
     /// Both tiers, with one retry.
     Retries,
     /// The service alone, FULL_DUPLEX_STREAMED, with one retry.
@@ -118,7 +120,7 @@ impl Setup {
         let port = neighbour.map_or(0, |address| address.port());
         match self {
             Setup::TwoTier | Setup::MortalCells | Setup::Service => two_tiers(),
-            Setup::Streamed => service(BodyMode::Streamed),
+            Setup::Streamed | Setup::SilentCell => service(BodyMode::Streamed),
             Setup::Buffered => service(BodyMode::Buffered),
             Setup::Retries => beside().retries(1),
             Setup::RetriesStreamed => service(BodyMode::Streamed).retries(1),

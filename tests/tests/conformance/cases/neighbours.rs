@@ -84,7 +84,9 @@ pub(super) fn topic() -> Topic {
     Topic {
         title: "Neighbours",
         text: "Other filters in the same chain. ext_authz is shown the whole body and the routing header of the \
-            decision.",
+            decision. Behind another processor that streams, a request has no Content-Length, so the filter holds no \
+            body there. No filter behind Cellgate may remove the routing header: Envoy may pick the route before or \
+            after it.",
         cases,
     }
 }
