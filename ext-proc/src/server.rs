@@ -102,6 +102,7 @@ pub async fn serve(
     let metrics = Metrics::new()?;
     let budget = Budget::with_waits(settings.max_held_bytes, settings.budget_timeout, metrics.budget_wait_seconds());
     let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
+    warn_of_any_client(&grpc, settings.tls.as_ref());
     let tls = settings.tls.map(|tls| TlsStore::open(tls, metrics.clone())).transpose()?.map(Arc::new);
     let refusals = Refusals::new();
 
@@ -238,6 +239,17 @@ fn limits(settings: &Settings) -> ServiceLimits {
         budget_timeout_ms: milliseconds(settings.budget_timeout),
         drain_delay_ms: milliseconds(settings.drain_delay),
         drain_timeout_ms: milliseconds(settings.drain_timeout),
+    }
+}
+
+/// Encryption alone keeps nobody out. The permissions of a Unix socket do.
+fn warn_of_any_client(grpc: &Listener, tls: Option<&TlsSettings>) {
+    if matches!(grpc, Listener::Tcp(_)) && tls.is_some_and(|tls| tls.client_ca.is_none()) {
+        tracing::warn!(
+            event = "tls_any_client",
+            remedy = "set --tls-client-ca to the authority of the proxies' certificates, and --tls-client-san to their names",
+            "TLS without --tls-client-ca: every client that reaches the port may connect"
+        );
     }
 }
 
