@@ -14,6 +14,8 @@
 
 #[cfg(feature = "brotli")]
 mod brotli;
+#[cfg(feature = "gzip")]
+mod checksum;
 pub(crate) mod codec;
 mod content_coding;
 pub(crate) mod decoder;

@@ -177,7 +177,7 @@ WRONG = [
     ("size out of range", {"config": {"limits": {"inspect_bytes": "32MiB"}}}, "config.limits.inspect_bytes"),
     ("memory limit below the byte budget", {"extProc": {"maxHeldBytes": "1GiB"}}, "extProc.resources.limits.memory"),
     ("missing memory limit", {"extProc": {"resources": {"limits": {"memory": ""}}}}, "extProc.resources.limits.memory"),
-    ("message timeout not above the decision timeout", {"extProc": {"messageTimeout": "10s"}}, "extProc.messageTimeout"),
+    ("message timeout not above both timeouts", {"extProc": {"messageTimeout": "20s"}}, "extProc.messageTimeout"),
     ("byte budget below the stream limit", {"extProc": {"maxHeldBytes": "1MiB"}}, "extProc.maxHeldBytes"),
     # The service.
     ("unknown autoscaler", {"extProc": {"autoscaling": {"type": "vpa"}}}, "extProc.autoscaling.type"),

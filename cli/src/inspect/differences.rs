@@ -1,4 +1,4 @@
-//! Where several services differ that should be alike.
+//! The differences between services that should be alike.
 
 use cellgate_ext_proc::inspection::Inspection;
 

@@ -3,13 +3,13 @@
 //! A stream that holds bytes and needs more could wait for another that does the same. The rule excludes that:
 //!
 //! - A stream *grows* from its first bytes until its decision, and while a large message of it is assembled. Streams that
-//!   grow have an order, by when they began to, and a *claim*: the most bytes that each can come to hold.
+//!   grow have an order, by when they began to, and a *demand*: the most bytes that each can come to hold.
 //! - The oldest of them, the *head*, may use all of the budget.
-//! - Every other stream must leave as many bytes free as the largest claim.
+//! - Every other stream must leave as many bytes free as the largest demand.
 //!
 //! Why the head always gets what it needs: when a stream becomes the head, all older ones no longer grow, and their bytes
-//! return without another byte of the budget. All others left its claim free when they last grew. A stream can break this
-//! only if it exceeds its claim; then the timeout of the waits ends it.
+//! return without another byte of the budget. All others left its demand free when they last grew. A stream can break this
+//! only if it exceeds its demand; then the timeout of the waits ends it.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -30,8 +30,8 @@ pub(super) struct Ledger {
     accounts: BTreeMap<AccountId, Account>,
     /// The accounts that grow, in their order.
     growing: BTreeMap<u64, AccountId>,
-    /// The claims of the accounts that grow, and how many have each.
-    claims: BTreeMap<u64, usize>,
+    /// The demands of the accounts that grow, and how many have each.
+    demands: BTreeMap<u64, usize>,
     /// The accounts that wait.
     waiting: BTreeMap<Place, AccountId>,
 }
@@ -68,15 +68,15 @@ struct Account {
     settled: bool,
     /// Whether a message is being assembled.
     message: bool,
-    /// Its place in the order and its claim, while it grows.
-    growth: Option<GrowthClaim>,
+    /// Its place in the order and its demand, while it grows.
+    growth: Option<GrowthDemand>,
     wait: Option<WaitState>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct GrowthClaim {
+struct GrowthDemand {
     order: u64,
-    claim: u64,
+    demand: u64,
 }
 
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Ledger {
             last: 0,
             accounts: BTreeMap::new(),
             growing: BTreeMap::new(),
-            claims: BTreeMap::new(),
+            demands: BTreeMap::new(),
             waiting: BTreeMap::new(),
         }
     }
@@ -147,7 +147,7 @@ impl Ledger {
             return Answer::TooLarge;
         };
         account.message |= ask.message;
-        self.claim(id, total);
+        self.demand(id, total);
         if !self.fits(id, ask.bytes) {
             return Answer::NoRoom;
         }
@@ -160,7 +160,7 @@ impl Ledger {
         let Some(account) = self.accounts.get_mut(&id).filter(|account| account.wait.is_none()) else { return false };
         account.wait = Some(WaitState::Waiting(ask.bytes, None));
         let total = account.held.saturating_add(ask.rest);
-        self.claim(id, total);
+        self.demand(id, total);
         if let Some(place) = self.place(id) {
             self.waiting.insert(place, id);
         }
@@ -273,7 +273,7 @@ impl Ledger {
     }
 
     fn has_room(&self, id: AccountId, bytes: u64) -> bool {
-        let reserve = match self.claims.last_key_value() {
+        let reserve = match self.demands.last_key_value() {
             Some((largest, _)) if self.head() != Some(id) => *largest,
             _ => 0,
         };
@@ -293,8 +293,8 @@ impl Ledger {
         Some((!account.settled, account.growth?.order))
     }
 
-    /// Raises the claim of an account that grows to at least `total`.
-    fn claim(&mut self, id: AccountId, total: u64) {
+    /// Raises the demand of an account that grows to at least `total`.
+    fn demand(&mut self, id: AccountId, total: u64) {
         let (order, limit) = (self.last + 1, self.limit);
         let Some(account) = self.accounts.get_mut(&id) else { return };
         if !account.grows() {
@@ -302,20 +302,20 @@ impl Ledger {
         }
         let before = account.growth;
         let expected = if account.settled { 0 } else { account.expected };
-        let claim = before.map_or(expected, |growth| growth.claim).max(total).min(limit);
-        if before.is_some_and(|growth| growth.claim == claim) {
+        let demand = before.map_or(expected, |growth| growth.demand).max(total).min(limit);
+        if before.is_some_and(|growth| growth.demand == demand) {
             return;
         }
         let order = before.map_or(order, |growth| growth.order);
-        account.growth = Some(GrowthClaim { order, claim });
+        account.growth = Some(GrowthDemand { order, demand });
         match before {
-            Some(growth) => self.withdraw(growth.claim),
+            Some(growth) => self.withdraw(growth.demand),
             None => {
                 self.last = order;
                 self.growing.insert(order, id);
             }
         }
-        *self.claims.entry(claim).or_default() += 1;
+        *self.demands.entry(demand).or_default() += 1;
     }
 
     /// Changes an account, which may end its growth.
@@ -323,18 +323,18 @@ impl Ledger {
         let Some(account) = self.accounts.get_mut(&id) else { return };
         change(account);
         if !account.grows()
-            && let Some(GrowthClaim { order, claim }) = account.growth.take()
+            && let Some(GrowthDemand { order, demand }) = account.growth.take()
         {
             self.growing.remove(&order);
-            self.withdraw(claim);
+            self.withdraw(demand);
         }
     }
 
-    fn withdraw(&mut self, claim: u64) {
-        if let Some(count) = self.claims.get_mut(&claim) {
+    fn withdraw(&mut self, demand: u64) {
+        if let Some(count) = self.demands.get_mut(&demand) {
             *count -= 1;
             if *count == 0 {
-                self.claims.remove(&claim);
+                self.demands.remove(&demand);
             }
         }
     }
@@ -348,7 +348,7 @@ impl Ledger {
         let orders: std::collections::BTreeSet<_> =
             self.accounts.values().filter_map(|account| Some(account.growth?.order)).collect();
         assert_eq!(orders, self.growing.keys().copied().collect());
-        assert_eq!(self.claims.values().sum::<usize>(), self.growing.len());
+        assert_eq!(self.demands.values().sum::<usize>(), self.growing.len());
         let waits = |account: &&Account| matches!(account.wait, Some(WaitState::Waiting(..)));
         assert_eq!(self.accounts.values().filter(waits).count(), self.waiting.len());
         for (place, id) in &self.waiting {

@@ -73,7 +73,7 @@ async fn what_can_never_fit_is_refused_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_oldest_may_use_all_of_it_and_the_others_leave_its_claim_free() {
+async fn the_oldest_may_use_all_of_it_and_the_others_leave_its_demand_free() {
     let budget = budget(100);
     let (mut oldest, mut second, mut third) = (stream(&budget, 40), stream(&budget, 30), stream(&budget, 30));
     assert!(oldest.try_grow(10) && second.try_grow(30) && third.try_grow(20));
@@ -177,7 +177,7 @@ async fn who_stops_waiting_gives_up_the_place_and_what_it_was_granted() {
 /// Each thread is a stream after the other: it fills a body chunk by chunk and returns it. A lost wakeup would end in the
 /// timeout.
 #[test]
-fn many_threads_all_get_what_they_claim() {
+fn many_threads_all_get_what_they_demand() {
     const THREADS: u64 = 8;
     const LIMIT: u64 = 1000;
     let budget = budget(LIMIT);

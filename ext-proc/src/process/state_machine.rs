@@ -25,7 +25,7 @@ use cellgate_routing::{
 use crate::budget::Reservation;
 use crate::fields::{self, Fields, RequestHead};
 use crate::process::body_buffer::BodyBuffer;
-use crate::process::claim::claim;
+use crate::process::demand::demand;
 use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
 use crate::process::key_search::{KeySearch, Progress};
 
@@ -239,7 +239,7 @@ impl StateMachine {
         let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
         if self.mode == BodyMode::Duplex {
-            self.reservation.expect(claim(fields.as_slice(), self.decider.config().limits.stream_bytes));
+            self.reservation.expect(demand(fields.as_slice(), self.decider.config().limits.stream_bytes));
         }
         let search = match self.decider.open(&RequestHead { fields: &fields, metadata }, end) {
             HeadResult::Decided(decision) => {
@@ -284,6 +284,8 @@ impl StateMachine {
     fn on_body(&mut self, state: RequestState, chunk: Bytes, end: bool) -> Result<RequestState, Violation> {
         Ok(match state {
             RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
+            // Envoy may send the end of a streamed body a second time (Envoy 46237). It changes nothing.
+            RequestState::Complete if end && chunk.is_empty() => state,
             RequestState::Complete => return Err(Violation::AfterEnd),
             RequestState::Abandoned | RequestState::Rejected => state,
             RequestState::AwaitingBody(search) => self.decide_whole_body(search, &chunk),

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod admin;
+mod boundaries;
 mod buffered;
 mod deadline;
 mod documented;

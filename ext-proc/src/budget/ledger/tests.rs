@@ -126,7 +126,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 2 } else { 400 }))]
 
     /// In every order of the streams' steps, no more than the limit is held, and each stream that is not cancelled gets all
-    /// that it claims.
+    /// that it demands.
     #[test]
     fn every_schedule_ends(plans in plans(), schedule in vec((any::<prop::sample::Index>(), 0..40_u8), 0..400)) {
         let mut ledger = Ledger::new(LIMIT);
@@ -154,7 +154,7 @@ proptest! {
         }
         prop_assert!(players.iter().all(|player| player.done), "blocked: {ledger:?}");
         prop_assert_eq!((ledger.used(), ledger.waiting()), (0, 0));
-        prop_assert!(ledger.accounts.is_empty() && ledger.claims.is_empty());
+        prop_assert!(ledger.accounts.is_empty() && ledger.demands.is_empty());
     }
 }
 

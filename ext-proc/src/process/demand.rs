@@ -14,8 +14,8 @@ const MESSAGE: u64 = 1 << 20;
 /// The largest windows of the codings that have large ones (RFC 7932 and RFC 9659), with their tables.
 const WINDOWS: [(&str, u64); 2] = [("br", 17 << 20), ("zstd", 9 << 20)];
 
-/// The claim of a request with this head. It may be too high: without a Content-Length the whole `stream_bytes` count.
-pub(super) fn claim(head: &(impl Head + ?Sized), stream_bytes: u64) -> u64 {
+/// The demand of a request with this head. It may be too high: without a Content-Length the whole `stream_bytes` count.
+pub(super) fn demand(head: &(impl Head + ?Sized), stream_bytes: u64) -> u64 {
     let length = head.values("content-length").next().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     let body = length.unwrap_or(u64::MAX).min(stream_bytes);
     let overhead = body / CHUNK * 2 * body_buffer::COST;
@@ -35,7 +35,7 @@ mod tests {
     fn the_length_the_limit_and_the_windows_count() {
         let of = |fields: &[(&str, &[u8])]| {
             let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
-            claim(fields.as_slice(), 16 << 20)
+            demand(fields.as_slice(), 16 << 20)
         };
         assert_eq!(of(&[("content-length", b"8192")]), 8192 + 256 + MESSAGE);
         let most = (16 << 20) + (2048 * 256) + MESSAGE;
