@@ -81,7 +81,7 @@ impl UnixSocket {
             return Err(SocketFileError::TooLong { bytes });
         }
         // Until the socket accepts connections: two starts at once would each remove the socket of the other as stale.
-        let _lock = lock_directory(path)?;
+        let _lock = lock_directory(path, LOCK_TRIES)?;
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -113,7 +113,7 @@ impl UnixSocket {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Another start may be about to replace the socket. Without the lock, the worst is a file that stays.
-        let Ok(_lock) = lock_directory(&self.path) else { return };
+        let Ok(_lock) = lock_directory(&self.path, 1) else { return };
         let is_ours = id(&self.path).is_ok_and(|id| id == self.id);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
@@ -121,17 +121,19 @@ impl Drop for SocketFile {
     }
 }
 
-/// Locks the directory of a path (flock) until the file is dropped. `None` if its file system has no locks, or if there is
-/// no directory, which `bind` reports.
-fn lock_directory(path: &Path) -> Result<Option<File>, SocketFileError> {
+/// Locks the directory of a path (flock) until the file is dropped, with so many tries. `None` if its file system has no
+/// locks, or if there is no directory, which `bind` reports.
+#[allow(clippy::disallowed_methods, reason = "more than one try is made before any stream is open")]
+fn lock_directory(path: &Path, tries: u32) -> Result<Option<File>, SocketFileError> {
     let Some(directory) = path.parent() else { return Ok(None) };
     let file = match File::open(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         opened => opened?,
     };
-    for _ in 0..LOCK_TRIES {
+    for number in 1..=tries {
         match file.try_lock() {
             Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if number == tries => {}
             Err(TryLockError::WouldBlock) => thread::sleep(LOCK_WAIT),
             Err(TryLockError::Error(_)) => return Ok(None),
         }
