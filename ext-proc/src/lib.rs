@@ -32,7 +32,7 @@ pub use cpu_clock::thread_cpu_time;
 pub use listen::unix::{SocketFileError, UnixSocket};
 pub use listen::{Listener, bind};
 pub use metrics::Metrics;
-pub use process::event::{BodyMode, Event};
+pub use process::event::{BodyMode, Event, HeadMutation, Reply, Violation};
 pub use process::state_machine::StateMachine;
 pub use server::{ServeError, Settings, serve};
 pub use tls::client_name::{BadClientName, ClientName};

@@ -13,6 +13,7 @@ mod hostile;
 mod overload;
 mod peer;
 mod pki;
+mod protocol;
 mod raw;
 mod refused;
 mod reload;
