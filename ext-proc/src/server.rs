@@ -102,6 +102,7 @@ pub async fn serve(
     let metrics = Metrics::new()?;
     let budget = Budget::with_waits(settings.max_held_bytes, settings.budget_timeout, metrics.budget_wait_seconds());
     let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
+    let admits_any_client = admits_any_client(&grpc, settings.tls.as_ref());
     let tls = settings.tls.map(|tls| TlsStore::open(tls, metrics.clone())).transpose()?.map(Arc::new);
     let refusals = Refusals::new();
 
@@ -141,6 +142,13 @@ pub async fn serve(
     readiness.set(NotReady::Starting, false).await;
     let version = store.decider().config().version.clone();
     tracing::info!(event = "listening", grpc = %addresses.0, admin = %addresses.1, tls = with_tls, %version, "service started");
+    if admits_any_client {
+        tracing::warn!(
+            event = "tls_any_client",
+            remedy = "set --tls-client-ca to the authority of the proxies' certificates, and --tls-client-san to their names",
+            "TLS without --tls-client-ca: every client that reaches the port may connect"
+        );
+    }
 
     let ended = tokio::select! {
         ended = &mut grpc => Some(ended),
@@ -239,6 +247,11 @@ fn limits(settings: &Settings) -> ServiceLimits {
         drain_delay_ms: milliseconds(settings.drain_delay),
         drain_timeout_ms: milliseconds(settings.drain_timeout),
     }
+}
+
+/// Whether TLS encrypts, but keeps nobody out. The permissions of a Unix socket do.
+fn admits_any_client(grpc: &Listener, tls: Option<&TlsSettings>) -> bool {
+    matches!(grpc, Listener::Tcp(_)) && tls.is_some_and(|tls| tls.client_ca.is_none())
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {

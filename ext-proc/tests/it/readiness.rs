@@ -10,6 +10,7 @@ use crate::health::check;
 use crate::peer::{Peer, cell, head};
 use crate::pki::{Pki, san, seconds_from_now};
 use crate::support::{Service, until};
+use crate::tls::{cell_of_acme, handshakes};
 
 const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
 
@@ -96,6 +97,9 @@ async fn an_expired_certificate_makes_it_not_ready_until_the_next_one() {
     until("not ready", || async { !is_ready(&service).await }).await;
     assert_eq!(service.get("/readyz").await, (503, "not ready: certificate expired\n".to_owned()));
     assert_eq!(service.get("/livez").await.0, 200);
+    assert!(pki.client().connect(&service).await.is_err());
+    until("counted", || async { service.metric(&handshakes("refused_by_client")).await == 1 }).await;
     pki.write_identity(&pki.authority.issue("localhost"));
     until("ready", || async { is_ready(&service).await }).await;
+    assert_eq!(cell_of_acme(&pki.client(), &service).await, "cell-b");
 }
