@@ -70,6 +70,8 @@ impl<'a> Oracle<'a> {
                 self.has_head = true;
                 self.is_complete |= end_of_stream;
             }
+            // Envoy may send the end of a body twice. The second one changes nothing.
+            Event::RequestBody { chunk, end_of_stream: true } if self.is_complete && chunk.is_empty() => {}
             Event::RequestBody { chunk, end_of_stream } => {
                 let is_expected = match self.setup.mode {
                     BodyMode::HeadersOnly => false,
@@ -91,7 +93,7 @@ impl<'a> Oracle<'a> {
                 self.is_disturbed |= self.decision.is_none();
                 self.is_abandoned |= self.is_holding();
             }
-            Event::Deadline | Event::OverBudget => self.is_disturbed |= self.decision.is_none(),
+            Event::Deadline | Event::OverBudget | Event::NoRoom => self.is_disturbed |= self.decision.is_none(),
         }
     }
 
