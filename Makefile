@@ -19,7 +19,7 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys test-mesh bench bench-docs soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo test test-envoys test-mesh bench bench-docs bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -65,6 +65,10 @@ bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the la
 	@scripts/cargo-wasm.sh build --locked --profile wasm-bench -p cellgate-bench-scan
 	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" BASELINE="$(BASELINE)" target/release/cellgate-bench
+
+bench-memory: wasm ## the memory of the service and of Envoy under more uploads than the byte budget holds
+	@$(BUILD_BENCH)
+	@$(PROGRAMS) target/release/cellgate-bench memory
 
 bench-docs: need ## write the last report of `make bench` into docs/performance*.md and README.md
 	@python3 scripts/performance.py

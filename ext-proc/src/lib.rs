@@ -36,7 +36,7 @@ pub use cpu_clock::thread_cpu_time;
 pub use listen::unix::{SocketFileError, UnixSocket};
 pub use listen::{Listener, bind};
 pub use metrics::Metrics;
-pub use process::event::{BodyMode, Event};
+pub use process::event::{BodyMode, Event, HeadMutation, Reply, Violation};
 pub use process::state_machine::StateMachine;
 pub use readiness::OverloadLimits;
 pub use server::{ServeError, Settings, serve};

@@ -14,6 +14,7 @@ mod inspect;
 mod overload;
 mod peer;
 mod pki;
+mod protocol;
 mod raw;
 mod readiness;
 mod refused;

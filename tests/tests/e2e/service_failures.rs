@@ -1,6 +1,7 @@
 //! The service crashes, freezes, drains or is overloaded: the client gets an error with a code, no cell gets the
 //! request, and the next request is routed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use cellgate_tests::client::Response;
@@ -8,6 +9,7 @@ use cellgate_tests::options::{BodyMode, Chain, Options};
 use cellgate_tests::process::Signal;
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
+use tokio::task::JoinSet;
 
 use crate::bodies::key_at;
 use crate::support::{arrived, code, key_first, key_last, wait_for_metric, wait_until_nothing_is_buffered};
@@ -101,6 +103,28 @@ async fn a_body_above_the_byte_budget_gets_503() {
     let body = key_at(100_000, 1_000_000, "}");
     assert_eq!(send(&stack, Framing::Http1, &body).await.cell(), "cell-b");
     wait_until_nothing_is_buffered(&stack).await;
+}
+
+/// Four times as much as the budget. Envoy keeps the clients waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_above_the_byte_budget_wait_and_arrive_whole() {
+    const UPLOADS: usize = 12;
+    for options in [two_tiers(), Options::default().chain(Chain::Service(BodyMode::Streamed))] {
+        let options = options.service_option("--max-held-bytes", "3MiB").service_option("--budget-timeout", "60s");
+        let stack = Arc::new(Stack::start(options).await);
+        let body: Arc<str> = key_last("acme", 1_000_000).into();
+        let mut uploads = JoinSet::new();
+        for number in 0..UPLOADS {
+            let (stack, body, framing) = (Arc::clone(&stack), Arc::clone(&body), Framing::ALL[number % 4]);
+            uploads.spawn(async move { send(&stack, framing, body.as_bytes()).await });
+        }
+        while let Some(answer) = uploads.join_next().await {
+            let answer = answer.unwrap();
+            assert_eq!((answer.cell(), answer.sha256()), ("cell-b", sha256(body.as_bytes())));
+        }
+        assert!(stack.ext_proc().metric("cellgate_budget_wait_seconds_count").await.unwrap() > 0.0, "nothing waited");
+        wait_until_nothing_is_buffered(&stack).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,6 +34,8 @@ enum Use {
 struct Plan {
     usage: Use,
     total: u64,
+    /// Bytes that it announces and does not need.
+    spare: u64,
     chunk: u64,
 }
 
@@ -48,13 +50,19 @@ struct Player {
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
     let usage = prop_oneof![3 => Just(Use::Holds), 1 => Just(Use::Buffers), 1 => Just(Use::Passes)];
-    let plan = (usage, 1..=LIMIT, 1..40_u64).prop_map(|(usage, total, chunk)| Plan { usage, total, chunk });
+    let spare = prop_oneof![Just(0), 1..2 * LIMIT];
+    let plan = (usage, 1..=LIMIT, spare, 1..40_u64).prop_map(|(usage, total, spare, chunk)| Plan {
+        usage,
+        total,
+        spare,
+        chunk,
+    });
     vec(plan, 1..20)
 }
 
 impl Player {
     fn new(ledger: &mut Ledger, plan: Plan) -> Self {
-        let expected = if matches!(plan.usage, Use::Holds) { plan.total } else { 0 };
+        let expected = if matches!(plan.usage, Use::Holds) { plan.total + plan.spare } else { 0 };
         let id = ledger.open(expected, matches!(plan.usage, Use::Passes));
         Self { plan, id, held: 0, waits: None, done: false }
     }
