@@ -31,7 +31,7 @@ mod tls;
 mod watch;
 mod workers;
 
-pub use budget::Budget;
+pub use budget::{Budget, Reservation};
 pub use cpu_clock::thread_cpu_time;
 pub use listen::unix::{SocketFileError, UnixSocket};
 pub use listen::{Listener, bind};

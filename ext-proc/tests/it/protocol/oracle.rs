@@ -91,7 +91,7 @@ impl<'a> Oracle<'a> {
                 self.is_disturbed |= self.decision.is_none();
                 self.is_abandoned |= self.is_holding();
             }
-            Event::Deadline | Event::OverBudget => self.is_disturbed |= self.decision.is_none(),
+            Event::Deadline | Event::OverBudget | Event::NoRoom => self.is_disturbed |= self.decision.is_none(),
         }
     }
 

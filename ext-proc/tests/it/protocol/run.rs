@@ -1,12 +1,22 @@
 //! Runs the state machine on an input, beside the oracle.
 
-use cellgate_ext_proc::{Budget, Event, StateMachine};
+use cellgate_ext_proc::{Budget, Event, Reservation, StateMachine, Violation};
 
 use super::events::{Choices, Step};
 use super::oracle::Oracle;
 
 /// The service reserves larger messages while they arrive.
 const UNCOUNTED: usize = 16 * 1024;
+
+/// A stream of the service, without its waits: bytes that do not fit at once never fit.
+struct Stream<'a> {
+    machine: StateMachine,
+    oracle: Oracle<'a>,
+    /// The stream's account in the byte budget.
+    account: Reservation,
+    /// The reservations of chunks on their way to Envoy.
+    sending: Vec<Reservation>,
+}
 
 /// Runs one input.
 ///
@@ -15,46 +25,58 @@ const UNCOUNTED: usize = 16 * 1024;
 pub fn run(input: &[u8]) {
     let Some((setup, steps)) = Choices::read(input) else { return };
     let budget = Budget::new(setup.budget);
-    let mut machine = StateMachine::new(setup.decider.clone(), setup.mode, budget.reservation());
-    let mut oracle = Oracle::new(&setup);
-    // The reservations of chunks on their way to Envoy.
-    let mut sending = Vec::new();
+    let account = budget.reservation();
+    let machine = StateMachine::new(setup.decider.clone(), setup.mode, account.another());
+    let mut stream = Stream { machine, oracle: Oracle::new(&setup), account, sending: Vec::new() };
     for step in steps {
-        let event = match step {
+        match step {
             // Envoy has taken what was sent.
-            Step::Sent => {
-                sending.clear();
-                continue;
+            Step::Sent => stream.sending.clear(),
+            Step::Event(event) => {
+                if let Err(violation) = stream.receive(event) {
+                    stream.oracle.violated(violation);
+                    break;
+                }
             }
-            Step::Event(event) => event,
-        };
-        // As the service does: a message that does not fit is never seen.
-        let mut reservation = budget.reservation();
+        }
+        assert!(budget.used() <= setup.budget, "{} of {} bytes", budget.used(), setup.budget);
+    }
+    stream.oracle.finished(&stream.machine);
+    drop(stream);
+    assert_eq!(budget.used(), 0, "bytes of the budget are lost");
+}
+
+impl Stream<'_> {
+    /// Takes a message as the service does. One that does not fit is never seen.
+    fn receive(&mut self, event: Event) -> Result<(), Violation> {
+        let mut message = self.account.another();
         let event = match &event {
-            Event::RequestBody { chunk, .. }
-                if chunk.len() > UNCOUNTED && !reservation.try_grow(chunk.len() as u64) =>
-            {
+            Event::RequestBody { chunk, .. } if chunk.len() > UNCOUNTED && !message.try_grow(chunk.len() as u64) => {
                 Event::OverBudget
             }
             _ => event,
         };
-        oracle.before(&event);
-        machine.set_message_reservation(Some(reservation).filter(|reservation| reservation.bytes() > 0));
-        let replies = match machine.on(event) {
-            Ok(replies) => replies,
-            Err(violation) => {
-                oracle.violated(violation);
-                break;
-            }
-        };
-        for reply in &replies {
-            sending.extend(oracle.replied(reply).and_then(|bytes| machine.take_reservation(bytes)));
+        self.step(event, Some(message).filter(|message| message.bytes() > 0))?;
+        let bytes = self.machine.shortfall();
+        let mut more = self.account.another();
+        if bytes > 0 && !more.try_grow(bytes) {
+            self.step(Event::NoRoom, None)?;
+        } else {
+            self.machine.cover(more);
         }
-        machine.set_message_reservation(None);
-        oracle.after(&machine);
-        assert!(budget.used() <= setup.budget, "{} of {} bytes", budget.used(), setup.budget);
+        assert_eq!(self.machine.shortfall(), 0);
+        self.oracle.after(&self.machine);
+        Ok(())
     }
-    oracle.finished(&machine);
-    drop((machine, sending));
-    assert_eq!(budget.used(), 0, "bytes of the budget are lost");
+
+    fn step(&mut self, event: Event, message: Option<Reservation>) -> Result<(), Violation> {
+        self.oracle.before(&event);
+        self.machine.set_message_reservation(message);
+        for reply in &self.machine.on(event)? {
+            let reservation = self.oracle.replied(reply).and_then(|bytes| self.machine.take_reservation(bytes));
+            self.sending.extend(reservation);
+        }
+        self.machine.set_message_reservation(None);
+        Ok(())
+    }
 }
