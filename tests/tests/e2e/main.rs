@@ -12,6 +12,7 @@ mod decided_by;
 mod deferred_at_once;
 mod demo;
 mod doctor;
+mod encoded;
 mod envoy_routes;
 mod examples;
 mod expect_continue;
