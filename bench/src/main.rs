@@ -10,6 +10,7 @@
 mod affinity;
 mod baseline;
 mod bootstrap;
+mod budget_memory;
 mod cases;
 mod comparisons;
 mod content;
@@ -55,6 +56,8 @@ struct Arguments {
 enum Mode {
     /// Measures how the cost grows with tenants, cells, rules, bodies, connections, workers and replicas.
     Scale,
+    /// Measures the memory while more uploads come at once than the service's byte budget holds.
+    Memory,
     /// Serves an ext-proc service that does nothing. The benchmark starts it itself.
     NoopService,
     /// Serves a simple ext-proc service (BUFFERED, serde_json). The benchmark starts it itself.
@@ -66,6 +69,7 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.mode {
         Some(Mode::Scale) => unless_interrupted(scale::run()).await,
+        Some(Mode::Memory) => unless_interrupted(budget_memory::run()).await,
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
         None => unless_interrupted(run::bench(&arguments.options)).await,

@@ -8,6 +8,7 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
+use crate::budget::Budget;
 use crate::build;
 
 /// Content-Type of [`Metrics::render`].
@@ -28,6 +29,8 @@ pub struct Metrics {
     decision_seconds: Histogram,
     inspected_bytes: IntCounter,
     held_bytes: IntGauge,
+    budget_waiting: IntGauge,
+    budget_wait_seconds: Histogram,
     streams: IntGauge,
     reloads: IntCounterVec,
     config: IntGaugeVec,
@@ -53,6 +56,11 @@ impl Metrics {
             "cellgate_decision_seconds",
             "Seconds from a request's first message to its decision, including the wait for its body.",
         );
+        let wait_buckets = prometheus::exponential_buckets(0.001, 4.0, 8)?;
+        let wait_seconds = HistogramOpts::new(
+            "cellgate_budget_wait_seconds",
+            "Seconds of each wait for the byte budget (--max-held-bytes), whether it ended with room for the bytes or not.",
+        );
         let metrics = Self {
             registry: Registry::new(),
             decision_counters: std::iter::repeat_with(OnceLock::new).take(OUTCOMES * Reason::ALL.len()).collect(),
@@ -72,6 +80,11 @@ impl Metrics {
                 "cellgate_held_bytes",
                 "Bytes reserved from the byte budget (--max-held-bytes) for buffered bodies and incomplete messages.",
             )?,
+            budget_waiting: IntGauge::new(
+                "cellgate_budget_waiting_streams",
+                "Streams that wait now, because their next bytes do not fit into the byte budget.",
+            )?,
+            budget_wait_seconds: Histogram::with_opts(wait_seconds.buckets(wait_buckets))?,
             streams: IntGauge::new("cellgate_streams_open", "Open ext_proc streams.")?,
             reloads: counters(
                 "cellgate_config_reloads_total",
@@ -149,6 +162,11 @@ impl Metrics {
         self.inspected_bytes.inc_by(bytes);
     }
 
+    /// Observes the seconds of each wait for the byte budget.
+    pub(crate) fn budget_wait_seconds(&self) -> Histogram {
+        self.budget_wait_seconds.clone()
+    }
+
     /// Sets the version of the configuration in force.
     pub fn config_in_force(&self, version: &str) {
         self.config.reset();
@@ -183,8 +201,9 @@ impl Metrics {
     ///
     /// # Errors
     /// A metric has no values. That does not happen in practice.
-    pub fn render(&self, held_bytes: u64) -> prometheus::Result<Vec<u8>> {
-        self.held_bytes.set(i64::try_from(held_bytes).unwrap_or(i64::MAX));
+    pub fn render(&self, budget: &Budget) -> prometheus::Result<Vec<u8>> {
+        self.held_bytes.set(i64::try_from(budget.used()).unwrap_or(i64::MAX));
+        self.budget_waiting.set(i64::try_from(budget.waiting()).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
         Ok(text)
@@ -203,6 +222,8 @@ impl Metrics {
         self.registry.register(Box::new(self.decision_seconds.clone()))?;
         self.registry.register(Box::new(self.inspected_bytes.clone()))?;
         self.registry.register(Box::new(self.held_bytes.clone()))?;
+        self.registry.register(Box::new(self.budget_waiting.clone()))?;
+        self.registry.register(Box::new(self.budget_wait_seconds.clone()))?;
         self.registry.register(Box::new(self.streams.clone()))?;
         self.registry.register(Box::new(self.reloads.clone()))?;
         self.registry.register(Box::new(self.config.clone()))?;
@@ -262,7 +283,7 @@ mod tests {
                 metrics.decided(decision, Duration::ZERO);
             }
         }
-        let text = String::from_utf8(metrics.render(0).unwrap()).unwrap();
+        let text = String::from_utf8(metrics.render(&Budget::new(0)).unwrap()).unwrap();
         let counted = text.lines().filter(|line| line.starts_with("cellgate_decisions_total{")).collect::<Vec<_>>();
         assert_eq!(counted.len(), places.len());
         assert!(counted.iter().all(|line| line.ends_with(" 2")), "{counted:?}");

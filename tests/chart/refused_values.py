@@ -177,7 +177,7 @@ WRONG = [
     ("size out of range", {"config": {"limits": {"inspect_bytes": "32MiB"}}}, "config.limits.inspect_bytes"),
     ("memory limit below the byte budget", {"extProc": {"maxHeldBytes": "1GiB"}}, "extProc.resources.limits.memory"),
     ("missing memory limit", {"extProc": {"resources": {"limits": {"memory": ""}}}}, "extProc.resources.limits.memory"),
-    ("message timeout not above the decision timeout", {"extProc": {"messageTimeout": "10s"}}, "extProc.messageTimeout"),
+    ("message timeout not above both timeouts", {"extProc": {"messageTimeout": "20s"}}, "extProc.messageTimeout"),
     ("byte budget below the stream limit", {"extProc": {"maxHeldBytes": "1MiB"}}, "extProc.maxHeldBytes"),
     # The service.
     ("unknown autoscaler", {"extProc": {"autoscaling": {"type": "vpa"}}}, "extProc.autoscaling.type"),
@@ -227,5 +227,6 @@ WRONG = [
     ("stream idle timeout that is not valid", {"filter": {"streamIdleTimeout": "30"}}, "filter.streamIdleTimeout"),
     ("module with the tag latest", {"filter": {"module": {"url": "oci://registry.example/cellgate-filter:latest"}}}, "filter.module.url"),
     ("byte budget that is not valid", {"extProc": {"maxHeldBytes": "512M"}}, "extProc.maxHeldBytes"),
+    ("readiness above 100 percent", {"extProc": {"notReadyAbove": 101}}, "extProc.notReadyAbove"),
     ("decision timeout that is not valid", {"extProc": {"decisionTimeout": "10"}}, "extProc.decisionTimeout"),
 ]

@@ -268,13 +268,13 @@ class Service(unittest.TestCase):
         self.assertEqual(modes["buffer;"]["request_trailer_mode"], "SEND")
 
     def test_the_body_mode_can_be_buffer(self):
-        (matched,) = chart.typed(attached({"extProc": {"bodyMode": "buffer", "messageTimeout": "13s"}}), "ExtensionWithMatcher")
+        (matched,) = chart.typed(attached({"extProc": {"bodyMode": "buffer", "messageTimeout": "33s"}}), "ExtensionWithMatcher")
         processors = {item["name"]: item["typed_config"] for item in chart.walk(matched) if item.get("name", "").startswith("cellgate-")}
         for mode in ["buffer", "stream"]:
             processor = processors[f"cellgate-{mode}"]
             with self.subTest(mode):
                 self.assertEqual(processor["processing_mode"]["request_body_mode"], "BUFFERED")
-                self.assertEqual(processor["message_timeout"], "13s")
+                self.assertEqual(processor["message_timeout"], "33s")
         self.assertNotIn("message_timeout", str(chart.typed(attached(), "ExternalProcessor")[1]))
 
     def test_its_authority_is_valid_in_http2(self):
@@ -306,9 +306,9 @@ class Service(unittest.TestCase):
                 self.assertNotIn(True, chart.settings(item, "failure_mode_allow"))
 
     def test_it_answers_before_envoy_gives_up(self):
-        for processor in chart.typed(attached({"extProc": {"messageTimeout": "13s"}}), "ExternalProcessor"):
+        for processor in chart.typed(attached({"extProc": {"messageTimeout": "33s"}}), "ExternalProcessor"):
             if processor["processing_mode"]["request_body_mode"] == "BUFFERED":
-                self.assertEqual(processor["message_timeout"], "13s")
+                self.assertEqual(processor["message_timeout"], "33s")
 
     def test_its_reason_reaches_the_access_log(self):
         for processor in chart.typed(attached(), "ExternalProcessor"):

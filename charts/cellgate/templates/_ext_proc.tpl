@@ -78,5 +78,9 @@ typed_extension_protocol_options:
   envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
     "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
     # Detects a frozen service after at most seven seconds.
-    explicit_http_config: { http2_protocol_options: { connection_keepalive: { interval: 5s, timeout: 2s } } }
+    explicit_http_config:
+      http2_protocol_options:
+        connection_keepalive: { interval: 5s, timeout: 2s }
+        # Above it, Envoy stops reading the client of an upload that waits for the byte budget.
+        initial_stream_window_size: 262144
 {{- end -}}

@@ -147,11 +147,12 @@
 {{- end -}}
 {{- end -}}
 {{- $decision := include "cellgate.milliseconds" .decisionTimeout -}}
+{{- $budget := include "cellgate.milliseconds" .budgetTimeout -}}
 {{- $message := include "cellgate.milliseconds" .messageTimeout -}}
-{{- if not (and $decision $message) -}}
-{{- printf "extProc.decisionTimeout and extProc.messageTimeout: %v and %v must both be valid durations, for example 10s" .decisionTimeout .messageTimeout | println -}}
-{{- else if ge (int64 $decision) (int64 $message) -}}
-{{- printf "extProc.messageTimeout: %s is not longer than extProc.decisionTimeout (%s), so Envoy would time out before the service answers; raise it" .messageTimeout .decisionTimeout | println -}}
+{{- if not (and $decision $budget $message) -}}
+{{- printf "extProc.decisionTimeout, extProc.budgetTimeout and extProc.messageTimeout: %v, %v and %v must all be valid durations, for example 10s" .decisionTimeout .budgetTimeout .messageTimeout | println -}}
+{{- else if ge (add (int64 $decision) (int64 $budget)) (int64 $message) -}}
+{{- printf "extProc.messageTimeout: %s is not longer than extProc.decisionTimeout and extProc.budgetTimeout together (%s and %s), so Envoy would time out before the service answers; raise it" .messageTimeout .decisionTimeout .budgetTimeout | println -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -73,7 +73,7 @@ pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: BodyMode, note
     if buffers && duration(processor, "message_timeout").is_none() {
         notes.warning(
             place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
-            "set message_timeout above the service's --decision-timeout",
+            "set message_timeout above the service's --decision-timeout and --budget-timeout together",
         );
     }
     if text(processor, "status_on_error.code").is_empty() {

@@ -21,13 +21,11 @@ use tonic::Status;
 use tonic::codec::{BufferSettings, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
 use crate::process::counted_body::CountedBody;
+use crate::process::message_framing::PREFIX;
 
 /// The most bytes of a message that are not body: headers, trailers, attributes, metadata. Envoy limits all headers of a
 /// request to 60 KiB by default.
 pub(super) const MAX_OVERHEAD: usize = 1024 * 1024;
-
-/// The bytes of gRPC's prefix of a message: the compression flag and the length.
-const PREFIX: usize = 5;
 
 /// `ProcessingRequest.request_body`.
 const REQUEST_BODY: u32 = 4;

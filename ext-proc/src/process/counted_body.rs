@@ -3,8 +3,10 @@
 //! tonic assembles a message before it decodes it, and a `BUFFERED` body is one message. [`CountedBody`] wraps the body
 //! that tonic reads. It counts the bytes that tonic takes; the decoder reports the bytes of each message. The difference
 //! is charged to the byte budget, and a complete message takes its reservation with it.
+//!
+//! A frame that does not fit waits here. Nothing is read behind it, so HTTP/2's window closes and the peer stops sending.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -14,8 +16,9 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::task::coop::poll_proceed;
 use tonic::Status;
 
-use crate::budget::Reservation;
+use crate::budget::{Growth, Reservation, Wait};
 use crate::process::event::Violation;
+use crate::process::message_framing::MessageFraming;
 
 /// A message is charged to the budget once it exceeds this many bytes. Headers are smaller, and must not fail because
 /// other requests' bodies use up the budget.
@@ -30,8 +33,11 @@ struct BodyState<B> {
     body: B,
     /// Bytes that are not decoded yet. gRPC's prefix of five bytes before each message counts too.
     pending: usize,
+    framing: MessageFraming,
     /// The bytes charged to the budget.
     reservation: Reservation,
+    /// A frame that waits for the budget.
+    waiting: Option<(Wait, Bytes)>,
     /// Whether the budget refused more bytes.
     over_budget: bool,
     /// Whether the peer closed its half of the stream. A reset does not set this.
@@ -47,7 +53,15 @@ impl<B> Clone for CountedBody<B> {
 impl<B> CountedBody<B> {
     /// Wraps a body. `reservation` must be empty.
     pub(super) fn new(body: B, reservation: Reservation) -> Self {
-        let state = BodyState { body, pending: 0, reservation, over_budget: false, ended: false };
+        let state = BodyState {
+            body,
+            pending: 0,
+            framing: MessageFraming::default(),
+            reservation,
+            waiting: None,
+            over_budget: false,
+            ended: false,
+        };
         Self(Arc::new(Mutex::new(state)))
     }
 
@@ -55,6 +69,15 @@ impl<B> CountedBody<B> {
     pub(super) fn message_decoded(&self, bytes: usize) {
         let mut state = self.lock();
         state.pending = state.pending.saturating_sub(bytes);
+        if state.reservation.bytes() > 0 {
+            // The bytes of the next message that came with it are fewer than a frame.
+            state.reservation.message_ended();
+        }
+    }
+
+    /// An empty reservation of the stream.
+    pub(super) fn reservation(&self) -> Reservation {
+        self.lock().reservation.another()
     }
 
     /// Whether the peer closed its half in the middle of a message. tonic reports an end right after the prefix as an end
@@ -68,12 +91,13 @@ impl<B> CountedBody<B> {
     pub(super) fn discard(&self) {
         let mut state = self.lock();
         state.pending = 0;
-        state.reservation.release_all();
+        state.discard_message();
     }
 
-    /// Whether an incomplete message has a reservation.
+    /// Whether an incomplete message has a reservation, and the stream does not wait for more: the end of a wait wakes it.
     pub(super) fn has_partial_message(&self) -> bool {
-        self.lock().reservation.bytes() > 0
+        let state = self.lock();
+        state.reservation.bytes() > 0 && !state.reservation.is_waiting()
     }
 
     /// Takes the reservation of the last decoded message, unless bytes of another one follow.
@@ -86,7 +110,7 @@ impl<B> CountedBody<B> {
         state.reservation.split(bytes)
     }
 
-    /// Whether the body ended because the budget had no room for a message.
+    /// Whether the body ended because the budget had no room for a message in time.
     pub(super) fn is_over_budget(&self) -> bool {
         self.lock().over_budget
     }
@@ -97,16 +121,48 @@ impl<B> CountedBody<B> {
 }
 
 impl<B> BodyState<B> {
-    /// Counts bytes that tonic takes. Returns false if the budget has no room for them.
-    fn add(&mut self, bytes: usize) -> bool {
-        self.pending += bytes;
+    /// Counts the bytes of a frame. Returns the frame if tonic may have it. `None`: it waits for the budget.
+    fn admit(&mut self, data: Bytes) -> Option<Result<Bytes, Status>> {
+        self.pending += data.len();
+        let rest = self.framing.read(&data);
         let more = (self.pending as u64).saturating_sub(self.reservation.bytes());
-        if self.pending > UNCOUNTED && more > 0 && !self.reservation.try_grow(more) {
-            self.over_budget = true;
-            self.reservation.release_all();
-            return false;
+        if self.pending <= UNCOUNTED || more == 0 {
+            return Some(Ok(data));
         }
-        true
+        match self.reservation.grow_message(more, more.saturating_add(rest)) {
+            Growth::Grown => Some(Ok(data)),
+            Growth::Waits(wait) => {
+                self.waiting = Some((wait, data));
+                None
+            }
+            Growth::Refused => Some(Err(self.refuse())),
+        }
+    }
+
+    /// Waits with the frame that does not fit.
+    fn poll_waiting(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
+        let Some((wait, _)) = &mut self.waiting else { return Poll::Ready(None) };
+        let granted = ready!(Pin::new(wait).poll(context));
+        let data = self.waiting.take().map(|(_, data)| data).unwrap_or_default();
+        Poll::Ready(Some(match granted {
+            Some(granted) => {
+                self.reservation.merge(granted);
+                Ok(data)
+            }
+            None => Err(self.refuse()),
+        }))
+    }
+
+    fn refuse(&mut self) -> Status {
+        self.over_budget = true;
+        self.discard_message();
+        Status::resource_exhausted(Violation::OverBudget.to_string())
+    }
+
+    fn discard_message(&mut self) {
+        self.waiting = None;
+        self.reservation.message_ended();
+        self.reservation.release_all();
     }
 }
 
@@ -134,20 +190,33 @@ impl<B: Body<Data = Bytes, Error = Status> + Unpin> Body for CountedBody<B> {
 
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let mut state = self.lock();
-        let frame = ready!(state.poll_frame(context));
-        match frame.as_ref().map(|frame| frame.as_ref().map(Frame::data_ref)) {
-            Some(Ok(Some(data))) if !state.add(data.len()) => {
-                return Poll::Ready(Some(Err(Status::resource_exhausted(Violation::OverBudget.to_string()))));
-            }
-            // gRPC requests have no trailers. HTTP trailers end the body.
-            Some(Ok(None)) | None => state.ended = true,
-            Some(Ok(Some(_)) | Err(_)) => {}
+        if let Some(data) = ready!(state.poll_waiting(context)) {
+            return Poll::Ready(Some(data.map(Frame::data)));
         }
-        Poll::Ready(frame)
+        let frame = ready!(state.poll_frame(context));
+        let data = match frame {
+            Some(Ok(frame)) => frame.into_data(),
+            Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+            None => {
+                state.ended = true;
+                return Poll::Ready(None);
+            }
+        };
+        match data.map(|data| state.admit(data)) {
+            Ok(Some(admitted)) => Poll::Ready(Some(admitted.map(Frame::data))),
+            // Registers the waker.
+            Ok(None) => state.poll_waiting(context).map(|waited| waited.map(|data| data.map(Frame::data))),
+            // gRPC requests have no trailers. HTTP trailers end the body.
+            Err(trailers) => {
+                state.ended = true;
+                Poll::Ready(Some(Ok(trailers)))
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.lock().body.is_end_stream()
+        let state = self.lock();
+        state.waiting.is_none() && state.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

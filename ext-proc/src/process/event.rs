@@ -48,6 +48,10 @@ pub enum Event {
     Deadline,
     /// The next message was dropped, because the byte budget had no room to assemble it.
     OverBudget,
+    /// The byte budget had no room in time for bytes that the request needs ([`StateMachine::shortfall`]).
+    ///
+    /// [`StateMachine::shortfall`]: super::state_machine::StateMachine::shortfall
+    NoRoom,
 }
 
 /// A message to Envoy.

@@ -1,7 +1,7 @@
 //! The gRPC service: reads a stream's messages, runs its [`StateMachine`], and sends the replies.
 
 use std::future::{Ready, ready};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 use tonic::body::Body;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Status, Streaming};
 
-use crate::budget::{Budget, Reservation};
+use crate::budget::{Budget, Growth, Reservation};
 use crate::config_file::Store;
 use crate::fields;
 use crate::metrics::Metrics;
@@ -31,6 +31,7 @@ use crate::process::response_stream::ResponseStream;
 use crate::process::send_queue::SendQueue;
 use crate::process::stall_watchdog::StallWatchdog;
 use crate::process::state_machine::StateMachine;
+use crate::refusals::Refusals;
 
 /// The name of the service.
 pub(crate) const NAME: &str = SERVICE_NAME;
@@ -62,6 +63,7 @@ struct ProcessorState {
     store: Arc<Store>,
     budget: Budget,
     metrics: Metrics,
+    refusals: Refusals,
     limits: StreamLimits,
     watchdog: StallWatchdog,
     abort: watch::Receiver<bool>,
@@ -90,11 +92,12 @@ impl Processor {
         store: Arc<Store>,
         budget: Budget,
         metrics: Metrics,
+        refusals: Refusals,
         limits: StreamLimits,
         abort: watch::Receiver<bool>,
     ) -> Self {
         let watchdog = StallWatchdog::default();
-        Self(Arc::new(ProcessorState { store, budget, metrics, limits, watchdog, abort }))
+        Self(Arc::new(ProcessorState { store, budget, metrics, refusals, limits, watchdog, abort }))
     }
 
     /// Ends stalled streams until the future is dropped.
@@ -198,19 +201,22 @@ async fn handle_stream(state: Arc<ProcessorState>, reader: MessageReader, queue:
 
 impl ProcessorState {
     async fn process_request(&self, mut reader: MessageReader, queue: &SendQueue) -> Result<(), Status> {
-        let mut deadline = pin!(tokio::time::sleep(self.limits.decision_timeout));
+        let sleep = pin!(tokio::time::sleep(self.limits.decision_timeout));
+        let mut deadline = DecisionDeadline { due: sleep.deadline(), sleep, budget: reader.body.reservation() };
         let first = tokio::select! {
             biased;
             message = reader.next() => message?,
-            () = &mut deadline => return Err(violation_status(Violation::NoHeadersInTime)),
+            () = deadline.passed() => return Err(violation_status(Violation::NoHeadersInTime)),
         };
         let Some(first) = first else { return Ok(()) };
         let mode = BodyMode::try_from(&first.message).map_err(request_error_status)?;
         let decider = self.store.decider();
         let mut request = ObservedRequest {
-            machine: StateMachine::new(decider.clone(), mode, self.budget.reservation()),
+            machine: StateMachine::new(decider.clone(), mode, reader.body.reservation()),
+            budget: reader.body.reservation(),
             decider,
             metrics: &self.metrics,
+            refusals: &self.refusals,
             started: Instant::now(),
             queue,
             decided: false,
@@ -228,9 +234,14 @@ impl ProcessorState {
             if replied {
                 yield_until_sent().await;
             }
+            // Nothing is read meanwhile, so the peer stops sending.
+            if !request.has_room().await {
+                event = Event::NoRoom;
+                continue;
+            }
             // A peer that always has another message ready uses up the task's budget, and then `select!` does not poll
             // the timer.
-            if request.machine.is_deciding() && !expired && Instant::now() >= deadline.deadline() {
+            if request.machine.is_deciding() && !expired && deadline.has_passed() {
                 expired = true;
                 event = Event::Deadline;
                 continue;
@@ -245,7 +256,7 @@ impl ProcessorState {
                     Err(_) if reader.body.is_over_budget() => Event::OverBudget,
                     Err(status) => return Err(status),
                 },
-                () = &mut deadline, if request.machine.is_deciding() && !expired => {
+                () = deadline.passed(), if request.machine.is_deciding() && !expired => {
                     expired = true;
                     Event::Deadline
                 }
@@ -263,16 +274,43 @@ impl ProcessorState {
             return;
         }
         self.metrics.violation();
+        self.refusals.stream_failed(code, request_id);
         let hint = (code == Code::OutOfRange).then_some("set --max-message-bytes above Envoy's buffer limits");
         tracing::warn!(request_id, ?code, error = message, hint, "stream ended with an error status");
+    }
+}
+
+/// The end of the decision timeout. The time in which the stream waits for the byte budget does not count.
+struct DecisionDeadline<'a> {
+    sleep: Pin<&'a mut Sleep>,
+    /// The deadline of a stream that never waits.
+    due: Instant,
+    budget: Reservation,
+}
+
+impl DecisionDeadline<'_> {
+    fn has_passed(&self) -> bool {
+        Instant::now() >= self.due + self.budget.waited()
+    }
+
+    /// Returns once it has passed. Cancel safe.
+    async fn passed(&mut self) {
+        self.sleep.as_mut().await;
+        while !self.has_passed() {
+            self.sleep.as_mut().reset(self.due + self.budget.waited());
+            self.sleep.as_mut().await;
+        }
     }
 }
 
 /// A request's state machine, with its metrics and log lines.
 struct ObservedRequest<'a> {
     machine: StateMachine,
+    /// An empty reservation of the stream.
+    budget: Reservation,
     decider: Decider,
     metrics: &'a Metrics,
+    refusals: &'a Refusals,
     started: Instant,
     queue: &'a SendQueue,
     decided: bool,
@@ -302,6 +340,25 @@ impl ObservedRequest<'_> {
         Ok(replied)
     }
 
+    /// Waits until the byte budget has room for what the request holds. Returns false if it has none in time.
+    async fn has_room(&mut self) -> bool {
+        let bytes = self.machine.shortfall();
+        if bytes == 0 {
+            return true;
+        }
+        let mut reservation = self.budget.another();
+        match reservation.grow_or_wait(bytes) {
+            Growth::Grown => {}
+            Growth::Waits(wait) => match wait.await {
+                Some(granted) => reservation.merge(granted),
+                None => return false,
+            },
+            Growth::Refused => return false,
+        }
+        self.machine.cover(reservation);
+        true
+    }
+
     /// Counts and logs the effect of an event.
     fn observe(&mut self) {
         let inspected = self.machine.inspected();
@@ -314,10 +371,12 @@ impl ObservedRequest<'_> {
         {
             self.decided = true;
             self.metrics.decided(decision, self.started.elapsed());
+            self.refusals.decided(decision, || self.queue.request_id());
             self.log("request decided", decision);
         }
         if let Some(conflict) = self.machine.conflict() {
             self.metrics.conflict(conflict);
+            self.refusals.decided(conflict, || self.queue.request_id());
             self.log("request rejected after its decision", conflict);
         }
     }

@@ -25,6 +25,7 @@ use cellgate_routing::{
 use crate::budget::Reservation;
 use crate::fields::{self, Fields, RequestHead};
 use crate::process::body_buffer::BodyBuffer;
+use crate::process::demand::demand;
 use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
 use crate::process::key_search::{KeySearch, Progress};
 
@@ -38,6 +39,10 @@ pub struct StateMachine {
     reservation: Reservation,
     /// Covers the decoders of an encoded body.
     decoder_reservation: Reservation,
+    /// Bytes of the body buffer that `reservation` does not cover yet.
+    buffer_shortfall: u64,
+    /// Bytes of the decoders that `decoder_reservation` does not cover yet.
+    decoder_shortfall: u64,
     /// Covers the message that is being handled, if it was large.
     message_reservation: Option<Reservation>,
     /// Replies to the event that is being handled.
@@ -87,6 +92,8 @@ impl StateMachine {
             mode,
             state: RequestState::AwaitingHeaders,
             decoder_reservation: reservation.another(),
+            buffer_shortfall: 0,
+            decoder_shortfall: 0,
             reservation,
             message_reservation: None,
             replies: Vec::new(),
@@ -119,9 +126,17 @@ impl StateMachine {
             Event::ResponseTrailers => self.on_response(state, Reply::ResponseTrailers),
             Event::Deadline => self.on_deadline(state)?,
             Event::OverBudget => self.on_lost_message(state)?,
+            Event::NoRoom => self.on_no_room(state),
         };
         if !matches!(self.state, RequestState::Holding { .. } | RequestState::Guarding(_)) {
             self.decoder_reservation.release_all();
+            self.decoder_shortfall = 0;
+        }
+        if !matches!(self.state, RequestState::Holding { .. }) {
+            self.buffer_shortfall = 0;
+        }
+        if !self.is_deciding() {
+            self.reservation.settle();
         }
         Ok(std::mem::take(&mut self.replies))
     }
@@ -183,6 +198,26 @@ impl StateMachine {
         self.reservation.split(bytes).or_else(|| self.message_reservation.as_mut()?.split(bytes))
     }
 
+    /// Bytes that the request holds and that the byte budget had no room for. No other event may follow until [`cover`] or
+    /// [`Event::NoRoom`].
+    ///
+    /// [`cover`]: Self::cover
+    #[must_use]
+    pub fn shortfall(&self) -> u64 {
+        self.buffer_shortfall + self.decoder_shortfall
+    }
+
+    /// Covers the [`shortfall`](Self::shortfall) with a reservation of as many bytes.
+    pub fn cover(&mut self, mut reservation: Reservation) {
+        if let Some(part) = reservation.split(self.decoder_shortfall) {
+            self.decoder_reservation.merge(part);
+        }
+        if let Some(part) = reservation.split(self.buffer_shortfall) {
+            self.reservation.merge(part);
+        }
+        (self.buffer_shortfall, self.decoder_shortfall) = (0, 0);
+    }
+
     /// Bytes of the byte budget that the request reserves.
     #[must_use]
     pub fn reserved_bytes(&self) -> u64 {
@@ -203,6 +238,9 @@ impl StateMachine {
         }
         let held = HeldRequest::new(self.strip_headers(&mut fields));
         self.grpc = is_grpc_call(fields.as_slice());
+        if self.mode == BodyMode::Duplex {
+            self.reservation.expect(demand(fields.as_slice(), self.decider.config().limits.stream_bytes));
+        }
         let search = match self.decider.open(&RequestHead { fields: &fields, metadata }, end) {
             HeadResult::Decided(decision) => {
                 let content_type = fields.as_slice().values("content-type").next();
@@ -246,6 +284,8 @@ impl StateMachine {
     fn on_body(&mut self, state: RequestState, chunk: Bytes, end: bool) -> Result<RequestState, Violation> {
         Ok(match state {
             RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
+            // Envoy may send the end of a streamed body a second time (Envoy 46237). It changes nothing.
+            RequestState::Complete if end && chunk.is_empty() => state,
             RequestState::Complete => return Err(Violation::AfterEnd),
             RequestState::Abandoned | RequestState::Rejected => state,
             RequestState::AwaitingBody(search) => self.decide_whole_body(search, &chunk),
@@ -276,15 +316,19 @@ impl StateMachine {
     /// Looks for the key in the next chunk. Holds the chunk if the key is not found, and otherwise releases the request.
     fn search_chunk(&mut self, mut search: KeySearch, mut held: HeldRequest, chunk: Bytes, end: bool) -> RequestState {
         self.inspected += search.push(&self.decider, &chunk);
-        let is_covered = end || self.cover_decoders(search.decoded());
-        let progress = if end { Progress::Decided(search.finish(), None) } else { search.progress() };
+        let progress = if end {
+            Progress::Decided(search.finish(), None)
+        } else {
+            self.cover_decoders(search.decoded());
+            search.progress()
+        };
         let (decision, guard) = match progress {
-            Progress::Undecided(search) if is_covered && self.reserve(held.buffer.cost(&chunk)) => {
+            Progress::Undecided(search) => {
+                self.reserve(held.buffer.cost(&chunk));
                 held.buffer.push(chunk);
                 return RequestState::Holding { search, held };
             }
-            Progress::Decided(decision, guard) if is_covered || guard.is_none() => (decision, guard),
-            Progress::Undecided(_) | Progress::Decided(..) => (self.decider.answer(Reason::Overloaded), None),
+            Progress::Decided(decision, guard) => (decision, guard),
         };
         if !self.release(held, decision) {
             return RequestState::Rejected;
@@ -296,11 +340,10 @@ impl StateMachine {
     fn guard_chunk(&mut self, mut guard: Guard, chunk: Bytes, end: bool) -> RequestState {
         self.inspected += chunk.len() as u64;
         match guard.push(&chunk).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
-            Ok(()) if !self.cover_decoders(guard.decoded()) => {
-                let overloaded = self.decider.answer(Reason::Overloaded);
-                self.reject_conflict(overloaded)
+            Ok(()) => {
+                self.cover_decoders(guard.decoded());
+                self.send_back_then(chunk, end, RequestState::Guarding(guard))
             }
-            Ok(()) => self.send_back_then(chunk, end, RequestState::Guarding(guard)),
             Err(conflict) => self.reject_conflict(conflict),
         }
     }
@@ -381,19 +424,34 @@ impl StateMachine {
         }
     }
 
+    /// A guarded request ends too: without its decoders, the rest of its body cannot be scanned.
+    fn on_no_room(&mut self, state: RequestState) -> RequestState {
+        let decision = self.decider.answer(Reason::Overloaded);
+        match state {
+            RequestState::Holding { held, .. } => self.decide_from_headers(held, decision, false),
+            RequestState::Guarding(_) => self.reject_conflict(decision),
+            _ => state,
+        }
+    }
+
     /// Reserves bytes of the byte budget, first those that the message at hand reserved on arrival.
-    fn reserve(&mut self, mut bytes: u64) -> bool {
+    fn reserve(&mut self, mut bytes: u64) {
         if let Some(part) = self.message_reservation.as_mut().and_then(|message| message.split(bytes)) {
             bytes -= part.bytes();
             self.reservation.merge(part);
         }
-        self.reservation.try_grow(bytes)
+        if !self.reservation.try_grow(bytes) {
+            self.buffer_shortfall += bytes;
+        }
     }
 
-    /// Reserves the memory of the decoders, which grows with what they have decoded. Returns false if it does not fit.
-    fn cover_decoders(&mut self, decoded: Option<DecodingCost>) -> bool {
+    /// Reserves the memory of the decoders, which grows with what they have decoded.
+    fn cover_decoders(&mut self, decoded: Option<DecodingCost>) {
         let memory = decoded.map_or(0, |decoded| decoded.memory);
-        self.decoder_reservation.try_grow(memory.saturating_sub(self.decoder_reservation.bytes()))
+        let bytes = memory.saturating_sub(self.decoder_reservation.bytes());
+        if !self.decoder_reservation.try_grow(bytes) {
+            self.decoder_shortfall = bytes;
+        }
     }
 
     /// Answers the headers and sends the held body back. Returns false if the decision rejects the request.

@@ -7,8 +7,8 @@ use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_client::Ex
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_response::Response;
 use envoy_types::pb::envoy::service::ext_proc::v3::{
-    HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest, ProcessingResponse,
-    ProtocolConfiguration,
+    BodyResponse, HeaderMutation, HttpBody, HttpHeaders, HttpTrailers, ImmediateResponse, ProcessingRequest,
+    ProcessingResponse, ProtocolConfiguration,
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
@@ -21,6 +21,16 @@ use crate::support::{PATIENCE, Service};
 pub(crate) struct Peer {
     requests: Option<mpsc::Sender<ProcessingRequest>>,
     responses: Streaming<ProcessingResponse>,
+}
+
+/// The sending half of a stream.
+pub(crate) struct PeerSender(mpsc::Sender<ProcessingRequest>);
+
+impl PeerSender {
+    pub(crate) async fn body(&self, chunk: &[u8], end_of_stream: bool) {
+        let body = HttpBody { body: chunk.to_vec(), end_of_stream, ..Default::default() };
+        self.0.send(message(Request::RequestBody(body))).await.expect("the stream is closed");
+    }
 }
 
 impl Peer {
@@ -55,9 +65,13 @@ impl Peer {
         self.requests = None;
     }
 
+    /// The sending half, to send while another task reads.
+    pub(crate) fn sender(&self) -> PeerSender {
+        PeerSender(self.requests.clone().expect("closed before"))
+    }
+
     pub(crate) async fn body(&self, chunk: &[u8], end_of_stream: bool) {
-        let body = HttpBody { body: chunk.to_vec(), end_of_stream, ..Default::default() };
-        self.send(message(Request::RequestBody(body))).await;
+        self.sender().body(chunk, end_of_stream).await;
     }
 
     pub(crate) async fn trailers(&self, fields: &[(&str, &str)]) {
@@ -101,6 +115,11 @@ impl Peer {
     /// The next response, which is a piece of the body: bytes, and whether they are the last.
     pub(crate) async fn piece(&mut self) -> (Vec<u8>, bool) {
         let Response::RequestBody(body) = self.response().await else { panic!("no body") };
+        Self::piece_of(body)
+    }
+
+    /// The piece in a response to the body.
+    pub(crate) fn piece_of(body: BodyResponse) -> (Vec<u8>, bool) {
         match body.response.unwrap().body_mutation.unwrap().mutation.unwrap() {
             Mutation::StreamedResponse(piece) => (piece.body, piece.end_of_stream),
             other => panic!("{other:?}"),

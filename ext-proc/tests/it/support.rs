@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cellgate_ext_proc::{Listener, Metrics, ServeError, Settings, UnixSocket, serve};
+use cellgate_ext_proc::{Budget, Listener, Metrics, ServeError, Settings, UnixSocket, serve};
 use cellgate_routing::{Decision, Outcome, Reason};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -68,8 +68,10 @@ impl Service {
             drain_delay: Duration::ZERO,
             drain_timeout: PATIENCE,
             max_held_bytes: 64 << 20,
+            budget_timeout: PATIENCE,
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
+            not_ready_when_overloaded: None,
             preface_timeout: PATIENCE,
             tls: None,
         };
@@ -143,5 +145,5 @@ pub(crate) fn every_metric() -> String {
     metrics.handshake("ok");
     metrics.tls_reloaded(true);
     metrics.certificate_in_force(1, 2);
-    String::from_utf8(metrics.render(0).unwrap()).unwrap()
+    String::from_utf8(metrics.render(&Budget::new(0)).unwrap()).unwrap()
 }

@@ -149,10 +149,12 @@ fn cell_cluster(cell: &Cell) -> Value {
     cluster
 }
 
-/// Only the keep-alive ends the streams of a frozen service. The thresholds are those of the example.
+/// Only the keep-alive ends the streams of a frozen service. Above the stream window, Envoy stops reading the client. The
+/// window and the thresholds are those of the example.
 fn ext_proc_cluster(address: SocketAddr) -> Value {
     let protocols = json!({"explicit_http_config": {"http2_protocol_options": {
         "connection_keepalive": {"interval": "5s", "timeout": "2s"},
+        "initial_stream_window_size": 256 * 1024,
     }}});
     let mut cluster = cluster(ext_proc_chain::CLUSTER, address, protocols);
     cluster["circuit_breakers"] = json!({"thresholds": [{

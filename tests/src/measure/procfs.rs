@@ -23,9 +23,21 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
 /// # Errors
 /// When there is no such process.
 pub fn resident(pid: u32) -> Result<u64> {
+    kibibytes(pid, "VmRSS:")
+}
+
+/// The most resident memory that a process has had, in KiB (`VmHWM` in proc_pid_status(5)).
+///
+/// # Errors
+/// When there is no such process.
+pub fn peak_resident(pid: u32) -> Result<u64> {
+    kibibytes(pid, "VmHWM:")
+}
+
+fn kibibytes(pid: u32, field: &str) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse().ok());
-    line.context("no VmRSS")
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.trim().strip_suffix(" kB")?.parse().ok());
+    line.with_context(|| format!("no {field}"))
 }
 
 #[cfg(test)]
@@ -53,6 +65,7 @@ mod tests {
         let memory = vec![1_u8; 64 << 20];
         assert!(resident(own).unwrap() > before + (60 << 10), "{before}");
         drop(std::hint::black_box(memory));
+        assert!(peak_resident(own).unwrap() > before + (60 << 10));
     }
 
     #[test]

@@ -3,11 +3,13 @@
 
 use std::time::Duration;
 
-use cellgate_tests::client::Response;
+use bytes::Bytes;
+use cellgate_tests::client::{Http1, Request, Response};
 use cellgate_tests::options::{BodyMode, Chain, Options};
 use cellgate_tests::process::Signal;
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
+use tokio::task::JoinSet;
 
 use crate::bodies::key_at;
 use crate::support::{arrived, code, key_first, key_last, wait_for_metric, wait_until_nothing_is_buffered};
@@ -101,6 +103,30 @@ async fn a_body_above_the_byte_budget_gets_503() {
     let body = key_at(100_000, 1_000_000, "}");
     assert_eq!(send(&stack, Framing::Http1, &body).await.cell(), "cell-b");
     wait_until_nothing_is_buffered(&stack).await;
+}
+
+/// Four times as much as the budget. Envoy keeps the clients waiting.
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_above_the_byte_budget_wait_and_arrive_whole() {
+    const UPLOADS: usize = 12;
+    for options in [two_tiers(), Options::default().chain(Chain::Service(BodyMode::Streamed))] {
+        let options = options.service_option("--max-held-bytes", "3MiB").service_option("--budget-timeout", "60s");
+        let (stack, body) = (Stack::start(options).await, Bytes::from(key_last("acme", 1_000_000)));
+        let (address, sized) = (stack.address(), Request::post("/").json(body.clone()));
+        let pieces = body.chunks(50_000).map(Bytes::copy_from_slice).collect::<Vec<_>>();
+        let chunked = Request::post("/").header("content-type", "application/json").pieces(pieces);
+        let mut uploads = JoinSet::new();
+        for number in 0..UPLOADS {
+            let request = if number % 4 == 0 { chunked.clone() } else { sized.clone() };
+            uploads.spawn(async move { Http1::connect(address).await?.send(&request).await });
+        }
+        while let Some(answer) = uploads.join_next().await {
+            let answer = answer.unwrap().unwrap();
+            assert_eq!((answer.cell(), answer.sha256()), ("cell-b", sha256(&body)));
+        }
+        assert!(stack.ext_proc().metric("cellgate_budget_wait_seconds_count").await.unwrap() > 0.0, "nothing waited");
+        wait_until_nothing_is_buffered(&stack).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

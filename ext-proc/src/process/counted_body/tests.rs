@@ -1,10 +1,13 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use http_body_util::BodyExt;
+use prometheus::{Histogram, HistogramOpts};
 
 use super::*;
 use crate::budget::Budget;
+use crate::process::message_framing::PREFIX;
 
 /// Frames that are ready at once, and the error after them.
 #[derive(Debug, Default)]
@@ -20,8 +23,15 @@ impl Body for Frames {
     }
 }
 
+/// Frames of one message.
 fn frames(sizes: &[usize]) -> Frames {
-    Frames(sizes.iter().map(|size| vec![b'x'; *size].into()).collect(), None)
+    let mut rest = u32::try_from(sizes.iter().sum::<usize>() - PREFIX).unwrap().to_be_bytes().to_vec();
+    rest.insert(0, 0);
+    let frames = sizes.iter().map(|size| {
+        let prefix = rest.drain(..rest.len().min(*size)).collect::<Vec<_>>();
+        [prefix.as_slice(), &vec![b'x'; size - prefix.len()]].concat().into()
+    });
+    Frames(frames.collect(), None)
 }
 
 #[tokio::test]
@@ -63,6 +73,41 @@ async fn a_body_beyond_the_budget_ends_and_releases_its_reservation() {
     // Headers do not compete with the bodies of other requests.
     let mut headers = CountedBody::new(frames(&[UNCOUNTED]), Budget::new(0).reservation());
     assert!(headers.frame().await.unwrap().is_ok());
+}
+
+/// A frame that waits is read once. Nothing is read behind it.
+#[tokio::test(start_paused = true)]
+async fn a_frame_that_does_not_fit_waits() {
+    let seconds = Histogram::with_opts(HistogramOpts::new("waits", "waits")).unwrap();
+    let budget = Budget::with_waits(40_000, Duration::from_secs(10), seconds);
+    let mut full = budget.reservation();
+    assert!(full.try_grow(30_000));
+    let prefix = [&[0_u8][..], &39_000_u32.to_be_bytes(), &[0; 16_379]].concat();
+    let body = Frames([prefix.into(), vec![b'x'; 16_384].into(), vec![b'x'; 6_237].into()].into(), None);
+    let mut counted_body = CountedBody::new(body, budget.reservation());
+    assert_eq!(counted_body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 16_384);
+    for _ in 0..2 {
+        assert!(tokio::time::timeout(Duration::from_secs(1), counted_body.frame()).await.is_err());
+        assert_eq!((budget.waiting(), counted_body.lock().body.0.len()), (1, 1));
+        assert!(!counted_body.is_end_stream() && !counted_body.has_partial_message());
+    }
+    full.release_all();
+    assert_eq!(counted_body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 16_384);
+    assert_eq!(budget.used(), 32_768);
+    assert_eq!(counted_body.reservation().waited(), Duration::from_secs(2));
+    assert!(counted_body.has_partial_message());
+    // The oldest stream that grows has its claim free.
+    assert!(!full.try_grow(1000));
+    assert_eq!(counted_body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 6_237);
+    counted_body.message_decoded(39_005);
+    assert_eq!(counted_body.take_reservation().map(|reservation| reservation.bytes()), Some(39_005));
+
+    // The time of the stream is used up.
+    assert!(full.try_grow(40_000));
+    let mut late = CountedBody::new(frames(&[16_384, 16_384, 5]), budget.reservation());
+    assert!(late.frame().await.unwrap().is_ok());
+    assert_eq!(late.frame().await.unwrap().unwrap_err().code(), tonic::Code::ResourceExhausted);
+    assert!(late.is_over_budget() && budget.waiting() == 0);
 }
 
 #[tokio::test]

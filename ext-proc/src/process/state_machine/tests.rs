@@ -192,7 +192,7 @@ fn trailers_end_the_body_in_duplex_mode() {
     machine.on(head(&[], false)).unwrap();
     machine.on(body(r#"{"t":"a"}"#, false)).unwrap();
     assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
-    assert_eq!(machine.on(body("", true)), Err(Violation::AfterEnd));
+    assert_eq!(machine.on(body("x", true)), Err(Violation::AfterEnd));
     // The header decides only once the body is known to have no key: here, at the trailers.
     let mut machine = self::machine(BodyMode::Duplex);
     machine.on(head(&[("x-tenant", "a")], false)).unwrap();
@@ -200,6 +200,26 @@ fn trailers_end_the_body_in_duplex_mode() {
     let replies = machine.on(trailers()).unwrap();
     let end = Reply::Trailers { remove: vec!["x_cell".into()] };
     assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), chunk("{}", false), end]);
+}
+
+/// Envoy 46237: the last body message comes twice. llm-d's and others' processors failed on it.
+#[test]
+fn a_second_empty_end_of_the_body_is_ignored() {
+    for mode in [BodyMode::Duplex, BodyMode::Buffered] {
+        let ended = || {
+            let mut machine = machine(mode);
+            machine.on(head(&[], false)).unwrap();
+            machine.on(body(r#"{"t":"a"}"#, true)).unwrap();
+            machine
+        };
+        let mut machine = ended();
+        assert_eq!(machine.on(body("", true)).unwrap(), [], "{mode:?}");
+        assert_eq!(machine.on(body("", true)).unwrap(), [], "{mode:?}");
+        assert!(machine.may_end(), "{mode:?}");
+        for (text, end) in [("x", true), ("x", false), ("", false)] {
+            assert_eq!(ended().on(body(text, end)), Err(Violation::AfterEnd), "{mode:?}: {text:?}, {end}");
+        }
+    }
 }
 
 #[test]
@@ -250,20 +270,49 @@ fn the_decision_does_not_depend_on_the_size_of_chunks() {
     }
 }
 
+/// The machine holds the chunk and names what the budget has no room for.
 #[test]
-fn a_body_beyond_the_budget_is_overload_unless_it_has_the_key() {
+fn a_body_beyond_the_budget_has_a_shortfall_unless_it_has_the_key() {
     let budget = Budget::new(8 + COST);
     let mut full = budget.reservation();
     assert!(full.try_grow(4));
     let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(body("{   ", false)).unwrap(), []);
-    assert_eq!(machine.on(body(" ", false)).unwrap(), immediate(503, Reason::Overloaded));
-    assert_eq!(budget.used(), 4, "the held bytes are released");
+    assert_eq!(machine.shortfall(), 0);
+    assert_eq!(machine.on(body(" ", false)).unwrap(), []);
+    assert_eq!((machine.shortfall(), budget.used()), (1, 8 + COST));
+    full.release(1);
+    let mut more = machine.reservation.another();
+    assert!(more.try_grow(1));
+    machine.cover(more);
+    assert_eq!((machine.shortfall(), machine.reserved_bytes()), (0, 5 + COST));
+    assert_eq!(machine.on(body(r#""t":"a"}"#, true)).unwrap().len(), 3);
+    assert_eq!(machine.take_reservation(5).map(|chunk| chunk.bytes()), Some(5));
 
     let mut machine = machine_of(CONFIG, BodyMode::Duplex, &Budget::new(0));
     machine.on(head(&[], false)).unwrap();
     assert_eq!(machine.on(body(r#"{"t":"a""#, false)).unwrap().len(), 2);
+    assert_eq!(machine.shortfall(), 0);
+}
+
+#[test]
+fn a_request_for_which_there_is_no_room_is_overload() {
+    let budget = Budget::new(0);
+    let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body("{   ", false)).unwrap();
+    assert_eq!(machine.shortfall(), 4 + COST);
+    assert_eq!(machine.on(Event::NoRoom).unwrap(), immediate(503, Reason::Overloaded));
+    assert_eq!(machine.shortfall(), 0);
+    // The policy may let it proceed. Then the body is whole.
+    let config = CONFIG.replace(r#""pass""#, r#""pass", "overloaded": {"use": "cell-b"}"#);
+    let mut machine = machine_of(&config, BodyMode::Duplex, &budget);
+    machine.on(head(&[], false)).unwrap();
+    machine.on(body("{   ", false)).unwrap();
+    let on_b = Decision { outcome: Outcome::Cell(CellId(1)), reason: Reason::Overloaded };
+    assert_eq!(machine.on(Event::NoRoom).unwrap(), [Reply::Headers(change(Some(on_b))), chunk("{   ", false)]);
+    assert_eq!(machine.on(body("}", true)).unwrap(), [chunk("}", true)]);
 }
 
 /// A large message reserves its bytes on arrival. They must not count twice.

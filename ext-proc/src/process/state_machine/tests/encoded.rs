@@ -104,13 +104,18 @@ fn the_decoder_counts_against_the_budget() {
 
     let mut machine = machine_of(DECODING, BodyMode::Duplex, &Budget::new(32 << 10));
     machine.on(gzip_head()).unwrap();
-    assert_eq!(machine.on(part(&gzipped[..100], false)).unwrap(), immediate(503, Reason::Overloaded));
+    assert_eq!(machine.on(part(&gzipped[..100], false)).unwrap(), []);
+    assert_eq!(machine.shortfall(), 64 << 10);
+    assert_eq!(machine.on(Event::NoRoom).unwrap(), immediate(503, Reason::Overloaded));
 
     // The budget is used up only after the release.
     let gzipped = gzip(&format!(r#"{{"t":"a","x":"{}"}}"#, random_text(40_000)));
     let mut machine = machine_of(DECODING, BodyMode::Duplex, &Budget::new(32 << 10));
     machine.on(gzip_head()).unwrap();
-    assert_eq!(machine.on(part(&gzipped[..8192], false)).unwrap(), immediate(503, Reason::Overloaded));
+    machine.on(part(&gzipped[..8192], false)).unwrap();
+    assert_eq!((machine.decision(), machine.shortfall()), (Some(ON_A), 64 << 10));
+    assert_eq!(machine.on(Event::NoRoom).unwrap(), immediate(503, Reason::Overloaded));
+    assert_eq!(machine.shortfall(), 0);
 }
 
 thread_local! {

@@ -26,6 +26,7 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::ResponseTrailers),
         1 => Just(Event::Deadline),
         1 => Just(Event::OverBudget),
+        1 => Just(Event::NoRoom),
     ]
 }
 
@@ -63,6 +64,7 @@ proptest! {
                 }
             }
             prop_assert_eq!(machine.is_ended(), ended);
+            prop_assert!(machine.shortfall() == 0 || (mode == BodyMode::Duplex && !ended));
             // Without a decision to come there is one, or Envoy has answered the client.
             prop_assert!(machine.is_deciding() || machine.decision().is_some() || machine.may_end());
         }
