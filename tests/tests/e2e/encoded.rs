@@ -222,8 +222,8 @@ async fn several_members_are_joined_where_the_policy_accepts_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_content_encodings_every_encoded_body_is_refused() {
-    let stack = Stack::start(Options::default().buffer_limit(LIMIT as u32)).await;
+async fn with_an_empty_list_every_encoded_body_is_refused() {
+    let stack = Stack::start(options().configure(|config| config["content_encodings"] = json!([]))).await;
     for (coding, body) in
         [("gzip", gzip(TWO_KEYS)), ("deflate", zlib("{}")), ("br", brotli("{}")), ("zstd", zstd("{}"))]
     {
@@ -232,4 +232,20 @@ async fn without_content_encodings_every_encoded_body_is_refused() {
         }
     }
     assert_eq!((stack.ext_proc_streams().await, arrived(&stack)), (8, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_default_gzip_and_zstd_bodies_of_json_are_decided_and_others_refused() {
+    let stack = Stack::start(Options::default().buffer_limit(LIMIT as u32)).await;
+    let text = key_first("acme", 1_000);
+    for (coding, body) in [("gzip", gzip(&text)), ("zstd", zstd(&text))] {
+        arrived_unchanged(&stack.send(&post(coding, &body)).await, coding, &body);
+    }
+    let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
+    let form = form.header("content-encoding", "gzip").body(gzip("tenant_id=acme"));
+    for refused in [post("deflate", &zlib(&text)), post("br", &brotli(&text)), form] {
+        let answer = stack.send(&refused).await;
+        assert_eq!((answer.status.as_u16(), code(&answer).as_str()), (415, "body_encoded"));
+    }
+    assert_eq!(arrived(&stack), 2);
 }
