@@ -1,7 +1,8 @@
 # The only commands that people and CI need. `make help` lists them.
 
 # Envoys that the end-to-end tests run against: the newest of each minor version that has V8, and the default.
-OLDER_ENVOYS := 1.36.2 1.37.0 1.38.2 1.39.3
+OLDEST_ENVOY := 1.36.2
+OLDER_ENVOYS := $(OLDEST_ENVOY) 1.37.0 1.38.2 1.39.3
 ENVOY_VERSION := 1.40.0
 
 # How long `make fuzz` runs each target.
@@ -19,7 +20,7 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys test-mesh bench bench-docs bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo test test-envoys test-mesh conformance bench bench-docs bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -58,6 +59,13 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 
 test-mesh: need ## the chart in a mesh: Istio's control plane on an API server, Envoy, and the service
 	@python3 scripts/test.py --mesh
+
+conformance: wasm ## write docs/conformance.md: what happens in each case on the oldest and the newest Envoy
+	@cargo build --locked -p cellgate-cli --bin cellgate
+	@for version in $(OLDEST_ENVOY) $(ENVOY_VERSION); do \
+		envoy="$$(env -u ENVOY scripts/envoy.sh $$version)" && UPDATE=1 ENVOY="$$envoy" CELLGATE_WASM=target/cellgate.wasm \
+			CELLGATE_BIN=target/debug/cellgate cargo test --locked -p cellgate-tests --test conformance || exit 1; \
+	done
 
 bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold
 	@$(BUILD_BENCH)

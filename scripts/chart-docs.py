@@ -128,6 +128,7 @@ SHAPES = {
     # A string, because Helm prints large numbers as 5.36870912e+08.
     "extProc.maxHeldBytes": text(SIZE),
     "extProc.budgetTimeout": text(SERVE_DURATION),
+    "extProc.notReadyAbove": {"type": "integer", "minimum": 0, "maximum": 100},
     "extProc.decisionTimeout": text(SERVE_DURATION),
     "extProc.drainDelay": text(SERVE_DURATION),
     "extProc.drainTimeout": text(SERVE_DURATION),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use cellgate_bench_documents::{KeyAt, Kind};
 
-use crate::content::Content;
+use crate::content::{Coding, Content};
 use crate::exchange::{Delivery, Exchange, Expectation, Protocol};
 
 /// Envoy's buffer limit in every variant, and the filter's `inspect_bytes` unless a variant changes it.
@@ -17,7 +17,7 @@ pub(crate) const TENANT_HEADER: &str = "x-tenant-id";
 /// Tenants, each with its cell in `cellgate_tests::options::sample_config`.
 pub(crate) const TENANTS: [(&str, &str); 3] = [("acme", "cell-b"), ("globex", "cell-c"), ("initech", "cell-a")];
 
-/// A body's size.
+/// A body's size. That of an encoded body is the size of what it decodes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Size {
     /// In bytes.
@@ -80,6 +80,8 @@ impl Case {
         cases.push(Self { delivery: Delivery::Chunked, key: KeyAt::First, ..Self::plain(middle) });
         cases.extend([Self::multipart(), Self::grpc(), Self::ndjson()]);
         cases
+            .extend(Coding::ALL.into_iter().flat_map(|coding| [small, middle].map(|size| Self::encoded(size, coding))));
+        cases
     }
 
     /// Objects, the key last, HTTP/1.1, the body in one write.
@@ -106,7 +108,12 @@ impl Case {
         Self { content: Content::Ndjson, key: KeyAt::First, ..Self::plain(middle) }
     }
 
-    /// The body's size in bytes.
+    /// Objects, the key last, encoded.
+    pub(crate) fn encoded(size: Size, coding: Coding) -> Self {
+        Self { content: Content::Encoded(coding), ..Self::plain(size) }
+    }
+
+    /// The body's size in bytes, decoded.
     pub(crate) fn bytes(&self) -> usize {
         self.size.bytes
     }
@@ -145,10 +152,22 @@ impl Case {
             routing: named_by.header(tenant, cell),
             path: self.content.path(),
             media_type: self.content.media_type(),
+            coding: self.content.coding().map(Coding::name),
             body: body.clone(),
             delivery: self.delivery,
         };
         bodies.iter().zip(&TENANTS).map(exchange).collect()
+    }
+
+    /// The exchanges, if the cell must get what their bodies decode to.
+    pub(crate) fn decoded(&self, exchanges: &[Exchange]) -> Arc<[Exchange]> {
+        let decoded = |(exchange, (tenant, _)): (&Exchange, &(&str, &str))| {
+            let text = self.content.decoded(self.bytes(), self.key, tenant);
+            let (body_bytes, sha256) = (text.len() as u64, cellgate_tests::sha256(&text));
+            let expectation = Expectation { body_bytes, sha256, ..exchange.expectation.clone() };
+            Exchange { expectation, ..exchange.clone() }
+        };
+        exchanges.iter().zip(&TENANTS).map(decoded).collect()
     }
 }
 

@@ -34,6 +34,8 @@ pub(crate) struct Exchange {
     pub(crate) path: &'static str,
     /// The Content-Type.
     pub(crate) media_type: String,
+    /// The Content-Encoding, if there is one.
+    pub(crate) coding: Option<&'static str>,
     /// The body.
     pub(crate) body: Bytes,
     /// How it is sent.

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use cellgate_tests::cell::Cell;
 
 use crate::cases::{Case, SIZES};
+use crate::content::Coding;
 use crate::load::CONNECTIONS;
 use crate::row::{Batch, Outcome, Row};
 use crate::stage::{RunningVariant, Stage};
@@ -152,14 +153,16 @@ impl<'a> Session<'a> {
 async fn warm_up(running: &mut RunningVariant) -> Result<()> {
     let [tiny, small, ..] = SIZES;
     let others = [Case::multipart(), Case::grpc(), Case::ndjson()].map(|case| Case { size: small, ..case });
+    let encoded = Coding::ALL.map(|coding| Case::encoded(small, coding));
     let reads = running.variant.reads;
-    let all = [Case::plain(tiny)].into_iter().chain(others).filter(|case| reads(case.content));
+    let all = [Case::plain(tiny)].into_iter().chain(others).chain(encoded).filter(|case| reads(case.content));
     let reads_json = reads(Case::plain(tiny).content);
     let cases: Vec<Case> = all.take(if reads_json { 1 } else { usize::MAX }).collect();
     let requests = if running.variant.chain.has_filter() { WARM_UP } else { WARM_UP_NATIVE };
     eprintln!("warm-up of {}: {requests} requests", running.variant.name);
     for case in cases {
         let exchanges = case.exchanges(&case.bodies(), running.variant.named_by);
+        let exchanges = if running.variant.decodes { case.decoded(&exchanges) } else { exchanges };
         running.client(case.protocol).run(&exchanges, requests).await?;
     }
     Ok(())

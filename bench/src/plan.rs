@@ -71,6 +71,7 @@ impl Plan {
             let exchanges = |by| sent.iter().find(|(named, _)| *named == by).map(|(_, sent)| Arc::clone(sent));
             for variant in running.clone().filter(|variant| self.includes(case, variant)) {
                 let exchanges: Arc<[Exchange]> = exchanges(variant.named_by).unwrap_or_default();
+                let exchanges = if variant.decodes { case.decoded(&exchanges) } else { exchanges };
                 rows.push(Row::new(*case, variant, exchanges));
             }
         }

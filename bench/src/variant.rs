@@ -44,6 +44,8 @@ pub(crate) struct Variant {
     /// An Envoy counter that proves the variant's work, with the increase that a number of requests of a case must
     /// cause.
     pub(crate) proof: fn(&Case, u64) -> Option<(&'static str, u64)>,
+    /// Whether a body with a Content-Encoding reaches the cell without it.
+    pub(crate) decodes: bool,
     /// Whether it reads a content at all.
     pub(crate) reads: fn(Content) -> bool,
     /// Whether it supports a case of a content that it reads. If it does not, the benchmark checks that.
@@ -98,6 +100,7 @@ impl Variant {
         service: Service::None,
         named_by: NamedBy::Client,
         proof: |_, _| None,
+        decodes: false,
         reads: Content::is_json,
         can: |_| Ok(()),
     };

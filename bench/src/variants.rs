@@ -1,6 +1,6 @@
 //! The variants that are compared.
 //!
-//! **To add a variant, add one entry to a table**: [`ours::ALL`] or [`peers::ALL`]. An entry has the differences from
+//! **To add a variant, add one entry to a table**: [`ours::ALL`], [`encoded::ALL`] or [`peers::ALL`]. An entry has the differences from
 //! [`Variant::PLAIN`], which is Envoy with no filter but its router:
 //!
 //! ```ignore
@@ -9,6 +9,7 @@
 //!
 //! Then `--variant lua` measures it and Envoy alone, and [`crate::comparisons`] may compare it with others by name.
 
+mod encoded;
 mod ours;
 pub(crate) mod peers;
 
@@ -16,7 +17,7 @@ use crate::variant::Variant;
 
 /// All variants. Envoy alone is first.
 pub(crate) fn all() -> impl Iterator<Item = &'static Variant> {
-    ours::ALL.iter().chain(peers::ALL)
+    ours::ALL.iter().chain(encoded::ALL).chain(peers::ALL)
 }
 
 #[cfg(test)]

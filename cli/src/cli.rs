@@ -2,6 +2,7 @@
 
 mod commands;
 mod exit;
+mod inspect;
 mod neighbours;
 mod serve;
 mod values;
@@ -15,6 +16,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use commands::{check, decide, doctor, no_output, probe, render, schema};
 pub(crate) use exit::{Exit, Failure};
+pub(crate) use inspect::{InspectArgs, inspect};
 pub(crate) use neighbours::{NeighboursArgs, neighbours};
 pub(crate) use serve::serve;
 
@@ -54,6 +56,8 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Show the state of running services: version, configuration, budget, TLS, and the last refusals
+    Inspect(InspectArgs),
     /// Examine a gateway: filter, limits, routes and mTLS, with a fix for each fault
     Doctor(DoctorArgs),
     /// Send requests through a gateway and check that each cell is reached
@@ -96,7 +100,7 @@ pub(crate) struct ServeArgs {
     /// The oldest version of TLS that is accepted
     #[arg(long, value_name = "VERSION", env = "CELLGATE_TLS_MIN_VERSION", default_value = "1.3", value_enum)]
     pub(crate) tls_min_version: TlsVersion,
-    /// The address of /livez, /readyz, /metrics and /version
+    /// The address of /livez, /readyz, /metrics, /version and /inspect
     #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902", value_parser = values::address)]
     pub(crate) admin: SocketAddr,
     /// The format of log lines
@@ -120,6 +124,12 @@ pub(crate) struct ServeArgs {
     /// How long a request may wait for --max-held-bytes altogether; then it gets 503
     #[arg(long, value_name = "TIME", env = "CELLGATE_BUDGET_TIMEOUT", default_value = "10s", value_parser = values::duration)]
     pub(crate) budget_timeout: Duration,
+    /// Report "not ready" above this use of --max-held-bytes in percent, and while requests wait for it; 0 never does
+    #[arg(long, value_name = "PERCENT", env = "CELLGATE_NOT_READY_ABOVE", default_value = "0", value_parser = values::percent)]
+    pub(crate) not_ready_above: u8,
+    /// How long the use must stay above --not-ready-above, or below three quarters of it
+    #[arg(long, value_name = "TIME", env = "CELLGATE_NOT_READY_AFTER", default_value = "5s", value_parser = values::duration)]
+    pub(crate) not_ready_after: Duration,
     /// The largest message from Envoy; must be larger than Envoy's buffer limits
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_MESSAGE_BYTES", default_value = "64MiB", value_parser = values::bytes)]
     pub(crate) max_message_bytes: u64,

@@ -1,7 +1,7 @@
 //! The `cellgate` command: reads the command line, runs a command and returns its exit code.
 //!
-//! [`cli`] has the options and the commands. `serve` runs the service of `cellgate_ext_proc`. [`decide`] decides one
-//! request offline, [`neighbours`] compares a release with a cluster before an installation, [`doctor`] examines a gateway,
+//! [`cli`] has the options and the commands. `serve` runs the service of `cellgate_ext_proc`. [`inspect`] shows running
+//! services, [`decide`] decides one request offline, [`neighbours`] compares a release with a cluster before an installation, [`doctor`] examines a gateway,
 //! and [`probe`] sends requests through one.
 #![forbid(unsafe_code)]
 
@@ -9,8 +9,10 @@ mod cli;
 mod decide;
 mod doctor;
 mod http_client;
+mod inspect;
 mod neighbours;
 mod probe;
+mod units;
 mod warnings;
 
 use std::process::ExitCode;
@@ -53,6 +55,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Neighbours(args) => runtime()?.block_on(cli::neighbours(args)),
         Command::Schema => cli::schema(),
         Command::Render { file } => cli::render(&file),
+        Command::Inspect(args) => runtime()?.block_on(cli::inspect(args)),
         Command::Doctor(args) => runtime()?.block_on(cli::doctor(args)),
         Command::Probe(args) => runtime()?.block_on(cli::probe(args)),
     }

@@ -1,4 +1,4 @@
-//! What is valid in a configuration, but probably not meant.
+//! Warnings of settings that are valid, but probably not meant.
 
 use cellgate_routing::source::Place;
 use cellgate_routing::{Case, Config, ContentTypes, Format};

@@ -62,8 +62,8 @@ pub(super) struct RawConfig<'a> {
     /// The media types of each body format.
     #[cfg_attr(feature = "schema", schemars(default = "RawField::<RawContentTypes>::default_value"))]
     pub(super) content_types: RawField<RawContentTypes<'a>>,
-    /// The content codings that Cellgate decodes, which all upstreams must decode too. None by default: then encoded bodies are
-    /// refused.
+    /// The content codings that Cellgate decodes in bodies of every format; all upstreams must decode them too. By default
+    /// `gzip` and `zstd`, in JSON and XML only.
     #[cfg_attr(feature = "schema", schemars(default, schema_with = "super::schema::content_encodings"))]
     pub(super) content_encodings: RawField<RawList<'a>>,
     /// The sources of the routing key, in order of precedence. The first source that yields a value wins.

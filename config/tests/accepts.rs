@@ -1,6 +1,6 @@
 //! The meaning of a valid configuration.
 
-use cellgate_routing::{CellId, Duplicates, Format, PolicyAction, Reason, Scope};
+use cellgate_routing::{CellId, Config, Duplicates, Format, PolicyAction, Reason, Scope};
 
 const FULL: &str = r#"
 version: demo-1
@@ -214,14 +214,29 @@ fn a_form_type_that_json_matches_in_part_is_accepted() {
 fn content_encodings_and_their_limits() {
     use cellgate_routing::ContentCoding;
     let config = cellgate_config::from_json(LEAST, "least.json").unwrap();
-    assert!(ContentCoding::ALL.iter().all(|coding| !config.content_encodings.contains(*coding)), "none by default");
+    let decoded =
+        |config: &Config, format| ContentCoding::ALL.map(|coding| config.content_encodings.contains(coding, format));
+    for (format, by_default) in [
+        (Format::Json, [true, false, false, true]),
+        (Format::Xml, [true, false, false, true]),
+        (Format::Ndjson, [false; 4]),
+        (Format::Form, [false; 4]),
+        (Format::Multipart, [false; 4]),
+        (Format::Protobuf, [false; 4]),
+        (Format::Msgpack, [false; 4]),
+        (Format::Cbor, [false; 4]),
+    ] {
+        assert_eq!(decoded(&config, format), by_default, "{format:?}");
+    }
     let limits = config.limits;
     assert_eq!((limits.decoded_bytes, limits.decoded_ratio, limits.decode_time.as_millis()), (64 << 20, 100, 1000));
     let fields = r#"{"content_encodings":["zstd","br","zstd"],
         "limits":{"decoded_bytes":"1MiB","decoded_ratio":10,"decode_ms":5},"#;
     let config = cellgate_config::from_json(&LEAST.replacen('{', fields, 1), "some.json").unwrap();
-    let listed = ContentCoding::ALL.map(|coding| config.content_encodings.contains(coding));
-    assert_eq!(listed, [false, false, true, true]);
+    assert_eq!(decoded(&config, Format::Form), [false, false, true, true]);
     let limits = config.limits;
     assert_eq!((limits.decoded_bytes, limits.decoded_ratio, limits.decode_time.as_millis()), (1 << 20, 10, 5));
+    let none = LEAST.replacen('{', r#"{"content_encodings":[],"#, 1);
+    let config = cellgate_config::from_json(&none, "none.json").unwrap();
+    assert_eq!(decoded(&config, Format::Json), [false; 4]);
 }

@@ -1,18 +1,24 @@
-//! The admin port: liveness, readiness, metrics and version.
+//! The admin port: liveness, readiness, metrics, version, and the state of the service.
+
+mod inspect;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::build;
 use crate::config_file::Store;
+use crate::inspection::ServiceLimits;
 use crate::metrics::{self, Metrics};
+use crate::readiness::{NotReady, Readiness};
+use crate::refusals::Refusals;
+use crate::tls::store::TlsStore;
 
 /// The state that the admin port reports.
 #[derive(Clone, Debug)]
@@ -24,22 +30,15 @@ pub(crate) struct Admin {
     /// The byte budget.
     pub budget: Budget,
     /// Whether the service is ready.
-    pub ready: Ready,
-}
-
-/// Whether the service is ready for new requests. Initially false. Clones share the value.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Ready(Arc<AtomicBool>);
-
-impl Ready {
-    /// Sets the readiness.
-    pub(crate) fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
-    }
-
-    fn get(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
+    pub readiness: Readiness,
+    /// The last refusals.
+    pub refusals: Refusals,
+    /// The TLS files in force.
+    pub tls: Option<Arc<TlsStore>>,
+    /// The settings that limit requests. `stream_bytes` is that of the configuration in force.
+    pub limits: ServiceLimits,
+    /// When the service started.
+    pub started: Instant,
 }
 
 /// The routes of the admin port.
@@ -49,11 +48,17 @@ pub(crate) fn routes(admin: Admin) -> Router {
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
         .route("/version", get(version))
+        .route("/inspect", get(inspect::inspect))
         .with_state(admin)
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {
-    if admin.ready.get() { (StatusCode::OK, "ok\n") } else { (StatusCode::SERVICE_UNAVAILABLE, "not ready\n") }
+    let reasons: Vec<_> = admin.readiness.reasons().await.iter().map(NotReady::to_string).collect();
+    if reasons.is_empty() {
+        (StatusCode::OK, "ok\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", reasons.join(", ")))
+    }
 }
 
 async fn render(State(admin): State<Admin>) -> impl IntoResponse {

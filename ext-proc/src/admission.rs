@@ -8,13 +8,14 @@ use tokio::time::Instant;
 
 use crate::connection::{Connection, Transport};
 use crate::metrics::Metrics;
+use crate::refusals::Refusals;
 use crate::socket::PeerAddress;
 use crate::tls::handshake::Handshakes;
 use crate::tls::refusal::{Reason, Refusal};
 use crate::workers::AcceptedConnection;
 
-/// Lines about refusals in one second, at most. A client that retries without end must not fill the log.
-const MAX_LINES: u32 = 50;
+/// Each reason has at most one line in this time. A client that retries without end must not fill the log.
+const LINE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Admits connections. Clones share the counts.
 #[derive(Clone, Debug)]
@@ -23,22 +24,26 @@ pub(crate) struct Admission {
     /// How long a handshake may take, and how long the preface.
     time: Duration,
     metrics: Metrics,
+    refusals: Refusals,
     lines: Arc<Mutex<Lines>>,
 }
 
-/// The log lines in a second.
-#[derive(Debug)]
-struct Lines {
-    since: Instant,
-    written: u32,
+/// The log lines of each reason.
+#[derive(Debug, Default)]
+struct Lines([ReasonLines; Reason::ALL.len()]);
+
+#[derive(Debug, Default)]
+struct ReasonLines {
+    /// The time of the last line.
+    last: Option<Instant>,
+    /// Refusals since then.
     suppressed: u64,
 }
 
 impl Admission {
     /// Admits TLS connections, or plain-text ones without `handshakes`.
-    pub(crate) fn new(handshakes: Option<Handshakes>, time: Duration, metrics: Metrics) -> Self {
-        let lines = Lines { since: Instant::now(), written: 0, suppressed: 0 };
-        Self { handshakes, time, metrics, lines: Arc::new(Mutex::new(lines)) }
+    pub(crate) fn new(handshakes: Option<Handshakes>, time: Duration, metrics: Metrics, refusals: Refusals) -> Self {
+        Self { handshakes, time, metrics, refusals, lines: Arc::default() }
     }
 
     /// Waits until a connection has begun to speak HTTP/2. `None` if it is refused, and closed.
@@ -69,12 +74,13 @@ impl Admission {
     fn refuse(&self, peer: PeerAddress, refusal: &Refusal) {
         let (reason, remedy) = (refusal.reason.label(), refusal.reason.remedy());
         self.metrics.handshake(reason);
+        self.refusals.connection_refused(refusal.reason);
         if refusal.reason == Reason::Closed {
             // Load balancers and scanners only connect.
             tracing::debug!(event = "connection_refused", %peer, reason, error = %refusal, "connection refused");
             return;
         }
-        match self.lines.lock().unwrap_or_else(PoisonError::into_inner).next(Instant::now()) {
+        match self.lines.lock().unwrap_or_else(PoisonError::into_inner).next(refusal.reason, Instant::now()) {
             Some(0) => {
                 tracing::warn!(event = "connection_refused", %peer, reason, error = %refusal, remedy, "connection refused");
             }
@@ -87,17 +93,15 @@ impl Admission {
 }
 
 impl Lines {
-    /// Whether a line may be written, and the number of lines that were suppressed before it.
-    fn next(&mut self, now: Instant) -> Option<u64> {
-        if now.duration_since(self.since) >= Duration::from_secs(1) {
-            (self.since, self.written) = (now, 0);
-        }
-        if self.written >= MAX_LINES {
-            self.suppressed += 1;
+    /// Whether a line may be written, and the number of refusals for this reason since its last line.
+    fn next(&mut self, reason: Reason, now: Instant) -> Option<u64> {
+        let lines = self.0.get_mut(reason as usize)?;
+        if lines.last.is_some_and(|last| now.duration_since(last) < LINE_INTERVAL) {
+            lines.suppressed += 1;
             return None;
         }
-        self.written += 1;
-        Some(std::mem::take(&mut self.suppressed))
+        lines.last = Some(now);
+        Some(std::mem::take(&mut lines.suppressed))
     }
 }
 
@@ -106,12 +110,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_second_has_so_many_lines_and_the_next_one_names_the_rest() {
-        let since = Instant::now();
-        let mut lines = Lines { since, written: 0, suppressed: 0 };
-        let written = (0..MAX_LINES + 7).filter(|_| lines.next(since) == Some(0)).count();
-        assert_eq!(written, MAX_LINES as usize);
-        let later = since + Duration::from_secs(1);
-        assert_eq!((lines.next(later), lines.next(later)), (Some(7), Some(0)));
+    fn each_reason_has_one_line_a_second_which_counts_those_before_it() {
+        let (start, mut lines) = (Instant::now(), Lines::default());
+        for reason in Reason::ALL {
+            assert_eq!(lines.next(reason, start), Some(0), "{reason:?}");
+        }
+        let later = start + Duration::from_millis(999);
+        assert_eq!([0; 7].map(|_| lines.next(Reason::Protocol, later)), [None; 7]);
+        let next = start + Duration::from_secs(1);
+        assert_eq!((lines.next(Reason::Protocol, next), lines.next(Reason::Protocol, next)), (Some(7), None));
+        assert_eq!(lines.next(Reason::UnknownCa, next), Some(0));
     }
 }

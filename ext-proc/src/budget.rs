@@ -82,6 +82,12 @@ impl Budget {
         Self::build(limit, timeout, Some(wait_seconds))
     }
 
+    /// The bytes that can be reserved at a time.
+    #[must_use]
+    pub fn limit(&self) -> u64 {
+        self.0.ledger().limit()
+    }
+
     /// Bytes reserved now.
     #[must_use]
     pub fn used(&self) -> u64 {

@@ -1,5 +1,8 @@
 //! Loads the configuration file, and reloads it when it changes. A bad file leaves the last good configuration in force.
 
+mod error_place;
+
+use std::fmt::Write as _;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,8 +12,19 @@ use cellgate_config::ConfigError;
 use cellgate_routing::{Config, Decider, Tier};
 
 use crate::cpu_clock::thread_cpu_time;
+use crate::inspection::{ConfigInForce, RefusedFile};
 use crate::metrics::Metrics;
+use crate::timestamp;
 use crate::watch;
+
+/// A configuration and the digest of its text.
+#[derive(Clone, Debug)]
+pub struct LoadedConfig {
+    /// The configuration.
+    pub config: Config,
+    /// The digest of the file, as [`digest`] returns it.
+    pub digest: String,
+}
 
 /// A configuration file and the decider of its last good content.
 #[derive(Debug)]
@@ -19,6 +33,7 @@ pub struct Store {
     decider: ArcSwap<Decider>,
     /// The last content or read error, so that each change is counted and logged once.
     last_read: Mutex<Result<Vec<u8>, io::ErrorKind>>,
+    in_force: Mutex<ConfigInForce>,
     metrics: Metrics,
 }
 
@@ -56,7 +71,7 @@ pub enum LoadError {
 ///
 /// # Errors
 /// The file cannot be read, or is not a valid configuration.
-pub fn load(path: &Path) -> Result<Config, LoadError> {
+pub fn load(path: &Path) -> Result<LoadedConfig, LoadError> {
     let named = name(path);
     let text = if is_stdin(path) {
         let mut text = Vec::new();
@@ -64,7 +79,18 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     } else {
         read(path)?
     };
-    parse(&text, named)
+    Ok(LoadedConfig { config: parse(&text, named)?, digest: digest(&text) })
+}
+
+/// `sha256:` and the SHA-256 of a text in hexadecimal digits. `sha256sum` prints the same digits for the file.
+#[must_use]
+pub fn digest(text: &[u8]) -> String {
+    let mut digest = "sha256:".to_owned();
+    for byte in ring::digest::digest(&ring::digest::SHA256, text).as_ref() {
+        // Writing into a string cannot fail.
+        let _ok = write!(digest, "{byte:02x}");
+    }
+    digest
 }
 
 /// Whether a path on the command line means stdin.
@@ -88,10 +114,12 @@ impl Store {
         let text = read(path)?;
         let decider = Decider::with_clock(for_service(&text, path)?, Tier::Service, thread_cpu_time);
         metrics.config_in_force(&decider.config().version);
+        let in_force = in_force(path, &decider.config().version, &text);
         Ok(Self {
             path: path.to_owned(),
             decider: ArcSwap::from_pointee(decider),
             last_read: Mutex::new(Ok(text)),
+            in_force: Mutex::new(in_force),
             metrics,
         })
     }
@@ -100,6 +128,12 @@ impl Store {
     #[must_use]
     pub fn decider(&self) -> Decider {
         Decider::clone(&self.decider.load())
+    }
+
+    /// The configuration in force, for the admin port.
+    #[must_use]
+    pub fn in_force(&self) -> ConfigInForce {
+        self.in_force.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Reads the file, and applies it if it has changed and is valid. Blocks while it reads and parses.
@@ -116,15 +150,22 @@ impl Store {
             }
             *last_read = outcome;
         }
-        match read.map_err(|source| unreadable(&self.path, source)).and_then(|text| for_service(&text, &self.path)) {
-            Ok(config) => {
+        let loaded = read
+            .map_err(|source| unreadable(&self.path, source))
+            .and_then(|text| Ok((for_service(&text, &self.path)?, text)));
+        let mut in_force = self.in_force.lock().unwrap_or_else(PoisonError::into_inner);
+        match loaded {
+            Ok((config, text)) => {
                 let version = config.version.clone();
+                *in_force = self::in_force(&self.path, &version, &text);
                 self.decider.store(Arc::new(Decider::with_clock(config, Tier::Service, thread_cpu_time)));
                 self.metrics.config_in_force(&version);
                 self.metrics.reloaded(true);
                 tracing::info!(event = "config_reloaded", %version, "configuration reloaded");
             }
             Err(error) => {
+                in_force.refused =
+                    Some(RefusedFile { at: timestamp::now(), error: error_place::without_values(&error) });
                 self.metrics.reloaded(false);
                 tracing::error!(event = "config_refused", %error, "configuration refused; the last good one stays in force");
             }
@@ -140,6 +181,16 @@ impl Store {
             }
         };
         watch::on_change(&[&self.path], "configuration", reload).await;
+    }
+}
+
+fn in_force(path: &Path, version: &str, text: &[u8]) -> ConfigInForce {
+    ConfigInForce {
+        version: version.to_owned(),
+        digest: digest(text),
+        file: path.display().to_string(),
+        loaded_at: timestamp::now(),
+        refused: None,
     }
 }
 

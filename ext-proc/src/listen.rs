@@ -19,7 +19,7 @@ const BACKLOG: i32 = 1024;
 /// [`io::ErrorKind`].
 const EAFNOSUPPORT: i32 = if cfg!(target_os = "linux") { 97 } else { 47 };
 
-/// Where Envoy connects.
+/// The address to which Envoy connects.
 #[derive(Debug)]
 pub enum Listener {
     /// A TCP port.

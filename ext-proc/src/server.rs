@@ -9,19 +9,19 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::MissedTickBehavior;
-use tonic_health::ServingStatus;
-use tonic_health::pb::health_server::HealthServer;
-use tonic_health::server::{HealthReporter, HealthService};
+use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::admin::{self, Admin, Ready};
+use crate::admin::{self, Admin};
 use crate::admission::Admission;
 use crate::budget::Budget;
 use crate::config_file::{LoadError, Store};
 use crate::connections::{self, Services};
+use crate::inspection::ServiceLimits;
 use crate::listen::Listener;
 use crate::metrics::Metrics;
-use crate::process::service::{self, Processor, StreamLimits};
+use crate::process::service::{Processor, StreamLimits};
+use crate::readiness::{NotReady, OverloadLimits, Readiness};
+use crate::refusals::Refusals;
 use crate::tls::TlsSettings;
 use crate::tls::files::TlsError;
 use crate::tls::handshake::Handshakes;
@@ -33,12 +33,6 @@ const IDLE_TIME: Duration = Duration::from_millis(500);
 
 /// The interval at which the drain counts open streams.
 const COUNT_INTERVAL: Duration = Duration::from_millis(20);
-
-/// The largest health request, in bytes. It contains only a name.
-const MAX_HEALTH_MESSAGE: usize = 1024;
-
-/// The names with a health status: the whole server, and the service that Envoy calls.
-const HEALTH_NAMES: [&str; 2] = ["", service::NAME];
 
 /// The settings of the service.
 #[derive(Clone, Debug)]
@@ -59,6 +53,8 @@ pub struct Settings {
     pub max_message_bytes: usize,
     /// Concurrent streams, which are requests, on one connection.
     pub max_streams: u32,
+    /// When an overloaded service is not ready. `None`: never.
+    pub not_ready_when_overloaded: Option<OverloadLimits>,
     /// A connection without a complete TLS handshake is closed after this long, and one without a complete HTTP/2 preface.
     pub preface_timeout: Duration,
     /// TLS on the gRPC port. Without it, the port is plain text.
@@ -100,13 +96,15 @@ pub async fn serve(
     mut signals: mpsc::Receiver<()>,
 ) -> Result<(), ServeError> {
     let grpc = grpc.into();
-    let health = HealthReporter::new();
-    set_health(&health, ServingStatus::NotServing).await;
+    let started = Instant::now();
+    let limits = limits(&settings);
+    let readiness = Readiness::starting().await;
     let metrics = Metrics::new()?;
     let budget = Budget::with_waits(settings.max_held_bytes, settings.budget_timeout, metrics.budget_wait_seconds());
     let store = Arc::new(Store::open(&settings.config, metrics.clone())?);
+    let admits_any_client = admits_any_client(&grpc, settings.tls.as_ref());
     let tls = settings.tls.map(|tls| TlsStore::open(tls, metrics.clone())).transpose()?.map(Arc::new);
-    let ready = Ready::default();
+    let refusals = Refusals::new();
 
     let addresses = (grpc.address().map_err(ServeError::Listener)?, address(&admin)?);
     let (stop_grpc, grpc_stopped) = watch::channel(false);
@@ -115,34 +113,50 @@ pub async fn serve(
         Arc::clone(&store),
         budget.clone(),
         metrics.clone(),
+        refusals.clone(),
         StreamLimits { decision_timeout: settings.decision_timeout, max_message_bytes: settings.max_message_bytes },
         aborted,
     );
     let supervising = tokio::spawn(processor.clone().supervise());
-    let health_service = HealthServer::new(HealthService::from_health_reporter(health.clone()))
-        .max_decoding_message_size(MAX_HEALTH_MESSAGE);
-    let services = Services { processor, health: health_service };
-    let admission = Admission::new(tls.clone().map(Handshakes::new), settings.preface_timeout, metrics.clone());
+    let services = Services { processor, health: readiness.health_service() };
+    let handshakes = tls.clone().map(Handshakes::new);
+    let admission = Admission::new(handshakes, settings.preface_timeout, metrics.clone(), refusals.clone());
     let mut grpc = tokio::spawn(connections::serve(grpc, admission, services, settings.max_streams, grpc_stopped));
-    let routes =
-        admin::routes(Admin { store: Arc::clone(&store), metrics: metrics.clone(), budget, ready: ready.clone() });
+    let watching_readiness =
+        tokio::spawn(readiness.clone().watch(budget.clone(), settings.not_ready_when_overloaded, tls.clone()));
+    let routes = admin::routes(Admin {
+        store: Arc::clone(&store),
+        metrics: metrics.clone(),
+        budget,
+        readiness: readiness.clone(),
+        refusals,
+        tls: tls.clone(),
+        limits,
+        started,
+    });
     let admin = tokio::spawn(axum::serve(admin, routes).into_future());
     let watching = tokio::spawn(Arc::clone(&store).watch());
     let with_tls = tls.is_some();
     let watching_tls = tls.map(|tls| tokio::spawn(tls.watch()));
 
-    set_health(&health, ServingStatus::Serving).await;
-    ready.set(true);
+    readiness.set(NotReady::Starting, false).await;
     let version = store.decider().config().version.clone();
     tracing::info!(event = "listening", grpc = %addresses.0, admin = %addresses.1, tls = with_tls, %version, "service started");
+    if admits_any_client {
+        tracing::warn!(
+            event = "tls_any_client",
+            remedy = "set --tls-client-ca to the authority of the proxies' certificates, and --tls-client-san to their names",
+            "TLS without --tls-client-ca: every client that reaches the port may connect"
+        );
+    }
 
     let ended = tokio::select! {
         ended = &mut grpc => Some(ended),
         _ = signals.recv() => None,
     };
     tracing::info!(event = "draining", timeout = ?settings.drain_timeout, "drain started");
-    ready.set(false);
-    set_health(&health, ServingStatus::NotServing).await;
+    readiness.set(NotReady::Draining, true).await;
+    watching_readiness.abort();
     let served = match ended {
         Some(ended) => ended,
         None => {
@@ -151,8 +165,7 @@ pub async fn serve(
                 () = next_signal(&mut signals) => Duration::ZERO,
             };
             stop_grpc.send_replace(true);
-            // Streams of `Health/Watch` would keep connections open. They end when their name is removed.
-            clear_health(&health).await;
+            readiness.end_watches().await;
             drain(&mut grpc, &metrics, timeout, &mut signals, &abort).await
         }
     };
@@ -222,17 +235,23 @@ async fn next_signal(signals: &mut mpsc::Receiver<()>) {
     }
 }
 
-async fn set_health(health: &HealthReporter, status: ServingStatus) {
-    for name in HEALTH_NAMES {
-        health.set_service_status(name, status).await;
+/// The limits for the admin port, without those of the configuration.
+fn limits(settings: &Settings) -> ServiceLimits {
+    let milliseconds = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    ServiceLimits {
+        message_bytes: settings.max_message_bytes as u64,
+        stream_bytes: 0,
+        streams_per_connection: settings.max_streams.into(),
+        decision_timeout_ms: milliseconds(settings.decision_timeout),
+        budget_timeout_ms: milliseconds(settings.budget_timeout),
+        drain_delay_ms: milliseconds(settings.drain_delay),
+        drain_timeout_ms: milliseconds(settings.drain_timeout),
     }
 }
 
-async fn clear_health(health: &HealthReporter) {
-    let mut health = health.clone();
-    for name in HEALTH_NAMES {
-        health.clear_service_status(name).await;
-    }
+/// Whether TLS encrypts, but keeps nobody out. The permissions of a Unix socket do.
+fn admits_any_client(grpc: &Listener, tls: Option<&TlsSettings>) -> bool {
+    matches!(grpc, Listener::Tcp(_)) && tls.is_some_and(|tls| tls.client_ca.is_none())
 }
 
 fn address(listener: &TcpListener) -> Result<SocketAddr, ServeError> {

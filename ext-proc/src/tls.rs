@@ -11,6 +11,7 @@ pub(crate) mod files;
 pub(crate) mod handshake;
 pub(crate) mod refusal;
 pub(crate) mod store;
+mod turns;
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -81,8 +81,8 @@ impl Log {
     }
 }
 
-const TLS_EVENTS: [&str; 4] =
-    ["connection_refused", "tls_reloaded", "tls_files_refused", "tls_certificate_without_san"];
+const TLS_EVENTS: [&str; 5] =
+    ["connection_refused", "tls_reloaded", "tls_files_refused", "tls_certificate_without_san", "tls_any_client"];
 
 fn names(service: &Service) -> [(String, &'static str); 3] {
     let directory = service.config.parent().map(Path::display).unwrap().to_string();
@@ -152,10 +152,11 @@ async fn drain_timeout(log: &Log) -> String {
 
 async fn refused_connections(log: &Log) -> String {
     let pki = Pki::new();
-    let service = pki.service().await;
-    let _started = log.take(&[]);
     let mut text = String::new();
     for case in tls_cases::cases(&pki) {
+        // Some cases have the same reason, and a service logs each reason once a second.
+        let service = pki.service().await;
+        let _started = log.take(&[]);
         case.run(&service).await;
         log.contains("connection_refused").await;
         text += &format!("{}:\n    {}", case.name, without_numbers(&log.take_tls(&[])));
@@ -174,7 +175,12 @@ async fn refused_connections(log: &Log) -> String {
     log.contains("connection_refused").await;
     let lines = log.take_tls(&[]);
     let refused = lines.lines().find(|line| line.contains("connection_refused")).unwrap();
-    text + &format!("silent:\n    {}\n", without_numbers(refused))
+    text += &format!("silent:\n    {}\n", without_numbers(refused));
+    let mut any_client = pki.settings();
+    (any_client.client_ca, any_client.client_names) = (None, Vec::new());
+    let _open = Service::start_with(|settings| settings.tls = Some(any_client)).await;
+    log.contains("tls_any_client").await;
+    text + &format!("without --tls-client-ca:\n    {}", log.take_tls(&[]))
 }
 
 /// A line without the client's port, times and ages.

@@ -144,7 +144,7 @@ impl Decider {
             return HeadResult::Decided(self.decide(sources.find_key(self, None), absent));
         }
         let scanner = self.readable_format(head, &sources).and_then(|body| {
-            let decoder = self.decoder(head)?;
+            let decoder = self.decoder(head, body.format)?;
             FormatScanner::new(&body, &self.0.queries, decoder)
         });
         match scanner {
@@ -182,11 +182,11 @@ impl Decider {
     }
 
     /// The decoder of the body's codings, if it has any.
-    fn decoder<H: Head + ?Sized>(&self, head: &H) -> Result<Option<Box<BodyDecoder>>, Reason> {
+    fn decoder<H: Head + ?Sized>(&self, head: &H, format: Format) -> Result<Option<Box<BodyDecoder>>, Reason> {
         if !is_encoded(head) {
             return Ok(None);
         }
-        let codings = self.config().content_encodings.of_body(head)?;
+        let codings = self.config().content_encodings.of_body(head, format)?;
         // Only what Envoy's worker decodes in little time, and holds anyway (docs/decisions/0023).
         let is_held = || media::content_length(head).is_some_and(|length| length <= self.config().limits.inspect_bytes);
         let is_left = self.0.tier == Tier::Filter && !(ContentCoding::are_for_the_filter(&codings) && is_held());

@@ -14,6 +14,8 @@
 
 #[cfg(feature = "brotli")]
 mod brotli;
+#[cfg(feature = "gzip")]
+mod checksum;
 pub(crate) mod codec;
 mod content_coding;
 pub(crate) mod decoder;
@@ -28,7 +30,7 @@ mod tests;
 mod zstd;
 
 pub(crate) use content_coding::is_encoded;
-pub use content_coding::{ContentCoding, ContentCodings};
+pub use content_coding::{CodingSet, ContentCoding, ContentCodings};
 pub(crate) use decoder::BodyDecoder;
 pub(crate) use limits::DecodingLimits;
 pub use limits::{Clock, DecodingCost};

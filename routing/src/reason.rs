@@ -148,7 +148,7 @@ reasons! {
         CharsetUnsupported = "charset_unsupported", PolicyAction::Reject(415), 415, NOTHING,
             "The Content-Type, that of the part with the key, or an XML body itself names a charset other than UTF-8 or US-ASCII.";
         BodyEncoded = "body_encoded", PolicyAction::Defer, 415, DEFER,
-            "The body has a Content-Encoding that `content_encodings` does not list, more than two of them, or one that this tier does not decode. Or its gRPC messages have a compression that this tier does not read.";
+            "The body has a Content-Encoding that is not decoded in its format (`content_encodings`), more than two of them, or one that this tier does not decode. Or its gRPC messages have a compression that this tier does not read.";
         BodyEncodingMalformed = "body_encoding_malformed", PolicyAction::Reject(400), 400, NOTHING,
             "The body is not what its Content-Encoding says: it is damaged or cut off, data follows its end, or it needs a larger window than Cellgate has.";
         BodySeveralMembers = "body_several_members", PolicyAction::Reject(400), 400, ACCEPT,

@@ -192,7 +192,7 @@ fn a_body_is_read_only_if_an_active_source_has_its_format() {
 
 #[test]
 fn only_the_filter_defers() {
-    let encoded = [JSON, ("content-encoding", "gzip")];
+    let encoded = [JSON, ("content-encoding", "br")];
     assert_eq!(whole(&decider(), &encoded, ""), "defer body_encoded");
     assert_eq!(whole(&decider_with("", Tier::Service), &encoded, ""), "reject 415 body_encoded");
 }

@@ -75,7 +75,7 @@ fn apply(inspection: &mut Inspection, decider: &Decider, event: Event) -> Inspec
         Event::Excluded => inspection.head(decider, [(":path", "/")].as_slice(), false, None),
         Event::Encoded(length) => {
             let mut fields = fields(length);
-            fields.push(("content-encoding".to_owned(), b"gzip".to_vec()));
+            fields.push(("content-encoding".to_owned(), b"br".to_vec()));
             inspection.head(decider, fields.as_slice(), false, None)
         }
         Event::Chunk(part) => chunk(inspection, part, false),

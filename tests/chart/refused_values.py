@@ -227,5 +227,6 @@ WRONG = [
     ("stream idle timeout that is not valid", {"filter": {"streamIdleTimeout": "30"}}, "filter.streamIdleTimeout"),
     ("module with the tag latest", {"filter": {"module": {"url": "oci://registry.example/cellgate-filter:latest"}}}, "filter.module.url"),
     ("byte budget that is not valid", {"extProc": {"maxHeldBytes": "512M"}}, "extProc.maxHeldBytes"),
+    ("readiness above 100 percent", {"extProc": {"notReadyAbove": 101}}, "extProc.notReadyAbove"),
     ("decision timeout that is not valid", {"extProc": {"decisionTimeout": "10"}}, "extProc.decisionTimeout"),
 ]

@@ -60,6 +60,7 @@ class Pods(unittest.TestCase):
         change = {
             "maxHeldBytes": "256MiB",
             "budgetTimeout": "2s",
+            "notReadyAbove": 80,
             "decisionTimeout": "4s",
             "drainDelay": "3s",
             "drainTimeout": "21s",
@@ -69,11 +70,15 @@ class Pods(unittest.TestCase):
         found = options(container({"extProc": change}))
         self.assertEqual(found["--max-held-bytes"], "256MiB")
         self.assertEqual(found["--budget-timeout"], "2s")
+        self.assertEqual(found["--not-ready-above"], "80")
         self.assertEqual(found["--decision-timeout"], "4s")
         self.assertEqual(found["--drain-delay"], "3s")
         self.assertEqual(found["--drain-timeout"], "21s")
         self.assertEqual(found["--log-level"], "debug")
         self.assertEqual(found["--admin"], "[::]:9902")
+
+    def test_an_overloaded_replica_stays_ready_by_default(self):
+        self.assertNotIn("--not-ready-above", options(container()))
 
     def test_the_port_is_plain_text_unless_there_is_a_certificate(self):
         self.assertIn("--plain-text", container()["args"])

@@ -141,6 +141,12 @@ pub(crate) fn edited_config() -> Value {
 
 const ACME: &str = r#"{"tenant":{"id":"acme"},"items":[1,2,3]}"#;
 
+/// [`ACME`], compressed.
+const ACME_GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\xff\xabV*I\xcdK\xcc+Q\xb2\xaaV\xcaLQ\xb2RJL\xceMU\xaa\xd5Q\xca,I\xcd-V\xb2\x8a6\xd41\xd21\x8e\xad\x05\x00\x16Sfb(\x00\x00\x00";
+
+/// `{"tenant":{"id":"acme"}}`, compressed.
+const ACME_ZSTD: &[u8] = b"(\xb5/\xfd \x18\xc1\0\0{\"tenant\":{\"id\":\"acme\"}}";
+
 pub(crate) fn before_the_edit() -> Vec<Scenario> {
     vec![
         Scenario::new("small JSON", "JSON /tenant/id", "/1", "cell-b filter override").json(ACME),
@@ -177,8 +183,14 @@ pub(crate) fn before_the_edit() -> Vec<Scenario> {
         Scenario::new("5 MB over HTTP/2", "JSON, byte 4 900 000", "/16", "cell-b service override")
             .json(padded(5_000_000, 4_900_000))
             .http2(),
-        Scenario::new("gzip", "compressed body", "/17", "415 service body_encoded")
+        Scenario::new("gzip", "JSON /tenant/id", "/gzip", "cell-b filter override")
             .header("content-encoding", "gzip")
+            .json(ACME_GZIP),
+        Scenario::new("zstd", "JSON /tenant/id", "/zstd", "cell-b service override")
+            .header("content-encoding", "zstd")
+            .json(ACME_ZSTD),
+        Scenario::new("an unknown encoding", "-", "/17", "415 service body_encoded")
+            .header("content-encoding", "compress")
             .json(ACME),
         Scenario::new("browser preflight", "-", "/preflight", "200 filter preflight").preflight(),
         Scenario::new("browser, malformed JSON", "no key", "/page", "400 filter body_malformed")

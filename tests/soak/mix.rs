@@ -122,7 +122,7 @@ fn refused(flaw: Flaw, size: usize) -> Vec<Visit> {
     let body = Bytes::from(flawed(flaw, size));
     let mut request = post(JSON);
     if flaw == Flaw::Encoded {
-        request = request.header("content-encoding", "gzip");
+        request = request.header("content-encoding", "br");
     }
     let (status, code) = flaw.answer();
     let wanted = Wanted::Refusal(status, code);

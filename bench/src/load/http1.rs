@@ -68,6 +68,9 @@ fn head(exchange: &Exchange) -> Bytes {
     let (path, media_type) = (exchange.path, &exchange.media_type);
     let fixed = "HTTP/1.1\r\nhost: bench\r\nuser-agent: cellgate-bench\r\naccept: */*\r\ncontent-type:";
     head.put_slice(format!("POST {path} {fixed} {media_type}\r\n").as_bytes());
+    if let Some(coding) = exchange.coding {
+        head.put_slice(format!("content-encoding: {coding}\r\n").as_bytes());
+    }
     if let Some((name, value)) = &exchange.routing {
         head.put_slice(format!("{name}: {value}\r\n").as_bytes());
     }

@@ -73,6 +73,9 @@ fn head(exchange: &Exchange) -> Result<Request<()>> {
     if exchange.delivery != Delivery::Chunked {
         head = head.header("content-length", exchange.body.len());
     }
+    if let Some(coding) = exchange.coding {
+        head = head.header("content-encoding", coding);
+    }
     if let Some((name, value)) = &exchange.routing {
         head = head.header(*name, value);
     }

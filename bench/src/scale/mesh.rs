@@ -247,6 +247,7 @@ fn exchange(bytes: usize, cell: &str, named: bool) -> Exchange {
     Exchange {
         path: content.path(),
         media_type: content.media_type(),
+        coding: None,
         expectation: Expectation { cell: cell.to_owned(), body_bytes: bytes as u64, sha256: sha256(body.as_bytes()) },
         body: body.into(),
         delivery: Delivery::Whole,

@@ -6,11 +6,12 @@ use serde_json::{Value, json};
 
 use crate::bootstrap::insert_filter;
 use crate::cases::{BUFFER_LIMIT, Case, NamedBy};
+use crate::content::Content;
 use crate::exchange::Protocol;
 use crate::variant::{Cannot, Service, Variant, own_service, whole_body};
 
 /// Envoy's counter of streams to the ext-proc service.
-const STREAMS: &str = "cluster.ext-proc.upstream_rq_total";
+pub(super) const STREAMS: &str = "cluster.ext-proc.upstream_rq_total";
 
 /// `limits.inspect_bytes` for a filter that does not hold large bodies.
 const PEEK: u32 = 16 * 1024;
@@ -56,7 +57,7 @@ pub(crate) const ALL: &[Variant] = &[
         title: "Cellgate's filter, with sources of other formats",
         chain: Chain::Filter,
         config: sources_of_other_formats,
-        reads: |content| !content.is_json(),
+        reads: Content::is_of_another_format,
         ..CELLGATE
     },
     Variant {
@@ -120,7 +121,7 @@ pub(crate) const ALL: &[Variant] = &[
         config: sources_of_other_formats,
         service: Service::Cellgate,
         proof: a_stream_each,
-        reads: |content| !content.is_json(),
+        reads: Content::is_of_another_format,
         ..CELLGATE
     },
     Variant {
@@ -156,7 +157,7 @@ pub(crate) const ALL: &[Variant] = &[
 ];
 
 /// The common part of all variants with Cellgate.
-const CELLGATE: Variant =
+pub(super) const CELLGATE: Variant =
     Variant { ours: true, config: || inspecting(BUFFER_LIMIT), named_by: NamedBy::Body, ..Variant::PLAIN };
 
 /// The common part of all variants with the no-op service.

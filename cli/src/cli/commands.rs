@@ -3,7 +3,7 @@
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-use cellgate_ext_proc::config_file::{self, LoadError};
+use cellgate_ext_proc::config_file::{self, LoadError, LoadedConfig};
 use cellgate_routing::headers::is_reserved;
 use cellgate_routing::{Config, Outcome};
 
@@ -13,7 +13,7 @@ use crate::doctor::{self, FetchError, Level, Source};
 use crate::probe;
 use crate::warnings::warnings;
 
-/// `cellgate check FILE…`: prints a line for each valid file, and all errors of the others.
+/// `cellgate check FILE…`: prints a line with the digest for each valid file, and all errors of the others.
 ///
 /// # Errors
 /// Stdout cannot be written.
@@ -21,13 +21,14 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
     let mut exit = Exit::Ok;
     for file in files {
         match config_file::load(file) {
-            Ok(config) => {
+            Ok(LoadedConfig { config, digest }) => {
                 let file = config_file::name(file);
                 for warning in warnings(&config) {
                     eprintln!("{}: warning: {warning}", file.display());
                 }
                 let (cells, sources) = (config.cells.len(), config.sources.len());
-                print(&format!("{}: ok ({}, {})\n", file.display(), count(cells, "cell"), count(sources, "source")))?;
+                let (cells, sources) = (count(cells, "cell"), count(sources, "source"));
+                print(&format!("{}: ok ({cells}, {sources}), {digest}\n", file.display()))?;
             }
             Err(error) => {
                 exit = Exit::Found;
@@ -66,7 +67,7 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
     if files.into_iter().flatten().filter(|path| config_file::is_stdin(path)).count() > 1 {
         return Err(Failure::new(Exit::Usage, "only one option can be `-` (stdin): use files for the others"));
     }
-    let config = config_file::load(&args.config).map_err(|error| {
+    let LoadedConfig { config, .. } = config_file::load(&args.config).map_err(|error| {
         let exit = match error {
             LoadError::Read { .. } => Exit::NoInput,
             LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_) => Exit::BadConfig,

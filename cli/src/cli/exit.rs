@@ -32,11 +32,11 @@ pub(crate) enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0   success; `decide`: the request gets a cell or passes
-  1   `check`, `neighbours`, `doctor` or `probe` found errors; `decide` rejects the request
+  1   `check`, `neighbours`, `doctor` or `probe` found errors; `decide` rejects the request; services of `inspect` differ
   64  the command line is wrong
-  65  invalid input: a request (`decide`), a configuration dump (`doctor`), a plan or objects (`neighbours`)
+  65  invalid input: a request (`decide`), a configuration dump (`doctor`), a plan or objects (`neighbours`), a document that is not Cellgate's (`inspect`)
   66  a file cannot be read
-  69  the gateway, istiod or the API server cannot be reached
+  69  the gateway, istiod, the API server or a service cannot be reached
   70  an internal error
   71  a port or a socket cannot be bound
   74  the output cannot be written

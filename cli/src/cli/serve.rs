@@ -11,7 +11,7 @@ use super::values::ListenAddress;
 use super::{Exit, Failure, ServeArgs};
 use cellgate_ext_proc::config_file::LoadError;
 use cellgate_ext_proc::logging;
-use cellgate_ext_proc::{Listener, ServeError, Settings, TlsError, TlsSettings, UnixSocket};
+use cellgate_ext_proc::{Listener, OverloadLimits, ServeError, Settings, TlsError, TlsSettings, UnixSocket};
 
 /// The permissions of a Unix socket: its user and its group.
 const SOCKET_MODE: u32 = 0o660;
@@ -52,6 +52,8 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         budget_timeout: args.budget_timeout,
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
+        not_ready_when_overloaded: (args.not_ready_above > 0)
+            .then_some(OverloadLimits { percent: args.not_ready_above, time: args.not_ready_after }),
         preface_timeout: SILENCE,
         tls,
     };

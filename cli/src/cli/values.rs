@@ -133,6 +133,17 @@ pub(super) fn streams(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|number| *number > 0).ok_or("use a whole number from 1 to 4294967295")
 }
 
+/// A share in percent, from 0 to 100.
+pub(super) fn percent(text: &str) -> Result<u8, &'static str> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|percent| digits && *percent <= 100).ok_or("use a whole number from 0 to 100")
+}
+
+/// A server, as a URL or as HOST:PORT.
+pub(super) fn admin_port(text: &str) -> Result<Server, BadUrl> {
+    if text.contains("://") { Server::parse(text) } else { Server::parse(&format!("http://{text}")) }
+}
+
 pub(super) fn server(text: &str) -> Result<Server, BadUrl> {
     Server::parse(text)
 }

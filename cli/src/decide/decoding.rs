@@ -3,6 +3,8 @@
 use cellgate_routing::{BodyReader, DecodingCost, Head};
 use serde_json::{Value, json};
 
+use crate::units::size;
+
 /// A decoded body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Decoding {
@@ -25,12 +27,14 @@ impl Decoding {
         Some(Self { encoding: values.join(", "), encoded, decoded: reading.decoded()? })
     }
 
-    /// `gzip: 48 bytes decode to 28, 0.6 for each, in 0.012 ms`.
+    /// `gzip: 48 bytes decode to 28, 0.6 for each; 0.012 ms of CPU time with the scan, 64 KiB of memory`.
     pub(super) fn text(&self) -> String {
-        let Self { encoding, encoded, decoded } = self;
-        let milliseconds = decoded.time.as_secs_f64() * 1000.0;
-        let bytes = decoded.bytes;
-        format!("{encoding}: {encoded} bytes decode to {bytes}, {:.1} for each, in {milliseconds:.3} ms", self.ratio())
+        let Self { encoding, encoded, decoded: DecodingCost { bytes, time, memory } } = self;
+        let (ratio, milliseconds, memory) = (self.ratio(), time.as_secs_f64() * 1000.0, size(*memory));
+        format!(
+            "{encoding}: {encoded} bytes decode to {bytes}, {ratio:.1} for each; {milliseconds:.3} ms of CPU time with the \
+             scan, {memory} of memory"
+        )
     }
 
     pub(super) fn json(&self) -> Value {

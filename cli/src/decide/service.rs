@@ -1,4 +1,4 @@
-//! What the service does with a request, by running its state machine.
+//! The service's handling of a request, by running its state machine.
 
 use bytes::Bytes;
 use cellgate_routing::{Config, Decider, Decision, Outcome, Reason, Tier};

@@ -3,6 +3,8 @@
 use std::io::Write;
 use std::process::Stdio;
 
+use cellgate_ext_proc::config_file::digest;
+
 use crate::support::{CONFIG, cellgate, file, result_of, run};
 
 const JSON: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"header":"t"}],"placement":{"default":"a"}}"#;
@@ -19,7 +21,8 @@ fn good_files_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let path = file(directory.path(), "a.yaml", CONFIG);
     let other = file(directory.path(), "b.json", JSON);
-    let expected = format!("{path}: ok (2 cells, 2 sources)\n{other}: ok (1 cell, 1 source)\n");
+    let (first, second) = (digest(CONFIG.as_bytes()), digest(JSON.as_bytes()));
+    let expected = format!("{path}: ok (2 cells, 2 sources), {first}\n{other}: ok (1 cell, 1 source), {second}\n");
     assert_eq!(run(&["check", &path, &other]), (0, expected, String::new()));
 }
 
@@ -30,7 +33,7 @@ fn each_error_has_its_place_and_all_files_are_checked() {
     let bad = file(directory.path(), "bad.yaml", &format!("{CONFIG}limits: {{ depth: none }}\n"));
     let (code, out, err) = run(&["check", &bad, &good, "/nowhere/at-all.yaml"]);
     assert_eq!(code, 1);
-    assert_eq!(out, format!("{good}: ok (2 cells, 2 sources)\n"));
+    assert_eq!(out, format!("{good}: ok (2 cells, 2 sources), {}\n", digest(CONFIG.as_bytes())));
     assert!(err.contains(&format!("{bad}:10:")) && err.contains("limits.depth: expected"), "{err}");
     assert!(err.contains("/nowhere/at-all.yaml: No such file"), "{err}");
 }
@@ -39,7 +42,7 @@ fn each_error_has_its_place_and_all_files_are_checked() {
 fn a_dash_is_stdin_in_yaml_or_json() {
     let pretty = JSON.replace(",\"", ",\n\t\"");
     for (text, counted) in [(CONFIG, "2 cells, 2 sources"), (JSON, "1 cell, 1 source"), (&pretty, "1 cell, 1 source")] {
-        let expected = format!("<stdin>: ok ({counted})\n");
+        let expected = format!("<stdin>: ok ({counted}), {}\n", digest(text.as_bytes()));
         assert_eq!(run_with(&["check", "-"], text), (0, expected, String::new()));
         let (code, out, err) = run_with(&["render", "-"], text);
         assert_eq!((code, err.as_str()), (0, ""));
@@ -73,9 +76,10 @@ fn a_byte_order_mark_is_skipped() {
 #[test]
 fn a_key_header_with_an_underscore_is_a_warning() {
     let directory = tempfile::tempdir().unwrap();
-    let path = file(directory.path(), "a.yaml", &CONFIG.replace("x-tenant-id", "x_tenant"));
+    let text = CONFIG.replace("x-tenant-id", "x_tenant");
+    let path = file(directory.path(), "a.yaml", &text);
     let (code, out, err) = run(&["check", &path]);
-    assert_eq!((code, out), (0, format!("{path}: ok (2 cells, 2 sources)\n")));
+    assert_eq!((code, out), (0, format!("{path}: ok (2 cells, 2 sources), {}\n", digest(text.as_bytes()))));
     assert!(err.starts_with(&format!("{path}: warning: key[1].header: \"x_tenant\" has an underscore")), "{err}");
     assert!(err.contains("REJECT_REQUEST") && err.lines().count() == 1, "{err}");
 }

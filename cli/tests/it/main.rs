@@ -3,8 +3,10 @@
 
 mod check;
 mod decide;
+mod decide_decoding;
 mod doctor;
 mod documented;
+mod inspect;
 mod messages;
 mod probe;
 mod render;

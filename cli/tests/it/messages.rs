@@ -5,6 +5,7 @@
 mod command_line;
 mod configuration;
 mod gateway;
+mod inspection;
 mod requests;
 mod serve;
 

@@ -6,12 +6,13 @@ use super::super::raw::{RawField, RawList};
 use super::super::report::Report;
 use super::super::text::quote;
 use super::items;
-use cellgate_routing::{ContentCoding, ContentCodings};
+use cellgate_routing::{CodingSet, ContentCoding, ContentCodings};
 
-/// The set of the listed codings. An empty list is the default: none.
+/// The listed codings, of every format. An empty list is none.
 pub(super) fn content_encodings(raw: &RawField<RawList<'_>>, report: &mut Report<'_>) -> ContentCodings {
-    let mut codings = ContentCodings::default();
-    let length = raw.given().map_or(0, Vec::len);
+    let Some(list) = raw.given() else { return ContentCodings::default() };
+    let mut codings = CodingSet::default();
+    let length = list.len();
     if length > MAX_ITEMS {
         report.problem(&[Step::Field("content_encodings")], &|| {
             format!("expected at most {MAX_ITEMS} items, found {length}")
@@ -25,5 +26,5 @@ pub(super) fn content_encodings(raw: &RawField<RawList<'_>>, report: &mut Report
             }),
         }
     }
-    codings
+    ContentCodings::Listed(codings)
 }

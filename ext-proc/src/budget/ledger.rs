@@ -108,6 +108,11 @@ impl Ledger {
         }
     }
 
+    /// The bytes that can be reserved at a time.
+    pub(super) fn limit(&self) -> u64 {
+        self.limit
+    }
+
     /// The bytes that all accounts hold.
     pub(super) fn used(&self) -> u64 {
         self.used

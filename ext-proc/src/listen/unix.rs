@@ -1,10 +1,12 @@
 //! A Unix socket: its file is made when the service starts, and removed when it stops accepting connections.
 
-use std::fs::{self, Permissions};
+use std::fs::{self, File, Permissions, TryLockError};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use tokio::net::UnixListener;
@@ -13,6 +15,10 @@ use super::BACKLOG;
 
 /// The longest path, in bytes: `sun_path` without its last zero.
 const MAX_PATH: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
+
+/// How often a lock is tried, and the wait after each time: 2 s altogether. A start holds it for less than a millisecond.
+const LOCK_TRIES: u32 = 200;
+const LOCK_WAIT: Duration = Duration::from_millis(10);
 
 /// A Unix socket that accepts connections.
 #[derive(Debug)]
@@ -42,6 +48,12 @@ pub enum SocketFileError {
     /// A process accepts connections on it.
     #[error("another process accepts connections on this socket: stop it, or use another path")]
     InUse,
+    /// Another process keeps the lock of the directory.
+    #[error("another process keeps a lock on {}: use a directory that only the service uses", .directory.display())]
+    Locked {
+        /// The directory.
+        directory: PathBuf,
+    },
     /// The system refuses.
     #[error("cannot bind the socket: {0}")]
     System(#[from] io::Error),
@@ -68,6 +80,8 @@ impl UnixSocket {
         if bytes > MAX_PATH {
             return Err(SocketFileError::TooLong { bytes });
         }
+        // Until the socket accepts connections: two starts at once would each remove the socket of the other as stale.
+        let _lock = lock_directory(path, LOCK_TRIES)?;
         remove_stale(path)?;
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
@@ -98,11 +112,33 @@ impl UnixSocket {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        // Another start may be about to replace the socket. Without the lock, the worst is a file that stays.
+        let Ok(_lock) = lock_directory(&self.path, 1) else { return };
         let is_ours = id(&self.path).is_ok_and(|id| id == self.id);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
             tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
         }
     }
+}
+
+/// Locks the directory of a path (flock) until the file is dropped, with so many tries. `None` if its file system has no
+/// locks, or if there is no directory, which `bind` reports.
+#[allow(clippy::disallowed_methods, reason = "more than one try is made before any stream is open")]
+fn lock_directory(path: &Path, tries: u32) -> Result<Option<File>, SocketFileError> {
+    let Some(directory) = path.parent() else { return Ok(None) };
+    let file = match File::open(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    for number in 1..=tries {
+        match file.try_lock() {
+            Ok(()) => return Ok(Some(file)),
+            Err(TryLockError::WouldBlock) if number == tries => {}
+            Err(TryLockError::WouldBlock) => thread::sleep(LOCK_WAIT),
+            Err(TryLockError::Error(_)) => return Ok(None),
+        }
+    }
+    Err(SocketFileError::Locked { directory: directory.to_owned() })
 }
 
 /// Device and number of a file.

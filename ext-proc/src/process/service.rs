@@ -31,6 +31,7 @@ use crate::process::response_stream::ResponseStream;
 use crate::process::send_queue::SendQueue;
 use crate::process::stall_watchdog::StallWatchdog;
 use crate::process::state_machine::StateMachine;
+use crate::refusals::Refusals;
 
 /// The name of the service.
 pub(crate) const NAME: &str = SERVICE_NAME;
@@ -62,6 +63,7 @@ struct ProcessorState {
     store: Arc<Store>,
     budget: Budget,
     metrics: Metrics,
+    refusals: Refusals,
     limits: StreamLimits,
     watchdog: StallWatchdog,
     abort: watch::Receiver<bool>,
@@ -90,11 +92,12 @@ impl Processor {
         store: Arc<Store>,
         budget: Budget,
         metrics: Metrics,
+        refusals: Refusals,
         limits: StreamLimits,
         abort: watch::Receiver<bool>,
     ) -> Self {
         let watchdog = StallWatchdog::default();
-        Self(Arc::new(ProcessorState { store, budget, metrics, limits, watchdog, abort }))
+        Self(Arc::new(ProcessorState { store, budget, metrics, refusals, limits, watchdog, abort }))
     }
 
     /// Ends stalled streams until the future is dropped.
@@ -213,6 +216,7 @@ impl ProcessorState {
             budget: reader.body.reservation(),
             decider,
             metrics: &self.metrics,
+            refusals: &self.refusals,
             started: Instant::now(),
             queue,
             decided: false,
@@ -270,6 +274,7 @@ impl ProcessorState {
             return;
         }
         self.metrics.violation();
+        self.refusals.stream_failed(code, request_id);
         let hint = (code == Code::OutOfRange).then_some("set --max-message-bytes above Envoy's buffer limits");
         tracing::warn!(request_id, ?code, error = message, hint, "stream ended with an error status");
     }
@@ -305,6 +310,7 @@ struct ObservedRequest<'a> {
     budget: Reservation,
     decider: Decider,
     metrics: &'a Metrics,
+    refusals: &'a Refusals,
     started: Instant,
     queue: &'a SendQueue,
     decided: bool,
@@ -365,10 +371,12 @@ impl ObservedRequest<'_> {
         {
             self.decided = true;
             self.metrics.decided(decision, self.started.elapsed());
+            self.refusals.decided(decision, || self.queue.request_id());
             self.log("request decided", decision);
         }
         if let Some(conflict) = self.machine.conflict() {
             self.metrics.conflict(conflict);
+            self.refusals.decided(conflict, || self.queue.request_id());
             self.log("request rejected after its decision", conflict);
         }
     }

@@ -284,6 +284,8 @@ impl StateMachine {
     fn on_body(&mut self, state: RequestState, chunk: Bytes, end: bool) -> Result<RequestState, Violation> {
         Ok(match state {
             RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
+            // Envoy may send the end of a streamed body a second time (Envoy 46237). It changes nothing.
+            RequestState::Complete if end && chunk.is_empty() => state,
             RequestState::Complete => return Err(Violation::AfterEnd),
             RequestState::Abandoned | RequestState::Rejected => state,
             RequestState::AwaitingBody(search) => self.decide_whole_body(search, &chunk),

@@ -1,4 +1,4 @@
-//! What a certificate says: its validity period, and the names of its owner.
+//! The contents of a certificate: its validity period, and the names of its owner.
 //!
 //! Names are read by the parser that verified the signature, so that nothing can be read in two ways.
 

@@ -157,6 +157,12 @@ impl Refusal {
         Self { reason: Reason::Timeout, error: "the handshake was not complete in time".to_owned() }
     }
 
+    /// The refusal of a slow handshake while others waited.
+    pub(super) fn crowded_out() -> Self {
+        let error = "the handshake was not complete within 1 s, while other connections waited for theirs".to_owned();
+        Self { reason: Reason::Timeout, error }
+    }
+
     /// The refusal of a TLS client on a plain-text port.
     pub(crate) fn tls_on_plain_text() -> Self {
         Self { reason: Reason::TlsOnPlainText, error: "the client speaks TLS, and this port is plain text".to_owned() }

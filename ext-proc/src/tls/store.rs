@@ -9,9 +9,12 @@ use arc_swap::ArcSwap;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::UnixTime;
 
+use super::certificate::Validity;
 use super::files::{Content, Snapshot, Stamp, TlsError};
 use super::{TlsSettings, server_config};
+use crate::inspection::{RefusedFile, TlsInForce};
 use crate::metrics::Metrics;
+use crate::timestamp;
 use crate::watch;
 
 /// The files must not be written for this long. A part of a bundle of authorities is a valid bundle, so that only time tells
@@ -25,9 +28,18 @@ const MAX_READS: usize = 40;
 #[derive(Debug)]
 pub(crate) struct TlsStore {
     settings: TlsSettings,
-    config: ArcSwap<ServerConfig>,
+    good: ArcSwap<GoodFiles>,
     last_read: Mutex<LastRead>,
+    refused: Mutex<Option<RefusedFile>>,
     metrics: Metrics,
+}
+
+/// The last good content.
+#[derive(Debug)]
+struct GoodFiles {
+    config: Arc<ServerConfig>,
+    /// Of the certificate.
+    validity: Validity,
 }
 
 /// The last content, so that each change is counted and logged once.
@@ -44,18 +56,36 @@ impl TlsStore {
     /// They cannot be read or used, or the certificate is not valid now.
     pub(crate) fn open(settings: TlsSettings, metrics: Metrics) -> Result<Self, TlsError> {
         let content = Snapshot::read(&settings)?.content;
-        let config = build(&settings, &content, &metrics)?;
+        let good = build(&settings, &content, &metrics)?;
         Ok(Self {
             settings,
-            config: ArcSwap::from_pointee(config),
+            good: ArcSwap::from_pointee(good),
             last_read: Mutex::new(LastRead { content: Ok(content), premature: false }),
+            refused: Mutex::default(),
             metrics,
         })
     }
 
     /// The configuration in force. A connection keeps the one of its handshake.
     pub(crate) fn config(&self) -> Arc<ServerConfig> {
-        self.config.load_full()
+        Arc::clone(&self.good.load().config)
+    }
+
+    /// Whether the certificate in force has expired.
+    pub(crate) fn is_expired(&self) -> bool {
+        self.good.load().validity.seconds_over(UnixTime::now()) > 0
+    }
+
+    /// The files in force, for the admin port.
+    pub(crate) fn in_force(&self) -> TlsInForce {
+        let validity = self.good.load().validity;
+        TlsInForce {
+            not_before: validity.not_before.to_string(),
+            not_after: validity.not_after.to_string(),
+            expires_in_seconds: validity.unix().1.saturating_sub(UnixTime::now().as_secs()),
+            client_certificates: self.settings.client_ca.is_some(),
+            refused: self.refused.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
     }
 
     /// Reloads on every change until the future is dropped.
@@ -113,13 +143,16 @@ impl TlsStore {
                 return;
             }
         }
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         match built {
-            Ok(config) => {
-                self.config.store(Arc::new(config));
+            Ok(good) => {
+                self.good.store(Arc::new(good));
+                *refused = None;
                 self.metrics.tls_reloaded(true);
                 tracing::info!(event = "tls_reloaded", "TLS files reloaded");
             }
             Err(error) => {
+                *refused = Some(RefusedFile { at: timestamp::now(), error: error.to_string() });
                 self.metrics.tls_reloaded(false);
                 tracing::error!(event = "tls_files_refused", %error, "TLS files refused; the last good ones stay in force");
             }
@@ -128,10 +161,10 @@ impl TlsStore {
 }
 
 /// Builds the configuration. If it is good, the metrics show the certificate's validity.
-fn build(settings: &TlsSettings, content: &Content, metrics: &Metrics) -> Result<ServerConfig, TlsError> {
+fn build(settings: &TlsSettings, content: &Content, metrics: &Metrics) -> Result<GoodFiles, TlsError> {
     let parsed = content.parse(settings, UnixTime::now())?;
     let (validity, has_names) = (parsed.validity, parsed.has_names);
-    let config = server_config(settings, parsed)?;
+    let config = Arc::new(server_config(settings, parsed)?);
     let (not_before, not_after) = validity.unix();
     metrics.certificate_in_force(not_before, not_after);
     if !has_names {
@@ -141,7 +174,7 @@ fn build(settings: &TlsSettings, content: &Content, metrics: &Metrics) -> Result
             "the certificate has no DNS name and no URI as subject alternative name; clients that verify a name refuse it"
         );
     }
-    Ok(config)
+    Ok(GoodFiles { config, validity })
 }
 
 fn comparable(read: &Result<Content, TlsError>) -> Result<Content, io::ErrorKind> {

@@ -18,7 +18,7 @@ async fn client(service: &Service) -> HealthClient<Channel> {
     HealthClient::new(endpoint.connect().await.unwrap())
 }
 
-async fn check(service: &Service, name: &str) -> i32 {
+pub(crate) async fn check(service: &Service, name: &str) -> i32 {
     let mut client = client(service).await;
     client.check(HealthCheckRequest { service: name.to_owned() }).await.unwrap().into_inner().status
 }
@@ -36,6 +36,7 @@ async fn not_serving_while_it_waits_for_the_load_balancers() {
     let service = Service::start_with(|settings| settings.drain_delay = PATIENCE).await;
     service.stop();
     crate::support::until("not ready", || async { service.get("/readyz").await.0 == 503 }).await;
+    assert_eq!(service.get("/readyz").await.1, "not ready: draining\n");
     for name in NAMES {
         let not_serving = || async { check(&service, name).await == ServingStatus::NotServing as i32 };
         crate::support::until("not serving", not_serving).await;

@@ -21,7 +21,7 @@ const DUPLEX: BodySendMode = BodySendMode::FullDuplexStreamed;
 const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
 
 /// A request is decided as if nothing had happened.
-async fn still_serves(service: &Service) {
+pub(crate) async fn still_serves(service: &Service) {
     let mut peer = Peer::post(service, DUPLEX).await;
     peer.body(br#"{"tenant":{"id":"acme"}}"#, true).await;
     assert_eq!(cell(&peer.change().await), "cell-b");

@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
 mod admin;
+mod boundaries;
 mod buffered;
 mod deadline;
 mod documented;
@@ -9,10 +10,13 @@ mod drain;
 mod duplex;
 mod health;
 mod hostile;
+mod inspect;
 mod overload;
 mod peer;
 mod pki;
+mod protocol;
 mod raw;
+mod readiness;
 mod refused;
 mod reload;
 mod resets;

@@ -99,7 +99,7 @@ async fn what_does_not_fit_waits_oldest_first() {
     assert_eq!(cell(&buffered.change().await), "cell-b");
     until("given back", || async { held(&service).await == 0 }).await;
     waiting(&service, 0).await;
-    // A stream may wait again until the peer has taken all bytes of the one before it.
+    // One of them may have waited once more, for bytes that the one before it was still sending.
     assert!(service.metric("cellgate_budget_wait_seconds_count").await >= 4);
     let shed = r#"cellgate_decisions_total{outcome="reject",reason="overloaded",tier="service"}"#;
     assert_eq!(service.metric(shed).await, 0);

@@ -13,6 +13,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion, crypto, version};
 use tonic::transport::{Channel, Endpoint};
 
@@ -150,12 +151,14 @@ impl Client {
             .unwrap()
             .with_root_certificates(roots);
         let mut config = match &self.identity {
-            Some(identity) => builder
-                .with_client_auth_cert(
-                    vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()],
-                    PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap(),
-                )
-                .unwrap(),
+            Some(identity) => {
+                let chain = vec![CertificateDer::from_pem_slice(identity.certificate.as_bytes()).unwrap()];
+                let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap();
+                let key = crypto::ring::sign::any_supported_type(&key).unwrap();
+                // Without a check that the two belong together.
+                let identity = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+                builder.with_client_cert_resolver(Arc::new(identity))
+            }
             None => builder.with_no_client_auth(),
         };
         config.alpn_protocols = vec![self.protocol.as_bytes().to_vec()];

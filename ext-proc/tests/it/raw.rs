@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, ProcessingRequest};
 use prost::Message;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::peer::message;
@@ -114,7 +114,7 @@ pub(crate) fn body(chunk: &[u8], end_of_stream: bool) -> ProcessingRequest {
 }
 
 /// The next frame. None at the end of the connection, or if it was reset.
-pub(crate) async fn next(connection: &mut TcpStream) -> Option<Frame> {
+pub(crate) async fn next(connection: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     let read = async {
         let mut header = [0; 9];
         connection.read_exact(&mut header).await?;

@@ -71,6 +71,7 @@ impl Service {
             budget_timeout: PATIENCE,
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
+            not_ready_when_overloaded: None,
             preface_timeout: PATIENCE,
             tls: None,
         };

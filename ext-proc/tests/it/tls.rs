@@ -107,6 +107,36 @@ async fn unfinished_handshakes_end_in_time_and_block_nobody() {
     until("counted", || async { service.metric(&handshakes("timeout")).await == 300 }).await;
 }
 
+/// They held all turns until their deadlines, which is longer than Envoy waits for a connection.
+#[tokio::test]
+async fn handshakes_that_stall_give_way_to_others_after_a_second() {
+    let pki = Pki::new();
+    let service = Service::start_with(|settings| {
+        settings.tls = Some(pki.settings());
+        settings.preface_timeout = 3 * PATIENCE;
+    })
+    .await;
+    let mut stalled = Vec::new();
+    for _ in 0..300 {
+        let mut stream = TcpStream::connect(service.grpc).await.unwrap();
+        stream.write_all(b"\x16\x03\x01").await.unwrap();
+        stalled.push(stream);
+    }
+    let served = tokio::time::timeout(PATIENCE, cell_of_acme(&pki.client(), &service)).await;
+    assert_eq!(served.expect("the stalled handshakes block it"), "cell-b");
+    let ended = service.metric(&handshakes("timeout")).await;
+    assert!((1..=300).contains(&ended), "{ended}");
+}
+
+#[tokio::test]
+async fn the_certificate_of_another_name_is_refused_by_clients() {
+    let pki = Pki::new();
+    pki.write_identity(&pki.authority.issue("other.example.com"));
+    let service = pki.service().await;
+    assert!(pki.client().connect(&service).await.is_err());
+    until("counted", || async { service.metric(&handshakes("refused_by_client")).await == 1 }).await;
+}
+
 #[tokio::test]
 async fn who_is_silent_after_the_handshake_is_closed() {
     let pki = Pki::new();

@@ -3,7 +3,7 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::pki::{Authority, Client, GATEWAY, Pki, TLS12, san, seconds_from_now};
+use crate::pki::{Authority, Client, GATEWAY, Identity, Pki, TLS12, san, seconds_from_now};
 use crate::support::{PATIENCE, Service};
 
 /// How a client is refused.
@@ -67,6 +67,7 @@ pub(crate) fn cases(pki: &Pki) -> Vec<TlsCase> {
     let many_names = ca.issue_with(|params| {
         params.subject_alt_names = (0..40).map(|number| san(&format!("host-{number}.example.com"))).collect();
     });
+    let without_its_key = Identity { key: ca.issue(GATEWAY).key, ..ca.issue(GATEWAY) };
     vec![
         tls("no certificate", "no_certificate", pki.client_with(None)),
         tls("expired a second ago", "certificate_expired", with(expired)),
@@ -77,6 +78,7 @@ pub(crate) fn cases(pki: &Pki) -> Vec<TlsCase> {
             "certificate_invalid",
             with(Authority::new("authority").issue(GATEWAY)),
         ),
+        tls("the key of another certificate", "certificate_invalid", with(without_its_key)),
         tls("for servers only", "certificate_invalid", with(for_servers)),
         tls("no names", "san_missing", with(ca.issue_with(|_| {}))),
         tls("other DNS name", "san_not_admitted", with(ca.issue("gateway.example.com"))),

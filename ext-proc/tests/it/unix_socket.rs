@@ -4,10 +4,12 @@ use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::{Arc, Barrier};
 
 use cellgate_ext_proc::{SocketFileError, UnixSocket};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
 use hyper_util::rt::TokioIo;
+use tokio::runtime::Handle;
 use tonic::transport::{Channel, Endpoint};
 
 use crate::peer::{Peer, cell, head};
@@ -47,6 +49,45 @@ async fn a_socket_that_a_crash_left_is_replaced() {
     assert!(UnixStream::connect(&path).is_ok());
     drop(socket);
     assert!(!path.exists());
+}
+
+/// Each of two starts took the socket of the other for stale and removed it, so that both ran and one was unreachable.
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_starts_at_once_one_wins() {
+    const STARTS: usize = 8;
+    let directory = tempfile::tempdir().unwrap();
+    for round in 0..30 {
+        let path = directory.path().join(format!("{round}.sock"));
+        drop(UnixListener::bind(&path).unwrap());
+        let together = Arc::new(Barrier::new(STARTS));
+        let starts: Vec<_> = (0..STARTS)
+            .map(|_| {
+                let (path, together, runtime) = (path.clone(), Arc::clone(&together), Handle::current());
+                std::thread::spawn(move || {
+                    let _entered = runtime.enter();
+                    together.wait();
+                    UnixSocket::bind(&path, 0o660)
+                })
+            })
+            .collect();
+        let (won, lost): (Vec<_>, Vec<_>) =
+            starts.into_iter().map(|start| start.join().unwrap()).partition(Result::is_ok);
+        assert_eq!(won.len(), 1, "round {round}: {won:?} {lost:?}");
+        assert!(lost.iter().all(|lost| matches!(lost, Err(SocketFileError::InUse))), "{lost:?}");
+        assert!(UnixStream::connect(&path).is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_directory_that_another_process_locks_is_an_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let lock = std::fs::File::open(directory.path()).unwrap();
+    lock.lock().unwrap();
+    let path = directory.path().join("ext-proc.sock");
+    let error = UnixSocket::bind(&path, 0o660).unwrap_err();
+    assert!(error.to_string().starts_with("another process keeps a lock on "), "{error}");
+    drop(lock);
+    assert!(UnixSocket::bind(&path, 0o660).is_ok());
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ pub(crate) struct DecodingStep {
 
 /// How a step ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "a build without decoders constructs only one")]
 pub(crate) enum StepEnd {
     /// The decoder needs more input or more room.
     More,

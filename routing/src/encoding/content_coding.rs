@@ -1,5 +1,6 @@
 //! The codings that a Content-Encoding names (RFC 9110, 8.4.1).
 
+use crate::format::Format;
 use crate::head::Head;
 use crate::reason::Reason;
 
@@ -19,9 +20,20 @@ pub enum ContentCoding {
     Zstd,
 }
 
+/// The codings that are decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ContentCodings {
+    /// gzip and zstd, of JSON and XML. A server that does not decode such a body cannot read it as a document of its format
+    /// either, because of its first bytes. So it cannot find another key in it.
+    #[default]
+    Unmistakable,
+    /// These, of every format.
+    Listed(CodingSet),
+}
+
 /// A set of codings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ContentCodings(u8);
+pub struct CodingSet(u8);
 
 impl ContentCoding {
     /// Every coding.
@@ -59,7 +71,7 @@ impl ContentCoding {
     }
 }
 
-impl ContentCodings {
+impl CodingSet {
     /// Adds a coding.
     pub fn insert(&mut self, coding: ContentCoding) {
         self.0 |= 1 << coding as u8;
@@ -70,15 +82,31 @@ impl ContentCodings {
     pub const fn contains(self, coding: ContentCoding) -> bool {
         self.0 & 1 << coding as u8 != 0
     }
+}
+
+impl ContentCodings {
+    /// Whether bodies of a format with this coding are decoded.
+    #[must_use]
+    pub const fn contains(self, coding: ContentCoding, format: Format) -> bool {
+        match self {
+            // No JSON text and no XML document begins as gzip does, 0x1f, or as zstd does, `(`, or one of 0x50 to 0x5f (among
+            // them `[`) and `*`. Readers of the other formats may skip what they cannot read.
+            ContentCodings::Unmistakable => {
+                matches!(coding, ContentCoding::Gzip | ContentCoding::Zstd)
+                    && matches!(format, Format::Json | Format::Xml)
+            }
+            ContentCodings::Listed(set) => set.contains(coding),
+        }
+    }
 
     /// The codings of a request's body, in the order in which they must be undone. Empty if it has none.
     ///
     /// # Errors
-    /// There are more than two, or one that is unknown or not in this set: [`Reason::BodyEncoded`].
-    pub(crate) fn of_body<H: Head + ?Sized>(self, head: &H) -> Result<Vec<ContentCoding>, Reason> {
+    /// There are more than two, or one that is unknown or not decoded in this format: [`Reason::BodyEncoded`].
+    pub(crate) fn of_body<H: Head + ?Sized>(self, head: &H, format: Format) -> Result<Vec<ContentCoding>, Reason> {
         let mut codings = Vec::new();
         for element in elements(head) {
-            let coding = ContentCoding::of_element(element).filter(|coding| self.contains(*coding));
+            let coding = ContentCoding::of_element(element).filter(|coding| self.contains(*coding, format));
             codings.push(coding.ok_or(Reason::BodyEncoded)?);
             if codings.len() > MAX_LAYERS {
                 return Err(Reason::BodyEncoded);

@@ -1,6 +1,6 @@
 //! The header and the trailer of a gzip member (RFC 1952, 2.3).
 
-use flate2::Crc;
+use super::checksum::Checksum;
 
 const FHCRC: u8 = 1 << 1;
 const FEXTRA: u8 = 1 << 2;
@@ -89,7 +89,7 @@ impl GzipHeader {
 /// The checksum and the length of the data, counted and as the last eight bytes say.
 #[derive(Debug, Default)]
 pub(super) struct GzipTrailer {
-    counted: Crc,
+    counted: Checksum,
     bytes: [u8; 8],
     read: usize,
 }

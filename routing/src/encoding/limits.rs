@@ -1,4 +1,4 @@
-//! How much a body may decode to, and how long that may take.
+//! The limits of the text that a body decodes to, and of the time that decoding takes.
 
 use std::time::Duration;
 

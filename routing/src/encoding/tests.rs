@@ -10,8 +10,9 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use super::{BodyDecoder, ContentCoding, ContentCodings, DecodingLimits};
+use super::{BodyDecoder, CodingSet, ContentCoding, ContentCodings, DecodingLimits};
 use crate::body::{BodyError, BodyScanner, Candidate};
+use crate::format::Format;
 use crate::reason::Reason;
 use encoders::{encode, encode_all};
 
@@ -134,11 +135,11 @@ fn raw_deflate_is_read_too() {
 #[test]
 fn the_head_names_the_codings() {
     use ContentCoding::{Brotli, Deflate, Gzip, Zstd};
-    let mut all = ContentCodings::default();
+    let mut all = CodingSet::default();
     ContentCoding::ALL.into_iter().for_each(|coding| all.insert(coding));
     let of = |values: &[&str]| {
         let fields: Vec<_> = values.iter().map(|value| ("content-encoding", *value)).collect();
-        all.of_body(fields.as_slice())
+        ContentCodings::Listed(all).of_body(fields.as_slice(), Format::Form)
     };
     for (values, codings) in [
         (&[][..], Ok(vec![])),
@@ -158,8 +159,21 @@ fn the_head_names_the_codings() {
     ] {
         assert_eq!(of(values), codings, "{values:?}");
     }
-    let mut some = ContentCodings::default();
+    let mut some = CodingSet::default();
     some.insert(Zstd);
-    assert_eq!(some.of_body(&[("content-encoding", "zstd")][..]), Ok(vec![Zstd]));
-    assert_eq!(some.of_body(&[("content-encoding", "gzip")][..]), Err(Reason::BodyEncoded));
+    let some = ContentCodings::Listed(some);
+    assert_eq!(some.of_body(&[("content-encoding", "zstd")][..], Format::Form), Ok(vec![Zstd]));
+    assert_eq!(some.of_body(&[("content-encoding", "gzip")][..], Format::Json), Err(Reason::BodyEncoded));
+}
+
+#[test]
+fn without_a_list_gzip_and_zstd_of_json_and_xml_are_decoded() {
+    let of = |value, format| ContentCodings::default().of_body(&[("content-encoding", value)][..], format).is_ok();
+    for format in [Format::Json, Format::Xml] {
+        assert!(["gzip", "zstd", "gzip, zstd"].into_iter().all(|value| of(value, format)), "{format:?}");
+        assert!(!["br", "deflate", "br, gzip"].into_iter().any(|value| of(value, format)), "{format:?}");
+    }
+    for format in [Format::Ndjson, Format::Form, Format::Multipart, Format::Protobuf, Format::Msgpack, Format::Cbor] {
+        assert!(!of("gzip", format), "{format:?}");
+    }
 }

@@ -86,7 +86,7 @@ async fn a_preflight_with_a_routing_header_reaches_no_cell() {
 
 /// One request for each kind of response, with its status and, for a refusal of Cellgate, its reason.
 fn kinds() -> Vec<(Request, u16, &'static str)> {
-    let encoded = Request::post("/encoded").header("content-encoding", "gzip");
+    let encoded = Request::post("/encoded").header("content-encoding", "br");
     let large = Request::post("/large").header("content-type", "text/plain").header("x-tenant-id", "acme");
     vec![
         (Request::post("/decided").json(key_first("acme", 100)), 200, ""),

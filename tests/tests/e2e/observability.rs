@@ -1,5 +1,6 @@
 //! Statistics, metrics and logs show each decision, and never a key or a body.
 
+use cellgate_tests::artifacts;
 use cellgate_tests::client::Request;
 use cellgate_tests::options::Options;
 use cellgate_tests::stack::Stack;
@@ -96,6 +97,22 @@ async fn the_access_log_has_the_services_refusals_and_late_conflicts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn inspect_names_the_last_request_that_the_service_refused() {
+    let stack = Stack::start(options()).await;
+    let missing = key_last("acme", 200_000).replace("tenant", "nobody");
+    let request = Request::post("/missing").header("x-request-id", "e2e-request-7").json(missing);
+    assert_eq!(stack.send(&request).await.status, 400);
+    let admin = stack.ext_proc().addresses().admin.to_string();
+    let mut program = tokio::process::Command::new(artifacts::cellgate().unwrap());
+    let output = program.args(["inspect", &admin]).output().await.unwrap();
+    let report = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{report}");
+    let refusal = report.lines().find(|line| line.starts_with("refusals")).unwrap();
+    assert!(refusal.contains("key_missing  1, last at 20"), "{report}");
+    assert!(refusal.ends_with(" with 400, request e2e-request-7"), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_log_or_statistic_contains_a_key_or_body_bytes() {
     const KEY: &str = "marker-key-7f3a";
     const BODY: &str = "marker-body-91bc";
@@ -117,6 +134,9 @@ async fn no_log_or_statistic_contains_a_key_or_body_bytes() {
     stack.envoy().access_line("/last").await;
     let mut seen = stack.admin().get("/stats").await.unwrap().text();
     seen.push_str(&stack.ext_proc().get("/metrics").await.unwrap().text());
+    let inspected = stack.ext_proc().get("/inspect").await.unwrap();
+    assert!(inspected.json()["refusals"].as_array().unwrap().len() > 1, "{}", inspected.text());
+    seen.push_str(&inspected.text());
     for file in ["envoy.log", "access.log", "cellgate.log"] {
         seen.push_str(&std::fs::read_to_string(stack.directory().join(file)).unwrap());
     }

@@ -63,7 +63,7 @@ async fn each_deferred_request_opens_one_stream() {
         deferred += 1;
         assert_eq!(stack.ext_proc_streams().await, deferred, "{framing:?}");
     }
-    let encoded = json("not JSON").header("content-encoding", "gzip");
+    let encoded = json("not JSON").header("content-encoding", "br");
     for answer in [stack.send(&encoded).await, stack.send_h2(&encoded).await] {
         assert_eq!(answer.status, 415);
         deferred += 1;

@@ -37,6 +37,10 @@ fn messages_about_the_command_line() {
         "--drain-timeout 1.5s",
         "--max-held-bytes 0",
         "--max-held-bytes 512MB",
+        "--not-ready-above 101",
+        "--not-ready-above +5",
+        "--not-ready-above 80%",
+        "--not-ready-after -1s",
         "--max-message-bytes 99999999999GiB",
         "--max-streams 0",
         "--max-streams many",
@@ -83,6 +87,20 @@ fn messages_about_the_command_line() {
         "--config-dump dump.json --output xml",
     ] {
         transcript.run(&format!("doctor {options}"));
+    }
+
+    transcript.section("Options of inspect");
+    transcript.run("inspect");
+    for options in [
+        "https://localhost:9902",
+        "http://",
+        "'localhost:9902/?pretty'",
+        "'not a URL'",
+        "localhost:9902 --timeout 0s",
+        "localhost:9902 --json --output text",
+        "localhost:9902 --output xml",
+    ] {
+        transcript.run(&format!("inspect {options}"));
     }
 
     transcript.section("Options of probe");

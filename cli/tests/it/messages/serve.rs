@@ -35,6 +35,11 @@ fn messages_about_the_start() {
         transcript.run(&format!("{serve}{}", folder.join(path).display()));
     }
     transcript.run(&format!("{serve}/{}", "long".repeat(30)));
+    std::fs::create_dir(folder.join("locked")).unwrap();
+    let lock = std::fs::File::open(folder.join("locked")).unwrap();
+    lock.lock().unwrap();
+    transcript.run(&format!("{serve}{}", folder.join("locked/a.sock").display()));
+    drop(lock);
     transcript.section("TLS");
     let identity = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();

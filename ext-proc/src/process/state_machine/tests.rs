@@ -192,7 +192,7 @@ fn trailers_end_the_body_in_duplex_mode() {
     machine.on(head(&[], false)).unwrap();
     machine.on(body(r#"{"t":"a"}"#, false)).unwrap();
     assert_eq!(machine.on(trailers()).unwrap(), [Reply::Trailers { remove: vec!["x_cell".into()] }]);
-    assert_eq!(machine.on(body("", true)), Err(Violation::AfterEnd));
+    assert_eq!(machine.on(body("x", true)), Err(Violation::AfterEnd));
     // The header decides only once the body is known to have no key: here, at the trailers.
     let mut machine = self::machine(BodyMode::Duplex);
     machine.on(head(&[("x-tenant", "a")], false)).unwrap();
@@ -200,6 +200,26 @@ fn trailers_end_the_body_in_duplex_mode() {
     let replies = machine.on(trailers()).unwrap();
     let end = Reply::Trailers { remove: vec!["x_cell".into()] };
     assert_eq!(replies, [Reply::Headers(change(Some(ON_A))), chunk("{}", false), end]);
+}
+
+/// Envoy 46237: the last body message comes twice. llm-d's and others' processors failed on it.
+#[test]
+fn a_second_empty_end_of_the_body_is_ignored() {
+    for mode in [BodyMode::Duplex, BodyMode::Buffered] {
+        let ended = || {
+            let mut machine = machine(mode);
+            machine.on(head(&[], false)).unwrap();
+            machine.on(body(r#"{"t":"a"}"#, true)).unwrap();
+            machine
+        };
+        let mut machine = ended();
+        assert_eq!(machine.on(body("", true)).unwrap(), [], "{mode:?}");
+        assert_eq!(machine.on(body("", true)).unwrap(), [], "{mode:?}");
+        assert!(machine.may_end(), "{mode:?}");
+        for (text, end) in [("x", true), ("x", false), ("", false)] {
+            assert_eq!(ended().on(body(text, end)), Err(Violation::AfterEnd), "{mode:?}: {text:?}, {end}");
+        }
+    }
 }
 
 #[test]

@@ -96,12 +96,12 @@ fn an_encoded_body_is_deferred_at_the_headers_in_the_mode_that_fits() {
         (Some("nonsense"), "stream;body_encoded"),
         (None, "stream;body_encoded"),
     ] {
-        let mut headers = vec![JSON, ("content-encoding", "gzip")];
+        let mut headers = vec![JSON, ("content-encoding", "zstd")];
         headers.extend(length.map(|length| ("content-length", length)));
         let mut exchange = Exchange::new(&headers);
         assert_eq!(exchange.headers(false), Action::Continue);
-        exchange.body(b"\x1f\x8b", true);
-        assert_deferred(&exchange, value, b"\x1f\x8b");
+        exchange.body(b"(\xb5", true);
+        assert_deferred(&exchange, value, b"(\xb5");
         assert_eq!(exchange.host.world().copied, 0);
     }
 }

@@ -94,9 +94,11 @@ pub(super) fn is_compressed(case: &Case) -> bool {
     case.headers.iter().any(|(name, value)| name == "grpc-encoding" && value != b"identity")
 }
 
-/// Whether a body has a Content-Encoding. Only the service decodes one.
+/// Whether a body has a Content-Encoding other than `identity`. The filter decodes some of those with a length.
 pub(super) fn is_encoded(case: &Case) -> bool {
-    case.headers.iter().any(|(name, _)| name == "content-encoding")
+    let values = case.headers.iter().filter(|(name, _)| name == "content-encoding").map(|(_, value)| value);
+    let mut elements = values.flat_map(|value| value.split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    elements.any(|element| !element.is_empty() && !element.eq_ignore_ascii_case(b"identity"))
 }
 
 /// Whether the filter may leave a case to the service: only what it must not hold, and what it cannot read.

@@ -1,0 +1,108 @@
+//! The report for people, and as JSON.
+
+use std::fmt::Write as _;
+
+use cellgate_ext_proc::inspection::{Inspection, RefusalCount, RefusedFile, TlsInForce};
+use serde_json::{Value, json};
+
+use super::Inspected;
+use crate::units::{duration, milliseconds, size};
+
+/// One service as aligned text.
+#[must_use]
+pub(crate) fn text(service: &Inspected) -> String {
+    let Inspection {
+        version,
+        build,
+        started_at,
+        uptime_seconds,
+        config,
+        budget,
+        open_streams,
+        limits,
+        tls,
+        refusals,
+        ..
+    } = &service.inspection;
+    let mut text = String::new();
+    let mut line = |label: &str, value: &str| {
+        // A server that is not Cellgate must not control the terminal.
+        let value: String = value.chars().filter(|character| !character.is_control()).collect();
+        // Writing into a string cannot fail.
+        let _ok = writeln!(text, "{label:<13}{value}");
+    };
+    line("service", &service.url);
+    line("version", &format!("{version} (build {build})"));
+    line("running", &format!("{}, since {started_at}", duration(*uptime_seconds)));
+    line("ready", &readiness(&service.inspection));
+    let version = if config.version.is_empty() { "(no version)" } else { &config.version };
+    line("config", &format!("{version}, loaded {} from {}", config.loaded_at, config.file));
+    line("digest", &config.digest);
+    if let Some(refused) = &config.refused {
+        let rest = "`cellgate check` and the log line with event=\"config_refused\" have the whole error";
+        line("", &format!("{}. {rest}", refused_text(refused, "a newer file")));
+    }
+    let percent = budget.used_bytes.saturating_mul(100).checked_div(budget.limit_bytes).unwrap_or_default();
+    let (used, limit, waiting) = (size(budget.used_bytes), size(budget.limit_bytes), budget.waiting_streams);
+    line("byte budget", &format!("{used} of {limit} ({percent} %), {waiting} streams wait"));
+    line("streams", &format!("{open_streams} open, at most {} on a connection", limits.streams_per_connection));
+    line("limits", &format!("message {}, buffered body {}", size(limits.message_bytes), size(limits.stream_bytes)));
+    let (decision, delay) = (milliseconds(limits.decision_timeout_ms), milliseconds(limits.drain_delay_ms));
+    let drain = milliseconds(limits.drain_timeout_ms);
+    let wait = milliseconds(limits.budget_timeout_ms);
+    line("timeouts", &format!("decision {decision}, byte budget {wait}, drain delay {delay}, drain {drain}"));
+    line("tls", &tls.as_ref().map_or_else(|| "off".to_owned(), tls_text));
+    if let Some(refused) = tls.as_ref().and_then(|tls| tls.refused.as_ref()) {
+        line("", &refused_text(refused, "newer files"));
+    }
+    let (stream_errors, connections) = (&service.inspection.stream_errors, &service.inspection.refused_connections);
+    for (label, refusals) in [("refusals", refusals), ("failures", stream_errors), ("connections", connections)] {
+        for (number, refusal) in table(refusals).iter().enumerate() {
+            line(if number == 0 { label } else { "" }, refusal);
+        }
+        if refusals.is_empty() {
+            line(label, "none");
+        }
+    }
+    text
+}
+
+/// The documents of several services with their URLs.
+#[must_use]
+pub(crate) fn json(services: &[Inspected], differences: &[String]) -> Value {
+    let services: Vec<_> =
+        services.iter().map(|service| json!({ "url": service.url, "service": service.document })).collect();
+    json!({ "services": services, "differences": differences })
+}
+
+fn readiness(service: &Inspection) -> String {
+    if service.ready { "yes".to_owned() } else { format!("no: {}", service.not_ready_reasons.join(", ")) }
+}
+
+fn tls_text(tls: &TlsInForce) -> String {
+    let clients = if tls.client_certificates { "with client certificates" } else { "for any client" };
+    let expiry = match tls.expires_in_seconds {
+        0 => "has expired".to_owned(),
+        seconds => format!("expires in {}", duration(seconds)),
+    };
+    format!("on, {clients}; the certificate {expiry}, at {}", tls.not_after)
+}
+
+fn refused_text(refused: &RefusedFile, what: &str) -> String {
+    let RefusedFile { at, error } = refused;
+    format!("{what} refused at {at}: {error}")
+}
+
+/// A line for each reason: its name, its number, and its last refusal.
+fn table(refusals: &[RefusalCount]) -> Vec<String> {
+    let width =
+        |text: fn(&RefusalCount) -> String| refusals.iter().map(|one| text(one).len()).max().unwrap_or_default();
+    let (reasons, counts) = (width(|one| one.reason.clone()), width(|one| one.count.to_string()));
+    let line = |one: &RefusalCount| {
+        let status = one.last_status.map(|status| format!(" with {status}")).unwrap_or_default();
+        let request = &one.last_request_id;
+        let request = if request.is_empty() { String::new() } else { format!(", request {request}") };
+        format!("{:<reasons$}  {:>counts$}, last at {}{status}{request}", one.reason, one.count, one.last_at)
+    };
+    refusals.iter().map(line).collect()
+}
