@@ -10,9 +10,16 @@
 //! Why the head always gets what it needs: when a stream becomes the head, all older ones no longer grow, and their bytes
 //! return without another byte of the budget. All others left its demand free when they last grew. A stream can break this
 //! only if it exceeds its demand; then the timeout of the waits ends it.
+//!
+//! Small streams stay out of this. Each takes its whole demand at once from a share that the others leave free
+//! ([`SmallShare`]), so that it does not wait behind uploads. If the share is taken, it waits like the others.
+
+mod small_share;
 
 use std::collections::BTreeMap;
 use std::task::Waker;
+
+use self::small_share::SmallShare;
 
 /// The number of an account. Never 0.
 pub(super) type AccountId = u64;
@@ -25,6 +32,7 @@ type Place = (bool, u64);
 pub(super) struct Ledger {
     limit: u64,
     used: u64,
+    small: SmallShare,
     /// The last number that was given to an account or to a place in the order.
     last: u64,
     accounts: BTreeMap<AccountId, Account>,
@@ -62,6 +70,8 @@ pub(super) enum Answer {
 #[derive(Debug, Default)]
 struct Account {
     held: u64,
+    /// The bytes that it has taken from the share of small streams, held or not. 0: it is not one of them.
+    taken: u64,
     /// The most bytes that it can hold before its decision. 0: it holds nothing of its own accord.
     expected: u64,
     /// Whether it is decided.
@@ -100,6 +110,7 @@ impl Ledger {
         Self {
             limit,
             used: 0,
+            small: SmallShare::of(limit),
             last: 0,
             accounts: BTreeMap::new(),
             growing: BTreeMap::new(),
@@ -133,6 +144,7 @@ impl Ledger {
     /// Closes an account and releases its bytes.
     pub(super) fn close(&mut self, id: AccountId) {
         self.cancel_wait(id);
+        self.leave_share(id);
         self.change(id, |account| (account.settled, account.message) = (true, false));
         if let Some(account) = self.accounts.remove(&id) {
             self.used = self.used.saturating_sub(account.held);
@@ -141,9 +153,13 @@ impl Ledger {
 
     /// Reserves bytes if they fit now and no other stream waits for them.
     pub(super) fn ask(&mut self, id: AccountId, ask: Ask) -> Answer {
-        let limit = self.limit;
+        if self.is_small(id, ask) {
+            self.hold(id, ask.bytes);
+            return Answer::Granted;
+        }
+        let room = self.room();
         let Some(account) = self.accounts.get_mut(&id) else { return Answer::TooLarge };
-        let Some(total) = account.held.checked_add(ask.rest).filter(|total| *total <= limit) else {
+        let Some(total) = account.held.checked_add(ask.rest).filter(|total| *total <= room) else {
             return Answer::TooLarge;
         };
         account.message |= ask.message;
@@ -203,6 +219,10 @@ impl Ledger {
         if let Some(account) = self.accounts.get_mut(&id) {
             account.held = account.held.saturating_sub(bytes);
             self.used = self.used.saturating_sub(bytes);
+            if account.taken > 0 {
+                self.small.released(bytes);
+            }
+            self.trim_share(id);
         }
     }
 
@@ -210,6 +230,7 @@ impl Ledger {
     pub(super) fn settle(&mut self, id: AccountId) {
         let place = self.place(id);
         self.change(id, |account| account.settled = true);
+        self.trim_share(id);
         if let Some(waiting) = place.and_then(|place| self.waiting.remove(&place))
             && let Some(place) = self.place(id)
         {
@@ -277,14 +298,64 @@ impl Ledger {
             Some((largest, _)) if self.head() != Some(id) => *largest,
             _ => 0,
         };
-        let total = self.used.checked_add(bytes).and_then(|total| total.checked_add(reserve));
-        total.is_some_and(|total| total <= self.limit)
+        let used = self.used - self.small.held();
+        let total = used.checked_add(bytes).and_then(|total| total.checked_add(reserve));
+        total.is_some_and(|total| total <= self.room())
+    }
+
+    /// The bytes that the streams which are not small can hold together.
+    fn room(&self) -> u64 {
+        self.limit - self.small.limit()
+    }
+
+    /// Whether the account has these bytes in the share of small streams. An account without bytes takes its demand from it
+    /// if that is small; one that needs more than it has taken leaves it.
+    fn is_small(&mut self, id: AccountId, ask: Ask) -> bool {
+        let large = self.used - self.small.held();
+        let Some(account) = self.accounts.get_mut(&id) else { return false };
+        let total = account.held.saturating_add(ask.rest);
+        if account.taken == 0 && account.held == 0 && account.wait.is_none() && !account.settled {
+            let demand = total.max(account.expected);
+            if self.small.take(demand, self.limit.saturating_sub(large)) {
+                account.taken = demand;
+                // It grew until now if it had asked before and found no room.
+                self.forget_growth(id);
+                return true;
+            }
+            return false;
+        }
+        if account.taken > 0 && total > account.taken {
+            self.leave_share(id);
+            return false;
+        }
+        account.taken > 0
+    }
+
+    /// The bytes of the account count as those of any other.
+    fn leave_share(&mut self, id: AccountId) {
+        if let Some(account) = self.accounts.get_mut(&id).filter(|account| account.taken > 0) {
+            self.small.released(account.held);
+            self.small.give_back(std::mem::take(&mut account.taken));
+        }
+    }
+
+    /// A decided account needs no more than it holds.
+    fn trim_share(&mut self, id: AccountId) {
+        if let Some(account) =
+            self.accounts.get_mut(&id).filter(|account| account.settled && account.taken > account.held)
+        {
+            self.small.give_back(account.taken - account.held);
+            account.taken = account.held;
+        }
     }
 
     fn hold(&mut self, id: AccountId, bytes: u64) {
         if let Some(account) = self.accounts.get_mut(&id) {
             account.held += bytes;
             self.used += bytes;
+            if account.taken > 0 {
+                self.small.held_more(bytes);
+            }
         }
     }
 
@@ -295,14 +366,14 @@ impl Ledger {
 
     /// Raises the demand of an account that grows to at least `total`.
     fn demand(&mut self, id: AccountId, total: u64) {
-        let (order, limit) = (self.last + 1, self.limit);
+        let (order, room) = (self.last + 1, self.room());
         let Some(account) = self.accounts.get_mut(&id) else { return };
         if !account.grows() {
             return;
         }
         let before = account.growth;
         let expected = if account.settled { 0 } else { account.expected };
-        let demand = before.map_or(expected, |growth| growth.demand).max(total).min(limit);
+        let demand = before.map_or(expected, |growth| growth.demand).max(total).min(room);
         if before.is_some_and(|growth| growth.demand == demand) {
             return;
         }
@@ -322,8 +393,14 @@ impl Ledger {
     fn change(&mut self, id: AccountId, change: impl FnOnce(&mut Account)) {
         let Some(account) = self.accounts.get_mut(&id) else { return };
         change(account);
-        if !account.grows()
-            && let Some(GrowthDemand { order, demand }) = account.growth.take()
+        if !account.grows() {
+            self.forget_growth(id);
+        }
+    }
+
+    fn forget_growth(&mut self, id: AccountId) {
+        if let Some(GrowthDemand { order, demand }) =
+            self.accounts.get_mut(&id).and_then(|account| account.growth.take())
         {
             self.growing.remove(&order);
             self.withdraw(demand);
@@ -344,6 +421,10 @@ impl Ledger {
     pub(super) fn check(&self) {
         let held: u64 = self.accounts.values().map(|account| account.held).sum();
         assert_eq!(held, self.used);
+        let small = || self.accounts.values().filter(|account| account.taken > 0);
+        let sums = (small().map(|account| account.taken).sum(), small().map(|account| account.held).sum());
+        assert_eq!(sums, (self.small.taken(), self.small.held()));
+        assert!(small().all(|account| account.held <= account.taken && account.growth.is_none()));
         assert!(self.used <= self.limit, "{} of {}", self.used, self.limit);
         let orders: std::collections::BTreeSet<_> =
             self.accounts.values().filter_map(|account| Some(account.growth?.order)).collect();

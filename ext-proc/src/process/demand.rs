@@ -7,9 +7,15 @@ use crate::process::body_buffer;
 /// Two chunks of this many bytes cost at most twice the overhead of one.
 const CHUNK: u64 = 8 * 1024;
 
-/// The message behind the held bytes, which is assembled before it is read, and the small parts of the decoders. Envoy sends
-/// no message larger than its connection buffer, by default 1 MiB.
+/// The message behind the held bytes, which is assembled before it is read. Envoy sends no message larger than its connection
+/// buffer, by default 1 MiB.
 const MESSAGE: u64 = 1 << 20;
+
+/// The parts of such a message that are not body.
+const FRAMING: u64 = 16 * 1024;
+
+/// Decoders without their windows, of two codings.
+const DECODERS: u64 = 128 * 1024;
 
 /// The largest windows of the codings that have large ones (RFC 7932 and RFC 9659), with their tables.
 const WINDOWS: [(&str, u64); 2] = [("br", 21 << 20), ("zstd", 9 << 20)];
@@ -18,13 +24,14 @@ const WINDOWS: [(&str, u64); 2] = [("br", 21 << 20), ("zstd", 9 << 20)];
 pub(super) fn demand(head: &(impl Head + ?Sized), stream_bytes: u64) -> u64 {
     let length = head.values("content-length").next().and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     let body = length.unwrap_or(u64::MAX).min(stream_bytes);
-    let overhead = body / CHUNK * 2 * body_buffer::COST;
+    let overhead = (body / CHUNK + 1) * 2 * body_buffer::COST;
+    let message = body.saturating_add(FRAMING).min(MESSAGE);
     let windows = |coding: &[u8]| {
         let names = |name: &str| coding.to_ascii_lowercase().windows(name.len()).any(|part| part == name.as_bytes());
         WINDOWS.into_iter().filter(|(name, _)| names(name)).map(|(_, window)| window).sum::<u64>()
     };
-    let decoders: u64 = head.values("content-encoding").map(windows).sum();
-    body.saturating_add(overhead).saturating_add(decoders).saturating_add(MESSAGE)
+    let decoders: u64 = head.values("content-encoding").map(|coding| DECODERS + windows(coding)).sum();
+    body.saturating_add(overhead).saturating_add(decoders).saturating_add(message)
 }
 
 #[cfg(test)]
@@ -37,13 +44,14 @@ mod tests {
             let fields: Vec<_> = fields.iter().map(|(name, value)| ((*name).to_owned(), value.to_vec())).collect();
             demand(fields.as_slice(), 16 << 20)
         };
-        assert_eq!(of(&[("content-length", b"8192")]), 8192 + 256 + MESSAGE);
-        let most = (16 << 20) + (2048 * 256) + MESSAGE;
+        assert_eq!(of(&[("content-length", b"8192")]), 8192 + 512 + 8192 + FRAMING);
+        assert_eq!(of(&[("content-length", b"2097152")]), (2 << 20) + (257 * 256) + MESSAGE);
+        let most = (16 << 20) + (2049 * 256) + MESSAGE;
         for unknown in [&b"many"[..], b"-1", b"17000000", b"99999999999999999999", b"\xff"] {
             assert_eq!(of(&[("content-length", unknown)]), most);
         }
-        assert_eq!(of(&[("content-encoding", b"gzip")]), most);
-        assert_eq!(of(&[("content-encoding", b"gzip, BR")]), most + (21 << 20));
-        assert_eq!(of(&[("content-encoding", b"zstd"), ("content-encoding", b"br")]), most + (30 << 20));
+        assert_eq!(of(&[("content-encoding", b"gzip")]), most + DECODERS);
+        assert_eq!(of(&[("content-encoding", b"gzip, BR")]), most + DECODERS + (21 << 20));
+        assert_eq!(of(&[("content-encoding", b"zstd"), ("content-encoding", b"br")]), most + 2 * DECODERS + (30 << 20));
     }
 }

@@ -136,8 +136,15 @@ proptest! {
     /// In every order of the streams' steps, no more than the limit is held, and each stream that is not cancelled gets all
     /// that it demands.
     #[test]
-    fn every_schedule_ends(plans in plans(), schedule in vec((any::<prop::sample::Index>(), 0..40_u8), 0..400)) {
+    fn every_schedule_ends(
+        mut plans in plans(),
+        share in prop_oneof![Just(0), 1..40_u64],
+        largest in 1..40_u64,
+        schedule in vec((any::<prop::sample::Index>(), 0..40_u8), 0..400),
+    ) {
         let mut ledger = Ledger::new(LIMIT);
+        ledger.small = SmallShare::new(share, largest);
+        plans.iter_mut().for_each(|plan| plan.total = plan.total.min(LIMIT - share));
         // A stream begins with its first step.
         let mut players: Vec<Option<Player>> = plans.iter().map(|_| None).collect();
         for (index, action) in schedule {
@@ -194,4 +201,85 @@ fn a_release_wakes_only_whom_it_serves() {
     settle_grants(&mut ledger);
     assert_eq!(count(), [1, 1, 0, 0, 0]);
     ledger.check();
+}
+
+const KIB: u64 = 1024;
+
+/// A budget with a share of 1 MiB, in which large streams hold all that they can and wait for more.
+fn crowded() -> (Ledger, Vec<AccountId>) {
+    let mut ledger = Ledger::new(16 * KIB * KIB);
+    let head = ledger.open(15 * KIB * KIB, false);
+    assert_eq!(ledger.ask(head, Ask::now(15 * KIB * KIB)), Answer::Granted);
+    let other = ledger.open(15 * KIB * KIB, false);
+    assert_eq!(ledger.ask(other, Ask::now(1)), Answer::NoRoom);
+    assert!(ledger.wait(other, Ask::now(1)));
+    ledger.check();
+    (ledger, vec![head, other])
+}
+
+#[test]
+fn small_streams_do_not_wait_behind_large_ones() {
+    let (mut ledger, _) = crowded();
+    let small: Vec<_> = (0..5).map(|_| ledger.open(200 * KIB, false)).collect();
+    for id in &small {
+        assert_eq!(ledger.ask(*id, Ask::now(100 * KIB)), Answer::Granted);
+        ledger.check();
+    }
+    // The share is taken: the sixth waits like a large one.
+    let sixth = ledger.open(200 * KIB, false);
+    assert_eq!(ledger.ask(sixth, Ask::now(1)), Answer::NoRoom);
+    for id in &small {
+        assert_eq!(ledger.ask(*id, Ask::now(100 * KIB)), Answer::Granted);
+    }
+    assert_eq!(ledger.used(), 15 * KIB * KIB + 1000 * KIB);
+    // A message of a known length is small too.
+    ledger.close(small[0]);
+    let message = Ask { bytes: 20 * KIB, rest: 60 * KIB, message: true };
+    let buffered = ledger.open(0, false);
+    assert_eq!(ledger.ask(buffered, message), Answer::Granted);
+    ledger.check();
+}
+
+#[test]
+fn a_decided_small_stream_gives_back_what_it_does_not_hold() {
+    let (mut ledger, _) = crowded();
+    let small: Vec<_> = (0..5).map(|_| ledger.open(200 * KIB, false)).collect();
+    for id in &small {
+        assert_eq!(ledger.ask(*id, Ask::now(50 * KIB)), Answer::Granted);
+    }
+    small.iter().for_each(|id| ledger.settle(*id));
+    ledger.check();
+    let next = ledger.open(256 * KIB, false);
+    assert_eq!(ledger.ask(next, Ask::now(1)), Answer::Granted);
+    small.iter().for_each(|id| ledger.release(*id, 50 * KIB));
+    ledger.check();
+    let more = ledger.open(256 * KIB, false);
+    assert_eq!(ledger.ask(more, Ask::now(1)), Answer::Granted);
+}
+
+#[test]
+fn a_stream_that_exceeds_its_small_demand_is_a_large_one() {
+    let (mut ledger, large) = crowded();
+    let liar = ledger.open(100 * KIB, false);
+    assert_eq!(ledger.ask(liar, Ask::now(100 * KIB)), Answer::Granted);
+    assert_eq!(ledger.ask(liar, Ask::now(1)), Answer::NoRoom);
+    ledger.check();
+    // Its bytes stay, and the share takes no more than is free.
+    let small: Vec<_> = (0..5).map(|_| ledger.open(200 * KIB, false)).collect();
+    let granted = small.iter().filter(|id| ledger.ask(**id, Ask::now(200 * KIB)) == Answer::Granted).count();
+    assert_eq!(granted, 4);
+    ledger.check();
+    for id in large {
+        ledger.close(id);
+        settle_grants(&mut ledger);
+    }
+    assert_eq!(ledger.ask(liar, Ask::now(1)), Answer::Granted);
+    ledger.check();
+}
+
+#[test]
+fn a_small_budget_has_no_share() {
+    let mut ledger = Ledger::new(16 * KIB * KIB - 1);
+    let head = ledger.open(1, false);
+    assert_eq!(ledger.ask(head, Ask::now(16 * KIB * KIB - 1)), Answer::Granted);
 }
