@@ -87,17 +87,22 @@ impl<B> CountedBody<B> {
         state.ended && state.pending > 0
     }
 
-    /// Releases the reservation, because tonic has dropped what it had read.
+    /// Releases the reservation, because tonic has dropped what it had read, and nothing reads on.
     pub(super) fn discard(&self) {
         let mut state = self.lock();
         state.pending = 0;
         state.discard_message();
+        // The account lives until hyper drops the stream, which can be much later. Until then, an undecided stream would
+        // keep its place and its demand.
+        state.reservation.settle();
     }
 
-    /// Whether an incomplete message has a reservation, and the stream does not wait for more: the end of a wait wakes it.
-    pub(super) fn has_partial_message(&self) -> bool {
+    /// Whether an incomplete message has a reservation, or the stream waits for one. Only another poll of the stream gives
+    /// these back. The end of a wait brings about one, but only if the stream's answers are `sent`: before, hyper does not
+    /// poll it.
+    pub(super) fn needs_poll(&self, sent: bool) -> bool {
         let state = self.lock();
-        state.reservation.bytes() > 0 && !state.reservation.is_waiting()
+        if state.reservation.is_waiting() { !sent } else { state.reservation.bytes() > 0 }
     }
 
     /// Takes the reservation of the last decoded message, unless bytes of another one follow.

@@ -12,7 +12,7 @@ const CHUNK: u64 = 8 * 1024;
 const MESSAGE: u64 = 1 << 20;
 
 /// The largest windows of the codings that have large ones (RFC 7932 and RFC 9659), with their tables.
-const WINDOWS: [(&str, u64); 2] = [("br", 17 << 20), ("zstd", 9 << 20)];
+const WINDOWS: [(&str, u64); 2] = [("br", 21 << 20), ("zstd", 9 << 20)];
 
 /// The demand of a request with this head. It may be too high: without a Content-Length the whole `stream_bytes` count.
 pub(super) fn demand(head: &(impl Head + ?Sized), stream_bytes: u64) -> u64 {
@@ -43,7 +43,7 @@ mod tests {
             assert_eq!(of(&[("content-length", unknown)]), most);
         }
         assert_eq!(of(&[("content-encoding", b"gzip")]), most);
-        assert_eq!(of(&[("content-encoding", b"gzip, BR")]), most + (17 << 20));
-        assert_eq!(of(&[("content-encoding", b"zstd"), ("content-encoding", b"br")]), most + (26 << 20));
+        assert_eq!(of(&[("content-encoding", b"gzip, BR")]), most + (21 << 20));
+        assert_eq!(of(&[("content-encoding", b"zstd"), ("content-encoding", b"br")]), most + (30 << 20));
     }
 }

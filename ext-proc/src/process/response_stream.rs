@@ -86,8 +86,8 @@ impl Stream for ResponseStream {
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let polled = self.poll(context);
         self.delivery = self.delivery.after_poll(polled.is_ready());
-        let (partial_message, sent) = (self.request_body.has_partial_message(), self.delivery == Delivery::Done);
-        if self.queue.record_poll(partial_message, sent, context.waker()) {
+        let sent = self.delivery == Delivery::Done;
+        if self.queue.record_poll(self.request_body.needs_poll(sent), sent, context.waker()) {
             self.watchdog.watch(&self.queue, &self.handler);
         }
         polled

@@ -93,11 +93,11 @@ impl SendQueue {
     }
 
     /// Records a poll of the stream. Returns true if the watchdog must begin to watch it, because it reserves bytes that
-    /// only another poll would release: for a `partial_message`, for queued chunks, or in the state machine. Once all
+    /// only another poll would release: for a message (`body_needs_poll`), for queued chunks, or in the state machine. Once all
     /// messages are `sent`, the decision timeout wakes the stream, so the state machine needs no watchdog.
-    pub(super) fn record_poll(&self, partial_message: bool, sent: bool, waker: &Waker) -> bool {
+    pub(super) fn record_poll(&self, body_needs_poll: bool, sent: bool, waker: &Waker) -> bool {
         let mut queue = self.lock();
-        if !(partial_message || queue.reservations > 0 || queue.bytes_held && !sent) {
+        if !(body_needs_poll || queue.reservations > 0 || queue.bytes_held && !sent) {
             queue.last_poll = None;
             return false;
         }

@@ -45,6 +45,17 @@ const DRAIN_AFTER_REPLY: Duration = Duration::from_secs(1);
 /// The most bytes of an `x-request-id` in a log line.
 const MAX_REQUEST_ID: usize = 128;
 
+/// A stream that waits holds at most this many bytes that the budget does not cover. Only decoders of `br` and `zstd` take
+/// more at a time: they have decoded a chunk before their memory is known.
+const MAX_UNCOVERED: u64 = 1024 * 1024;
+
+/// The decoders of a decided request keep at most this many bytes for as long as the body takes, although others wait. Two
+/// decoders of gzip take less.
+const MAX_GUARD_MEMORY: u64 = 512 * 1024;
+
+/// How often a decided request with large decoders looks for others that wait.
+const CROWDED_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The ext_proc service. Clones share everything.
 #[derive(Clone, Debug)]
 pub(crate) struct Processor(Arc<ProcessorState>);
@@ -219,7 +230,7 @@ impl ProcessorState {
             refusals: &self.refusals,
             started: Instant::now(),
             queue,
-            decided: false,
+            decided: None,
             inspected: 0,
         };
         let mut event = Event::try_from(first).map_err(request_error_status)?;
@@ -260,7 +271,18 @@ impl ProcessorState {
                     expired = true;
                     Event::Deadline
                 }
+                () = self.crowded(request.decided), if request.machine.guard_memory() > MAX_GUARD_MEMORY => Event::NoRoom,
             };
+        }
+    }
+
+    /// Returns once other streams wait for the byte budget, but not before the decision timeout has passed again since the
+    /// decision. Cancel safe.
+    async fn crowded(&self, decided: Option<Instant>) {
+        let Some(decided) = decided else { return std::future::pending().await };
+        tokio::time::sleep_until(decided + self.limits.decision_timeout).await;
+        while self.budget.waiting() == 0 {
+            tokio::time::sleep(CROWDED_INTERVAL).await;
         }
     }
 
@@ -313,7 +335,8 @@ struct ObservedRequest<'a> {
     refusals: &'a Refusals,
     started: Instant,
     queue: &'a SendQueue,
-    decided: bool,
+    /// When the decision was made.
+    decided: Option<Instant>,
     inspected: u64,
 }
 
@@ -340,11 +363,15 @@ impl ObservedRequest<'_> {
         Ok(replied)
     }
 
-    /// Waits until the byte budget has room for what the request holds. Returns false if it has none in time.
+    /// Waits until the byte budget has room for what the request holds. Returns false if it has none in time, or if that is
+    /// too much to keep until then.
     async fn has_room(&mut self) -> bool {
         let bytes = self.machine.shortfall();
         if bytes == 0 {
             return true;
+        }
+        if bytes > MAX_UNCOVERED {
+            return false;
         }
         let mut reservation = self.budget.another();
         match reservation.grow_or_wait(bytes) {
@@ -366,10 +393,10 @@ impl ObservedRequest<'_> {
             self.metrics.inspected(inspected - self.inspected);
             self.inspected = inspected;
         }
-        if !self.decided
+        if self.decided.is_none()
             && let Some(decision) = self.machine.decision()
         {
-            self.decided = true;
+            self.decided = Some(Instant::now());
             self.metrics.decided(decision, self.started.elapsed());
             self.refusals.decided(decision, || self.queue.request_id());
             self.log("request decided", decision);

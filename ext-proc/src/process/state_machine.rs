@@ -207,6 +207,12 @@ impl StateMachine {
         self.buffer_shortfall + self.decoder_shortfall
     }
 
+    /// Bytes of the decoders that scan the rest of a body whose decision is sent. They are kept until the body ends.
+    #[must_use]
+    pub fn guard_memory(&self) -> u64 {
+        if matches!(self.state, RequestState::Guarding(_)) { self.decoder_reservation.bytes() } else { 0 }
+    }
+
     /// Covers the [`shortfall`](Self::shortfall) with a reservation of as many bytes.
     pub fn cover(&mut self, mut reservation: Reservation) {
         if let Some(part) = reservation.split(self.decoder_shortfall) {

@@ -307,3 +307,78 @@ async fn half_a_message_is_counted_until_its_stream_is_over() {
     drop(connection);
     until("given back", || async { service.metric("cellgate_held_bytes").await == 0 }).await;
 }
+
+/// A part of a zstd frame (RFC 8878, 3.1.1): the header if it is the first, the text, and so many blocks of 128 KiB of spaces.
+fn zstd(is_first: bool, text: &[u8], spaces: usize, is_last: bool) -> Vec<u8> {
+    let block = |kind: u32, size: usize, content: &[u8], is_last: bool| {
+        let header = u32::try_from(size).unwrap() << 3 | kind << 1 | u32::from(is_last);
+        [&header.to_le_bytes()[..3], content].concat()
+    };
+    // A window of 8 MiB, and neither a length nor a checksum.
+    let mut part = if is_first { vec![0x28, 0xb5, 0x2f, 0xfd, 0, 0x68] } else { Vec::new() };
+    part.extend(block(0, text.len(), text, is_last));
+    for _ in 0..spaces {
+        // The spaces, and a block as it is, so that the ratio is allowed.
+        part.extend(block(1, 128 << 10, b" ", false));
+        part.extend(block(0, 1500, &[b' '; 1500], false));
+    }
+    part
+}
+
+async fn zstd_upload(service: &Service) -> Peer {
+    let peer = Peer::open(service).await;
+    let fields = [("content-type", "application/json"), ("content-encoding", "zstd")];
+    peer.send(head(DUPLEX, &fields, false)).await;
+    peer
+}
+
+/// The memory of a decoder is known when it has decoded a chunk, so a stream that waits for it already has it. Many such
+/// streams would exceed the budget by far.
+#[tokio::test]
+async fn a_decoder_waits_for_the_budget_only_while_it_is_small() {
+    let service = Service::start_with(|settings| settings.max_held_bytes = 10 << 20).await;
+    let mut first = upload(&service).await;
+    until("the first is held", || async { held(&service).await >= PAD as u64 }).await;
+    let mut large = zstd_upload(&service).await;
+    large.body(&zstd(true, b"{", 8, false), false).await;
+    assert_overloaded(large.immediate().await);
+    assert_eq!(service.metric("cellgate_budget_wait_seconds_count").await, 0);
+    let mut small = zstd_upload(&service).await;
+    small.body(&zstd(true, b" ", 1, false), false).await;
+    waiting(&service, 1).await;
+    finish(&mut first).await;
+    small.body(&zstd(false, KEY, 0, true), true).await;
+    assert_eq!(cell(&small.change().await), "cell-b");
+}
+
+/// A decided request has no deadline. Clients that stop behind their key would keep the windows of their decoders for as long
+/// as they like, and nobody else would have room.
+#[tokio::test]
+async fn a_large_decoder_behind_the_decision_gives_way_to_those_that_wait() {
+    let service = Service::start_with(|settings| {
+        settings.max_held_bytes = 10 << 20;
+        settings.decision_timeout = Duration::from_secs(2);
+    })
+    .await;
+    let mut slow = zstd_upload(&service).await;
+    slow.body(&zstd(true, br#"{"tenant":{"id":"acme"},"x":1"#, 8, false), false).await;
+    assert_eq!(cell(&slow.change().await), "cell-b");
+    slow.piece().await;
+    for _ in 0..7 {
+        slow.body(&zstd(false, b" ", 8, false), false).await;
+        slow.piece().await;
+    }
+    until("the window is held", || async { held(&service).await > 7 << 20 }).await;
+    // Nobody waits.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    slow.body(&zstd(false, b" ", 0, false), false).await;
+    slow.piece().await;
+
+    let mut other = Peer::post(&service, DUPLEX).await;
+    for _ in 0..60 {
+        other.body(&[b' '; PAD], false).await;
+    }
+    assert_overloaded(slow.immediate().await);
+    other.body(KEY, true).await;
+    assert_eq!(cell(&other.change().await), "cell-b");
+}

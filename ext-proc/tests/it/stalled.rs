@@ -89,6 +89,39 @@ async fn what_is_held_behind_an_answer_that_is_not_taken_is_given_back() {
     .await;
 }
 
+/// Each stream waits for the budget behind an answer that is not taken. hyper does not poll it when its bytes are there, or
+/// its time to wait has passed, so it would keep both its bytes and its place before all others for ever.
+#[tokio::test]
+async fn a_wait_behind_an_answer_that_is_not_taken_ends() {
+    let service = Service::start_with(|settings| {
+        settings.max_held_bytes = 100_000;
+        settings.decision_timeout = Duration::from_secs(1);
+    })
+    .await;
+    let first = Peer::post(&service, DUPLEX).await;
+    first.body(&[b' '; 60_000], false).await;
+    until("the first is held", || async { service.metric("cellgate_held_bytes").await >= 60_000 }).await;
+    let mut connection = connect(service.grpc, &[(INITIAL_WINDOW, 0)]).await;
+    let protocol_config = head(DUPLEX, &[], false).protocol_config;
+    let begin = ProcessingRequest { protocol_config, ..message(Request::ResponseHeaders(HttpHeaders::default())) };
+    for stream in (1..).step_by(2).take(20) {
+        let chunk = data(stream, &body(&[b' '; 64_000], false));
+        let part = chunk[..3 * (9 + 16_384)].to_vec();
+        let all = [open(stream), data(stream, &begin), data(stream, &head(DUPLEX, &JSON, false)), part];
+        connection.write_all(&all.concat()).await.unwrap();
+    }
+    until("waiting", || async { service.metric("cellgate_budget_waiting_streams").await > 0 }).await;
+    drop(first);
+    until("ended, and what was held given back", || async {
+        service.metric("cellgate_budget_waiting_streams").await == 0 && service.metric("cellgate_held_bytes").await == 0
+    })
+    .await;
+    let mut next = Peer::post(&service, DUPLEX).await;
+    next.body(&[b' '; 60_000], false).await;
+    next.body(br#"{"tenant":{"id":"acme"}}"#, true).await;
+    assert_eq!(cell(&next.change().await), "cell-b");
+}
+
 #[tokio::test]
 async fn half_a_message_and_then_silence_ends_with_a_status() {
     let service = impatient().await;

@@ -45,13 +45,13 @@ async fn an_incomplete_message_is_counted_and_takes_its_reservation_with_it() {
     }
     assert_eq!(used, [0, 32_768, 42_768]);
     counted_body.message_decoded(30_000);
-    assert!(counted_body.ended_inside_message() && counted_body.has_partial_message());
+    assert!(counted_body.ended_inside_message() && counted_body.needs_poll(true));
     assert!(counted_body.take_reservation().is_none(), "bytes of another message follow");
     counted_body.message_decoded(12_768);
     assert!(!counted_body.ended_inside_message());
     let reservation = counted_body.take_reservation().unwrap();
     assert_eq!((reservation.bytes(), budget.used()), (42_768, 42_768));
-    assert!(!counted_body.has_partial_message() && counted_body.take_reservation().is_none());
+    assert!(!counted_body.needs_poll(true) && counted_body.take_reservation().is_none());
     drop(reservation);
     assert_eq!(budget.used(), 0);
 }
@@ -89,13 +89,13 @@ async fn a_frame_that_does_not_fit_waits() {
     for _ in 0..2 {
         assert!(tokio::time::timeout(Duration::from_secs(1), counted_body.frame()).await.is_err());
         assert_eq!((budget.waiting(), counted_body.lock().body.0.len()), (1, 1));
-        assert!(!counted_body.is_end_stream() && !counted_body.has_partial_message());
+        assert!(!counted_body.is_end_stream() && !counted_body.needs_poll(true));
     }
     full.release_all();
     assert_eq!(counted_body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 16_384);
     assert_eq!(budget.used(), 32_768);
     assert_eq!(counted_body.reservation().waited(), Duration::from_secs(2));
-    assert!(counted_body.has_partial_message());
+    assert!(counted_body.needs_poll(true));
     // The oldest stream that grows has its claim free.
     assert!(!full.try_grow(1000));
     assert_eq!(counted_body.frame().await.unwrap().unwrap().into_data().unwrap().len(), 6_237);
