@@ -187,8 +187,8 @@ impl<'a> Oracle<'a> {
         }
         let core = self.decided_by_core(&self.setup.decider);
         match machine.conflict() {
-            // A key that is refused ends the request before the service sees a fault in the rest of the body.
-            None if matches!(decision.outcome, Outcome::Reject(_)) && core.reason.label().starts_with("body_") => {}
+            // A key that is refused ends the request before the service sees a fault, or a second key, in the rest of the body.
+            None if matches!(decision.outcome, Outcome::Reject(_)) && is_found_later(core.reason) => {}
             None => assert_eq!(decision, core),
             // A policy may have a cell for the fault of a whole body. Behind a release there is only a refusal.
             Some(conflict) => assert_ne!(decision, core, "{conflict:?}, and the whole body has no fault"),
@@ -237,4 +237,10 @@ impl<'a> Oracle<'a> {
     fn is_last(&self, event: &Event) -> bool {
         self.event == Some(std::mem::discriminant(event))
     }
+}
+
+/// Whether the rest of a body can have this fault although its beginning has a key.
+fn is_found_later(reason: Reason) -> bool {
+    reason.label().starts_with("body_")
+        || matches!(reason, Reason::KeyDuplicated | Reason::KeyConflict | Reason::KeyAmbiguous)
 }
