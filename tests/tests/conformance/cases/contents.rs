@@ -51,8 +51,8 @@ pub(super) fn topic() -> Topic {
     }
     Topic {
         title: "Contents",
-        text: "The body names no tenant, or two. A body that was released before its fault ends \
-            within the stream, so the cell never has all of it.",
+        text: "The body names no tenant or two, or is not valid JSON. If it was released before its fault, \
+            Cellgate ends the request, so the cell never has all of it.",
         cases,
     }
 }

@@ -71,8 +71,8 @@ pub(super) fn topic() -> Topic {
     ];
     Topic {
         title: "Envoy's faults",
-        text: "Each case does what the issue describes, and Cellgate is not hit. The \
-            [table below](#minimum-patch-levels) says which Envoys have the fault.",
+        text: "Each case does what the issue or pull request of this number in Envoy's repository describes, and the \
+            request is not harmed. The [table below](#faults) says which Envoys have the fault.",
         cases,
     }
 }

@@ -34,7 +34,7 @@ pub(super) fn topic() -> Topic {
     for mode in NO_BODY {
         cases.push(Case::new(mode, "trailers-only", "end", "trailers without a body", absent, run!(trailers_only)));
     }
-    Topic { title: "Frames and trailers", text: "The body is complete, and is cut in an unusual way.", cases }
+    Topic { title: "Frames and trailers", text: "The body is complete, but its frames or its end are unusual.", cases }
 }
 
 async fn two_parts(scene: Scene<'_>) -> Result<Observed> {

@@ -156,7 +156,7 @@ pub(super) fn agentgateway() -> Topic {
     ];
     Topic {
         title: "agentgateway",
-        text: "agentgateway can ask an ext_proc service too. Its program was not to be had for this run, so these cases \
+        text: "agentgateway can ask an ext_proc service too. No build of it was available for this run, so these cases \
             replay the messages that its source sends (`crates/agentgateway/src/http/ext_proc.rs`, November 2026). It \
             writes ordinary headers into `raw_value` and pseudo-headers into `value`, behind them. It sends every frame \
             of the body without `end_of_stream`, and an empty message with it at the end.",

@@ -30,8 +30,9 @@ const REST: usize = 20_000;
 /// The first minor version with Envoy 43175 in each of its patches.
 const FIXED: u32 = 38;
 
-const RACE: &str = "Does not run before Envoy 1.38: without Envoy's change 43175 a processor that streams loses parts of \
-    bodies at random, beside another one and in front of a filter that pauses. See the [faults](#faults).";
+const RACE: &str = "Runs from Envoy 1.38 on, whose patches all have Envoy's change 43175. Without it, a processor that \
+    streams loses parts of bodies at random, beside another one and in front of a filter that pauses. See the \
+    [faults](#faults).";
 
 pub(super) fn topic() -> Topic {
     let whole = Rule::Whole(CELL);

@@ -69,8 +69,8 @@ pub(super) fn topic() -> Topic {
     }
     Topic {
         title: "Failures of the service",
-        text: "`failure_mode_allow` is never to be set. The last rows show why: without the filter, \
-            which strips first, the client's own routing header chooses the cell. After each case a new request is routed.",
+        text: "Never set `failure_mode_allow`. The last rows show why: without the filter, which strips \
+            first, the client's own routing header chooses the cell. After each case a new request is routed.",
         cases,
     }
 }

@@ -32,7 +32,11 @@ pub(super) fn topic() -> Topic {
         let event = "the cell answers 503, and Envoy retries once";
         cases.push(Case::new(mode, "retried", "answer", event, Rule::Whole(CELL), run!(retried)).on(setup));
     }
-    Topic { title: "Upstreams", text: "A retry has the same cell and the same body.", cases }
+    Topic {
+        title: "Upstreams",
+        text: "The cell answers early, closes the connection, or fails. A retry has the same cell and the same body.",
+        cases,
+    }
 }
 
 async fn early_answer(scene: Scene<'_>) -> Result<Observed> {
