@@ -106,6 +106,38 @@ async fn what_does_not_fit_waits_oldest_first() {
 }
 
 #[tokio::test]
+async fn small_requests_do_not_wait_behind_large_ones() {
+    const MB: usize = 1_000_000;
+    let service = Service::start_with(|settings| settings.max_held_bytes = 16 << 20).await;
+    let mut large = Peer::post(&service, DUPLEX).await;
+    for sent in 1..=14 {
+        large.body(&vec![b' '; MB], false).await;
+        until("it is held", || async { held(&service).await >= sent * MB as u64 }).await;
+    }
+    let mut unknown = upload(&service).await;
+    waiting(&service, 1).await;
+    let length = (PAD + KEY.len()).to_string();
+    let json = [("content-type", "application/json"), ("content-length", &length)];
+    for _ in 0..20 {
+        let mut small = Peer::open(&service).await;
+        small.send(head(DUPLEX, &json, false)).await;
+        small.body(&vec![b' '; PAD], false).await;
+        until("it is held", || async { held(&service).await >= (14 * MB + PAD) as u64 }).await;
+        finish(&mut small).await;
+    }
+    waiting(&service, 1).await;
+    // The end of the large one has the key.
+    large.body(KEY, true).await;
+    assert_eq!(cell(&large.change().await), "cell-b");
+    let mut bytes = 0;
+    while bytes < 14 * MB + KEY.len() {
+        bytes += large.piece().await.0.len();
+    }
+    finish(&mut unknown).await;
+    until("given back", || async { held(&service).await == 0 }).await;
+}
+
+#[tokio::test]
 async fn what_does_not_fit_in_time_gets_503() {
     let service = narrow(None, Some(Duration::from_millis(200))).await;
     let mut first = upload(&service).await;

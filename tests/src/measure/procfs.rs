@@ -61,11 +61,12 @@ mod tests {
     #[test]
     fn touched_memory_is_resident() {
         let own = std::process::id();
-        let before = resident(own).unwrap();
-        let memory = vec![1_u8; 64 << 20];
-        assert!(resident(own).unwrap() > before + (60 << 10), "{before}");
+        // No other test of this process takes so much. A difference would depend on what they free meanwhile.
+        let memory = vec![1_u8; 256 << 20];
+        let found = resident(own).unwrap();
+        assert!(found >= 256 << 10, "{found}");
         drop(std::hint::black_box(memory));
-        assert!(peak_resident(own).unwrap() > before + (60 << 10));
+        assert!(peak_resident(own).unwrap() >= 256 << 10);
     }
 
     #[test]
