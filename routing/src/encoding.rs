@@ -8,7 +8,7 @@
 //!
 //! The scanner of a body does not know that its text was encoded. The upstream receives the original bytes.
 //!
-//! Results do not depend on how the body is cut into chunks: the ratio grants each started [block](decoder::BLOCK) of the body
+//! Results do not depend on how the body is cut into chunks: the ratio grants each started [block](limits::BLOCK) of the body
 //! an allowance, and a layer gives out all that its input so far decodes to. The exception is a damaged body in br or zstd: the
 //! libraries keep back some of the text before the fault, so it is refused at every cut, but not always for the same reason.
 
@@ -16,7 +16,7 @@
 mod brotli;
 #[cfg(feature = "gzip")]
 mod checksum;
-pub(crate) mod codec;
+mod codec;
 mod content_coding;
 pub(crate) mod decoder;
 #[cfg(feature = "gzip")]
@@ -24,6 +24,7 @@ pub(crate) mod flate;
 #[cfg(feature = "gzip")]
 mod gzip;
 mod limits;
+pub(crate) mod step;
 #[cfg(test)]
 mod tests;
 #[cfg(feature = "zstd")]

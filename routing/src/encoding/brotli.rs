@@ -4,7 +4,7 @@ use brotli_decompressor::{
     Allocator, BrotliDecompressStream, BrotliResult, BrotliState, HuffmanCode, SliceWrapper, StandardAlloc,
 };
 
-use super::codec::{DecodingStep, StepEnd};
+use super::step::{DecodingStep, StepEnd};
 
 /// The state itself, and a margin for what each allocation costs.
 const STATE: u64 = 16 << 10;

@@ -2,15 +2,12 @@
 
 use std::time::Duration;
 
-use super::codec::{Codec, StepEnd};
+use super::codec::Codec;
 use super::content_coding::ContentCoding;
-use super::limits::{Allowance, DecodingCost, DecodingLimits};
+use super::limits::{Allowance, BLOCK, DecodingCost, DecodingLimits};
+use super::step::StepEnd;
 use crate::body::{BodyError, BodyScanner};
 use crate::reason::Reason;
-
-/// The ratio grants an allowance to each started block of this many bytes of the body. So a small body may have a larger
-/// ratio.
-pub(crate) const BLOCK: u64 = 4 << 10;
 
 /// The bytes that a layer decodes at a time.
 const OUTPUT: usize = 16 << 10;

@@ -2,8 +2,8 @@
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::codec::{DecodingStep, StepEnd};
 use super::gzip::{GzipHeader, GzipTrailer, START};
+use super::step::{DecodingStep, StepEnd};
 
 /// The memory of a decoder: the window of 32 KiB, the tables, and what surrounds them.
 pub(super) const MEMORY: u64 = 48 << 10;

@@ -5,8 +5,11 @@ use std::time::Duration;
 use crate::action::PolicyAction;
 use crate::config::Config;
 use crate::decision::Tier;
-use crate::encoding::decoder::BLOCK;
 use crate::reason::Reason;
+
+/// The ratio grants an allowance to each started block of this many bytes of the body. So a small body may have a larger
+/// ratio.
+pub(crate) const BLOCK: u64 = 4 << 10;
 
 /// In the filter, a body decodes to at most this many times `limits.inspect_bytes`. A larger one is for the service: the
 /// filter works in the thread that serves all requests of an Envoy worker.

@@ -2,7 +2,7 @@
 
 use zstd_safe::{DCtx, DParameter, InBuffer, OutBuffer};
 
-use super::codec::{DecodingStep, StepEnd};
+use super::step::{DecodingStep, StepEnd};
 
 /// The logarithm of the largest window that an HTTP body may need (RFC 9659).
 const MAX_WINDOW_LOG: u32 = 23;

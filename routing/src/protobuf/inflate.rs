@@ -1,8 +1,8 @@
 //! Decompression of one gRPC message, as it arrives (gRPC over HTTP/2, "Message-Encoding").
 
 use crate::body::BodyError;
-use crate::encoding::codec::StepEnd;
 use crate::encoding::flate::FlateDecoder;
+use crate::encoding::step::StepEnd;
 use crate::format::Compression;
 use crate::reason::Reason;
 
