@@ -69,7 +69,12 @@ async fn every_case(run: Run, at_least: usize) {
                     None => rig.send(case, framing).await,
                 };
                 let how = format!("{framing:?}, {first:?}");
-                table.compare(&how, &case.name, &in_envoy.of_filter(), &offline);
+                let in_envoy = in_envoy.of_filter();
+                // Envoy may read a whole body of 40,000 bytes in two parts, however it was sent.
+                let in_parts = || decide(&file, case, framing, FIRST_CHUNKS[2]) == in_envoy;
+                if first != Some(ONE_CHUNK) || in_envoy == offline || !in_parts() {
+                    table.compare(&how, &case.name, &in_envoy, &offline);
+                }
             }
         }
     }

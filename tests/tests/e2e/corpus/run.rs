@@ -64,14 +64,16 @@ impl Run {
     }
 
     /// Whether a verdict other than the one wanted is right, too: the filter may leave some requests to the service,
-    /// and a fault in a body that has been released can only end the request.
+    /// and a fault in a body that has been released can only end the request. Then Envoy may close an HTTP/1.1 connection
+    /// before the client has the answer.
     pub(super) fn is_also_right(&self, case: &Case, framing: Framing, is_held: bool, verdict: &Verdict) -> bool {
         let is_left = self.way == Way::Filter && may_defer(case, framing) && self.is_deferral(verdict);
         let is_ended = self.answers == Answers::Use
             && !is_held
             && may_be_released(case)
             && wanted(self.way, case, &self.decider).as_ref() == Some(verdict);
-        is_left || is_ended
+        let is_closed = !is_held && may_be_released(case) && verdict.is_closed();
+        is_left || is_ended || is_closed
     }
 
     fn is_deferral(&self, verdict: &Verdict) -> bool {

@@ -27,6 +27,11 @@ impl Verdict {
         }
     }
 
+    /// Whether the connection was closed before an answer.
+    pub(super) fn is_closed(&self) -> bool {
+        self.outcome == "no answer" && self.reason == "the connection was closed after \"\""
+    }
+
     /// Whether the filter left the request to a service that is not there.
     pub(super) fn is_deferral(&self) -> bool {
         // A gRPC call has its status in `grpc-status`.
