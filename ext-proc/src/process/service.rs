@@ -370,7 +370,7 @@ impl ObservedRequest<'_> {
         if bytes == 0 {
             return true;
         }
-        if bytes > MAX_UNCOVERED {
+        if self.machine.decoder_shortfall() > MAX_UNCOVERED {
             return false;
         }
         let mut reservation = self.budget.another();

@@ -213,6 +213,12 @@ impl StateMachine {
         if matches!(self.state, RequestState::Guarding(_)) { self.decoder_reservation.bytes() } else { 0 }
     }
 
+    /// The part of the [`shortfall`](Self::shortfall) that decoders need.
+    #[must_use]
+    pub fn decoder_shortfall(&self) -> u64 {
+        self.decoder_shortfall
+    }
+
     /// Covers the [`shortfall`](Self::shortfall) with a reservation of as many bytes.
     pub fn cover(&mut self, mut reservation: Reservation) {
         if let Some(part) = reservation.split(self.decoder_shortfall) {
