@@ -448,3 +448,6 @@ fn request_id(head: &fields::Fields) -> String {
     let id = id.get(..MAX_REQUEST_ID).unwrap_or(id);
     String::from_utf8_lossy(id).chars().filter(|character| !character.is_control()).collect()
 }
+
+#[cfg(test)]
+mod tests;
