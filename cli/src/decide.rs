@@ -12,7 +12,7 @@ mod service;
 mod trace;
 
 use cellgate_routing::{
-    Config, Decider, Decision, HeadResult, Reason, RefusedType, SourceValue, Tier, body::BodyError,
+    Config, Decider, Decision, HeadResult, Reason, RefusedType, SourceValue, Tier, body::BodyError, is_encoded,
 };
 
 pub(crate) use claims::metadata;
@@ -97,7 +97,7 @@ pub(crate) fn run<'a>(config: &'a Config, request: &Request, peer: Option<&str>,
 
     // The filter leaves an encoded body to the service, so the report shows what the service reads.
     let service_decider = Decider::with_clock(config.clone(), Tier::Service, thread_cpu_time);
-    let is_encoded = decoding::is_encoded(&head);
+    let is_encoded = is_encoded(&head);
     let reader = if is_encoded { &service_decider } else { &decider };
     let open = || reader.open(&head, request.end_of_stream);
     let mut reading = match before.map_or_else(open, HeadResult::Decided) {

@@ -17,7 +17,7 @@ use crate::claims;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
 use crate::document::AcceptedFaults;
-use crate::encoding::{BodyDecoder, Clock, ContentCoding, DecodingLimits, is_encoded};
+use crate::encoding::{BodyDecoder, Clock, ContentCoding, DecodingLimits};
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
@@ -183,18 +183,14 @@ impl Decider {
 
     /// The decoder of the body's codings, if it has any.
     fn decoder<H: Head + ?Sized>(&self, head: &H, format: Format) -> Result<Option<Box<BodyDecoder>>, Reason> {
-        if !is_encoded(head) {
+        let codings = self.config().content_encodings.of_body(head, format)?;
+        if codings.is_empty() {
             return Ok(None);
         }
-        let codings = self.config().content_encodings.of_body(head, format)?;
         // Only what Envoy's worker decodes in little time, and holds anyway (docs/decisions/0023).
         let is_held = || media::content_length(head).is_some_and(|length| length <= self.config().limits.inspect_bytes);
         let is_left = self.0.tier == Tier::Filter && !(ContentCoding::are_for_the_filter(&codings) && is_held());
-        match (codings.is_empty(), is_left) {
-            (true, _) => Ok(None),
-            (false, true) => Err(Reason::BodyEncoded),
-            (false, false) => BodyDecoder::new(&codings, self.0.decoding).map(Some),
-        }
+        if is_left { Err(Reason::BodyEncoded) } else { BodyDecoder::new(&codings, self.0.decoding).map(Some) }
     }
 
     /// Every source with its rule; for a body source also its format and its index among the sources of that format.

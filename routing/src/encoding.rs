@@ -30,8 +30,7 @@ mod tests;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-pub(crate) use content_coding::is_encoded;
-pub use content_coding::{CodingSet, ContentCoding, ContentCodings};
+pub use content_coding::{CodingSet, ContentCoding, ContentCodings, is_encoded};
 pub(crate) use decoder::BodyDecoder;
 pub(crate) use limits::DecodingLimits;
 pub use limits::{Clock, DecodingCost};

@@ -56,7 +56,7 @@ pub use decided_by::DecidedBy;
 pub use decider::{BodyReader, Decider, Guard, HeadResult, SourceFinding, SourceValue};
 pub use decision::{Decision, Outcome, Tier};
 pub use deferral::{BadDeferral, BodyMode, Deferral};
-pub use encoding::{Clock, CodingSet, ContentCoding, ContentCodings, DecodingCost};
+pub use encoding::{Clock, CodingSet, ContentCoding, ContentCodings, DecodingCost, is_encoded};
 pub use format::{BodyFormat, Compression, Format, Framing};
 pub use head::Head;
 pub use host::{BadHost, HostPattern, MAX_HOST};

@@ -15,12 +15,6 @@ pub(crate) struct Decoding {
     decoded: DecodingCost,
 }
 
-/// Whether the request has a Content-Encoding other than `identity`.
-pub(super) fn is_encoded(head: &impl Head) -> bool {
-    let codings = head.values("content-encoding").flat_map(|value| value.split(|byte| *byte == b','));
-    codings.map(<[u8]>::trim_ascii).any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
-}
-
 impl Decoding {
     pub(super) fn of(head: &impl Head, reading: &BodyReader, encoded: usize) -> Option<Self> {
         let values: Vec<_> = head.values("content-encoding").map(String::from_utf8_lossy).collect();

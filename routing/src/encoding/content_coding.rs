@@ -118,7 +118,8 @@ impl ContentCodings {
 }
 
 /// Whether the body has a coding other than `identity`.
-pub(crate) fn is_encoded<H: Head + ?Sized>(head: &H) -> bool {
+#[must_use]
+pub fn is_encoded<H: Head + ?Sized>(head: &H) -> bool {
     elements(head).next().is_some()
 }
 
