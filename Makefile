@@ -20,14 +20,14 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-envoys test-mesh conformance bench bench-docs bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance bench bench-docs bench-limits bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo "Variables:"
 	@echo "  ENVOY=PATH       an Envoy binary of your own, instead of $(ENVOY_VERSION) in .tools/"
-	@echo "  KEEP=1           demo: leave everything running until you end it, and say how to reach it"
+	@echo "  KEEP=1           demo, demo-observe: leave everything running until you end it, and say how to reach it"
 	@echo "  QUICK=1          bench: only what the goals need, in under five minutes"
 	@echo "  BASELINE=DIR     bench: another build, cellgate.wasm and cellgate, beside this one in the same rounds"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
@@ -43,6 +43,18 @@ demo: ## start Envoy, the service and three cells, and send requests through the
 		"fetches Envoy and compiles the rest: two to three minutes on two cores. After that it takes seconds."
 	@$(MAKE) --no-print-directory -j wasm demo-envoy demo-programs
 	@exec env $(PROGRAMS) CELLGATE_BIN=target/demo/cellgate KEEP="$(KEEP)" target/demo/demo
+
+demo-observe: ## the demonstration with Jaeger and Prometheus: prints a trace as text, figures, and where to look
+	@echo "demo: starts Envoy, the service, three cells, Jaeger and Prometheus. The first time, it builds Jaeger with Go," \
+		"fetches Prometheus and Envoy and compiles the rest: several minutes. After that it takes seconds, and six of them are load."
+	@$(MAKE) --no-print-directory -j wasm demo-envoy demo-programs demo-observers
+	@jaeger="$$(scripts/jaeger.sh)" && prometheus="$$(scripts/prometheus.sh)" && \
+		exec env $(PROGRAMS) CELLGATE_BIN=target/demo/cellgate JAEGER="$$jaeger" PROMETHEUS="$$prometheus" \
+		OBSERVE=1 KEEP="$(KEEP)" target/demo/demo
+
+demo-observers: need
+	@scripts/jaeger.sh >/dev/null
+	@scripts/prometheus.sh >/dev/null
 
 demo-envoy: need
 	@scripts/envoy.sh $(ENVOY_VERSION) >/dev/null
@@ -60,6 +72,9 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 test-mesh: need ## the chart in a mesh: Istio's control plane on an API server, Envoy, and the service
 	@python3 scripts/test.py --mesh
 
+test-observe: need ## traces and metrics in a real Jaeger and Prometheus, with the oldest and the newest Envoy; needs Go
+	@python3 scripts/test.py --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
+
 conformance: wasm ## write docs/conformance.md: what happens in each case on the oldest and the newest Envoy
 	@cargo build --locked -p cellgate-cli --bin cellgate
 	@for version in $(OLDEST_ENVOY) $(ENVOY_VERSION); do \
@@ -73,6 +88,11 @@ bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the la
 	@scripts/cargo-wasm.sh build --locked --profile wasm-bench -p cellgate-bench-scan
 	@scripts/bench-peers.sh
 	@$(PROGRAMS) QUICK="$(QUICK)" BASELINE="$(BASELINE)" target/release/cellgate-bench
+
+bench-limits: wasm ## the cost of rate limits, and calls while their store is stopped; the last line counts the goals that hold
+	@$(BUILD_BENCH)
+	@scripts/cargo-wasm.sh build --locked --profile wasm -p cellgate-bench-timed
+	@VALKEY="$$(scripts/valkey.sh)" && export VALKEY && $(PROGRAMS) target/release/cellgate-bench limits
 
 bench-memory: wasm ## the memory of the service and of Envoy under more uploads than the byte budget holds
 	@$(BUILD_BENCH)

@@ -55,6 +55,8 @@ TEXTS = {"type": "object", "additionalProperties": {"type": "string"}}
 VERBATIM = {"type": "object"}
 POSITIVE = {"type": "integer", "minimum": 1}
 PORT = {"type": "integer", "minimum": 1, "maximum": 65535}
+OBJECTIVE = {"type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 100}
+LATENCY_BOUNDS = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 2.5]
 PERCENT = {"type": "number", "minimum": 0, "maximum": 100}
 # No `anyOf` for alternatives: Helm's message would name all of them, and not the mistake. `minimum` applies to numbers only, and
 # `pattern` to strings.
@@ -95,7 +97,7 @@ SHAPES = {
     "traffic.loadBalancer": VERBATIM,
     "traffic.tls": VERBATIM,
     "traffic.fault": VERBATIM,
-    "neighbours.accept": entries(text("^(VirtualService|HTTPRoute|GRPCRoute|DestinationRule|EnvoyFilter)/[^/]+/[^/]+$")),
+    "neighbours.accept": entries(text("^(VirtualService|HTTPRoute|GRPCRoute|DestinationRule|EnvoyFilter|Telemetry)/[^/]+/[^/]+$")),
     "filter.attach": entries(
         closed(
             name=text(),
@@ -128,6 +130,18 @@ SHAPES = {
     # A string, because Helm prints large numbers as 5.36870912e+08.
     "extProc.maxHeldBytes": text(SIZE),
     "extProc.budgetTimeout": text(SERVE_DURATION),
+    "extProc.limitHeaders": one_of("none", "refused", "all"),
+    "extProc.leaseTerm": text(SERVE_DURATION),
+    "extProc.syncInterval": text(SERVE_DURATION),
+    "extProc.maxLimitKeys": {"type": "integer", "minimum": 1, "maximum": 2**31 - 1},
+    # templates/_validate_limit_store.tpl reports a URL that is not valid: a message must not show a password in it.
+    "extProc.limitStore.url": text(),
+    "extProc.limitStore.cluster": one_of("", "domain", "key"),
+    "extProc.limitStore.timeout": text(SERVE_DURATION),
+    # As for limitStore.url: templates/_validate_tracing.tpl reports an endpoint that is not valid.
+    "extProc.tracing.endpoint": text(),
+    "extProc.tracing.protocol": one_of("grpc", "http/protobuf"),
+    "extProc.tracing.samplePercent": {"type": "number", "minimum": 0, "maximum": 100},
     "extProc.notReadyAbove": {"type": "integer", "minimum": 0, "maximum": 100},
     "extProc.decisionTimeout": text(SERVE_DURATION),
     "extProc.drainDelay": text(SERVE_DURATION),
@@ -163,6 +177,15 @@ SHAPES = {
     "monitoring.serviceMonitor.labels": TEXTS,
     "monitoring.prometheusRule.labels": TEXTS,
     "monitoring.scrapers": entries(text()),
+    "monitoring.slo.availability": OBJECTIVE,
+    "monitoring.slo.correctness": OBJECTIVE,
+    "monitoring.slo.latency": OBJECTIVE,
+    # Bounds of the histogram that are no whole numbers: Prometheus 3 writes those as 1.0 and Prometheus 2 as 1.
+    "monitoring.slo.latencySeconds": {"type": "number", "enum": LATENCY_BOUNDS},
+    "monitoring.dashboards.labels": TEXTS,
+    "monitoring.dashboards.annotations": TEXTS,
+    "istio.telemetry.tracing.sampling": {"type": ["number", "string"], "minimum": 0, "maximum": 100},
+    "istio.telemetry.tracing.customTags": {"type": "object", "additionalProperties": VERBATIM},
     "test.keys": TEXTS,
 }
 # Allowed fields of a value that its default does not have.

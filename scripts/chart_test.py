@@ -33,7 +33,7 @@ def run(suite):
     """Runs tests, prints the counts in the form that test.py reads, and returns the exit code."""
     result = unittest.TextTestRunner(stream=sys.stdout, resultclass=Result, verbosity=1).run(suite)
     failed, skipped = result.failed(), len(result.skipped)
-    passed = result.testsRun - failed - skipped
+    passed = max(0, result.testsRun - failed - skipped)
     verdict = "ok" if result.wasSuccessful() and result.testsRun else "FAILED"
     print(f"test result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored;", flush=True)
     return 0 if verdict == "ok" else 1

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """Builds what the tests need and runs them; the last line is the sum of all their counts.
 
-    test.py [--workspace] [--images] [--mesh] [--envoys VERSION ...]
+    test.py [--workspace] [--images] [--mesh] [--envoys VERSION ...] [--observe VERSION ...]
 
 --workspace runs every test of the workspace, among them the end-to-end tests against the default Envoy and those in Chromium.
 --images builds the images as far as this machine can, and tests them.
 --mesh runs the chart's tests in a mesh; the first time it builds the programs that they need.
 --envoys runs the end-to-end tests once against each version named.
+--observe runs the tests with Jaeger and Prometheus once against each version of Envoy named; the first time it builds Jaeger.
 """
 
 import argparse
@@ -92,16 +93,31 @@ def envoy(version=None):
     return found.stdout.strip() if found.returncode == 0 else None
 
 
-def chromium(count):
-    """A variable that names a Chromium, installed if need be; empty where none is to be had, and its tests are skipped."""
-    found = subprocess.run([ROOT / "scripts" / "chromium.sh"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+def installed(script, count, *, optional=False):
+    """A variable that names what a script installs if need be. Empty if that fails, or if it is optional and not to be had."""
+    found = subprocess.run([ROOT / "scripts" / f"{script}.sh"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if found.returncode == 0:
-        return {"CHROMIUM": found.stdout.strip()}
-    # 2: this system has no package of it. Anything else went wrong, and must not pass as a system without one.
-    if found.returncode != 2:
-        say("FAILED: installing Chromium")
+        return {script.upper(): found.stdout.strip()}
+    # 2: it is not to be had here, and its tests are skipped. Anything else went wrong, and must not pass as that.
+    if not (optional and found.returncode == 2):
+        say(f"FAILED: installing {script}")
         count.failed += 1
     return {}
+
+
+def valkey(count):
+    """A variable that names a Valkey server."""
+    return installed("valkey", count)
+
+
+def browser(count):
+    """Variables that name a Chromium and axe-core's script. Where Debian's packages or npm lack, their tests are skipped."""
+    return installed("chromium", count, optional=True) | installed("axe", count, optional=True)
+
+
+def observers(count):
+    """Variables that name Jaeger and Prometheus."""
+    return installed("jaeger", count) | installed("prometheus", count)
 
 
 def build(count):
@@ -128,6 +144,7 @@ def main():
     parser.add_argument("--images", action="store_true")
     parser.add_argument("--mesh", action="store_true")
     parser.add_argument("--envoys", nargs="+", default=[], metavar="VERSION")
+    parser.add_argument("--observe", nargs="+", default=[], metavar="VERSION")
     options = parser.parse_args()
 
     count = Count()
@@ -135,7 +152,7 @@ def main():
     if ready and build(count):
         if options.workspace:
             command = ["cargo", "test", *EVERYTHING, "--no-fail-fast"]
-            end_to_end("testing the workspace", command, None, count, **chromium(count))
+            end_to_end("testing the workspace", command, None, count, **browser(count), **valkey(count))
             if PLACEMENT_REFERENCE.exists():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
@@ -143,11 +160,15 @@ def main():
             for script in ("words_test.py", "performance_test.py"):
                 run(f"testing scripts: {script}", [sys.executable, f"scripts/{script}"], count)
             run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
+            command = [sys.executable, "scripts/alerts_test.py"]
+            end_to_end("testing dashboards and runbooks", command, None, count, **valkey(count))
         if options.images:
             run("testing the images", [sys.executable, "scripts/image_test.py"], count)
         if options.mesh:
             chart = [sys.executable, "scripts/chart_test.py"]
             run("testing the chart with Helm 4", chart, count, CELLGATE_BIN=CELLGATE, HELM=MESH / "helm")
+            shipping = [sys.executable, "scripts/shipping_test.py"]
+            run("shipping logs with a collector", shipping, count, CELLGATE_BIN=CELLGATE)
             run("checking the manifests", [sys.executable, "scripts/manifests_test.py"], count)
             command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
             end_to_end("testing the chart in a mesh", command, None, count)
@@ -155,6 +176,11 @@ def main():
             # docs/conformance.md has a column for the oldest Envoy. On the others each result must be in one of its two.
             command = ["cargo", "test", *EVERYTHING, "--no-fail-fast", "--test", "e2e", "--test", "conformance"]
             end_to_end(f"end-to-end tests with Envoy {version}", command, version, count)
+
+        variables = observers(count) if options.observe else {}
+        for version in options.observe:
+            command = ["cargo", "test", *EVERYTHING, "--no-fail-fast", "--test", "observe"]
+            end_to_end(f"traces and metrics with Envoy {version}", command, version, count, **variables)
 
     if count.passed + count.failed == 0:
         say("FAILED: no test ran")

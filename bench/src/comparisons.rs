@@ -64,6 +64,12 @@ pub(crate) fn all() -> Vec<Comparison> {
         under: "ext-proc-noop-headers",
     };
     all.push(headers.at_most(plain(small), service, 1.15));
+    let traced = Pair {
+        what: "the service with traces of 1 % of the requests over the service without",
+        over: "service-traced",
+        under: "service-streamed",
+    };
+    all.push(traced.at_most(plain(small), service, 1.03));
     all.extend(of_peers());
     all
 }
@@ -160,7 +166,7 @@ fn service(batch: &Batch) -> f64 {
 ///
 /// They show it if the median's confidence interval lies on one side, or is so narrow that the side does not matter.
 /// The interval's width is proportional to one over the square root of the number of rounds.
-fn missing_rounds(ratios: &[f64], goal: f64) -> Option<usize> {
+pub(crate) fn missing_rounds(ratios: &[f64], goal: f64) -> Option<usize> {
     let rounds = ratios.len();
     let Some(interval) = interval(ratios) else {
         return Some(crate::stats::FEWEST - rounds);

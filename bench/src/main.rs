@@ -17,6 +17,7 @@ mod content;
 mod exchange;
 mod facts;
 mod goals;
+mod limits;
 mod load;
 mod measure;
 mod memory;
@@ -32,6 +33,8 @@ mod scale;
 mod stage;
 mod stats;
 mod summary;
+mod timed;
+mod trace_sink;
 mod variant;
 mod variants;
 
@@ -58,10 +61,14 @@ enum Mode {
     Scale,
     /// Measures the memory while more uploads come at once than the service's byte budget holds.
     Memory,
+    /// Measures the cost of rate limits, and the calls while their store is stopped.
+    Limits(limits::LimitsOptions),
     /// Serves an ext-proc service that does nothing. The benchmark starts it itself.
     NoopService,
     /// Serves a simple ext-proc service (BUFFERED, serde_json). The benchmark starts it itself.
     NaiveService,
+    /// Serves a RateLimitService that decides nothing. The benchmark starts it itself.
+    NoopLimits,
 }
 
 #[tokio::main]
@@ -70,8 +77,10 @@ async fn main() -> ExitCode {
     let outcome = match arguments.mode {
         Some(Mode::Scale) => unless_interrupted(scale::run()).await,
         Some(Mode::Memory) => unless_interrupted(budget_memory::run()).await,
+        Some(Mode::Limits(options)) => unless_interrupted(limits::run(&options)).await,
         Some(Mode::NoopService) => noop_service::serve().await.map(|()| ExitCode::SUCCESS),
         Some(Mode::NaiveService) => naive_service::serve().await.map(|()| ExitCode::SUCCESS),
+        Some(Mode::NoopLimits) => limits::serve_noop().await.map(|()| ExitCode::SUCCESS),
         None => unless_interrupted(run::bench(&arguments.options)).await,
     };
     outcome.unwrap_or_else(|error| {

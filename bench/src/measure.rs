@@ -206,7 +206,7 @@ async fn prove(row: &Row, running: &mut RunningVariant, cannot: Cannot) -> Resul
 
 /// The order of a round. Each round begins with another row, and every second round runs backwards. A row finds the
 /// caches as its predecessor left them, so of two neighbours each must be second equally often.
-fn order(count: usize, round: usize) -> Vec<usize> {
+pub(crate) fn order(count: usize, round: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     order.rotate_left(round.checked_rem(count).unwrap_or(0));
     if !round.is_multiple_of(2) {
@@ -228,7 +228,7 @@ fn arrived(cells: &[Cell]) -> u64 {
 }
 
 /// The number of requests that take the CPU time `wanted`, if `requests` of them took `used`.
-fn requests_for(wanted: Duration, used: Duration, requests: usize) -> usize {
+pub(crate) fn requests_for(wanted: Duration, used: Duration, requests: usize) -> usize {
     let each = used.as_secs_f64() / requests as f64;
     let enough = if each > 0.0 { (wanted.as_secs_f64() / each).ceil() as usize } else { requests };
     enough.max(CONNECTIONS)

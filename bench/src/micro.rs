@@ -38,7 +38,7 @@ pub(crate) async fn measure(quick: bool) -> Result<Vec<Part>> {
 }
 
 /// The CPU time of this thread, in nanoseconds.
-fn thread_time() -> u64 {
+pub(crate) fn thread_time() -> u64 {
     let clock = nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID;
     nix::time::clock_gettime(clock).map_or(0, |time| std::time::Duration::from(time).as_nanos() as u64)
 }

@@ -23,6 +23,7 @@ use crate::cases::BUFFER_LIMIT;
 use crate::exchange::Protocol;
 use crate::load::{CONNECTIONS, Client};
 use crate::noop_service;
+use crate::trace_sink::TraceSink;
 use crate::variant::{OtherProxy, Proxy, Scene, Service, Variant};
 use cellgate_tests::measure::procfs::cpu_time;
 
@@ -65,7 +66,7 @@ enum RunningProxy {
 
 #[derive(Debug)]
 enum RunningService {
-    Cellgate(ExtProc),
+    Cellgate(ExtProc, #[allow(dead_code, reason = "it is there to be dropped")] Option<TraceSink>),
     Other(Process, SocketAddr),
 }
 
@@ -120,7 +121,11 @@ impl RunningVariant {
     async fn start(variant: &'static Variant, build: &Build, scene: Scene<'_>) -> Result<Option<Self>> {
         let service = match variant.service {
             Service::None => None,
-            Service::Cellgate => Some(RunningService::cellgate(variant, build, scene.directory).await?),
+            Service::Cellgate => Some(RunningService::cellgate(variant, build, scene.directory, None).await?),
+            Service::TracedCellgate => {
+                let sink = Some(TraceSink::start().await?);
+                Some(RunningService::cellgate(variant, build, scene.directory, sink).await?)
+            }
             Service::Other(command) => match command()? {
                 Some(command) => Some(RunningService::other(command, scene.directory).await?),
                 None => return Ok(None),
@@ -177,7 +182,7 @@ impl RunningVariant {
     /// # Errors
     /// When the service does not respond.
     pub(crate) async fn scrape(&self) -> Result<()> {
-        if let Some(RunningService::Cellgate(service)) = &self.service {
+        if let Some(RunningService::Cellgate(service, _)) = &self.service {
             ensure!(service.get("/metrics").await?.status.is_success(), "GET /metrics of the service failed");
         }
         Ok(())
@@ -201,9 +206,11 @@ impl RunningProxy {
 }
 
 impl RunningService {
-    async fn cellgate(variant: &Variant, build: &Build, directory: &Path) -> Result<Self> {
+    async fn cellgate(variant: &Variant, build: &Build, directory: &Path, sink: Option<TraceSink>) -> Result<Self> {
         let config = (variant.config)();
-        Ok(Self::Cellgate(ExtProc::start_program(build.program.clone(), &config, directory, &[]).await?))
+        let options = sink.as_ref().map(TraceSink::options).unwrap_or_default();
+        let service = ExtProc::start_program(build.program.clone(), &config, directory, &options).await?;
+        Ok(Self::Cellgate(service, sink))
     }
 
     async fn other(mut command: Command, directory: &Path) -> Result<Self> {
@@ -218,14 +225,14 @@ impl RunningService {
 
     fn pid(&self) -> u32 {
         match self {
-            Self::Cellgate(service) => service.pid(),
+            Self::Cellgate(service, _) => service.pid(),
             Self::Other(process, _) => process.pid(),
         }
     }
 
     fn address(&self) -> SocketAddr {
         match self {
-            Self::Cellgate(service) => service.addresses().grpc,
+            Self::Cellgate(service, _) => service.addresses().grpc,
             Self::Other(_, address) => *address,
         }
     }
@@ -257,7 +264,11 @@ pub(crate) fn bench_module(file: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
-fn ensure_release_build(program: &Path) -> Result<()> {
+/// Refuses a development build of `cellgate`.
+///
+/// # Errors
+/// When it is one.
+pub(crate) fn ensure_release_build(program: &Path) -> Result<()> {
     let debug = program.components().any(|part| part.as_os_str() == "debug");
     ensure!(
         !debug,

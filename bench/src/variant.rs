@@ -71,6 +71,8 @@ pub(crate) enum Service {
     None,
     /// `cellgate serve`. Its metrics are always on.
     Cellgate,
+    /// `cellgate serve` with traces of 1 % of the requests.
+    TracedCellgate,
     /// Another program, which prints [`crate::noop_service::LISTENING`] and its address. The function returns `None` if
     /// the program is not installed. [`own_service`] is for subcommands of this program.
     Other(fn() -> Result<Option<Command>>),

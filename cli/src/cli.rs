@@ -2,26 +2,39 @@
 
 mod commands;
 mod exit;
+mod explain;
 mod inspect;
+mod leases;
+mod limit_store;
+mod limits;
+mod log_level;
 mod neighbours;
 mod serve;
+mod traces;
 mod values;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cellgate_ext_proc::{ClientName, MinVersion, logging};
+use cellgate_ext_proc::{ClientName, LimitHeaders, MinVersion, logging};
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use commands::{check, decide, doctor, no_output, probe, render, schema};
 pub(crate) use exit::{Exit, Failure};
+pub(crate) use explain::{ExplainArgs, explain};
 pub(crate) use inspect::{InspectArgs, inspect};
+pub(crate) use limits::{LimitsArgs, limits};
+pub(crate) use log_level::{LogLevelArgs, log_level};
 pub(crate) use neighbours::{NeighboursArgs, neighbours};
 pub(crate) use serve::serve;
 
 use crate::http_client::Server;
-use values::{ListenAddress, LogLevel};
+use cellgate_ext_proc::logging::level::LogLevel;
+use leases::LeaseArgs;
+use limit_store::LimitStoreArgs;
+use traces::TraceArgs;
+use values::ListenAddress;
 
 /// Routes each request to the cell that owns its tenant, by a key in the request's body or head.
 #[derive(Debug, Parser)]
@@ -37,7 +50,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the ext_proc service
-    Serve(ServeArgs),
+    Serve(Box<ServeArgs>),
     /// Check configuration files
     Check {
         /// YAML, or JSON if the name ends in .json; `-` reads YAML or JSON from stdin
@@ -56,8 +69,14 @@ pub(crate) enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Tell what happened to one request, from the access logs of the proxies that it passed
+    Explain(ExplainArgs),
     /// Show the state of running services: version, configuration, budget, TLS, and the last refusals
     Inspect(InspectArgs),
+    /// Show the rate limits of a running service, and what a key has in use; reset a key; import limits
+    Limits(LimitsArgs),
+    /// Show the log level of a running service, or change it for a time
+    LogLevel(LogLevelArgs),
     /// Examine a gateway: filter, limits, routes and mTLS, with a fix for each fault
     Doctor(DoctorArgs),
     /// Send requests through a gateway and check that each cell is reached
@@ -100,9 +119,12 @@ pub(crate) struct ServeArgs {
     /// The oldest version of TLS that is accepted
     #[arg(long, value_name = "VERSION", env = "CELLGATE_TLS_MIN_VERSION", default_value = "1.3", value_enum)]
     pub(crate) tls_min_version: TlsVersion,
-    /// The address of /livez, /readyz, /metrics, /version and /inspect
+    /// The address of /livez, /readyz, /metrics, /version, /inspect, /limits, /log-level and of the explain page
     #[arg(long, value_name = "ADDR", env = "CELLGATE_ADMIN", default_value = "127.0.0.1:9902", value_parser = values::address)]
     pub(crate) admin: SocketAddr,
+    /// A file with a token of at least 16 characters, which /limits and /log-level need, and with which other hosts see the explain page; changes are applied
+    #[arg(long, value_name = "FILE", env = "CELLGATE_ADMIN_TOKEN_FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
     /// The format of log lines
     #[arg(long, value_name = "FORMAT", env = "CELLGATE_LOG_FORMAT", default_value = "json", value_enum)]
     pub(crate) log_format: LogFormat,
@@ -134,8 +156,41 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "SIZE", env = "CELLGATE_MAX_MESSAGE_BYTES", default_value = "64MiB", value_parser = values::bytes)]
     pub(crate) max_message_bytes: u64,
     /// The limit of concurrent requests on one connection; above it, Envoy opens another connection
-    #[arg(long, value_name = "COUNT", env = "CELLGATE_MAX_STREAMS", default_value = "10000", value_parser = values::streams)]
+    #[arg(long, value_name = "COUNT", env = "CELLGATE_MAX_STREAMS", default_value = "10000", value_parser = values::above_zero)]
     pub(crate) max_streams: u32,
+    #[command(flatten)]
+    pub(crate) limit_store: LimitStoreArgs,
+    #[command(flatten)]
+    pub(crate) leases: LeaseArgs,
+    /// The answers of RateLimitService that have RateLimit, RateLimit-Policy and Retry-After for the client's response
+    #[arg(long, value_name = "CALLS", env = "CELLGATE_LIMIT_HEADERS", default_value = "refused", value_enum)]
+    pub(crate) limit_headers: LimitHeadersOption,
+    /// Send X-RateLimit-Limit, -Remaining and -Reset too, for clients that do not know RateLimit
+    #[arg(long, env = "CELLGATE_X_RATELIMIT_HEADERS")]
+    pub(crate) x_ratelimit_headers: bool,
+    #[command(flatten)]
+    pub(crate) traces: TraceArgs,
+}
+
+/// The calls of RateLimitService that are answered with fields for the response.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum LimitHeadersOption {
+    /// No call
+    None,
+    /// Refused calls
+    Refused,
+    /// All calls
+    All,
+}
+
+impl From<LimitHeadersOption> for LimitHeaders {
+    fn from(option: LimitHeadersOption) -> Self {
+        match option {
+            LimitHeadersOption::None => Self::None,
+            LimitHeadersOption::Refused => Self::Refused,
+            LimitHeadersOption::All => Self::All,
+        }
+    }
 }
 
 /// Options of `cellgate decide`.
@@ -168,9 +223,12 @@ pub(crate) struct DecideArgs {
     /// A file with the claims of the request's verified token as a JSON object, for `claim` sources; `-` reads stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) claims: Option<PathBuf>,
-    /// The URI in the client's certificate, for `decided_by`
+    /// The URI in the client's certificate, for `decided_by` and for rate limits by `peer`
     #[arg(long, value_name = "URI")]
     pub(crate) peer: Option<String>,
+    /// The client's IP address, for rate limits by `client_address`
+    #[arg(long, value_name = "ADDRESS", value_parser = values::ip_address)]
+    pub(crate) client_address: Option<IpAddr>,
     /// The size of the chunks in which the body arrives; the filter scans the first one before it releases or defers
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = values::bytes)]
     pub(crate) first_chunk: u64,

@@ -5,12 +5,14 @@
 //!
 //! | module | examines |
 //! |---|---|
-//! | `claims` | the order of jwt_authn and the filter, if a source is a claim |
+//! | `claims` | the order of jwt_authn and the filter, if a source or a rate limit reads a claim |
 //! | `filter` | the filter's presence, place in the chain and configuration |
 //! | `limits` | Envoy's limits beside Cellgate's, idle timeouts |
 //! | `routes` | the route of each cell; `routes/other_routes`: routes of other teams that take a cell's requests |
 //! | `clusters`, `circuit_breakers` | endpoints, encryption, outlier detection, circuit breakers |
 //! | `rules` | the DestinationRule that applies to each cell |
+//! | `leases` | the cluster from which the filter leases units of rate limits, and its calls |
+//! | `rate_limits` | what the service needs to count requests; replicas that count alone |
 //! | `service`, `deferral`, `processors` | the ext_proc filters of deferrals, and other processors |
 //! | `updates` | refused updates, crashes of the filter, counters of requests |
 
@@ -23,10 +25,12 @@ mod dump;
 mod fetch;
 mod filter;
 mod finding;
+mod leases;
 mod limits;
 mod message;
 mod origin;
 mod processors;
+mod rate_limits;
 mod report;
 mod routes;
 mod rules;

@@ -1,18 +1,21 @@
 //! The `cellgate` command: reads the command line, runs a command and returns its exit code.
 //!
 //! [`cli`] has the options and the commands. `serve` runs the service of `cellgate_ext_proc`. [`inspect`] shows running
-//! services, [`decide`] decides one request offline, [`neighbours`] compares a release with a cluster before an installation, [`doctor`] examines a gateway,
+//! services, [`limits`] shows and resets their rate limits, `log-level` changes the log level of one, [`limits_import`]
+//! translates limits, `decide` decides one request offline, [`explain`] tells what happened to one request from access logs,
+//! [`neighbours`] compares a release with a cluster before an installation, [`doctor`] examines a gateway,
 //! and [`probe`] sends requests through one.
 #![forbid(unsafe_code)]
 
 mod cli;
-mod decide;
 mod doctor;
+mod explain;
 mod http_client;
 mod inspect;
+mod limits;
+mod limits_import;
 mod neighbours;
 mod probe;
-mod units;
 mod warnings;
 
 use std::process::ExitCode;
@@ -45,7 +48,7 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Serve(args) => {
             // Requests have threads of their own. This runtime has everything else.
             let runtime = runtime()?;
-            let exit = runtime.block_on(cli::serve(args));
+            let exit = runtime.block_on(cli::serve(*args));
             // Tasks that outlive the drain must not keep the process running.
             runtime.shutdown_background();
             exit
@@ -55,7 +58,10 @@ fn run(command: Command) -> Result<Exit, Failure> {
         Command::Neighbours(args) => runtime()?.block_on(cli::neighbours(args)),
         Command::Schema => cli::schema(),
         Command::Render { file } => cli::render(&file),
+        Command::Explain(args) => cli::explain(&args),
         Command::Inspect(args) => runtime()?.block_on(cli::inspect(args)),
+        Command::Limits(args) => runtime()?.block_on(cli::limits(args)),
+        Command::LogLevel(args) => runtime()?.block_on(cli::log_level(args)),
         Command::Doctor(args) => runtime()?.block_on(cli::doctor(args)),
         Command::Probe(args) => runtime()?.block_on(cli::probe(args)),
     }

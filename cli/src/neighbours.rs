@@ -13,6 +13,7 @@ mod object;
 mod plan;
 mod report;
 mod rules;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 mod virtual_services;
@@ -81,6 +82,7 @@ pub(crate) fn examine(plan: &ReleasePlan, objects: &Objects) -> Vec<NeighbourFin
     http_routes::examine(plan, objects, &mut notes);
     rules::examine(plan, objects, &mut notes);
     envoy_filters::examine(plan, objects, &mut notes);
+    telemetry::examine(plan, objects, &mut notes);
     let mut findings = notes.0;
     accept(plan, &mut findings);
     findings.extend(objects.unread().iter().map(UnreadLists::finding));

@@ -1,24 +1,36 @@
 //! Warnings of settings that are valid, but probably not meant.
 
+mod leases;
+mod rate_limits;
+mod settlements;
+
 use cellgate_routing::source::Place;
 use cellgate_routing::{Case, Config, ContentTypes, Format};
+use rate_limits::{of_concurrency_limits, of_rate_limits};
 
 /// The warnings about a configuration, each with its path, in the order of the fields.
 pub(crate) fn warnings(config: &Config) -> Vec<String> {
     let sources = config.sources.iter().enumerate().flat_map(|(index, source)| {
-        let place = of_place(&format!("key[{index}]"), &source.place);
-        let nested = source.rule.then.as_deref().and_then(|place| of_place(&format!("key[{index}].then"), place));
+        let place = of_place(&format!("key[{index}]"), &source.place, "routes");
+        let nested =
+            source.rule.then.as_deref().and_then(|place| of_place(&format!("key[{index}].then"), place, "routes"));
         place.into_iter().chain(nested)
     });
-    of_content_types(config).chain(sources).chain(of_keys(config)).collect()
+    let limits = of_rate_limits(config).into_iter().chain(of_concurrency_limits(config)).chain(leases::of_sync(config));
+    of_content_types(config).chain(sources).chain(of_keys(config)).chain(limits).collect()
 }
 
 /// Lists of media types that no source reads. The opposite cannot be: each format has a type.
 fn of_content_types(config: &Config) -> impl Iterator<Item = String> {
     let defaults = ContentTypes::default();
+    let in_limits = || {
+        let rates = config.rate_limits.iter().flat_map(rate_limits::sources);
+        let concurrency = config.concurrency_limits.iter().flat_map(|limit| rate_limits::key_sources(&limit.key));
+        rates.chain(concurrency).map(|(_, source)| source)
+    };
     let is_unread = move |format: &Format| {
         config.content_types.of(*format) != defaults.of(*format)
-            && config.sources.iter().all(|source| source.format() != Some(*format))
+            && config.sources.iter().chain(in_limits()).all(|source| source.format() != Some(*format))
     };
     Format::ALL.into_iter().filter(is_unread).map(|format| {
         let name = format.name();
@@ -29,7 +41,8 @@ fn of_content_types(config: &Config) -> impl Iterator<Item = String> {
     })
 }
 
-fn of_place(path: &str, place: &Place) -> Option<String> {
+/// `verb` says what is done with a request by the value.
+fn of_place(path: &str, place: &Place, verb: &str) -> Option<String> {
     let (format, pointer) = match place {
         Place::Header(name) => return of_header(path, name),
         Place::Json(pointer) => ("json", pointer),
@@ -41,7 +54,7 @@ fn of_place(path: &str, place: &Place) -> Option<String> {
     let pointer = pointer.to_string();
     let index = pointer.split('/').skip(1).find(|token| is_index(token))?;
     Some(format!(
-        "{path}.{format}: `{pointer}` routes a batch by element {index} alone, even if other elements belong to other tenants: \
+        "{path}.{format}: `{pointer}` {verb} a batch by element {index} alone, even if other elements belong to other tenants: \
          write `*` instead of {index} if all elements must agree"
     ))
 }
@@ -49,6 +62,10 @@ fn of_place(path: &str, place: &Place) -> Option<String> {
 /// An array's index (RFC 6901, 4).
 fn is_index(token: &str) -> bool {
     token == "0" || !token.is_empty() && !token.starts_with('0') && token.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn and_more(count: usize) -> String {
+    if count == 0 { String::new() } else { format!(" (and {count} more of this table)") }
 }
 
 /// Envoy may refuse or drop such headers before any filter sees them.
@@ -68,10 +85,7 @@ fn of_keys(config: &Config) -> impl Iterator<Item = String> {
     tables.filter_map(|(table, keys)| {
         let mut upper = keys.into_iter().filter(|key| key.bytes().any(|byte| byte.is_ascii_uppercase()));
         let first = upper.next()?;
-        let more = match upper.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more of this table)"),
-        };
+        let more = and_more(upper.count());
         Some(format!(
             "placement.{table}: \"{first}\" matches no key, because every source has `case: lower`: write \"{}\"{more}",
             first.to_ascii_lowercase()

@@ -11,8 +11,10 @@ mod decided_by;
 mod headers;
 mod placement;
 mod policy;
+mod rate_limits;
 mod scope;
 mod sources;
+mod sync;
 
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ use cells::Cells;
 const DEFAULT: &str = "default";
 
 /// Builds a configuration, and notes every problem in the report, except those that only follow from a refused value.
-pub(super) fn build(raw: &RawConfig<'_>, report: &mut Report<'_>) -> Config {
+pub(super) fn build(raw: &RawConfig<'_>, rate_limits_fingerprint: u64, report: &mut Report<'_>) -> Config {
     let version = raw.version.given().map_or("", |version| version);
     if version.chars().count() > MAX_VERSION || version.chars().any(char::is_control) {
         report.problem(&[Step::Field("version")], &|| {
@@ -46,11 +48,38 @@ pub(super) fn build(raw: &RawConfig<'_>, report: &mut Report<'_>) -> Config {
     let placement = raw_placement
         .map(|raw| placement::placement(raw, &cells, limits.key_bytes, policy.uses_slots(), report))
         .unwrap_or_default();
+    let place =
+        rate_limits::LimitContext { routing_header: &routing_header, cells: &cells, key_bytes: limits.key_bytes };
+    // The sources of one body are read in one query.
+    let mut all_sources = sources.clone();
+    let rate_limits = raw.rate_limits.given();
+    let rate_limits =
+        rate_limits.map(|raw| rate_limits::rate_limits(raw, &mut all_sources, place, report)).unwrap_or_default();
+    let concurrency_limits = raw.concurrency_limits.given();
+    let concurrency_limits = concurrency_limits
+        .map(|raw| rate_limits::concurrency_limits(raw, &rate_limits, &mut all_sources, place, report))
+        .unwrap_or_default();
+    let descriptor_limits = raw.descriptor_limits.given();
+    let descriptor_limits = descriptor_limits
+        .map(|raw| {
+            let of_requests = rate_limits.iter().map(|limit| &*limit.name);
+            let names = of_requests.chain(concurrency_limits.iter().map(|limit| &*limit.name));
+            rate_limits::descriptor_limits(raw, names.collect(), place, report)
+        })
+        .unwrap_or_default();
+    let sync = raw.sync.given().map(|raw| sync::sync(raw, report));
+    if raw.sync.is_absent() {
+        sync::require_for_leases(raw.rate_limits.given().map_or(&[], Vec::as_slice), report);
+    }
     Config {
         version: version.into(),
         routing_header,
         cells: cells.names.iter().map(|name| Box::from(*name)).collect(),
-        scope: raw.applies_to.given().map(|raw| scope::scope(raw, report)).unwrap_or_default(),
+        scope: raw
+            .applies_to
+            .given()
+            .map(|raw| scope::scope(raw, &[Step::Field("applies_to")], report))
+            .unwrap_or_default(),
         content_types: raw
             .content_types
             .given()
@@ -62,6 +91,11 @@ pub(super) fn build(raw: &RawConfig<'_>, report: &mut Report<'_>) -> Config {
         duplicates: raw.duplicates.given().copied().unwrap_or_default().into(),
         placement,
         policy,
+        rate_limits,
+        rate_limits_fingerprint,
+        concurrency_limits,
+        descriptor_limits,
+        sync,
         shadow: raw.shadow.given().copied().unwrap_or_default(),
         decided_by: raw.decided_by.given().map(|raw| decided_by::decided_by(raw, &cells, report)),
         limits,
@@ -114,24 +148,23 @@ fn items<'a>(list: &RawField<RawList<'a>>) -> impl Iterator<Item = (usize, &'a s
 /// Parses each item of a list, which may be absent but not empty.
 fn parse_list<T>(
     raw: &RawField<RawList<'_>>,
-    fields: &[&str],
+    path: &[Step<'_>],
     report: &mut Report<'_>,
     parse: &dyn Fn(&str) -> Result<T, String>,
 ) -> Vec<T> {
-    let path: Vec<Step<'_>> = fields.iter().copied().map(Step::Field).collect();
     let length = raw.given().map(Vec::len);
     if length == Some(0) {
-        report.problem(&path, &|| "the list is empty: add an item, or remove the field to use its default".into());
+        report.problem(path, &|| "the list is empty: add an item, or remove the field to use its default".into());
     } else if let Some(length) = length
         && length > MAX_ITEMS
     {
-        report.problem(&path, &|| format!("expected at most {MAX_ITEMS} items, found {length}"));
+        report.problem(path, &|| format!("expected at most {MAX_ITEMS} items, found {length}"));
     }
     let mut parsed = Vec::with_capacity(length.unwrap_or(0).min(MAX_ITEMS));
     for (index, item) in items(raw).take(MAX_ITEMS) {
         match parse(item) {
             Ok(item) => parsed.push(item),
-            Err(message) => report.problem(&[&path[..], &[Step::Item(index)]].concat(), &|| message.clone()),
+            Err(message) => report.problem(&[path, &[Step::Item(index)]].concat(), &|| message.clone()),
         }
     }
     parsed

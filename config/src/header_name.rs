@@ -22,15 +22,14 @@ pub(crate) enum BadName {
     Host,
     /// RFC 9110, 7.6.1, and the headers that RFC 9113, 8.2.2, forbids in HTTP/2.
     #[error(
-        "is a hop-by-hop header (RFC 9110, 7.6.1), which Envoy removes, rewrites or refuses: use a header of your own, \
-         such as `x-tenant-id`"
+        "is a hop-by-hop header (RFC 9110, 7.6.1), which Envoy removes, rewrites or refuses: use a header of your own"
     )]
     HopByHop,
     /// `content-length`, `transfer-encoding`.
-    #[error("frames the body, so Envoy refuses any other value: use a header of your own, such as `x-tenant-id`")]
+    #[error("frames the body, so Envoy refuses any other value: use a header of your own")]
     Framing,
     /// `expect`.
-    #[error("is answered by Envoy (RFC 9110, 10.1.1): use a header of your own, such as `x-tenant-id`")]
+    #[error("is answered by Envoy (RFC 9110, 10.1.1): use a header of your own")]
     Expect,
 }
 

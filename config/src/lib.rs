@@ -13,6 +13,7 @@ mod build;
 mod bytes;
 mod error;
 mod fault;
+mod fingerprint;
 mod header_name;
 mod number;
 mod path;
@@ -120,6 +121,6 @@ fn read(root: &mut TreeNode<'_>, text: &str, file: &str) -> Result<Config, Confi
     let raw: Option<raw::RawConfig<'_>> = tree::read(root, &mut findings);
     let Some(raw) = raw else { return Err(findings.problems.into_error(text, file)) };
     let mut report = Report::new(root, findings);
-    let config = build::build(&raw, &mut report);
+    let config = build::build(&raw, fingerprint::of_rate_limits(root), &mut report);
     report.into_problems().finish(config, text, file)
 }

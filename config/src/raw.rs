@@ -3,17 +3,28 @@
 mod content_types;
 #[macro_use]
 mod fields;
+mod concurrency_limit;
+mod descriptor_limit;
 mod field;
 mod keyword;
+mod rate_limit;
 mod source;
+mod sync;
 mod table;
 
 use super::number::{Int, MAX_SAFE, Size};
 use super::tree::{FromNode, NodeReader};
+pub(super) use concurrency_limit::RawConcurrencyLimit;
 pub(super) use content_types::RawContentTypes;
+pub(super) use descriptor_limit::{RawAlways, RawDescriptorLimit, RawDescriptorPart};
 pub(super) use field::RawField;
 pub(super) use keyword::{RawCase, RawDuplicates, RawEscapedSlashes};
+pub(super) use rate_limit::{
+    RawCarriedLimit, RawCost, RawKeyPart, RawKeyWord, RawLimitScope, RawOnFailure, RawRateLimit, RawSettle,
+    RawWhenStoreFails,
+};
 pub(super) use source::{NamedPlace, RawSource};
+pub(super) use sync::RawSync;
 pub(super) use table::RawTable;
 
 #[cfg(feature = "schema")]
@@ -21,7 +32,7 @@ use super::bounds::{MAX_ITEMS, MAX_SOURCE_NAME, MAX_SOURCES, MAX_SPIFFE_ID, MAX_
 #[cfg(feature = "schema")]
 use crate::header_name::MAX_NAME;
 #[cfg(feature = "schema")]
-use cellgate_routing::MAX_HOST;
+use cellgate_routing::{MAX_CONCURRENCY_LIMITS, MAX_DESCRIPTOR_LIMITS, MAX_HOST, MAX_RATE_LIMITS};
 
 /// RFC 9110, 5.6.2.
 #[cfg(feature = "schema")]
@@ -84,6 +95,21 @@ pub(super) struct RawConfig<'a> {
     /// The peers whose decisions are accepted, and the cell of this proxy. None by default.
     #[cfg_attr(feature = "schema", schemars(default))]
     pub(super) decided_by: RawField<RawDecidedBy<'a>>,
+    /// Limits on how many requests are admitted in a time. None by default. A request counts under each limit that it falls
+    /// under; if one of them refuses it, none counts it.
+    #[cfg_attr(feature = "schema", schemars(default, length(max = MAX_RATE_LIMITS)))]
+    pub(super) rate_limits: RawField<Vec<RawField<RawRateLimit<'a>>>>,
+    /// Limits on how many requests are in flight at a time. None by default. A request counts under each limit that it falls
+    /// under; if one of them or a rate limit refuses it, none counts it.
+    #[cfg_attr(feature = "schema", schemars(default, length(max = MAX_CONCURRENCY_LIMITS)))]
+    pub(super) concurrency_limits: RawField<Vec<RawField<RawConcurrencyLimit<'a>>>>,
+    /// Limits for calls of Envoy's `RateLimitService`, by the descriptors of a call. None by default. At most one of them
+    /// applies to a descriptor.
+    #[cfg_attr(feature = "schema", schemars(default, length(max = MAX_DESCRIPTOR_LIMITS)))]
+    pub(super) descriptor_limits: RawField<Vec<RawField<RawDescriptorLimit<'a>>>>,
+    /// The call by which filters lease units of rate limits from the service. None by default.
+    #[cfg_attr(feature = "schema", schemars(default))]
+    pub(super) sync: RawField<RawSync<'a>>,
     /// Decide, count and log, but do not change any request.
     #[cfg_attr(feature = "schema", schemars(default = "RawField::<bool>::default_value"))]
     pub(super) shadow: RawField<bool>,
@@ -274,6 +300,10 @@ impl Default for RawConfig<'_> {
             placement: RawField::Absent,
             policy: RawField::default_value(),
             decided_by: RawField::Absent,
+            rate_limits: RawField::Absent,
+            concurrency_limits: RawField::Absent,
+            descriptor_limits: RawField::Absent,
+            sync: RawField::Absent,
             claims: RawField::default_value(),
             shadow: RawField::default_value(),
             limits: RawField::default_value(),
@@ -305,7 +335,7 @@ impl Default for RawSlots<'_> {
     }
 }
 
-read_fields!(RawConfig<'a> { "$schema" => _schema, "version" => version, "routing_header" => routing_header, "cells" => cells, "applies_to" => applies_to, "content_types" => content_types, "content_encodings" => content_encodings, "key" => key, "claims" => claims, "duplicates" => duplicates, "placement" => placement, "policy" => policy, "decided_by" => decided_by, "shadow" => shadow, "limits" => limits });
+read_fields!(RawConfig<'a> { "$schema" => _schema, "version" => version, "routing_header" => routing_header, "cells" => cells, "applies_to" => applies_to, "content_types" => content_types, "content_encodings" => content_encodings, "key" => key, "claims" => claims, "duplicates" => duplicates, "placement" => placement, "policy" => policy, "decided_by" => decided_by, "rate_limits" => rate_limits, "concurrency_limits" => concurrency_limits, "descriptor_limits" => descriptor_limits, "sync" => sync, "shadow" => shadow, "limits" => limits });
 
 read_fields!(RawScope<'a> { "hosts" => hosts, "methods" => methods, "paths" => paths, "except" => except });
 

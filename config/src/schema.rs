@@ -111,7 +111,7 @@ impl JsonSchema for RawPolicy<'_> {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        let failed = Reason::ALL.iter().filter(|reason| !reason.is_placed());
+        let failed = Reason::ALL.iter().filter(|reason| reason.has_policy());
         let properties: Map<_, _> = failed.map(|reason| (reason.label().to_owned(), action(*reason))).collect();
         json_schema!({
             "description": "The action for each reason why a request has no key or no cell.",

@@ -1,6 +1,11 @@
 //! The meaning of a valid configuration.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use cellgate_routing::{CellId, Config, Duplicates, Format, PolicyAction, Reason, Scope};
+use cellgate_limiting::{Enforcement, Limit, WhenStoreFails};
+use cellgate_routing::{
+    CellId, Config, CostRule, DescriptorPart, DescriptorRule, Duplicates, EntryValues, Format, LimitKeyPart, OnFailure,
+    PolicyAction, Reason, ResponsePlace, Scope, Settlement,
+};
 
 const FULL: &str = r#"
 version: demo-1
@@ -34,6 +39,41 @@ policy:
 shadow: true
 decided_by: { peers: ["spiffe://cluster.local/ns/edge/sa/gateway", "spiffe://d-1.example_x/..a/b.c"], cell: cell-b }
 limits: { inspect_bytes: 32KiB, stream_bytes: 8MiB, key_bytes: 128, depth: 32 }
+"#;
+
+const LIMITS: &str = r#"
+routing_header: x-cell
+cells: [cell-a, cell-b]
+key: [{ json: /tenant/id }]
+placement: { default: cell-a }
+rate_limits:
+  - name: per-tenant
+    key: [routing_key]
+    limit: 100/min;burst=20
+  - name: per-api-key
+    key: [{ header: X-API-Key, otherwise: anonymous }]
+    limit: 5/s
+    plans: { free: 10/s, pro: 100/s }
+    plan_of: { key-of-globex: pro }
+    plan_from: { claim: /plan }
+    overrides: { "key-of-acme": 500/s }
+    applies_to: { hosts: [api.example.com], methods: [POST], paths: [/v1/], except: { paths: [/v1/health] } }
+  - name: protect-cell-b
+    key: [cell]
+    limit: 2000/s
+    applies_to: { cells: [cell-b] }
+    cost: { content_length: 64KiB, otherwise: 16 }
+    shadow: true
+    when_store_fails: allow
+  - name: all_2
+    key: []
+    limit_from: { claim: /limits/0, at_most: 100/s, value: "{key} units", case: lower }
+    cost: { json: /batch/size, at_most: 50, otherwise: 2 }
+    when_store_fails: deny
+  - name: caller
+    key: [peer, client_address, method, { json: /tenant/id }, { path: "/orgs/{key}", escaped_slashes: keep }]
+    limit: 9/h
+    cost: 9
 "#;
 
 const LEAST: &str = r#"{"routing_header":"x-cell","cells":["a"],"key":[{"json":"/t"}],"placement":{"default":"a"}}"#;
@@ -133,6 +173,213 @@ fn a_claim_is_a_source_with_a_place_in_the_metadata() {
         &*cellgate_config::from_json(&named, "claims.json").unwrap().claims.metadata_key,
         "https://issuer.example"
     );
+}
+
+fn limit(text: &str) -> Limit {
+    text.parse().unwrap()
+}
+
+/// A part of a key or a cost for comparison: `header x-api-key or anonymous`.
+fn part(part: &LimitKeyPart) -> String {
+    match part {
+        LimitKeyPart::Value { source, otherwise } => {
+            format!("{source}{}", otherwise.as_ref().map(|text| format!(" or {text}")).unwrap_or_default())
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn rate_limits_are_read_in_their_order() {
+    let config = cellgate_config::from_yaml(LIMITS, "limits.yaml").unwrap();
+    let names: Vec<_> = config.rate_limits.iter().map(|limit| &*limit.name).collect();
+    assert_eq!(names, ["per-tenant", "per-api-key", "protect-cell-b", "all_2", "caller"]);
+    let keys: Vec<Vec<_>> = config.rate_limits.iter().map(|limit| limit.key.iter().map(part).collect()).collect();
+    assert_eq!(
+        keys,
+        [
+            vec!["RoutingKey"],
+            vec!["header x-api-key or anonymous"],
+            vec!["Cell"],
+            vec![],
+            vec!["Peer", "ClientAddress", "Method", "json /tenant/id", "path /orgs/{key}, escaped_slashes keep"],
+        ]
+    );
+    let enforced: Vec<_> = config.rate_limits.iter().map(|limit| limit.enforcement == Enforcement::Enforce).collect();
+    assert_eq!(enforced, [true, true, false, true, true]);
+    let fails: Vec<_> = config.rate_limits.iter().map(|limit| limit.when_store_fails).collect();
+    let local = WhenStoreFails::Local;
+    assert_eq!(fails, [local, local, WhenStoreFails::Allow, WhenStoreFails::Deny, local]);
+}
+
+#[test]
+fn a_rate_limit_has_the_limits_of_its_keys() {
+    let config = cellgate_config::from_yaml(LIMITS, "limits.yaml").unwrap();
+    let [tenant, api_key, _, all, _] = &config.rate_limits[..] else { panic!("five limits") };
+    assert_eq!(tenant.plans.limit("acme", None, Some("pro")), Some(limit("100/min;burst=20")));
+    for (key, plan, expected) in [
+        ("key-of-acme", Some("free"), "500/s"),
+        ("key-of-globex", Some("free"), "100/s"),
+        ("initech", Some("free"), "10/s"),
+        ("initech", None, "5/s"),
+    ] {
+        assert_eq!(api_key.plans.limit(key, None, plan), Some(limit(expected)), "{key} {plan:?}");
+    }
+    assert_eq!(api_key.plan_from.as_ref().map(ToString::to_string).as_deref(), Some("claim /plan"));
+    assert_eq!((&api_key.limit_from, tenant.plan_from.as_ref()), (&None, None));
+    let carried = all.limit_from.as_ref().unwrap();
+    assert_eq!(carried.source.to_string(), "claim /limits/0, value {key} units, case lower");
+    assert_eq!(carried.at_most, limit("100/s"));
+    assert_eq!(all.plans.limit("", None, None), None);
+}
+
+#[test]
+fn a_rate_limit_has_a_scope_and_a_cost() {
+    let config = cellgate_config::from_yaml(LIMITS, "limits.yaml").unwrap();
+    let [tenant, api_key, cell_b, all, caller] = &config.rate_limits[..] else { panic!("five limits") };
+    assert_eq!((&tenant.scope, &tenant.cells[..]), (&Scope::default(), &[][..]));
+    assert_eq!(api_key.scope.hosts, ["api.example.com".parse().unwrap()]);
+    assert_eq!((&api_key.scope.methods[..], &api_key.scope.paths[..]), (&["POST".into()][..], &["/v1/".into()][..]));
+    assert_eq!(api_key.scope.except.paths, ["/v1/health".into()]);
+    assert_eq!(cell_b.cells, [CellId(1)]);
+
+    assert_eq!(tenant.cost, CostRule::Fixed(1));
+    assert_eq!(caller.cost, CostRule::Fixed(9));
+    assert_eq!(cell_b.cost, CostRule::ContentLength { unit_bytes: 64 << 10, otherwise: 16 });
+    let CostRule::Number { source, at_most: 50, otherwise: 2 } = &all.cost else { panic!("{:?}", all.cost) };
+    assert_eq!(source.to_string(), "json /batch/size");
+}
+
+#[test]
+fn concurrency_limits_are_read_in_their_order() {
+    let text = format!(
+        "{LIMITS}concurrency_limits:
+  - name: in-flight
+    key: [routing_key, {{ json: /batch/size }}]
+    at_most: 20
+  - name: reports
+    key: []
+    at_most: 1000000
+    applies_to: {{ paths: [/reports/], cells: [cell-b] }}
+    shadow: true
+"
+    );
+    let config = cellgate_config::from_yaml(&text, "limits.yaml").unwrap();
+    let [tenant, reports] = &config.concurrency_limits[..] else { panic!("two limits") };
+    assert_eq!((&*tenant.name, tenant.at_most, tenant.enforcement), ("in-flight", 20, Enforcement::Enforce));
+    assert_eq!(tenant.key.iter().map(part).collect::<Vec<_>>(), ["RoutingKey", "json /batch/size"]);
+    assert_eq!((&tenant.scope, &tenant.cells[..]), (&Scope::default(), &[][..]));
+    assert_eq!((&*reports.name, reports.at_most, reports.enforcement), ("reports", 1_000_000, Enforcement::Shadow));
+    assert_eq!((&reports.scope.paths[..], &reports.cells[..]), (&["/reports/".into()][..], &[CellId(1)][..]));
+    assert_eq!(cellgate_config::from_yaml(LIMITS, "limits.yaml").unwrap().concurrency_limits, []);
+}
+
+/// Some control planes write whole numbers as `9.0`. No limits are the same as none.
+#[test]
+fn rate_limits_are_the_same_in_json() {
+    let json = cellgate_config::to_json(LIMITS, "limits.yaml").unwrap();
+    let same = cellgate_config::from_json(&json.replace(":9}", ":9.0}"), "limits.json").unwrap();
+    assert_eq!(same.rate_limits, cellgate_config::from_yaml(LIMITS, "limits.yaml").unwrap().rate_limits);
+    let none = LEAST.replacen('{', r#"{"rate_limits":[],"#, 1);
+    assert_eq!(cellgate_config::from_json(&none, "none.json").unwrap().rate_limits, []);
+    assert_eq!(cellgate_config::from_json(LEAST, "least.json").unwrap().rate_limits, []);
+}
+
+#[test]
+fn a_settlement_is_read() {
+    let limit = |settle: &str| format!(r#"{{"rate_limits":[{{"name":"a","key":[],"limit":"9/s","settle":{settle}}}],"#);
+    let settlement = |settle: &str| {
+        let text = LEAST.replacen('{', &limit(settle), 1);
+        cellgate_config::from_json(&text, "settle.json").unwrap().rate_limits.remove(0).settlement
+    };
+    let expected =
+        Settlement { place: ResponsePlace::Header("x-used".into()), at_most: 7, on_failure: OnFailure::Keep };
+    assert_eq!(settlement(r#"{"response_header":"X-Used","at_most":7}"#), Some(expected));
+    let expected = Settlement { place: ResponsePlace::Trailer("x".into()), at_most: 7, on_failure: OnFailure::Release };
+    let text = r#"{"response_trailer":"x","at_most":7,"on_failure":"release"}"#;
+    assert_eq!(settlement(text), Some(expected));
+}
+
+#[test]
+fn a_limit_is_leased_if_it_says_so() {
+    let longest = "c".repeat(115);
+    let text = format!(
+        r#"{{"sync":{{"cluster":"{longest}"}},"rate_limits":[{{"name":"a","key":[],"limit":"9/s","lease":true}},{{"name":"b","key":[],"limit":"9/s","lease":false}},{{"name":"c","key":[],"limit":"9/s"}}],"#
+    );
+    let config = cellgate_config::from_json(&LEAST.replacen('{', &text, 1), "leased.json").unwrap();
+    let leased: Vec<_> = config.rate_limits.iter().map(|limit| limit.is_leased).collect();
+    assert_eq!(leased, [true, false, false]);
+    assert_eq!(config.sync.map(|sync| sync.cluster.into_string()), Some(longest));
+    assert_eq!(cellgate_config::from_json(LEAST, "least.json").unwrap().sync, None);
+}
+
+/// It may be there before the first leased limit.
+#[test]
+fn the_service_may_be_named_without_a_leased_limit() {
+    let text = LEAST.replacen(
+        '{',
+        r#"{"sync":{"cluster":"outbound|50051||cellgate-ext-proc.cellgate.svc.cluster.local"},"#,
+        1,
+    );
+    let sync = cellgate_config::from_json(&text, "sync.json").unwrap().sync;
+    assert_eq!(&*sync.unwrap().cluster, "outbound|50051||cellgate-ext-proc.cellgate.svc.cluster.local");
+}
+
+const DESCRIPTOR_LIMITS: &str = r#"
+routing_header: x-cell
+cells: [cell-a]
+key: [{ json: /tenant/id }]
+placement: { default: cell-a }
+descriptor_limits:
+  - name: per-user
+    domain: shop
+    descriptor: [{ key: user }]
+    limit: 10/s
+    plans: { pro: 100/s }
+    plan_of: { acme: pro }
+    overrides: { globex: 5/s }
+    override_at_most: 1000/s
+  - name: writes
+    domain: shop
+    descriptor: [{ key: method, value: POST }, { key: path, value: "/v1/*", shared: true }]
+    limit: 5/2h
+    shadow: true
+    when_store_fails: deny
+  - { name: office, domain: shop, descriptor: [{ key: user, value: "office-*" }], always: allow }
+  - { name: banned, domain: other, descriptor: [{ key: user }], always: deny }
+"#;
+
+#[test]
+fn descriptor_limits_are_read_in_their_order() {
+    let config = cellgate_config::from_yaml(DESCRIPTOR_LIMITS, "limits.yaml").unwrap();
+    let [user, writes, office, banned] = &config.descriptor_limits[..] else { panic!("four limits") };
+    assert_eq!([&*user.name, &*writes.name, &*office.name, &*banned.name], ["per-user", "writes", "office", "banned"]);
+    assert_eq!([&*user.domain, &*banned.domain], ["shop", "other"]);
+    let part = |key: &str, values| DescriptorPart { key: key.into(), values };
+    assert_eq!(user.key, [part("user", EntryValues::Any)]);
+    let path = EntryValues::Prefix { prefix: "/v1/".into(), shared: true };
+    assert_eq!(writes.key, [part("method", EntryValues::One("POST".into())), part("path", path)]);
+    assert_eq!(office.key, [part("user", EntryValues::Prefix { prefix: "office-".into(), shared: false })]);
+    let DescriptorRule::Count { plans, override_at_most } = &user.rule else { panic!("{:?}", user.rule) };
+    assert_eq!(*override_at_most, Some(limit("1000/s")));
+    for (value, expected) in [("acme", "100/s"), ("globex", "5/s"), ("other", "10/s")] {
+        assert_eq!(plans.limit(value, None, None), Some(limit(expected)), "{value}");
+    }
+    assert_eq!((&office.rule, &banned.rule), (&DescriptorRule::Allow, &DescriptorRule::Deny));
+    assert_eq!((writes.enforcement, user.enforcement), (Enforcement::Shadow, Enforcement::Enforce));
+    assert_eq!((writes.when_store_fails, user.when_store_fails), (WhenStoreFails::Deny, WhenStoreFails::Local));
+    let json = cellgate_config::to_json(DESCRIPTOR_LIMITS, "limits.yaml").unwrap();
+    let same = cellgate_config::from_json(&json, "limits.json").unwrap();
+    assert_eq!(same.descriptor_limits, config.descriptor_limits);
+}
+
+/// The sources of all limits and of the key are read in one query, so equal ones are no clash.
+#[test]
+fn a_source_may_be_in_the_key_and_in_several_limits() {
+    let limit = r#"{"name":"NAME","key":[{"json":"/t"},{"protobuf":"1.2"}],"limit":"1/s","cost":{"json":"/t","at_most":9,"otherwise":1}}"#;
+    let limits = [limit.replace("NAME", "a"), limit.replace("NAME", "b")].join(",");
+    let text = LEAST.replacen('{', &format!(r#"{{"rate_limits":[{limits}],"#), 1);
+    assert_eq!(cellgate_config::from_json(&text, "same.json").unwrap().rate_limits.len(), 2);
 }
 
 #[test]

@@ -96,6 +96,9 @@ fn a_wrong_field_in_yaml_has_its_message() {
         ("yaml-policy", 11),
         ("yaml-decided-by", 8),
         ("yaml-limits", 11),
+        ("yaml-rate-limits", 88),
+        ("yaml-sync", 13),
+        ("yaml-descriptor-limits", 36),
     ] {
         check(name, cases, yaml_field);
     }

@@ -9,6 +9,11 @@ fn typical() -> String {
     include_str!("../../examples/typical.yaml").replace("  slots:\n", "  slots:\n    count: 16\n")
 }
 
+/// With few slots.
+fn rate_limits() -> String {
+    include_str!("../../examples/rate-limits.yaml").replace("slots: {}", "slots: { count: 16 }")
+}
+
 const FORM: &str = include_str!("../../examples/form.json");
 
 /// Checks that an error has one line per problem, and positions within the text and in its order.
@@ -51,6 +56,10 @@ fn fragment() -> impl Strategy<Value = String> {
             "\\ud800",
             "default",
             "cell-z",
+            "routing_key",
+            "100/min;burst=20",
+            "1/ms",
+            "at_most",
             "64KiB",
             "key_missing",
             "\u{0}",
@@ -99,8 +108,22 @@ proptest! {
     }
 
     #[test]
+    fn mutated_rate_limits_are_handled(edits in edits()) {
+        both(&mutate(&rate_limits(), edits))?;
+    }
+
+    #[test]
     fn mutated_json_is_handled(edits in edits()) {
         both(&mutate(FORM, edits))?;
+    }
+
+    #[test]
+    fn rendering_keeps_the_meaning_of_rate_limits(edits in edits()) {
+        let text = mutate(&rate_limits(), edits);
+        if let (Ok(before), Ok(json)) = (cellgate_config::from_yaml(&text, "a.yaml"), cellgate_config::to_json(&text, "a.yaml")) {
+            let after = cellgate_config::from_json(&json, "a.json").unwrap();
+            prop_assert_eq!(before.rate_limits, after.rate_limits);
+        }
     }
 
     /// The JSON form of a valid YAML configuration is valid and has the same meaning.
@@ -162,6 +185,8 @@ fn a_large_number_of_mistakes_is_refused() {
     };
     let unknown = format!("\"cell-{}x\"", "0".repeat(57));
     let placement = format!("\"placement\":{{\"default\":\"cell-{:058}\"}}", 0);
+    let limits =
+        |fields: &str| format!("{placement},\"rate_limits\":[{{\"name\":\"a\",\"key\":[\"routing_key\"],{fields}}}]");
     let items = |item: &str| vec![item; WRONG].join(",\n");
     let head = format!("\"routing_header\":\"x\",\"cells\":[{}],\"key\":[{{\"json\":\"/t\"}}]", cells.join(","));
     for (rest, wrong) in [
@@ -169,6 +194,17 @@ fn a_large_number_of_mistakes_is_refused() {
         (format!("\"placement\":{{\"overrides\":{{{}}}}}", entries("wrong", &unknown)), WRONG),
         (format!("\"placement\":{{\"slots\":{{\"weights\":{{{}}}}}}}", entries("wrong", "1")), WRONG),
         (format!("{placement},\"policy\":{{{}}}", entries("wrong", "{\"reject\":400}")), WRONG),
+        (limits(&format!("\"limit\":\"1/s\",\"overrides\":{{{}}}", entries("wrong", "\"1\""))), WRONG),
+        (limits(&format!("\"plans\":{{{}}},\"plan_from\":{{\"claim\":\"/p\"}}", entries("wrong", "\"1\""))), WRONG),
+        (
+            limits(&format!(
+                "\"plans\":{{{}}},\"plan_of\":{{{}}}",
+                entries("plan", "\"1/s\""),
+                entries("key", &format!("\"plan_{:058}x\"", 0))
+            )),
+            WRONG,
+        ),
+        (limits(&format!("\"limit\":\"1/s\",\"applies_to\":{{\"cells\":[{}]}}", items(&unknown))), WRONG),
         // Wrong types.
         (format!("\"placement\":{{\"exact\":{{{}}}}}", entries("right", "1")), WRONG),
         (format!("{placement},\"policy\":{{{}}}", entries("key_missing", "[]")), 2 * WRONG),

@@ -115,7 +115,75 @@ fn the_schema_refuses_what_the_parser_refuses() {
         text["key"] = json!([source]);
         assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
     }
+    let mut text = good.clone();
+    text["sync"] = json!({ "cluster": "c".repeat(115) });
+    text["rate_limits"] = json!([{ "name": "a", "key": [], "limit": "9/s", "lease": true }]);
+    assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    for limit in [
+        json!({ "name": "a-1_b", "key": [], "limit": "007/2h;burst=9", "shadow": true, "when_store_fails": "deny" }),
+        json!({ "name": "a", "key": ["peer", { "header": "b", "otherwise": "c", "case": "lower" }], "limit": "1/250ms" }),
+        json!({ "name": "a", "key": ["cell"], "plans": { "p": "1/s" }, "plan_of": { "cell-a": "p" } }),
+        json!({ "name": "a", "key": [], "limit_from": { "claim": "/b", "value": "{key}/s", "at_most": "1/week" } }),
+        json!({ "name": "a", "key": [], "limit": "9/s", "cost": 9, "applies_to": { "cells": ["cell-a"], "paths": ["/"] } }),
+        json!({ "name": "a", "key": [], "limit": "9/s", "cost": { "content_length": "1KiB", "otherwise": 10 } }),
+        json!({ "name": "a", "key": [], "limit": "9/s", "cost": { "json": "/n", "at_most": 9, "otherwise": 1 } }),
+        json!({ "name": "a", "key": [], "limit": "9/s", "settle": { "response_header": "X-Used", "at_most": 1_000_000_000 } }),
+        json!({ "name": "a", "key": [], "limit": "9/s", "shadow": true, "settle": { "response_trailer": "u", "at_most": 1, "on_failure": "release" } }),
+    ] {
+        let mut text = good.clone();
+        text["rate_limits"] = json!([limit]);
+        assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    }
+    for limit in [
+        json!({ "name": "a-1_b", "key": [], "at_most": 1_000_000, "shadow": true }),
+        json!({ "name": "a", "key": ["cell", { "json": "/u", "otherwise": "c" }], "at_most": 1, "applies_to": { "cells": ["cell-a"] } }),
+    ] {
+        let mut text = good.clone();
+        text["concurrency_limits"] = json!([limit]);
+        assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    }
+    for limit in [
+        json!({ "name": "a", "domain": "d", "descriptor": [{ "key": "k" }], "limit": "9/s", "override_at_most": "1/ms" }),
+        json!({ "name": "a", "domain": "d", "descriptor": [{ "key": "k", "value": "v*", "shared": true }], "always": "deny" }),
+        json!({ "name": "a", "domain": "d", "descriptor": vec![json!({ "key": "k" }); 8], "limit": "1/s", "shadow": true }),
+        json!({ "name": "a", "domain": "d", "descriptor": [{ "key": "k" }], "plans": { "p": "1/s" }, "plan_of": { "v": "p" } }),
+    ] {
+        let mut text = good.clone();
+        text["descriptor_limits"] = json!([limit]);
+        assert_eq!(accepts(&text), (true, true), "schema and parser about {text}");
+    }
     for (field, bad) in [
+        ("descriptor_limits", json!(null)),
+        ("descriptor_limits", json!([{ "domain": "d", "descriptor": [{ "key": "k" }], "limit": "1/s" }])),
+        ("descriptor_limits", json!([{ "name": "a", "descriptor": [{ "key": "k" }], "limit": "1/s" }])),
+        ("descriptor_limits", json!([{ "name": "a", "domain": "", "descriptor": [{ "key": "k" }], "limit": "1/s" }])),
+        ("descriptor_limits", json!([{ "name": "a", "domain": "d", "limit": "1/s" }])),
+        ("descriptor_limits", json!([{ "name": "a", "domain": "d", "descriptor": [], "limit": "1/s" }])),
+        (
+            "descriptor_limits",
+            json!([{ "name": "a", "domain": "d", "descriptor": [{ "value": "v" }], "limit": "1/s" }]),
+        ),
+        (
+            "descriptor_limits",
+            json!([{ "name": "a", "domain": "d", "descriptor": [{ "key": "k", "value": "" }], "limit": "1/s" }]),
+        ),
+        (
+            "descriptor_limits",
+            json!([{ "name": "a", "domain": "d", "descriptor": [{ "key": "k", "is": "v" }], "limit": "1/s" }]),
+        ),
+        (
+            "descriptor_limits",
+            json!([{ "name": "a", "domain": "d", "descriptor": vec![json!({ "key": "k" }); 9], "limit": "1/s" }]),
+        ),
+        (
+            "descriptor_limits",
+            json!([{ "name": "a", "domain": "d", "descriptor": [{ "key": "k" }], "always": "maybe" }]),
+        ),
+        ("descriptor_limits", json!([{ "name": "a", "domain": "d", "descriptor": [{ "key": "k" }], "limit": "1" }])),
+        (
+            "descriptor_limits",
+            json!([{ "name": "a", "domain": "d", "descriptor": [{ "key": "k" }], "limit": "1/s", "cost": 2 }]),
+        ),
         ("colour", json!("red")),
         ("version", json!(null)),
         ("version", json!(1)),
@@ -195,6 +263,79 @@ fn the_schema_refuses_what_the_parser_refuses() {
         ("decided_by", json!({ "peers": ["spiffe://a/*"] })),
         ("decided_by", json!({ "peers": [format!("spiffe://a/{}", "b".repeat(2038))] })),
         ("decided_by", json!({ "peers": (0..65).map(|n| format!("spiffe://a/{n}")).collect::<Vec<_>>() })),
+        ("rate_limits", json!(null)),
+        ("rate_limits", json!([{ "key": [], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "A", "key": [], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a".repeat(65), "key": [], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": ["path"], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": vec!["cell"; 9], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [{ "otherwise": "b" }], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [{ "header": "b", "otherwise": "" }], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [{ "header": "b", "form": "b" }], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [{ "header": "b", "at_most": 1 }], "limit": "1/s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1 / s" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/month" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s;burst=" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": null }])),
+        ("rate_limits", json!([{ "name": "a", "key": ["cell"], "overrides": { "cell-a": "5" } }])),
+        ("rate_limits", json!([{ "name": "a", "key": ["cell"], "overrides": { "": "5/s" } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "plans": { "b": "1/s" }, "plan_from": { "header": "b" } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit_from": { "claim": "/b" } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit_from": { "query": "b", "at_most": "1/s" } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "cost": 0 }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "cost": 1_000_000_001 }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "cost": {} }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "cost": { "content_length": 1 } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "cost": { "header": "b", "otherwise": 1 } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "cost": { "at_most": 1, "otherwise": 1 } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "applies_to": { "cells": [] } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "applies_to": { "cell": ["cell-a"] } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "shadow": "yes" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "when_store_fails": "open" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "lease": "yes" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "settle": "x-used" }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "settle": { "at_most": 9 } }])),
+        ("rate_limits", json!([{ "name": "a", "key": [], "limit": "1/s", "settle": { "response_header": "u" } }])),
+        (
+            "rate_limits",
+            json!([{ "name": "a", "key": [], "limit": "1/s", "settle": { "response_header": "u", "response_trailer": "u", "at_most": 9 } }]),
+        ),
+        (
+            "rate_limits",
+            json!([{ "name": "a", "key": [], "limit": "1/s", "settle": { "response_header": ":status", "at_most": 9 } }]),
+        ),
+        (
+            "rate_limits",
+            json!([{ "name": "a", "key": [], "limit": "1/s", "settle": { "response_header": "u", "at_most": 0 } }]),
+        ),
+        (
+            "rate_limits",
+            json!([{ "name": "a", "key": [], "limit": "1/s", "settle": { "response_header": "u", "at_most": 9, "on_failure": "refund" } }]),
+        ),
+        ("sync", json!(null)),
+        ("sync", json!({})),
+        ("sync", json!({ "cluster": "" })),
+        ("sync", json!({ "cluster": "c".repeat(116) })),
+        ("sync", json!({ "cluster": "c", "interval": "1s" })),
+        (
+            "rate_limits",
+            (0..33).map(|n| json!({ "name": format!("n{n}"), "key": [], "limit": "1/s" })).collect::<Value>(),
+        ),
+        ("concurrency_limits", json!(null)),
+        ("concurrency_limits", json!([{ "key": [], "at_most": 1 }])),
+        ("concurrency_limits", json!([{ "name": "a", "at_most": 1 }])),
+        ("concurrency_limits", json!([{ "name": "a", "key": [] }])),
+        ("concurrency_limits", json!([{ "name": "A", "key": [], "at_most": 1 }])),
+        ("concurrency_limits", json!([{ "name": "a", "key": [], "at_most": 0 }])),
+        ("concurrency_limits", json!([{ "name": "a", "key": [], "at_most": 1_000_001 }])),
+        ("concurrency_limits", json!([{ "name": "a", "key": [], "at_most": "1/s" }])),
+        ("concurrency_limits", json!([{ "name": "a", "key": [], "at_most": 1, "limit": "1/s" }])),
+        ("concurrency_limits", json!([{ "name": "a", "key": [], "at_most": 1, "when_store_fails": "deny" }])),
+        (
+            "concurrency_limits",
+            (0..33).map(|n| json!({ "name": format!("n{n}"), "key": [], "at_most": 1 })).collect::<Value>(),
+        ),
         ("limits", json!({ "depth": 0 })),
         ("limits", json!({ "inspect_bytes": "64k" })),
         ("limits", json!({ "inspect_bytes": 1 })),

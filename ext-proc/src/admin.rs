@@ -1,24 +1,40 @@
-//! The admin port: liveness, readiness, metrics, version, and the state of the service.
+//! The admin port: liveness, readiness, metrics, version, the state of the service, and the explain page.
 
+mod authorize;
+mod explain;
 mod inspect;
+mod limits;
+mod local_access;
+mod log_level;
+mod page;
+mod query;
+pub(crate) mod token;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
-use axum::response::IntoResponse;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
 use crate::build;
 use crate::config_file::Store;
 use crate::inspection::ServiceLimits;
+use crate::limiter::Limiter;
+use crate::logging::Logging;
 use crate::metrics::{self, Metrics};
 use crate::readiness::{NotReady, Readiness};
 use crate::refusals::Refusals;
+use crate::sync::Leases;
 use crate::tls::store::TlsStore;
+use authorize::{Authorization, authorize};
+use local_access::{LocalAccess, admit};
+use token::AdminToken;
 
 /// The state that the admin port reports.
 #[derive(Clone, Debug)]
@@ -35,15 +51,34 @@ pub(crate) struct Admin {
     pub refusals: Refusals,
     /// The TLS files in force.
     pub tls: Option<Arc<TlsStore>>,
+    /// The rate limiter.
+    pub limiter: Limiter,
+    /// The leases of rate limits.
+    pub leases: Leases,
+    /// The log of the process. `None` if it has none of ours.
+    pub logging: Option<Logging>,
     /// The settings that limit requests. `stream_bytes` is that of the configuration in force.
     pub limits: ServiceLimits,
     /// When the service started.
     pub started: Instant,
 }
 
-/// The routes of the admin port.
-pub(crate) fn routes(admin: Admin) -> Router {
+/// The routes of the admin port. `/log-level` and those below `/limits` need the token, and those of the explain page the token
+/// or a client on this host.
+pub(crate) fn routes(admin: Admin, token: Option<Arc<AdminToken>>) -> Router {
+    let authorization = Authorization::new(token);
+    let access = |is_data| {
+        let access = LocalAccess { authorization: authorization.clone(), is_data };
+        middleware::from_fn_with_state(access, admit)
+    };
     Router::new()
+        .merge(page::routes().route_layer(access(false)))
+        .merge(explain::routes().route_layer(access(true)))
+        .merge(
+            limits::routes()
+                .merge(log_level::routes())
+                .route_layer(middleware::from_fn_with_state(authorization.clone(), authorize)),
+        )
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
@@ -78,4 +113,16 @@ async fn version(State(admin): State<Admin>) -> impl IntoResponse {
         "config": { "version": &*decider.config().version },
     });
     ([(header::CONTENT_TYPE, "application/json")], format!("{document}\n"))
+}
+
+/// A document, which a program reads.
+fn document(document: &impl Serialize) -> Response {
+    match serde_json::to_string_pretty(document) {
+        Ok(text) => {
+            let headers = [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, "no-store")];
+            (StatusCode::OK, headers, format!("{text}\n")).into_response()
+        }
+        // Every field is text, a number or a list of these.
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
 }

@@ -177,7 +177,11 @@ impl Store {
         let reload = || async {
             let store = Arc::clone(&self);
             if tokio::task::spawn_blocking(move || store.reload()).await.is_err() {
-                tracing::error!("reloading the configuration panicked; the last good one stays in force");
+                tracing::error!(
+                    event = "reload_panicked",
+                    files = "configuration",
+                    "reloading the configuration panicked; the last good one stays in force"
+                );
             }
         };
         watch::on_change(&[&self.path], "configuration", reload).await;

@@ -23,6 +23,8 @@ use crate::admission::Admission;
 use crate::incoming::Incoming;
 use crate::listen::Listener;
 use crate::process::service::{self, Processor};
+use crate::rate_limit_service::{self, RateLimitService};
+use crate::sync::{self, SyncService};
 use crate::workers::{Connections, Workers};
 
 /// The interval of HTTP/2 pings. They find peers whose host or network has failed.
@@ -48,6 +50,10 @@ const CONNECTION_WINDOW: u32 = 1 << 30;
 pub(crate) struct Services {
     /// `envoy.service.ext_proc.v3.ExternalProcessor`.
     pub processor: Processor,
+    /// `envoy.service.ratelimit.v3.RateLimitService`.
+    pub rate_limits: RateLimitService,
+    /// `cellgate.sync.v1.SyncService`.
+    pub sync: SyncService,
     /// `grpc.health.v1.Health`.
     pub health: HealthServer<HealthService>,
 }
@@ -65,9 +71,11 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let mut stop_accepting = pin!(stopped(stop.clone()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let metrics = admission.metrics().runtime().clone();
     let workers = Workers::start(threads, move |connections| {
         serve_worker(connections, admission.clone(), services.clone(), max_streams, stop.clone())
     })?;
+    metrics.observe_workers(workers.runtimes());
     let mut incoming = Incoming::new(listener);
     loop {
         let connection = tokio::select! {
@@ -77,7 +85,7 @@ pub(crate) async fn serve(
         if let Some(Ok(connection)) = connection
             && let Err(error) = workers.dispatch(connection)
         {
-            tracing::error!(%error, "dropped a connection: no worker thread accepts it");
+            tracing::error!(event = "connection_dropped", %error, "dropped a connection: no worker thread accepts it");
         }
     }
     // Stop accepting connections.
@@ -120,7 +128,7 @@ async fn serve_worker(
     tokio::select! {
         ended = serving => {
             if let Err(error) = ended {
-                tracing::error!(%error, "a worker thread stopped serving connections");
+                tracing::error!(event = "worker_stopped", %error, "a worker thread stopped serving connections");
             }
         }
         () = admitting => {}
@@ -144,6 +152,20 @@ impl Service<Request<Body>> for Services {
             }
             let processing = self.processor.clone().process(request);
             return Box::pin(async { Ok(processing.await) });
+        }
+        if path == rate_limit_service::PATH {
+            if let Some(rejection) = service::reject_non_grpc(&request) {
+                return Box::pin(ready(Ok(rejection.map(|()| Body::empty()))));
+            }
+            let answering = self.rate_limits.clone().should_rate_limit(request);
+            return Box::pin(async { Ok(answering.await) });
+        }
+        if path == sync::PATH {
+            if let Some(rejection) = service::reject_non_grpc(&request) {
+                return Box::pin(ready(Ok(rejection.map(|()| Body::empty()))));
+            }
+            let answering = self.sync.clone().sync(request);
+            return Box::pin(async { Ok(answering.await) });
         }
         let health_method =
             path.strip_prefix('/').and_then(|path| path.strip_prefix(HealthServer::<HealthService>::NAME));

@@ -1,5 +1,6 @@
 //! Header fields as Envoy sends them, and the reserved ones that a client must not send.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use cellgate_routing::Head;
@@ -18,6 +19,19 @@ pub struct RequestHead<'a> {
     pub fields: &'a [(String, Vec<u8>)],
     /// A serialised `envoy.config.core.v3.Metadata`, or empty.
     pub metadata: &'a [u8],
+    /// Request attributes.
+    pub attributes: &'a Attributes,
+}
+
+/// The request attributes that Envoy sends (`request_attributes` of the ext_proc filter). No client can write them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// `filter_state['wasm.cellgate_handover']`: the filter's decision.
+    pub handover: Option<String>,
+    /// `connection.uri_san_peer_certificate`.
+    pub peer: Option<String>,
+    /// `source.address`.
+    pub client_address: Option<String>,
 }
 
 impl Head for RequestHead<'_> {
@@ -27,6 +41,14 @@ impl Head for RequestHead<'_> {
 
     fn metadata(&self) -> &[u8] {
         self.metadata
+    }
+
+    fn peer(&self) -> Option<Cow<'_, [u8]>> {
+        self.attributes.peer.as_deref().map(|peer| Cow::Borrowed(peer.as_bytes()))
+    }
+
+    fn client_address(&self) -> Option<Cow<'_, [u8]>> {
+        self.attributes.client_address.as_deref().map(|address| Cow::Borrowed(address.as_bytes()))
     }
 }
 

@@ -50,7 +50,7 @@ impl Stream for Incoming {
                 Err(error) if is_of_one_connection(&error) => {}
                 Err(error) => {
                     if !std::mem::replace(&mut self.failing, true) {
-                        tracing::warn!(%error, "cannot accept connections; retrying until it works");
+                        tracing::warn!(event = "accept_failed", %error, "cannot accept connections; retrying until it works");
                     }
                     self.pause = Some(Box::pin(tokio::time::sleep(PAUSE)));
                 }

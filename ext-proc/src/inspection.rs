@@ -5,6 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits::StoreStatus;
+use crate::logging::level::LogLevelState;
+
 /// The state of a running service.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspection {
@@ -28,6 +31,12 @@ pub struct Inspection {
     pub open_streams: u64,
     /// The settings that limit requests.
     pub limits: ServiceLimits,
+    /// The rate limits.
+    #[serde(default)]
+    pub rate_limits: RateLimitsInForce,
+    /// The log. `None` if the process has none of ours.
+    #[serde(default)]
+    pub log: Option<LogState>,
     /// TLS on the gRPC port. `None` in plain text.
     pub tls: Option<TlsInForce>,
     /// Rejected requests by reason, the latest first.
@@ -90,6 +99,27 @@ pub struct ServiceLimits {
     pub drain_delay_ms: u64,
     /// `--drain-timeout`, in milliseconds.
     pub drain_timeout_ms: u64,
+}
+
+/// The rate limits of the configuration in force, and their store.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RateLimitsInForce {
+    /// Their names, in the order of the configuration.
+    pub names: Vec<String>,
+    /// The store of what is in use.
+    pub store: StoreStatus,
+}
+
+/// The log.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogState {
+    /// The level in force.
+    #[serde(flatten)]
+    pub level: LogLevelState,
+    /// Lines that were left out, because their event came too often.
+    pub suppressed_lines: u64,
+    /// Lines that were dropped, because nobody read stderr fast enough.
+    pub dropped_lines: u64,
 }
 
 /// TLS on the gRPC port.

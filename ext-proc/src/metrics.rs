@@ -1,5 +1,17 @@
 //! Prometheus metrics. Every label has a small, closed set of values.
 
+mod buckets;
+mod cells;
+mod concurrency;
+mod leases;
+mod limit_names;
+mod logs;
+mod process;
+mod rate_limits;
+mod runtime;
+mod settlements;
+mod traces;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -10,6 +22,16 @@ use prometheus::{
 
 use crate::budget::Budget;
 use crate::build;
+pub(crate) use cells::CellMetrics;
+pub(crate) use concurrency::ConcurrencyMetrics;
+pub(crate) use leases::LeaseMetrics;
+use limit_names::LimitNames;
+pub(crate) use logs::LogMetrics;
+use process::ProcessMetrics;
+pub(crate) use rate_limits::RateLimitMetrics;
+pub(crate) use runtime::RuntimeMetrics;
+pub(crate) use settlements::SettlementMetrics;
+pub(crate) use traces::TraceMetrics;
 
 /// Content-Type of [`Metrics::render`].
 pub(crate) const CONTENT_TYPE: &str = prometheus::TEXT_FORMAT;
@@ -24,6 +46,7 @@ pub struct Metrics {
     decisions: IntCounterVec,
     /// The counters of `decisions` that were used, so that each label set is looked up once.
     decision_counters: Arc<[OnceLock<IntCounter>]>,
+    cells: CellMetrics,
     conflicts: IntCounterVec,
     violations: IntCounter,
     decision_seconds: Histogram,
@@ -39,6 +62,14 @@ pub struct Metrics {
     /// Without TLS, it has no values.
     certificate_start: IntGaugeVec,
     certificate_expiry: IntGaugeVec,
+    rate_limits: RateLimitMetrics,
+    concurrency: ConcurrencyMetrics,
+    leases: LeaseMetrics,
+    logs: LogMetrics,
+    settlements: SettlementMetrics,
+    traces: TraceMetrics,
+    runtime: RuntimeMetrics,
+    process: ProcessMetrics,
 }
 
 /// Counts an open stream. Dropping it closes the stream.
@@ -51,71 +82,84 @@ impl Metrics {
     /// # Errors
     /// A metric's name is malformed or registered twice. Neither happens in practice.
     pub fn new() -> prometheus::Result<Self> {
-        let buckets = prometheus::exponential_buckets(0.000_1, 4.0, 9)?;
         let seconds = HistogramOpts::new(
             "cellgate_decision_seconds",
-            "Seconds from a request's first message to its decision, including the wait for its body.",
+            "Time from a request's first message to its decision, including the waits for its body and for the \
+                 byte budget.",
         );
-        let wait_buckets = prometheus::exponential_buckets(0.001, 4.0, 8)?;
         let wait_seconds = HistogramOpts::new(
             "cellgate_budget_wait_seconds",
-            "Seconds of each wait for the byte budget (--max-held-bytes), whether it ended with room for the bytes or not.",
+            "How long each wait for the byte budget lasted, in seconds, whether it ended with the bytes or \
+                 without; waits that go on are not in it.",
         );
+        let names = LimitNames::default();
         let metrics = Self {
             registry: Registry::new(),
             decision_counters: std::iter::repeat_with(OnceLock::new).take(OUTCOMES * Reason::ALL.len()).collect(),
-            decisions: counters("cellgate_decisions_total", "Requests decided.", &["tier", "outcome", "reason"])?,
+            decisions: counters(
+                "cellgate_decisions_total",
+                "Requests decided; `tier` is `service`.",
+                &["tier", "outcome", "reason"],
+            )?,
+            cells: CellMetrics::new()?,
             conflicts: counters(
                 "cellgate_conflicts_total",
-                "Requests rejected after their decision was sent, because the rest of their body contradicted it.",
+                "Requests aborted after their decision was sent, because the rest of the body conflicted with it.",
                 &["reason"],
             )?,
             violations: IntCounter::new(
                 "cellgate_protocol_errors_total",
-                "Streams ended with an error status because of a message from Envoy, its configuration or a stall.",
+                "Streams closed with an error because of Envoy: its configuration, messages that it sent, did not \
+                 send or did not read.",
             )?,
-            decision_seconds: Histogram::with_opts(seconds.buckets(buckets))?,
+            decision_seconds: Histogram::with_opts(seconds.buckets(buckets::DECISION.to_vec()))?,
             inspected_bytes: IntCounter::new("cellgate_inspected_bytes_total", "Body bytes scanned.")?,
             held_bytes: IntGauge::new(
                 "cellgate_held_bytes",
-                "Bytes reserved from the byte budget (--max-held-bytes) for buffered bodies and incomplete messages.",
+                "The part of the byte budget that is in use, in bytes: body buffers, messages that are still arriving \
+                 and decoders; at most `--max-held-bytes`.",
             )?,
             budget_waiting: IntGauge::new(
                 "cellgate_budget_waiting_streams",
-                "Streams that wait now, because their next bytes do not fit into the byte budget.",
+                "Streams that wait now, because their next bytes do not fit into `--max-held-bytes`.",
             )?,
-            budget_wait_seconds: Histogram::with_opts(wait_seconds.buckets(wait_buckets))?,
+            budget_wait_seconds: Histogram::with_opts(wait_seconds.buckets(buckets::BUDGET_WAIT.to_vec()))?,
             streams: IntGauge::new("cellgate_streams_open", "Open ext_proc streams.")?,
             reloads: counters(
                 "cellgate_config_reloads_total",
-                "Changes of the configuration file, applied (ok) or refused.",
+                "Changes of the configuration file: `ok` or `refused`.",
                 &["result"],
             )?,
             config: IntGaugeVec::new(
-                Opts::new(
-                    "cellgate_config_info",
-                    "Always 1. The label `version` is that of the configuration in force.",
-                ),
+                Opts::new("cellgate_config_info", "1, with the version of the current configuration."),
                 &["version"],
             )?,
             handshakes: counters(
                 "cellgate_tls_handshakes_total",
-                "TLS handshakes: ok, or the reason of the refusal. Connections with TLS on a plain-text port count too.",
+                "TLS handshakes: `ok`, or the reason of the refusal.",
                 &["result"],
             )?,
             tls_reloads: counters(
                 "cellgate_tls_reloads_total",
-                "Changes of the TLS files, applied (ok) or refused.",
+                "Changes of the TLS files: `ok` or `refused`.",
                 &["result"],
             )?,
             certificate_start: gauge(
                 "cellgate_tls_certificate_start_timestamp_seconds",
-                "Unix time from which the certificate in force is valid.",
+                "With TLS only: Unix time from which the service's certificate is valid.",
             )?,
             certificate_expiry: gauge(
                 "cellgate_tls_certificate_expiry_timestamp_seconds",
-                "Unix time at which the certificate in force expires.",
+                "With TLS only: Unix time at which it expires.",
             )?,
+            concurrency: ConcurrencyMetrics::new(names.clone())?,
+            leases: LeaseMetrics::new(names.clone())?,
+            logs: LogMetrics::new()?,
+            settlements: SettlementMetrics::new(names.clone())?,
+            rate_limits: RateLimitMetrics::new(names)?,
+            traces: TraceMetrics::new()?,
+            runtime: RuntimeMetrics::new()?,
+            process: ProcessMetrics::new()?,
         };
         metrics.register()?;
         Ok(metrics)
@@ -197,12 +241,66 @@ impl Metrics {
         set(&self.certificate_expiry, expiry);
     }
 
+    /// The decisions by cell.
+    pub(crate) fn cells(&self) -> &CellMetrics {
+        &self.cells
+    }
+
+    /// The number of decisions for each outcome and reason that there was.
+    pub(crate) fn decisions_by_reason(&self) -> Vec<(&'static str, &'static str, u64)> {
+        let counts = self.decision_counters.iter().enumerate().filter_map(|(index, counter)| {
+            let (reason, outcome) = (Reason::ALL.get(index / OUTCOMES)?, Outcome::LABELS.get(index % OUTCOMES)?);
+            Some((*outcome, reason.label(), counter.get()?.get()))
+        });
+        counts.collect()
+    }
+
+    /// The metrics of rate limits.
+    pub(crate) fn rate_limits(&self) -> &RateLimitMetrics {
+        &self.rate_limits
+    }
+
+    /// The metrics of concurrency limits.
+    pub(crate) fn concurrency(&self) -> &ConcurrencyMetrics {
+        &self.concurrency
+    }
+
+    /// The metrics of leases.
+    pub(crate) fn leases(&self) -> &LeaseMetrics {
+        &self.leases
+    }
+
+    /// The metrics of log lines.
+    pub(crate) fn logs(&self) -> &LogMetrics {
+        &self.logs
+    }
+
+    /// The metrics of settlements.
+    pub(crate) fn settlements(&self) -> &SettlementMetrics {
+        &self.settlements
+    }
+
+    /// The metrics of traces.
+    pub(crate) fn traces(&self) -> &TraceMetrics {
+        &self.traces
+    }
+
+    /// The metrics of tokio's runtimes.
+    pub(crate) fn runtime(&self) -> &RuntimeMetrics {
+        &self.runtime
+    }
+
     /// The metrics in Prometheus' text format.
     ///
     /// # Errors
     /// A metric has no values. That does not happen in practice.
     pub fn render(&self, budget: &Budget) -> prometheus::Result<Vec<u8>> {
         self.held_bytes.set(i64::try_from(budget.used()).unwrap_or(i64::MAX));
+        self.rate_limits.refresh();
+        self.leases.refresh();
+        self.runtime.refresh();
+        self.process.refresh();
+        self.logs.refresh();
         self.budget_waiting.set(i64::try_from(budget.waiting()).unwrap_or(i64::MAX));
         let mut text = Vec::new();
         TextEncoder::new().encode(&self.registry.gather(), &mut text)?;
@@ -211,12 +309,13 @@ impl Metrics {
 
     fn register(&self) -> prometheus::Result<()> {
         let build = IntGaugeVec::new(
-            Opts::new("cellgate_build_info", "Always 1. The labels are the version and the commit of the build."),
+            Opts::new("cellgate_build_info", "1, with the version and build of the program."),
             &["version", "build"],
         )?;
         build.with_label_values(&[build::VERSION, build::BUILD]).set(1);
         self.registry.register(Box::new(build))?;
         self.registry.register(Box::new(self.decisions.clone()))?;
+        self.cells.register(&self.registry)?;
         self.registry.register(Box::new(self.conflicts.clone()))?;
         self.registry.register(Box::new(self.violations.clone()))?;
         self.registry.register(Box::new(self.decision_seconds.clone()))?;
@@ -230,7 +329,15 @@ impl Metrics {
         self.registry.register(Box::new(self.handshakes.clone()))?;
         self.registry.register(Box::new(self.tls_reloads.clone()))?;
         self.registry.register(Box::new(self.certificate_start.clone()))?;
-        self.registry.register(Box::new(self.certificate_expiry.clone()))
+        self.registry.register(Box::new(self.certificate_expiry.clone()))?;
+        self.concurrency.register(&self.registry)?;
+        self.settlements.register(&self.registry)?;
+        self.rate_limits.register(&self.registry)?;
+        self.leases.register(&self.registry)?;
+        self.traces.register(&self.registry)?;
+        self.runtime.register(&self.registry)?;
+        self.process.register(&self.registry)?;
+        self.logs.register(&self.registry)
     }
 }
 
@@ -258,6 +365,12 @@ fn gauge(name: &str, help: &str) -> prometheus::Result<IntGaugeVec> {
 
 fn counters(name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntCounterVec> {
     IntCounterVec::new(Opts::new(name, help), labels)
+}
+
+/// Raises a counter to a count that is kept elsewhere. Two readers at once may raise it twice by a small difference, which
+/// the next count makes up for.
+fn raise(counter: &IntCounter, count: u64) {
+    counter.inc_by(count.saturating_sub(counter.get()));
 }
 
 #[cfg(test)]

@@ -18,12 +18,14 @@ use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::budget::Budget;
 use crate::process::service;
+use crate::rate_limit_service;
+use crate::sync;
 use crate::tls::store::TlsStore;
 pub use overload::OverloadLimits;
 use overload::{BudgetLoad, OverloadGauge};
 
 /// The names with a health status: the whole server, and the service that Envoy calls.
-const HEALTH_NAMES: [&str; 2] = ["", service::NAME];
+const HEALTH_NAMES: [&str; 4] = ["", service::NAME, rate_limit_service::NAME, sync::NAME];
 
 /// The largest health request, in bytes. It contains only a name.
 const MAX_HEALTH_MESSAGE: usize = 1024;

@@ -55,7 +55,7 @@ impl Refusals {
 
     /// Records a stream that ended with an error status.
     pub(crate) fn stream_failed(&self, code: Code, request_id: &str) {
-        self.0.streams.record(code as usize, name(code), None, request_id.to_owned());
+        self.0.streams.record(code as usize, status_name(code), None, request_id.to_owned());
     }
 
     /// Records a refused connection.
@@ -108,7 +108,7 @@ impl Table {
 }
 
 /// The name of a status in gRPC's documentation.
-fn name(code: Code) -> &'static str {
+pub(crate) fn status_name(code: Code) -> &'static str {
     match code {
         Code::Ok => "OK",
         Code::Cancelled => "CANCELLED",

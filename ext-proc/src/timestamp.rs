@@ -20,6 +20,12 @@ pub(crate) fn of(instant: Instant) -> String {
     text(now.saturating_sub(instant.elapsed()))
 }
 
+/// The time of day after a time from now.
+#[allow(clippy::disallowed_methods, reason = "the one place that tells the time of day")]
+pub(crate) fn after(time: Duration) -> String {
+    text(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_add(time))
+}
+
 /// Empty after the year 9999.
 fn text(since_1970: Duration) -> String {
     DateTime::from_unix_duration(since_1970).map_or_else(|_| String::new(), |time| time.to_string())

@@ -24,10 +24,10 @@ const POLL_INTERVAL: Duration = Duration::from_secs(10);
 pub(crate) async fn on_change<F: Future<Output = ()>>(paths: &[&Path], name: &'static str, reload: impl Fn() -> F) {
     let changed = Arc::new(Notify::new());
     let _watcher = watcher(paths, Arc::clone(&changed))
-        .inspect_err(|error| tracing::warn!(%error, files = name, "cannot watch the directory of a file; polling the file instead"))
+        .inspect_err(|error| tracing::warn!(event = "watch_failed", %error, files = name, "cannot watch the directory of a file; polling the file instead"))
         .ok();
     let mut hangup = signal(SignalKind::hangup())
-        .inspect_err(|error| tracing::warn!(%error, files = name, "cannot listen for SIGHUP; changes of the files are still detected"))
+        .inspect_err(|error| tracing::warn!(event = "sighup_failed", %error, files = name, "cannot listen for SIGHUP; changes of the files are still detected"))
         .ok();
     let mut poll = tokio::time::interval(POLL_INTERVAL);
     poll.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use tokio::runtime::RuntimeMetrics;
 use tokio::sync::{mpsc, watch};
 
 use crate::socket::{DetachedSocket, Socket};
@@ -28,6 +29,7 @@ pub(crate) struct Workers {
 struct Worker {
     connections: mpsc::UnboundedSender<DispatchedConnection>,
     open: Arc<AtomicUsize>,
+    runtime: RuntimeMetrics,
 }
 
 /// A connection on its way to a worker.
@@ -79,6 +81,11 @@ impl Workers {
         Ok(Self { workers: workers.collect::<io::Result<_>>()?, ended, _alive })
     }
 
+    /// The metrics of each worker's runtime.
+    pub(crate) fn runtimes(&self) -> impl Iterator<Item = RuntimeMetrics> {
+        self.workers.iter().map(|worker| worker.runtime.clone())
+    }
+
     /// Passes a connection to the worker with the fewest.
     ///
     /// # Errors
@@ -108,6 +115,7 @@ impl Worker {
         F: Future<Output = ()> + Send + 'static,
     {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let metrics = runtime.handle().metrics();
         let (connections, accepted) = mpsc::unbounded_channel();
         thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
             runtime.block_on(async {
@@ -120,7 +128,7 @@ impl Worker {
             drop(runtime);
             drop(link);
         })?;
-        Ok(Self { connections, open: Arc::default() })
+        Ok(Self { connections, open: Arc::default(), runtime: metrics })
     }
 }
 
@@ -131,7 +139,9 @@ impl Connections {
             let DispatchedConnection { socket, count } = self.0.recv().await?;
             match socket.attach() {
                 Ok(socket) => return Some(AcceptedConnection { socket, count }),
-                Err(error) => tracing::warn!(%error, "dropped a connection: cannot register it with the runtime"),
+                Err(error) => {
+                    tracing::warn!(event = "connection_dropped", %error, "dropped a connection: cannot register it with the runtime")
+                }
             }
         }
     }

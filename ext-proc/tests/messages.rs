@@ -3,6 +3,11 @@
 //! It has a process of its own, because log lines of the worker threads need a global subscriber.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
 
+#[path = "it/every_metric.rs"]
+mod every_metric;
+#[allow(dead_code, reason = "the other tests use the rest")]
+#[path = "it/limits.rs"]
+mod limits;
 #[allow(dead_code, reason = "the other tests use the rest")]
 #[path = "it/peer.rs"]
 mod peer;
@@ -28,9 +33,11 @@ use envoy_types::pb::envoy::service::ext_proc::v3::processing_request::Request;
 use envoy_types::pb::envoy::service::ext_proc::v3::{HttpBody, HttpHeaders, ProcessingRequest};
 use envoy_types::pb::google::protobuf::Struct;
 
+use crate::every_metric::every_metric;
+use crate::limits::LimitedService;
 use crate::peer::{Peer, head, message};
 use crate::pki::{Pki, replace};
-use crate::support::{CONFIG, Service, every_metric, until};
+use crate::support::{CONFIG, Service, request, until};
 
 const SNAPSHOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/messages/service.txt");
 /// The cases that need other settings.
@@ -106,6 +113,7 @@ async fn the_messages_are_those_of_the_snapshot() {
         section("log: drain timeout", &drain_timeout(&log).await),
         section("log: refused TLS connections", &refused_connections(&log).await),
         section("log: TLS files", &tls_files(&log).await),
+        section("admin port: rate limits", &rate_limits(&log).await),
         section("statuses that end a stream, and their log lines", &statuses(&log).await),
         section("refusals: status, problem document, grpc-message", &refusals()),
         section("help texts of metrics", &metric_helps()),
@@ -254,6 +262,61 @@ async fn tls_files(log: &Log) -> String {
     text + &format!("without a name:\n    {}", log.take_tls(&names).trim_end().replace('\n', "\n    ")) + "\n"
 }
 
+/// The answers of `/limits`, and the log lines about it.
+async fn rate_limits(log: &Log) -> String {
+    let limited = LimitedService::start().await;
+    let mut names = names(&limited.service).to_vec();
+    let _started = log.take(&names);
+    let mut text = String::new();
+    for (method, path) in [
+        ("GET", "/limits/nothing"),
+        ("GET", "/limits/per-tenant"),
+        ("GET", "/limits/per-tenant?value=a&value=b"),
+        ("GET", "/limits/per-key?value=cell-a"),
+        ("POST", "/limits/carried/reset?value=a"),
+        ("GET", "/limits/per-tenant?key=a"),
+        ("GET", "/limits/per-tenant?value=%a"),
+        ("GET", "/limits/per-tenant?value=%ff"),
+        ("GET", "/limits/per-tenant?value="),
+        ("GET", "/limits/per-tenant?value=LONG"),
+        ("GET", "/limits/per-tenant?unusable=true"),
+        ("GET", "/limits/per-key?value=cell-c&value=a"),
+        ("GET", "/limits/per-key?value=cell-b&value=%00"),
+    ] {
+        let (status, answer) = limited.ask(method, &path.replace("LONG", &"x".repeat(2000)), limits::TOKEN).await;
+        text += &format!("{method} {path}\n    {status} {}\n", answer.trim_end().replace('\n', "\n    "));
+    }
+    limited.send("acme", limits::API_KEY).await;
+    limited.document("POST", "/limits/per-tenant/reset?value=acme").await;
+    text += &format!("with a wrong token\n    {}", limited.ask("GET", "/limits", limits::API_KEY).await.1);
+    let (_, _, missing) = request(limited.service.admin, "GET", "/limits", &[]).await;
+    let other = Service::start().await;
+    let (_, _, off) = request(other.admin, "GET", "/limits", &[]).await;
+    text += &format!("without a token\n    {missing}without --admin-token-file\n    {off}");
+    replace(&limited.token_file, "short");
+    log.contains("admin_token_file_refused").await;
+    replace(&limited.token_file, "another-token-of-the-test");
+    log.contains("admin_token_reloaded").await;
+    let lines = log.take(&[]);
+    for secret in [limits::TOKEN, limits::API_KEY, "another-token", "acme"] {
+        assert!(!lines.contains(secret), "{lines}");
+    }
+    names.retain(|(_, name)| *name == "DIRECTORY");
+    let lines = lines.lines().filter(|line| line.contains("\"admin_token") || line.contains("limit_reset"));
+    let lines: Vec<_> = lines.map(|line| without_clients(&line.replace(&names[0].0, names[0].1))).collect();
+    text + &format!("the log\n    {}\n", lines.join("\n    "))
+}
+
+/// A line without the port of a client and the digest of a key.
+fn without_clients(line: &str) -> String {
+    let parts = line.split('"').map(|part| match part.strip_prefix("127.0.0.1:") {
+        Some(_) => "CLIENT",
+        None if part.len() == 32 && part.bytes().all(|byte| byte.is_ascii_hexdigit()) => "DIGEST",
+        None => part,
+    });
+    parts.collect::<Vec<_>>().join("\"")
+}
+
 /// A line without ages and dates.
 fn without_times(line: &str) -> String {
     let words = line.split(' ').scan("", |last, word| {
@@ -342,7 +405,7 @@ async fn statuses(log: &Log) -> String {
         };
         // A service that the test has dropped may still log the end of its drain.
         let lines = log.take(&names);
-        let lines: Vec<_> = lines.lines().filter(|line| !line.contains("\"event\"")).collect();
+        let lines: Vec<_> = lines.lines().filter(|line| line.contains("\"stream_failed\"")).collect();
         text += &format!("{name}: {:?}: {}\n    {}\n", status.code(), status.message(), lines.join("\n    "));
     }
     let service = Service::start().await;
@@ -358,7 +421,7 @@ async fn statuses(log: &Log) -> String {
 fn refusals() -> String {
     let decider = Decider::new(cellgate_config::from_file_name(CONFIG, "test.yaml").unwrap(), Tier::Service);
     let mut text = String::new();
-    for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
+    for reason in Reason::ALL.iter().filter(|reason| reason.has_policy()) {
         text += &match decider.answer(*reason).outcome {
             Outcome::Reject(status) => {
                 format!("{status} {}    {}\n", problem(status, *reason, None), grpc_message(*reason))

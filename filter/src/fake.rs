@@ -12,6 +12,7 @@ use proxy_wasm::types::LogLevel;
 pub(crate) use exchange::{CONFIG, Exchange};
 
 use crate::host::{Fields, Host, Unreleased};
+use crate::leases::LeaseSessions;
 use crate::metrics::Metrics;
 use crate::plugin::{ConfigurationRefused, Plugin};
 
@@ -41,6 +42,7 @@ pub(crate) struct World {
     pub(crate) tick: Option<Duration>,
     /// The URI in the peer's certificate.
     pub(crate) peer_uri: Option<Vec<u8>>,
+    pub(crate) client_address: Option<Vec<u8>>,
     /// The dynamic metadata, serialised.
     pub(crate) metadata: Vec<u8>,
     /// The number of hostcalls except `log`.
@@ -55,6 +57,18 @@ pub(crate) struct World {
     pub(crate) is_shadow: bool,
     /// Body bytes copied into the VM.
     pub(crate) copied: usize,
+    /// Nanoseconds since 1970.
+    pub(crate) now: u64,
+    /// The latest number that was claimed.
+    claimed: u32,
+    /// The token of the latest call.
+    pub(crate) token: u32,
+    /// The calls to the service: the message `GrpcService`, and the message of the call.
+    pub(crate) grpc_calls: Vec<(String, Vec<u8>)>,
+    /// Refuses to make calls, as Envoy does without the cluster.
+    pub(crate) has_no_cluster: bool,
+    /// The message of the response, in the callback of its call.
+    pub(crate) grpc_response: Vec<u8>,
     counters: Vec<(String, u64)>,
 }
 
@@ -76,7 +90,7 @@ impl Fake {
 
     /// A plugin with its own counters.
     pub(crate) fn plugin(&self, config: &str) -> Result<Plugin<Self>, ConfigurationRefused> {
-        Plugin::new(self.clone(), Rc::new(Metrics::new(self.clone())), config.as_bytes())
+        Plugin::new(self.clone(), Rc::new(Metrics::new(self.clone())), &LeaseSessions::default(), config.as_bytes())
     }
 
     /// A counter's value, 0 if it is not defined.
@@ -126,6 +140,10 @@ impl Host for Fake {
 
     fn peer_uri(&self) -> Option<Vec<u8>> {
         self.hostcall().peer_uri.clone()
+    }
+
+    fn client_address(&self) -> Option<Vec<u8>> {
+        self.hostcall().client_address.clone()
     }
 
     fn metadata(&self) -> Vec<u8> {
@@ -199,6 +217,38 @@ impl Host for Fake {
     fn count(&self, counter: u32, by: u64) {
         assert!(by > 0, "Envoy refuses to add 0");
         self.hostcall().counters[counter as usize].1 += by;
+    }
+
+    fn claim_number(&self, _: &str) -> u32 {
+        let mut world = self.hostcall();
+        world.claimed += 1;
+        world.claimed
+    }
+
+    fn now(&self) -> u64 {
+        self.hostcall().now
+    }
+
+    fn node_id(&self) -> Vec<u8> {
+        b"router~192.0.2.1~gateway".into()
+    }
+
+    fn call(&self, service: &str, name: &str, method: &str, message: &[u8], timeout: Duration) -> Option<u32> {
+        let mut world = self.hostcall();
+        assert_eq!(world.callback, Callback::None, "called for a request");
+        assert_eq!((name, method), ("cellgate.sync.v1.SyncService", "Sync"));
+        assert!(timeout <= Duration::from_secs(1), "{timeout:?}");
+        if world.has_no_cluster {
+            return None;
+        }
+        world.grpc_calls.push((service.to_owned(), message.to_owned()));
+        world.token += 1;
+        Some(world.token)
+    }
+
+    fn grpc_response(&self, size: usize) -> Vec<u8> {
+        let world = self.hostcall();
+        world.grpc_response.get(..size).expect("trap: outside the buffer").to_owned()
     }
 
     fn shared(&self, key: &str) -> Option<Vec<u8>> {

@@ -1,5 +1,6 @@
 //! A request's head in the filter: its fields, and the dynamic metadata of the filters in front if a source asks for it.
 
+use std::borrow::Cow;
 use std::cell::OnceCell;
 
 use cellgate_routing::Head;
@@ -29,5 +30,13 @@ impl<H: Host> Head for RequestHead<'_, H> {
 
     fn metadata(&self) -> &[u8] {
         self.metadata.get_or_init(|| self.host.metadata())
+    }
+
+    fn peer(&self) -> Option<Cow<'_, [u8]>> {
+        self.host.peer_uri().map(Cow::Owned)
+    }
+
+    fn client_address(&self) -> Option<Cow<'_, [u8]>> {
+        self.host.client_address().map(Cow::Owned)
     }
 }

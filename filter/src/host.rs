@@ -10,12 +10,14 @@
 //! | `get_map_bytes` | `Ok` | if there is no such map now | in the map's own callback |
 //! | `set_map_value_bytes`, `remove_map_value` | `Ok` | if the request is released; if there are no trailers | with [`Unreleased`]; in the trailers callback |
 //! | `set_property` | `Ok` | if there is no stream | in a request's callbacks |
-//! | `get_property` | `Ok`, `NotFound`, two failures | never | in a request's callbacks |
+//! | `get_property` | `Ok`, `NotFound`, two failures | never | in a request's callbacks, and while being configured |
 //! | `send_http_response`, `set_tick_period`, `log` | `Ok` | never | anywhere |
 //! | `define_metric` | `Ok` | never for a counter | in a root's callbacks and at the end of its last request |
 //! | `increment_metric` | `Ok`, `NotFound`, `BadArgument` | never | like `define_metric` |
 //! | `get_shared_data` | `Ok`, `NotFound` | never | while being configured |
 //! | `set_shared_data` | `Ok`, `CasMismatch` | never | while being configured |
+//! | `get_current_time` | `Ok` | never | anywhere |
+//! | `dispatch_grpc_call` | `Ok`, two failures | never | in a root's timer |
 //!
 //! Two panics remain. `get_map_bytes` panics on a name that is not UTF-8, which Envoy's codecs reject. And a VM traps when
 //! it has no memory for the data that Envoy writes.
@@ -46,7 +48,7 @@ pub trait Host {
     /// The plugin's configuration. The caller must be in the configuration callback.
     fn configuration(&self) -> Option<Vec<u8>>;
 
-    /// Makes Envoy call the root's timer once per period. The caller must be in the configuration callback.
+    /// Makes Envoy call the root's timer once per period. The caller must be in a root's callback, and not in the timer's own.
     fn tick_every(&self, period: Duration);
 
     /// All request headers. The caller must be in the headers callback. `None`: Envoy does not show them.
@@ -55,6 +57,9 @@ pub trait Host {
     /// The first URI in the peer's certificate; a SPIFFE certificate has only one. `None`: there is no TLS, no
     /// certificate or no URI in it.
     fn peer_uri(&self) -> Option<Vec<u8>>;
+
+    /// The client's address, with its port. Envoy may have read it from X-Forwarded-For.
+    fn client_address(&self) -> Option<Vec<u8>>;
 
     /// The dynamic metadata of the filters in front: a serialised `envoy.config.core.v3.Metadata`. In this form values keep
     /// their types. Empty if there is none.
@@ -90,6 +95,23 @@ pub trait Host {
 
     /// Adds to a counter.
     fn count(&self, counter: u32, by: u64);
+
+    /// A number that no other VM of this Envoy gets under the same shared key. 0 if there is none.
+    fn claim_number(&self, key: &str) -> u32;
+
+    /// Nanoseconds since 1970. Envoy's clock has a resolution of microseconds.
+    fn now(&self) -> u64;
+
+    /// The name of this Envoy: its node ID. Empty if it has none.
+    fn node_id(&self) -> Vec<u8>;
+
+    /// Makes a unary call of gRPC, whose end Envoy tells the root. The caller must be in a root's callback. `service` is a
+    /// serialised `envoy.config.core.v3.GrpcService`. Returns the call's token, which no other call of this VM has. `None`: the
+    /// call is not made.
+    fn call(&self, service: &str, name: &str, method: &str, message: &[u8], timeout: Duration) -> Option<u32>;
+
+    /// The message of the response. The caller must be in the callback of its call, and `size` the size that Envoy names there.
+    fn grpc_response(&self, size: usize) -> Vec<u8>;
 
     /// A value in the memory that all workers share.
     fn shared(&self, key: &str) -> Option<Vec<u8>>;

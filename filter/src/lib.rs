@@ -11,6 +11,7 @@
 mod fake;
 mod head;
 mod host;
+mod leases;
 mod metrics;
 // Only `entry` uses it.
 #[cfg(any(test, all(feature = "entry", target_arch = "wasm32")))]
@@ -22,6 +23,7 @@ mod stream;
 mod strip;
 
 pub use host::{Envoy, Fields, Host, Unreleased};
+pub use leases::{LeaseSession, LeaseSessions};
 pub use metrics::Metrics;
 pub use plugin::{ConfigurationRefused, Plugin};
 pub use request::Request;
@@ -45,6 +47,6 @@ mod entry {
         std::panic::set_hook(Box::new(|info| {
             Envoy.log(LogLevel::Critical, &panic::line(info.payload(), info.location()));
         }));
-        proxy_wasm::set_root_context(|_| Box::new(Root::new(Envoy)));
+        proxy_wasm::set_root_context(|_| Box::new(Root::in_envoy()));
     }}
 }

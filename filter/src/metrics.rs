@@ -6,13 +6,18 @@
 //!
 //! | stat (`wasmcustom.` in front) | counts |
 //! |---|---|
-//! | `cellgate.decisions.OUTCOME.REASON` | requests, by outcome (`cell`, `reject`, `defer`, `pass`) and reason |
-//! | `cellgate.deferrals.MODE` | deferred requests, by mode (`buffer`, `stream`, `headers`) |
+//! | `cellgate.decisions.OUTCOME.REASON` | requests |
+//! | `cellgate.deferrals.MODE` | deferred requests, by body mode (`buffer`, `stream`, `headers`) |
 //! | `cellgate.inspected_bytes` | body bytes scanned |
-//! | `cellgate.guard_conflicts` | requests ended after their release, because the rest of the body contradicted the decision |
-//! | `cellgate.stripped_headers` | inbound headers and trailers removed: attempts to choose a cell |
-//! | `cellgate.abandoned` | requests that ended undecided: the client aborted, or Envoy itself answered 413 or 408 |
-//! | `cellgate.config_rejected` | configurations refused |
+//! | `cellgate.guard_conflicts` | requests aborted after their release, because the rest of the body conflicted with its beginning |
+//! | `cellgate.stripped_headers` | routing headers and trailers of clients that were removed |
+//! | `cellgate.abandoned` | requests that ended without a decision: the client left, or Envoy answered 413 or 408 itself |
+//! | `cellgate.config_rejected` | configurations that a running filter refused; Envoy's `extension_config_discovery.*.update_rejected` also counts refusals at a start and repeated ones |
+//! | `cellgate.leases.spent` | requests that were admitted with leased units, without the service |
+//! | `cellgate.leases.missed` | requests under leased limits that went to the service, because units were lacking |
+//! | `cellgate.syncs` | calls that report leases to the service and that Envoy has begun. If Envoy has no such cluster, it does not rise |
+//! | `cellgate.syncs_withdrawn` | answers that took leased units back: the service has other rate limits |
+//! | `cellgate.sync_failures` | calls that Envoy could not begin, or that had no usable answer |
 //!
 //! Prometheus shows dots as underscores. Two `stats_tags` in Envoy's bootstrap turn the names' last parts into labels:
 //! `^wasmcustom\.cellgate\.decisions(\.(\w+))\.\w+$` and `^wasmcustom\.cellgate\.decisions\.\w+(\.(\w+))$`.
@@ -36,6 +41,11 @@ pub struct Metrics<H: Host> {
     stripped_headers: Counter,
     abandoned: Counter,
     config_rejected: Counter,
+    leases_spent: Counter,
+    leases_missed: Counter,
+    syncs: Counter,
+    syncs_withdrawn: Counter,
+    sync_failures: Counter,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,6 +69,11 @@ impl<H: Host> Metrics<H> {
             stripped_headers: Counter::default(),
             abandoned: Counter::default(),
             config_rejected: Counter::default(),
+            leases_spent: Counter::default(),
+            leases_missed: Counter::default(),
+            syncs: Counter::default(),
+            syncs_withdrawn: Counter::default(),
+            sync_failures: Counter::default(),
         }
     }
 
@@ -77,6 +92,11 @@ impl<H: Host> Metrics<H> {
         self.stripped_headers.flush(&self.host, || "cellgate.stripped_headers".into());
         self.abandoned.flush(&self.host, || "cellgate.abandoned".into());
         self.config_rejected.flush(&self.host, || "cellgate.config_rejected".into());
+        self.leases_spent.flush(&self.host, || "cellgate.leases.spent".into());
+        self.leases_missed.flush(&self.host, || "cellgate.leases.missed".into());
+        self.syncs.flush(&self.host, || "cellgate.syncs".into());
+        self.syncs_withdrawn.flush(&self.host, || "cellgate.syncs_withdrawn".into());
+        self.sync_failures.flush(&self.host, || "cellgate.sync_failures".into());
     }
 
     /// A request was decided. Once per request.
@@ -113,6 +133,26 @@ impl<H: Host> Metrics<H> {
     /// Inbound headers or trailers were removed.
     pub(crate) fn stripped(&self, values: u64) {
         self.stripped_headers.add(values);
+    }
+
+    /// A request under leased limits has its units, or lacks them.
+    pub(crate) fn leased(&self, is_spent: bool) {
+        if is_spent { &self.leases_spent } else { &self.leases_missed }.add(1);
+    }
+
+    /// Envoy makes a call for leases.
+    pub(crate) fn synced(&self) {
+        self.syncs.add(1);
+    }
+
+    /// The service has other rate limits.
+    pub(crate) fn sync_withdrawn(&self) {
+        self.syncs_withdrawn.add(1);
+    }
+
+    /// A call for leases could not be made, or has failed.
+    pub(crate) fn sync_failed(&self) {
+        self.sync_failures.add(1);
     }
 
     /// A request ended undecided.

@@ -9,6 +9,7 @@ use cellgate_config::ConfigError;
 use cellgate_routing::{Decider, Tier};
 
 use crate::host::Host;
+use crate::leases::{LeaseSession, LeaseSessions};
 use crate::metrics::Metrics;
 
 /// The configuration's name in errors: Envoy has no file name for it.
@@ -21,6 +22,8 @@ pub struct Plugin<H: Host> {
     pub(crate) decider: Decider,
     /// The root's counters, which outlive a configuration.
     pub(crate) metrics: Rc<Metrics<H>>,
+    /// The units that requests can spend, if one of the rate limits is leased.
+    pub(crate) leases: Option<Rc<LeaseSession<H>>>,
 }
 
 /// Why a configuration is refused. The message is for Envoy's log and has one line per problem.
@@ -52,13 +55,22 @@ impl Error for ConfigurationRefused {
 }
 
 impl<H: Host> Plugin<H> {
-    /// Reads a configuration in JSON.
+    /// Reads a configuration in JSON. `sessions` are those of the VM.
     ///
     /// # Errors
     /// It is not UTF-8, or the routing crate refuses it.
-    pub fn new(host: H, metrics: Rc<Metrics<H>>, configuration: &[u8]) -> Result<Self, ConfigurationRefused> {
+    pub fn new(
+        host: H,
+        metrics: Rc<Metrics<H>>,
+        sessions: &LeaseSessions<H>,
+        configuration: &[u8],
+    ) -> Result<Self, ConfigurationRefused>
+    where
+        H: Clone,
+    {
         let text = std::str::from_utf8(configuration).map_err(ConfigurationRefused::NotUtf8)?;
         let config = cellgate_config::from_json(text, FILE).map_err(ConfigurationRefused::Invalid)?;
-        Ok(Self { host, decider: Decider::new(config, Tier::Filter), metrics })
+        let leases = sessions.session(&host, &config);
+        Ok(Self { host, decider: Decider::new(config, Tier::Filter), metrics, leases })
     }
 }

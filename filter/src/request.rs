@@ -7,8 +7,8 @@
 use std::rc::Rc;
 
 use cellgate_routing::{
-    BodyMode, CellId, Decision, Deferral, Head, Inspection, InspectionStep, Outcome, PROBLEM_CONTENT_TYPE, Phase,
-    Reason, RefusedType, grpc_message, headers, is_grpc_call, problem,
+    BodyMode, CellId, Decision, Deferral, HANDOVER_STATE, Head, Inspection, InspectionStep, Outcome,
+    PROBLEM_CONTENT_TYPE, Phase, Reason, RefusedType, grpc_message, headers, is_grpc_call, problem,
 };
 use proxy_wasm::types::Action;
 
@@ -79,7 +79,7 @@ impl<H: Host> Request<H> {
     }
 
     fn inspect_headers(&mut self, end_of_stream: bool) -> InspectionStep {
-        let Plugin { host, decider, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics, .. } = &*self.plugin;
         if self.inspection.phase() != Phase::Start {
             return self.inspection.stay();
         }
@@ -121,7 +121,7 @@ impl<H: Host> Request<H> {
     }
 
     fn inspect_trailers(&mut self) -> InspectionStep {
-        let Plugin { host, decider, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics, .. } = &*self.plugin;
         if decider.config().shadow {
             return self.inspection.trailers();
         }
@@ -146,11 +146,22 @@ impl<H: Host> Request<H> {
 
     /// Releases or refuses a request that waits.
     fn enforce(&mut self, decision: Decision, mode: BodyMode) -> Action {
-        let Plugin { host, decider, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics, .. } = &*self.plugin;
         let Decision { outcome, reason } = decision;
         metrics.inspected(std::mem::take(&mut self.uncounted_bytes));
+        let is_due = self.inspection.is_limited(decider, decision) && !self.spend(decision);
         let unreleased = self.unreleased.take();
         let release = |header| unreleased.is_some_and(|unreleased| host.release(unreleased, header));
+        if is_due {
+            // Without the service, no header names a cell, and no cell's route takes the request.
+            host.set_property(HANDOVER_STATE, &self.inspection.handover(decider, decision));
+            let decision = Decision { outcome: Outcome::Defer, reason: Reason::LimitDue };
+            metrics.deferred(BodyMode::Headers);
+            note(host, ["defer=", BodyMode::Headers.label()], decision.reason);
+            let deferral = Deferral { mode: BodyMode::Headers, reason: decision.reason };
+            let is_released = release(Some((headers::DEFER, &deferral.header_value())));
+            return self.released(is_released, decision);
+        }
         let is_released = match outcome {
             Outcome::Cell(cell) => {
                 let name = decider.config().cell_name(cell);
@@ -172,8 +183,20 @@ impl<H: Host> Request<H> {
                 return self.refuse(status, reason);
             }
         };
+        self.released(is_released, decision)
+    }
+
+    /// Whether a request under rate limits is admitted with leased units. If not, the service judges it.
+    fn spend(&self, decision: Decision) -> bool {
+        let Plugin { decider, metrics, leases, .. } = &*self.plugin;
+        let spent = leases.as_ref().and_then(|leases| leases.spend(&self.inspection, decider, decision));
+        spent.inspect(|is_spent| metrics.leased(*is_spent)).unwrap_or_default()
+    }
+
+    /// Counts a decision that is carried out. If Envoy did not set its header, the request is refused.
+    fn released(&mut self, is_released: bool, decision: Decision) -> Action {
         if is_released {
-            metrics.decided(decision);
+            self.plugin.metrics.decided(decision);
             return Action::Continue;
         }
         let refusal = self.inspection.release_failed();
@@ -182,7 +205,7 @@ impl<H: Host> Request<H> {
 
     /// Notes a decision that is not carried out.
     fn report(&mut self, decision: Decision, mode: BodyMode) -> Action {
-        let Plugin { host, decider, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics, .. } = &*self.plugin;
         let Decision { outcome, reason } = decision;
         metrics.inspected(std::mem::take(&mut self.uncounted_bytes));
         metrics.decided(decision);
@@ -197,7 +220,7 @@ impl<H: Host> Request<H> {
 
     /// Ends a released request before the upstream has a complete body.
     fn end_released(&mut self, status: u16, reason: Reason, cell: Option<CellId>) -> Action {
-        let Plugin { host, decider, metrics } = &*self.plugin;
+        let Plugin { host, decider, metrics, .. } = &*self.plugin;
         let cell = cell.map_or("", |cell| decider.config().cell_name(cell));
         metrics.conflicted();
         host.set_property(PROPERTY, &format!("reject={status};reason={reason};after={cell}"));

@@ -7,7 +7,8 @@ use std::time::Duration;
 use proxy_wasm::traits::{Context, HttpContext, RootContext};
 use proxy_wasm::types::{ContextType, LogLevel};
 
-use crate::host::Host;
+use crate::host::{Envoy, Host};
+use crate::leases::LeaseSessions;
 use crate::metrics::Metrics;
 use crate::plugin::{ConfigurationRefused, Plugin};
 use crate::stream::Stream;
@@ -21,8 +22,8 @@ const BUILD: &str = match option_env!("CELLGATE_BUILD") {
 /// The shared key of the configuration line that a worker logged last.
 const LOGGED_LINE: &str = "cellgate.announced";
 
-/// The period in which the counters are flushed. This timer must never resume a request: Envoy loses body frames of a
-/// request that is resumed outside its own callbacks.
+/// The longest period in which the counters are flushed and calls to the service are made. This timer must never resume a
+/// request: Envoy loses body frames of a request that is resumed outside its own callbacks.
 const FLUSH_EVERY: Duration = Duration::from_secs(1);
 
 /// The root context: one per configuration and worker.
@@ -30,25 +31,41 @@ const FLUSH_EVERY: Duration = Duration::from_secs(1);
 pub struct Root<H: Host> {
     host: H,
     metrics: Rc<Metrics<H>>,
+    /// Of the VM.
+    sessions: Rc<LeaseSessions<H>>,
     plugin: Option<Rc<Plugin<H>>>,
+    /// The period of the timer.
+    period: Duration,
+}
+
+impl Root<Envoy> {
+    /// A root in Envoy, with the sessions of its VM.
+    #[must_use]
+    pub fn in_envoy() -> Self {
+        thread_local! {
+            /// A VM has one thread.
+            static SESSIONS: Rc<LeaseSessions<Envoy>> = Rc::default();
+        }
+        Self::new(Envoy, SESSIONS.with(Rc::clone))
+    }
 }
 
 impl<H: Host + Clone> Root<H> {
-    /// A root that has no configuration yet.
+    /// A root that has no configuration yet. All roots of a VM have the same sessions.
     #[must_use]
-    pub fn new(host: H) -> Self {
+    pub fn new(host: H, sessions: Rc<LeaseSessions<H>>) -> Self {
         let metrics = Rc::new(Metrics::new(host.clone()));
-        Self { host, metrics, plugin: None }
+        Self { host, metrics, sessions, plugin: None, period: FLUSH_EVERY }
     }
 
     /// Reads the plugin's configuration. `false`: it is refused, and Envoy keeps the previous one.
     pub fn configure(&mut self) -> bool {
         let configuration = self.host.configuration().unwrap_or_default();
-        match Plugin::new(self.host.clone(), Rc::clone(&self.metrics), &configuration) {
+        match Plugin::new(self.host.clone(), Rc::clone(&self.metrics), &self.sessions, &configuration) {
             Ok(plugin) => {
                 self.log_once(&plugin, &configuration);
                 self.plugin = Some(Rc::new(plugin));
-                self.host.tick_every(FLUSH_EVERY);
+                self.host.tick_every(self.period);
                 true
             }
             Err(error) => {
@@ -62,6 +79,21 @@ impl<H: Host + Clone> Root<H> {
     #[must_use]
     pub fn open(&self) -> Stream<H> {
         Stream::new(self.host.clone(), self.plugin.clone())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn flush(&self) {
+        self.metrics.flush();
+    }
+
+    /// Takes the answer of the service. The timer follows its interval.
+    fn on_response(&mut self, token: u32, status: u32, size: usize) {
+        self.sessions.on_response(&self.host, &self.metrics, token, status, size);
+        let period = self.sessions.period(FLUSH_EVERY);
+        if period != self.period {
+            self.period = period;
+            self.host.tick_every(period);
+        }
     }
 
     fn refuse(&self, error: &ConfigurationRefused) {
@@ -96,7 +128,11 @@ impl<H: Host + Clone> Root<H> {
     }
 }
 
-impl<H: Host + Clone + 'static> Context for Root<H> {}
+impl<H: Host + Clone + 'static> Context for Root<H> {
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        self.on_response(token, status, size);
+    }
+}
 
 impl<H: Host + Clone + 'static> RootContext for Root<H> {
     fn on_configure(&mut self, _size: usize) -> bool {
@@ -104,6 +140,7 @@ impl<H: Host + Clone + 'static> RootContext for Root<H> {
     }
 
     fn on_tick(&mut self) {
+        self.sessions.tick(&self.metrics);
         self.metrics.flush();
     }
 

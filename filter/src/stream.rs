@@ -41,6 +41,13 @@ impl<H: Host> HttpContext for Stream<H> {
     fn on_http_request_trailers(&mut self, _count: usize) -> Action {
         self.request.as_mut().map_or(Action::Pause, Request::on_trailers)
     }
+
+    /// A callback's own result releases a request. Envoy loses body frames of one that is resumed elsewhere, so the module
+    /// must not even have the call, which the SDK would make here.
+    fn resume_http_request(&self) {}
+
+    /// As for the request.
+    fn resume_http_response(&self) {}
 }
 
 /// The SDK drops a stream when Envoy deletes it. `on_done` and `on_log` would be two more callbacks for each request.

@@ -2,14 +2,19 @@
 
 use std::time::Duration;
 
+use cellgate_limiting::LimitId;
+
 use crate::action::CellId;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::decided_by::DecidedBy;
+use crate::descriptor_limit::DescriptorLimit;
 use crate::encoding::ContentCodings;
 use crate::format::Format;
 use crate::key::Duplicates;
 use crate::media::{ContentTypes, MediaType};
 use crate::placement::Placement;
 use crate::policy::Policy;
+use crate::rate_limit::RateLimit;
 use crate::scope::Scope;
 use crate::source::Source;
 
@@ -40,6 +45,16 @@ pub struct Config {
     pub policy: Policy,
     /// The peers whose decisions are accepted, if any.
     pub decided_by: Option<DecidedBy>,
+    /// The rate limits of requests, by [`LimitId`].
+    pub rate_limits: Vec<RateLimit>,
+    /// The same for all tiers whose `rate_limits` say the same, and with near certainty for no others.
+    pub rate_limits_fingerprint: u64,
+    /// The concurrency limits of requests.
+    pub concurrency_limits: Vec<ConcurrencyLimit>,
+    /// The rate limits of descriptors. No two have the same domain and key.
+    pub descriptor_limits: Vec<DescriptorLimit>,
+    /// The call by which filters lease units of rate limits. `None`: they lease nothing.
+    pub sync: Option<SyncSettings>,
     /// Whether decisions are only counted and logged.
     pub shadow: bool,
     /// The limits.
@@ -51,6 +66,13 @@ pub struct Config {
 pub struct ClaimsPlace {
     /// The `payload_in_metadata` of jwt_authn's providers.
     pub metadata_key: Box<str>,
+}
+
+/// The call of filters to the service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SyncSettings {
+    /// Envoy's cluster of the service.
+    pub cluster: Box<str>,
 }
 
 /// Limits on bodies and keys.
@@ -77,6 +99,20 @@ impl Config {
     #[must_use]
     pub fn cell_name(&self, cell: CellId) -> &str {
         self.cells.get(usize::from(cell.0)).map_or("", |name| name)
+    }
+
+    /// The name of a rate limit, of requests or of descriptors.
+    #[must_use]
+    pub fn limit_name(&self, id: LimitId) -> &str {
+        let of_request = || self.rate_limits.get(usize::from(id.0)).map(|limit| &limit.name);
+        let name = self.descriptor_limit(id).map(|limit| &limit.name).or_else(of_request);
+        name.map_or("", |name| name)
+    }
+
+    /// The limit of descriptors with this identity.
+    #[must_use]
+    pub fn descriptor_limit(&self, id: LimitId) -> Option<&DescriptorLimit> {
+        self.descriptor_limits.get(DescriptorLimit::index(id)?)
     }
 
     /// The media types that a source reads, in the order of the formats.

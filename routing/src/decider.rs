@@ -8,20 +8,24 @@ mod scanner;
 mod sources;
 
 pub use body_reader::BodyReader;
-pub use explain::{SourceFinding, SourceValue};
+pub use explain::{KeyOrigin, SourceFinding, SourceValue};
 pub use guard::Guard;
+pub use scanner::ScannedBody;
 
 use std::sync::Arc;
 
 use crate::claims;
+use crate::concurrency_limit::ConcurrencyLimit;
 use crate::config::Config;
 use crate::decision::{Decision, Tier};
+use crate::descriptor_limit::{DescriptorLimit, DescriptorTree};
 use crate::document::AcceptedFaults;
 use crate::encoding::{BodyDecoder, Clock, ContentCoding, DecodingLimits};
 use crate::format::{BodyFormat, Format, FormatQueries, ScanLimits};
 use crate::head::Head;
 use crate::headers::routing_value;
 use crate::media;
+use crate::rate_limit::{DueLimits, RateLimit};
 use crate::reason::Reason;
 use crate::scope::{announces_body, is_preflight, is_tunnel};
 use crate::source::{Found, Place, Source};
@@ -39,8 +43,11 @@ struct Compiled {
     tier: Tier,
     /// What each source needs, in their order.
     sources: Vec<CompiledSource>,
+    /// The sources of rate limits that are not sources of the key.
+    limit_sources: Vec<(Source, CompiledSource)>,
     queries: FormatQueries,
     decoding: DecodingLimits,
+    descriptors: DescriptorTree,
 }
 
 #[derive(Debug)]
@@ -80,25 +87,49 @@ impl Decider {
             accepted: AcceptedFaults::of(&config.policy),
         };
         let mut counts: [std::ops::RangeFrom<usize>; Format::ALL.len()] = std::array::from_fn(|_| 0..);
-        let sources: Vec<_> = config
-            .sources
-            .iter()
-            .map(|source| {
-                let mut index = |format: Format| counts.get_mut(format as usize)?.next();
-                let in_body = source.format().and_then(|format| Some((format, index(format)?)));
-                CompiledSource { rule: KeyRule::of(source, limits), in_body }
-            })
-            .collect();
-        let rules = sources.iter().map(|source| source.rule.clone());
-        let queries = FormatQueries::new(config.sources.iter().map(|source| &source.place).zip(rules), limits);
+        let mut compiled = |source: &Source| {
+            let mut index = |format: Format| counts.get_mut(format as usize)?.next();
+            let in_body = source.format().and_then(|format| Some((format, index(format)?)));
+            CompiledSource { rule: KeyRule::of(source, limits), in_body }
+        };
+        let sources: Vec<_> = config.sources.iter().map(&mut compiled).collect();
+        let mut limit_sources: Vec<(Source, CompiledSource)> = Vec::new();
+        let of_rates = config.rate_limits.iter().flat_map(RateLimit::sources);
+        for source in of_rates.chain(config.concurrency_limits.iter().flat_map(ConcurrencyLimit::sources)) {
+            if !config.sources.contains(source) && !limit_sources.iter().any(|(known, _)| known == source) {
+                limit_sources.push((source.clone(), compiled(source)));
+            }
+        }
+        // In both tiers, although only the service reads bodies for limits: both must refuse the same bodies.
+        let of_limits = limit_sources.iter().map(|(source, compiled)| (source, compiled));
+        let all = config.sources.iter().zip(&sources).chain(of_limits);
+        let queries = FormatQueries::new(all.map(|(source, compiled)| (&source.place, compiled.rule.clone())), limits);
         let decoding = DecodingLimits::new(&config, tier, clock);
-        Self(Arc::new(Compiled { config, tier, sources, queries, decoding }))
+        // No call reaches the filter.
+        let descriptors = match tier {
+            Tier::Filter => DescriptorTree::default(),
+            Tier::Service => DescriptorTree::new(&config.descriptor_limits),
+        };
+        Self(Arc::new(Compiled { config, tier, sources, limit_sources, queries, decoding, descriptors }))
     }
 
     /// The configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.0.config
+    }
+
+    /// The limit that applies to a descriptor of a call, and its place in the configuration. `entries` are keys and values.
+    ///
+    /// At each entry a limit with its value wins over one with a prefix of it, the longest prefix over shorter ones, and a
+    /// prefix over any value. What one entry has decided, later entries do not take back.
+    pub fn descriptor_limit<'a>(
+        &self,
+        domain: &[u8],
+        entries: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) -> Option<(usize, &DescriptorLimit)> {
+        let index = self.0.descriptors.find(domain, entries)?;
+        Some((index, self.config().descriptor_limits.get(index)?))
     }
 
     /// Accepts the decision of a peer in `decided_by`: one routing header, spelled as configured, with a cell's name.
@@ -143,7 +174,7 @@ impl Decider {
             };
             return HeadResult::Decided(self.decide(sources.find_key(self, None), absent));
         }
-        let scanner = self.readable_format(head, &sources).and_then(|body| {
+        let scanner = self.readable_format(head, &|format| sources.read(format)).and_then(|body| {
             let decoder = self.decoder(head, body.format)?;
             FormatScanner::new(&body, &self.0.queries, decoder)
         });
@@ -164,6 +195,40 @@ impl Decider {
         }
     }
 
+    /// The routing key of a request that [`Decider::open`] has decided, if it has one. Only limits need it: the search runs
+    /// again.
+    #[must_use]
+    pub fn head_key<H: Head + ?Sized>(&self, head: &H) -> Option<String> {
+        let sources = ActiveSources::of_head(self, head);
+        sources.find_key(self, None).key().map(Into::into)
+    }
+
+    /// The reader of a body for its limits only: the head has decided the request. `None`: no limit reads this body.
+    #[must_use]
+    pub fn open_for_limits<H: Head + ?Sized>(&self, head: &H, due: &DueLimits) -> Option<BodyReader> {
+        let sources = ActiveSources::of_head(self, head);
+        let body = self.readable_format(head, &|format| due.reads(format)).ok()?;
+        let decoder = self.decoder(head, body.format).ok()?;
+        let scanner = FormatScanner::new(&body, &self.0.queries, decoder).ok()?;
+        Some(BodyReader::new(self.clone(), scanner, sources, media::content_length(head)))
+    }
+
+    /// The place of a limit's body source: its format, and its index among the sources of that format.
+    pub(crate) fn limit_place(&self, source: &Source) -> Option<(Format, usize)> {
+        self.limit_source(source)?.in_body
+    }
+
+    /// A value of a request's head for a limit.
+    pub(crate) fn limit_value<H: Head + ?Sized>(&self, source: &Source, head: &H) -> Option<Found> {
+        self.find_in_head(source, head, &self.limit_source(source)?.rule)
+    }
+
+    fn limit_source(&self, source: &Source) -> Option<&CompiledSource> {
+        let of_limits = self.0.limit_sources.iter().map(|(known, compiled)| (known, compiled));
+        let mut all = of_limits.chain(self.config().sources.iter().zip(&self.0.sources));
+        all.find(|(known, _)| *known == source).map(|(_, compiled)| compiled)
+    }
+
     /// The value of a head source, by its rule.
     #[inline]
     fn find_in_head<H: Head + ?Sized>(&self, source: &Source, head: &H, rule: &KeyRule) -> Option<Found> {
@@ -173,9 +238,13 @@ impl Decider {
         }
     }
 
-    /// The body's format, if an active source reads it.
-    fn readable_format<H: Head + ?Sized>(&self, head: &H, sources: &ActiveSources) -> Result<BodyFormat, Reason> {
-        let body = self.config().content_types.format_of(head, |format| sources.read(format))?;
+    /// The body's format, if a source reads it.
+    fn readable_format<H: Head + ?Sized>(
+        &self,
+        head: &H,
+        reads: &dyn Fn(Format) -> bool,
+    ) -> Result<BodyFormat, Reason> {
+        let body = self.config().content_types.format_of(head, reads)?;
         // A call whose messages may be compressed is deferred at once: its second message would be too late.
         let is_deferred = self.0.tier == Tier::Filter && body.framing.may_be_compressed();
         if is_deferred { Err(Reason::BodyEncoded) } else { Ok(body) }

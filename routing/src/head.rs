@@ -1,5 +1,7 @@
 //! A request's head: header fields, with the pseudo-headers of HTTP/2 among them.
 
+use std::borrow::Cow;
+
 /// Header fields by name. Names are in lower case, as in Envoy. `:method`, `:path` and `:authority` are among them.
 pub trait Head {
     /// Every value of a header, in the order received.
@@ -14,6 +16,16 @@ pub trait Head {
     /// for it, and only when the search reaches that source.
     fn metadata(&self) -> &[u8] {
         &[]
+    }
+
+    /// The URI of the client's verified certificate, if it has one. Only limits by `peer` ask for it.
+    fn peer(&self) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    /// The client's address as Envoy knows it, with or without a port. Only limits by `client_address` ask for it.
+    fn client_address(&self) -> Option<Cow<'_, [u8]>> {
+        None
     }
 }
 

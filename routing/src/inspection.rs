@@ -21,12 +21,16 @@
 //! `cellgate decide` offline. The service has a rule of its own (`process/key_search.rs` of ext-proc): it may read up to
 //! `limits.stream_bytes` and releases at the end of a message. Both rules use the same [`BodyReader`] and [`Guard`].
 
+use cellgate_limiting::{Charge, KeyHasher};
+
 use crate::action::CellId;
 use crate::decider::{BodyReader, Decider, Guard, HeadResult};
 use crate::decision::{Decision, Outcome};
 use crate::deferral::BodyMode;
+use crate::handover::Handover;
 use crate::head::Head;
 use crate::media::content_length;
+use crate::rate_limit::DueLimits;
 use crate::reason::Reason;
 
 /// The status of a request whose fields the proxy cannot show or change.
@@ -84,6 +88,10 @@ pub enum InspectionStep {
 pub struct Inspection {
     is_shadow: bool,
     state: InspectionState,
+    /// The rate limits that may count the request.
+    due: DueLimits,
+    /// The routing key of the decision, if rate limits may need it.
+    key: Option<String>,
 }
 
 #[derive(Debug)]
@@ -110,14 +118,14 @@ struct GuardedRest {
 impl Inspection {
     /// An inspection whose decisions are carried out.
     #[must_use]
-    pub const fn enforcing() -> Self {
-        Self { is_shadow: false, state: InspectionState::Start }
+    pub fn enforcing() -> Self {
+        Self { is_shadow: false, state: InspectionState::Start, due: DueLimits::default(), key: None }
     }
 
     /// An inspection whose decisions are only reported.
     #[must_use]
-    pub const fn shadowing() -> Self {
-        Self { is_shadow: true, state: InspectionState::Start }
+    pub fn shadowing() -> Self {
+        Self { is_shadow: true, ..Self::enforcing() }
     }
 
     /// The current phase.
@@ -156,9 +164,22 @@ impl Inspection {
             return self.stay();
         }
         let inspect_bytes = decider.config().limits.inspect_bytes;
+        if !self.is_shadow && decided_before.is_none() {
+            self.due = decider.due_limits(head, end_of_stream);
+        }
+        let mode = || BodyMode::of_head(end_of_stream, content_length(head), inspect_bytes);
+        // The service reads the body for its limits.
+        let deferral = Decision { outcome: Outcome::Defer, reason: Reason::LimitDue };
         match decided_before.map_or_else(|| decider.open(head, end_of_stream), HeadResult::Decided) {
+            HeadResult::Decided(decision) if self.due.needs_body() && self.due.may_count(decision) => {
+                self.decide(deferral, mode())
+            }
+            HeadResult::NeedsBody(_) if self.due.needs_body() => self.decide(deferral, mode()),
             HeadResult::Decided(decision) => {
-                self.decide(decision, BodyMode::of_head(end_of_stream, content_length(head), inspect_bytes))
+                if !self.due.is_empty() {
+                    self.key = decider.head_key(head);
+                }
+                self.decide(decision, mode())
             }
             HeadResult::NeedsBody(reading) => {
                 let reading = Box::new(reading);
@@ -170,6 +191,25 @@ impl Inspection {
                 self.stay()
             }
         }
+    }
+
+    /// Whether a rate limit counts the request with this decision.
+    #[must_use]
+    pub fn is_limited(&self, decider: &Decider, decision: Decision) -> bool {
+        self.due.count(decider, decision, self.key.as_deref())
+    }
+
+    /// The charges of a decision that [is limited](Self::is_limited). `None` if a limit is not leased: the service has the
+    /// last word then.
+    #[must_use]
+    pub fn leased_charges(&self, decider: &Decider, decision: Decision, hasher: &KeyHasher) -> Option<Vec<Charge>> {
+        self.due.leased_charges(decider, decision, self.key.as_deref(), hasher)
+    }
+
+    /// What the service must know of a decision, to judge the rate limits of the request.
+    #[must_use]
+    pub fn handover(&self, decider: &Decider, decision: Decision) -> String {
+        Handover::text(decision, self.key.as_deref(), decider.config())
     }
 
     /// Whether the next chunk must be scanned. If not, [`Inspection::end_chunk`] alone gives the step.
@@ -201,7 +241,8 @@ impl Inspection {
             InspectionState::Holding(reading) => self.hold(reading, end_of_stream),
             InspectionState::Peeking(reading) => self.peek(reading, end_of_stream),
             InspectionState::Shadowing(mut reading) if end_of_stream || is_whole(&reading) => {
-                self.decide(reading.finish(), BodyMode::Stream)
+                let decision = self.finish(&mut reading);
+                self.decide(decision, BodyMode::Stream)
             }
             InspectionState::Guarding(mut rest) if end_of_stream => self.finish_guarded(&mut rest),
             same => self.enter(same),
@@ -213,9 +254,13 @@ impl Inspection {
         match self.take() {
             InspectionState::Start if self.is_shadow => self.enter(InspectionState::Released),
             InspectionState::Start => self.refuse_unreadable(),
-            InspectionState::Holding(mut reading) => self.decide(reading.finish(), BodyMode::Buffer),
+            InspectionState::Holding(mut reading) => {
+                let decision = self.finish(&mut reading);
+                self.decide(decision, BodyMode::Buffer)
+            }
             InspectionState::Peeking(mut reading) | InspectionState::Shadowing(mut reading) => {
-                self.decide(reading.finish(), BodyMode::Stream)
+                let decision = self.finish(&mut reading);
+                self.decide(decision, BodyMode::Stream)
             }
             InspectionState::Guarding(mut rest) => self.finish_guarded(&mut rest),
             last @ (InspectionState::Released | InspectionState::Refused) => self.enter(last),
@@ -281,7 +326,8 @@ impl Inspection {
     /// A held body is decided at its end only.
     fn hold(&mut self, mut reading: Box<BodyReader>, end_of_stream: bool) -> InspectionStep {
         if end_of_stream {
-            return self.decide(reading.finish(), BodyMode::Buffer);
+            let decision = self.finish(&mut reading);
+            return self.decide(decision, BodyMode::Buffer);
         }
         // More than the Content-Length. Envoy's codecs refuse such a body.
         if reading.received() > reading.inspect_bytes() {
@@ -293,7 +339,8 @@ impl Inspection {
     /// The first chunk that is not empty is the last that may be waited for.
     fn peek(&mut self, mut reading: Box<BodyReader>, end_of_stream: bool) -> InspectionStep {
         if end_of_stream || is_whole(&reading) {
-            return self.decide(reading.finish(), BodyMode::Stream);
+            let decision = self.finish(&mut reading);
+            return self.decide(decision, BodyMode::Stream);
         }
         if reading.received() == 0 {
             return self.enter(InspectionState::Peeking(reading));
@@ -313,8 +360,20 @@ impl Inspection {
             // Nothing to guard: the client has its answer, or the service reads the body itself.
             Outcome::Reject(_) | Outcome::Defer => return self.decide(decision, BodyMode::Stream),
         };
+        if !self.due.is_empty() {
+            self.key = guard.key().map(str::to_owned);
+        }
         self.state = InspectionState::Guarding(Box::new(GuardedRest { guard, left, cell }));
         InspectionStep::Decide { decision, mode: BodyMode::Stream }
+    }
+
+    /// Ends the body of a request that is not released.
+    fn finish(&mut self, reading: &mut BodyReader) -> Decision {
+        let decision = reading.finish();
+        if !self.due.is_empty() {
+            self.key = reading.key().map(str::to_owned);
+        }
+        decision
     }
 
     fn finish_guarded(&mut self, rest: &mut GuardedRest) -> InspectionStep {

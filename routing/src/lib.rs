@@ -19,16 +19,19 @@ pub mod binary;
 pub mod body;
 pub mod cbor;
 pub mod claims;
+mod concurrency_limit;
 mod config;
 mod decided_by;
 mod decider;
 mod decision;
 mod deferral;
+mod descriptor_limit;
 pub mod document;
 mod encoding;
 mod field;
 pub mod form;
 mod format;
+mod handover;
 mod head;
 pub mod headers;
 mod host;
@@ -42,6 +45,7 @@ pub mod placement;
 mod policy;
 mod problem;
 pub mod protobuf;
+mod rate_limit;
 mod reason;
 mod scope;
 mod sorted;
@@ -51,13 +55,18 @@ mod value;
 pub mod xml;
 
 pub use action::{CellId, PolicyAction};
-pub use config::{ClaimsPlace, Config, Limits};
+pub use concurrency_limit::{ConcurrencyLimit, MAX_CONCURRENCY_LIMITS, MAX_IN_FLIGHT};
+pub use config::{ClaimsPlace, Config, Limits, SyncSettings};
 pub use decided_by::DecidedBy;
-pub use decider::{BodyReader, Decider, Guard, HeadResult, SourceFinding, SourceValue};
+pub use decider::{BodyReader, Decider, Guard, HeadResult, KeyOrigin, ScannedBody, SourceFinding, SourceValue};
 pub use decision::{Decision, Outcome, Tier};
 pub use deferral::{BadDeferral, BodyMode, Deferral};
+pub use descriptor_limit::{
+    DescriptorClaim, DescriptorLimit, DescriptorPart, DescriptorRule, EntryValues, MAX_DESCRIPTOR_LIMITS,
+};
 pub use encoding::{Clock, CodingSet, ContentCoding, ContentCodings, DecodingCost, is_encoded};
 pub use format::{BodyFormat, Compression, Format, Framing};
+pub use handover::{HANDOVER_STATE, Handover};
 pub use head::Head;
 pub use host::{BadHost, HostPattern, MAX_HOST};
 pub use inspection::{Inspection, InspectionStep, Phase};
@@ -67,7 +76,11 @@ pub use media::{
     MediaType, content_length, default_types, is_grpc_call,
 };
 pub use policy::Policy;
-pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, RefusedType, grpc_message, problem};
+pub use problem::{CONTENT_TYPE as PROBLEM_CONTENT_TYPE, RefusedType, grpc_message, problem, quota_problem};
+pub use rate_limit::{
+    CarriedLimit, ConcurrencyFinding, CostRule, DueAllowance, DueLimits, LimitFinding, LimitKeyPart, MAX_KEY_PARTS,
+    MAX_RATE_LIMITS, NotCounted, OnFailure, RateLimit, ResponseNeeds, ResponsePlace, Settlement,
+};
 pub use reason::{Allowed, Reason, UnknownReason};
 pub use scope::{Except, Scope, is_normalised};
 pub use sorted::sorted;

@@ -39,6 +39,24 @@ pub fn problem(status: u16, reason: Reason, refused_type: Option<&RefusedType>) 
     document
 }
 
+/// The body of a refusal by rate limits: the problem type `quota-exceeded` of draft-ietf-httpapi-ratelimit-headers-10, with
+/// the names of the limits. A name has no character that needs escaping.
+#[must_use]
+pub fn quota_problem(status: u16, reason: Reason, violated: &[String]) -> String {
+    let mut document = format!(
+        "{{\"type\":\"https://iana.org/assignments/http-problem-types#quota-exceeded\",\"title\":\"Request not \
+         routed\",\"status\":{status},\"detail\":\"{}\",\"code\":\"{}\",\"violated-policies\":[",
+        reason.text(),
+        reason.label()
+    );
+    for (index, name) in violated.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let _ = write!(document, "{comma}\"{name}\"");
+    }
+    document.push_str("]}\n");
+    document
+}
+
 /// A Content-Type that was refused, and the media types that the configuration reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedType {
@@ -89,5 +107,14 @@ mod tests {
             assert_eq!(document["detail"], reason.text());
             assert_eq!(document["status"], 400);
         }
+    }
+
+    #[test]
+    fn a_refusal_by_limits_names_them() {
+        let document = quota_problem(429, Reason::RateLimited, &["one".into(), "two".into()]);
+        let document: serde_json::Value = serde_json::from_str(&document).unwrap();
+        assert_eq!(document["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+        assert_eq!(document["violated-policies"], serde_json::json!(["one", "two"]));
+        assert_eq!((&document["status"], &document["code"]), (&429.into(), &"rate_limited".into()));
     }
 }

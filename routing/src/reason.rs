@@ -48,6 +48,7 @@ const ACCEPT: Allowed = Allowed { accept: true, ..NOTHING };
 macro_rules! reasons {
     (
         placed { $($placed:ident = $placed_label:literal, $placed_text:literal;)* }
+        handed_over { $($handed:ident = $handed_label:literal, $handed_text:literal;)* }
         failed { $($failed:ident = $failed_label:literal, $answer:expr, $last:expr, $allowed:expr, $failed_text:literal;)* }
     ) => {
         /// Why a decision was made.
@@ -55,18 +56,20 @@ macro_rules! reasons {
         #[repr(u8)]
         pub enum Reason {
             $(#[doc = $placed_text] $placed,)*
+            $(#[doc = $handed_text] $handed,)*
             $(#[doc = $failed_text] $failed,)*
         }
 
         impl Reason {
             /// Every reason, in the order of the documentation.
-            pub const ALL: &'static [Reason] = &[$(Reason::$placed,)* $(Reason::$failed,)*];
+            pub const ALL: &'static [Reason] = &[$(Reason::$placed,)* $(Reason::$handed,)* $(Reason::$failed,)*];
 
             /// The name in configuration, metrics, logs and refusals.
             #[must_use]
             pub const fn label(self) -> &'static str {
                 match self {
                     $(Reason::$placed => $placed_label,)*
+                    $(Reason::$handed => $handed_label,)*
                     $(Reason::$failed => $failed_label,)*
                 }
             }
@@ -76,6 +79,7 @@ macro_rules! reasons {
             pub const fn text(self) -> &'static str {
                 match self {
                     $(Reason::$placed => $placed_text,)*
+                    $(Reason::$handed => $handed_text,)*
                     $(Reason::$failed => $failed_text,)*
                 }
             }
@@ -83,10 +87,13 @@ macro_rules! reasons {
             /// Whether the request has a cell. Such a reason has no policy.
             #[must_use]
             pub const fn is_placed(self) -> bool {
-                match self {
-                    $(Reason::$placed => true,)*
-                    $(Reason::$failed => false,)*
-                }
+                matches!(self, $(Reason::$placed)|*)
+            }
+
+            /// Whether the configuration may have a policy for the reason.
+            #[must_use]
+            pub const fn has_policy(self) -> bool {
+                matches!(self, $(Reason::$failed)|*)
             }
 
             /// The action if the configuration has none. It is secure.
@@ -94,6 +101,7 @@ macro_rules! reasons {
             pub const fn default_answer(self) -> PolicyAction {
                 match self {
                     $(Reason::$placed => PolicyAction::Reject(500),)*
+                    $(Reason::$handed => PolicyAction::Reject(500),)*
                     $(Reason::$failed => $answer,)*
                 }
             }
@@ -103,6 +111,7 @@ macro_rules! reasons {
             pub const fn last_answer(self) -> PolicyAction {
                 match self {
                     $(Reason::$placed => PolicyAction::Reject(500),)*
+                    $(Reason::$handed => PolicyAction::Reject(500),)*
                     $(Reason::$failed => PolicyAction::Reject($last),)*
                 }
             }
@@ -112,6 +121,7 @@ macro_rules! reasons {
             pub const fn allowed(self) -> Allowed {
                 match self {
                     $(Reason::$placed => NOTHING,)*
+                    $(Reason::$handed => NOTHING,)*
                     $(Reason::$failed => $allowed,)*
                 }
             }
@@ -127,6 +137,9 @@ reasons! {
         Slot = "slot", "The key's slot belongs to the cell.";
         Default = "default", "No other rule matches the key, so it goes to the default cell.";
         DecidedBefore = "decided_before", "A peer in `decided_by.peers` has decided the request, and its decision is accepted.";
+    }
+    handed_over {
+        LimitDue = "limit_due", "The filter has decided the request, and the ext-proc service checks its rate limits.";
     }
     failed {
         HostExcluded = "host_excluded", PolicyAction::Reject(421), 421, PASS,
@@ -219,6 +232,12 @@ reasons! {
             "The body did not arrive before the service's deadline.";
         Overloaded = "overloaded", PolicyAction::Reject(503), 503, NOTHING,
             "The service has reached its byte budget. The client can retry the request.";
+        RateLimited = "rate_limited", PolicyAction::Reject(429), 429, NOTHING,
+            "The request is over a rate limit. The client can retry it after the time in Retry-After.";
+        ConcurrencyLimited = "concurrency_limited", PolicyAction::Reject(429), 429, NOTHING,
+            "As many requests as a concurrency limit allows are in flight. The client can retry when one of them has ended.";
+        LimitUnknown = "limit_unknown", PolicyAction::Reject(503), 503, NOTHING,
+            "The store of a rate limit with `when_store_fails: deny` does not answer.";
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::head::Head;
 use crate::host::{self, HostPattern};
 use crate::reason::Reason;
+use crate::source::{Plus, decode_valid};
 
 /// Hosts, methods and paths that are in scope. Empty lists mean all.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,22 @@ impl Scope {
             }
         }
         Ok(())
+    }
+
+    /// As [`Scope::check`], for a rule that no request may avoid by another spelling of its path. The path is in scope if it is
+    /// with its escapes decoded, or if servers read it in different ways.
+    ///
+    /// # Errors
+    /// The reason why the request is not in scope.
+    pub(crate) fn check_every_spelling<H: Head + ?Sized>(&self, head: &H) -> Result<(), Reason> {
+        let may_match = |path: &[u8]| {
+            let decoded = decode_valid(path, Plus::Plus);
+            !is_normalised(path) || self.paths.iter().any(|prefix| decoded.starts_with(prefix.as_bytes()))
+        };
+        match self.check(head) {
+            Err(Reason::PathExcluded) if may_match(path_of(head)) => Ok(()),
+            checked => checked,
+        }
     }
 
     /// Whether the request is for one of the hosts. A request without a host is, so that it cannot avoid the decision.

@@ -24,6 +24,15 @@ The request goes to the cell. These reasons have no policy.
 |---|---|
 ";
 
+const HANDED_OVER: &str = "
+## The filter hands the request over
+
+The filter has chosen a cell, and the service has the last word. These reasons have no policy.
+
+| Reason | Meaning |
+|---|---|
+";
+
 const FAILED: &str = "
 ## The request has no key or no cell
 
@@ -61,8 +70,12 @@ fn page() -> String {
     for reason in Reason::ALL.iter().filter(|reason| reason.is_placed()) {
         writeln!(page, "| `{}` | {} |", reason.label(), reason.text()).unwrap();
     }
+    page.push_str(HANDED_OVER);
+    for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed() && !reason.has_policy()) {
+        writeln!(page, "| `{}` | {} |", reason.label(), reason.text()).unwrap();
+    }
     page.push_str(FAILED);
-    for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
+    for reason in Reason::ALL.iter().filter(|reason| reason.has_policy()) {
         let allowed = reason.allowed();
         let keywords: Vec<_> = allowed.keywords().map(|keyword| format!("`{keyword}`")).collect();
         let (default, last) = (action(reason.default_answer()), action(reason.last_answer()));

@@ -22,6 +22,7 @@ API_VERSIONS = [
     "networking.istio.io/v1",
     "networking.istio.io/v1alpha3",
     "security.istio.io/v1",
+    "telemetry.istio.io/v1",
     "gateway.networking.k8s.io/v1",
     "keda.sh/v1alpha1",
     "monitoring.coreos.com/v1",

@@ -21,9 +21,58 @@ EXTERNAL_SECRET = {
     "data": [{"secretKey": "token", "remoteRef": {"key": "cellgate/token"}}],
 }
 
+PER_TENANT = {"name": "per-tenant", "key": ["routing_key"], "limit": "100/min;burst=20"}
+IN_FLIGHT = {"name": "in-flight", "key": ["routing_key"], "at_most": 20}
+LEASED = {"name": "leased", "key": ["cell"], "limit": "2000/s", "lease": True}
+SETTLED = {
+    "name": "tokens",
+    "key": ["routing_key"],
+    "limit": "100000/h",
+    "cost": 500,
+    "settle": {"response_header": "x-tokens-used", "at_most": 20000, "on_failure": "release"},
+}
+PER_API_KEY = {
+    "name": "per-api-key",
+    "key": [{"header": "x-api-key", "otherwise": "anonymous"}],
+    "limit": "5/s",
+    "plans": {"pro": "100/s"},
+    "plan_from": {"claim": "/plan"},
+}
+
+STORE_SECRET = {"name": "limit-store", "passwordKey": "password"}
+STORE = {"url": "redis://valkey.data.svc.cluster.local:6379/2", "secret": STORE_SECRET}
+TLS_STORE = {
+    "url": "rediss://a.redis.example:7000,b.redis.example:7000,valkey",
+    "cluster": "key",
+    "user": "cellgate",
+    "secret": {**STORE_SECRET, "limitSecretKey": "digits"},
+    "tls": {"secret": "store-client", "configMap": "store-ca", "caKey": "bundle.pem", "clientCertKey": "tls.crt", "clientKeyKey": "tls.key"},
+    "timeout": "20ms",
+    "prefix": "edge:",
+}
+
+TELEMETRY = {
+    "tracing": {
+        "enabled": True,
+        "provider": "otel-tracing",
+        "sampling": 0.5,
+        "customTags": {"zone": {"environment": {"name": "ZONE", "defaultValue": "unknown"}}},
+    },
+    "accessLog": {"enabled": True, "provider": "cellgate-access-log", "filter": "response.code >= 400"},
+}
+
+TRACING = {
+    "endpoint": "https://otel.example.com/otlp",
+    "protocol": "http/protobuf",
+    "samplePercent": 0.5,
+    "tls": {"configMap": "otel-ca", "caKey": "bundle.pem"},
+    "headers": {"secret": "otel", "key": "headers"},
+}
+
 # By name: a change of chart.VALUES.
 CHANGES = {
     "defaults": {},
+    "telemetry": {"istio": {"telemetry": TELEMETRY}, "filter": {"attach": [GATEWAY, chart.SIDECAR, chart.WAYPOINT]}},
     "openshift": {"openshift": True, "commonAnnotations": {"team": "edge"}},
     "additions": {
         "image": {"pullSecrets": [{"name": "registry"}]},
@@ -99,6 +148,50 @@ CHANGES = {
         "config": {"key": [{"claim": "/org/id"}]},
         "filter": {"attach": [BEHIND, chart.SIDECAR, {**chart.WAYPOINT, "position": "after_authentication"}]},
     },
+    "rate limits": {
+        "config": {"rate_limits": [PER_TENANT]},
+        "routes": {"rateLimitFields": True, "cors": {"allowOrigins": [{"exact": "https://app.example.com"}]}},
+        "filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]},
+    },
+    "rate limits with claims": {
+        "config": {"rate_limits": [PER_TENANT, PER_API_KEY]},
+        "filter": {"attach": [BEHIND, chart.SIDECAR]},
+        "extProc": {"maxLimitKeys": 50000},
+    },
+    "concurrency limits": {
+        "config": {"concurrency_limits": [IN_FLIGHT]},
+        "filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]},
+    },
+    "concurrency limits, body mode buffer": {
+        "config": {"concurrency_limits": [IN_FLIGHT]},
+        "extProc": {"bodyMode": "buffer", "replicas": 1},
+    },
+    "settled by headers": {"config": {"rate_limits": [PER_TENANT, SETTLED]}},
+    "settled by trailers, body mode buffer": {
+        "config": {"rate_limits": [{**SETTLED, "settle": {"response_trailer": "x-used", "at_most": 9}}]},
+        "extProc": {"bodyMode": "buffer"},
+    },
+    "settled by trailers": {
+        "config": {"rate_limits": [{**SETTLED, "settle": {"response_trailer": "x-used", "at_most": 9}}]},
+    },
+    "rate limits in a store": {"config": {"rate_limits": [PER_TENANT]}, "extProc": {"limitStore": STORE}},
+    "rate limits in a cluster with tls": {
+        "config": {"rate_limits": [PER_TENANT]},
+        "extProc": {"limitStore": TLS_STORE, "autoscaling": {"type": "hpa", "maxReplicas": 7}},
+    },
+    "leased rate limits": {
+        "config": {"rate_limits": [PER_TENANT, {**LEASED, "applies_to": {"paths": ["/v1/"]}}]},
+        "filter": {"attach": [GATEWAY, chart.SIDECAR, chart.OUTBOUND, chart.WAYPOINT]},
+        "extProc": {"limitStore": STORE, "leaseTerm": "20s", "syncInterval": "500ms"},
+    },
+    "traces": {"extProc": {"tracing": {"endpoint": "http://collector.observe.svc:4317"}}},
+    "traces by tls": {"extProc": {"tracing": TRACING}},
+    "rate limits in shadow mode": {
+        "config": {"rate_limits": [PER_TENANT]},
+        "filter": {"shadow": True},
+        "routes": {"enabled": False},
+        "extProc": {"enabled": False},
+    },
     "behind authentication": {"filter": {"attach": [BEHIND, {**chart.WAYPOINT, "position": "first"}]}},
     "two ports": {"filter": {"attach": [{**GATEWAY, "ports": [8080, 8443]}]}},
     "larger buffer": {"filter": {"bufferBytes": "1MiB"}},
@@ -127,6 +220,7 @@ CHANGES = {
         "monitoring": {
             "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
             "prometheusRule": {"enabled": True, "labels": {"release": "prometheus"}},
+            "dashboards": {"enabled": True, "annotations": {"grafana_folder": "Cellgate"}},
             "scrapers": ["monitoring/prometheus"],
         }
     },

@@ -28,6 +28,31 @@ def cors(origin, **more):
     return {"routes": {"cors": {"allowOrigins": [origin], **more}}}
 
 
+def limited(**change):
+    """A rate limit with a change."""
+    return {"config": {"rate_limits": [{**matrix.PER_TENANT, **change}]}}
+
+
+def leased(**service):
+    """A leased limit with settings of the service."""
+    return {"config": {"rate_limits": [matrix.LEASED]}, "extProc": {"limitStore": matrix.STORE, **service}}
+
+
+def traced(**change):
+    """Telemetry resources with a change of their tracing."""
+    return {"istio": {"telemetry": {"tracing": {"enabled": True, **change}}}}
+
+
+def store(**change):
+    """A store of rate limits with a change."""
+    return {"extProc": {"limitStore": chart.merge(matrix.STORE, change)}}
+
+
+def tracing(**change):
+    """Traces by TLS with a change."""
+    return {"extProc": {"tracing": chart.merge(matrix.TRACING, change)}}
+
+
 # A host that is not a Kubernetes service.
 OUTSIDE = {"host": "d.example.com", "port": 80}
 
@@ -216,6 +241,75 @@ WRONG = [
     ("version without labels", cell(versions=[{"name": "v1", "weight": 100}]), "cells.cell-a.versions"),
     ("per-try timeout that is not valid", {"traffic": {"retries": {"perTryTimeout": "10"}}}, "traffic.retries.perTryTimeout"),
     ("cell outside kubernetes with the gateway api", {"routes": HTTP_ROUTE, **cell(host="a.example.com", namespace="cell-a")}, "cells.cell-a.host"),
+    (
+        "concurrency limits without the service",
+        {"config": {"concurrency_limits": [matrix.IN_FLIGHT]}, "extProc": {"enabled": False}},
+        "config.concurrency_limits extProc.enabled",
+    ),
+    # Rate limits.
+    ("rate limits without the service", {**limited(), "extProc": {"enabled": False}}, "config.rate_limits extProc.enabled"),
+    ("rate limit by a claim in front of authentication", limited(key=[{"claim": "/sub"}]), "filter.attach[0].position config.rate_limits"),
+    ("plan of a claim in front of authentication", limited(plans={"pro": "9/s"}, plan_from={"claim": "/plan"}), "filter.attach[0].position config.rate_limits"),
+    (
+        "cost of a claim in front of authentication, beside a claim in the key",
+        {"config": {**sources({"claim": "/org"})["config"], **limited(cost={"claim": "/c", "at_most": 9, "otherwise": 1})["config"]}},
+        "filter.attach[0].position config.key and config.rate_limits",
+    ),
+    (
+        "limit of a claim in an outbound sidecar",
+        {**limited(limit_from={"claim": "/limit", "at_most": "9/s"}), "filter": {"attach": [matrix.BEHIND, chart.OUTBOUND]}},
+        "filter.attach[1].type config.rate_limits",
+    ),
+    ("limit that is not valid", limited(limit="fast"), "config.rate_limits.0.limit"),
+    ("misspelt field of a limit", limited(burst=3), "config.rate_limits.0 burst"),
+    ("fields of limits without limits", {"routes": {"rateLimitFields": True}}, "routes.rateLimitFields config.rate_limits"),
+    ("fields of limits with the gateway api", {**limited(), "routes": {**HTTP_ROUTE, "rateLimitFields": True}}, "routes.rateLimitFields routes.api"),
+    ("zero keys of limits", {"extProc": {"maxLimitKeys": 0}}, "extProc.maxLimitKeys"),
+    ("more keys of limits than memory", {**limited(), "extProc": {"maxLimitKeys": 4000000}}, "extProc.resources.limits.memory extProc.maxLimitKeys"),
+    ("unknown answers with the fields of limits", {"extProc": {"limitHeaders": "admitted"}}, "extProc.limitHeaders"),
+    # Leases.
+    ("cluster of leases with too long a name", {**leased(), "fullnameOverride": "c" * 80}, "config.rate_limits fullnameOverride"),
+    ("leases of replicas without a store", leased(limitStore={}), "config.rate_limits extProc.limitStore"),
+    (
+        "leases of scaled replicas without a store",
+        leased(limitStore={}, replicas=1, autoscaling={"type": "hpa", "maxReplicas": 9}),
+        "config.rate_limits extProc.limitStore",
+    ),
+    ("term of leases that is not valid", leased(leaseTerm="ten"), "extProc.leaseTerm"),
+    ("term of leases that is too short", leased(leaseTerm="900ms", syncInterval="100ms"), "extProc.leaseTerm"),
+    ("term of leases that is too long", leased(leaseTerm="2m"), "extProc.leaseTerm"),
+    ("interval of calls that is not valid", leased(syncInterval="1 s"), "extProc.syncInterval"),
+    ("interval of calls that is too short", leased(syncInterval="99ms"), "extProc.syncInterval"),
+    ("interval of calls that is too long", leased(syncInterval="11s", leaseTerm="30s"), "extProc.syncInterval"),
+    ("term of leases of one call", leased(leaseTerm="4s", syncInterval="2s"), "extProc.leaseTerm extProc.syncInterval"),
+    # The store of rate limits.
+    ("store with another scheme", store(url="http://valkey:6379"), "extProc.limitStore.url"),
+    ("store without a server", store(url="redis://"), "extProc.limitStore.url"),
+    ("store with a password in its url", store(url="redis://cellgate:secret@valkey:6379"), "extProc.limitStore.url extProc.limitStore.secret"),
+    ("store without a secret", store(secret={"name": ""}), "extProc.limitStore.secret"),
+    ("store without the key of the secret", store(secret={"limitSecretKey": ""}), "extProc.limitStore.secret"),
+    ("several servers of a store that is no cluster", store(url="redis://a:6379,b:6379"), "extProc.limitStore.url extProc.limitStore.cluster"),
+    ("database of a cluster", store(cluster="domain"), "extProc.limitStore.url"),
+    ("unknown kind of cluster", store(cluster="slot"), "extProc.limitStore.cluster"),
+    ("user of a store without a password", store(user="cellgate", secret={"passwordKey": ""}), "extProc.limitStore.user passwordKey"),
+    ("tls files of a store without tls", store(tls={"configMap": "ca", "caKey": "ca.crt"}), "extProc.limitStore.tls extProc.limitStore.url"),
+    ("authorities of a store from nowhere", store(url="rediss://valkey", tls={"caKey": "ca.crt"}), "extProc.limitStore.tls.caKey"),
+    ("certificate for a store without its key", store(url="rediss://valkey", tls={"secret": "x", "clientCertKey": "tls.crt"}), "extProc.limitStore.tls clientKeyKey"),
+    (
+        "private key for a store in a ConfigMap",
+        store(url="rediss://valkey", tls={"configMap": "x", "clientCertKey": "tls.crt", "clientKeyKey": "tls.key"}),
+        "extProc.limitStore.tls.clientCertKey extProc.limitStore.tls.secret",
+    ),
+    ("timeout of a store that is zero", store(timeout="0ms"), "extProc.limitStore.timeout"),
+    ("traces without a scheme", tracing(endpoint="collector:4317"), "extProc.tracing.endpoint"),
+    ("traces with a password in the url", tracing(endpoint="https://user:secret@collector"), "extProc.tracing.endpoint extProc.tracing.headers"),
+    ("traces with a query", tracing(endpoint="https://collector/?token=x"), "extProc.tracing.endpoint"),
+    ("traces over another protocol", tracing(protocol="http/json"), "extProc.tracing.protocol"),
+    ("more than all traces", tracing(samplePercent=101), "extProc.tracing.samplePercent"),
+    ("authorities of a receiver without tls", tracing(endpoint="http://collector:4317"), "extProc.tracing.tls extProc.tracing.endpoint"),
+    ("authorities of a receiver from nowhere", tracing(tls={"configMap": ""}), "extProc.tracing.tls.caKey extProc.tracing.tls.secret"),
+    ("header fields without a key", tracing(headers={"key": ""}), "extProc.tracing.headers"),
+    ("prefix of a store with a space", store(prefix="a b"), "extProc.limitStore.prefix"),
     ("trust domain with a space", {"mtls": {"trustDomain": "a b"}}, "mtls.trustDomain"),
     ("routing header that is not a header name", {"config": {"routing_header": "x cell"}}, "config.routing_header"),
     ("weights that omit a cell", placement({"slots": {"weights": {"cell-a": 1, "cell-b": 1}}}), "config.placement.slots.weights cell-c"),
@@ -229,4 +323,16 @@ WRONG = [
     ("byte budget that is not valid", {"extProc": {"maxHeldBytes": "512M"}}, "extProc.maxHeldBytes"),
     ("readiness above 100 percent", {"extProc": {"notReadyAbove": 101}}, "extProc.notReadyAbove"),
     ("decision timeout that is not valid", {"extProc": {"decisionTimeout": "10"}}, "extProc.decisionTimeout"),
+    # Istio's Telemetry.
+    (
+        "Telemetry without the filter",
+        {"filter": {"enabled": False}, "routes": {"enabled": False}, **traced()},
+        "istio.telemetry",
+    ),
+    ("access log without a provider", {"istio": {"telemetry": {"accessLog": {"enabled": True}}}}, "istio.telemetry.accessLog.provider"),
+    ("sampling above 100 percent", traced(sampling="101"), "istio.telemetry.tracing.sampling"),
+    ("sampling with a percent sign", traced(sampling="1%"), "istio.telemetry.tracing.sampling"),
+    ("tag with a name of the chart", traced(customTags={"cellgate.cell": {"literal": {"value": "x"}}}), "istio.telemetry.tracing.customTags"),
+    ("tag of two kinds", traced(customTags={"zone": {"literal": {"value": "x"}, "header": {"name": "y"}}}), "istio.telemetry.tracing.customTags.zone"),
+    ("tag of an unknown kind", traced(customTags={"zone": {"metadata": {"key": "x"}}}), "istio.telemetry.tracing.customTags.zone"),
 ]

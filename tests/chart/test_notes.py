@@ -36,6 +36,27 @@ class Notes(unittest.TestCase):
         for setting in ["refuseUnderscores", "30s are closed (filter.streamIdleTimeout)", "60s to arrive are rejected with 408 (filter.requestTimeout)"]:
             self.assertIn(setting, found)
 
+    def test_limits_of_several_replicas_are_named(self):
+        limits = {"config": {"rate_limits": [matrix.PER_TENANT]}}
+        for change in [{}, {"replicas": 1, "autoscaling": {"type": "hpa"}}]:
+            self.assertIn("Each replica of the service counts rate limits on its own", self.notes({**limits, "extProc": change}))
+        self.assertNotIn("Each replica", self.notes({**limits, "extProc": {"replicas": 1}}))
+        self.assertNotIn("Each replica", self.notes())
+        self.assertNotIn("Each replica", self.notes(matrix.CHANGES["rate limits in a store"]))
+        self.assertIn("No limit of config.rate_limits counts", self.notes(matrix.CHANGES["rate limits in shadow mode"]))
+
+    def test_concurrency_limits_of_several_replicas_are_named(self):
+        limits = {"config": {"concurrency_limits": [matrix.IN_FLIGHT]}}
+        self.assertIn("Each replica of the service counts concurrency limits on its own", self.notes(limits))
+        self.assertNotIn("Each replica", self.notes({**limits, "extProc": {"replicas": 1}}))
+
+    def test_leases_without_identities_are_named(self):
+        leased = matrix.CHANGES["leased rate limits"]
+        words = "lease units of rate limits"
+        self.assertIn(words, self.notes({**leased, "mtls": {"enabled": False}}))
+        self.assertNotIn(words, self.notes(leased))
+        self.assertNotIn(words, self.notes({"mtls": {"enabled": False}}))
+
     def test_nothing_is_named_in_shadow_mode(self):
         self.assertNotIn("other hosts included", self.notes(matrix.CHANGES["shadow"]))
 

@@ -245,9 +245,17 @@ class Monitoring(unittest.TestCase):
             with self.subTest(expression):
                 self.assertLessEqual(metrics(expression), documented())
 
+    def test_refusals_by_limits_have_alerts_of_their_own(self):
+        """A client over its limit is no fault of requests or of the configuration."""
+        groups = chart.settings(self.objects.one("PrometheusRule"), "rules")
+        rules = {rule["alert"]: rule["expr"] for rules in groups for rule in rules if "alert" in rule}
+        self.assertIn('reason!~"rate_limited|concurrency_limited"', rules["CellgateRejecting"])
+        self.assertIn("cellgate_rate_limit_checks_total", rules["CellgateRateLimitRefusing"])
+        self.assertIn("cellgate_concurrency_checks_total", rules["CellgateConcurrencyRefusing"])
+
     def test_every_alert_has_a_remedy(self):
         for rules in chart.settings(self.objects.one("PrometheusRule"), "rules"):
-            for rule in rules:
+            for rule in [rule for rule in rules if "alert" in rule]:
                 with self.subTest(rule["alert"]):
                     self.assertTrue(rule["annotations"]["summary"])
                     self.assertTrue(rule["annotations"]["description"])
@@ -276,7 +284,9 @@ class Network(unittest.TestCase):
         self.assertTrue(ports & {"grpc", 50051})
 
     def test_only_metrics_and_dns_are_open_for_everyone(self):
-        """A rule without `from` or `to` applies to everyone, and one without `ports` to every port."""
+        """A rule without `from` or `to` applies to everyone, and one without `ports` to every port. A policy cannot name the host of a
+        store of rate limits or of a receiver of traces outside of the cluster."""
+        outside = {7000: "rate limits in a cluster with tls", 443: "traces by tls"}
         open_ports = {"from": {9902, 15020}, "to": {53, 5353}}
         for name, objects in matrix.renderings():
             for item in objects.of("NetworkPolicy"):
@@ -286,7 +296,8 @@ class Network(unittest.TestCase):
                             self.assertTrue(rule.get("ports"))
                             self.assertNotIn({}, rule.get(side, []))
                             if not rule.get(side):
-                                self.assertLessEqual({port["port"] for port in rule["ports"]}, open_ports[side])
+                                ports = {port["port"] for port in rule["ports"]}
+                                self.assertLessEqual({port for port in ports if outside.get(port) != name}, open_ports[side])
 
     def test_with_scrapers_only_dns_is_open_for_everyone(self):
         objects = chart.render({"monitoring": {"scrapers": ["monitoring/prometheus"]}})
@@ -312,15 +323,15 @@ def known_options(command):
 
 def metrics(expression):
     """The names of Cellgate's metrics in an expression."""
-    return set(re.findall(r"\bcellgate_[a-z_]+", expression))
+    return {name.rstrip("_") for name in re.findall(r"\bcellgate_[a-z_]+", expression)}
 
 
 @functools.lru_cache(maxsize=None)
 def documented():
-    """The metrics of observe.md, as Prometheus shows them: Envoy removes the filter's prefix `wasmcustom`."""
-    text = (chart.ROOT / "docs" / "observe.md").read_text()
-    service = {name for metric in re.findall(r"`(cellgate_[a-z_]+)", text) for name in (metric, f"{metric}_bucket")}
-    return service | {f"cellgate_{name}" for name in re.findall(r"`wasmcustom\.cellgate\.([a-z_]+)", text)}
+    """The metrics of metrics.md, as Prometheus shows them."""
+    text = (chart.ROOT / "docs" / "metrics.md").read_text()
+    names = {name.rstrip("_") for name in re.findall(r"`(cellgate_[a-z_]+)", text)}
+    return {name for metric in names for name in (metric, f"{metric}_bucket", f"{metric}_count")}
 
 
 if __name__ == "__main__":

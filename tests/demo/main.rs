@@ -1,9 +1,12 @@
 //! The demonstration: sends requests through a real Envoy with the filter, the ext-proc service and three cells, and
-//! prints one table of the decisions. `make demo` builds its parts and runs it.
+//! prints one table of the decisions, and one of a rate limit. `make demo` builds its parts and runs it. With `OBSERVE=1` it
+//! shows traces and metrics instead (`make demo-observe`).
 //!
 //! Exit codes: 0, every request had the expected result; 1, one had not, or a part did not start; 128 plus the signal's
 //! number, a signal stopped it. Every part stops with it.
 
+mod limits;
+mod observe;
 mod scenario;
 mod table;
 
@@ -16,6 +19,7 @@ use cellgate_tests::options::Options;
 use cellgate_tests::sha256;
 use cellgate_tests::stack::Stack;
 use cellgate_tests::wait;
+use limits::Limits;
 use scenario::{Expected, Protocol, Scenario};
 use table::{Row, Table};
 use tokio::signal::unix::{SignalKind, signal};
@@ -47,6 +51,11 @@ async fn shutdown_signal() -> Result<ExitCode> {
 }
 
 async fn run() -> Result<bool> {
+    let is_set = |name| std::env::var(name).is_ok_and(|value: String| value == "1");
+    let keep = is_set("KEEP");
+    if is_set("OBSERVE") {
+        return observe::run(keep).await;
+    }
     let started = Instant::now();
     eprintln!("demo: starting Envoy, the service and three cells …");
     let options = Options::default().example().config(scenario::config()).buffer_limit(scenario::BUFFER_LIMIT);
@@ -69,19 +78,23 @@ async fn run() -> Result<bool> {
         table.push(run_scenario(&stack, scenario).await?);
     }
 
+    let summary = summary(&stack).await?;
+    let limits = Limits::run(&stack).await?;
+
     println!("result: the cell that received the request, or the status of Envoy's own response.");
     println!("body: whether the cell received the bytes that the client sent, by SHA-256.\n");
     println!("{table}");
-    println!("{}", summary(&stack).await?);
-    let keep = std::env::var("KEEP").is_ok_and(|keep| keep == "1");
+    println!("{summary}\n");
+    println!("{limits}");
     if !keep {
         println!("To send requests of your own, run `make demo KEEP=1`, then: {}", curl("ADDRESS"));
     }
-    println!("demo: {} of {} requests had the expected result", table.as_expected(), table.len());
+    let unexpected = if limits.as_expected() { "" } else { "; the tenants were NOT limited as expected" };
+    println!("demo: {} of {} requests had the expected result{unexpected}", table.as_expected(), table.len());
     if keep {
         wait_for_requests(&stack).await;
     }
-    Ok(table.as_expected() == table.len())
+    Ok(table.as_expected() == table.len() && limits.as_expected())
 }
 
 /// Sends one request and compares its result with the expected one.
@@ -164,7 +177,9 @@ async fn wait_for_requests(stack: &Stack) {
     println!("\nEverything runs until you press Ctrl-C. Send a request:\n\n  {}\n", curl(&stack.address().to_string()));
     println!("  configuration     {} (the service reloads it)", stack.directory().join("cellgate.yaml").display());
     println!("  Envoy admin       http://{}", stack.admin().address());
-    println!("  Envoy access log  {}", stack.directory().join("access.log").display());
+    let log = stack.envoy().example_log();
+    println!("  Envoy access log  {}", log.display());
+    println!("  one request       cellgate explain REQUEST-ID {}", log.display());
     println!("  service metrics   http://{}/metrics", stack.ext_proc().addresses().admin);
     std::future::pending().await
 }

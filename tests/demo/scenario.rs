@@ -4,6 +4,8 @@ use bytes::Bytes;
 use cellgate_tests::client::Request;
 use serde_json::{Value, json};
 
+use super::limits::rate_limits;
+
 /// The listener's buffer limit, and therefore the default of `limits.inspect_bytes`. Istio's gateways use this limit.
 pub(crate) const BUFFER_LIMIT: u32 = 32 * 1024;
 
@@ -127,7 +129,8 @@ pub(crate) fn config() -> Value {
             "overrides": {"acme": "cell-b"},
             "prefixes": {"eu-": "cell-c"},
             "slots": {"seed": 7, "weights": {"cell-a": 1, "cell-b": 1, "cell-c": 1}}
-        }
+        },
+        "rate_limits": rate_limits(),
     })
 }
 

@@ -15,3 +15,13 @@ pub use response::Response;
 pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
+
+/// Percent-encodes everything but ASCII letters and digits, for a value in a query.
+#[must_use]
+pub fn encoded(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    };
+    text.bytes().map(escape).collect()
+}

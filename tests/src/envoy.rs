@@ -6,6 +6,7 @@ mod bootstrap;
 mod discovery;
 mod example;
 mod ext_proc_chain;
+mod tracing;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde_json::Value;
 
 pub use access_log::AccessLine;
 pub use admin::Admin;
+pub use tracing::Tracing;
 
 use crate::cell::Cell;
 use crate::options::Options;
@@ -25,6 +27,9 @@ use discovery::FilterDiscovery;
 
 /// The filter's name in Envoy's configuration and statistics.
 const FILTER: &str = "cellgate";
+
+/// The access log in the format of the example, in the directory of an Envoy with the example's chain.
+pub(crate) const EXAMPLE_LOG: &str = "requests.log";
 
 /// A running Envoy. Dropping it stops it, and shows its log if the test is failing.
 #[derive(Debug)]
@@ -105,6 +110,12 @@ impl Envoy {
     /// When a line is malformed.
     pub fn access_log(&self) -> Result<Vec<AccessLine>> {
         access_log::read(&self.access_log)
+    }
+
+    /// The access log in the format of the example. Only the example's chain writes it.
+    #[must_use]
+    pub fn example_log(&self) -> PathBuf {
+        self.access_log.with_file_name(EXAMPLE_LOG)
     }
 
     /// Waits for the access log line with this path and query.

@@ -35,6 +35,8 @@
 //! - [`ext_proc`]: kill, freeze, drain, restart, metrics.
 //! - `measure` (feature `measure`): CPU time and memory of processes, for the soak test and the benchmark.
 //! - `mesh` (feature `mesh`): Istio's control plane and a release of the chart.
+//! - [`valkey`]: a Valkey server, alone or a cluster; [`tcp_proxy`]: a slow, cut or changed connection to a server.
+//! - [`jaeger`], [`prometheus`]: the real programs, and questions to them.
 //! - [`wait`]: conditions with a timeout. No test sleeps.
 //!
 //! Every test has its own stack, so tests run in parallel. Logs are shown only if a test fails. A trap in the filter or
@@ -46,6 +48,7 @@ pub mod client;
 pub mod corpus;
 pub mod envoy;
 pub mod ext_proc;
+pub mod jaeger;
 #[cfg(feature = "measure")]
 pub mod measure;
 #[cfg(feature = "mesh")]
@@ -53,7 +56,10 @@ pub mod mesh;
 pub mod options;
 pub mod ports;
 pub mod process;
+pub mod prometheus;
 pub mod stack;
+pub mod tcp_proxy;
+pub mod valkey;
 pub mod wait;
 
 use sha2::{Digest, Sha256};

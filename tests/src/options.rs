@@ -226,6 +226,13 @@ impl Options {
         self
     }
 
+    /// An option of `cellgate serve` without a value.
+    #[must_use]
+    pub fn service_flag(mut self, name: &str) -> Self {
+        self.service_options.push(name.to_owned());
+        self
+    }
+
     /// Changes Envoy's bootstrap as the last step, for tests that need more than the methods here.
     #[must_use]
     pub fn adjust(mut self, change: impl FnOnce(&mut Value) + Send + 'static) -> Self {

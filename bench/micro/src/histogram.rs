@@ -56,6 +56,20 @@ impl Histogram {
             (seen as f64 >= rank).then_some(upper)
         })
     }
+
+    /// The mean of the shortest durations, of which this share of all are: disturbances of the machine are the longest.
+    /// `None` when there are none.
+    #[must_use]
+    pub fn mean_of_shortest(&self, share: f64) -> Option<f64> {
+        let rank = (share * self.count() as f64).ceil().max(1.0) as u64;
+        let (mut seen, mut sum) = (0, 0.0);
+        for (upper, count) in self.buckets() {
+            let taken = count.min(rank - seen);
+            seen += taken;
+            sum += upper as f64 * taken as f64;
+        }
+        (seen > 0).then(|| sum / seen as f64)
+    }
 }
 
 /// Small durations have a bucket each; the others share one with those that have the same highest bits.
@@ -104,5 +118,17 @@ mod tests {
         assert_eq!(histogram.buckets().map(|(_, count)| count).collect::<Vec<_>>(), [98, 1, 1]);
         histogram.clear();
         assert_eq!(histogram.count(), 0);
+    }
+
+    #[test]
+    fn the_mean_of_the_shortest_ignores_the_longest() {
+        assert_eq!(Histogram::default().mean_of_shortest(0.9), None);
+        let mut histogram = Histogram::default();
+        histogram.add(10, 4);
+        histogram.add(14, 5);
+        histogram.add(1_000_000, 1);
+        assert_eq!(histogram.mean_of_shortest(0.9), Some((4.0 * 10.0 + 5.0 * 14.0) / 9.0));
+        assert_eq!(histogram.mean_of_shortest(0.2), Some(10.0));
+        assert!(histogram.mean_of_shortest(1.0).is_some_and(|mean| mean > 100_000.0));
     }
 }

@@ -13,9 +13,7 @@ use super::vm::Vm;
 use super::{Part, digits};
 use crate::goals::Goal;
 use crate::stats::Spread;
-
-/// The module, built with the profile and flags of Cellgate's own.
-const MODULE: &str = "wasm/cellgate_bench_timed.wasm";
+use crate::timed::{self, TimedReport};
 
 const ROUNDS: usize = 5;
 
@@ -25,13 +23,6 @@ const GOAL_SIZE: &str = "4 KB";
 
 /// The number of requests before the measurement, so that the VM's compiler has optimised the functions.
 const WARM_UP: usize = 10_000;
-
-/// The module's report.
-struct VmReport {
-    decisions: Histogram,
-    clock: u64,
-    memory: u64,
-}
 
 /// Decisions on bodies of one size: quantiles in microseconds, one for each round.
 struct DecisionRow {
@@ -46,24 +37,24 @@ struct DecisionRow {
 /// # Errors
 /// When the module is missing, or a response is not the expected one.
 pub(super) async fn measure(quick: bool) -> Result<Part> {
-    let vm = Vm::start(MODULE).await?;
-    let idle = ask(&vm).await?.memory;
+    let vm = Vm::start(timed::MODULE).await?;
+    let idle = TimedReport::fetch(vm.address()).await?.memory;
     let mut rows = Vec::new();
     let counted = if quick { 2_000 } else { 10_000 };
     for (label, size) in SIZES {
         send(&vm, size, WARM_UP, 1).await.with_context(|| label.to_owned())?;
-        ask(&vm).await?;
+        TimedReport::fetch(vm.address()).await?;
         let mut rounds = Vec::new();
         for _ in 0..ROUNDS {
             send(&vm, size, counted, 1).await?;
-            rounds.push(ask(&vm).await?.decisions);
+            rounds.push(TimedReport::fetch(vm.address()).await?.decisions);
         }
         rows.push(DecisionRow::new(label, &rounds)?);
     }
     let requests = if quick { 100_000 } else { 1_000_000 };
-    let before = ask(&vm).await?.memory;
+    let before = TimedReport::fetch(vm.address()).await?.memory;
     send(&vm, 256, requests, 8).await?;
-    let after = ask(&vm).await?;
+    let after = TimedReport::fetch(vm.address()).await?;
     let growth = after.memory.saturating_sub(before);
     let module = std::fs::metadata(artifacts::wasm()?)?.len();
 
@@ -90,10 +81,6 @@ pub(super) async fn measure(quick: bool) -> Result<Part> {
 
 const MEGABYTE: f64 = 1024.0 * 1024.0;
 
-async fn ask(vm: &Vm) -> Result<VmReport> {
-    VmReport::parse(&vm.ask("/-/timed").await?).context("the module's report is malformed")
-}
-
 /// Sends requests with the key `acme`, whose cell is `cell-b`.
 async fn send(vm: &Vm, size: usize, count: usize, connections: usize) -> Result<()> {
     let body = document(Kind::Objects, size, KeyAt::Last, "acme");
@@ -101,16 +88,6 @@ async fn send(vm: &Vm, size: usize, count: usize, connections: usize) -> Result<
         Request::post("/api/orders").header("user-agent", "cellgate-bench").header("accept", "*/*").json(body);
     let (address, wire) = (vm.address(), request.to_http1());
     tokio::task::spawn_blocking(move || drive(address, &wire, count, connections, "cell-b")).await?
-}
-
-impl VmReport {
-    fn parse(answer: &Value) -> Option<Self> {
-        let mut decisions = Histogram::default();
-        for bucket in answer.get("decisions")?.as_array()? {
-            decisions.add(bucket.get(0)?.as_u64()?, bucket.get(1)?.as_u64()?);
-        }
-        Some(Self { decisions, clock: answer.get("clock")?.as_u64()?, memory: answer.get("memory")?.as_u64()? })
-    }
 }
 
 impl DecisionRow {
@@ -144,14 +121,6 @@ fn markdown(rows: &[DecisionRow], clock: u64, counted: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_modules_report_is_parsed() {
-        let report = VmReport::parse(&json!({"decisions": [[15, 98], [31, 2]], "clock": 40, "memory": 65536})).unwrap();
-        assert_eq!((report.clock, report.memory, report.decisions.count()), (40, 65536, 100));
-        assert_eq!(report.decisions.quantile(0.5), Some(15));
-        assert!(VmReport::parse(&json!({"error": "no"})).is_none());
-    }
 
     #[test]
     fn quantiles_are_taken_in_each_round() {

@@ -139,6 +139,14 @@ pub(crate) const ALL: &[Variant] = &[
         ..CELLGATE
     },
     Variant {
+        name: "service-traced",
+        title: "Cellgate's service, FULL_DUPLEX_STREAMED, with traces of 1 % of the requests",
+        chain: Chain::Service(BodyMode::Streamed),
+        service: Service::TracedCellgate,
+        proof: a_stream_each,
+        ..CELLGATE
+    },
+    Variant {
         name: "ext-proc-noop-headers",
         title: "no-op ext_proc, headers only",
         adjust: headers_only,

@@ -25,6 +25,9 @@
 {{- if not (or .Values.extProc.enabled .Values.filter.shadow) -}}
 {{- $_ := set $config "policy" (include "cellgate.policyWithoutDeferral" $config.policy | fromJson) -}}
 {{- end -}}
+{{- if and (include "cellgate.leases" .) (not (hasKey $config "sync")) -}}
+{{- $_ := set $config "sync" (dict "cluster" (include "cellgate.extProcClusterName" .)) -}}
+{{- end -}}
 {{ toJson $config }}
 {{- end -}}
 
@@ -109,6 +112,8 @@ policy keeps its deferrals, so that the log shows them. */}}
 {{- $_ := set $config "shadow" true -}}
 {{- else if ne "true" (include "cellgate.defers" .) -}}
 {{- $_ := set $config "policy" (include "cellgate.policyWithoutDeferral" $config.policy | fromJson) -}}
+{{- /* Only the service counts. The gateway has counted the requests of a cell's sidecar. */ -}}
+{{- $config = omit $config "rate_limits" "concurrency_limits" "sync" -}}
 {{- end -}}
 {{- if and .root.Values.mtls.enabled (eq .attach.type "sidecar-inbound") -}}
 {{- $peers := list -}}
@@ -126,11 +131,30 @@ policy keeps its deferrals, so that the log shows them. */}}
 {{ toJson $config }}
 {{- end -}}
 
-{{/* Not empty if a source of the key is a claim. */}}
+{{/* Not empty if a source of the routing key is a claim, or if a limit reads one. Then it is the paths of these
+values, in the form `config.key and config.rate_limits`. */}}
 {{- define "cellgate.readsClaims" -}}
+{{- $paths := list -}}
 {{- range .Values.config.key -}}
-{{- if hasKey . "claim" -}}true{{- end -}}
+{{- if hasKey . "claim" -}}
+{{- $paths = append $paths "config.key" -}}
 {{- end -}}
+{{- end -}}
+{{- range $section := list "rate_limits" "concurrency_limits" -}}
+{{- range index $.Values.config $section -}}
+{{- /* The parts of a key may be words. `plan_from` and `limit_from` are always claims. */ -}}
+{{- $places := list .cost .plan_from .limit_from -}}
+{{- range .key -}}
+{{- $places = append $places . -}}
+{{- end -}}
+{{- range $places -}}
+{{- if and (kindIs "map" .) (hasKey (default dict .) "claim") -}}
+{{- $paths = append $paths (printf "config.%s" $section) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ uniq $paths | join " and " }}
 {{- end -}}
 
 {{/* `limits.inspect_bytes` in bytes. The fallback 32KiB is Cellgate's default. */}}

@@ -39,14 +39,12 @@ service is refused. */}}
 "@type": type.googleapis.com/envoy.extensions.filters.http.ext_proc.v3.ExternalProcessor
 grpc_service:
   envoy_grpc:
-    cluster_name: outbound|50051||{{ $host }}
+    cluster_name: {{ include "cellgate.extProcClusterName" .root }}
     # The default is the cluster's name, which contains `|`: HTTP/2 servers refuse that.
     authority: {{ $host }}
-{{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") -}}
-{{- if not $streams }}
-# FULL_DUPLEX_STREAMED has no message timeout: the service's own deadline applies.
+{{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") }}
+{{/* In the mode `stream`, Envoy has no such timeout for requests, but it has one for responses. */ -}}
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
-{{- end }}
 # 503 instead of Envoy's 500: the request is not at fault and may be sent again.
 status_on_error: { code: ServiceUnavailable }
 # Without this Envoy drops the service's metadata for the access log.
@@ -56,6 +54,24 @@ metadata_options:
   # Without this Envoy does not send the verified claims.
   forwarding_namespaces: { untyped: [envoy.filters.http.jwt_authn] }
   {{- end }}
+# For rate limits: the filter's decision, and the values of `peer` and `client_address`. No client can write them. They
+# are here without limits too: when a limit is added, connections of the old listener get the filter's new configuration.
+request_attributes:
+  - filter_state['wasm.cellgate_handover']
+  - connection.uri_san_peer_certificate
+  - source.address
+{{- $headers := false -}}
+{{- $end := not (empty .root.Values.config.concurrency_limits) -}}
+{{- range .root.Values.config.rate_limits -}}
+{{- if .settle -}}
+{{- $headers = true -}}
+{{- $end = or $end (hasKey .settle "response_trailer") -}}
+{{- end -}}
+{{- end -}}
+{{- if and (or $headers $end) (not $streams) }}
+# For limits that need the response: the service asks for its parts, of the requests that such a limit counts.
+allow_mode_override: true
+{{- end }}
 processing_mode:
   request_header_mode: SEND
   {{- if eq .mode "headers" }}
@@ -65,8 +81,12 @@ processing_mode:
   request_body_mode: {{ ternary "FULL_DUPLEX_STREAMED" "BUFFERED" $streams }}
   request_trailer_mode: SEND
   {{- end }}
-  response_header_mode: SKIP
-  response_trailer_mode: SKIP
+  {{- if and (or $headers $end) $streams }}
+  # For limits that need the response: Envoy ignores an override in this mode. With its trailers, Envoy keeps the stream
+  # open until the response has ended.
+  {{- end }}
+  response_header_mode: {{ ternary "SEND" "SKIP" (and $headers $streams) }}
+  response_trailer_mode: {{ ternary "SEND" "SKIP" (and $end $streams) }}
 {{- end -}}
 
 {{/* Patches HTTP/2 keepalive into the service's cluster, because a DestinationRule cannot set it before Istio 1.31.

@@ -41,6 +41,7 @@ teams. docs/cli.md describes the fields. */}}
   "priority" (int64 .Values.filter.priority)
   "istio_namespace" .Values.istio.namespace
   "istio_version" (include "cellgate.istioVersion" .)
+  "telemetry" (include "cellgate.telemetryParts" . | fromJsonArray)
   "accepted" .Values.neighbours.accept
 -}}
 {{ toJson $plan }}

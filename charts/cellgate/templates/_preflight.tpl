@@ -29,6 +29,9 @@ checks. */}}
 {{- if .Values.monitoring.prometheusRule.enabled -}}
 {{- $_ := set $kinds "monitoring.coreos.com/v1/PrometheusRule" "install the Prometheus operator, or switch monitoring.prometheusRule off" -}}
 {{- end -}}
+{{- if include "cellgate.hasTelemetry" . -}}
+{{- $_ := set $kinds "telemetry.istio.io/v1/Telemetry" "install the CRDs of Istio's Telemetry API, or switch istio.telemetry.tracing and istio.telemetry.accessLog off" -}}
+{{- end -}}
 {{- range $kind, $remedy := $kinds -}}
 {{- if not ($.Capabilities.APIVersions.Has $kind) -}}
 {{- printf "%s: the cluster has no such kind; %s" $kind $remedy | println -}}
@@ -105,7 +108,18 @@ runs elsewhere, or without a cluster. */}}
 {{- range include "cellgate.pullSecrets" . | fromJsonArray -}}
 {{- $_ := set $wanted . "image.pullSecrets" -}}
 {{- end -}}
-{{- range $name, $path := $wanted -}}
+{{- with .Values.extProc.limitStore -}}
+{{- if .url -}}
+{{- $_ := set $wanted .secret.name "extProc.limitStore.secret.name" -}}
+{{- if .tls.secret -}}
+{{- $_ := set $wanted .tls.secret "extProc.limitStore.tls.secret" -}}
+{{- end -}}
+{{- if and .tls.configMap (not (lookup "v1" "ConfigMap" $.Release.Namespace .tls.configMap)) -}}
+{{- printf "extProc.limitStore.tls.configMap: the ConfigMap %s does not exist in the namespace %s; create it before you install" .tls.configMap $.Release.Namespace | println -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- range $name, $path := omit $wanted "" -}}
 {{- if not (or (has $name $made) (lookup "v1" "Secret" $.Release.Namespace $name)) -}}
 {{- printf "%s: the Secret %s does not exist in the namespace %s; create it before you install" $path $name $.Release.Namespace | println -}}
 {{- end -}}

@@ -34,10 +34,23 @@ headers:
   request:
     # A cell gets no deferral header, and without a decision no routing header.
     remove: [x-cellgate-defer{{ if .undecided }}, {{ lower .root.Values.config.routing_header }}{{ end }}]
-  {{- if .root.Values.routes.cors }}
+  {{- if or .root.Values.routes.cors .root.Values.routes.rateLimitFields }}
   response:
+    {{- if .root.Values.routes.cors }}
     # A cache must not return an answer for one origin to another. Envoy's cors filter does not add this header.
     add: { vary: origin }
+    {{- end }}
+    {{- if .root.Values.routes.rateLimitFields }}
+    # From the service's metadata. Envoy sets no field for a request that no limit counts.
+    set:
+      ratelimit: "%DYNAMIC_METADATA(cellgate:rate_limit)%"
+      ratelimit-policy: "%DYNAMIC_METADATA(cellgate:rate_limit_policy)%"
+      {{- if .root.Values.extProc.xRateLimitFields }}
+      x-ratelimit-limit: "%DYNAMIC_METADATA(cellgate:x_rate_limit_limit)%"
+      x-ratelimit-remaining: "%DYNAMIC_METADATA(cellgate:x_rate_limit_remaining)%"
+      x-ratelimit-reset: "%DYNAMIC_METADATA(cellgate:x_rate_limit_reset)%"
+      {{- end }}
+    {{- end }}
   {{- end }}
 {{- /* No timeout is Istio's default, and its validation refuses 0s. */}}
 {{- if include "cellgate.milliseconds" $traffic.timeout | int64 }}

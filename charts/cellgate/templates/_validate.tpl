@@ -2,7 +2,7 @@
 the value and the remedy. Each check prints its lines, or nothing. The JSON Schema checks types and allowed words. */}}
 {{- define "cellgate.validate" -}}
 {{- $errors := list -}}
-{{- range list "cells" "traffic" "config" "headers" "placement" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "mtls" "preflight" -}}
+{{- range list "cells" "traffic" "config" "headers" "placement" "policy" "limits" "routes" "cors" "filter" "module" "extProc" "limitStore" "leases" "tracing" "mtls" "telemetry" "preflight" -}}
 {{- $errors = concat $errors (include (printf "cellgate.check.%s" .) $ | splitList "\n" | compact) -}}
 {{- end -}}
 {{- if $errors -}}
@@ -147,6 +147,13 @@ the value and the remedy. Each check prints its lines, or nothing. The JSON Sche
 {{- println "routes.undecided: this value is required; set reject to a status from 400 to 599, or cell to one of the cells" -}}
 {{- else if or (lt (int64 .undecided.reject) 400) (gt (int64 .undecided.reject) 599) -}}
 {{- printf "routes.undecided.reject: %v is not a status from 400 to 599; set one, or set routes.undecided.cell" .undecided.reject | println -}}
+{{- end -}}
+{{- if .rateLimitFields -}}
+{{- if eq .api "gateway-api" -}}
+{{- println "routes.rateLimitFields: the fields need a VirtualService, and routes.api is gateway-api; set routes.api to istio, or set routes.rateLimitFields to false" -}}
+{{- else if not $.Values.config.rate_limits -}}
+{{- println "routes.rateLimitFields: there is no limit in config.rate_limits, so there is nothing to show; set it to false, or add a limit" -}}
+{{- end -}}
 {{- end -}}
 {{- if eq .api "gateway-api" -}}
 {{- if .extra -}}

@@ -33,6 +33,12 @@
 {{- if hasKey . "cells" -}}
 {{- println "config.cells: remove it; the chart sets it from the value cells" -}}
 {{- end -}}
+{{- if and .concurrency_limits (not (or $.Values.extProc.enabled $.Values.filter.shadow)) -}}
+{{- println "config.concurrency_limits: only the service counts requests, and extProc.enabled is false; set it to true, or remove the limits" -}}
+{{- end -}}
+{{- if and .rate_limits (not (or $.Values.extProc.enabled $.Values.filter.shadow)) -}}
+{{- println "config.rate_limits: only the service counts requests, and extProc.enabled is false; set it to true, or remove the limits" -}}
+{{- end -}}
 {{- if hasKey . "shadow" -}}
 {{- println "config.shadow: remove it and set filter.shadow, which also keeps the rest of the chart from changing requests" -}}
 {{- end -}}

@@ -60,11 +60,11 @@
 {{- if and .position (hasPrefix "sidecar" (toString .type)) -}}
 {{- printf "%s.position: only an entry of type gateway or waypoint has a position; remove it, because in a sidecar the filter is always behind authentication" $path | println -}}
 {{- end -}}
-{{- if include "cellgate.readsClaims" $ -}}
-{{- if eq (toString .type) "sidecar-outbound" -}}
-{{- printf "%s.type: config.key has a claim, and Istio verifies no tokens in outbound listeners of sidecars; attach the filter to a gateway, a waypoint or sidecar-inbound" $path | println -}}
-{{- else if and (has .type (list "gateway" "waypoint")) (ne (toString .position) "after_authentication") -}}
-{{- printf "%s.position: config.key has a claim, and a filter in front of jwt_authn finds no claims; set after_authentication" $path | println -}}
+{{- with include "cellgate.readsClaims" $ -}}
+{{- if eq (toString $attach.type) "sidecar-outbound" -}}
+{{- printf "%s.type: there is a claim in %s, and Istio verifies no tokens in outbound listeners of sidecars; attach the filter to a gateway, a waypoint or sidecar-inbound" $path . | println -}}
+{{- else if and (has $attach.type (list "gateway" "waypoint")) (ne (toString $attach.position) "after_authentication") -}}
+{{- printf "%s.position: there is a claim in %s, and a filter in front of jwt_authn finds no claims; set after_authentication" $path . | println -}}
 {{- end -}}
 {{- end -}}
 {{- if and .ports (eq (toString .type) "waypoint") -}}
@@ -137,6 +137,8 @@
 {{- println "extProc.resources.limits.memory: the limit is missing or not valid; set one above extProc.maxHeldBytes, for example 768Mi" -}}
 {{- else if and $held (le (int64 $memory) (int64 $held)) -}}
 {{- printf "extProc.resources.limits.memory: %v is not more than extProc.maxHeldBytes (%v), so the pod would be killed before it can refuse requests; raise it" .resources.limits.memory .maxHeldBytes | println -}}
+{{- else if and $held (or $.Values.config.rate_limits $.Values.config.descriptor_limits) (le (int64 $memory) (add (int64 $held) (mul 160 (int64 .maxLimitKeys)))) -}}
+{{- printf "extProc.resources.limits.memory: %v is not more than extProc.maxHeldBytes (%v) and 160 bytes for each of the %d keys of extProc.maxLimitKeys; raise it, or lower one of the two" .resources.limits.memory .maxHeldBytes (int64 .maxLimitKeys) | println -}}
 {{- end -}}
 {{- with .autoscaling -}}
 {{- if and (ne .type "none") (gt (int64 .minReplicas) (int64 .maxReplicas)) -}}

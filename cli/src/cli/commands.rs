@@ -4,12 +4,14 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use cellgate_ext_proc::config_file::{self, LoadError, LoadedConfig};
+use cellgate_ext_proc::decide::{self, BadCurl, CurlCommand, Deciders, Parts, Request};
+use cellgate_ext_proc::fields::Attributes;
 use cellgate_routing::headers::is_reserved;
 use cellgate_routing::{Config, Outcome};
 
 use super::{DecideArgs, DoctorArgs, Exit, Failure, Output, ProbeArgs};
-use crate::decide::{self, BadCurl, CurlCommand, Parts, Request};
 use crate::doctor::{self, FetchError, Level, Source};
+use crate::limits_import;
 use crate::probe;
 use crate::warnings::warnings;
 
@@ -28,7 +30,8 @@ pub(crate) fn check(files: &[PathBuf]) -> Result<Exit, Failure> {
                 }
                 let (cells, sources) = (config.cells.len(), config.sources.len());
                 let (cells, sources) = (count(cells, "cell"), count(sources, "source"));
-                print(&format!("{}: ok ({cells}, {sources}), {digest}\n", file.display()))?;
+                let limits = names_of_limits(&config);
+                print(&format!("{}: ok ({cells}, {sources}{limits}), {digest}\n", file.display()))?;
             }
             Err(error) => {
                 exit = Exit::Found;
@@ -54,6 +57,23 @@ pub(crate) fn schema() -> Result<Exit, Failure> {
 /// The file cannot be read, or is not a valid configuration.
 pub(crate) fn render(file: &Path) -> Result<Exit, Failure> {
     print(&format!("{}\n", with_json(file)?.1))?;
+    Ok(Exit::Ok)
+}
+
+/// `cellgate limits import FILE`.
+///
+/// # Errors
+/// The file cannot be read, or envoyproxy/ratelimit would refuse it too.
+pub(crate) fn import_limits(file: &Path) -> Result<Exit, Failure> {
+    let bytes = read(file)?;
+    let name = config_file::name(file);
+    let text = config_file::decode(&bytes, name).map_err(|error| Failure::new(Exit::BadInput, error))?;
+    let imported = limits_import::import(text)
+        .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", name.display())))?;
+    for warning in imported.warnings {
+        eprintln!("{}: warning: {warning}", name.display());
+    }
+    print(&imported.text)?;
     Ok(Exit::Ok)
 }
 
@@ -95,7 +115,10 @@ pub(crate) fn decide(args: DecideArgs) -> Result<Exit, Failure> {
             .map_err(|error| Failure::new(Exit::BadInput, format!("{}: {error}", config_file::name(file).display())))?;
     }
     let first_chunk = usize::try_from(args.first_chunk).unwrap_or(usize::MAX);
-    let mut report = decide::run(&config, &request, args.peer.as_deref(), first_chunk);
+    let client_address = args.client_address.map(|address| address.to_string());
+    let attributes = Attributes { peer: args.peer, client_address, ..Attributes::default() };
+    let deciders = Deciders::new(config);
+    let mut report = decide::run(&deciders, &request, &attributes, first_chunk);
     report.ignored = ignored;
     match args.output {
         Output::Text => print(&decide::text(&report))?,
@@ -224,6 +247,17 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// Stdout cannot be written.
 pub(crate) fn no_output(error: io::Error) -> Failure {
     Failure::new(Exit::NoOutput, format!("cannot write to stdout: {error}"))
+}
+
+/// The limits of requests, if there are any: `, 2 rate limits: per-tenant, per-key, 1 concurrency limit: slow`.
+fn names_of_limits(config: &Config) -> String {
+    let rates: Vec<_> = config.rate_limits.iter().map(|limit| &*limit.name).collect();
+    let concurrency: Vec<_> = config.concurrency_limits.iter().map(|limit| &*limit.name).collect();
+    let text = |names: Vec<&str>, noun| match names.len() {
+        0 => String::new(),
+        number => format!(", {}: {}", count(number, noun), names.join(", ")),
+    };
+    text(rates, "rate limit") + &text(concurrency, "concurrency limit")
 }
 
 fn count(number: usize, noun: &str) -> String {

@@ -32,9 +32,9 @@ pub(crate) enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0   success; `decide`: the request gets a cell or passes
-  1   `check`, `neighbours`, `doctor` or `probe` found errors; `decide` rejects the request; services of `inspect` differ
+  1   `check`, `neighbours`, `doctor` or `probe` found errors; `decide` rejects the request; `explain` finds no entry of the request; services of `inspect` differ
   64  the command line is wrong
-  65  invalid input: a request (`decide`), a configuration dump (`doctor`), a plan or objects (`neighbours`), a document that is not Cellgate's (`inspect`)
+  65  invalid input: a request (`decide`), a configuration dump (`doctor`), a plan or objects (`neighbours`), a configuration of envoyproxy/ratelimit (`limits import`), a key that a limit does not have (`limits`), a document or a log that is not Cellgate's (`inspect`, `limits`, `explain`)
   66  a file cannot be read
   69  the gateway, istiod, the API server or a service cannot be reached
   70  an internal error

@@ -11,7 +11,10 @@ use super::values::ListenAddress;
 use super::{Exit, Failure, ServeArgs};
 use cellgate_ext_proc::config_file::LoadError;
 use cellgate_ext_proc::logging;
-use cellgate_ext_proc::{Listener, OverloadLimits, ServeError, Settings, TlsError, TlsSettings, UnixSocket};
+use cellgate_ext_proc::{
+    BadOtlpHeaders, Listener, OverloadLimits, ServeError, Settings, TlsError, TlsSettings, TokenError, TraceError,
+    UnixSocket,
+};
 
 /// The permissions of a Unix socket: its user and its group.
 const SOCKET_MODE: u32 = 0o660;
@@ -25,7 +28,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// The options contradict each other, the configuration or a TLS file is not valid, a port or a socket cannot be bound, or the service failed.
 pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
     let tls = tls(&args)?;
-    logging::start(args.log_format.into(), args.log_level.filter());
+    let (limit_store, limit_secret) = (args.limit_store.settings()?, args.limit_store.secret()?);
+    let (leases, traces) = (args.leases.settings()?, args.traces.settings()?);
+    let (logging, _log_writer) = logging::start(args.log_format.into(), &args.log_level);
     // Before anything else starts, so that no signal ends the process without a drain.
     let internal = |error: std::io::Error| Failure::new(Exit::Internal, format!("cannot handle signals: {error}"));
     let mut terminate = signal(SignalKind::terminate()).map_err(internal)?;
@@ -52,19 +57,38 @@ pub(crate) async fn serve(args: ServeArgs) -> Result<Exit, Failure> {
         budget_timeout: args.budget_timeout,
         max_message_bytes: usize::try_from(args.max_message_bytes).unwrap_or(usize::MAX),
         max_streams: args.max_streams,
+        limit_store,
+        limit_secret,
+        admin_token: args.admin_token_file,
+        limit_headers: args.limit_headers.into(),
+        x_rate_limit: args.x_ratelimit_headers,
+        leases,
         not_ready_when_overloaded: (args.not_ready_above > 0)
             .then_some(OverloadLimits { percent: args.not_ready_above, time: args.not_ready_after }),
         preface_timeout: SILENCE,
+        logging: Some(logging),
         tls,
+        traces,
     };
     cellgate_ext_proc::serve(grpc, admin, settings, signals).await.map_err(|error| {
         let exit = match &error {
-            ServeError::Config(LoadError::Read { .. }) | ServeError::Tls(TlsError::Read { .. }) => Exit::NoInput,
+            ServeError::Config(LoadError::Read { .. })
+            | ServeError::Tls(TlsError::Read { .. })
+            | ServeError::Traces(
+                TraceError::Ca(TlsError::Read { .. }) | TraceError::Headers(BadOtlpHeaders::Read { .. }),
+            )
+            | ServeError::AdminToken(TokenError::Read { .. }) => Exit::NoInput,
             ServeError::Config(LoadError::NotText { .. } | LoadError::Shadow { .. } | LoadError::Invalid(_))
-            | ServeError::Tls(_) => Exit::BadConfig,
-            ServeError::Metrics(_) | ServeError::Grpc(_) | ServeError::Task(_) | ServeError::Listener(_) => {
-                Exit::Internal
-            }
+            | ServeError::Tls(_)
+            | ServeError::LimitStore(_)
+            | ServeError::Traces(_)
+            | ServeError::AdminToken(TokenError::Invalid { .. }) => Exit::BadConfig,
+            ServeError::Metrics(_)
+            | ServeError::Random
+            | ServeError::AdminToken(TokenError::Random)
+            | ServeError::Grpc(_)
+            | ServeError::Task(_)
+            | ServeError::Listener(_) => Exit::Internal,
         };
         Failure::new(exit, error)
     })?;

@@ -1,29 +1,15 @@
 //! Values of options. clap prefixes each error with the option and the value.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use cellgate_config::parse_bytes;
+use cellgate_ext_proc::logging::level::{BadLogLevel, LogLevel, MAX_TIME};
 use hyper::header::HeaderName;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::http_client::{BadUrl, Server};
-
-/// A log level or a list of directives, in the syntax of [`EnvFilter`].
-#[derive(Clone, Debug)]
-pub(crate) struct LogLevel(String);
-
-impl LogLevel {
-    /// The filter for the subscriber.
-    #[must_use]
-    pub(crate) fn filter(&self) -> EnvFilter {
-        EnvFilter::new(&self.0)
-    }
-}
 
 /// Where Envoy connects.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,21 +67,20 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse().map_err(|_| "use an IP address and a port, such as `[::]:50051` or `127.0.0.1:9902`")
 }
 
-pub(super) fn log_level(text: &str) -> Result<LogLevel, String> {
-    // `EnvFilter` takes a single word that is not a level for a target: it would log that target only.
-    for word in text.split(',').map(str::trim).filter(|word| !word.contains('=')) {
-        LevelFilter::from_str(word)
-            .ok()
-            .filter(|_| word.bytes().all(|byte| byte.is_ascii_alphabetic()) && !word.is_empty())
-            .ok_or_else(|| format!("`{word}` is not a log level: use error, warn, info, debug, trace or off"))?;
-    }
-    match EnvFilter::try_new(text) {
-        Ok(_) => Ok(LogLevel(text.to_owned())),
-        Err(error) => Err(format!(
-            "{error}; use a level, or a list such as `info,cellgate_ext_proc=debug` with the levels error, warn, info, debug, \
-             trace and off"
-        )),
-    }
+/// A request id as it is in a header. One with a control character would change the terminal.
+pub(super) fn request_id(text: &str) -> Result<String, &'static str> {
+    let is_id = !text.is_empty() && text.len() <= 1024 && !text.chars().any(char::is_control);
+    if is_id { Ok(text.to_owned()) } else { Err("use the value of the request's `x-request-id`, 1 to 1024 bytes") }
+}
+
+/// An IP address without a port.
+pub(super) fn ip_address(text: &str) -> Result<IpAddr, &'static str> {
+    text.parse().map_err(|_| "use an IP address without a port, such as `192.0.2.1` or `2001:db8::1`")
+}
+
+/// A log level, or a list of directives.
+pub(super) fn log_level(text: &str) -> Result<LogLevel, BadLogLevel> {
+    text.parse()
 }
 
 /// A number of bytes above 0: `4096`, `32KiB`, `512MiB`, `1GiB`.
@@ -128,9 +113,36 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
-/// A number of streams above 0.
-pub(super) fn streams(text: &str) -> Result<u32, &'static str> {
+/// The time for which a log level is changed.
+pub(super) fn log_level_time(text: &str) -> Result<Duration, &'static str> {
+    let time = duration(text)?;
+    let is_allowed = (Duration::from_secs(1)..=MAX_TIME).contains(&time);
+    if is_allowed { Ok(time) } else { Err("use a duration from `1s` to `24h`") }
+}
+
+/// The term of leases.
+pub(super) fn lease_term(text: &str) -> Result<Duration, &'static str> {
+    let term = duration(text)?;
+    let is_allowed = (Duration::from_secs(1)..=Duration::from_secs(60)).contains(&term);
+    if is_allowed { Ok(term) } else { Err("use a duration from `1s` to `60s`") }
+}
+
+/// The time between two reports of a filter.
+pub(super) fn sync_interval(text: &str) -> Result<Duration, &'static str> {
+    let interval = duration(text)?;
+    let is_allowed = (Duration::from_millis(100)..=Duration::from_secs(10)).contains(&interval);
+    if is_allowed { Ok(interval) } else { Err("use a duration from `100ms` to `10s`") }
+}
+
+/// A number of streams or replicas above 0.
+pub(super) fn above_zero(text: &str) -> Result<u32, &'static str> {
     text.parse().ok().filter(|number| *number > 0).ok_or("use a whole number from 1 to 4294967295")
+}
+
+/// A number of limit keys: at most 2³², which take about 400 GB.
+pub(super) fn limit_keys(text: &str) -> Result<usize, &'static str> {
+    let number = text.parse().ok().filter(|number| (1..=1 << 32).contains(number));
+    number.and_then(|number: u64| usize::try_from(number).ok()).ok_or("use a whole number from 1 to 4294967296")
 }
 
 /// A share in percent, from 0 to 100.

@@ -1,18 +1,21 @@
 //! Claims as sources: jwt_authn must verify tokens in front of the filter, and leave the payload where the configuration
 //! expects it.
 
-use cellgate_routing::Config;
 use cellgate_routing::claims::JWT_AUTHN;
-use cellgate_routing::source::Place;
+use cellgate_routing::source::{Place, Source};
+use cellgate_routing::{ConcurrencyLimit, Config, CostRule, LimitKeyPart, RateLimit};
 use serde_json::Value;
 
 use super::dump::HttpFilter;
 use super::finding::{Notes, enumerate};
 use super::message::{at, is_a, text, texts};
 
-/// Whether a source of the configuration is a claim.
+/// Whether a source of the routing key is a claim, or a limit reads one.
 pub(super) fn are_read(config: &Config) -> bool {
-    config.sources.iter().any(|source| matches!(source.place, Place::Claim(_)))
+    let in_key = |limit: &ConcurrencyLimit| limit.key.iter().any(is_claim_part);
+    config.sources.iter().any(is_claim)
+        || config.rate_limits.iter().any(reads_claims)
+        || config.concurrency_limits.iter().any(in_key)
 }
 
 /// Examines the place of Cellgate's filter `name` in a chain, by a configuration that reads claims.
@@ -27,7 +30,7 @@ pub(super) fn examine(filters: &[HttpFilter<'_>], name: &str, config: &Config, n
         } else {
             notes.error(
                 format!("`{name}` reads claims, and the chain has no jwt_authn filter: no request has verified claims"),
-                "let a RequestAuthentication select this proxy, or remove the claim from `key`",
+                "let a RequestAuthentication select this proxy, or remove the claims from `key` and `rate_limits`",
             );
         }
         return;
@@ -64,6 +67,20 @@ fn payload(authentication: &HttpFilter<'_>, wanted: &str, notes: &mut Notes) {
 /// Whether Envoy sends the verified payload to a processor.
 pub(super) fn are_forwarded(processor: &Value) -> bool {
     texts(processor, "metadata_options.forwarding_namespaces.untyped").any(|name| name == JWT_AUTHN)
+}
+
+fn reads_claims(limit: &RateLimit) -> bool {
+    let in_cost = matches!(&limit.cost, CostRule::Number { source, .. } if is_claim(source));
+    // A plan or a limit that travels with the request is always in a claim.
+    limit.plan_from.is_some() || limit.limit_from.is_some() || in_cost || limit.key.iter().any(is_claim_part)
+}
+
+fn is_claim_part(part: &LimitKeyPart) -> bool {
+    matches!(part, LimitKeyPart::Value { source, .. } if is_claim(source))
+}
+
+fn is_claim(source: &Source) -> bool {
+    matches!(source.place, Place::Claim(_))
 }
 
 fn is_authentication(filter: &HttpFilter<'_>) -> bool {

@@ -1,6 +1,6 @@
 //! The processors that receive the filter's deferrals: one for each body mode, with the settings that the mode needs.
 
-use cellgate_routing::BodyMode;
+use cellgate_routing::{BodyMode, Config};
 use serde_json::Value;
 
 use super::dump::Chain;
@@ -8,6 +8,7 @@ use super::finding::Notes;
 use super::limits;
 use super::message::{at, duration, flag, is_a, list, text, texts};
 use super::processors::STREAMED;
+use super::rate_limits;
 
 /// The settings that a processor needs for a body mode.
 struct ModeSettings {
@@ -15,9 +16,9 @@ struct ModeSettings {
     trailers: &'static str,
 }
 
-/// Whether the filter defers in this mode at present.
-pub(super) fn is_used(mode: BodyMode) -> bool {
-    mode != BodyMode::Headers
+/// Whether the filter defers in this mode at present: without a body only for rate limits.
+pub(super) fn is_used(mode: BodyMode, config: Option<&Config>) -> bool {
+    mode != BodyMode::Headers || config.is_some_and(rate_limits::are_counted)
 }
 
 const fn settings(mode: BodyMode) -> ModeSettings {
@@ -70,11 +71,8 @@ pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: BodyMode, note
             "set metadata_options: { receiving_namespaces: { untyped: [cellgate] } }",
         );
     }
-    if buffers && duration(processor, "message_timeout").is_none() {
-        notes.warning(
-            place("message_timeout is 200 ms, Envoy's default: a busy service is answered 504"),
-            "set message_timeout above the service's --decision-timeout and --budget-timeout together",
-        );
+    if let Some((what, fix)) = of_timeout(processor) {
+        notes.warning(place(&what), fix);
     }
     if text(processor, "status_on_error.code").is_empty() {
         notes.warning(
@@ -89,6 +87,20 @@ pub(super) fn examine(chain: &Chain<'_>, processor: &Value, mode: BodyMode, note
 
 /// A fault, and its fix.
 type Fault = (String, String);
+
+/// Envoy's default timeout, which a busy service exceeds. In streamed mode it concerns only responses.
+fn of_timeout(processor: &Value) -> Option<Fault> {
+    let effect = match body_mode(processor) {
+        _ if duration(processor, "message_timeout").is_some() => return None,
+        STREAMED if !sees_response_headers(processor) && !sees_response_end(processor) => return None,
+        STREAMED => "a response of a cell is lost if the service pauses for longer: 504, or it breaks off",
+        _ => "a busy service is answered 504",
+    };
+    Some((
+        format!("message_timeout is 200 ms, Envoy's default: {effect}"),
+        "set message_timeout above the service's --decision-timeout and --budget-timeout together".into(),
+    ))
+}
 
 /// ModeSettings that keep a part of the request from the service.
 fn of_modes(processor: &Value, settings: &ModeSettings) -> Vec<Fault> {
@@ -141,6 +153,16 @@ fn of_authority(processor: &Value, cluster: &str) -> Option<Fault> {
 /// The processor's body mode, by its name in Envoy.
 pub(super) fn body_mode(processor: &Value) -> &str {
     set_or(text(processor, "processing_mode.request_body_mode"), "NONE")
+}
+
+/// Whether the processor sees the headers of responses without an override.
+pub(super) fn sees_response_headers(processor: &Value) -> bool {
+    set_or(text(processor, "processing_mode.response_header_mode"), "SEND") == "SEND"
+}
+
+/// Whether the processor sees the trailers of responses, or the end of those without trailers, without an override.
+pub(super) fn sees_response_end(processor: &Value) -> bool {
+    text(processor, "processing_mode.response_trailer_mode") == "SEND"
 }
 
 /// A configuration dump omits default values.

@@ -5,6 +5,7 @@ mod context;
 mod host;
 mod other_routes;
 mod route;
+mod settled_fields;
 
 use serde_json::Value;
 

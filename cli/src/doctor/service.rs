@@ -10,7 +10,10 @@ use super::dump::{Chain, Dump};
 use super::finding::{Finding, Notes, Section};
 use super::message::{at, has, is_a, list, text};
 use super::processors::{self, STREAMED};
-use super::{claims, clusters};
+use super::{claims, clusters, leases, rate_limits};
+
+const NO_HTTP2: &str = "it does not use HTTP/2, which gRPC requires";
+const SET_HTTP2: &str = "name the service's port grpc, or set its appProtocol to grpc";
 
 /// Examines the filters behind Cellgate's in a chain.
 pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Option<&Config>) -> Vec<Finding> {
@@ -22,6 +25,7 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
     let direct = behind().find(|other| is_a(other.config, "ExternalProcessor") && other.name.contains("cellgate"));
     match (matcher, direct) {
         (Some(matcher), _) => {
+            let mut processors = Vec::new();
             for mode in BodyMode::ALL {
                 match processor(at(matcher.config, "xds_matcher"), mode) {
                     Some(processor) => {
@@ -37,9 +41,10 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                                 ),
                             );
                         }
+                        processors.push((mode, processor));
                         services.push(text(processor, "grpc_service.envoy_grpc.cluster_name"));
                     }
-                    None if is_used(mode) => notes.error(
+                    None if is_used(mode, config) => notes.error(
                         format!(
                             "no filter handles deferrals in the body mode `{}`: such requests get no cell",
                             mode.label()
@@ -49,12 +54,20 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
                     None => {}
                 }
             }
+            if let Some(config) = config {
+                rate_limits::examine(&processors, config, &mut notes);
+            }
         }
         (None, Some(direct)) => notes.warning(
             format!("`{}` sends every request to the service, not only deferred ones", direct.name),
             format!("put it behind a matcher on {DEFER}: docs/envoy.md"),
         ),
-        (None, None) => missing(config, &mut notes),
+        (None, None) => {
+            if config.is_some_and(rate_limits::are_counted) {
+                rate_limits::without_service(&mut notes);
+            }
+            missing(config, &mut notes);
+        }
     }
     if let Some(matcher) = matcher {
         let stream = processor(at(matcher.config, "xds_matcher"), BodyMode::Stream);
@@ -64,8 +77,15 @@ pub(super) fn examine(dump: &Dump, chain: &Chain<'_>, filter: &str, config: Opti
         retry_after(chain, &mut notes);
     }
     services.dedup();
+    if let Some(config) = config {
+        leases::examine(dump, config, &services, &mut notes);
+    }
     let mut findings = notes.into_findings();
-    findings.extend(services.into_iter().flat_map(|service| cluster(dump, service).into_findings()));
+    let is_limited = config.is_some_and(rate_limits::are_counted);
+    // One that has no other use is examined for this use alone.
+    let of_leases = config.and_then(leases::cluster).filter(|name| !services.contains(name));
+    findings.extend(of_leases.into_iter().flat_map(|name| lease_cluster(dump, name).into_findings()));
+    findings.extend(services.into_iter().flat_map(|service| cluster(dump, service, is_limited).into_findings()));
     findings
 }
 
@@ -110,8 +130,8 @@ pub(super) fn is_behind_matcher(config: &Value) -> bool {
     has(config, "xds_matcher") && config.to_string().contains(DEFER)
 }
 
-/// Examines the service's cluster.
-fn cluster(dump: &Dump, name: &str) -> Notes {
+/// Examines the service's cluster. `is_limited` means that the service counts rate limits.
+fn cluster(dump: &Dump, name: &str, is_limited: bool) -> Notes {
     let mut notes = Notes::new(Section::Service, name);
     let Some(cluster) = dump.clusters.get(name) else {
         notes.error(
@@ -120,12 +140,9 @@ fn cluster(dump: &Dump, name: &str) -> Notes {
         );
         return notes;
     };
-    let http2 = http2(cluster);
-    if http2.is_none_or(Value::is_null) {
-        notes.error(
-            "it does not use HTTP/2, which gRPC requires",
-            "name the service's port grpc, or set its appProtocol to grpc",
-        );
+    let http2 = http2(cluster).filter(|options| !options.is_null());
+    if http2.is_none() {
+        notes.error(NO_HTTP2, SET_HTTP2);
     } else if !http2.is_some_and(|options| has(options, "connection_keepalive.interval")) {
         notes.warning(
             "it has no connection_keepalive: only stream_idle_timeout detects a service that hangs",
@@ -134,7 +151,23 @@ fn cluster(dump: &Dump, name: &str) -> Notes {
     }
     clusters::capacity(cluster, &mut notes);
     clusters::endpoints(dump, cluster, &mut notes);
+    if is_limited && let Some(endpoints) = dump.endpoints_of(cluster) {
+        rate_limits::of_replicas(endpoints.total, &mut notes);
+    }
     clusters::encryption(dump, cluster, &mut notes);
+    notes
+}
+
+/// Examines a cluster from which the filter leases units of rate limits. One that does not exist is reported with the filter.
+fn lease_cluster(dump: &Dump, name: &str) -> Notes {
+    let mut notes = Notes::new(Section::Service, name);
+    if let Some(cluster) = dump.clusters.get(name) {
+        if http2(cluster).is_none_or(Value::is_null) {
+            notes.warning(NO_HTTP2, SET_HTTP2);
+        }
+        clusters::endpoints(dump, cluster, &mut notes);
+        clusters::encryption(dump, cluster, &mut notes);
+    }
     notes
 }
 

@@ -3,6 +3,7 @@
 mod claims;
 mod discovery;
 mod limits;
+mod rate_limits;
 mod routes;
 mod rules;
 mod service;

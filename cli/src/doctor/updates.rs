@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::dump::Dump;
 use super::finding::{Finding, Notes, Section};
+use super::leases;
 use super::message::{list, number, text};
 
 /// Counters and gauges by name.
@@ -25,7 +26,7 @@ impl Stats {
         self.0.iter().filter(move |(name, value)| **value > 0 && matches(name)).map(|(name, value)| (&**name, *value))
     }
 
-    fn sum(&self, prefix: &str) -> u64 {
+    pub(super) fn sum(&self, prefix: &str) -> u64 {
         self.matching(|name| name.starts_with(prefix)).map(|(_, value)| value).sum()
     }
 }
@@ -68,6 +69,7 @@ pub(super) fn examine(dump: &Dump, stats: Option<&Stats>) -> Vec<Finding> {
             "report it with the line of Envoy's log that says `panicked at`",
         );
     }
+    leases::failures(stats, &mut notes);
     let fetches = stats.sum("wasm.remote_load_fetch_failures");
     if fetches > 0 {
         notes.warning(
@@ -100,6 +102,7 @@ fn traffic(stats: &Stats) -> Vec<Finding> {
     if abandoned > 0 {
         notes.ok(format!("{abandoned} requests ended undecided: clients disconnected, or Envoy answered first"));
     }
+    leases::traffic(stats, &mut notes);
     notes.into_findings()
 }
 
@@ -137,5 +140,50 @@ mod tests {
         ]}));
         assert_eq!(findings[0].what, "Envoy has refused no update since it started");
         assert_eq!(findings[1].what, "the filter has sent 7 requests to cells, refused 1, deferred 0, passed 0");
+        assert_eq!(findings.len(), 2);
+    }
+
+    #[test]
+    fn failed_calls_for_leases_are_a_warning() {
+        let findings = findings(json!({"stats": [
+            {"name": "wasmcustom.cellgate.leases.spent", "value": 90},
+            {"name": "wasmcustom.cellgate.leases.missed", "value": 7},
+            {"name": "wasmcustom.cellgate.syncs", "value": 5},
+            {"name": "wasmcustom.cellgate.sync_failures", "value": 2},
+        ]}));
+        let shown: Vec<_> = findings.iter().map(|finding| (finding.level, &*finding.what)).collect();
+        assert_eq!(
+            shown,
+            [
+                (Level::Warning, "2 calls for leases of rate limits have failed since Envoy started"),
+                (Level::Ok, "the filter has sent 0 requests to cells, refused 0, deferred 0, passed 0"),
+                (
+                    Level::Ok,
+                    "the filter has admitted 90 requests with leased units; 7 went to the service, because units were lacking"
+                ),
+            ]
+        );
+    }
+
+    /// It was silent: the calls succeed, and nothing is leased.
+    #[test]
+    fn limits_that_differ_in_the_two_tiers_are_a_warning() {
+        let warnings = |syncs: u64, withdrawn: u64| -> Vec<(String, String)> {
+            let findings = findings(json!({"stats": [
+                {"name": "wasmcustom.cellgate.syncs", "value": syncs},
+                {"name": "wasmcustom.cellgate.syncs_withdrawn", "value": withdrawn},
+            ]}));
+            let warnings = findings.into_iter().filter(|finding| finding.level == Level::Warning);
+            warnings.map(|finding| (finding.what, finding.fix.unwrap_or_default())).collect()
+        };
+        // Each change of the limits withdraws a few.
+        assert_eq!(warnings(100, 50), []);
+        assert_eq!(warnings(0, 0), []);
+        let [(what, fix)] = warnings(100, 51).try_into().unwrap();
+        assert_eq!(
+            what,
+            "51 answers to 100 calls for leases took the units back: the service has other rate limits than the filter"
+        );
+        assert!(fix.contains("`cellgate inspect`"), "{fix}");
     }
 }

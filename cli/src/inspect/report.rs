@@ -2,11 +2,12 @@
 
 use std::fmt::Write as _;
 
-use cellgate_ext_proc::inspection::{Inspection, RefusalCount, RefusedFile, TlsInForce};
+use cellgate_ext_proc::inspection::{Inspection, LogState, RateLimitsInForce, RefusalCount, RefusedFile, TlsInForce};
 use serde_json::{Value, json};
 
 use super::Inspected;
-use crate::units::{duration, milliseconds, size};
+use crate::limits::store_text;
+use cellgate_ext_proc::units::{duration, milliseconds, size};
 
 /// One service as aligned text.
 #[must_use]
@@ -20,6 +21,8 @@ pub(crate) fn text(service: &Inspected) -> String {
         budget,
         open_streams,
         limits,
+        rate_limits,
+        log,
         tls,
         refusals,
         ..
@@ -51,6 +54,10 @@ pub(crate) fn text(service: &Inspected) -> String {
     let drain = milliseconds(limits.drain_timeout_ms);
     let wait = milliseconds(limits.budget_timeout_ms);
     line("timeouts", &format!("decision {decision}, byte budget {wait}, drain delay {delay}, drain {drain}"));
+    line("rate limits", &rate_limits_text(rate_limits));
+    if let Some(log) = log {
+        line("log level", &log_text(log));
+    }
     line("tls", &tls.as_ref().map_or_else(|| "off".to_owned(), tls_text));
     if let Some(refused) = tls.as_ref().and_then(|tls| tls.refused.as_ref()) {
         line("", &refused_text(refused, "newer files"));
@@ -75,8 +82,23 @@ pub(crate) fn json(services: &[Inspected], differences: &[String]) -> Value {
     json!({ "services": services, "differences": differences })
 }
 
+fn rate_limits_text(RateLimitsInForce { names, store }: &RateLimitsInForce) -> String {
+    if names.is_empty() { "none".to_owned() } else { format!("{}; {}", names.join(", "), store_text(store)) }
+}
+
 fn readiness(service: &Inspection) -> String {
     if service.ready { "yes".to_owned() } else { format!("no: {}", service.not_ready_reasons.join(", ")) }
+}
+
+fn log_text(LogState { level, suppressed_lines, dropped_lines }: &LogState) -> String {
+    let returns = match level.returns_in_seconds {
+        Some(seconds) => format!(", and {} again in {}", level.start_level, duration(seconds)),
+        None => String::new(),
+    };
+    format!(
+        "{}{returns}; {suppressed_lines} lines left out as repeats, {dropped_lines} lost to a slow reader",
+        level.level
+    )
 }
 
 fn tls_text(tls: &TlsInForce) -> String {

@@ -18,7 +18,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::hosts;
-use super::object::{KINDS, Objects, UnreadCause, texts};
+use super::object::{KINDS, Objects, TELEMETRY, UnreadCause, texts};
 use super::plan::ReleasePlan;
 use crate::http_client::{RequestLimits, Response, ResponseError, Server, exchange};
 
@@ -71,6 +71,7 @@ fn source(kind: &str) -> (&'static str, &'static [&'static str], &'static str) {
         "Gateway" => ("networking.istio.io", istio, "gateways"),
         "DestinationRule" => ("networking.istio.io", istio, "destinationrules"),
         "EnvoyFilter" => ("networking.istio.io", &["v1alpha3"], "envoyfilters"),
+        TELEMETRY => ("telemetry.istio.io", &["v1", "v1alpha1"], "telemetries"),
         "GRPCRoute" => ("gateway.networking.k8s.io", &["v1"], "grpcroutes"),
         _ => ("gateway.networking.k8s.io", &["v1", "v1beta1"], "httproutes"),
     }
@@ -148,10 +149,12 @@ impl Pod {
 pub(crate) async fn read_cluster(access: &Access, plan: &ReleasePlan) -> Objects {
     let deadline = Instant::now() + TIME;
     let mut reading = Reading { access, plan, deadline, objects: Objects::default(), absent: Vec::new() };
-    for kind in KINDS {
+    // A release without Telemetry resources needs no permission to list those of others.
+    let kinds: Vec<&str> = KINDS.into_iter().filter(|kind| *kind != TELEMETRY || !plan.telemetry.is_empty()).collect();
+    for kind in &kinds {
         reading.all(kind, plan).await;
     }
-    reading.finish()
+    reading.finish(kinds.len())
 }
 
 struct Reading<'a> {
@@ -200,8 +203,8 @@ impl Reading<'_> {
 
     /// The objects. A cluster may lack some kinds, such as those of the Gateway API. A server without any of them is not the API
     /// server of a cluster with Istio.
-    fn finish(mut self) -> Objects {
-        if self.absent.len() == KINDS.len() {
+    fn finish(mut self, kinds: usize) -> Objects {
+        if self.absent.len() == kinds {
             let why = format!("the response to each list is 404, so no kind was found at {}", self.access.url());
             let fix = "check the address (`kubectl proxy` prints it), and whether Istio is installed";
             for plural in self.absent {

@@ -48,22 +48,8 @@ fn applies_to(plan: &ReleasePlan, object: &Object<'_>, proxy: &Proxy) -> Option<
     if object.namespace() != proxy.namespace && object.namespace() != plan.istio_namespace {
         return Some(false);
     }
-    let targets = list(object.spec(), "targetRefs");
-    if !targets.is_empty() {
-        let names = targets.iter().filter_map(|target| target.get("name")?.as_str());
-        return Some(names.into_iter().any(|name| proxy.targets.iter().any(|target| target == name)));
-    }
     let labels = object.spec().get("workloadSelector").and_then(|selector| selector.get("labels")?.as_object());
-    let Some(labels) = labels else { return Some(true) };
-    // An unknown label of a proxy may have any value.
-    let known = |(key, value): (&String, &Value)| proxy.labels.get(key).map(|label| *value == **label);
-    if labels.iter().any(|label| known(label) == Some(false)) {
-        Some(false)
-    } else if labels.iter().all(|label| known(label) == Some(true)) {
-        Some(true)
-    } else {
-        None
-    }
+    proxy.is_selected(list(object.spec(), "targetRefs"), labels)
 }
 
 fn is_for(patch: &Value, proxy: &Proxy) -> bool {

@@ -6,8 +6,11 @@ use super::{NeighbourFinding, ReleasePlan};
 use crate::doctor::{Level, enumerate};
 
 /// The kinds that can affect the cells' requests.
-pub(super) const KINDS: [&str; 6] =
-    ["VirtualService", "HTTPRoute", "GRPCRoute", "Gateway", "DestinationRule", "EnvoyFilter"];
+pub(super) const KINDS: [&str; 7] =
+    ["VirtualService", "HTTPRoute", "GRPCRoute", "Gateway", "DestinationRule", "EnvoyFilter", TELEMETRY];
+
+/// The kind that matters only to a release with such resources of its own.
+pub(super) const TELEMETRY: &str = "Telemetry";
 
 /// The objects of the cluster, and the lists that could not be read.
 #[derive(Debug, Default)]

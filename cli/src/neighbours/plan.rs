@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The objects and settings of a release. The format is JSON; unknown fields are refused.
 #[derive(Clone, Debug, Deserialize)]
@@ -44,6 +45,9 @@ pub(crate) struct ReleasePlan {
     /// Istio's version as `MAJOR.MINOR`, or empty if unknown.
     #[serde(default)]
     pub(crate) istio_version: String,
+    /// The parts that the release's Telemetry resources set: `tracing` and `accessLogging`.
+    #[serde(default)]
+    pub(crate) telemetry: Vec<String>,
     /// Objects that the user accepts, as `KIND/NAMESPACE/NAME`.
     #[serde(default)]
     pub(crate) accepted: Vec<String>,
@@ -75,6 +79,27 @@ pub(crate) struct Proxy {
     pub(crate) targets: Vec<String>,
     /// `GATEWAY`, `SIDECAR_INBOUND` or `SIDECAR_OUTBOUND`, as EnvoyFilters call it.
     pub(crate) context: String,
+}
+
+impl Proxy {
+    /// Whether an object with these `targetRefs` and labels selects them; `None` if only the labels of their pods show it. An
+    /// object without both selects all proxies of its namespace.
+    pub(super) fn is_selected(&self, targets: &[Value], labels: Option<&Map<String, Value>>) -> Option<bool> {
+        if !targets.is_empty() {
+            let mut names = targets.iter().filter_map(|target| target.get("name")?.as_str());
+            return Some(names.any(|name| self.targets.iter().any(|target| target == name)));
+        }
+        let Some(labels) = labels else { return Some(true) };
+        // An unknown label of a proxy may have any value.
+        let known = |(key, value): (&String, &Value)| self.labels.get(key).map(|label| *value == **label);
+        if labels.iter().any(|label| known(label) == Some(false)) {
+            Some(false)
+        } else if labels.iter().all(|label| known(label) == Some(true)) {
+            Some(true)
+        } else {
+            None
+        }
+    }
 }
 
 impl ReleasePlan {

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::Outcome;
 use super::plan::{Expected, ProbePlan, Reach};
-use crate::decide::Parts;
 use crate::http_client::{RequestLimits, Server};
+use cellgate_ext_proc::decide::Parts;
 
 /// The interval between retries. Routes reach a gateway some seconds after they are applied, and no event tells a client when.
 const INTERVAL: Duration = Duration::from_millis(500);

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::keys;
 use super::requests::RequestBuilder;
-use crate::decide::Parts;
 use crate::doctor::enumerate;
+use cellgate_ext_proc::decide::Parts;
 
 /// By how much a large body exceeds the filter's limit. It is Envoy's default buffer limit, so that no first chunk has the
 /// whole body.

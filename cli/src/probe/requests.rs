@@ -5,7 +5,7 @@ use cellgate_routing::{Config, Decider, Format, HeadResult, Outcome, Scope, Valu
 use serde_json::Value;
 
 use super::bodies::{FILLER, body, percent};
-use crate::decide::{Parts, Request};
+use cellgate_ext_proc::decide::{Parts, Request};
 
 /// Stands for any text of a value. It has no character that ends a part.
 const VALUE_FILLER: &str = "0";

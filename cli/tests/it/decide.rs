@@ -368,3 +368,127 @@ fn the_report_says_what_was_decoded_and_what_it_cost() {
     let (code, found) = report(&none, &[head(gzip.len()).as_bytes(), gzip].concat(), &[]);
     assert_eq!((code, &found["decision"]["reason"], &found["decoded"]), (1, &json!("body_encoded"), &json!(null)));
 }
+
+const LIMITS: &str = "
+rate_limits:
+  - { name: per-tenant, key: [routing_key], limit: 100/min, overrides: { acme: 5/s } }
+  - { name: per-user, key: [{ json: /user }], limit: 3/d, cost: { json: /size, at_most: 9, otherwise: 1 }, shadow: true }
+  - { name: per-address, key: [client_address, peer], limit: 2/s }
+  - { name: cell-a, key: [cell], limit: 7/s, applies_to: { cells: [cell-a] } }
+";
+
+#[test]
+fn the_rate_limits_of_a_request_are_shown() {
+    let config = format!("{CONFIG}{LIMITS}");
+    let body = r#"{"tenant":{"id":"acme"},"user":"u1","size":12}"#;
+    let connection = ["--client-address", "2001:db8::1", "--peer", "spiffe://a/b"];
+    let (code, report) = report(&config, &post(body), &connection);
+    assert_eq!(code, 0, "{report}");
+    let limits = &report["limits"];
+    assert_eq!(limits[0]["key"], json!([{"part": "routing_key", "value": "acme"}]));
+    assert_eq!(
+        (&limits[0]["limit"], &limits[0]["limit_is"], &limits[0]["cost"]),
+        (&json!("5/s"), &json!("override"), &json!(1))
+    );
+    assert_eq!(
+        (&limits[1]["key"][0]["value"], &limits[1]["cost"], &limits[1]["shadow"]),
+        (&json!("u1"), &json!(9), &json!(true))
+    );
+    assert_eq!(limits[2]["key"][0]["value"], "2001:db8::1");
+    assert_eq!(limits[3], json!({"name": "cell-a", "counted": false, "why": "other_cell"}));
+    // A limit needs a value from the body.
+    assert_eq!((&report["handover"], &report["filter"]["decision"]["reason"]), (&json!("body"), &json!("limit_due")));
+}
+
+#[test]
+fn the_filter_hands_over_the_headers_of_a_decided_request_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", &format!("{CONFIG}{LIMITS}"));
+    let (code, out, err) = run(&["decide", "--config", &config, "-H", "x-tenant-id: globex"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let expected = "\
+limits    per-tenant   routing_key \"globex\": 100/min (the limit of all other keys), costs 1
+          per-user     not counted: the request has no json /user
+          per-address  not counted: the request has no client_address
+          cell-a       cell \"cell-a\": 7/s (the limit of all other keys), costs 1
+handover  the filter hands over, headers only; the service checks the limits
+";
+    assert!(out.contains(expected), "{out}");
+    // A refused request is not counted.
+    let (_, out, _) = run(&["decide", "--config", &config]);
+    assert!(
+        out.contains("limits    per-tenant   not counted: the request is refused\n") && !out.contains("handover"),
+        "{out}"
+    );
+}
+
+#[test]
+fn a_cost_that_the_response_settles_is_shown_as_an_estimate() {
+    let limits = "
+rate_limits:
+  - { name: tokens, key: [routing_key], limit: 9/s, cost: 5, settle: { response_header: X-Used, at_most: 50 } }
+";
+    let (_, report) = report(&format!("{CONFIG}{limits}"), &post(r#"{"tenant":{"id":"acme"}}"#), &[]);
+    let tokens = &report["limits"][0];
+    assert_eq!((&tokens["cost"], &tokens["settled_by"]), (&json!(5), &json!("the response header x-used, at most 50")));
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", &format!("{CONFIG}{limits}"));
+    let (_, out, _) = run(&["decide", "--config", &config, "-H", "x-tenant-id: globex"]);
+    assert!(out.contains("costs 5, until settled by the response header x-used, at most 50\n"), "{out}");
+}
+
+#[test]
+fn concurrency_limits_are_shown_behind_rate_limits() {
+    let limits = "
+concurrency_limits:
+  - { name: in-flight, key: [routing_key], at_most: 20 }
+  - { name: reports, key: [], at_most: 5, shadow: true }
+  - { name: elsewhere, key: [cell], at_most: 5, applies_to: { paths: [/elsewhere] } }
+";
+    let directory = tempfile::tempdir().unwrap();
+    let config = file(directory.path(), "a.yaml", &format!("{CONFIG}{limits}"));
+    let (code, out, err) = run(&["decide", "--config", &config, "-H", "x-tenant-id: globex"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let expected = "\
+limits    in-flight  routing_key \"globex\": at most 20 in flight
+          reports    all requests together: at most 5 in flight; shadow: refuses nothing
+          elsewhere  not counted: outside of its `applies_to` (path_excluded)
+handover  the filter hands over, headers only; the service checks the limits
+";
+    assert!(out.contains(expected), "{out}");
+    let (_, report) = report(&format!("{CONFIG}{limits}"), &post(r#"{"tenant":{"id":"acme"}}"#), &[]);
+    let counted = json!({
+        "name": "in-flight",
+        "counted": true,
+        "key": [{"part": "routing_key", "value": "acme"}],
+        "in_flight_at_most": 20,
+        "shadow": false,
+    });
+    assert_eq!((&report["limits"][0], &report["handover"]), (&counted, &json!("headers")));
+}
+
+#[test]
+fn the_filter_may_admit_a_request_whose_limits_are_all_leased() {
+    let directory = tempfile::tempdir().unwrap();
+    let leases = "sync: { cluster: cellgate }\nrate_limits:\n- { name: per-tenant, key: [routing_key], limit: 9/s, lease: true }\n\
+                  - { name: writes, key: [cell], limit: 8/s, applies_to: { methods: [POST] } }\n";
+    let config = file(directory.path(), "a.yaml", &format!("{CONFIG}{leases}"));
+    let (code, out, err) = run(&["decide", "--config", &config, "-H", "x-tenant-id: globex"]);
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    let expected = "\
+limits    per-tenant  routing_key \"globex\": 9/s (the limit of all other keys), costs 1; leased
+          writes      not counted: outside of its `applies_to` (method_excluded)
+handover  none while the filter has leased units; without them it hands over, headers only, and the service checks the limits
+";
+    assert!(out.contains(expected), "{out}");
+    let report_of = |more: &[&str]| {
+        let head = ["decide", "--config", &config, "--output", "json", "-H", "x-tenant-id: globex"];
+        let (_, out, _) = run(&[&head, more].concat());
+        serde_json::from_str::<serde_json::Value>(&out).unwrap()
+    };
+    let report = report_of(&[]);
+    assert_eq!((&report["handover"], &report["limits"][0]["leased"]), (&json!("lease"), &json!(true)));
+    // A limit without a lease needs the service.
+    let report = report_of(&["--method", "POST"]);
+    assert_eq!((&report["handover"], &report["limits"][1]["leased"]), (&json!("headers"), &json!(false)));
+}

@@ -6,10 +6,22 @@ const CLI: &str = include_str!("../../../docs/cli.md");
 
 #[test]
 fn every_option_and_variable_is_documented() {
-    for (command, options) in [("serve", 40), ("decide", 9), ("doctor", 9), ("probe", 9), ("inspect", 4)] {
-        let (_, help, _) = run(&[command, "--help"]);
+    let commands: [(&[&str], usize); 9] = [
+        (&["serve"], 40),
+        (&["decide"], 9),
+        (&["doctor"], 9),
+        (&["probe"], 9),
+        (&["explain"], 1),
+        (&["inspect"], 4),
+        (&["limits", "show"], 6),
+        (&["limits", "reset"], 6),
+        (&["log-level"], 6),
+    ];
+    for (command, options) in commands {
+        let (_, help, _) = run(&[command, &["--help"]].concat());
         let words = help.split(|character: char| !(character.is_ascii_alphanumeric() || "-_".contains(character)));
-        let named: Vec<_> = words.filter(|word| word.starts_with("--") || word.starts_with("CELLGATE_")).collect();
+        let named: Vec<_> =
+            words.filter(|word| ["--", "CELLGATE_", "OTEL_"].iter().any(|start| word.starts_with(start))).collect();
         assert!(named.len() >= options, "{help}");
         for word in named.into_iter().filter(|word| *word != "--help" && *word != "--") {
             assert!(CLI.contains(word), "docs/cli.md does not name {word}");

@@ -1,33 +1,8 @@
 //! `cellgate inspect` as a process, with running services.
 
-use std::io::{BufRead, BufReader};
-use std::process::Child;
-
 use serde_json::Value;
 
-use crate::support::{CONFIG, cellgate, file, run};
-
-/// A running service and its admin port.
-struct Running {
-    child: Child,
-    admin: String,
-}
-
-impl Running {
-    fn start(config: &str) -> Self {
-        let ports = ["--plain-text", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
-        let mut child = cellgate(&[&["serve", "--config", config], &ports[..]].concat()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        Self { child, admin: line["admin"].as_str().unwrap().to_owned() }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _gone = (self.child.kill(), self.child.wait());
-    }
-}
+use crate::support::{CONFIG, Running, file, run};
 
 /// The value of a line of the report.
 fn value<'a>(report: &'a str, label: &str) -> &'a str {
@@ -38,7 +13,7 @@ fn value<'a>(report: &'a str, label: &str) -> &'a str {
 fn it_shows_the_digest_that_check_and_sha256sum_print() {
     let directory = tempfile::tempdir().unwrap();
     let config = file(directory.path(), "a.yaml", CONFIG);
-    let service = Running::start(&config);
+    let service = Running::start(&config, &[]);
     let (code, out, err) = run(&["inspect", &service.admin]);
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     assert_eq!(value(&out, "service"), format!("http://{}", service.admin));
@@ -57,7 +32,7 @@ fn it_shows_the_digest_that_check_and_sha256sum_print() {
 #[test]
 fn json_is_the_document_of_the_service() {
     let directory = tempfile::tempdir().unwrap();
-    let service = Running::start(&file(directory.path(), "a.yaml", CONFIG));
+    let service = Running::start(&file(directory.path(), "a.yaml", CONFIG), &[]);
     let url = format!("http://{}", service.admin);
     for arguments in [&["inspect", &url, "--json"][..], &["inspect", &url, "--output", "json"]] {
         let (code, out, _) = run(arguments);
@@ -72,7 +47,7 @@ fn services_that_differ_are_found_and_the_others_are_still_shown() {
     let directory = tempfile::tempdir().unwrap();
     let old = file(directory.path(), "old.yaml", CONFIG);
     let new = file(directory.path(), "new.yaml", &CONFIG.replace("version: one", "version: two"));
-    let services = [&old, &old, &new].map(|config| Running::start(config));
+    let services = [&old, &old, &new].map(|config| Running::start(config, &[]));
     let [one, two, other] = &services;
     let (code, out, _) = run(&["inspect", &one.admin, &two.admin]);
     assert_eq!(code, 0, "{out}");
@@ -90,7 +65,7 @@ fn services_that_differ_are_found_and_the_others_are_still_shown() {
     assert_eq!(document["services"][1]["service"]["config"]["version"], "two");
 
     // One that cannot be reached does not hide the others.
-    let gone = Running::start(&old).admin.clone();
+    let gone = Running::start(&old, &[]).admin.clone();
     let (code, out, err) = run(&["inspect", &gone, &one.admin]);
     assert_eq!((code, value(&out, "ready")), (69, "yes"), "{out}");
     assert!(err.starts_with(&format!("http://{gone}/inspect: cannot connect: ")), "{err}");

@@ -4,8 +4,10 @@
 
 mod command_line;
 mod configuration;
+mod explain;
 mod gateway;
 mod inspection;
+mod limits;
 mod requests;
 mod serve;
 

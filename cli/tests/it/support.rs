@@ -1,12 +1,38 @@
 //! The binary as a process, and the files it reads.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
 
 /// Two cells, and a key in the body or in a header.
 pub(crate) const CONFIG: &str = include_str!("../../../ext-proc/tests/fixtures/cellgate.yaml");
+
+/// A running service and its ports. Nobody reads its log: a line that could not be written once ended the connection.
+pub(crate) struct Running {
+    child: Child,
+    pub(crate) admin: String,
+    pub(crate) grpc: String,
+}
+
+impl Running {
+    pub(crate) fn start(config: &str, options: &[&str]) -> Self {
+        let ports = ["--plain-text", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let mut child = cellgate(&[&["serve", "--config", config], &ports[..], options].concat()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        let port = |name: &str| line[name].as_str().unwrap().to_owned();
+        Self { child, admin: port("admin"), grpc: port("grpc") }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = (self.child.kill(), self.child.wait());
+    }
+}
 
 /// The status of a GET.
 pub(crate) fn status(address: SocketAddr, path: &str) -> u16 {

@@ -17,7 +17,10 @@ pub(super) fn content_types(raw: &RawContentTypes<'_>, report: &mut Report<'_>) 
             RawField::Absent => {}
             // Neither the defaults nor anything else: nothing is covered by types that nobody wrote.
             RawField::Refused => types.set(format, Vec::new()),
-            list => types.set(format, parse_list(list, &["content_types", format.name()], report, &parse)),
+            list => {
+                let path = [Step::Field("content_types"), Step::Field(format.name())];
+                types.set(format, parse_list(list, &path, report, &parse));
+            }
         }
     }
     for format in Format::ALL {

@@ -17,7 +17,7 @@ pub(super) fn decided_by(raw: &RawDecidedBy<'_>, cells: &Cells<'_>, report: &mut
     if given.is_some_and(Vec::is_empty) {
         report.problem(&path, &|| "the list is empty: add a peer, or remove `decided_by`".into());
     } else {
-        peers = parse_list(&raw.peers, &[SECTION, "peers"], report, &|peer| spiffe_id(peer).map(|()| Box::from(peer)));
+        peers = parse_list(&raw.peers, &path, report, &|peer| spiffe_id(peer).map(|()| Box::from(peer)));
     }
     for (index, peer) in items(&raw.peers).take(MAX_ITEMS) {
         if items(&raw.peers).any(|(other_index, other)| other_index < index && other == peer) {

@@ -64,13 +64,14 @@ pub(super) fn routing_header(name: &str, report: &mut Report<'_>) -> Box<str> {
 pub(super) fn source_header(name: &str, routing_header: &str) -> Result<Box<str>, String> {
     header_name(name)?;
     if is_reserved(name.as_bytes(), routing_header) {
-        Err(format!("{} is removed from every request, so it cannot hold the key: use another header", quote(name)))
+        Err(format!("{} is removed from every request, so it holds no value: use another header", quote(name)))
     } else {
         Ok(name.to_ascii_lowercase().into())
     }
 }
 
-fn header_name(name: &str) -> Result<(), String> {
+/// A header that a configuration can name.
+pub(super) fn header_name(name: &str) -> Result<(), String> {
     check_name(name).map_err(|error| match error {
         BadName::NotAName => {
             format!("expected a header name (RFC 9110) of at most {MAX_NAME} bytes, found {}", quote(name))

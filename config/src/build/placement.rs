@@ -146,7 +146,7 @@ fn keys<'a>(
 }
 
 /// Why the name of an entry is no key, and no prefix of one.
-fn not_a_key(name: &str, reason: Reason, table: &str, key_bytes: usize) -> String {
+pub(super) fn not_a_key(name: &str, reason: Reason, table: &str, key_bytes: usize) -> String {
     match reason {
         Reason::KeyEmpty if table == PREFIXES => {
             "a prefix cannot be empty: for keys that no other rule places, use `placement.default`".into()

@@ -22,12 +22,13 @@ pub(super) fn policy(
         match label.parse::<Reason>() {
             Err(_) => {
                 report.problem(&name, &|| {
-                    let known = Reason::ALL.iter().filter(|reason| !reason.is_placed()).map(|reason| reason.label());
+                    let known = Reason::ALL.iter().filter(|reason| reason.has_policy()).map(|reason| reason.label());
                     format!("{} is not one of the reasons in docs/reasons.md{}", quote(label), hint(label, known))
                 });
             }
-            Ok(reason) if reason.is_placed() => {
-                report.problem(&name, &|| format!("`{label}` has no policy, because the request has a cell"));
+            Ok(reason) if !reason.has_policy() => {
+                let why = if reason.is_placed() { "the request has a cell" } else { "the ext-proc service decides" };
+                report.problem(&name, &|| format!("`{label}` has no policy, because {why}"));
             }
             Ok(reason) => {
                 let path = [Step::Field("policy"), Step::Entry(index)];

@@ -1,5 +1,6 @@
 //! The requests that are decided.
 
+use super::super::path::Step;
 use super::super::raw::{RawExcept, RawScope};
 use super::super::report::Report;
 use super::super::text::quote;
@@ -8,15 +9,17 @@ use cellgate_routing::BadHost;
 use cellgate_routing::is_token;
 use cellgate_routing::{Except, Scope, is_normalised};
 
-pub(super) fn scope(raw: &RawScope<'_>, report: &mut Report<'_>) -> Scope {
-    let hosts = parse_list(&raw.hosts, &["applies_to", "hosts"], report, &|host| {
+/// Builds the scope at a path.
+pub(super) fn scope(raw: &RawScope<'_>, path: &[Step<'_>], report: &mut Report<'_>) -> Scope {
+    let field = |name| [path, &[Step::Field(name)]].concat();
+    let hosts = parse_list(&raw.hosts, &field("hosts"), report, &|host| {
         host.parse().map_err(|error| match error {
             BadHost::Every => error.to_string(),
             BadHost::Name => format!("{error}, found {}", quote(host)),
         })
     });
-    let methods = parse_list(&raw.methods, &["applies_to", "methods"], report, &method);
-    let paths = parse_list(&raw.paths, &["applies_to", "paths"], report, &|path| {
+    let methods = parse_list(&raw.methods, &field("methods"), report, &method);
+    let paths = parse_list(&raw.paths, &field("paths"), report, &|path| {
         if path.starts_with('/') && !path.contains(['?', '#']) {
             Ok(Box::from(path))
         } else {
@@ -26,13 +29,14 @@ pub(super) fn scope(raw: &RawScope<'_>, report: &mut Report<'_>) -> Scope {
             ))
         }
     });
-    let except = raw.except.given().map(|raw| except(raw, report)).unwrap_or_default();
+    let except = raw.except.given().map(|raw| except(raw, &field("except"), report)).unwrap_or_default();
     Scope { hosts, methods, paths, except }
 }
 
-fn except(raw: &RawExcept<'_>, report: &mut Report<'_>) -> Except {
-    let methods = parse_list(&raw.methods, &["applies_to", "except", "methods"], report, &method);
-    let paths = parse_list(&raw.paths, &["applies_to", "except", "paths"], report, &|path| {
+fn except(raw: &RawExcept<'_>, path: &[Step<'_>], report: &mut Report<'_>) -> Except {
+    let field = |name| [path, &[Step::Field(name)]].concat();
+    let methods = parse_list(&raw.methods, &field("methods"), report, &method);
+    let paths = parse_list(&raw.paths, &field("paths"), report, &|path| {
         if path.starts_with('/') && !path.contains(['?', '#']) && is_normalised(path.as_bytes()) && path != "/" {
             Ok(Box::from(path))
         } else {
@@ -47,7 +51,7 @@ fn except(raw: &RawExcept<'_>, report: &mut Report<'_>) -> Except {
 }
 
 /// A method in the case that HTTP compares.
-fn method(text: &str) -> Result<Box<str>, String> {
+pub(super) fn method(text: &str) -> Result<Box<str>, String> {
     const KNOWN: [&str; 10] = ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH", "QUERY"];
     if !is_token(text.as_bytes()) {
         Err(format!("expected a method such as `POST`, found {}", quote(text)))

@@ -21,22 +21,7 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
     for (index, raw) in raw.iter().enumerate().take(MAX_SOURCES) {
         let Some(raw) = raw.given() else { continue };
         let item = [Step::Field("key"), Step::Item(index)];
-        let place = place(&raw.places, &item, routing_header, report);
-        let rule = rule(raw, &item, routing_header, report);
-        let slashes = escaped_slashes(raw, &item, report);
-        let (Some((name, place)), Some(rule), Some(slashes)) = (place, rule, slashes) else { continue };
-        let place = match place {
-            Place::Path(template) => Place::Path(template.with_escaped_slashes(slashes)),
-            other => other,
-        };
-        if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
-            && part.to_string().contains(',')
-        {
-            report.problem(&[&item[..], &[Step::Field("value")]].concat(), &|| {
-                format!("a comma separates the values of a header, so no value matches {}", quote(&part.to_string()))
-            });
-        }
-        let source = Source { place, rule };
+        let Some((name, source)) = source(raw, &item, routing_header, report) else { continue };
         if sources.contains(&source) {
             report.problem(&[&item[..], &[Step::Field(name)]].concat(), &|| "duplicate source".into());
         } else if let Some(message) = clash(&source.place, &sources) {
@@ -48,8 +33,33 @@ pub(super) fn sources(raw: &[RawField<RawSource>], routing_header: &str, report:
     sources
 }
 
+/// One source, and the name of its place.
+pub(super) fn source(
+    raw: &RawSource<'_>,
+    path: &[Step<'_>],
+    routing_header: &str,
+    report: &mut Report<'_>,
+) -> Option<(&'static str, Source)> {
+    let place = place(&raw.places, path, routing_header, report);
+    let rule = rule(raw, path, routing_header, report);
+    let slashes = escaped_slashes(raw, path, report);
+    let ((name, place), rule, slashes) = (place?, rule?, slashes?);
+    let place = match place {
+        Place::Path(template) => Place::Path(template.with_escaped_slashes(slashes)),
+        other => other,
+    };
+    if let (Place::Header(_), ValueRule { then: None, part: Some(part), .. }) = (&place, &rule)
+        && part.to_string().contains(',')
+    {
+        report.problem(&[path, &[Step::Field("value")]].concat(), &|| {
+            format!("a comma separates the values of a header, so no value matches {}", quote(&part.to_string()))
+        });
+    }
+    Some((name, Source { place, rule }))
+}
+
 /// Why a place cannot be in one query with an earlier one.
-fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
+pub(super) fn clash(place: &Place, earlier: &[Source]) -> Option<String> {
     earlier.iter().find_map(|source| match (place, &source.place) {
         (Place::Protobuf(path), Place::Protobuf(other)) => {
             path.check_beside(other).err().map(|why| format!("{why}: \"{path}\" and \"{other}\""))
@@ -105,7 +115,8 @@ fn rule(raw: &RawSource<'_>, path: &[Step<'_>], routing_header: &str, report: &m
             None
         }
     });
-    Some(ValueRule { then: then?, part: part?, case: (*raw.case.given()?).into() })
+    let case = optional(&raw.case, |case| Some((*case).into()));
+    Some(ValueRule { then: then?, part: part?, case: case?.unwrap_or_default() })
 }
 
 /// The meaning of escaped slashes. Another place than a path has none.
@@ -161,7 +172,7 @@ fn pointer(text: &str) -> Result<Pointer, String> {
 fn claim(text: &str) -> Result<Pointer, String> {
     let several = |token: &str| token == "*" || (token.starts_with('[') && token.ends_with(']'));
     if text.is_empty() {
-        Err("the whole payload cannot be a key: name a claim, such as `/org/id`".into())
+        Err("the whole payload is not a value: name a claim, such as `/org/id`".into())
     } else if let Some(token) = text.split('/').find(|token| several(token)) {
         Err(format!("a claim has one value: name a member or an index instead of `{token}`"))
     } else {

@@ -7,7 +7,7 @@ use crate::tree::{FromNode, NodeReader};
 pub(in super::super) type NamedPlace<'a> = (&'static str, RawField<&'a str>);
 
 /// A place in a request where the routing key may be, and how its value becomes the key.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(in super::super) struct RawSource<'a> {
     /// A valid source has one.
     pub(in super::super) places: Vec<NamedPlace<'a>>,
@@ -56,23 +56,41 @@ impl RawNested<'_> {
     const FIELDS: [&'static str; 7] = ["json", "ndjson", "form", "protobuf", "xml", "msgpack", "cbor"];
 }
 
-impl<'a> FromNode<'a> for RawSource<'a> {
-    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
-        let mut source = Self {
-            places: Vec::new(),
-            then: RawField::Absent,
-            value: RawField::Absent,
-            case: RawField::default_value(),
-            escaped_slashes: RawField::Absent,
-        };
-        node.fields(&RawSource::FIELDS, "a source such as `json: /tenant/id`", &mut |index, value| match index {
+impl<'a> RawSource<'a> {
+    /// Reads a source whose map has more fields. `read_more` gets the index of each in `more`, and its value.
+    pub(in super::super) fn read_with(
+        node: NodeReader<'_, 'a>,
+        expected: &str,
+        more: &[&'static str],
+        read_more: &mut dyn FnMut(usize, NodeReader<'_, 'a>),
+    ) -> Option<Self> {
+        let mut source = Self::default();
+        let names = [&RawSource::FIELDS[..], more].concat();
+        node.fields(&names, expected, &mut |index, value| match index {
             RawSource::THEN => source.then = RawField::read(value),
             RawSource::VALUE => source.value = RawField::read(value),
             RawSource::CASE => source.case = RawField::read(value),
             RawSource::ESCAPED_SLASHES => source.escaped_slashes = RawField::read(value),
-            index => add_place(&mut source.places, &RawSource::FIELDS, index, value),
+            index => match index.checked_sub(RawSource::FIELDS.len()) {
+                Some(index) => read_more(index, value),
+                None => add_place(&mut source.places, &RawSource::FIELDS, index, value),
+            },
         })?;
         Some(source)
+    }
+
+    /// The first field that says how a value is read, for a map that has no value.
+    pub(in super::super) fn rule_field(&self) -> Option<&'static str> {
+        let rules =
+            [self.then.is_absent(), self.value.is_absent(), self.case.is_absent(), self.escaped_slashes.is_absent()];
+        let names = RawSource::FIELDS.iter().skip(RawSource::THEN);
+        names.zip(rules).find(|(_, is_absent)| !is_absent).map(|(name, _)| *name)
+    }
+}
+
+impl<'a> FromNode<'a> for RawSource<'a> {
+    fn from_node(node: NodeReader<'_, 'a>) -> Option<Self> {
+        Self::read_with(node, "a source such as `json: /tenant/id`", &[], &mut |_, _| {})
     }
 }
 
@@ -93,10 +111,14 @@ fn add_place<'a>(places: &mut Vec<NamedPlace<'a>>, names: &[&'static str], index
 }
 
 #[cfg(feature = "schema")]
+pub(super) use schema::{PART, source_with};
+
+#[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;
 
     use schemars::{JsonSchema, Schema, SchemaGenerator};
+    use serde_json::Value;
 
     use super::super::super::bounds::{MAX_ELEMENT_PATH, MAX_SOURCE_NAME};
     use super::super::super::schema::one_of;
@@ -119,7 +141,7 @@ mod schema {
         r"^(([*]|[A-Za-z0-9_-]{1,63})[.])*[A-Za-z0-9_-]*[{]key[}][A-Za-z0-9_-]*([.]([*]|[A-Za-z0-9_-]{1,63}))*$";
 
     /// A text with one `{key}`, and with text between two of its wildcards.
-    const PART: &str = "^([*]?[^{}*])*[{]key[}]([^{}*][*]?)*$";
+    pub(in super::super) const PART: &str = "^([*]?[^{}*])*[{]key[}]([^{}*][*]?)*$";
 
     /// A place in a request where the routing key may be, and how its value becomes the key.
     #[derive(JsonSchema)]
@@ -208,6 +230,24 @@ mod schema {
         /// A value in a CBOR value: a pointer as for JSON.
         #[schemars(regex(pattern = "^(/|$)"), length(max = MAX_SOURCE_NAME))]
         cbor: Option<Box<str>>,
+    }
+
+    /// A source with more fields, some of them required.
+    pub(in super::super) fn source_with(
+        generator: &mut SchemaGenerator,
+        description: &str,
+        more: &[(&str, Value)],
+        required: &[&str],
+    ) -> Schema {
+        let mut schema = SourceSchema::json_schema(generator);
+        schema.insert("description".into(), description.into());
+        if let Some(Value::Object(properties)) = schema.get_mut("properties") {
+            properties.extend(more.iter().map(|(name, field)| ((*name).to_owned(), field.clone())));
+        }
+        if !required.is_empty() {
+            schema.insert("required".into(), required.into());
+        }
+        schema
     }
 
     impl JsonSchema for RawSource<'_> {

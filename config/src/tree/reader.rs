@@ -68,6 +68,27 @@ impl<'a> NodeReader<'_, 'a> {
         self.mismatch("a boolean")
     }
 
+    /// Whether the value is a map, for a field that may be a map or something else.
+    pub(in super::super) fn is_map(&self) -> bool {
+        matches!(self.node.value, Value::Map(_))
+    }
+
+    /// Whether the value is the integer 0, for a number that has a reason not to be.
+    pub(in super::super) fn is_zero(&self) -> bool {
+        match &self.node.value {
+            Value::Unsigned(number) => *number == 0,
+            Value::Float(text) => integral(text) == Some(0),
+            _ => false,
+        }
+    }
+
+    /// Refuses a value whose shape is right.
+    #[cold]
+    pub(in super::super) fn refuse<T>(mut self, message: &str) -> Option<T> {
+        self.note(self.node.at, message.to_owned());
+        None
+    }
+
     pub(in super::super) fn text(mut self) -> Option<&'a str> {
         if let Value::Text(text) = &self.node.value {
             return Some(text);

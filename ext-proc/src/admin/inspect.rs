@@ -6,7 +6,7 @@ use axum::response::IntoResponse;
 
 use super::Admin;
 use crate::build;
-use crate::inspection::{BudgetUse, Inspection, ServiceLimits};
+use crate::inspection::{BudgetUse, Inspection, LogState, RateLimitsInForce, ServiceLimits};
 use crate::readiness::NotReady;
 use crate::timestamp;
 
@@ -18,7 +18,9 @@ pub(super) async fn inspect(State(admin): State<Admin>) -> impl IntoResponse {
     }
 }
 
-async fn inspection(admin: &Admin) -> Inspection {
+/// The document of `/inspect`.
+pub(super) async fn inspection(admin: &Admin) -> Inspection {
+    let decider = admin.store.decider();
     let reasons: Vec<_> = admin.readiness.reasons().await.iter().map(NotReady::to_string).collect();
     Inspection {
         version: build::VERSION.to_owned(),
@@ -34,10 +36,16 @@ async fn inspection(admin: &Admin) -> Inspection {
             waiting_streams: admin.budget.waiting() as u64,
         },
         open_streams: u64::try_from(admin.metrics.open_streams()).unwrap_or_default(),
-        limits: ServiceLimits {
-            stream_bytes: admin.store.decider().config().limits.stream_bytes,
-            ..admin.limits.clone()
+        limits: ServiceLimits { stream_bytes: decider.config().limits.stream_bytes, ..admin.limits.clone() },
+        rate_limits: RateLimitsInForce {
+            names: decider.config().rate_limits.iter().map(|limit| limit.name.to_string()).collect(),
+            store: admin.limiter.status(),
         },
+        log: admin.logging.as_ref().map(|logging| LogState {
+            level: logging.level(),
+            suppressed_lines: logging.counts().suppressed(),
+            dropped_lines: logging.counts().dropped(),
+        }),
         tls: admin.tls.as_ref().map(|tls| tls.in_force()),
         refusals: admin.refusals.requests(),
         stream_errors: admin.refusals.streams(),

@@ -8,7 +8,7 @@ use super::LoadError;
 const SHOWN: usize = 3;
 
 /// The fields at the top of a configuration. The name of an unknown field may be a misplaced key.
-const FIELDS: [&str; 15] = [
+const FIELDS: [&str; 19] = [
     "$schema",
     "version",
     "routing_header",
@@ -22,6 +22,10 @@ const FIELDS: [&str; 15] = [
     "placement",
     "policy",
     "decided_by",
+    "rate_limits",
+    "concurrency_limits",
+    "descriptor_limits",
+    "sync",
     "shadow",
     "limits",
 ];

@@ -116,7 +116,7 @@ impl Drop for SocketFile {
         let Ok(_lock) = lock_directory(&self.path, 1) else { return };
         let is_ours = id(&self.path).is_ok_and(|id| id == self.id);
         if is_ours && let Err(error) = fs::remove_file(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the socket");
+            tracing::warn!(event = "socket_not_removed", path = %self.path.display(), %error, "cannot remove the socket");
         }
     }
 }

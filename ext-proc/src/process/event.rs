@@ -1,9 +1,10 @@
 //! Events and replies of the state machine: Envoy's messages without protobuf.
 
 use bytes::Bytes;
-use cellgate_routing::{CellId, Decision, Outcome, Reason, RefusedType};
+use cellgate_limiting::XRateLimit;
+use cellgate_routing::{CellId, Decision, Outcome, Reason, RefusedType, ResponseNeeds};
 
-use crate::fields::Fields;
+use crate::fields::{Attributes, Fields};
 
 /// The most bytes of body in one reply. Envoy accepts 64 KiB; this leaves room for the message around them.
 pub(crate) const MAX_CHUNK: usize = 62_000;
@@ -28,6 +29,8 @@ pub enum Event {
         fields: Fields,
         /// The dynamic metadata that Envoy forwards: a serialised `envoy.config.core.v3.Metadata`. Empty if there is none.
         metadata: Vec<u8>,
+        /// The request attributes that Envoy sends.
+        attributes: Attributes,
         /// Whether neither body nor trailers follow.
         end_of_stream: bool,
     },
@@ -41,9 +44,18 @@ pub enum Event {
     /// Envoy sent the request's trailers. The body is complete.
     RequestTrailers(Fields),
     /// Envoy sent the response's headers.
-    ResponseHeaders,
+    ResponseHeaders {
+        /// All headers.
+        fields: Fields,
+        /// Whether neither body nor trailers follow.
+        end_of_stream: bool,
+    },
     /// Envoy sent the response's trailers.
-    ResponseTrailers,
+    ResponseTrailers(Fields),
+    /// The limits of the request are checked ([`StateMachine::due_charges`]).
+    ///
+    /// [`StateMachine::due_charges`]: super::state_machine::StateMachine::due_charges
+    Limited(LimitAnswer),
     /// The decision timeout has passed.
     Deadline,
     /// The next message was dropped, because the byte budget had no room to assemble it.
@@ -87,6 +99,8 @@ pub enum Reply {
         grpc: bool,
         /// The Content-Type, if the request is refused for it.
         refused_type: Option<Box<RefusedType>>,
+        /// The fields of the request's rate limits, if a limit refuses it.
+        limits: Option<Box<LimitFields>>,
     },
 }
 
@@ -97,6 +111,46 @@ pub struct HeadMutation {
     pub remove: Vec<String>,
     /// The decision to let the request proceed, if this reply carries it.
     pub decision: Option<Decision>,
+    /// The fields of the request's rate limits, if it has any.
+    pub limits: Option<Box<LimitFields>>,
+    /// The parts of the response that Envoy must send, because a limit that counts the request needs them, or may. `None`: no
+    /// part.
+    pub response: Option<ResponseDemand>,
+}
+
+/// The parts of a response that Envoy must send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResponseDemand {
+    /// The body mode of the request.
+    pub mode: BodyMode,
+    /// The parts. With the end, Envoy keeps the stream open until the response has ended.
+    pub needs: ResponseNeeds,
+}
+
+/// The answer of a request's rate limits and concurrency limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitAnswer {
+    /// Why the request is refused. `None`: it is admitted.
+    pub refusal: Option<Reason>,
+    /// The part that a client may know.
+    pub fields: Option<Box<LimitFields>>,
+    /// The parts of the response that the limits need.
+    pub response: ResponseNeeds,
+}
+
+/// The part of a request's rate limits that a client may know.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitFields {
+    /// The value of `Retry-After`, in seconds. `None`: the request is admitted, or never will be.
+    pub retry_after: Option<u64>,
+    /// The value of `RateLimit`.
+    pub rate_limit: Option<String>,
+    /// The value of `RateLimit-Policy`.
+    pub policy: Option<String>,
+    /// The values of the `X-RateLimit` fields, if the service sends them.
+    pub x_rate_limit: Option<XRateLimit>,
+    /// The names of the limits that refuse.
+    pub violated: Vec<String>,
 }
 
 /// An error of the peer that ends the stream with an error status.
@@ -117,12 +171,32 @@ pub enum Violation {
     /// There are more than [`MAX_FIELDS`](crate::fields::MAX_FIELDS) headers or trailers.
     #[error("the request has more than {} headers or trailers", crate::fields::MAX_FIELDS)]
     TooManyFields,
+    /// The limits were answered although none was asked.
+    #[error("the rate limits of a request were answered that did not wait for them")]
+    NotLimited,
     /// A message was dropped, so the rest of the request is useless.
     #[error("the byte budget has no room for this message: raise --max-held-bytes")]
     OverBudget,
     /// The decision timeout passed before the headers came.
     #[error("the request's headers did not arrive within --decision-timeout")]
     NoHeadersInTime,
+}
+
+impl LimitAnswer {
+    /// Concurrency limits have no place for the request. They have these names.
+    #[must_use]
+    pub fn no_place(violated: Vec<String>) -> Self {
+        let fields = LimitFields { violated, ..LimitFields::default() };
+        Self { refusal: Some(Reason::ConcurrencyLimited), fields: Some(Box::new(fields)), ..Self::default() }
+    }
+}
+
+impl ResponseDemand {
+    /// The demand of a request in a body mode. `None`: it needs no part.
+    #[must_use]
+    pub fn of(mode: BodyMode, needs: ResponseNeeds) -> Option<Self> {
+        (!needs.is_none()).then_some(Self { mode, needs })
+    }
 }
 
 impl HeadMutation {

@@ -5,11 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
+use opentelemetry::trace::{SpanId, TraceId};
 use tokio::time::Instant;
 use tonic::Status;
+use tracing::field::{DisplayValue, display};
 
 use crate::budget::Reservation;
 use crate::process::codec::OutgoingMessage;
+use crate::traces::context::SpanIds;
 
 /// The messages to send. The lock is held briefly, and only [`StallWatchdog`](super::stall_watchdog::StallWatchdog)
 /// contends for it.
@@ -27,10 +30,18 @@ pub(super) enum StreamProgress {
     Stalled(Status),
 }
 
+/// The names of a request in log lines.
+#[derive(Clone, Debug, Default)]
+pub(super) struct RequestIds {
+    /// Its `x-request-id`.
+    pub request_id: String,
+    /// Its span, or that of Envoy.
+    pub trace: Option<SpanIds>,
+}
+
 #[derive(Debug, Default)]
 struct QueueState {
-    /// The request's ID, for log lines.
-    request_id: String,
+    ids: RequestIds,
     messages: VecDeque<QueuedMessage>,
     /// How many of the messages have a reservation.
     reservations: usize,
@@ -42,6 +53,8 @@ struct QueueState {
     watched: bool,
     /// The status that ends the stream after the messages.
     failure: Option<Status>,
+    /// Whether the watchdog has ended the stream.
+    stalled: bool,
 }
 
 #[derive(Debug)]
@@ -50,15 +63,32 @@ struct QueuedMessage {
     reservation: Option<Reservation>,
 }
 
+impl RequestIds {
+    /// The fields `trace_id` and `span_id` of a log line.
+    pub(super) fn trace_fields(&self) -> (Option<DisplayValue<TraceId>>, Option<DisplayValue<SpanId>>) {
+        (self.trace.map(|ids| display(ids.trace)), self.trace.map(|ids| display(ids.span)))
+    }
+}
+
 impl SendQueue {
     /// Sets the request's ID for log lines.
     pub(super) fn set_request_id(&self, request_id: String) {
-        self.lock().request_id = request_id;
+        self.lock().ids.request_id = request_id;
+    }
+
+    /// Sets the ids of the request's trace for log lines.
+    pub(super) fn set_trace(&self, trace: Option<SpanIds>) {
+        self.lock().ids.trace = trace;
+    }
+
+    /// The names of the request in log lines.
+    pub(super) fn ids(&self) -> RequestIds {
+        self.lock().ids.clone()
     }
 
     /// The request's ID.
     pub(super) fn request_id(&self) -> String {
-        self.lock().request_id.clone()
+        self.lock().ids.request_id.clone()
     }
 
     /// Appends a message. `reservation` covers its chunk of the body until tonic takes it.
@@ -123,13 +153,18 @@ impl SendQueue {
         let status = Status::deadline_exceeded(
             "the peer stalled: it neither completed its message nor read the replies within --decision-timeout",
         );
-        let request_id = std::mem::take(&mut queue.request_id);
-        let failed = QueueState { request_id, failure: Some(status.clone()), ..QueueState::default() };
+        let ids = std::mem::take(&mut queue.ids);
+        let failed = QueueState { ids, failure: Some(status.clone()), stalled: true, ..QueueState::default() };
         // A stream that waits only for more bytes must be polled to see the failure.
         if let Some((_, waker)) = std::mem::replace(&mut *queue, failed).last_poll {
             waker.wake();
         }
         StreamProgress::Stalled(status)
+    }
+
+    /// Whether the watchdog has ended the stream, because its peer stalled.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.lock().stalled
     }
 
     fn lock(&self) -> MutexGuard<'_, QueueState> {

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use cellgate_routing::{Decider, Decision, Outcome};
+use cellgate_limiting::LimitId;
+use cellgate_routing::ResponseNeeds;
 use envoy_types::pb::envoy::service::ext_proc::v3::external_processor_server::SERVICE_NAME;
 use hyper::header::CONTENT_TYPE;
 use hyper::http::HeaderValue;
@@ -17,21 +18,27 @@ use tonic::body::Body;
 use tonic::server::{Grpc, StreamingService};
 use tonic::{Code, Status, Streaming};
 
-use crate::budget::{Budget, Growth, Reservation};
+use crate::budget::{Budget, Reservation};
+use crate::concurrency::ConcurrencyLimiter;
 use crate::config_file::Store;
-use crate::fields;
+use crate::limiter::Limiter;
 use crate::metrics::Metrics;
 use crate::process::codec::{ExtProcCodec, IncomingMessage, OutgoingMessage, RequestDecoder};
 use crate::process::counted_body::CountedBody;
-use crate::process::event::{BodyMode, Event, Reply, Violation};
+use crate::process::decision_trace::DecisionTrace;
+use crate::process::event::{BodyMode, Event, LimitAnswer, Violation};
 use crate::process::handler::Handler;
+use crate::process::observed_request::{ObservedRequest, limit_names, violation_status};
 use crate::process::request::RequestError;
-use crate::process::response::response;
 use crate::process::response_stream::ResponseStream;
-use crate::process::send_queue::SendQueue;
+use crate::process::send_queue::{RequestIds, SendQueue};
 use crate::process::stall_watchdog::StallWatchdog;
 use crate::process::state_machine::StateMachine;
 use crate::refusals::Refusals;
+use crate::settlement::RequestSettlement;
+use crate::traces::call_trace::{CallTrace, Work};
+use crate::traces::phase::monotonic_time;
+use crate::traces::{TracedMethod, Tracing};
 
 /// The name of the service.
 pub(crate) const NAME: &str = SERVICE_NAME;
@@ -41,13 +48,6 @@ pub(crate) const PATH: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Proc
 
 /// After a refusal, the peer has this long to close its half of the stream.
 const DRAIN_AFTER_REPLY: Duration = Duration::from_secs(1);
-
-/// The most bytes of an `x-request-id` in a log line.
-const MAX_REQUEST_ID: usize = 128;
-
-/// A stream that waits holds at most this many bytes that the budget does not cover. Only decoders of `br` and `zstd` take
-/// more at a time: they have decoded a chunk before their memory is known.
-const MAX_UNCOVERED: u64 = 1024 * 1024;
 
 /// The decoders of a decided request keep at most this many bytes for as long as the body takes, although others wait. Two
 /// decoders of gzip take less.
@@ -73,11 +73,33 @@ pub(crate) struct StreamLimits {
 struct ProcessorState {
     store: Arc<Store>,
     budget: Budget,
-    metrics: Metrics,
-    refusals: Refusals,
+    observers: Observers,
+    limiter: Limiter,
+    concurrency: ConcurrencyLimiter,
     limits: StreamLimits,
     watchdog: StallWatchdog,
+    drain: watch::Receiver<bool>,
     abort: watch::Receiver<bool>,
+}
+
+/// What keeps account of requests.
+#[derive(Clone, Debug)]
+pub(crate) struct Observers {
+    /// Counts them.
+    pub metrics: Metrics,
+    /// Keeps the last refusals.
+    pub refusals: Refusals,
+    /// Makes their traces.
+    pub tracing: Option<Tracing>,
+}
+
+/// The ends of the service.
+#[derive(Clone, Debug)]
+pub(crate) struct Ends {
+    /// True once no new connection is accepted. Streams that only wait for the end of a response then end with OK.
+    pub drain: watch::Receiver<bool>,
+    /// True once all streams must end, with an error.
+    pub abort: watch::Receiver<bool>,
 }
 
 /// The HTTP response to a request that is not gRPC over protobuf.
@@ -97,24 +119,35 @@ pub(crate) fn reject_non_grpc<B>(request: &Request<B>) -> Option<Response<()>> {
 }
 
 impl Processor {
-    /// A service that decides by the configuration in `store`. All streams end with an error once `abort` is true.
+    /// A service that decides by the configuration in `store`.
     #[must_use]
     pub(crate) fn new(
         store: Arc<Store>,
         budget: Budget,
-        metrics: Metrics,
-        refusals: Refusals,
+        observers: Observers,
+        limiter: Limiter,
         limits: StreamLimits,
-        abort: watch::Receiver<bool>,
+        Ends { drain, abort }: Ends,
     ) -> Self {
         let watchdog = StallWatchdog::default();
-        Self(Arc::new(ProcessorState { store, budget, metrics, refusals, limits, watchdog, abort }))
+        let concurrency = ConcurrencyLimiter::new(observers.metrics.concurrency().clone());
+        Self(Arc::new(ProcessorState {
+            store,
+            budget,
+            observers,
+            limiter,
+            concurrency,
+            limits,
+            watchdog,
+            drain,
+            abort,
+        }))
     }
 
     /// Ends stalled streams until the future is dropped.
     pub(crate) async fn supervise(self) {
         let state = &self.0;
-        let on_failure = |status: &Status, request_id: &str| state.record_failure(status, request_id);
+        let on_failure = |status: &Status, ids: &RequestIds| state.record_failure(status, ids);
         state.watchdog.clone().run(state.limits.decision_timeout, on_failure).await;
     }
 
@@ -141,11 +174,15 @@ impl StreamingService<IncomingMessage> for Call {
     type Future = Ready<Result<tonic::Response<ResponseStream>, Status>>;
 
     fn call(&mut self, request: tonic::Request<Streaming<IncomingMessage>>) -> Self::Future {
+        let trace =
+            CallTrace::begin(self.state.observers.tracing.as_ref(), TracedMethod::Process, request.metadata().as_ref());
         let queue = Arc::new(SendQueue::default());
+        queue.set_trace(trace.ids());
         let max_message_bytes = self.state.limits.max_message_bytes;
         let reader = MessageReader { messages: request.into_inner(), body: self.body.clone(), max_message_bytes };
-        let handler = Handler::new(handle_stream(Arc::clone(&self.state), reader, Arc::clone(&queue)));
-        let (watchdog, open) = (self.state.watchdog.clone(), self.state.metrics.stream());
+        let trace = StreamTrace { trace, queue: Arc::clone(&queue) };
+        let handler = Handler::new(handle_stream(Arc::clone(&self.state), reader, trace));
+        let (watchdog, open) = (self.state.watchdog.clone(), self.state.observers.metrics.stream());
         let responses = ResponseStream::new(queue, handler, self.body.clone(), watchdog, open);
         ready(Ok(tonic::Response::new(responses)))
     }
@@ -195,30 +232,60 @@ impl Drop for MessageReader {
     }
 }
 
+/// The trace of one stream, and its queue, which knows whether the watchdog dropped the handler.
+struct StreamTrace {
+    trace: CallTrace,
+    queue: Arc<SendQueue>,
+}
+
+impl Drop for StreamTrace {
+    fn drop(&mut self) {
+        // Otherwise the trace would say that the peer cancelled the stream, which is no error.
+        if self.queue.is_stalled() {
+            self.trace.end(Code::DeadlineExceeded);
+        }
+    }
+}
+
 /// Handles one stream to its end. Every end but that of the request is an error: after an OK, Envoy lets the rest of the
 /// request pass.
-async fn handle_stream(state: Arc<ProcessorState>, reader: MessageReader, queue: Arc<SendQueue>) -> Result<(), Status> {
+async fn handle_stream(
+    state: Arc<ProcessorState>,
+    reader: MessageReader,
+    mut traced: StreamTrace,
+) -> Result<(), Status> {
     let mut abort = state.abort.clone();
+    let StreamTrace { trace, queue } = &mut traced;
     let result = tokio::select! {
         biased;
-        result = state.process_request(reader, &queue) => result,
+        result = state.process_request(reader, queue, trace) => result,
         Ok(_) = abort.wait_for(|abort| *abort) => Err(Status::unavailable("the service is shutting down")),
     };
     if let Err(status) = &result {
-        state.record_failure(status, &queue.request_id());
+        state.record_failure(status, &queue.ids());
     }
+    // A connection that is lost is nobody's failure.
+    let code = |status: &Status| if is_transport(status) { Code::Cancelled } else { status.code() };
+    trace.end(result.as_ref().err().map_or(Code::Ok, code));
     result
 }
 
 impl ProcessorState {
-    async fn process_request(&self, mut reader: MessageReader, queue: &SendQueue) -> Result<(), Status> {
+    async fn process_request(
+        &self,
+        mut reader: MessageReader,
+        queue: &SendQueue,
+        trace: &mut CallTrace,
+    ) -> Result<(), Status> {
         let sleep = pin!(tokio::time::sleep(self.limits.decision_timeout));
         let mut deadline = DecisionDeadline { due: sleep.deadline(), sleep, budget: reader.body.reservation() };
+        let waiting = trace.now();
         let first = tokio::select! {
             biased;
             message = reader.next() => message?,
             () = deadline.passed() => return Err(violation_status(Violation::NoHeadersInTime)),
         };
+        trace.worked(Work::Receive, waiting);
         let Some(first) = first else { return Ok(()) };
         let mode = BodyMode::try_from(&first.message).map_err(request_error_status)?;
         let decider = self.store.decider();
@@ -226,18 +293,31 @@ impl ProcessorState {
             machine: StateMachine::new(decider.clone(), mode, reader.body.reservation()),
             budget: reader.body.reservation(),
             decider,
-            metrics: &self.metrics,
-            refusals: &self.refusals,
+            metrics: &self.observers.metrics,
+            refusals: &self.observers.refusals,
             started: Instant::now(),
             queue,
             decided: None,
             inspected: 0,
+            received: 0,
+            trace,
+            in_flight: None,
+            settlement: None,
         };
+        if let Some(hasher) = request.trace.hasher() {
+            request.machine.record(DecisionTrace::new(monotonic_time, hasher));
+        }
+        let mut drain = self.drain.clone();
         let mut event = Event::try_from(first).map_err(request_error_status)?;
         let mut expired = false;
         loop {
-            let replied = request.step(event, reader.take_reservation())?;
+            let mut replied = request.step(event, reader.take_reservation())?;
+            if request.machine.is_limiting() {
+                let answer = self.check_limits(&mut request).await;
+                replied |= request.step(Event::Limited(answer), None)?;
+            }
             if request.machine.is_ended() {
+                request.trace.answered();
                 drop(request);
                 reader.discard_rest().await;
                 return Ok(());
@@ -257,6 +337,7 @@ impl ProcessorState {
                 event = Event::Deadline;
                 continue;
             }
+            let waiting = request.awaits_message();
             event = tokio::select! {
                 biased;
                 message = reader.next() => match message {
@@ -271,9 +352,53 @@ impl ProcessorState {
                     expired = true;
                     Event::Deadline
                 }
+                // The stream only waits for the end of the response, which Envoy lets pass. Many a stream does, whether a
+                // concurrency limit counts its request or not.
+                Ok(_) = drain.wait_for(|drain| *drain), if request.machine.may_end() => {
+                    if let Some(settlement) = request.settlement.take() {
+                        settlement.abandon();
+                    }
+                    return Ok(());
+                }
                 () = self.crowded(request.decided), if request.machine.guard_memory() > MAX_GUARD_MEMORY => Event::NoRoom,
             };
+            request.trace.worked(Work::Receive, waiting);
         }
+    }
+
+    /// Lets the request enter under its concurrency limits, and then charges it. So a request that finds no place uses nothing,
+    /// and one that a rate limit refuses leaves at once.
+    async fn check_limits(&self, request: &mut ObservedRequest<'_>) -> LimitAnswer {
+        let config = request.decider.config();
+        let begun = request.trace.now();
+        let entering = request.machine.due_concurrency(self.limiter.hasher());
+        let names = |id: LimitId| config.concurrency_limits.get(usize::from(id.0)).map_or("", |limit| &*limit.name);
+        request.trace.describe(Work::Limit, || {
+            limit_names("cellgate.concurrency_limits", entering.iter().map(|charge| names(charge.id)))
+        });
+        let in_flight = match self.concurrency.enter(entering, config) {
+            Ok(in_flight) => in_flight,
+            Err(violated) => {
+                let answer = LimitAnswer::no_place(violated);
+                request.limited(begun, &answer);
+                return answer;
+            }
+        };
+        let charges = request.machine.due_charges(self.limiter.hasher()).unwrap_or_default();
+        let (mut answer, mut settlement) = (LimitAnswer::default(), None);
+        if !charges.is_empty() {
+            let names = charges.iter().map(|charge| config.limit_name(charge.charge.id));
+            request.trace.describe(Work::Limit, || limit_names("cellgate.rate_limits", names));
+            (answer, settlement) = self.limiter.check(&charges, config).await;
+        }
+        request.limited(begun, &answer);
+        if answer.refusal.is_none() {
+            let needs = settlement.as_ref().map(RequestSettlement::needs).unwrap_or_default();
+            answer.response = needs.and(ResponseNeeds { headers: false, end: in_flight.is_some() });
+            request.in_flight = in_flight;
+            request.settlement = settlement;
+        }
+        answer
     }
 
     /// Returns once other streams wait for the byte budget, but not before the decision timeout has passed again since the
@@ -288,17 +413,34 @@ impl ProcessorState {
 
     /// Counts and logs a stream that ended with an error. A reset or a lost connection is only logged at debug level: Envoy
     /// resets streams that it no longer needs.
-    fn record_failure(&self, status: &Status, request_id: &str) {
-        let transport = std::error::Error::source(status).is_some();
-        let (code, message) = (status.code(), status.message());
-        if transport || matches!(code, Code::Cancelled | Code::Unavailable) {
-            tracing::debug!(request_id, ?code, error = message, "stream ended early");
+    fn record_failure(&self, status: &Status, ids: &RequestIds) {
+        let (code, message, request_id) = (status.code(), status.message(), &*ids.request_id);
+        let (trace_id, span_id) = ids.trace_fields();
+        if is_transport(status) || matches!(code, Code::Cancelled | Code::Unavailable) {
+            tracing::debug!(
+                event = "stream_ended_early",
+                request_id,
+                trace_id,
+                span_id,
+                ?code,
+                error = message,
+                "stream ended early"
+            );
             return;
         }
-        self.metrics.violation();
-        self.refusals.stream_failed(code, request_id);
+        self.observers.metrics.violation();
+        self.observers.refusals.stream_failed(code, request_id);
         let hint = (code == Code::OutOfRange).then_some("set --max-message-bytes above Envoy's buffer limits");
-        tracing::warn!(request_id, ?code, error = message, hint, "stream ended with an error status");
+        tracing::warn!(
+            event = "stream_failed",
+            request_id,
+            trace_id,
+            span_id,
+            ?code,
+            error = message,
+            hint,
+            "stream ended with an error status"
+        );
     }
 }
 
@@ -325,129 +467,17 @@ impl DecisionDeadline<'_> {
     }
 }
 
-/// A request's state machine, with its metrics and log lines.
-struct ObservedRequest<'a> {
-    machine: StateMachine,
-    /// An empty reservation of the stream.
-    budget: Reservation,
-    decider: Decider,
-    metrics: &'a Metrics,
-    refusals: &'a Refusals,
-    started: Instant,
-    queue: &'a SendQueue,
-    /// When the decision was made.
-    decided: Option<Instant>,
-    inspected: u64,
-}
-
-impl ObservedRequest<'_> {
-    /// Handles an event and queues the replies. Returns whether there was one. `reservation` covers the message of the
-    /// event.
-    fn step(&mut self, event: Event, reservation: Option<Reservation>) -> Result<bool, Status> {
-        self.machine.set_message_reservation(reservation);
-        if let Event::RequestHeaders { fields, .. } = &event {
-            self.queue.set_request_id(request_id(fields));
-        }
-        let replies = self.machine.on(event).map_err(violation_status)?;
-        self.observe();
-        let replied = !replies.is_empty();
-        for reply in replies {
-            let reservation = match &reply {
-                Reply::BodyChunk { bytes, .. } => self.machine.take_reservation(bytes.len()),
-                _ => None,
-            };
-            self.queue.push(response(reply, self.decider.config()), reservation);
-        }
-        self.machine.set_message_reservation(None);
-        self.queue.set_bytes_held(self.machine.reserved_bytes() > 0);
-        Ok(replied)
-    }
-
-    /// Waits until the byte budget has room for what the request holds. Returns false if it has none in time, or if that is
-    /// too much to keep until then.
-    async fn has_room(&mut self) -> bool {
-        let bytes = self.machine.shortfall();
-        if bytes == 0 {
-            return true;
-        }
-        if self.machine.decoder_shortfall() > MAX_UNCOVERED {
-            return false;
-        }
-        let mut reservation = self.budget.another();
-        match reservation.grow_or_wait(bytes) {
-            Growth::Grown => {}
-            Growth::Waits(wait) => match wait.await {
-                Some(granted) => reservation.merge(granted),
-                None => return false,
-            },
-            Growth::Refused => return false,
-        }
-        self.machine.cover(reservation);
-        true
-    }
-
-    /// Counts and logs the effect of an event.
-    fn observe(&mut self) {
-        let inspected = self.machine.inspected();
-        if inspected > self.inspected {
-            self.metrics.inspected(inspected - self.inspected);
-            self.inspected = inspected;
-        }
-        if self.decided.is_none()
-            && let Some(decision) = self.machine.decision()
-        {
-            self.decided = Some(Instant::now());
-            self.metrics.decided(decision, self.started.elapsed());
-            self.refusals.decided(decision, || self.queue.request_id());
-            self.log("request decided", decision);
-        }
-        if let Some(conflict) = self.machine.conflict() {
-            self.metrics.conflict(conflict);
-            self.refusals.decided(conflict, || self.queue.request_id());
-            self.log("request rejected after its decision", conflict);
-        }
-    }
-
-    fn log(&self, event: &'static str, decision: Decision) {
-        let cell = || match decision.outcome {
-            Outcome::Cell(cell) => self.decider.config().cell_name(cell),
-            Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => "",
-        };
-        tracing::debug!(
-            request_id = self.queue.request_id(),
-            outcome = decision.outcome.label(),
-            reason = decision.reason.label(),
-            cell = cell(),
-            inspected = self.inspected,
-            "{event}"
-        );
-    }
-}
-
 /// Is pending once. The handler is polled again when tonic has taken all replies from the send queue.
 async fn yield_until_sent() {
     let mut yielded = false;
     std::future::poll_fn(|_| if std::mem::replace(&mut yielded, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
+/// Whether the status reports a connection or stream that has failed.
+fn is_transport(status: &Status) -> bool {
+    std::error::Error::source(status).is_some()
+}
+
 fn request_error_status(error: RequestError) -> Status {
     Status::failed_precondition(error.to_string())
 }
-
-fn violation_status(violation: Violation) -> Status {
-    match violation {
-        Violation::NoHeadersInTime => Status::deadline_exceeded(violation.to_string()),
-        Violation::OverBudget => Status::resource_exhausted(violation.to_string()),
-        _ => Status::failed_precondition(violation.to_string()),
-    }
-}
-
-/// The request's `x-request-id`, shortened and without control characters, so that it cannot forge a log line.
-fn request_id(head: &fields::Fields) -> String {
-    let id = fields::first(head, "x-request-id");
-    let id = id.get(..MAX_REQUEST_ID).unwrap_or(id);
-    String::from_utf8_lossy(id).chars().filter(|character| !character.is_control()).collect()
-}
-
-#[cfg(test)]
-mod tests;

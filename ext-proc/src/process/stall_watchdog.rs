@@ -8,7 +8,7 @@ use tokio::time::MissedTickBehavior;
 use tonic::Status;
 
 use crate::process::handler::Handler;
-use crate::process::send_queue::{SendQueue, StreamProgress};
+use crate::process::send_queue::{RequestIds, SendQueue, StreamProgress};
 
 /// How many times the watchdog checks within one timeout.
 const CHECKS_PER_TIMEOUT: u32 = 8;
@@ -33,8 +33,8 @@ impl StallWatchdog {
     }
 
     /// Checks the streams until the future is dropped. A stream that was not polled within `timeout` is cancelled, its
-    /// memory released, and `on_failure` called with its status and its request's ID.
-    pub(super) async fn run(self, timeout: Duration, on_failure: impl Fn(&Status, &str)) {
+    /// memory released, and `on_failure` called with its status and its request's IDs.
+    pub(super) async fn run(self, timeout: Duration, on_failure: impl Fn(&Status, &RequestIds)) {
         let mut checks = tokio::time::interval((timeout / CHECKS_PER_TIMEOUT).max(Duration::from_millis(1)));
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -47,7 +47,7 @@ impl StallWatchdog {
                     StreamProgress::Active => true,
                     StreamProgress::Idle => false,
                     StreamProgress::Stalled(status) => {
-                        stalled.push((status, stream.handler.upgrade(), queue.request_id()));
+                        stalled.push((status, stream.handler.upgrade(), queue.ids()));
                         false
                     }
                 }
@@ -55,11 +55,11 @@ impl StallWatchdog {
             streams.shrink_to(KEPT_CAPACITY);
             drop(streams);
             // Without the lock, because other streams may wait for it.
-            for (status, handler, request_id) in stalled {
+            for (status, handler, ids) in stalled {
                 if let Some(handler) = handler {
                     handler.cancel();
                 }
-                on_failure(&status, &request_id);
+                on_failure(&status, &ids);
             }
         }
     }

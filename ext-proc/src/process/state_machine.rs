@@ -10,24 +10,33 @@
 //! A rejection leads from every state to `Rejected`. In `Guarding` each chunk is scanned before it is sent back, so that a
 //! second key or a syntax error ends the request before the upstream has a complete body.
 //!
+//! A decision that rate limits count leads to `Limiting` first. The caller checks the charges before it does anything else, and
+//! the answer leads on as the decision would have.
+//!
 //! Two rules of Envoy shape this. In BUFFERED mode it expects an answer to the headers before it sends the body, and it
 //! applies the header mutation of the body's answer. In FULL_DUPLEX_STREAMED mode it waits for the first answer, and then
 //! expects every byte back, in order, in chunks of at most 64 KiB.
 
+mod coverage;
+mod limiting;
+mod recording;
 #[cfg(test)]
 mod tests;
 
 use bytes::Bytes;
 use cellgate_routing::{
-    Decider, Decision, DecodingCost, Guard, Head, HeadResult, Outcome, Reason, RefusedType, is_grpc_call,
+    Decider, Decision, DueLimits, Guard, Handover, Head, HeadResult, Outcome, Reason, RefusedType, ResponseNeeds,
+    is_grpc_call,
 };
 
 use crate::budget::Reservation;
-use crate::fields::{self, Fields, RequestHead};
+use crate::fields::{self, Attributes, Fields, RequestHead};
 use crate::process::body_buffer::BodyBuffer;
+use crate::process::decision_trace::DecisionTrace;
 use crate::process::demand::demand;
-use crate::process::event::{BodyMode, Event, HeadMutation, MAX_CHUNK, Reply, Violation};
-use crate::process::key_search::{KeySearch, Progress};
+use crate::process::event::{BodyMode, Event, HeadMutation, LimitFields, MAX_CHUNK, Reply, ResponseDemand, Violation};
+use crate::process::key_search::{HeadDecision, KeySearch, Progress};
+use limiting::{Step, Undecided};
 
 /// The state of one request.
 #[derive(Debug)]
@@ -53,6 +62,14 @@ pub struct StateMachine {
     grpc: bool,
     /// The Content-Type, if the request is refused for it.
     refused_type: Option<RefusedType>,
+    /// The rate limits that may count the request.
+    due: DueLimits,
+    /// The fields of the limits that were checked.
+    limit_fields: Option<Box<LimitFields>>,
+    /// The parts of the response that its limits need.
+    response_needs: ResponseNeeds,
+    /// If the request is traced.
+    trace: Option<Box<DecisionTrace>>,
 }
 
 #[derive(Debug)]
@@ -63,6 +80,8 @@ enum RequestState {
     AwaitingBody(KeySearch),
     /// Nothing is answered yet. The key may be in the rest of the body.
     Holding { search: KeySearch, held: HeldRequest },
+    /// The decision is made, and its rate limits are not checked yet. Nothing is read meanwhile.
+    Limiting(Box<Undecided>),
     /// The decision is sent. The rest of the body is scanned before it is sent back.
     Guarding(Guard),
     /// The decision is sent. The rest of the request passes unread.
@@ -102,6 +121,10 @@ impl StateMachine {
             inspected: 0,
             grpc: false,
             refused_type: None,
+            due: DueLimits::default(),
+            limit_fields: None,
+            response_needs: ResponseNeeds::default(),
+            trace: None,
         }
     }
 
@@ -117,18 +140,19 @@ impl StateMachine {
         }
         let state = std::mem::replace(&mut self.state, RequestState::Rejected);
         self.state = match event {
-            Event::RequestHeaders { fields, metadata, end_of_stream } => {
-                self.on_headers(state, fields, &metadata, end_of_stream)?
+            Event::RequestHeaders { fields, metadata, attributes, end_of_stream } => {
+                self.on_headers(state, fields, &metadata, &attributes, end_of_stream)?
             }
+            Event::Limited(answer) => self.on_limited(state, answer)?,
             Event::RequestBody { chunk, end_of_stream } => self.on_body(state, chunk, end_of_stream)?,
             Event::RequestTrailers(fields) => self.on_trailers(state, fields)?,
-            Event::ResponseHeaders => self.on_response(state, Reply::ResponseHeaders),
-            Event::ResponseTrailers => self.on_response(state, Reply::ResponseTrailers),
+            Event::ResponseHeaders { .. } => self.on_response(state, Reply::ResponseHeaders),
+            Event::ResponseTrailers(_) => self.on_response(state, Reply::ResponseTrailers),
             Event::Deadline => self.on_deadline(state)?,
             Event::OverBudget => self.on_lost_message(state)?,
             Event::NoRoom => self.on_no_room(state),
         };
-        if !matches!(self.state, RequestState::Holding { .. } | RequestState::Guarding(_)) {
+        if !matches!(self.state, RequestState::Holding { .. } | RequestState::Limiting(_) | RequestState::Guarding(_)) {
             self.decoder_reservation.release_all();
             self.decoder_shortfall = 0;
         }
@@ -146,7 +170,10 @@ impl StateMachine {
     pub fn is_deciding(&self) -> bool {
         matches!(
             self.state,
-            RequestState::AwaitingHeaders | RequestState::AwaitingBody(_) | RequestState::Holding { .. }
+            RequestState::AwaitingHeaders
+                | RequestState::AwaitingBody(_)
+                | RequestState::Holding { .. }
+                | RequestState::Limiting(_)
         )
     }
 
@@ -165,7 +192,10 @@ impl StateMachine {
             RequestState::PassingThrough => self.mode != BodyMode::Duplex,
             // Without headers there is no request.
             RequestState::AwaitingHeaders => true,
-            RequestState::AwaitingBody(_) | RequestState::Holding { .. } | RequestState::Guarding(_) => false,
+            RequestState::AwaitingBody(_)
+            | RequestState::Holding { .. }
+            | RequestState::Limiting(_)
+            | RequestState::Guarding(_) => false,
         }
     }
 
@@ -187,60 +217,12 @@ impl StateMachine {
         self.inspected
     }
 
-    /// Sets the reservation that covers the next message since its arrival. `None` drops it once the message is handled.
-    pub fn set_message_reservation(&mut self, reservation: Option<Reservation>) {
-        self.message_reservation = reservation;
-    }
-
-    /// Takes the reservation of a chunk of this many bytes that goes back. It must live as long as the chunk.
-    pub fn take_reservation(&mut self, bytes: usize) -> Option<Reservation> {
-        let bytes = bytes as u64;
-        self.reservation.split(bytes).or_else(|| self.message_reservation.as_mut()?.split(bytes))
-    }
-
-    /// Bytes that the request holds and that the byte budget had no room for. No other event may follow until [`cover`] or
-    /// [`Event::NoRoom`].
-    ///
-    /// [`cover`]: Self::cover
-    #[must_use]
-    pub fn shortfall(&self) -> u64 {
-        self.buffer_shortfall + self.decoder_shortfall
-    }
-
-    /// Bytes of the decoders that scan the rest of a body whose decision is sent. They are kept until the body ends.
-    #[must_use]
-    pub fn guard_memory(&self) -> u64 {
-        if matches!(self.state, RequestState::Guarding(_)) { self.decoder_reservation.bytes() } else { 0 }
-    }
-
-    /// The part of the [`shortfall`](Self::shortfall) that decoders need.
-    #[must_use]
-    pub fn decoder_shortfall(&self) -> u64 {
-        self.decoder_shortfall
-    }
-
-    /// Covers the [`shortfall`](Self::shortfall) with a reservation of as many bytes.
-    pub fn cover(&mut self, mut reservation: Reservation) {
-        if let Some(part) = reservation.split(self.decoder_shortfall) {
-            self.decoder_reservation.merge(part);
-        }
-        if let Some(part) = reservation.split(self.buffer_shortfall) {
-            self.reservation.merge(part);
-        }
-        (self.buffer_shortfall, self.decoder_shortfall) = (0, 0);
-    }
-
-    /// Bytes of the byte budget that the request reserves.
-    #[must_use]
-    pub fn reserved_bytes(&self) -> u64 {
-        self.reservation.bytes() + self.decoder_reservation.bytes()
-    }
-
     fn on_headers(
         &mut self,
         state: RequestState,
         mut fields: Fields,
         metadata: &[u8],
+        attributes: &Attributes,
         end: bool,
     ) -> Result<RequestState, Violation> {
         match state {
@@ -253,21 +235,39 @@ impl StateMachine {
         if self.mode == BodyMode::Duplex {
             self.reservation.expect(demand(fields.as_slice(), self.decider.config().limits.stream_bytes));
         }
-        let search = match self.decider.open(&RequestHead { fields: &fields, metadata }, end) {
+        let head = RequestHead { fields: &fields, metadata, attributes };
+        self.due = self.decider.due_limits(&head, end);
+        let handover = attributes.handover.as_deref().filter(|_| self.mode == BodyMode::HeadersOnly);
+        if let Some(Handover { decision, key }) = handover.and_then(|text| Handover::parse(text, self.decider.config()))
+        {
+            if let Some(trace) = &mut self.trace {
+                trace.handed_over(key.as_deref());
+            }
+            return Ok(self.limit(decision, key.as_deref(), Step::Headers { held, end }));
+        }
+        let search = match self.open(&head, end) {
             HeadResult::Decided(decision) => {
                 let content_type = fields.as_slice().values("content-type").next();
                 self.refused_type = RefusedType::of(decision.reason, self.decider.config(), content_type);
-                return Ok(self.decide_from_headers(held, decision, end));
+                let reading = self.read_for_limits(&head, decision);
+                let key = if self.due.is_empty() { None } else { self.decider.head_key(&head) };
+                match reading {
+                    Some(reading) => KeySearch::ReadingForLimits(reading, HeadDecision { decision, key }),
+                    None => return Ok(self.limit(decision, key.as_deref(), Step::Headers { held, end })),
+                }
             }
             HeadResult::NeedsBody(reading) => KeySearch::Reading(reading),
         };
         Ok(match self.mode {
             BodyMode::HeadersOnly => {
                 let decision = self.decider.answer(Reason::BodyUnread);
-                self.decide_from_headers(held, decision, end)
+                self.limit(decision, None, Step::Headers { held, end })
             }
             BodyMode::Buffered => {
-                self.replies.push(Reply::Headers(HeadMutation { remove: held.remove, decision: None }));
+                // Only this answer can ask for the response, and the limits are not known yet.
+                let response = ResponseDemand::of(self.mode, self.due.response_needs(&self.decider));
+                let change = HeadMutation { remove: held.remove, response, ..HeadMutation::default() };
+                self.replies.push(Reply::Headers(change));
                 RequestState::AwaitingBody(search)
             }
             BodyMode::Duplex => RequestState::Holding { search, held },
@@ -299,6 +299,7 @@ impl StateMachine {
             // Envoy may send the end of a streamed body a second time (Envoy 46237). It changes nothing.
             RequestState::Complete if end && chunk.is_empty() => state,
             RequestState::Complete => return Err(Violation::AfterEnd),
+            RequestState::Limiting(_) => return Err(Violation::NotLimited),
             RequestState::Abandoned | RequestState::Rejected => state,
             RequestState::AwaitingBody(search) => self.decide_whole_body(search, &chunk),
             RequestState::Holding { search, held } => self.search_chunk(search, held, chunk, end),
@@ -316,42 +317,62 @@ impl StateMachine {
 
     /// BUFFERED: the message is the whole body, even if trailers follow and `end_of_stream` is false.
     fn decide_whole_body(&mut self, mut search: KeySearch, body: &[u8]) -> RequestState {
-        self.inspected += search.push(&self.decider, body);
-        let decision = search.finish();
+        self.scan(&mut search, body);
+        let (decision, key) = self.finish(search);
+        self.limit(decision, key.as_deref(), Step::WholeBody)
+    }
+
+    fn release_whole_body(&mut self, decision: Decision) -> RequestState {
         if !self.decide(decision) {
             return RequestState::Rejected;
         }
-        self.replies.push(Reply::Body(HeadMutation { remove: Vec::new(), decision: Some(decision) }));
+        let limits = self.limit_fields.take();
+        self.replies.push(Reply::Body(HeadMutation { decision: Some(decision), limits, ..HeadMutation::default() }));
         RequestState::Complete
     }
 
     /// Looks for the key in the next chunk. Holds the chunk if the key is not found, and otherwise releases the request.
     fn search_chunk(&mut self, mut search: KeySearch, mut held: HeldRequest, chunk: Bytes, end: bool) -> RequestState {
-        self.inspected += search.push(&self.decider, &chunk);
+        self.scan(&mut search, &chunk);
         let progress = if end {
-            Progress::Decided(search.finish(), None)
+            let (decision, key) = self.finish(search);
+            Progress::Decided { decision, key, guard: None }
         } else {
             self.cover_decoders(search.decoded());
-            search.progress()
+            self.progress(search)
         };
-        let (decision, guard) = match progress {
+        match progress {
             Progress::Undecided(search) => {
                 self.reserve(held.buffer.cost(&chunk));
                 held.buffer.push(chunk);
-                return RequestState::Holding { search, held };
+                RequestState::Holding { search, held }
             }
-            Progress::Decided(decision, guard) => (decision, guard),
-        };
+            Progress::Decided { decision, key, guard } => {
+                let guard = guard.map(Box::new);
+                self.limit(decision, key.as_deref(), Step::Chunk { held, chunk, end, guard })
+            }
+        }
+    }
+
+    fn release_chunk(
+        &mut self,
+        decision: Decision,
+        held: HeldRequest,
+        chunk: Bytes,
+        end: bool,
+        guard: Option<Box<Guard>>,
+    ) -> RequestState {
         if !self.release(held, decision) {
             return RequestState::Rejected;
         }
-        self.send_back_then(chunk, end, guard.map_or(RequestState::PassingThrough, RequestState::Guarding))
+        let next = guard.map_or(RequestState::PassingThrough, |guard| RequestState::Guarding(*guard));
+        self.send_back_then(chunk, end, next)
     }
 
     /// Scans a chunk behind the decision, then sends it back.
     fn guard_chunk(&mut self, mut guard: Guard, chunk: Bytes, end: bool) -> RequestState {
         self.inspected += chunk.len() as u64;
-        match guard.push(&chunk).and_then(|()| if end { guard.finish() } else { Ok(()) }) {
+        match self.guard(&mut guard, &chunk, end) {
             Ok(()) => {
                 self.cover_decoders(guard.decoded());
                 self.send_back_then(chunk, end, RequestState::Guarding(guard))
@@ -360,33 +381,47 @@ impl StateMachine {
         }
     }
 
-    fn on_trailers(&mut self, state: RequestState, mut fields: Fields) -> Result<RequestState, Violation> {
-        let proceeds = match state {
+    fn on_trailers(&mut self, state: RequestState, fields: Fields) -> Result<RequestState, Violation> {
+        match state {
             RequestState::AwaitingHeaders => return Err(Violation::HeadersNotFirst),
             // In BUFFERED mode the trailers follow the answered body.
             RequestState::Complete if self.mode != BodyMode::Buffered => return Err(Violation::AfterEnd),
+            RequestState::Limiting(_) => return Err(Violation::NotLimited),
             RequestState::Abandoned | RequestState::Rejected => return Ok(state),
-            RequestState::Complete | RequestState::PassingThrough => true,
+            RequestState::Complete | RequestState::PassingThrough => {}
             RequestState::AwaitingBody(search) => {
                 // There was no body, and the answer to trailers cannot set the routing header.
-                let decision = match search.finish() {
-                    Decision { outcome: Outcome::Cell(_), .. } => self.decider.answer(Reason::BodyUnread),
-                    decision => decision,
+                let (decision, key) = match self.finish(search) {
+                    (Decision { outcome: Outcome::Cell(_), .. }, _) => (self.decider.answer(Reason::BodyUnread), None),
+                    found => found,
                 };
-                self.decide(decision)
+                return Ok(self.limit(decision, key.as_deref(), Step::Trailers { held: None, fields }));
             }
-            RequestState::Holding { search, held } => self.release(held, search.finish()),
-            RequestState::Guarding(mut guard) => match guard.finish() {
-                Ok(()) => true,
-                Err(conflict) => return Ok(self.reject_conflict(conflict)),
-            },
-        };
-        if !proceeds {
-            return Ok(RequestState::Rejected);
+            RequestState::Holding { search, held } => {
+                let (decision, key) = self.finish(search);
+                return Ok(self.limit(decision, key.as_deref(), Step::Trailers { held: Some(held), fields }));
+            }
+            RequestState::Guarding(mut guard) => {
+                if let Err(conflict) = guard.finish() {
+                    return Ok(self.reject_conflict(conflict));
+                }
+            }
         }
+        Ok(self.answer_trailers(fields))
+    }
+
+    fn release_with_trailers(&mut self, decision: Decision, held: Option<HeldRequest>, fields: Fields) -> RequestState {
+        let proceeds = match held {
+            Some(held) => self.release(held, decision),
+            None => self.decide(decision),
+        };
+        if proceeds { self.answer_trailers(fields) } else { RequestState::Rejected }
+    }
+
+    fn answer_trailers(&mut self, mut fields: Fields) -> RequestState {
         let remove = fields::strip(&mut fields, &self.decider.config().routing_header);
         self.replies.push(Reply::Trailers { remove });
-        Ok(RequestState::Complete)
+        RequestState::Complete
     }
 
     /// Answered in every state, because a local reply of an earlier filter comes without a request. Only Envoy itself can
@@ -394,7 +429,7 @@ impl StateMachine {
     fn on_response(&mut self, state: RequestState, reply: Reply) -> RequestState {
         match state {
             RequestState::Rejected => state,
-            RequestState::Holding { .. } => {
+            RequestState::Holding { .. } | RequestState::Limiting(_) => {
                 self.reservation.release_all();
                 self.replies.push(reply);
                 RequestState::Abandoned
@@ -416,9 +451,15 @@ impl StateMachine {
                 self.decide(decision);
                 RequestState::Rejected
             }
-            RequestState::Holding { held, .. } => self.decide_from_headers(held, decision, false),
+            RequestState::Holding { search, held } => self.cut_short(search, held, Reason::DeadlineExceeded),
             _ => state,
         })
+    }
+
+    /// Decides without the rest of the body. A limit by a value in it counts the request as one with an unusable value.
+    fn cut_short(&mut self, search: KeySearch, held: HeldRequest, reason: Reason) -> RequestState {
+        let (decision, key) = search.cut_short(&self.decider, reason);
+        self.limit(decision, key.as_deref(), Step::Headers { held, end: false })
     }
 
     /// A message is lost, so no request that proceeds would be whole: only a rejection is possible.
@@ -440,29 +481,9 @@ impl StateMachine {
     fn on_no_room(&mut self, state: RequestState) -> RequestState {
         let decision = self.decider.answer(Reason::Overloaded);
         match state {
-            RequestState::Holding { held, .. } => self.decide_from_headers(held, decision, false),
+            RequestState::Holding { search, held } => self.cut_short(search, held, Reason::Overloaded),
             RequestState::Guarding(_) => self.reject_conflict(decision),
             _ => state,
-        }
-    }
-
-    /// Reserves bytes of the byte budget, first those that the message at hand reserved on arrival.
-    fn reserve(&mut self, mut bytes: u64) {
-        if let Some(part) = self.message_reservation.as_mut().and_then(|message| message.split(bytes)) {
-            bytes -= part.bytes();
-            self.reservation.merge(part);
-        }
-        if !self.reservation.try_grow(bytes) {
-            self.buffer_shortfall += bytes;
-        }
-    }
-
-    /// Reserves the memory of the decoders, which grows with what they have decoded.
-    fn cover_decoders(&mut self, decoded: Option<DecodingCost>) {
-        let memory = decoded.map_or(0, |decoded| decoded.memory);
-        let bytes = memory.saturating_sub(self.decoder_reservation.bytes());
-        if !self.decoder_reservation.try_grow(bytes) {
-            self.decoder_shortfall = bytes;
         }
     }
 
@@ -472,7 +493,9 @@ impl StateMachine {
             return false;
         }
         let HeldRequest { remove, buffer } = held;
-        self.replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision) }));
+        let limits = self.limit_fields.take();
+        let response = ResponseDemand::of(self.mode, self.response_needs);
+        self.replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision), limits, response }));
         // Each chunk takes the reservation of its bytes with it.
         self.reservation.release(buffer.overhead());
         for chunk in buffer.into_chunks() {
@@ -507,8 +530,8 @@ impl StateMachine {
 
     fn refuse(&mut self, status: u16, reason: Reason) {
         self.reservation.release_all();
-        let refused_type = self.refused_type.take().map(Box::new);
-        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc, refused_type });
+        let (refused_type, limits) = (self.refused_type.take().map(Box::new), self.limit_fields.take());
+        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc, refused_type, limits });
     }
 
     /// Sends a chunk back. Returns the state after it: `next`, or `Complete` at the end of the body.

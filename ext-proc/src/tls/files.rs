@@ -196,6 +196,11 @@ impl Content {
     }
 }
 
+/// Reads the authorities of a server's certificate.
+pub(crate) fn read_authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    authorities(&read(path)?.0, path)
+}
+
 fn read(path: &Path) -> Result<(Vec<u8>, Stamp), TlsError> {
     let unreadable = |source| TlsError::Read { path: path.to_owned(), source };
     let mut bytes = Vec::new();

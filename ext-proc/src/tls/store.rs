@@ -99,7 +99,11 @@ impl TlsStore {
     async fn reload(self: Arc<Self>) {
         let Some(read) = self.read_settled().await else { return };
         if tokio::task::spawn_blocking(move || self.apply(read)).await.is_err() {
-            tracing::error!("reloading the TLS files panicked; the last good ones stay in force");
+            tracing::error!(
+                event = "reload_panicked",
+                files = "TLS",
+                "reloading the TLS files panicked; the last good ones stay in force"
+            );
         }
     }
 

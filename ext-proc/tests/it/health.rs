@@ -11,7 +11,12 @@ use tonic_health::pb::health_client::HealthClient;
 use crate::peer::Peer;
 use crate::support::{PATIENCE, Service};
 
-const NAMES: [&str; 2] = ["", "envoy.service.ext_proc.v3.ExternalProcessor"];
+const NAMES: [&str; 4] = [
+    "",
+    "envoy.service.ext_proc.v3.ExternalProcessor",
+    "envoy.service.ratelimit.v3.RateLimitService",
+    "cellgate.sync.v1.SyncService",
+];
 
 async fn client(service: &Service) -> HealthClient<Channel> {
     let endpoint = Channel::from_shared(format!("http://{}", service.grpc)).unwrap();

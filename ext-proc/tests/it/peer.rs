@@ -42,9 +42,18 @@ impl Peer {
 
     /// Opens a stream on a connection.
     pub(crate) async fn over(channel: Channel) -> Self {
+        Self::with_metadata(channel, &[]).await
+    }
+
+    /// Opens a stream with these fields of gRPC metadata.
+    pub(crate) async fn with_metadata(channel: Channel, fields: &[(&'static str, &str)]) -> Self {
         let (requests, messages) = mpsc::channel(64);
         let mut client = ExternalProcessorClient::new(channel).max_encoding_message_size(256 << 20);
-        let responses = client.process(ReceiverStream::new(messages)).await.unwrap().into_inner();
+        let mut request = tonic::Request::new(ReceiverStream::new(messages));
+        for (name, value) in fields {
+            request.metadata_mut().append(*name, value.parse().unwrap());
+        }
+        let responses = client.process(request).await.unwrap().into_inner();
         Self { requests: Some(requests), responses }
     }
 
@@ -127,10 +136,11 @@ impl Peer {
     }
 }
 
-/// A stream's first message.
+/// A stream's first message. Its request ID is `test`, unless `extra` has one: the service reads only the first.
 pub(crate) fn head(mode: BodySendMode, extra: &[(&str, &str)], end_of_stream: bool) -> ProcessingRequest {
-    let mut fields = vec![(":method", "POST"), (":path", "/"), ("x-request-id", "test")];
+    let mut fields = vec![(":method", "POST"), (":path", "/")];
     fields.extend_from_slice(extra);
+    fields.push(("x-request-id", "test"));
     let headers = HttpHeaders { headers: Some(map(&fields)), end_of_stream, ..Default::default() };
     let protocol_config = ProtocolConfiguration { request_body_mode: mode as i32, ..Default::default() };
     ProcessingRequest { protocol_config: Some(protocol_config), ..message(Request::RequestHeaders(headers)) }

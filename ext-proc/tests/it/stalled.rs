@@ -89,6 +89,32 @@ async fn what_is_held_behind_an_answer_that_is_not_taken_is_given_back() {
     .await;
 }
 
+/// Its span ends when the watchdog drops the handler. It said that Envoy had cancelled the stream.
+#[tokio::test]
+async fn a_stalled_stream_is_an_error_in_its_trace() {
+    let receiver = crate::otlp::Receiver::start(None).await;
+    let settings = receiver.settings(cellgate_ext_proc::OtlpProtocol::Grpc);
+    let service = Service::start_with(|service| {
+        service.decision_timeout = Duration::from_millis(200);
+        service.traces = Some(cellgate_ext_proc::TraceSettings { sample_percent: 100.0, ..settings });
+    })
+    .await;
+    let mut connection = connect(service.grpc, &[(INITIAL_WINDOW, 0)]).await;
+    let protocol_config = head(DUPLEX, &[], false).protocol_config;
+    let first = ProcessingRequest { protocol_config, ..message(Request::ResponseHeaders(HttpHeaders::default())) };
+    for stream in (1..).step_by(2).take(20) {
+        let chunk = data(stream, &body(&[b' '; 9_000], false));
+        let all = [open(stream), data(stream, &first), data(stream, &head(DUPLEX, &JSON, false)), chunk];
+        connection.write_all(&all.concat()).await.unwrap();
+    }
+    until("stalled", || async { service.metric("cellgate_protocol_errors_total").await > 0 }).await;
+    until("traced", || async { receiver.spans().iter().any(|span| span.name.starts_with("envoy.")) }).await;
+    let spans = receiver.spans();
+    let span = spans.iter().find(|span| span.name.starts_with("envoy.")).unwrap();
+    let code = crate::otlp::attribute(span, "rpc.response.status_code");
+    assert_eq!(code.as_deref(), Some("DEADLINE_EXCEEDED"), "{span:?}");
+}
+
 /// Each stream waits for the budget behind an answer that is not taken. hyper does not poll it when its bytes are there, or
 /// its time to wait has passed, so it would keep both its bytes and its place before all others for ever.
 #[tokio::test]

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cellgate_ext_proc::{Budget, Listener, Metrics, ServeError, Settings, UnixSocket, serve};
-use cellgate_routing::{Decision, Outcome, Reason};
+use cellgate_ext_proc::{
+    LeaseSettings, LimitHeaders, LimitStoreSettings, Listener, ServeError, Settings, UnixSocket, serve,
+};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,9 +72,17 @@ impl Service {
             budget_timeout: PATIENCE,
             max_message_bytes: 64 << 20,
             max_streams: 10_000,
+            limit_store: LimitStoreSettings::Embedded { max_keys: 1_000 },
+            limit_secret: None,
+            admin_token: None,
+            limit_headers: LimitHeaders::Refused,
+            x_rate_limit: false,
+            leases: LeaseSettings { term: Duration::from_secs(10), interval: Duration::from_secs(1) },
             not_ready_when_overloaded: None,
             preface_timeout: PATIENCE,
+            logging: None,
             tls: None,
+            traces: None,
         };
         change(&mut settings);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -110,18 +119,32 @@ impl Service {
 
 /// A GET by hand: status and body. Status 0 if nobody answers.
 pub(crate) async fn get(address: SocketAddr, path: &str) -> (u16, String) {
-    let Ok(mut connection) = TcpStream::connect(address).await else { return (0, String::new()) };
-    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    let (status, _, body) = request(address, "GET", path, &[]).await;
+    (status, body)
+}
+
+/// A request without a body, by hand: status, head and body. Status 0 if nobody answers.
+pub(crate) async fn request(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &[(&str, &str)],
+) -> (u16, String, String) {
+    let nothing = || (0, String::new(), String::new());
+    let Ok(mut connection) = TcpStream::connect(address).await else { return nothing() };
+    let fields: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n{fields}\r\n");
     let mut answer = String::new();
     let talked = async {
         connection.write_all(request.as_bytes()).await?;
         connection.read_to_string(&mut answer).await
     };
     if talked.await.is_err() {
-        return (0, String::new());
+        return nothing();
     }
     let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or_default();
-    (status, answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default())
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_default();
+    (status, head.to_owned(), body.to_owned())
 }
 
 /// Waits for a condition.
@@ -132,18 +155,4 @@ pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut condition: i
         }
     };
     tokio::time::timeout(PATIENCE, waited).await.unwrap_or_else(|_| panic!("never: {what}"));
-}
-
-/// The text of `/metrics` in which every metric has a value.
-pub(crate) fn every_metric() -> String {
-    let metrics = Metrics::new().unwrap();
-    let decision = Decision { outcome: Outcome::Reject(400), reason: Reason::KeyDuplicated };
-    metrics.decided(decision, Duration::ZERO);
-    metrics.conflict(decision);
-    metrics.reloaded(true);
-    metrics.config_in_force("one");
-    metrics.handshake("ok");
-    metrics.tls_reloaded(true);
-    metrics.certificate_in_force(1, 2);
-    String::from_utf8(metrics.render(&Budget::new(0)).unwrap()).unwrap()
 }

@@ -1,11 +1,14 @@
 //! The host in production: Envoy, by the SDK's hostcalls.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use proxy_wasm::hostcalls;
 use proxy_wasm::types::{BufferType, LogLevel, MapType, MetricType};
 
 use super::{Fields, Host, Unreleased};
+
+/// The most attempts to claim a number. Each one that fails is one that another worker has made.
+const CLAIMS: usize = 1_000;
 
 /// Envoy.
 #[derive(Clone, Copy, Debug)]
@@ -27,6 +30,10 @@ impl Host for Envoy {
 
     fn peer_uri(&self) -> Option<Vec<u8>> {
         hostcalls::get_property(vec!["connection", "uri_san_peer_certificate"]).ok().flatten()
+    }
+
+    fn client_address(&self) -> Option<Vec<u8>> {
+        hostcalls::get_property(vec!["source", "address"]).ok().flatten()
     }
 
     fn metadata(&self) -> Vec<u8> {
@@ -73,6 +80,39 @@ impl Host for Envoy {
         if let Ok(by @ 1..) = i64::try_from(by) {
             let _ = hostcalls::increment_metric(counter, by);
         }
+    }
+
+    fn claim_number(&self, key: &str) -> u32 {
+        // Envoy numbers all writes of shared data. A write that replaces exactly the one that was read claims its number.
+        for _ in 0..CLAIMS {
+            match hostcalls::get_shared_data(key) {
+                Ok((Some(_), Some(number))) if hostcalls::set_shared_data(key, Some(b"-"), Some(number)).is_ok() => {
+                    return number;
+                }
+                Ok((Some(_), Some(_))) => {}
+                _ => {
+                    let _ = hostcalls::set_shared_data(key, Some(b"-"), None);
+                }
+            }
+        }
+        0
+    }
+
+    fn now(&self) -> u64 {
+        let time = hostcalls::get_current_time().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        time.and_then(|time| u64::try_from(time.as_nanos()).ok()).unwrap_or_default()
+    }
+
+    fn node_id(&self) -> Vec<u8> {
+        hostcalls::get_property(vec!["node", "id"]).ok().flatten().unwrap_or_default()
+    }
+
+    fn call(&self, service: &str, name: &str, method: &str, message: &[u8], timeout: Duration) -> Option<u32> {
+        hostcalls::dispatch_grpc_call(service, name, method, Vec::new(), Some(message), timeout).ok()
+    }
+
+    fn grpc_response(&self, size: usize) -> Vec<u8> {
+        hostcalls::get_buffer(BufferType::GrpcReceiveBuffer, 0, size).ok().flatten().unwrap_or_default()
     }
 
     fn shared(&self, key: &str) -> Option<Vec<u8>> {

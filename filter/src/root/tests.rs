@@ -1,5 +1,7 @@
 //! Valid and invalid configurations.
 
+use std::rc::Rc;
+
 use proxy_wasm::types::LogLevel;
 
 use crate::fake::{CONFIG, Fake};
@@ -7,7 +9,7 @@ use crate::root::Root;
 
 fn configure(host: &Fake, configuration: &[u8]) -> (Root<Fake>, bool) {
     host.world().configuration = Some(configuration.to_owned());
-    let mut root = Root::new(host.clone());
+    let mut root = Root::new(host.clone(), Rc::default());
     let accepted = root.configure();
     (root, accepted)
 }

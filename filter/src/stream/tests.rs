@@ -1,5 +1,7 @@
 //! Streams before, across and after a change of the root's configuration.
 
+use std::rc::Rc;
+
 use proxy_wasm::traits::{HttpContext, RootContext};
 use proxy_wasm::types::Action;
 
@@ -27,7 +29,7 @@ fn answer(host: &Fake) -> Option<u16> {
 
 fn configured(host: &Fake) -> Root<Fake> {
     host.world().configuration = Some(CONFIG.into());
-    let mut root = Root::new(host.clone());
+    let mut root = Root::new(host.clone(), Rc::default());
     assert!(root.on_configure(CONFIG.len()));
     root
 }
@@ -68,7 +70,7 @@ fn a_stream_that_ends_undecided_is_abandoned() {
 #[test]
 fn a_request_before_any_configuration_is_refused() {
     let host = Fake::default();
-    let root = Root::new(host.clone());
+    let root = Root::new(host.clone(), Rc::default());
     let mut stream = root.open();
     assert_eq!(bodiless(&host, &mut stream), Action::Pause);
     assert_eq!(answer(&host), Some(503));

@@ -2,7 +2,7 @@
 
 use super::Decider;
 use super::guard::Guard;
-use super::scanner::FormatScanner;
+use super::scanner::{FormatScanner, ScannedBody};
 use super::sources::ActiveSources;
 use crate::action::PolicyAction;
 use crate::body::BodyError;
@@ -111,6 +111,19 @@ impl BodyReader {
         }
     }
 
+    /// The values that were scanned so far.
+    #[must_use]
+    pub fn scanned(&self) -> ScannedBody<'_> {
+        ScannedBody(&self.scanner)
+    }
+
+    /// The routing key of a body that is decided, if it has one.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        let body = (self.received > 0).then_some(&self.scanner);
+        self.sources.find_key(&self.decider, body).key()
+    }
+
     /// The answer to a reason that only the reader of the body can find.
     pub(crate) fn answer(&self, reason: Reason) -> Decision {
         self.decider.answer(reason)
@@ -119,6 +132,14 @@ impl BodyReader {
     /// The configured limit of a body that the filter holds.
     pub(crate) fn inspect_bytes(&self) -> u64 {
         self.decider.config().limits.inspect_bytes
+    }
+
+    pub(super) fn decider(&self) -> &Decider {
+        &self.decider
+    }
+
+    pub(super) fn sources(&self) -> &ActiveSources {
+        &self.sources
     }
 
     pub(super) fn scanner(&self) -> &FormatScanner {

@@ -1,6 +1,7 @@
-//! The value of each source, for `cellgate decide`. Live requests do not use it.
+//! The value of each source for `cellgate decide`, and the source that decides for traces. Live requests without a trace use
+//! neither.
 
-use super::{BodyReader, Decider};
+use super::{BodyReader, Decider, Guard};
 use crate::format::Format;
 use crate::head::Head;
 use crate::reason::Reason;
@@ -53,6 +54,44 @@ impl Decider {
             findings.push(SourceFinding { source, held });
         }
         findings
+    }
+}
+
+/// The source that decides, and its key. `None` for the key: its value cannot be one.
+pub type KeyOrigin<'a> = (&'a Source, Option<String>);
+
+impl Decider {
+    /// The source in a request's head that decides, if no source in the body does.
+    #[must_use]
+    pub fn head_origin<H: Head + ?Sized>(&self, head: &H) -> Option<KeyOrigin<'_>> {
+        let in_head = self.indexed_sources().filter(|(_, _, in_body)| in_body.is_none());
+        let mut held = in_head.filter_map(|(source, rule, _)| Some((source, self.find_in_head(source, head, rule)?)));
+        let (source, found) = held.find(|(_, found)| !self.passes_over(found))?;
+        Some((source, found.ok()))
+    }
+
+    fn body_source(&self, place: (Format, usize)) -> Option<&Source> {
+        self.indexed_sources().find(|(_, _, in_body)| *in_body == Some(place)).map(|(source, _, _)| source)
+    }
+}
+
+impl BodyReader {
+    /// The source in the body that decides. `None`: one in the head does, or none.
+    #[must_use]
+    pub fn body_origin(&self) -> Option<KeyOrigin<'_>> {
+        if self.received() == 0 {
+            return None;
+        }
+        let (place, key) = self.sources().deciding_in_body(self.decider(), self.scanner())?;
+        Some((self.decider().body_source(place)?, key.map(str::to_owned)))
+    }
+}
+
+impl Guard {
+    /// The source in the body that has decided.
+    #[must_use]
+    pub fn body_origin(&self) -> Option<KeyOrigin<'_>> {
+        Some((self.decider().body_source(self.place())?, self.key().map(str::to_owned)))
     }
 }
 

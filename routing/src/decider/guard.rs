@@ -1,11 +1,12 @@
 //! The rest of a body after its request was released.
 
 use super::Decider;
-use super::scanner::FormatScanner;
+use super::scanner::{FormatScanner, ScannedBody};
 use crate::action::PolicyAction;
 use crate::body::{BodyError, Candidate};
 use crate::decision::{Decision, Outcome};
 use crate::encoding::DecodingCost;
+use crate::format::Format;
 use crate::reason::Reason;
 
 /// Scans the rest of a body whose decision is final, so that no second key and no syntax error reaches the upstream.
@@ -30,6 +31,18 @@ impl Guard {
         self.scanner.decoded()
     }
 
+    /// The values that were scanned so far.
+    #[must_use]
+    pub fn scanned(&self) -> ScannedBody<'_> {
+        ScannedBody(&self.scanner)
+    }
+
+    /// The routing key.
+    #[must_use]
+    pub fn key(&self) -> Option<&str> {
+        self.scanner.get().candidate(self.index).found()?.ok()
+    }
+
     /// Scans the next chunk.
     ///
     /// # Errors
@@ -52,6 +65,15 @@ impl Guard {
     /// The answer to a reason that only the reader of the body can find.
     pub(crate) fn answer(&self, reason: Reason) -> Decision {
         self.decider.answer(reason)
+    }
+
+    pub(super) fn decider(&self) -> &Decider {
+        &self.decider
+    }
+
+    /// The place of the source that decided: the format, and the index among its sources.
+    pub(super) fn place(&self) -> (Format, usize) {
+        (self.scanner.format(), self.index)
     }
 
     fn check(&self, scanned: Result<(), BodyError>) -> Result<(), Decision> {

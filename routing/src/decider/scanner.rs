@@ -51,3 +51,19 @@ impl FormatScanner {
         self.decoder.as_ref().map(|decoder| decoder.decoded())
     }
 }
+
+/// The values of a body that was scanned, for its rate limits.
+#[derive(Clone, Copy, Debug)]
+pub struct ScannedBody<'a>(pub(super) &'a FormatScanner);
+
+impl ScannedBody<'_> {
+    /// The value at a place, with its format and its index among the sources of that format.
+    pub(crate) fn value(&self, format: Format, index: usize) -> Option<Result<&str, Reason>> {
+        if self.0.format() == format { self.0.get().candidate(index).found() } else { None }
+    }
+
+    /// Whether the value can change only to a conflict, or the body has another format.
+    pub(crate) fn is_settled(&self, format: Format, index: usize) -> bool {
+        self.0.format() != format || self.0.get().is_settled(index)
+    }
+}

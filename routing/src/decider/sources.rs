@@ -33,6 +33,14 @@ pub(super) enum KeySearch<'a> {
 }
 
 impl<'a> KeySearch<'a> {
+    /// The key, if there is a valid one.
+    pub(super) fn key(self) -> Option<&'a str> {
+        match self {
+            KeySearch::Key(key) => Some(key),
+            KeySearch::Unusable(_) | KeySearch::PassedOver(_) | KeySearch::Nothing => None,
+        }
+    }
+
     /// The result, when a reason before all sources was passed over.
     pub(super) fn after(self, reason: Reason) -> Self {
         match self {
@@ -84,6 +92,23 @@ impl ActiveSources {
                 ActiveSource::Body { .. } => {}
                 ActiveSource::Head(found) if decider.passes_over(found) => {}
                 ActiveSource::Head(_) => return None,
+            }
+        }
+        None
+    }
+
+    /// The place in the body of the value that decides, and its key if it is one. `None`: a value in the head decides, or none.
+    pub(super) fn deciding_in_body<'a>(
+        &'a self,
+        decider: &Decider,
+        body: &'a FormatScanner,
+    ) -> Option<((Format, usize), Option<&'a str>)> {
+        for source in &self.0 {
+            match (source, source.value(Some(body))) {
+                (_, None) => {}
+                (_, Some(found)) if decider.passes_over(&found) => {}
+                (ActiveSource::Body { format, index }, Some(found)) => return Some(((*format, *index), found.ok())),
+                (ActiveSource::Head(_), Some(_)) => return None,
             }
         }
         None

@@ -79,7 +79,7 @@ impl MessageReader {
                 self.offset += 1;
                 self.byte(*byte, query, values)
             }
-            .map_err(|expected| BodyError { reason: Reason::BodyMalformed, offset: start, expected })
+            .map_err(|expected| self.malformed(start, expected))
             .and_then(|()| self.check_depth(start, query))?;
         }
     }
@@ -253,6 +253,13 @@ impl MessageReader {
             OpenKind::Message(_) | OpenKind::Group(_) => ReadState::Tag(Varint::default()),
         };
         Ok(())
+    }
+
+    /// The error is at the last byte that was read: where a text begins depends on how the body is cut.
+    #[cold]
+    fn malformed(&self, start: u64, expected: &'static str) -> BodyError {
+        let offset = start.max(self.offset.saturating_sub(1));
+        BodyError { reason: Reason::BodyMalformed, offset, expected }
     }
 
     fn check_depth(&self, offset: u64, query: &MessageQuery) -> Result<(), BodyError> {

@@ -137,3 +137,12 @@ fn frame(flags: u8, message: impl AsRef<[u8]>) -> Vec<u8> {
     let length = u32::try_from(message.len()).unwrap();
     [&[flags][..], &length.to_be_bytes(), message].concat()
 }
+
+/// `scan` cuts the body everywhere: the error must be at the same byte, although the field that is passed over inside the group
+/// comes in two parts.
+#[test]
+fn an_open_group_at_the_end_of_its_message_is_refused_at_the_same_byte_however_the_body_is_cut() {
+    let body = [0x0a, 0x06, 0x0b, 0x12, 0x03, b'a', b'a', b'a'];
+    let error = scan(&query(&["1.3"], Duplicates::Reject), Framing::None, &body).unwrap_err();
+    assert_eq!((error.reason, error.offset), (Reason::BodyMalformed, 7));
+}

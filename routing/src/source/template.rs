@@ -7,7 +7,7 @@ use super::encoding::{Plus, decode_valid};
 use crate::reason::Reason;
 
 /// A path template. `{key}` captures one segment, `*` matches any one segment, and other text matches itself. A path may
-/// continue after the template's last segment.
+/// continue after the template's last segment. A [`pattern`](Template::pattern) has no `{key}`.
 ///
 /// `/orgs/` does not match `/orgs/{key}`: to servers it is `/orgs`, or a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,6 +40,9 @@ pub enum BadTemplate {
     /// It has no leading slash.
     #[error("expected a path template that starts with `/`, such as `/orgs/{{key}}`")]
     NoSlash,
+    /// It has a `{key}`, and nothing is captured here.
+    #[error("`{{key}}` captures nothing here: write `*` for any one segment")]
+    CapturesNothing,
     /// It does not have exactly one `{key}`.
     #[error("expected exactly one `{{key}}` segment, such as `/orgs/{{key}}`")]
     NotOneKey,
@@ -52,6 +55,26 @@ impl FromStr for Template {
     type Err = BadTemplate;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let template = Self::parse(text)?;
+        if template.keys() == 1 { Ok(template) } else { Err(BadTemplate::NotOneKey) }
+    }
+}
+
+impl Template {
+    /// A template without `{key}`, to tell paths apart.
+    ///
+    /// # Errors
+    /// The text is not such a template.
+    pub fn pattern(text: &str) -> Result<Self, BadTemplate> {
+        let template = Self::parse(text)?;
+        if template.keys() == 0 { Ok(template) } else { Err(BadTemplate::CapturesNothing) }
+    }
+
+    fn keys(&self) -> usize {
+        self.segments.iter().filter(|segment| **segment == TemplateSegment::Key).count()
+    }
+
+    fn parse(text: &str) -> Result<Self, BadTemplate> {
         let path = text.strip_prefix('/').ok_or(BadTemplate::NoSlash)?;
         let segments = path
             .split('/')
@@ -62,14 +85,9 @@ impl FromStr for Template {
                 literal => Ok(TemplateSegment::Literal(literal.into())),
             })
             .collect::<Result<Vec<_>, _>>()?;
-        if segments.iter().filter(|segment| **segment == TemplateSegment::Key).count() != 1 {
-            return Err(BadTemplate::NotOneKey);
-        }
         Ok(Self { text: text.into(), segments, escaped_slashes: EscapedSlashes::default() })
     }
-}
 
-impl Template {
     /// The template with this meaning of escaped slashes.
     #[must_use]
     pub fn with_escaped_slashes(self, escaped_slashes: EscapedSlashes) -> Self {
@@ -93,6 +111,17 @@ impl Template {
     /// - Literal text may match in another case, or decoded.
     #[must_use]
     pub fn capture<'a>(&self, path: &'a [u8]) -> Option<Result<&'a [u8], Reason>> {
+        self.find(path)?.transpose()
+    }
+
+    /// Whether a path matches. An error is a path that one server may match and another one not, as for
+    /// [`Template::capture`].
+    #[must_use]
+    pub fn matches(&self, path: &[u8]) -> Option<Result<(), Reason>> {
+        Some(self.find(path)?.map(|_| ()))
+    }
+
+    fn find<'a>(&self, path: &'a [u8]) -> Option<Result<Option<&'a [u8]>, Reason>> {
         let mut rest = path.strip_prefix(b"/")?;
         if has_dot_segment(rest) {
             return Some(Err(Reason::KeyMalformed));
@@ -121,7 +150,7 @@ impl Template {
             is_complete = behind.is_none();
             rest = behind.unwrap_or_default();
         }
-        if differs { Some(Err(Reason::KeyMalformed)) } else { key.map(Ok) }
+        if differs { Some(Err(Reason::KeyMalformed)) } else { Some(Ok(key)) }
     }
 
     /// Whether a server may take this segment for more than one.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::discovery::FilterDiscovery;
+use super::ext_proc_chain::ResponseParts;
 use super::{access_log, ext_proc_chain};
 use crate::cell::Cell;
 use crate::options::{Chain, DEFAULT_BUFFER_LIMIT, Options, Underscores};
@@ -109,8 +110,8 @@ impl BootstrapPlan<'_> {
         filters.extend(self.discovery.map(FilterDiscovery::http_filter));
         let timeout = self.options.message_timeout;
         match self.options.chain {
-            Chain::TwoTier => filters.push(ext_proc_chain::on_deferral(timeout)),
-            Chain::Service(mode) => filters.push(ext_proc_chain::always(mode, timeout)),
+            Chain::TwoTier => filters.push(ext_proc_chain::on_deferral(timeout, self.responses())),
+            Chain::Service(mode) => filters.push(ext_proc_chain::always(mode, timeout, self.responses())),
             Chain::Filter | Chain::Plain => (),
         }
         filters.push(json!({
@@ -118,6 +119,16 @@ impl BootstrapPlan<'_> {
             "typed_config": typed("envoy.extensions.filters.http.router.v3.Router", json!({})),
         }));
         filters
+    }
+
+    /// The parts of responses that the service must see.
+    fn responses(&self) -> ResponseParts {
+        let settle = |limit: &Value| limit.get("settle").cloned();
+        let limits = self.options.config.get("rate_limits").and_then(Value::as_array);
+        let settlements: Vec<Value> = limits.into_iter().flatten().filter_map(settle).collect();
+        let has_trailer = settlements.iter().any(|settle| settle.get("response_trailer").is_some());
+        let end = has_trailer || self.options.config.get("concurrency_limits").is_some();
+        ResponseParts { headers: !settlements.is_empty(), end }
     }
 
     fn routing_header(&self) -> &str {

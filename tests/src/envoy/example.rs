@@ -1,5 +1,7 @@
 //! The chain of `examples/envoy/two-tier.yaml` with a test's addresses, filter discovery and access log.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
@@ -38,12 +40,16 @@ pub(super) fn bootstrap(plan: &BootstrapPlan<'_>) -> Result<Value> {
 }
 
 fn connection_manager(manager: &mut Value, plan: &BootstrapPlan<'_>) -> Result<()> {
-    let log = json!({"path": plan.access_log, "log_format": {"json_format": access_log::format("x-cell")}});
+    let file = |path: &Path, format: &Value| {
+        let log = json!({"path": path, "log_format": format});
+        json!({"name": "file", "typed_config": typed("envoy.extensions.access_loggers.file.v3.FileAccessLog", log)})
+    };
+    // The example's own format, to a file instead of stdout.
+    let example = manager["access_log"][0]["typed_config"]["log_format"].take();
+    let own = file(&plan.access_log.with_file_name(super::EXAMPLE_LOG), &example);
+    let of_tests = file(plan.access_log, &json!({"json_format": access_log::format("x-cell")}));
     manager["stat_prefix"] = json!(STAT_PREFIX);
-    manager["access_log"] = json!([{
-        "name": "file",
-        "typed_config": typed("envoy.extensions.access_loggers.file.v3.FileAccessLog", log),
-    }]);
+    manager["access_log"] = json!([of_tests, own]);
     let filters = manager["http_filters"].as_array_mut().context("no HTTP filters")?;
     let filter = filters.iter_mut().find(|filter| filter["name"] == FILTER).context("no filter")?;
     *filter = plan.discovery.map(FilterDiscovery::http_filter).context("the example needs a chain with a filter")?;

@@ -27,6 +27,11 @@ impl Browser {
         Ok(installed.is_file().then_some(Self(installed)))
     }
 
+    /// The program.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Opens a page, runs its scripts, writes a screenshot, and returns the resulting document.
     pub(crate) async fn load(&self, address: &str, screenshot: &Path) -> Result<String> {
         let directory = screenshot.parent().context("a screenshot has a directory")?;

@@ -1,7 +1,10 @@
 //! A real Chromium loads a page of another origin, which sends requests through the example's chain. `make test` runs
-//! these tests if there is a Chromium or Debian's packages of it (`scripts/chromium.sh`); otherwise they are ignored.
+//! these tests if there is a Chromium or Debian's packages of it (`scripts/chromium.sh`); otherwise they are ignored. It also
+//! uses the explain page of the service as an operator does.
 
 mod chromium;
+mod devtools;
+mod explain;
 mod page;
 
 use std::process::ExitCode;
@@ -18,7 +21,7 @@ use chromium::Browser;
 use page::Page;
 
 /// The timeout of one test. Chromium takes about a second, and several on a busy machine.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 
 /// The requests of the page, in order. Each has its own path and so needs its own preflight.
 const REQUESTS: [&str; 4] = ["answer", "deferred", "malformed", "keyless"];
@@ -38,6 +41,9 @@ fn main() -> ExitCode {
     let tests = vec![
         test("a_page_of_the_allowed_origin_can_read_every_response", &browser, |browser| run(allowed(browser))),
         test("a_page_of_another_origin_can_read_no_response", &browser, |browser| run(refused(browser))),
+        test("the_explain_page_is_used_by_keyboard", &browser, |browser| run(explain::by_keyboard(browser))),
+        test("the_explain_page_asks_for_the_token", &browser, |browser| run(explain::with_token(browser))),
+        test("the_explain_page_is_shown_to_no_other_site", &browser, |browser| run(explain::from_other_sites(browser))),
     ];
     libtest_mimic::run(&arguments, tests).exit_code()
 }
@@ -52,7 +58,7 @@ fn test(name: &str, browser: &Option<Browser>, body: fn(Browser) -> Result<()>) 
 }
 
 fn run(body: impl Future<Output = Result<()>>) -> Result<()> {
-    let limited = async { tokio::time::timeout(LIMIT, body).await.context("it took more than 30 s")? };
+    let limited = async { tokio::time::timeout(LIMIT, body).await.context("it took more than a minute")? };
     tokio::runtime::Runtime::new()?.block_on(limited)
 }
 

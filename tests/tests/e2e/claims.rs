@@ -80,6 +80,47 @@ async fn a_verified_claim_decides_in_every_chain() {
     }
 }
 
+/// Plans and limits travel in verified tokens only. A client's header, cookie and body name none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_names_no_plan_and_no_limit_of_its_own() {
+    let issuer = Issuer::new();
+    let limits = json!([
+        {"name": "by-plan", "key": ["routing_key"], "limit": "1/h", "plans": {"pro": "1/h;burst=3"},
+         "plan_from": {"claim": "/plan"}, "applies_to": {"paths": ["/open/plan"]}},
+        {"name": "carried", "key": ["routing_key"], "limit": "1/h", "applies_to": {"paths": ["/open/carried"]},
+         "limit_from": {"claim": "/limit", "at_most": "1/h;burst=3"}},
+    ]);
+    for chain in CHAINS {
+        let options = Options::default().configure(|config| config["rate_limits"] = limits.clone()).chain(chain);
+        let stack = start(options, &issuer).await;
+        let admitted = async |path: &str, tenant: &str, token: Option<Value>| {
+            let mut admitted = 0;
+            for _ in 0..5 {
+                let request = Request::post(path)
+                    .json(format!(r#"{{"tenant":{{"id":"{tenant}"}},"plan":"pro","limit":"1/h;burst=9"}}"#));
+                let request = request.header("plan", "pro").header("x-jwt-payload", r#"{"plan":"pro"}"#);
+                let request = token
+                    .iter()
+                    .fold(request, |request, claims| request.header("authorization", issuer.bearer(claims)));
+                admitted += usize::from(stack.send(&request).await.status == 200);
+            }
+            admitted
+        };
+        for (path, tenant, token, expected) in [
+            ("/open/plan", "acme", Some(json!({"plan": "pro"})), 3),
+            ("/open/plan", "globex", None, 1),
+            ("/open/plan", "initech", Some(json!({"plan": "of-no-list"})), 1),
+            ("/open/carried", "acme", Some(json!({"limit": "1/h;burst=2"})), 2),
+            // The configuration bounds it.
+            ("/open/carried", "globex", Some(json!({"limit": "1000/h;burst=900"})), 3),
+            ("/open/carried", "initech", Some(json!({"limit": "unlimited"})), 1),
+            ("/open/carried", "other", None, 1),
+        ] {
+            assert_eq!(admitted(path, tenant, token.clone()).await, expected, "{chain:?} {path} {token:?}");
+        }
+    }
+}
+
 /// The filter cannot hold the body, in which a source before the claim may have a key. The service reads all of it, and
 /// finds the claim in the metadata that Envoy forwards.
 #[tokio::test(flavor = "multi_thread")]

@@ -146,3 +146,28 @@ async fn sigterm_while_requests_run_stops_every_program() {
     let status = demo.end(Signal::TERM, &programs).await;
     assert_eq!((status.code(), demo.directories()), (Some(143), 0));
 }
+
+/// It compares each result with the expected one itself.
+#[test]
+fn it_shows_decisions_and_a_rate_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    let output = command.env_remove("KEEP").env("TMPDIR", directory.path()).output().unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success(), "{printed}{}", String::from_utf8_lossy(&output.stderr));
+    for line in [
+        "acme    cell-c    50  ",
+        "hooli   cell-c     5         5        0",
+        "eu-77   cell-c     5         5        0",
+        "  HTTP/1.1 429 Too Many Requests",
+        "  retry-after: ",
+        "  ratelimit: \"per-tenant\";r=0;t=",
+        "  ratelimit-policy: \"per-tenant\";q=5;w=60",
+        "  content-type: application/problem+json",
+        "\"violated-policies\":[\"per-tenant\"]",
+    ] {
+        assert!(printed.contains(line), "no {line:?} in {printed}");
+    }
+    let lines = printed.lines().count();
+    assert!(lines <= 60, "{lines} lines: {printed}");
+}

@@ -9,7 +9,7 @@ use tokio::process::Command;
 use crate::support::{connection_manager, counted};
 
 /// Runs the doctor and returns its exit code and its findings.
-async fn doctor(stack: &Stack) -> (i32, Vec<Value>) {
+pub(crate) async fn doctor(stack: &Stack) -> (i32, Vec<Value>) {
     let mut command = Command::new(artifacts::cellgate().unwrap());
     command.args(["doctor", "--output", "json", "--admin", &format!("http://{}", stack.admin().address())]);
     let output = command.output().await.unwrap();
@@ -25,7 +25,7 @@ fn of_level(findings: &[Value], level: &str) -> Vec<String> {
 }
 
 #[track_caller]
-fn assert_finding(findings: &[Value], level: &str, part: &str) {
+pub(crate) fn assert_finding(findings: &[Value], level: &str, part: &str) {
     let said = of_level(findings, level);
     assert!(said.iter().any(|what| what.contains(part)), "{level} {part:?}: {findings:#?}");
 }

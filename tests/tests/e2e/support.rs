@@ -86,3 +86,28 @@ pub(crate) async fn wait_until_nothing_is_buffered(stack: &Stack) {
 pub(crate) fn connection_manager(bootstrap: &mut Value) -> &mut Value {
     &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]
 }
+
+/// For `Options::adjust`: the processors do not ask for this part of the response, and the service cannot.
+pub(crate) fn without_responses(bootstrap: &mut Value, mode: &str) {
+    for processor in processors(bootstrap) {
+        processor["allow_mode_override"] = json!(false);
+        processor["processing_mode"][mode] = json!("SKIP");
+    }
+}
+
+/// For `Options::adjust`: the processor of this body mode has Envoy's default timeout.
+pub(crate) fn without_message_timeout(bootstrap: &mut Value, mode: &str) {
+    let is_meant = |processor: &&mut Value| processor["processing_mode"]["request_body_mode"] == mode;
+    let processor = processors(bootstrap).find(is_meant).unwrap();
+    processor.as_object_mut().unwrap().remove("message_timeout").unwrap();
+}
+
+/// The processors behind Cellgate's filter, one for each body mode.
+fn processors(bootstrap: &mut Value) -> impl Iterator<Item = &mut Value> {
+    let filters = connection_manager(bootstrap)["http_filters"].as_array_mut().unwrap();
+    let composite = filters.iter_mut().find(|filter| filter["name"] == "cellgate-ext-proc").unwrap();
+    let matchers = composite["typed_config"]["xds_matcher"]["matcher_list"]["matchers"].as_array_mut().unwrap();
+    matchers
+        .iter_mut()
+        .map(|matcher| &mut matcher["on_match"]["action"]["typed_config"]["typed_config"]["typed_config"])
+}

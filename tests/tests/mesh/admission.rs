@@ -42,6 +42,11 @@ fn changes() -> Vec<(&'static str, Value)> {
         "store": {"kind": "ClusterSecretStore", "name": "vault"},
         "data": [{"secretKey": "token", "remoteRef": {"key": "cellgate/token"}}],
     });
+    let store = json!({
+        "url": "rediss://valkey.data.svc.cluster.local",
+        "secret": {"name": "credentials", "passwordKey": "password"},
+        "tls": {"secret": "credentials", "caKey": "ca.crt"},
+    });
     let digest = format!("sha256:{}", "a1".repeat(32));
     vec![
         ("as it is", json!({})),
@@ -52,6 +57,7 @@ fn changes() -> Vec<(&'static str, Value)> {
             json!({"monitoring": {"serviceMonitor": {"enabled": true}, "prometheusRule": {"enabled": true}}}),
         ),
         ("external secret", json!({"extProc": {"secrets": [secret], "externalSecrets": [external]}})),
+        ("limit store", json!({"extProc": {"externalSecrets": [external], "limitStore": store}})),
         ("gateway api", json!({"routes": gateway_api})),
         ("no mtls", json!({"mtls": {"enabled": false}})),
         ("permissive", json!({"mtls": {"mode": "PERMISSIVE", "callers": ["apps/shop"]}})),

@@ -24,7 +24,7 @@ async fn prepared(mesh: &Shared, sources: Value) -> Result<Release> {
 }
 
 /// Lets the gateway verify the issuer's tokens, and waits until it does.
-async fn authenticate(release: &Release, issuer: &Issuer) -> Result<()> {
+pub(crate) async fn authenticate(release: &Release, issuer: &Issuer) -> Result<()> {
     let mut authentication =
         object("security.istio.io/v1", "RequestAuthentication", release.gateway_namespace(), "callers");
     authentication["spec"] = json!({

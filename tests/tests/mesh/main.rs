@@ -10,10 +10,12 @@ mod claims;
 mod doctor;
 #[path = "../common/jwt.rs"]
 mod jwt;
+mod leases;
 mod lifecycle;
 mod mtls;
 mod neighbours;
 mod probe;
+mod rate_limits;
 mod recipes;
 mod refusals;
 mod routing;
@@ -76,6 +78,9 @@ fn main() -> ExitCode {
         doctor::a_good_release_has_no_error,
         doctor::faults_that_stop_routing_are_found,
         doctor::a_plain_text_cell_is_found,
+        leases::a_gateway_admits_requests_by_leases,
+        leases::a_sidecar_admits_requests_by_leases,
+        leases::a_cluster_that_does_not_exist_is_found,
         lifecycle::no_request_fails_during_upgrade_and_rollback,
         lifecycle::an_uninstalled_release_leaves_nothing,
         lifecycle::a_rejected_configuration_stops_the_rollout_at_the_first_pod,
@@ -100,6 +105,12 @@ fn main() -> ExitCode {
         probe::a_passed_test_leaves_no_route,
         probe::a_missing_service_is_reported,
         probe::a_trusted_client_header_is_reported,
+        rate_limits::a_tenant_over_its_limit_gets_429_and_no_other_notices,
+        rate_limits::a_limit_is_added_and_removed_without_a_failed_request,
+        rate_limits::a_gateway_and_a_sidecar_count_a_request_once,
+        rate_limits::a_peer_is_counted_by_its_identity,
+        rate_limits::a_neighbours_limits_and_headers_change_nothing,
+        recipes::api_key_limit,
         recipes::canary,
         recipes::drain,
         recipes::fault_injection,
@@ -107,6 +118,9 @@ fn main() -> ExitCode {
         recipes::mirror,
         recipes::move_tenant,
         recipes::opt_out,
+        recipes::plan_tiers,
+        recipes::protect_cell,
+        recipes::lease,
         recipes::retry_budget,
         recipes::shadow,
         recipes::slow_cell,

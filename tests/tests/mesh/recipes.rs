@@ -1,13 +1,17 @@
 //! The recipes of `istio/recipes`: each values file is installed unchanged, has the effect that its page describes, and
 //! can be removed.
 
+mod api_key_limit;
 mod canary;
 mod drain;
 mod fault_injection;
+mod lease;
 mod locality_failover;
 mod mirror;
 mod move_tenant;
 mod opt_out;
+mod plan_tiers;
+mod protect_cell;
 mod retry_budget;
 mod shadow;
 mod slow_cell;
@@ -21,13 +25,17 @@ use cellgate_tests::mesh::release::{Release, Setup};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+pub(crate) use api_key_limit::api_key_limit;
 pub(crate) use canary::canary;
 pub(crate) use drain::drain;
 pub(crate) use fault_injection::fault_injection;
+pub(crate) use lease::lease;
 pub(crate) use locality_failover::locality_failover;
 pub(crate) use mirror::mirror;
 pub(crate) use move_tenant::move_tenant;
 pub(crate) use opt_out::opt_out;
+pub(crate) use plan_tiers::plan_tiers;
+pub(crate) use protect_cell::protect_cell;
 pub(crate) use retry_budget::retry_budget;
 pub(crate) use shadow::shadow;
 pub(crate) use slow_cell::slow_cell;

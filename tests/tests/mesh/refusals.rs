@@ -100,20 +100,29 @@ pub(crate) async fn contradictory_values_install_nothing(mesh: Shared) -> Result
 
 pub(crate) async fn missing_prerequisites_are_reported_at_installation(mesh: Shared) -> Result<()> {
     let plan = Plan::new(&mesh).await?;
-    let [keys, registry, nowhere] = ["keys", "registry", "nowhere"].map(|what| format!("{}-{what}", plan.name()));
+    let [keys, registry, store, authorities, nowhere] =
+        ["keys", "registry", "store", "authorities", "nowhere"].map(|what| format!("{}-{what}", plan.name()));
     let change = json!({
-        "extProc": {"secrets": [{"name": keys, "mountPath": "/etc/cellgate/keys"}]},
+        "extProc": {
+            "secrets": [{"name": keys, "mountPath": "/etc/cellgate/keys"}],
+            "limitStore": {
+                "url": "rediss://valkey.example:6379",
+                "secret": {"name": store},
+                "tls": {"configMap": authorities, "caKey": "ca.crt"},
+            },
+        },
         "image": {"pullSecrets": [registry]},
         "cells": {"cell-a": {"namespace": nowhere}},
     });
-    let secret = |name: &str| object("v1", "Secret", plan.name(), name);
-    for (path, name) in [("extProc.secrets", &keys), ("image.pullSecrets", &registry)] {
-        plan.is_refused(
-            &change,
-            &[path, &format!("the Secret {name} does not exist in the namespace {}", plan.name())],
-        )
-        .await?;
-        mesh.kube().apply(&secret(name)).await?;
+    for (path, kind, name) in [
+        ("extProc.secrets", "Secret", &keys),
+        ("image.pullSecrets", "Secret", &registry),
+        ("extProc.limitStore.secret.name", "Secret", &store),
+        ("extProc.limitStore.tls.configMap", "ConfigMap", &authorities),
+    ] {
+        let missing = format!("the {kind} {name} does not exist in the namespace {}", plan.name());
+        plan.is_refused(&change, &[path, &missing]).await?;
+        mesh.kube().apply(&object("v1", kind, plan.name(), name)).await?;
     }
     plan.is_refused(&change, &["cells.cell-a.namespace", &format!("the namespace {nowhere} does not exist")]).await?;
     plan.has_left_nothing().await?;

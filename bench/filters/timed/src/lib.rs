@@ -26,7 +26,7 @@ const REPORT_PATH: &[u8] = b"/-/timed";
 const READINGS: u64 = 10_000;
 
 proxy_wasm::main! {{
-    proxy_wasm::set_root_context(|_| Box::new(TimedRoot { filter: Root::new(Envoy), decisions: Rc::default() }));
+    proxy_wasm::set_root_context(|_| Box::new(TimedRoot { filter: Root::in_envoy(), decisions: Rc::default() }));
 }}
 
 struct TimedRoot {
@@ -41,7 +41,11 @@ struct TimedStream {
     decisions: Rc<RefCell<Histogram>>,
 }
 
-impl Context for TimedRoot {}
+impl Context for TimedRoot {
+    fn on_grpc_call_response(&mut self, token: u32, status: u32, size: usize) {
+        self.filter.on_grpc_call_response(token, status, size);
+    }
+}
 
 impl RootContext for TimedRoot {
     fn on_configure(&mut self, size: usize) -> bool {

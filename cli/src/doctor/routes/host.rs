@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::context::FilterContext;
 use super::other_routes::{self, Owner, Owners};
 use super::route::{HeaderCondition, Route};
+use super::settled_fields;
 use crate::doctor::destinations::Destinations;
 use crate::doctor::finding::{Finding, Notes, Section, enumerate};
 use crate::doctor::message::{list, text};
@@ -87,6 +88,7 @@ impl<'a> Host<'a> {
             );
         }
         undecided(cells.catch_all, &owners, &mut notes);
+        settled_fields::examine(&self.routes, context.config, &mut notes);
         let leaks = cells.whole.iter().filter(|(_, route)| route.forwards() && !route.removes(DEFER));
         let leaks: Vec<&str> = leaks.map(|(cell, _)| *cell).collect();
         if !leaks.is_empty() {

@@ -132,10 +132,15 @@ impl<'a> Route<'a> {
 
     /// Whether it removes a header from forwarded requests, for all of its clusters.
     pub(super) fn removes(&self, header: &str) -> bool {
-        let removed_by =
-            |level: &Value| texts(level, "request_headers_to_remove").any(|name| name.eq_ignore_ascii_case(header));
+        let removed_by = |level: &Value| lists(level, "request_headers_to_remove", header);
         let weighted = list(self.route, "route.weighted_clusters.clusters");
         self.levels.iter().any(|level| removed_by(level)) || (!weighted.is_empty() && weighted.iter().all(removed_by))
+    }
+
+    /// Whether it removes a header from responses, for any of its clusters.
+    pub(super) fn removes_from_response(&self, header: &str) -> bool {
+        let weighted = list(self.route, "route.weighted_clusters.clusters").iter();
+        self.levels.into_iter().chain(weighted).any(|level| lists(level, "response_headers_to_remove", header))
     }
 
     /// Whether it disables an HTTP filter.
@@ -154,6 +159,11 @@ impl<'a> Route<'a> {
     fn setting(&self, filter: &str) -> Option<&'a Value> {
         self.levels.iter().rev().find_map(|level| at(level, "typed_per_filter_config").get(filter))
     }
+}
+
+/// Whether a list of names contains a header.
+fn lists(level: &Value, field: &str, header: &str) -> bool {
+    texts(level, field).any(|name| name.eq_ignore_ascii_case(header))
 }
 
 /// Whether a per-route setting disables its filter: Envoy's own, or that of ext_proc.

@@ -30,6 +30,7 @@ fn messages_about_the_command_line() {
         "--log-level info,cellgate",
         "--log-level info,==",
         "--log-level cellgate_ext_proc=loud",
+        "--log-level off,[{client}]=off",
         "--decision-timeout soon",
         "--decision-timeout 10",
         "--decision-timeout 0s",
@@ -44,6 +45,22 @@ fn messages_about_the_command_line() {
         "--max-message-bytes 99999999999GiB",
         "--max-streams 0",
         "--max-streams many",
+        "--limit-store-replicas 0",
+        "--lease-term 999ms",
+        "--lease-term 61s",
+        "--lease-term soon",
+        "--sync-interval 99ms",
+        "--sync-interval 11s",
+        "--sync-interval 1",
+        "--plain-text --sync-interval 5s",
+        "--plain-text --lease-term 1s --sync-interval 500ms",
+        "--plain-text --otlp-endpoint collector:4317",
+        "--plain-text --otlp-endpoint http://collector:0",
+        "--plain-text --otlp-endpoint https://user:secret@collector",
+        "--plain-text --otlp-endpoint https://collector/?token=secret",
+        "--plain-text --otlp-endpoint http://collector --otlp-protocol http/json",
+        "--trace-sample-percent 101",
+        "--trace-sample-percent 1%",
     ] {
         transcript.run(&format!("serve --config good.yaml {option}"));
     }
@@ -57,6 +74,11 @@ fn messages_about_the_command_line() {
         ("CELLGATE_MAX_STREAMS", "-1"),
     ] {
         transcript.run_in(&[variable], "serve --config good.yaml");
+    }
+    for variable in
+        [("OTEL_EXPORTER_OTLP_ENDPOINT", "https://user:secret@collector"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "secret")]
+    {
+        transcript.run_in(&[variable], "serve --config good.yaml --plain-text");
     }
 
     transcript.section("Options of decide");

@@ -22,6 +22,58 @@ const JSON: [&str; 4] = [
     r#""placement": { "default": "cell-a" }"#,
 ];
 
+/// Rate limits that are valid, and probably mistakes.
+const LIMITS_IN_VAIN: &str = "\
+routing_header: x-cell
+cells: [a, b, c]
+applies_to: { methods: [POST], paths: [/v1/] }
+key: [{ json: /t, case: lower }]
+placement: { exact: { x: b }, slots: { weights: { a: 1, b: 0, c: 0 } } }
+shadow: true
+rate_limits:
+  - { name: by-key, key: [routing_key], plans: { free: 5/s, pro: 9/s }, plan_of: { Acme: free, x: free }, overrides: { x: 2/s } }
+  - { name: by-plan, key: [{ header: x_key }], plans: { free: 5/s }, plan_from: { claim: /plan } }
+  - { name: carried, key: [{ json: /items/0/id }], limit_from: { claim: /limit, at_most: 100/s } }
+  - { name: elsewhere, key: [], limit: 1/s, applies_to: { methods: [GET], paths: [/v2/], cells: [a, b, c] } }
+  - { name: sized, key: [], limit: 5/s, cost: { content_length: 1KiB, otherwise: 6 } }
+  - { name: counted, key: [], limit: 5/s, cost: { header: x-cost, at_most: 10, otherwise: 6 } }
+  - { name: high, key: [cell], limit: 100/s }
+  - { name: low, key: [cell], limit: 50/s }
+  - { name: by-address, key: [client_address], limit: 1/s, overrides: { '2001:DB8::1': 9/s, '192.0.2.1:80': 9/s } }
+concurrency_limits:
+  - { name: in-flight, key: [{ json: /items/0/id }], at_most: 20, applies_to: { methods: [GET], cells: [a, c] } }
+";
+
+/// Leases that save no call.
+const LEASES_IN_VAIN: &str = "\
+routing_header: x-cell
+cells: [a, b]
+key: [{ json: /t }]
+placement: { slots: {} }
+sync: { cluster: cellgate }
+rate_limits:
+  - { name: small, key: [cell, method], limit: 3/s, lease: true }
+  - { name: costly, key: [cell, method], limit: 10/s, cost: 6, lease: true }
+  - { name: sized, key: [{ json: /user }], limit: 9/s, cost: { json: /size, at_most: 4, otherwise: 1 }, lease: true }
+  - { name: judged, key: [routing_key], limit: 7/s, lease: true, applies_to: { paths: [/v1/] } }
+  - { name: judge, key: [cell], limit: 500/s, applies_to: { paths: [/v1/] } }
+";
+
+/// Settlements that change nothing, or that cannot be meant. The first two limits count different units.
+const SETTLEMENTS_IN_VAIN: &str = "\
+routing_header: x-cell
+cells: [a]
+key: [{ json: /t }]
+placement: { default: a }
+rate_limits:
+  - { name: requests, key: [routing_key], limit: 100/s, cost: 10 }
+  - { name: tokens, key: [routing_key], limit: 1000/s, cost: 10, settle: { response_header: x-tokens, at_most: 1000 } }
+  - { name: small-burst, key: [method], limit: 100/s, cost: 10, settle: { response_header: x-tokens, at_most: 100000 } }
+  - { name: no-estimate, key: [cell], limit: 1000000/h, settle: { response_header: x-tokens, at_most: 100000 } }
+  - { name: low-at-most, key: [peer], limit: 1000000/h, cost: 500, settle: { response_trailer: x-tokens, at_most: 100 } }
+  - { name: routing, key: [], limit: 1000000/h, cost: 500, settle: { response_header: X-Cell, at_most: 1000 } }
+";
+
 /// Replaces the good line of the same field, or adds a fifth line.
 fn with<'a>(good: [&'a str; 4], line: &'a str) -> Vec<&'a str> {
     let field = |line: &'a str| line.split_once(':').map(|(field, _)| field);
@@ -66,7 +118,7 @@ fn messages_about_configurations() {
             text += "\n";
         }
     }
-    assert!(cases > 140, "{cases} cases");
+    assert!(cases > 220, "{cases} cases");
     compare(NAME, &text);
 }
 
@@ -84,8 +136,16 @@ fn messages_about_files() {
         "upper.yaml",
         "routing_header: x-cell\ncells: [a]\nkey: [{ json: /t, case: lower }]\nplacement: { exact: { Acme: a, ACME: a } }\n",
     );
+    transcript.file("limits.yaml", include_str!("../../../../examples/rate-limits.yaml"));
+    transcript.file("limits-in-vain.yaml", LIMITS_IN_VAIN);
     transcript.section("Good files");
     transcript.run("check good.yaml shadow.yaml underscore.yaml element.yaml upper.yaml");
+    transcript.run("check limits.yaml limits-in-vain.yaml");
+    transcript.file("leases-in-vain.yaml", LEASES_IN_VAIN);
+    transcript.file("nothing-leased.yaml", format!("{}sync: {{ cluster: cellgate }}\n", crate::support::CONFIG));
+    transcript.run("check leases-in-vain.yaml nothing-leased.yaml");
+    transcript.file("settlements-in-vain.yaml", SETTLEMENTS_IN_VAIN);
+    transcript.run("check settlements-in-vain.yaml");
     transcript.section("Files that cannot be read");
     for file in ["missing.yaml", ".", "bytes.yaml", "bad.yaml", "-"] {
         transcript.run(&format!("check {file}"));
@@ -96,5 +156,14 @@ fn messages_about_files() {
     transcript.section("Configurations that a command cannot use");
     transcript.run(&format!("probe --config shadow.yaml {probe}"));
     transcript.run(&format!("probe --config hosts.yaml {probe}"));
+    transcript.file(
+        "ratelimit.yaml",
+        "domain: shop\ndescriptors:\n  - { key: user, value: eve, rate_limit: { unit: day, requests_per_unit: 0, replaces: [{ name: a }] } }\n",
+    );
+    transcript.file("bad-unit.yaml", "domain: shop\ndescriptors: [{ key: user, rate_limit: { unit: fortnight } }]\n");
+    transcript.section("Configurations of envoyproxy/ratelimit");
+    for file in ["ratelimit.yaml", "bad-unit.yaml", "bytes.yaml", "missing.yaml"] {
+        transcript.run(&format!("limits import {file}"));
+    }
     transcript.check("configuration-files.txt");
 }

@@ -64,5 +64,19 @@ fn messages_about_the_start() {
     ] {
         transcript.run(format!("{serve} {options}").trim_end());
     }
+    transcript.section("Traces");
+    transcript.file("headers", "authorization Bearer secret\n");
+    let serve = "serve --config good.yaml --plain-text --admin 127.0.0.1:0 --listen 127.0.0.1:0";
+    for options in
+        ["--otlp-ca missing.pem", "--otlp-ca empty.pem", "--otlp-headers-file missing", "--otlp-headers-file headers"]
+    {
+        transcript.run(&format!("{serve} --otlp-endpoint https://collector {options}"));
+    }
+    // Other programs share these variables: an empty one counts as unset, and without an endpoint none is used.
+    let [protocol, ca] = ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
+    let serve = serve.replace("good.yaml", "missing.yaml");
+    transcript.run_in(&[("OTEL_EXPORTER_OTLP_ENDPOINT", ""), (protocol, "http/json"), (ca, "missing.pem")], &serve);
+    let serve = format!("{serve} --otlp-endpoint https://collector");
+    transcript.run_in(&[(protocol, ""), (ca, "")], &format!("{serve} --otlp-headers-file missing"));
     transcript.check("serve.txt");
 }

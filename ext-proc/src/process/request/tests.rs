@@ -39,12 +39,22 @@ fn messages_become_events() {
     let head = HttpHeaders { headers, end_of_stream: true, ..Default::default() };
     assert_eq!(
         event(Request::RequestHeaders(head)),
-        Ok(Event::RequestHeaders { fields: read, metadata: Vec::new(), end_of_stream: true })
+        Ok(Event::RequestHeaders {
+            fields: read,
+            metadata: Vec::new(),
+            attributes: Attributes::default(),
+            end_of_stream: true
+        })
     );
     let head = Request::RequestHeaders(HttpHeaders::default());
     assert_eq!(
         event(head),
-        Ok(Event::RequestHeaders { fields: Fields::new(), metadata: Vec::new(), end_of_stream: false })
+        Ok(Event::RequestHeaders {
+            fields: Fields::new(),
+            metadata: Vec::new(),
+            attributes: Attributes::default(),
+            end_of_stream: false
+        })
     );
 
     let body = HttpBody { end_of_stream: true, drain_complete: true, ..Default::default() };
@@ -52,9 +62,11 @@ fn messages_become_events() {
     assert_eq!(received(Request::RequestBody(body), b"{}"), Ok(read));
     let trailers = HttpTrailers { trailers: map(&[("sum", "", b"1")]) };
     assert_eq!(event(Request::RequestTrailers(trailers)), Ok(Event::RequestTrailers(fields(&[("sum", b"1")]))));
-    let full = HttpHeaders { headers: map(&[("a", "", b"b")]), ..Default::default() };
-    assert_eq!(event(Request::ResponseHeaders(full)), Ok(Event::ResponseHeaders));
-    assert_eq!(event(Request::ResponseTrailers(HttpTrailers::default())), Ok(Event::ResponseTrailers));
+    let full = HttpHeaders { headers: map(&[("a", "", b"b")]), end_of_stream: true, ..Default::default() };
+    let read = Event::ResponseHeaders { fields: fields(&[("a", b"b")]), end_of_stream: true };
+    assert_eq!(event(Request::ResponseHeaders(full)), Ok(read));
+    let trailers = HttpTrailers { trailers: map(&[("sum", "", b"1")]) };
+    assert_eq!(event(Request::ResponseTrailers(trailers)), Ok(Event::ResponseTrailers(fields(&[("sum", b"1")]))));
     assert_eq!(event(Request::ResponseBody(HttpBody::default())), Err(RequestError::ResponseBody));
     assert_eq!(Event::try_from(IncomingMessage::default()), Err(RequestError::Empty));
 }

@@ -1,4 +1,4 @@
-use cellgate_routing::{Decision, Outcome};
+use cellgate_routing::{Decision, Outcome, ResponseNeeds};
 
 use super::*;
 
@@ -42,7 +42,7 @@ fn metadata(fields: &[(&str, &str)]) -> Struct {
 #[test]
 fn a_head_mutation_sets_the_cell_or_removes_the_header() {
     let remove = vec!["x-cell".to_owned(), "x_cell".to_owned()];
-    let mut change = HeadMutation { remove, decision: Some(on_b()) };
+    let mut change = HeadMutation { remove, decision: Some(on_b()), ..HeadMutation::default() };
     let mut expected = ProcessingResponse {
         response: Some(Response::RequestHeaders(HeadersResponse {
             response: Some(common(vec![set("x-cell", "b")], &["x_cell"])),
@@ -90,8 +90,33 @@ fn a_refusal_is_an_immediate_response() {
             details: "cellgate_overloaded".into(),
             ..Default::default()
         };
-        let message = read(Reply::Immediate { status: 503, reason, grpc, refused_type: None });
+        let message = read(Reply::Immediate { status: 503, reason, grpc, refused_type: None, limits: None });
         assert_eq!(message.response, Some(Response::ImmediateResponse(expected)));
         assert_eq!(message.dynamic_metadata, Some(metadata(&[("reason", "overloaded")])));
     }
+}
+
+#[test]
+fn a_request_asks_for_the_parts_that_its_limits_need_and_keeps_its_modes() {
+    let asks = |mode: Option<BodyMode>, headers, end, expected| {
+        let needs = ResponseNeeds { headers, end };
+        let response = mode.and_then(|mode| ResponseDemand::of(mode, needs));
+        let change = HeadMutation { response, ..HeadMutation::default() };
+        read(Reply::Headers(change)).mode_override.map(|modes| {
+            let name = |mode: i32| HeaderSendMode::try_from(mode).unwrap().as_str_name();
+            let body = BodySendMode::try_from(modes.request_body_mode).unwrap().as_str_name();
+            let responses = [name(modes.response_header_mode), name(modes.response_trailer_mode)];
+            assert_eq!((name(modes.request_header_mode), modes.response_body_mode, responses), ("SEND", 0, expected));
+            (body, name(modes.request_trailer_mode))
+        })
+    };
+    for (headers, end, expected) in
+        [(false, true, ["SKIP", "SEND"]), (true, false, ["SEND", "SKIP"]), (true, true, ["SEND", "SEND"])]
+    {
+        assert_eq!(asks(None, headers, end, expected), None);
+        assert_eq!(asks(Some(BodyMode::HeadersOnly), headers, end, expected), Some(("NONE", "SKIP")));
+        assert_eq!(asks(Some(BodyMode::Buffered), headers, end, expected), Some(("BUFFERED", "SEND")));
+        assert_eq!(asks(Some(BodyMode::Duplex), headers, end, expected), None);
+    }
+    assert_eq!(asks(Some(BodyMode::HeadersOnly), false, false, ["SKIP", "SKIP"]), None);
 }

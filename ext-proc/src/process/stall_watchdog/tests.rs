@@ -40,8 +40,8 @@ async fn a_stream_that_is_not_polled_fails_and_releases_its_bytes() {
     assert!(!polled(&quick, true));
     let failures = Arc::new(Mutex::new(Vec::new()));
     let recorded = Arc::clone(&failures);
-    let watching = tokio::spawn(watchdog.clone().run(timeout, move |status, id| {
-        recorded.lock().unwrap().push((status.code(), id.to_owned()));
+    let watching = tokio::spawn(watchdog.clone().run(timeout, move |status, ids| {
+        recorded.lock().unwrap().push((status.code(), ids.request_id.clone()));
     }));
     for _ in 0..2 {
         tokio::time::sleep(timeout * 2 / 3).await;

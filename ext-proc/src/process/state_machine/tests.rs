@@ -1,6 +1,8 @@
 //! Every transition, with scripted events.
 
+mod concurrency;
 mod encoded;
+mod limits;
 mod properties;
 
 use cellgate_routing::{CellId, Tier};
@@ -35,7 +37,7 @@ fn head(extra: &[(&str, &str)], end_of_stream: bool) -> Event {
     all.retain(|(name, _)| !extra.iter().any(|(other, _)| other == name));
     all.extend_from_slice(extra);
     let fields = all.iter().map(|(name, value)| ((*name).to_owned(), value.as_bytes().to_vec())).collect();
-    Event::RequestHeaders { fields, metadata: Vec::new(), end_of_stream }
+    Event::RequestHeaders { fields, metadata: Vec::new(), attributes: Attributes::default(), end_of_stream }
 }
 
 fn body(chunk: &str, end_of_stream: bool) -> Event {
@@ -46,8 +48,12 @@ fn trailers() -> Event {
     Event::RequestTrailers(vec![("x_cell".into(), "evil".into()), ("sum".into(), "1".into())])
 }
 
+fn response_headers() -> Event {
+    Event::ResponseHeaders { fields: vec![], end_of_stream: false }
+}
+
 fn change(decision: Option<Decision>) -> HeadMutation {
-    HeadMutation { remove: vec!["x-cell".into()], decision }
+    HeadMutation { remove: vec!["x-cell".into()], decision, ..HeadMutation::default() }
 }
 
 fn chunk(text: &str, end_of_stream: bool) -> Reply {
@@ -55,7 +61,7 @@ fn chunk(text: &str, end_of_stream: bool) -> Reply {
 }
 
 fn immediate(status: u16, reason: Reason) -> Vec<Reply> {
-    vec![Reply::Immediate { status, reason, grpc: false, refused_type: None }]
+    vec![Reply::Immediate { status, reason, grpc: false, refused_type: None, limits: None }]
 }
 
 #[test]
@@ -81,6 +87,7 @@ fn reserved_names_and_always_the_routing_header_are_removed() {
     let clean = Event::RequestHeaders {
         fields: vec![(":method".into(), "GET".into())],
         metadata: Vec::new(),
+        attributes: Attributes::default(),
         end_of_stream: true,
     };
     let replies = machine.on(clean).unwrap();
@@ -99,7 +106,7 @@ fn buffered_mode_answers_the_headers_and_then_the_whole_body() {
     let mut machine = machine(BodyMode::Buffered);
     assert_eq!(machine.on(head(&[], false)).unwrap(), [Reply::Headers(change(None))]);
     assert!(machine.is_deciding() && !machine.may_end());
-    let answered = HeadMutation { remove: vec![], decision: Some(ON_A) };
+    let answered = HeadMutation { decision: Some(ON_A), ..HeadMutation::default() };
     // Before trailers, `end_of_stream` of Envoy's one body message is false.
     assert_eq!(machine.on(body(r#"{"t":"a"}"#, false)).unwrap(), [Reply::Body(answered)]);
     assert!(machine.may_end());
@@ -123,7 +130,7 @@ fn the_policy_answers_an_error_in_a_whole_body() {
 
     let mut machine = machine_of(&config, BodyMode::Buffered, &Budget::new(1 << 20));
     machine.on(head(&[], false)).unwrap();
-    let answer = Reply::Body(HeadMutation { remove: Vec::new(), decision: Some(decision) });
+    let answer = Reply::Body(HeadMutation { decision: Some(decision), ..HeadMutation::default() });
     assert_eq!(machine.on(body(cut, true)).unwrap(), [answer]);
 
     let mut machine = machine_of(&config, BodyMode::Duplex, &Budget::new(1 << 20));
@@ -399,17 +406,17 @@ fn a_deadline_whose_policy_uses_a_cell_releases_the_body() {
 #[test]
 fn responses_are_answered_in_every_state() {
     let mut machine = machine(BodyMode::Buffered);
-    assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), [Reply::ResponseHeaders]);
+    assert_eq!(machine.on(response_headers()).unwrap(), [Reply::ResponseHeaders]);
     machine.on(head(&[], false)).unwrap();
-    assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);
+    assert_eq!(machine.on(Event::ResponseTrailers(vec![])).unwrap(), [Reply::ResponseTrailers]);
     machine.on(body("x", true)).unwrap();
-    assert_eq!(machine.on(Event::ResponseHeaders).unwrap(), []);
+    assert_eq!(machine.on(response_headers()).unwrap(), []);
 }
 
 /// Only Envoy can answer the client while a request is held.
 #[test]
 fn a_response_abandons_a_held_request() {
-    for response in [Event::ResponseHeaders, Event::ResponseTrailers] {
+    for response in [response_headers(), Event::ResponseTrailers(vec![])] {
         let budget = Budget::new(1000);
         let mut machine = machine_of(CONFIG, BodyMode::Duplex, &budget);
         machine.on(head(&[], false)).unwrap();
@@ -422,7 +429,7 @@ fn a_response_abandons_a_held_request() {
         for late in [body("x", true), trailers(), Event::Deadline, Event::OverBudget] {
             assert_eq!(machine.on(late).unwrap(), []);
         }
-        assert_eq!(machine.on(Event::ResponseTrailers).unwrap(), [Reply::ResponseTrailers]);
+        assert_eq!(machine.on(Event::ResponseTrailers(vec![])).unwrap(), [Reply::ResponseTrailers]);
     }
 }
 
@@ -438,7 +445,12 @@ fn messages_out_of_order_are_violations() {
 #[test]
 fn too_many_headers_or_trailers_are_a_violation() {
     let fields = |count: usize| (0..count).map(|index| (format!("x-cellgate-{index}"), Vec::new())).collect::<Vec<_>>();
-    let head = |count| Event::RequestHeaders { fields: fields(count), metadata: Vec::new(), end_of_stream: true };
+    let head = |count| Event::RequestHeaders {
+        fields: fields(count),
+        metadata: Vec::new(),
+        attributes: Attributes::default(),
+        end_of_stream: true,
+    };
     assert!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS)).is_ok());
     assert_eq!(machine(BodyMode::Duplex).on(head(fields::MAX_FIELDS + 1)), Err(Violation::TooManyFields));
     let trailers = Event::RequestTrailers(fields(fields::MAX_FIELDS + 1));
@@ -459,6 +471,6 @@ fn grpc_calls_are_recognised_as_in_envoy() {
         let new = machine(BodyMode::Duplex);
         let refused_type = RefusedType::of(reason, new.decider.config(), Some(content_type.as_bytes())).map(Box::new);
         assert!(refused_type.is_some());
-        assert_eq!(replies, [Reply::Immediate { status: 415, reason, grpc, refused_type }]);
+        assert_eq!(replies, [Reply::Immediate { status: 415, reason, grpc, refused_type, limits: None }]);
     }
 }

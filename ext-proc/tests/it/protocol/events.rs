@@ -77,7 +77,12 @@ fn steps(mut rest: &[u8], fields: &[(String, Vec<u8>)]) -> Vec<Step> {
         rest = after;
         let end_of_stream = step & 0x80 != 0;
         let event = match step & 0x0f {
-            0 => Event::RequestHeaders { fields: fields.to_vec(), metadata: Vec::new(), end_of_stream },
+            0 => Event::RequestHeaders {
+                fields: fields.to_vec(),
+                metadata: Vec::new(),
+                attributes: cellgate_ext_proc::fields::Attributes::default(),
+                end_of_stream,
+            },
             // A chunk as it is, and one that repeats its bytes up to 256 times.
             1..=8 => {
                 let [length, after @ ..] = rest else { break };
@@ -93,8 +98,8 @@ fn steps(mut rest: &[u8], fields: &[(String, Vec<u8>)]) -> Vec<Step> {
                 Event::RequestBody { chunk: chunk.into(), end_of_stream }
             }
             9 => Event::RequestTrailers(vec![("x-cell".to_owned(), b"evil".to_vec()), ("t".to_owned(), Vec::new())]),
-            10 => Event::ResponseHeaders,
-            11 => Event::ResponseTrailers,
+            10 => Event::ResponseHeaders { fields: vec![], end_of_stream: false },
+            11 => Event::ResponseTrailers(vec![]),
             12 => Event::Deadline,
             13 => Event::OverBudget,
             14 => Event::RequestTrailers(vec![Default::default(); if end_of_stream { 10_001 } else { 0 }]),

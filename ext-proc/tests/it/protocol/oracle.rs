@@ -89,10 +89,11 @@ impl<'a> Oracle<'a> {
                 self.is_complete = true;
                 self.has_trailers = true;
             }
-            Event::ResponseHeaders | Event::ResponseTrailers => {
+            Event::ResponseHeaders { .. } | Event::ResponseTrailers(_) => {
                 self.is_disturbed |= self.decision.is_none();
                 self.is_abandoned |= self.is_holding();
             }
+            Event::Limited(_) => {}
             Event::Deadline | Event::OverBudget | Event::NoRoom => self.is_disturbed |= self.decision.is_none(),
         }
     }
@@ -136,8 +137,8 @@ impl<'a> Oracle<'a> {
                 assert!(self.setup.mode != BodyMode::Duplex || self.sent == self.received.len());
                 assert!(remove.iter().all(|name| name == "x-cell"), "{remove:?}");
             }
-            Reply::ResponseHeaders => assert!(self.is_last(&Event::ResponseHeaders)),
-            Reply::ResponseTrailers => assert!(self.is_last(&Event::ResponseTrailers)),
+            Reply::ResponseHeaders => assert!(self.is_last(&response_headers())),
+            Reply::ResponseTrailers => assert!(self.is_last(&Event::ResponseTrailers(vec![]))),
             Reply::Immediate { status, .. } => {
                 assert!((400..600).contains(status), "{status}");
                 self.is_refused = true;
@@ -243,4 +244,9 @@ impl<'a> Oracle<'a> {
 fn is_found_later(reason: Reason) -> bool {
     reason.label().starts_with("body_")
         || matches!(reason, Reason::KeyDuplicated | Reason::KeyConflict | Reason::KeyAmbiguous)
+}
+
+/// As [`super::events`] makes them.
+fn response_headers() -> Event {
+    Event::ResponseHeaders { fields: vec![], end_of_stream: false }
 }

@@ -36,7 +36,7 @@ impl Run {
     pub(super) fn new(corpus: Corpus, answers: Answers, way: Way) -> Self {
         let Corpus { mut config, cases } = corpus;
         if answers == Answers::Use {
-            for reason in Reason::ALL.iter().filter(|reason| !reason.is_placed()) {
+            for reason in Reason::ALL.iter().filter(|reason| reason.has_policy()) {
                 let answer = &mut config["policy"][reason.label()];
                 let is_kept = answer.is_string() || (way == Way::TwoTiers && DEFERRED.contains(reason));
                 if !is_kept {

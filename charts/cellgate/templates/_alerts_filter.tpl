@@ -1,0 +1,126 @@
+{{/* Alerts on the filter in the proxies. */}}
+{{- define "cellgate.alerts.filter" -}}
+{{- $release := include "cellgate.alerts.release" . -}}
+{{- $runbooks := include "cellgate.alerts.runbooks" . -}}
+- alert: CellgateFilterConfigRejected
+  expr: {{ include "cellgate.hasIncreased" "cellgate_config_rejected" }}
+  labels: { severity: critical }
+  annotations:
+    summary: The Cellgate filter in a proxy has refused a configuration and keeps the last valid one.
+    description: The proxy's log has the line and the field, as does `cellgate check`. Correct it, or use `helm rollback`.
+    runbook_url: {{ $runbooks }}/CellgateFilterConfigRejected.md
+- alert: CellgateFilterCrashed
+  expr: {{ include "cellgate.hasIncreased" "envoy_wasm_cellgate_vm_reload_success" }}
+  labels: { severity: critical }
+  annotations:
+    summary: The virtual machine of the Cellgate filter has crashed and restarted.
+    description: Its requests in flight got an error. Report it with the line of the proxy's log that contains `panicked at`.
+    runbook_url: {{ $runbooks }}/CellgateFilterCrashed.md
+- alert: CellgateFilterConflicts
+  expr: {{ include "cellgate.hasIncreased" "cellgate_guard_conflicts" }}
+  labels: { severity: warning }
+  annotations:
+    summary: Bodies have a second key or a syntax error after the filter has released their request to a cell.
+    description: >-
+      The client is broken or hostile. The requests were aborted, but the cell has received their beginning. Find the client in
+      the access log by `after=` in wasm.cellgate.
+    runbook_url: {{ $runbooks }}/CellgateFilterConflicts.md
+# A filter that makes no call has no `cellgate_syncs`: then all calls have failed.
+- alert: CellgateLeasesFailing
+  expr: >-
+    rate(cellgate_sync_failures[5m])
+    / (rate(cellgate_syncs[5m]) > 0 or rate(cellgate_sync_failures[5m]) > 0) > 0.5
+  for: 5m
+  labels: { severity: warning }
+  annotations:
+    summary: More than half of a proxy's calls for leases of rate limits fail.
+    description: >-
+      While the service answers, it judges each request under a leased limit, and has their load. If it is down, these
+      requests get 503. The proxy's log has the reason (Sync failed). `cellgate doctor` examines the cluster of sync.cluster.
+    runbook_url: {{ $runbooks }}/CellgateLeasesFailing.md
+- alert: CellgateSpoofedHeaders
+  expr: rate(cellgate_stripped_headers[15m]) > 0
+  for: 15m
+  labels: { severity: info }
+  annotations:
+    summary: Clients send the routing header {{ .Values.config.routing_header }} themselves.
+    description: The filter removes it, so it has no effect on routing. Find out which clients send it, and why.
+    runbook_url: {{ $runbooks }}/CellgateSpoofedHeaders.md
+- alert: CellgateFilterRejecting
+  expr: >-
+    sum(rate(cellgate:filter_decisions:total{ {{- $release }},outcome="reject"}[15m]))
+    / sum(rate(cellgate:filter_decisions:total{ {{- $release -}} }[15m])) > 0.1
+  for: 15m
+  labels: { severity: warning }
+  annotations:
+    summary: The Cellgate filter rejects more than 10% of the requests that it decides.
+    description: >-
+      The label `reason` of cellgate:filter_decisions:total has the reason, and docs/reasons.md describes each one. `cellgate decide`
+      explains a single request.
+    runbook_url: {{ $runbooks }}/CellgateFilterRejecting.md
+{{- if .Values.extProc.enabled }}
+- alert: CellgateDeferralsJump
+  expr: >-
+    cellgate:deferrals:ratio_rate30m{ {{- $release -}} } > 0.05
+    and cellgate:deferrals:ratio_rate30m{ {{- $release -}} }
+    > 2 * avg_over_time(cellgate:deferrals:ratio_rate30m{ {{- $release -}} }[1d] offset 1h)
+  for: 30m
+  labels: { severity: warning }
+  annotations:
+    summary: The Cellgate filter defers more than twice the share of requests that it deferred in the day before.
+    description: >-
+      The service has their load. The reasons are in cellgate:filter_decisions:total{outcome="defer"}: larger bodies, a key that has
+      moved to the end, or a new Content-Encoding.
+    runbook_url: {{ $runbooks }}/CellgateDeferralsJump.md
+{{- end }}
+{{- /* Reasons for which no key was read. The other ones with `pass` are out of scope on purpose. */}}
+- alert: CellgateFailOpen
+  expr: >-
+    sum by (outcome, reason) (rate(cellgate:filter_decisions:total{ {{- $release }},outcome=~"pass|cell",reason=~"content_type_.+|charset_.+|body_.+|key_missing|key_null|key_empty"}[15m])) > 0
+    {{- if .Values.extProc.enabled }}
+    or
+    sum by (outcome, reason) (rate(cellgate_decisions_total{ {{- include "cellgate.alerts.service" . }},outcome=~"pass|cell",reason=~"content_type_.+|charset_.+|body_.+|key_missing|key_null|key_empty"}[15m])) > 0
+    {{- end }}
+  for: 15m
+  labels: { severity: info }
+  annotations:
+    summary: Requests without a usable key are forwarded, because config.policy says so.
+    description: >-
+      The labels have the reason, and whether they go to a cell (`cell`) or on without one (`pass`). If this was meant for an
+      emergency, remove the policy.
+    runbook_url: {{ $runbooks }}/CellgateFailOpen.md
+{{- if .Values.filter.shadow }}
+- alert: CellgateShadow
+  expr: sum(rate(cellgate:filter_decisions:total{ {{- $release -}} }[1h])) > 0
+  for: 1d
+  labels: { severity: info }
+  annotations:
+    summary: The Cellgate filter has been in shadow mode for a day, so its decisions have no effect.
+    description: Compare its decisions with what you expect, then set filter.shadow to false.
+    runbook_url: {{ $runbooks }}/CellgateShadow.md
+{{- end }}
+{{- end -}}
+
+{{/* Alerts on the cells as the proxies see them. */}}
+{{- define "cellgate.alerts.cells" -}}
+{{- $runbooks := include "cellgate.alerts.runbooks" . -}}
+{{- $release := include "cellgate.alerts.release" . -}}
+- alert: CellgateCellEjected
+  expr: cellgate:cell_endpoints:ejected{ {{- $release -}} } > 0
+  for: 2m
+  labels: { severity: warning }
+  annotations:
+    summary: Proxies have ejected endpoints of a cell, because they answer with errors.
+    description: >-
+      The label `cell` has its name. Requests of its tenants go to its other endpoints: no other cell takes them. Look at the
+      cell's own errors.
+    runbook_url: {{ $runbooks }}/CellgateCellEjected.md
+- alert: CellgateCellDown
+  expr: cellgate:cell_endpoints:healthy{ {{- $release -}} } == 0
+  for: 1m
+  labels: { severity: critical }
+  annotations:
+    summary: A cell has no healthy endpoint, so its tenants get 503.
+    description: The label `cell` has its name. If it stays down, move its tenants with config.placement.overrides or drain it.
+    runbook_url: {{ $runbooks }}/CellgateCellDown.md
+{{- end -}}

@@ -1,0 +1,66 @@
+{{/* Traces: options of the service, the files that they name, and the way to the receiver. Each prints nothing without an
+endpoint. */}}
+
+{{- define "cellgate.tracing.args" -}}
+{{- with .Values.extProc.tracing -}}
+{{- if .endpoint -}}
+- {{ printf "--otlp-endpoint=%s" .endpoint | quote }}
+- {{ printf "--otlp-protocol=%s" .protocol | quote }}
+{{- if .tls.caKey }}
+- --otlp-ca=/etc/cellgate-tracing/ca.crt
+{{- end }}
+{{- if .headers.key }}
+- --otlp-headers-file=/etc/cellgate-tracing/headers
+{{- end }}
+- --trace-sample-percent={{ .samplePercent }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* One volume, so that each file has the same path whatever its key. */}}
+{{- define "cellgate.tracing.volume" -}}
+{{- with .Values.extProc.tracing -}}
+{{- if and .endpoint (or .tls.caKey .headers.key) -}}
+- name: tracing
+  projected:
+    defaultMode: 0440
+    sources:
+      {{- if .tls.caKey }}
+      - {{ ternary "configMap" "secret" (ne .tls.configMap "") }}:
+          name: {{ default .tls.secret .tls.configMap }}
+          items:
+            - { key: {{ quote .tls.caKey }}, path: ca.crt }
+      {{- end }}
+      {{- if .headers.key }}
+      - secret:
+          name: {{ .headers.secret }}
+          items:
+            - { key: {{ quote .headers.key }}, path: headers }
+      {{- end }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A rule of the NetworkPolicy's egress. A policy cannot name a host: a Service is allowed by its namespace, and any other
+server by its port alone. */}}
+{{- define "cellgate.tracing.egress" -}}
+{{- with .Values.extProc.tracing.endpoint -}}
+{{- $authority := regexReplaceAll "^https?://([^/]*).*$" . "${1}" -}}
+{{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
+{{- $port := default (ternary "443" "80" (hasPrefix "https:" .)) (regexFind ":[0-9]+$" $authority | trimPrefix ":") -}}
+{{- $namespace := "" -}}
+{{- if regexMatch "^[^.]+[.][^.]+[.]svc([.]|$)" $host -}}
+{{- $namespace = index (splitList "." $host) 1 -}}
+{{- else if include "cellgate.isLabel" $host -}}
+{{- $namespace = $.Release.Namespace -}}
+{{- end -}}
+- ports:
+    - { protocol: TCP, port: {{ int64 $port }} }
+    {{- if $namespace }}
+    # The receiver's ztunnel, in ambient mode.
+    - { protocol: TCP, port: 15008 }
+  to:
+    - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ $namespace }} } }
+    {{- end }}
+{{- end -}}
+{{- end -}}

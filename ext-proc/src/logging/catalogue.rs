@@ -1,0 +1,298 @@
+//! The events that the service logs: a closed list. Every line has one of these as its field `event`.
+//!
+//! A test compares the list with the code and with docs/logs.md.
+
+/// An event.
+#[derive(Clone, Copy, Debug)]
+pub struct LogEvent {
+    /// The field `event`.
+    pub name: &'static str,
+    /// The levels at which it is logged.
+    pub levels: &'static [&'static str],
+    /// Its own fields. One with `?` is not in every line.
+    pub fields: &'static [&'static str],
+    /// The meaning for an operator.
+    pub meaning: &'static str,
+    /// The remedy. Empty if there is nothing to do.
+    pub remedy: &'static str,
+}
+
+/// All events, in the order of the alphabet.
+pub const CATALOGUE: &[LogEvent] = &[
+    LogEvent {
+        name: "accept_failed",
+        levels: &["warn"],
+        fields: &["error"],
+        meaning: "The service cannot accept connections, and tries again until it can.",
+        remedy: "Mostly, file descriptors are lacking: raise the limit of open files, or lower the number of connections.",
+    },
+    LogEvent {
+        name: "admin_token_file_refused",
+        levels: &["error"],
+        fields: &["error"],
+        meaning: "The file of `--admin-token-file` has changed and has no token. The last token stays in force.",
+        remedy: "Write one line of 16 to 4000 visible ASCII characters into the file.",
+    },
+    LogEvent {
+        name: "admin_token_refused",
+        levels: &["warn"],
+        fields: &["client", "remedy"],
+        meaning: "A request to the admin port has a wrong token.",
+        remedy: "Use the token in the file of `--admin-token-file`. If nobody should ask from `client`, find out who does.",
+    },
+    LogEvent {
+        name: "admin_token_reloaded",
+        levels: &["info"],
+        fields: &[],
+        meaning: "The token of the admin port has changed.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "config_refused",
+        levels: &["error"],
+        fields: &["error"],
+        meaning: "The changed configuration is not valid. The last good one stays in force.",
+        remedy: "`error` lists all mistakes: correct the file. `cellgate check` reads a file beforehand.",
+    },
+    LogEvent {
+        name: "config_reloaded",
+        levels: &["info"],
+        fields: &["version"],
+        meaning: "A changed configuration is in force.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "connection_dropped",
+        levels: &["error", "warn"],
+        fields: &["error"],
+        meaning: "The service has closed a new connection, which it cannot serve.",
+        remedy: "If it comes again, restart the service and report it.",
+    },
+    LogEvent {
+        name: "connection_refused",
+        levels: &["debug", "warn"],
+        fields: &["peer", "reason", "error", "remedy?"],
+        meaning: "A connection was refused: by the TLS handshake, or because the port has no TLS.",
+        remedy: "`remedy` says what to do. [The reasons](cli.md#tls-and-unix-sockets).",
+    },
+    LogEvent {
+        name: "drain_timeout",
+        levels: &["warn"],
+        fields: &["streams"],
+        meaning: "Requests were not finished at the end of the drain, and were aborted.",
+        remedy: "If these requests may take so long, raise `--drain-timeout`.",
+    },
+    LogEvent { name: "drained", levels: &["info"], fields: &[], meaning: "All requests are finished.", remedy: "" },
+    LogEvent {
+        name: "draining",
+        levels: &["info"],
+        fields: &["timeout"],
+        meaning: "The service was told to end. It accepts no new connection, and finishes the open requests.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "library",
+        levels: &["error", "warn", "info", "debug", "trace"],
+        fields: &[],
+        meaning: "A library that the service uses has logged a line, for example that of HTTP/2. `target` names it, and the \
+                  fields are its own.",
+        remedy: "At `warn`, mostly a peer breaks the rules of HTTP/2.",
+    },
+    LogEvent {
+        name: "limit_reset",
+        levels: &["info"],
+        fields: &["limit", "key", "client", "units"],
+        meaning: "Somebody with the token has reset a rate limit of one key. `key` is its digest.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "limit_store_available",
+        levels: &["info"],
+        fields: &["store", "seconds?"],
+        meaning: "The shared store of rate limits answers. `seconds` is how long it did not.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "limit_store_degraded",
+        levels: &["warn"],
+        fields: &["store", "failed", "primaries"],
+        meaning: "Some primaries of the cluster that stores rate limits do not answer. Their keys follow `when_store_fails`.",
+        remedy: "[What to do](runbooks/CellgateRateLimitStoreDown.md).",
+    },
+    LogEvent {
+        name: "limit_store_unavailable",
+        levels: &["warn"],
+        fields: &["store", "reason"],
+        meaning: "The shared store of rate limits does not answer. Limits follow `when_store_fails`.",
+        remedy: "`reason` says why. [What to do](runbooks/CellgateRateLimitStoreDown.md).",
+    },
+    LogEvent {
+        name: "lines_suppressed",
+        levels: &["warn"],
+        fields: &["of", "reason", "suppressed"],
+        meaning: "The event `of` came so often that `suppressed` of its lines were left out, and it has not come since.",
+        remedy: "See the event `of`.",
+    },
+    LogEvent {
+        name: "listening",
+        levels: &["info"],
+        fields: &["grpc", "admin", "tls", "version"],
+        meaning: "The service accepts requests. `version` is that of the configuration.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "log_level_changed",
+        levels: &["info"],
+        fields: &["client", "before", "log_level", "seconds?"],
+        meaning: "Somebody with the token has changed the log level, for so many `seconds`. Logged at any level.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "log_level_returned",
+        levels: &["info"],
+        fields: &["before", "log_level"],
+        meaning: "The time of a changed log level is over. Logged at any level.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "no_ipv6",
+        levels: &["warn"],
+        fields: &["address", "instead", "error"],
+        meaning: "The kernel has no IPv6, so the service listens on IPv4 only.",
+        remedy: "To avoid the line, give an IPv4 address to `--listen` and `--admin`.",
+    },
+    LogEvent {
+        name: "not_ready",
+        levels: &["warn"],
+        fields: &["reason", "remedy"],
+        meaning: "The service is not ready for new requests, for a reason other than its start or a drain.",
+        remedy: "`remedy` says what to do. [Health](cli.md#health).",
+    },
+    LogEvent {
+        name: "panicked",
+        levels: &["error"],
+        fields: &["location", "cause", "thread?", "backtrace?"],
+        meaning: "A mistake in the program ended a task. Other requests go on. `cause` is not shown if it may have values of \
+                  a request.",
+        remedy: "Report it with `location`, and with `backtrace`, which `RUST_BACKTRACE=1` adds.",
+    },
+    LogEvent {
+        name: "ready_again",
+        levels: &["info"],
+        fields: &["reason"],
+        meaning: "The reason of `not_ready` has ended.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "reload_panicked",
+        levels: &["error"],
+        fields: &["files"],
+        meaning: "A mistake in the program ended the reading of changed files. What was in force stays so.",
+        remedy: "Report it with the line `panicked` before it.",
+    },
+    LogEvent {
+        name: "request_decided",
+        levels: &["debug"],
+        fields: &["outcome", "reason", "cell", "inspected"],
+        meaning: "A request is decided. `inspected` is the number of body bytes that were read for it.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "request_rejected_late",
+        levels: &["debug"],
+        fields: &["outcome", "reason", "inspected"],
+        meaning: "A request is aborted after its decision, because the rest of its body contradicts it.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "sighup_failed",
+        levels: &["warn"],
+        fields: &["error", "files"],
+        meaning: "SIGHUP does not reload the files. Changes of them are still detected.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "socket_not_removed",
+        levels: &["warn"],
+        fields: &["path", "error"],
+        meaning: "The service has ended, and its Unix socket stays.",
+        remedy: "The next start replaces the socket. Give the service the right to write the directory.",
+    },
+    LogEvent {
+        name: "stream_ended_early",
+        levels: &["debug"],
+        fields: &["code", "error"],
+        meaning: "Envoy has reset a stream, or its connection is lost. Envoy does so for requests that a client leaves.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "stream_failed",
+        levels: &["warn"],
+        fields: &["code", "error", "hint?"],
+        meaning: "A stream has ended with an error status, because of messages or the configuration of Envoy.",
+        remedy: "`error` says what to change. [Requests](cli.md#requests).",
+    },
+    LogEvent {
+        name: "tls_any_client",
+        levels: &["warn"],
+        fields: &["remedy"],
+        meaning: "Every client that reaches the port may connect.",
+        remedy: "Set `--tls-client-ca`, and `--tls-client-san`.",
+    },
+    LogEvent {
+        name: "tls_certificate_without_san",
+        levels: &["warn"],
+        fields: &["file"],
+        meaning: "The certificate of the service has no name that a proxy could compare.",
+        remedy: "Issue a certificate with a DNS name or a SPIFFE id.",
+    },
+    LogEvent {
+        name: "tls_files_refused",
+        levels: &["error"],
+        fields: &["error"],
+        meaning: "Changed files of TLS cannot be used. The last good ones stay in force.",
+        remedy: "`error` says what is wrong: replace the file.",
+    },
+    LogEvent {
+        name: "tls_reloaded",
+        levels: &["info"],
+        fields: &[],
+        meaning: "Changed files of TLS are in force for new connections.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "traces_exported_again",
+        levels: &["info"],
+        fields: &["endpoint"],
+        meaning: "The collector takes spans again.",
+        remedy: "",
+    },
+    LogEvent {
+        name: "traces_failing",
+        levels: &["warn"],
+        fields: &["endpoint", "error", "remedy"],
+        meaning: "Spans cannot be exported, and are lost until `traces_exported_again`. Requests are not affected.",
+        remedy: "Check the collector and `--otlp-endpoint`.",
+    },
+    LogEvent {
+        name: "traces_lost",
+        levels: &["warn"],
+        fields: &["spans"],
+        meaning: "The service has ended before all spans were exported.",
+        remedy: "See `traces_failing`.",
+    },
+    LogEvent {
+        name: "watch_failed",
+        levels: &["warn"],
+        fields: &["error", "files"],
+        meaning: "The system reports no changes of the directory of these files, so they are read every 10 s.",
+        remedy: "Raise `fs.inotify.max_user_instances` and `max_user_watches`.",
+    },
+    LogEvent {
+        name: "worker_stopped",
+        levels: &["error"],
+        fields: &["error"],
+        meaning: "A thread has stopped to serve connections.",
+        remedy: "Restart the service and report it.",
+    },
+];

@@ -1,0 +1,98 @@
+//! The log beside traces: the ids on its lines, and the lines about the receiver.
+
+use cellgate_ext_proc::{OtlpProtocol, TraceSettings};
+use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use tonic::transport::Endpoint;
+
+use super::ProcessLog;
+use crate::limits::{LIMITS, LimitedService};
+use crate::otlp::Receiver;
+use crate::peer::{Peer, head};
+use crate::support::{Service, until};
+
+const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const SPAN: &str = "00f067aa0ba902b7";
+
+/// A request of a call with this context.
+async fn request(service: &Service, id: &str, traceparent: &str) {
+    let channel = Endpoint::from_shared(format!("http://{}", service.grpc)).unwrap().connect().await.unwrap();
+    let mut peer = Peer::with_metadata(channel, &[("traceparent", traceparent)]).await;
+    peer.send(head(BodySendMode::None, &[("x-tenant-id", "acme"), ("x-request-id", id)], true)).await;
+    peer.response().await;
+    peer.close();
+    assert_eq!(peer.next().await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn the_lines_of_a_request_name_its_span_or_that_of_envoy() {
+    let (log, _turn) = ProcessLog::start().await;
+    let receiver = Receiver::start(None).await;
+    let (logging, traces) = (log.logging.clone(), receiver.settings(OtlpProtocol::Grpc));
+    let limited = LimitedService::start_with(LIMITS, |settings| {
+        settings.logging = Some(logging);
+        settings.traces = Some(traces);
+    })
+    .await;
+    limited.document("PUT", "/log-level?level=debug").await;
+    for (id, context) in [
+        ("sampled", format!("00-{TRACE}-{SPAN}-01")),
+        ("unsampled", format!("00-{TRACE}-{SPAN}-00")),
+        ("none", "junk".into()),
+    ] {
+        request(&limited.service, id, &context).await;
+    }
+    limited.document("DELETE", "/log-level").await;
+    let line = |id: &str| log.of("request_decided").into_iter().find(|line| line["request_id"] == id);
+    until("lines", || async { ["sampled", "unsampled", "none"].into_iter().all(|id| line(id).is_some()) }).await;
+    let [sampled, unsampled, none] = ["sampled", "unsampled", "none"].map(|id| line(id).unwrap());
+    // The line and the span lead to each other.
+    let span = &receiver.wait_for("envoy.", 1).await[0];
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!((&sampled["trace_id"], &sampled["span_id"]), (&TRACE.into(), &hex(&span.span_id).into()));
+    assert_eq!((&unsampled["trace_id"], &unsampled["span_id"]), (&TRACE.into(), &SPAN.into()));
+    assert!(none.get("trace_id").is_none() && none.get("span_id").is_none(), "{none}");
+}
+
+#[tokio::test]
+async fn a_receiver_that_fails_is_told_once_and_once_more_when_it_works_again() {
+    let (log, _turn) = ProcessLog::start().await;
+    let receiver = Receiver::start(None).await;
+    let traces = TraceSettings { sample_percent: 100.0, ..receiver.settings(OtlpProtocol::Grpc) };
+    let address = receiver.stop().await;
+    let logging = log.logging.clone();
+    let limited = LimitedService::start_with(LIMITS, |settings| {
+        settings.logging = Some(logging);
+        settings.traces = Some(traces);
+    })
+    .await;
+    let service = &limited.service;
+    let spans = |result: &str| format!("cellgate_trace_spans_total{{result=\"{result}\"}}");
+    // Before any request, so that nobody waits for a first span.
+    log.line("traces_failing").await;
+    let fail = async |requests: u64| {
+        for _ in 0..requests {
+            let failed = service.metric(&spans("failed")).await;
+            limited.send("acme", "k").await;
+            until("failed", || async { service.metric(&spans("failed")).await > failed }).await;
+        }
+    };
+    fail(3).await;
+    assert_eq!((log.of("traces_failing").len(), log.of("traces_exported_again").len()), (1, 0));
+    let failing = log.line("traces_failing").await;
+    assert_eq!((&failing["level"], &failing["endpoint"]), (&"WARN".into(), &format!("http://{address}").into()));
+    assert!(failing["remedy"].as_str().unwrap().contains("--otlp-endpoint"), "{failing}");
+
+    let receiver = Receiver::start_at(address).await;
+    for _ in 0..3 {
+        let exported = service.metric(&spans("exported")).await;
+        limited.send("acme", "k").await;
+        until("exported", || async { service.metric(&spans("exported")).await > exported }).await;
+    }
+    log.line("traces_exported_again").await;
+    receiver.stop().await;
+    fail(2).await;
+    until("again", || async { log.of("traces_failing").len() == 2 }).await;
+    assert_eq!(log.of("traces_exported_again").len(), 1);
+    // The crates of OpenTelemetry log each failure, unless they are compiled without that.
+    assert!(log.of("library").is_empty(), "{:?}", log.of("library"));
+}

@@ -1,0 +1,87 @@
+"""Traces of the service: options, files and the way to the receiver."""
+
+import unittest
+
+import chart
+import matrix
+import test_limit_store
+import test_service
+
+
+def pod(name):
+    return dict(matrix.renderings())[name].one("Deployment")["spec"]["template"]["spec"]
+
+
+def options(pod):
+    found = test_service.options(pod["containers"][0])
+    return {name: value for name, value in found.items() if name.startswith(("--otlp-", "--trace-"))}
+
+
+def endpoint(url):
+    return {"extProc": {"tracing": {"endpoint": url}}}
+
+
+class Pods(unittest.TestCase):
+    def test_by_default_there_are_no_traces(self):
+        self.assertEqual(options(pod("defaults")), {})
+        self.assertNotIn("tracing", str(pod("defaults")))
+
+    def test_an_endpoint_alone_needs_no_file(self):
+        plain = pod("traces")
+        self.assertEqual(
+            options(plain),
+            {
+                "--otlp-endpoint": "http://collector.observe.svc:4317",
+                "--otlp-protocol": "grpc",
+                "--trace-sample-percent": "0",
+            },
+        )
+        self.assertNotIn("/etc/cellgate-tracing", str(plain))
+
+    def test_the_files_are_from_the_objects_that_the_values_name(self):
+        full = pod("traces by tls")
+        self.assertEqual(
+            options(full),
+            {
+                "--otlp-endpoint": "https://otel.example.com/otlp",
+                "--otlp-protocol": "http/protobuf",
+                "--otlp-ca": "/etc/cellgate-tracing/ca.crt",
+                "--otlp-headers-file": "/etc/cellgate-tracing/headers",
+                "--trace-sample-percent": "0.5",
+            },
+        )
+        (volume,) = [volume for volume in full["volumes"] if volume["name"] == "tracing"]
+        self.assertEqual(
+            volume["projected"]["sources"],
+            [
+                {"configMap": {"name": "otel-ca", "items": [{"key": "bundle.pem", "path": "ca.crt"}]}},
+                {"secret": {"name": "otel", "items": [{"key": "headers", "path": "headers"}]}},
+            ],
+        )
+        mounts = {mount["name"]: mount for mount in full["containers"][0]["volumeMounts"]}
+        self.assertEqual(mounts["tracing"], {"name": "tracing", "mountPath": "/etc/cellgate-tracing", "readOnly": True})
+
+
+class Network(unittest.TestCase):
+    def test_only_the_receiver_is_added_to_the_way_out(self):
+        self.assertEqual(test_limit_store.egress({}), [])
+        for url, port, namespace in [
+            ("http://collector.observe.svc:4317", 4317, "observe"),
+            ("http://collector:4318/otlp", 4318, chart.NAMESPACE),
+            ("https://otel.example.com", 443, None),
+            ("http://10.0.0.9", 80, None),
+        ]:
+            with self.subTest(url):
+                (rule,) = test_limit_store.egress(endpoint(url))
+                self.assertEqual(rule["ports"][0], {"protocol": "TCP", "port": port})
+                if namespace:
+                    (peer,) = rule["to"]
+                    self.assertEqual(
+                        peer, {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+                    )
+                else:
+                    self.assertNotIn("to", rule)
+
+
+if __name__ == "__main__":
+    unittest.main()
