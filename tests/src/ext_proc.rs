@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use crate::client::{self, Response};
@@ -148,6 +148,17 @@ impl ExtProc {
     #[must_use]
     pub fn log(&self) -> String {
         self.process().log()
+    }
+
+    /// Waits until a line of its log contains each of these texts, and returns the line. The service writes its log on a
+    /// thread of its own, so an answer or a metric may be seen before the line.
+    ///
+    /// # Errors
+    /// On a timeout, with the log.
+    pub async fn logged(&self, texts: &[&str]) -> Result<String> {
+        let is_meant = |line: &&str| texts.iter().all(|text| line.contains(text));
+        let line = || async { Ok(self.log().lines().find(is_meant).map(str::to_owned)) };
+        wait::until(&format!("a line with {texts:?} in the log"), line).await.with_context(|| self.log())
     }
 
     fn process(&self) -> MutexGuard<'_, Process> {

@@ -236,7 +236,7 @@ async fn recovery_does_not_burst(shared: &Shared) {
     assert_eq!(shared.sum(BY_STORE).await - counted, 30.0);
     assert_eq!(shared.send("/local/", "acme").await.status, 429);
     for replica in shared.replicas() {
-        assert!(replica.log().contains("the store of rate limits answers again"));
+        replica.logged(&["the store of rate limits answers again"]).await.unwrap();
     }
 }
 
@@ -254,9 +254,7 @@ async fn a_wrong_password_is_reported_and_the_right_one_needs_no_restart() {
     let stack = Stack::start(options).await;
     let service = stack.ext_proc();
     let refused = format!("{} refuses the user or the password", store.address().unwrap());
-    wait::until("the reason in the log", || async { Ok(service.log().contains(&refused).then_some(())) })
-        .await
-        .unwrap();
+    service.logged(&[&refused]).await.unwrap();
 
     let admin = service.addresses().admin.to_string();
     let limits = ["limits", "show", "--admin", &admin, "--token-file", token.to_str().unwrap()];

@@ -130,7 +130,7 @@ async fn the_service_rejects_an_invalid_file_and_keeps_the_last_valid_one() {
         })
         .await
         .unwrap();
-        assert!(stack.ext_proc().log().lines().any(|line| line.contains("refused") && line.contains(reason)));
+        stack.ext_proc().logged(&["refused", reason]).await.unwrap();
         assert_eq!(stack.send(&large).await.cell(), "cell-b");
     }
     assert_eq!(stack.ext_proc().metric("cellgate_config_info{version=\"sample\"}").await.unwrap(), 1.0);

@@ -116,11 +116,10 @@ async fn an_envoy_with_another_certificate_is_refused_and_the_log_says_why() {
     let answer = stack.post_json("/", key_last("acme", 200_000)).await;
     assert_eq!((answer.status.as_u16(), arrived(&stack)), (503, 0));
     wait_for_metric(&stack, &handshakes("san_not_admitted"), 1.0).await;
-    let log = stack.ext_proc().log();
-    let line = log.lines().find(|line| line.contains("connection_refused")).unwrap_or_else(|| panic!("{log}"));
-    let line: Value = serde_json::from_str(line).unwrap();
+    let line = stack.ext_proc().logged(&["connection_refused"]).await.unwrap();
+    let line: Value = serde_json::from_str(&line).unwrap();
     let fields = if line["fields"].is_object() { &line["fields"] } else { &line };
-    assert_eq!(fields["reason"], "san_not_admitted", "{log}");
+    assert_eq!(fields["reason"], "san_not_admitted", "{line}");
     assert_eq!(fields["error"], "no name of the client's certificate is admitted: spiffe://example.com/other");
     assert!(fields["peer"].as_str().unwrap().starts_with("127.0.0.1:"));
     // The filter decides the others.
@@ -174,7 +173,7 @@ async fn an_envoy_with_its_default_versions_is_refused_or_needs_tls_1_2() {
     let answer = stack.post_json("/", key_first("acme", 100)).await;
     assert_eq!((answer.status.as_u16(), arrived(&stack)), (503, 0));
     wait_for_metric(&stack, &handshakes("version"), 1.0).await;
-    assert!(stack.ext_proc().log().contains("tls_maximum_protocol_version: TLSv1_3"));
+    stack.ext_proc().logged(&["tls_maximum_protocol_version: TLSv1_3"]).await.unwrap();
 
     let stack = Stack::start(default_versions().service_option("--tls-min-version", "1.2")).await;
     assert_eq!(stack.post_json("/", key_first("acme", 100)).await.cell(), "cell-b");
