@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::process::event::MAX_CHUNK;
 
 /// Bytes that are often valid JSON.
 fn chunk() -> impl Strategy<Value = String> {
