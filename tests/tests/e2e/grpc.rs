@@ -7,7 +7,7 @@ use cellgate_tests::options::{BodyMode, Chain, Options};
 use cellgate_tests::stack::Stack;
 use serde_json::json;
 
-use crate::support::{arrived, counted};
+use crate::support::{arrived, counted, may_close_the_processors_stream};
 
 /// An uncompressed gRPC message: flag, length, bytes.
 fn message(bytes: &[u8]) -> Bytes {
@@ -63,12 +63,7 @@ async fn a_streaming_call_is_forwarded_message_by_message() {
 async fn the_service_alone_forwards_a_streaming_call() {
     for options in [Options::default(), header_first()] {
         let stack = Stack::start(options.chain(Chain::Service(BodyMode::Streamed))).await;
-        let version = stack.admin().version().await.unwrap();
-        // When busy, these versions close the processor's stream once the response has begun, although the request
-        // continues (Envoy issue 45617). 20 of 114 calls hung here until they were reset; none of 38 with 1.36.2 and
-        // 1.40.0.
-        if version.starts_with("1.37.") || version.starts_with("1.38.") {
-            println!("skipped on Envoy {version}");
+        if may_close_the_processors_stream(&stack).await {
             return;
         }
         assert_bidirectional(&stack.connect_h2().await, &stack).await;

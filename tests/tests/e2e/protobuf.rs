@@ -15,7 +15,7 @@ use flate2::write::GzEncoder;
 use prost::Message;
 use serde_json::json;
 
-use crate::support::{arrived, code, counted};
+use crate::support::{arrived, code, counted, may_close_the_processors_stream};
 
 /// The message of these tests. The key is at `1.1`.
 #[derive(Clone, PartialEq, Message)]
@@ -94,16 +94,6 @@ async fn the_filter_forwards_the_first_message_before_the_second_is_sent() {
     let messages = [plain(&Order::of("acme")), plain(&Order::without_tenant(10)), plain(&Order::of("acme"))];
     assert_bidirectional(&stack.connect_h2().await, &stack, &call(), &messages).await;
     assert_eq!(stack.ext_proc_streams().await, 0);
-}
-
-/// Envoy issue 45617: these versions may close the processor's stream once the response has begun.
-async fn may_close_the_processors_stream(stack: &Stack) -> bool {
-    let version = stack.admin().version().await.unwrap();
-    let is_affected = version.starts_with("1.37.") || version.starts_with("1.38.");
-    if is_affected {
-        println!("skipped on Envoy {version}");
-    }
-    is_affected
 }
 
 /// The filter defers the call at its head. The service releases it after the first message.

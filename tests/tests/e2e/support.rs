@@ -82,6 +82,19 @@ pub(crate) async fn wait_until_nothing_is_buffered(stack: &Stack) {
     wait::until("the service to release all body bytes", free).await.unwrap();
 }
 
+/// Whether this Envoy may close the processor's FULL_DUPLEX_STREAMED stream once the response has begun, although the request
+/// continues (Envoy issue 45617). The rest of the request is lost then, and a call waits for ever. On a busy machine, a
+/// call of 4,000 messages in 40 KB got no answer in 5 of about 120 tries with 1.37.0 and 1.38.2, and in none of 120 with each of
+/// 1.36.2, 1.39.3 and 1.40.0.
+pub(crate) async fn may_close_the_processors_stream(stack: &Stack) -> bool {
+    let version = stack.admin().version().await.unwrap();
+    let is_affected = version.starts_with("1.37.") || version.starts_with("1.38.");
+    if is_affected {
+        println!("skipped on Envoy {version}");
+    }
+    is_affected
+}
+
 /// The connection manager in a bootstrap.
 pub(crate) fn connection_manager(bootstrap: &mut Value) -> &mut Value {
     &mut bootstrap["static_resources"]["listeners"][0]["filter_chains"][0]["filters"][0]["typed_config"]

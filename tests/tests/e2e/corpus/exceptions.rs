@@ -8,6 +8,9 @@ use super::{Way, native};
 
 const IN_ENVOY: &[Way] = &[Way::TwoTiers, Way::Filter, Way::Buffered, Way::Streamed];
 
+/// What Envoy surely reads at once.
+const FIRST_READ: usize = 4096;
+
 /// Cases that come to something else than the corpus names.
 struct Exception {
     ways: &'static [Way],
@@ -29,6 +32,11 @@ const EXCEPTIONS: &[Exception] = &[
 pub(super) fn is_changed_by_envoy(case: &Case) -> bool {
     let is_listed = |exception: &Exception| exception.ways == IN_ENVOY && exception.cases.contains(&&*case.name);
     is_refused_call(case) || EXCEPTIONS.iter().any(is_listed)
+}
+
+/// Whether a case is a gRPC call that Envoy may answer before it has read all of it.
+pub(super) fn is_long_call(case: &Case) -> bool {
+    is_grpc_call(case.headers.as_slice()) && case.body.as_ref().is_some_and(|body| body.len() > FIRST_READ)
 }
 
 /// Whether a case is a gRPC call that is to be refused: Envoy answers 200, with a status in `grpc-status`.

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::Framing;
 use super::table::{Table, Verdict};
-use crate::support::{bytes_read, connection_manager, read_by_envoy};
+use crate::support::{bytes_read, connection_manager, may_close_the_processors_stream, read_by_envoy};
 use crate::upload::{self, Upload};
 
 /// The request header that tells the cases apart at the cells.
@@ -33,6 +33,10 @@ struct Sent {
 impl Rig {
     pub(super) async fn start(options: Options) -> Self {
         Self { stack: Stack::start(options.adjust(tell_reasons)).await, sent: Vec::new() }
+    }
+
+    pub(super) async fn may_close_the_processors_stream(&self) -> bool {
+        may_close_the_processors_stream(&self.stack).await
     }
 
     /// Sends a case.
