@@ -118,7 +118,7 @@ instructions: need ## count the hot paths' instructions; fail where one takes ov
 	@python3 scripts/instructions.py
 
 ci: fmt-check lint words doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
-	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS)
+	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
 
 fmt: need ## format the Rust sources
 	@cargo fmt --all
