@@ -56,6 +56,7 @@ pub(crate) async fn run(keep: bool) -> Result<bool> {
     let observed = Observed::start().await?;
     eprintln!("demo: ready after {} ms", started.elapsed().as_millis());
     let sent = observed.load_for(LOAD).await?;
+    let figures = observed.figures_under_load().await?;
 
     let deferred = observed.trace_of("/observed/deferred", true).await?;
     let filtered = observed.trace_of("/observed/filter", false).await?;
@@ -65,8 +66,8 @@ pub(crate) async fn run(keep: bool) -> Result<bool> {
     println!("{deferred}");
     println!("A request that the filter decided alone:\n\n{filtered}");
     println!("From Prometheus, after {sent} requests:\n");
-    for (name, expression) in FIGURES {
-        println!("  {:8.1}  {name}", observed.figure(expression).await?);
+    for ((name, _), value) in FIGURES.iter().zip(figures) {
+        println!("  {value:8.1}  {name}");
     }
     println!();
     observed.print_addresses()?;
@@ -145,11 +146,31 @@ impl Observed {
         .await
     }
 
-    /// The value of an expression in Prometheus.
+    /// The values of [`FIGURES`]. The load goes on meanwhile: rates fall to 0 as soon as it ends.
+    async fn figures_under_load(&self) -> Result<Vec<f64>> {
+        let figures = async {
+            let mut figures = Vec::new();
+            for (_, expression) in FIGURES {
+                figures.push(self.figure(expression).await?);
+            }
+            Ok(figures)
+        };
+        let load = async {
+            loop {
+                self.round().await?;
+            }
+        };
+        tokio::select! {
+            figures = figures => figures,
+            error = load => error,
+        }
+    }
+
+    /// The value of an expression in Prometheus, once it is above 0.
     async fn figure(&self, expression: &str) -> Result<f64> {
         let number = |series: &[serde_json::Value]| -> Option<f64> {
             let value: f64 = series.first()?["value"][1].as_str()?.parse().ok()?;
-            value.is_finite().then_some(value)
+            (value.is_finite() && value > 0.0).then_some(value)
         };
         let series = self.prometheus.query_that(expression, |series| number(series).is_some()).await?;
         number(&series).context("no number")

@@ -17,6 +17,7 @@
 //! applies the header mutation of the body's answer. In FULL_DUPLEX_STREAMED mode it waits for the first answer, and then
 //! expects every byte back, in order, in chunks of at most 64 KiB.
 
+mod answers;
 mod coverage;
 mod limiting;
 mod recording;
@@ -34,7 +35,7 @@ use crate::fields::{self, Attributes, Fields, RequestHead};
 use crate::process::body_buffer::BodyBuffer;
 use crate::process::decision_trace::DecisionTrace;
 use crate::process::demand::demand;
-use crate::process::event::{BodyMode, Event, HeadMutation, LimitFields, MAX_CHUNK, Reply, ResponseDemand, Violation};
+use crate::process::event::{BodyMode, Event, HeadMutation, LimitFields, Reply, ResponseDemand, Violation};
 use crate::process::key_search::{HeadDecision, KeySearch, Progress};
 use limiting::{Step, Undecided};
 
@@ -484,69 +485,6 @@ impl StateMachine {
             RequestState::Holding { search, held } => self.cut_short(search, held, Reason::Overloaded),
             RequestState::Guarding(_) => self.reject_conflict(decision),
             _ => state,
-        }
-    }
-
-    /// Answers the headers and sends the held body back. Returns false if the decision rejects the request.
-    fn release(&mut self, held: HeldRequest, decision: Decision) -> bool {
-        if !self.decide(decision) {
-            return false;
-        }
-        let HeldRequest { remove, buffer } = held;
-        let limits = self.limit_fields.take();
-        let response = ResponseDemand::of(self.mode, self.response_needs);
-        self.replies.push(Reply::Headers(HeadMutation { remove, decision: Some(decision), limits, response }));
-        // Each chunk takes the reservation of its bytes with it.
-        self.reservation.release(buffer.overhead());
-        for chunk in buffer.into_chunks() {
-            self.send_back(chunk, false);
-        }
-        true
-    }
-
-    /// Records the decision. Returns false if it rejects the request: the next state must be `Rejected`.
-    fn decide(&mut self, decision: Decision) -> bool {
-        self.decision = Some(decision);
-        let status = match decision.outcome {
-            Outcome::Cell(_) | Outcome::Pass => return true,
-            Outcome::Reject(status) => status,
-            // The decider of the service never defers: there is no later tier.
-            Outcome::Defer => 500,
-        };
-        self.refuse(status, decision.reason);
-        false
-    }
-
-    /// Rejects a request whose decision was already sent.
-    fn reject_conflict(&mut self, conflict: Decision) -> RequestState {
-        self.conflict = Some(conflict);
-        let status = match conflict.outcome {
-            Outcome::Reject(status) => status,
-            Outcome::Cell(_) | Outcome::Pass | Outcome::Defer => 400,
-        };
-        self.refuse(status, conflict.reason);
-        RequestState::Rejected
-    }
-
-    fn refuse(&mut self, status: u16, reason: Reason) {
-        self.reservation.release_all();
-        let (refused_type, limits) = (self.refused_type.take().map(Box::new), self.limit_fields.take());
-        self.replies.push(Reply::Immediate { status, reason, grpc: self.grpc, refused_type, limits });
-    }
-
-    /// Sends a chunk back. Returns the state after it: `next`, or `Complete` at the end of the body.
-    fn send_back_then(&mut self, chunk: Bytes, end: bool, next: RequestState) -> RequestState {
-        self.send_back(chunk, end);
-        if end { RequestState::Complete } else { next }
-    }
-
-    /// Sends a chunk back, in parts that Envoy accepts. An empty one matters only if it ends the body.
-    fn send_back(&mut self, mut chunk: Bytes, end: bool) {
-        while chunk.len() > MAX_CHUNK {
-            self.replies.push(Reply::BodyChunk { bytes: chunk.split_to(MAX_CHUNK), end_of_stream: false });
-        }
-        if end || !chunk.is_empty() {
-            self.replies.push(Reply::BodyChunk { bytes: chunk, end_of_stream: end });
         }
     }
 }

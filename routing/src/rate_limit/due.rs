@@ -1,21 +1,17 @@
 //! The limits that one request falls under: values from its head, and charges once it is decided.
 
+mod charge;
 mod explain;
+mod from_head;
 
-use cellgate_limiting::{Charge, ConcurrencyCharge, KeyHasher, Limit, LimitId, LimitKey, StoreCharge};
+use cellgate_limiting::{Charge, ConcurrencyCharge, KeyHasher, Limit, StoreCharge};
 
+use super::Settlement;
 use super::settlement::ResponseNeeds;
-use super::{CostRule, LimitKeyPart, RateLimit, Settlement, key_of};
-use crate::action::CellId;
-use crate::concurrency_limit::ConcurrencyLimit;
 use crate::decider::{Decider, ScannedBody};
 use crate::decision::{Decision, Outcome};
 use crate::format::Format;
-use crate::head::Head;
-use crate::media::content_length;
 use crate::reason::Reason;
-use crate::scope::{is_normalised, path_of};
-use crate::source::Source;
 pub use explain::{ConcurrencyFinding, DueAllowance, LimitFinding, NotCounted};
 
 /// The limits that a request may fall under, with their values from its head. Without limits in the configuration, or
@@ -64,108 +60,6 @@ enum DueCost {
         at_most: u64,
         otherwise: u64,
     },
-}
-
-impl Decider {
-    /// The limits that a request may fall under. The caller must have removed inbound routing and internal headers.
-    /// `end_of_stream` means that no body follows.
-    #[must_use]
-    pub fn due_limits<H: Head + ?Sized>(&self, head: &H, end_of_stream: bool) -> DueLimits {
-        let config = self.config();
-        let rates = config.rate_limits.iter().enumerate();
-        let rates = rates.filter_map(|(index, limit)| self.due_limit(index, limit, head, end_of_stream));
-        let concurrency = (config.rate_limits.len()..).zip(&config.concurrency_limits);
-        let concurrency = concurrency.filter_map(|(index, limit)| {
-            limit.scope.check_every_spelling(head).ok()?;
-            let values = self.key_values(&limit.key, head, end_of_stream)?;
-            Some(DueLimit { index, values, plan: None, carried: None, cost: DueCost::Known(1) })
-        });
-        DueLimits(rates.chain(concurrency).collect())
-    }
-
-    fn due_limit<H: Head + ?Sized>(
-        &self,
-        index: usize,
-        limit: &RateLimit,
-        head: &H,
-        end_of_stream: bool,
-    ) -> Option<DueLimit> {
-        limit.scope.check_every_spelling(head).ok()?;
-        let values = self.key_values(&limit.key, head, end_of_stream)?;
-        let claim = |source: &Source| self.limit_value(source, head)?.ok();
-        let carried = limit.limit_from.as_ref().and_then(|carried| {
-            let limit: Limit = claim(&carried.source)?.parse().ok()?;
-            Some(limit.at_most(carried.at_most))
-        });
-        let plan = limit.plan_from.as_ref().and_then(claim);
-        Some(DueLimit { index, values, plan, carried, cost: self.cost(&limit.cost, head, end_of_stream) })
-    }
-
-    /// The values of a key, and `None` if the request has not all of them.
-    fn key_values<H: Head + ?Sized>(
-        &self,
-        key: &[LimitKeyPart],
-        head: &H,
-        end_of_stream: bool,
-    ) -> Option<Vec<KeyValue>> {
-        key.iter().map(|part| self.key_value(part, head, end_of_stream)).collect()
-    }
-
-    /// The value of a part, and `None` if the request has none.
-    fn key_value<H: Head + ?Sized>(&self, part: &LimitKeyPart, head: &H, end_of_stream: bool) -> Option<KeyValue> {
-        let text = |bytes: &[u8]| match std::str::from_utf8(bytes) {
-            Ok(text) => KeyValue::Text(text.to_owned()),
-            Err(_) => KeyValue::Unusable,
-        };
-        match part {
-            LimitKeyPart::RoutingKey => Some(KeyValue::RoutingKey),
-            LimitKeyPart::Cell => Some(KeyValue::Cell),
-            LimitKeyPart::Method => head.first(":method").map(text),
-            LimitKeyPart::Peer => head.peer().as_deref().map(text),
-            LimitKeyPart::ClientAddress => head.client_address().as_deref().map(|address| text(without_port(address))),
-            LimitKeyPart::Path { templates, otherwise } => {
-                let path = path_of(head);
-                let found = templates.iter().find_map(|template| Some((template, template.matches(path)?)));
-                match (found, otherwise) {
-                    // Dot segments and slashes can make a path of one template look like one of another.
-                    (Some((_, Err(_))), _) if !is_normalised(path) => Some(KeyValue::Unusable),
-                    // Another case or encoding, which only some servers take for such a path, has its allowance.
-                    (Some((template, _)), _) => Some(KeyValue::Text(template.to_string())),
-                    (None, Some(otherwise)) => Some(KeyValue::Text(otherwise.to_string())),
-                    (None, None) => None,
-                }
-            }
-            LimitKeyPart::Value { source, otherwise } if source.format().is_some() && !end_of_stream => {
-                let (format, index) = self.limit_place(source)?;
-                Some(KeyValue::InBody { format, index, otherwise: otherwise.clone() })
-            }
-            LimitKeyPart::Value { source, otherwise } => match (self.limit_value(source, head), otherwise) {
-                (Some(Ok(value)), _) => Some(KeyValue::Text(value)),
-                (Some(Err(_)), _) => Some(KeyValue::Unusable),
-                (None, Some(otherwise)) => Some(KeyValue::Text(otherwise.to_string())),
-                (None, None) => None,
-            },
-        }
-    }
-
-    fn cost<H: Head + ?Sized>(&self, rule: &CostRule, head: &H, end_of_stream: bool) -> DueCost {
-        DueCost::Known(match rule {
-            CostRule::Fixed(cost) => *cost,
-            CostRule::ContentLength { unit_bytes, otherwise } => match content_length(head) {
-                Some(length) => length.div_ceil((*unit_bytes).max(1)).max(1),
-                None if end_of_stream => 1,
-                None => *otherwise,
-            },
-            CostRule::Number { source, at_most, otherwise } => {
-                let place = if end_of_stream { None } else { self.limit_place(source) };
-                if let Some((format, index)) = place {
-                    return DueCost::InBody { format, index, at_most: *at_most, otherwise: *otherwise };
-                }
-                let value = self.limit_value(source, head).and_then(Result::ok);
-                number_or(value.as_deref(), *at_most, *otherwise)
-            }
-        })
-    }
 }
 
 impl DueLimits {
@@ -325,128 +219,6 @@ impl DueLimit {
             self.cost = DueCost::Known(number_or(find(format, index).and_then(Result::ok), at_most, otherwise));
         }
     }
-
-    /// The limit of the request's key. `None`: the limit does not count the request.
-    fn limit(&self, decider: &Decider, decision: Decision, key: Option<&str>) -> Option<Limit> {
-        let rule = decider.config().rate_limits.get(self.index)?;
-        let only = self.planned_value(&rule.cells, decider, decision, key).ok()?;
-        let limit = rule.plans.limit(only, self.carried, self.plan.as_deref());
-        if self.is_unusable() { rule.plans.lowest(limit) } else { limit }
-    }
-
-    /// Whether the only part of the key, by which keys have limits of their own, is not known.
-    fn is_unusable(&self) -> bool {
-        matches!(self.values.as_slice(), [KeyValue::Unusable | KeyValue::InBody { .. }])
-    }
-
-    /// The value by which the key has a plan: that of its only part. Empty if it has several parts. `cells` are those whose
-    /// requests the limit counts.
-    ///
-    /// # Errors
-    /// Why the limit does not count the request.
-    fn planned_value<'a>(
-        &'a self,
-        cells: &[CellId],
-        decider: &'a Decider,
-        decision: Decision,
-        key: Option<&'a str>,
-    ) -> Result<&'a str, NotCounted> {
-        let cell = cell(decision);
-        if !cells.is_empty() && !cell.is_some_and(|cell| cells.contains(&cell)) {
-            return Err(NotCounted::OtherCell);
-        }
-        for (place, value) in self.values.iter().enumerate() {
-            let is_there = match value {
-                KeyValue::RoutingKey => key.is_some(),
-                KeyValue::Cell => cell.is_some(),
-                KeyValue::Missing => false,
-                KeyValue::Text(_) | KeyValue::InBody { .. } | KeyValue::Unusable => true,
-            };
-            if !is_there {
-                return Err(NotCounted::NoValue(place));
-            }
-        }
-        Ok(match self.values.as_slice() {
-            [KeyValue::RoutingKey] => key.unwrap_or_default(),
-            [KeyValue::Cell] => cell.map_or("", |cell| decider.config().cell_name(cell)),
-            [KeyValue::Text(text)] => text,
-            _ => "",
-        })
-    }
-
-    /// The values of the key. `None` is an unusable one.
-    fn texts<'a>(&'a self, cell: &'a str, key: Option<&'a str>) -> impl Iterator<Item = Option<&'a str>> {
-        self.values.iter().map(move |value| match value {
-            KeyValue::RoutingKey => Some(key.unwrap_or_default()),
-            KeyValue::Cell => Some(cell),
-            KeyValue::Text(text) => Some(text.as_str()),
-            // A body that was not read may have any value.
-            KeyValue::InBody { .. } | KeyValue::Missing | KeyValue::Unusable => None,
-        })
-    }
-
-    fn cost(&self) -> u64 {
-        match self.cost {
-            DueCost::Known(cost) => cost,
-            DueCost::InBody { otherwise, .. } => otherwise,
-        }
-    }
-
-    fn charge(
-        &self,
-        decider: &Decider,
-        decision: Decision,
-        key: Option<&str>,
-        hasher: &KeyHasher,
-    ) -> Option<StoreCharge> {
-        let limit = self.limit(decider, decision, key)?;
-        let rule = decider.config().rate_limits.get(self.index)?;
-        // There are at most `MAX_RATE_LIMITS`.
-        let id = LimitId(u16::try_from(self.index).unwrap_or(u16::MAX));
-        let key = self.limit_key(&rule.name, decider, decision, key, hasher);
-        let charge = Charge { id, key, limit, cost: self.cost(), enforcement: rule.enforcement };
-        Some(StoreCharge { charge, when_store_fails: rule.when_store_fails })
-    }
-
-    /// The concurrency limit, and its place among those. `None`: it is a rate limit.
-    fn concurrency_limit<'a>(&self, decider: &'a Decider) -> Option<(usize, &'a ConcurrencyLimit)> {
-        let config = decider.config();
-        let index = self.index.checked_sub(config.rate_limits.len())?;
-        Some((index, config.concurrency_limits.get(index)?))
-    }
-
-    /// Whether it is a concurrency limit, and counts the request.
-    fn counts_in_flight(&self, decider: &Decider, decision: Decision, key: Option<&str>) -> bool {
-        let limit = self.concurrency_limit(decider);
-        limit.is_some_and(|(_, limit)| self.planned_value(&limit.cells, decider, decision, key).is_ok())
-    }
-
-    fn concurrency_charge(
-        &self,
-        decider: &Decider,
-        decision: Decision,
-        key: Option<&str>,
-        hasher: &KeyHasher,
-    ) -> Option<ConcurrencyCharge> {
-        let (index, limit) = self.concurrency_limit(decider)?;
-        self.planned_value(&limit.cells, decider, decision, key).ok()?;
-        let key = self.limit_key(&limit.name, decider, decision, key, hasher);
-        // There are at most `MAX_CONCURRENCY_LIMITS`.
-        let id = LimitId(u16::try_from(index).unwrap_or(u16::MAX));
-        Some(ConcurrencyCharge { id, key, at_most: limit.at_most, enforcement: limit.enforcement })
-    }
-
-    fn limit_key(
-        &self,
-        name: &str,
-        decider: &Decider,
-        decision: Decision,
-        key: Option<&str>,
-        hasher: &KeyHasher,
-    ) -> LimitKey {
-        let cell = cell(decision).map_or("", |cell| decider.config().cell_name(cell));
-        key_of(name, self.texts(cell, key), hasher)
-    }
 }
 
 /// Whether limits count a request with this decision. Not if it goes nowhere, if Cellgate leaves it alone, or if the
@@ -467,24 +239,6 @@ fn is_counted(Decision { outcome, reason }: Decision) -> bool {
     }
 }
 
-fn cell(decision: Decision) -> Option<CellId> {
-    match decision.outcome {
-        Outcome::Cell(cell) => Some(cell),
-        Outcome::Reject(_) | Outcome::Defer | Outcome::Pass => None,
-    }
-}
-
-/// `192.0.2.1` of `192.0.2.1:443`, and `2001:db8::1` of `[2001:db8::1]:443`. Every port of a client is the same client.
-fn without_port(address: &[u8]) -> &[u8] {
-    let Some(colon) = address.iter().rposition(|byte| *byte == b':') else { return address };
-    let (host, port) = address.split_at(colon);
-    match host {
-        [b'[', inner @ .., b']'] => inner,
-        _ if host.contains(&b':') || !port.iter().skip(1).all(u8::is_ascii_digit) => address,
-        _ => host,
-    }
-}
-
 /// The cost in a text, at most `at_most`. At least one unit: a limit admits a cost of 0 whatever is in use, so a client that
 /// writes 0 would escape it.
 fn number_or(text: Option<&str>, at_most: u64, otherwise: u64) -> u64 {
@@ -500,20 +254,6 @@ pub(super) fn whole_number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_address_loses_its_port() {
-        for (address, host) in [
-            ("192.0.2.1:443", "192.0.2.1"),
-            ("[2001:db8::1]:443", "2001:db8::1"),
-            ("192.0.2.1", "192.0.2.1"),
-            ("2001:db8::1", "2001:db8::1"),
-            ("/run/client.sock", "/run/client.sock"),
-            ("", ""),
-        ] {
-            assert_eq!(without_port(address.as_bytes()), host.as_bytes(), "{address}");
-        }
-    }
 
     #[test]
     fn a_cost_is_written_in_digits() {

@@ -2,7 +2,8 @@
 
 use cellgate_limiting::{Limit, LimitOrigin};
 
-use super::{DueLimit, DueLimits, cell, is_counted};
+use super::charge::cell;
+use super::{DueLimit, DueLimits, is_counted};
 use crate::concurrency_limit::ConcurrencyLimit;
 use crate::decider::Decider;
 use crate::decision::Decision;
