@@ -90,7 +90,7 @@ impl Metrics {
         let wait_seconds = HistogramOpts::new(
             "cellgate_budget_wait_seconds",
             "How long each wait for the byte budget lasted, in seconds, whether it ended with the bytes or \
-                 without; waits that go on are not in it.",
+                 without; a wait counts when it has ended.",
         );
         let names = LimitNames::default();
         let metrics = Self {
@@ -150,7 +150,7 @@ impl Metrics {
             )?,
             certificate_expiry: gauge(
                 "cellgate_tls_certificate_expiry_timestamp_seconds",
-                "With TLS only: Unix time at which it expires.",
+                "With TLS only: Unix time at which the service's certificate expires.",
             )?,
             concurrency: ConcurrencyMetrics::new(names.clone())?,
             leases: LeaseMetrics::new(names.clone())?,

@@ -17,7 +17,7 @@ const READ_BYTES: usize = 128 * 1024;
 /// Options of `cellgate explain`.
 #[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
-    /// The `x-request-id` of the request, as the client's response, a refusal or a log line has it
+    /// The `x-request-id` of the request, as a log line, a trace or `cellgate inspect` has it
     #[arg(value_name = "REQUEST-ID", value_parser = values::request_id)]
     pub(crate) id: String,
     /// Access logs of proxies in Cellgate's format; `-`, the default, reads stdin, such as the output of `kubectl logs`
@@ -38,6 +38,11 @@ pub(crate) fn explain(args: &ExplainArgs) -> Result<Exit, Failure> {
     let files = if args.files.is_empty() { &stdin } else { args.files.as_slice() };
     for file in files {
         read(&mut scan, file)?;
+    }
+    if scan.is_empty() {
+        let why = "the log is empty: look whether `kubectl logs` names the pods and the container of the proxy (`--container \
+                   istio-proxy`), and whether its `--since` and `--tail` reach back to the request";
+        return Err(Failure::new(Exit::BadInput, why));
     }
     if scan.has_no_entries_at_all() {
         let why = "the log has no entry in Cellgate's format (a JSON line with \"log_format\":\"cellgate/1\"): set this format for \

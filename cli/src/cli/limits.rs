@@ -176,7 +176,10 @@ fn token(file: &Path) -> Result<String, Failure> {
 
 pub(super) fn failure(error: LimitsError) -> Failure {
     let exit = match error {
-        LimitsError::Unreachable { .. } | LimitsError::Refused { .. } | LimitsError::Status { .. } => Exit::Unavailable,
+        LimitsError::Unreachable { .. }
+        | LimitsError::Token { .. }
+        | LimitsError::Refused { .. }
+        | LimitsError::Status { .. } => Exit::Unavailable,
         LimitsError::BadKey { .. } | LimitsError::NotDocument { .. } => Exit::BadInput,
     };
     Failure::new(exit, error)

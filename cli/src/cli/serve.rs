@@ -1,5 +1,6 @@
 //! `cellgate serve`: starts the service, and shuts it down on a signal.
 
+use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -128,6 +129,18 @@ fn listen(address: &ListenAddress, mode: Option<u32>) -> Result<Listener, Failur
 }
 
 fn bind(option: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    cellgate_ext_proc::bind(address)
-        .map_err(|error| Failure::new(Exit::NoPort, format!("{option} {address}: cannot bind the port: {error}")))
+    cellgate_ext_proc::bind(address).map_err(|error| {
+        let advice = bind_advice(&error);
+        Failure::new(Exit::NoPort, format!("{option} {address}: cannot bind the port: {error}{advice}"))
+    })
+}
+
+/// The remedy for the usual causes, behind the system's own words.
+fn bind_advice(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => ": stop the process that uses it, or use another port",
+        io::ErrorKind::AddrNotAvailable => ": use an address of this host, such as `[::]` or `127.0.0.1`",
+        io::ErrorKind::PermissionDenied => ": use a port from 1024 on",
+        _ => "",
+    }
 }

@@ -90,6 +90,11 @@ impl LogScan {
         !self.is_found() && self.passed_over.requests == 0 && self.passed_over.broken == 0
     }
 
+    /// Whether the logs have no line at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_found() && self.passed_over == PassedOver::default()
+    }
+
     /// The message about a request without an entry.
     pub(crate) fn not_found(&self) -> String {
         let PassedOver { requests, broken, too_long, .. } = self.passed_over;
@@ -103,7 +108,8 @@ impl LogScan {
             0 => String::new(),
             lines => format!("; lines that are cut off or over 256 KiB: {lines}"),
         };
-        format!("no entry of request `{}` among {requests} of other requests{lost}. {near}", shown(&self.id))
+        let noun = if requests == 1 { "entry" } else { "entries" };
+        format!("no entry of request `{}` among {requests} {noun} of other requests{lost}. {near}", shown(&self.id))
     }
 
     /// The id.

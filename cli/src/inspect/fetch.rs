@@ -13,8 +13,8 @@ use crate::http_client::{RequestLimits, ResponseError, Server};
 /// The document has a few kilobytes.
 const MAX_BYTES: usize = 1 << 20;
 
-const ADVICE: &str = "Use the URL of the service's admin port (--admin); in Kubernetes, forward it with \
-                      `kubectl -n NAMESPACE port-forward deploy/cellgate-ext-proc 9902`";
+const ADVICE: &str = "Use the URL of the service's admin port, which is 9902 unless `serve --admin` sets another; in \
+                      Kubernetes, forward it with `kubectl -n NAMESPACE port-forward deploy/cellgate-ext-proc 9902`";
 
 /// The answer of one service.
 #[derive(Debug)]

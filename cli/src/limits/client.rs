@@ -49,7 +49,17 @@ pub(crate) enum LimitsError {
         /// The cause.
         source: ResponseError,
     },
-    /// The service wants another token, none is set there, or its store does not answer.
+    /// The service wants another token, or none is set there.
+    #[error("{url}: status {status}: {text}. With this command, use --token-file FILE")]
+    Token {
+        /// The URL of the request, without the values.
+        url: String,
+        /// The status of the response.
+        status: u16,
+        /// The service's sentence.
+        text: String,
+    },
+    /// Its store does not answer.
     #[error("{url}: status {status}: {text}")]
     Refused {
         /// The URL of the request, without the values.
@@ -135,8 +145,11 @@ impl AdminPort {
         };
         match response.status {
             200 => read(&response.body).map_err(|source| LimitsError::NotDocument { url, source }),
-            status @ (401 | 403 | 503) if is_sentence(&response) => {
-                Err(LimitsError::Refused { url, status, text: sentence(&response) })
+            status @ (401 | 403) if is_sentence(&response) => {
+                Err(LimitsError::Token { url, status, text: sentence(&response) })
+            }
+            503 if is_sentence(&response) => {
+                Err(LimitsError::Refused { url, status: response.status, text: sentence(&response) })
             }
             400 | 404 if is_sentence(&response) => Err(LimitsError::BadKey { url, text: sentence(&response) }),
             status => Err(LimitsError::Status { url, status }),

@@ -24,7 +24,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         levels: &["warn"],
         fields: &["error"],
         meaning: "The service cannot accept connections, and tries again until it can.",
-        remedy: "Mostly, file descriptors are lacking: raise the limit of open files, or lower the number of connections.",
+        remedy: "Usually there are too few file descriptors: raise the limit of open files, or lower the number of connections.",
     },
     LogEvent {
         name: "admin_token_file_refused",
@@ -66,7 +66,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         levels: &["error", "warn"],
         fields: &["error"],
         meaning: "The service has closed a new connection, which it cannot serve.",
-        remedy: "If it comes again, restart the service and report it.",
+        remedy: "If it happens again, restart the service and report it.",
     },
     LogEvent {
         name: "connection_refused",
@@ -96,7 +96,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         fields: &[],
         meaning: "A library that the service uses has logged a line, for example that of HTTP/2. `target` names it, and the \
                   fields are its own.",
-        remedy: "At `warn`, mostly a peer breaks the rules of HTTP/2.",
+        remedy: "At `warn`, the usual cause is a peer that breaks the rules of HTTP/2.",
     },
     LogEvent {
         name: "limit_reset",
@@ -172,7 +172,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         name: "panicked",
         levels: &["error"],
         fields: &["location", "cause", "thread?", "backtrace?"],
-        meaning: "A mistake in the program ended a task. Other requests go on. `cause` is not shown if it may have values of \
+        meaning: "A bug ended a task. Other requests go on. `cause` is not shown if it may have values of \
                   a request.",
         remedy: "Report it with `location`, and with `backtrace`, which `RUST_BACKTRACE=1` adds.",
     },
@@ -187,7 +187,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         name: "reload_panicked",
         levels: &["error"],
         fields: &["files"],
-        meaning: "A mistake in the program ended the reading of changed files. What was in force stays so.",
+        meaning: "A bug ended the reading of changed files. The files that were in force stay in force.",
         remedy: "Report it with the line `panicked` before it.",
     },
     LogEvent {
@@ -264,7 +264,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         name: "traces_exported_again",
         levels: &["info"],
         fields: &["endpoint"],
-        meaning: "The collector takes spans again.",
+        meaning: "The receiver of traces accepts spans again.",
         remedy: "",
     },
     LogEvent {
@@ -272,7 +272,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         levels: &["warn"],
         fields: &["endpoint", "error", "remedy"],
         meaning: "Spans cannot be exported, and are lost until `traces_exported_again`. Requests are not affected.",
-        remedy: "Check the collector and `--otlp-endpoint`.",
+        remedy: "Check the receiver of traces and `--otlp-endpoint`.",
     },
     LogEvent {
         name: "traces_lost",
@@ -292,7 +292,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         name: "worker_stopped",
         levels: &["error"],
         fields: &["error"],
-        meaning: "A thread has stopped to serve connections.",
+        meaning: "A thread no longer serves connections.",
         remedy: "Restart the service and report it.",
     },
 ];

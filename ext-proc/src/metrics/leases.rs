@@ -41,7 +41,7 @@ impl LeaseMetrics {
             syncs: counters(
                 "cellgate_syncs_total",
                 "`Sync` calls of filters, one for each session and `--sync-interval`. `open`: as it should be. \
-                 `withdrawn`: the two have different rate limits. `unknown`: the session has ended, the service has \
+                 `withdrawn`: the filter and the service have different rate limits. `unknown`: the session has ended, the service has \
                  restarted, or the report came late or twice. `full`: no room for a session. `elsewhere`: the session \
                  is with another replica. `stale`: a later report came while it was answered. `invalid`: malformed.",
                 &["result"],

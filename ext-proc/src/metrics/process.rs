@@ -36,7 +36,7 @@ impl ProcessMetrics {
             )?,
             start: Gauge::new("process_start_time_seconds", "Unix time at which the process started.")?,
             open_fds: IntGauge::new("process_open_fds", "Open file descriptors: each connection takes one.")?,
-            max_fds: IntGauge::new("process_max_fds", "The most file descriptors that may be open.")?,
+            max_fds: IntGauge::new("process_max_fds", "The limit of open file descriptors.")?,
             resident: IntGauge::new("process_resident_memory_bytes", "Memory in RAM, in bytes.")?,
             virtual_memory: IntGauge::new("process_virtual_memory_bytes", "Virtual memory, in bytes.")?,
             threads: IntGauge::new("process_threads", "Threads of the process.")?,

@@ -45,14 +45,15 @@ impl RateLimitMetrics {
             answers: counters(
                 "cellgate_rate_limit_answers_total",
                 "Checks by who answered: the `store`, or while it fails this process (`local`), or nobody (`allowed`, \
-                 `denied`). With the store in memory, all are `store`. For leases, the service looks what is left of \
-                 a key and charges its grants: each of these counts too, so a sum over `by` is no number of requests.",
+                 `denied`). With the store in memory, all are `store`. For leases, the service looks up what is \
+                 left of a key and charges its grants. Each of these counts too, so a sum over `by` is not a number of \
+                 requests.",
                 &["by"],
             )?,
             failures: counters(
                 "cellgate_rate_limit_store_failures_total",
-                "Requests that the store of rate limits failed: `deadline`, `connection`, `refused`, `overloaded`, \
-                 `reply`, or `unavailable` while the circuit breaker is open.",
+                "Failed requests to the store of rate limits, by cause: `deadline`, `connection`, `refused`, \
+                 `overloaded`, `reply`, or `unavailable` while the circuit breaker is open.",
                 &["cause"],
             )?,
             switches: counters(
@@ -71,7 +72,7 @@ impl RateLimitMetrics {
             )?,
             evictions: IntCounter::new(
                 "cellgate_rate_limit_evictions_total",
-                "Keys with nothing in use that made place for a new key.",
+                "Keys with nothing in use that made room for a new key.",
             )?,
             overflow_charges: IntCounter::new(
                 "cellgate_rate_limit_overflow_charges_total",
