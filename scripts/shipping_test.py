@@ -97,6 +97,13 @@ class Receiver:
         return [record["body"]["stringValue"] for _, record in self.records]
 
 
+def parts(stream, line, size=16 * 1024):
+    """The lines of a container's file, in which containerd splits a longer line."""
+    pieces = [line[start : start + size] for start in range(0, len(line), size)]
+    flags = ["P"] * (len(pieces) - 1) + ["F"]
+    return [f"2026-11-30T14:30:48.867428123Z {stream} {flag} {piece}" for flag, piece in zip(flags, pieces)]
+
+
 def attributes(of):
     """The attributes of a record or resource, without their types."""
     return {entry["key"]: next(iter(entry["value"].values()), None) for entry in of.get("attributes", [])}
@@ -176,6 +183,23 @@ class Shipping(unittest.TestCase):
         record = self.receiver.find("cellgate", "event", "stream_failed")[0]
         self.assertEqual((record["traceId"], record["spanId"], record["severityNumber"]), (TRACE, SPAN, 13))
         self.assertEqual(attributes(record)["request_id"], "r1")
+
+    def test_a_line_that_the_runtime_has_split_arrives_whole(self):
+        line = {"timestamp": "2026-11-30T14:30:47.867428Z", "level": "WARN", "event": "config_refused", "message": "m", "error": "é" + "x" * 18_000}
+        other = json.dumps({**line, "event": "another", "error": "y" * 20_000})
+        # Parts of both streams alternate, and a whole line comes between them.
+        first, second = parts("stderr", json.dumps(line, ensure_ascii=False)), parts("stdout", other)
+        self.assertEqual((len(first), len(second)), (2, 2), "the case needs several parts")
+        self.write(self.service, first[0], second[0], first[1], second[1], *parts("stderr", '{"event":"short","message":"s"}'))
+        access = {"log_format": "cellgate/1", "time": "2026-11-30T14:30:49.123Z", "status": 200, "request_id": "long", "path": "/" + "x" * 60_000}
+        self.write(self.envoy, *parts("stdout", json.dumps(access)))
+        self.start()
+        self.receiver.wait("all lines", lambda: len(self.receiver.records) >= 4)
+        found = attributes(self.receiver.find("cellgate", "event", "config_refused")[0])
+        self.assertEqual((found["error"], found.keys() & {"container", "source"}), (line["error"], set()))
+        self.assertEqual(attributes(self.receiver.find("cellgate", "event", "another")[0])["error"], "y" * 20_000)
+        self.assertTrue(self.receiver.find("cellgate", "event", "short"))
+        self.assertEqual(attributes(self.receiver.find("envoy", "request_id", "long")[0])["path"], access["path"])
 
     def test_the_access_log_arrives_with_the_decision(self):
         fields = json.loads((FILES / "access-log.json").read_text(encoding="utf-8"))

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod explain;
+mod host;
 mod inspect;
 mod limits;
 mod local_access;
@@ -33,6 +34,7 @@ use crate::refusals::Refusals;
 use crate::sync::Leases;
 use crate::tls::store::TlsStore;
 use authorize::{Authorization, authorize};
+use host::refuse_sites;
 use local_access::{LocalAccess, admit};
 use token::AdminToken;
 
@@ -64,7 +66,8 @@ pub(crate) struct Admin {
 }
 
 /// The routes of the admin port. `/log-level` and those below `/limits` need the token, and those of the explain page the token
-/// or a client on this host.
+/// or a client on this host. `/inspect` and `/version` answer under no name that another site could have. Health and metrics
+/// answer everybody.
 pub(crate) fn routes(admin: Admin, token: Option<Arc<AdminToken>>) -> Router {
     let authorization = Authorization::new(token);
     let access = |is_data| {
@@ -79,11 +82,15 @@ pub(crate) fn routes(admin: Admin, token: Option<Arc<AdminToken>>) -> Router {
                 .merge(log_level::routes())
                 .route_layer(middleware::from_fn_with_state(authorization.clone(), authorize)),
         )
+        .merge(
+            Router::new()
+                .route("/version", get(version))
+                .route("/inspect", get(inspect::inspect))
+                .route_layer(middleware::from_fn_with_state(authorization, refuse_sites)),
+        )
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
-        .route("/version", get(version))
-        .route("/inspect", get(inspect::inspect))
         .with_state(admin)
 }
 

@@ -1,30 +1,34 @@
 //! OpenTelemetry traces of the calls that the service answers.
 //!
-//! [`context`] reads the context of a call, `call_trace` is its span, and `phase` measures the work below it. `exporter` and
-//! `queue` bring spans to an OTLP receiver: over gRPC, or over HTTP by `http_client`, both on the connections of `connector`.
+//! [`context`] reads the context of a call, `call_trace` is its span, and `phase` measures the work below it. `queue` and
+//! `exporter` bring spans to an OTLP receiver by `client`: over gRPC or HTTP, both on the connections of `connector`.
+//! `resource` says whose spans they are.
 //!
 //! A call is sampled if its caller samples it, and without a caller's decision, at random. That is decided before anything is
 //! made, so an unsampled call only has its context read. `tracing` and its layer for OpenTelemetry are not used for spans: the
 //! layer belongs to one global subscriber, and cannot record work that was measured in pieces.
 
 pub(crate) mod call_trace;
+mod client;
 mod connector;
 pub(crate) mod context;
 mod endpoint;
+mod export_fields;
 mod exporter;
+mod grpc_client;
 mod headers;
 mod http_client;
 pub(crate) mod phase;
 mod queue;
+mod resource;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use cellgate_limiting::KeyHasher;
+use opentelemetry::InstrumentationScope;
 use opentelemetry::trace::TracerProvider;
-use opentelemetry::{InstrumentationScope, Key, KeyValue, Value};
-use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, SdkTracer, SdkTracerProvider,
 };
@@ -32,7 +36,7 @@ use opentelemetry_sdk::trace::{
 use crate::build;
 use crate::metrics::TraceMetrics;
 use crate::tls::files::TlsError;
-use exporter::{ExportStatus, MeteredExporter};
+use exporter::OtlpExporter;
 use queue::{BoundedProcessor, MAX_QUEUED, Pending};
 
 pub use endpoint::{BadOtlpEndpoint, OtlpEndpoint};
@@ -40,9 +44,6 @@ pub use headers::BadOtlpHeaders;
 
 /// The most spans in one message to the receiver.
 const MAX_BATCH: usize = 512;
-
-/// The name of the service in traces, unless `OTEL_SERVICE_NAME` or `OTEL_RESOURCE_ATTRIBUTES` has another.
-const SERVICE_NAME: &str = "cellgate";
 
 /// The conventions that the attributes follow.
 const SCHEMA: &str = "https://opentelemetry.io/schemas/1.40.0";
@@ -56,7 +57,7 @@ pub struct TraceSettings {
     pub protocol: OtlpProtocol,
     /// A PEM file with the authorities of its certificate. `None`: those of the system.
     pub ca: Option<PathBuf>,
-    /// A file with header fields for it, one `name: value` on a line.
+    /// A file with header fields for it, one `name: value` on a line. It is read again for each export.
     pub headers: Option<PathBuf>,
     /// The part of the calls without a caller's decision that are sampled, from 0 to 100.
     pub sample_percent: f64,
@@ -81,14 +82,12 @@ pub enum TraceError {
     /// The file with authorities cannot be used.
     #[error(transparent)]
     Ca(#[from] TlsError),
-    /// The file with header fields cannot be used.
+    /// The file or the variable with header fields cannot be used.
     #[error(transparent)]
     Headers(#[from] BadOtlpHeaders),
-    /// The exporter refuses a setting, such as a variable of OpenTelemetry.
-    #[error(
-        "the OTLP exporter cannot be set up: {0}; check the variables OTEL_EXPORTER_OTLP_*, and unset OTEL_EXPORTER_OTLP_COMPRESSION"
-    )]
-    Exporter(String),
+    /// The endpoint is not valid for gRPC.
+    #[error("the endpoint of traces cannot be used: {0}; check --otlp-endpoint (or OTEL_EXPORTER_OTLP_ENDPOINT)")]
+    Endpoint(String),
 }
 
 /// A method of the service.
@@ -142,27 +141,23 @@ impl Tracing {
         hasher: &KeyHasher,
         metrics: TraceMetrics,
     ) -> Result<Self, TraceError> {
-        let status = ExportStatus::new(settings.endpoint.to_string());
-        let exporter = exporter::build(settings, &status)?;
         let pending = Pending::new(metrics);
+        let exporter = OtlpExporter::new(settings, pending.clone())?;
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(MAX_QUEUED)
             .with_max_export_batch_size(MAX_BATCH)
             .with_scheduled_delay(settings.interval)
             .build();
-        let exporter = MeteredExporter::new(exporter, pending.clone(), status);
         let batches = BatchSpanProcessor::builder(exporter).with_batch_config(config).build();
         let provider = SdkTracerProvider::builder()
             .with_span_processor(BoundedProcessor::new(batches, pending.clone()))
             // Only sampled calls make spans.
             .with_sampler(Sampler::AlwaysOn)
-            .with_resource(resource())
+            .with_resource(resource::resource())
             .build();
         let scope = InstrumentationScope::builder("cellgate").with_version(build::VERSION).with_schema_url(SCHEMA);
         let tracer = provider.tracer_with_scope(scope.build());
-        // From 0 to 2^32, which a u64 has exactly.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is clamped")]
-        let threshold = (settings.sample_percent.clamp(0.0, 100.0) / 100.0 * 4_294_967_296.0) as u64;
+        let threshold = threshold(settings.sample_percent);
         let hasher = hasher.derive("trace");
         Ok(Self(Arc::new(TracingState { tracer, provider, pending, hasher, threshold })))
     }
@@ -208,12 +203,19 @@ impl TracedMethod {
     }
 }
 
-/// What the spans belong to: the variables of OpenTelemetry, and the program where they say nothing.
-fn resource() -> Resource {
-    let version = KeyValue::new("service.version", build::VERSION);
-    let named = Resource::builder().with_attribute(version.clone()).build();
-    match named.get(&Key::new("service.name")) {
-        Some(Value::String(name)) if !name.as_str().starts_with("unknown_service") => named,
-        _ => Resource::builder().with_attribute(version).with_service_name(SERVICE_NAME).build(),
+/// The part of 2^32, from 0 to all of it, which a u64 has exactly. It is 0 only for 0: the smallest part samples something.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the value is clamped")]
+fn threshold(percent: f64) -> u64 {
+    (percent.clamp(0.0, 100.0) / 100.0 * 4_294_967_296.0).ceil() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_no_percent_samples_nothing() {
+        let of = [0.0, 1e-12, 0.01, 1.0, 50.0, 100.0, 200.0].map(threshold);
+        assert_eq!(of, [0, 1, 429_497, 42_949_673, 1 << 31, 1 << 32, 1 << 32]);
     }
 }

@@ -128,13 +128,13 @@ class Pods(unittest.TestCase):
 
 class Egress(unittest.TestCase):
     def test_a_service_is_allowed_in_its_namespace(self):
-        for url, namespace in [("redis://valkey.data.svc.cluster.local:6380", "data"), ("redis://valkey:6380/1", chart.NAMESPACE)]:
+        for url, namespace in [("redis://valkey.data.svc.cluster.local:6380", "data"), ("redis://valkey:6380/1", chart.NAMESPACE), ("redis://valkey.data:6380", "data")]:
             (rule,) = egress(store(url))
             self.assertEqual([port["port"] for port in rule["ports"]], [6380, 15008])
             self.assertEqual(rule["to"], [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}])
 
     def test_any_other_server_is_allowed_by_its_port(self):
-        for url, port in [("rediss://redis.example:7000/1", 7000), ("redis://10.0.0.1", 6379), ("redis://[2001:db8::1]:7001", 7001)]:
+        for url, port in [("rediss://redis.example.com:7000/1", 7000), ("redis://10.0.0.1", 6379), ("redis://[2001:db8::1]:7001", 7001)]:
             self.assertEqual(egress(store(url)), [{"ports": [{"protocol": "TCP", "port": port}]}])
 
     def test_equal_rules_are_written_once(self):

@@ -62,14 +62,54 @@ class Pods(unittest.TestCase):
         self.assertEqual(mounts["tracing"], {"name": "tracing", "mountPath": "/etc/cellgate-tracing", "readOnly": True})
 
 
+    def test_a_small_part_is_written_as_the_program_reads_it(self):
+        for percent, expected in [
+            (0, "0"), (1, "1"), (10, "10"), (100, "100"), (100.0, "100"), (0.1, "0.1"), (99.9, "99.9"), (1e-05, "0.00001"), (1e-06, "0.000001"),
+            (20.5, "20.5"), (12.3456789, "12.3456789"),
+        ]:
+            with self.subTest(percent):
+                tracing = {"endpoint": "http://collector:4317", "samplePercent": percent}
+                deployment = chart.render({"extProc": {"tracing": tracing}}).one("Deployment")
+                self.assertEqual(options(deployment["spec"]["template"]["spec"])["--trace-sample-percent"], expected)
+
+    def test_spans_name_their_pod(self):
+        (pod_name, attributes) = pod("traces")["containers"][0]["env"]
+        # Only what is defined above can be expanded.
+        self.assertEqual(pod_name["valueFrom"], {"fieldRef": {"fieldPath": "metadata.name"}})
+        value = attributes["value"].replace(f"$({pod_name['name']})", "pod-1")
+        self.assertEqual(attributes["name"], "OTEL_RESOURCE_ATTRIBUTES")
+        self.assertEqual(
+            dict(pair.split("=") for pair in value.split(",")),
+            {
+                "service.instance.id": f"{chart.NAMESPACE}.pod-1.ext-proc",
+                "k8s.namespace.name": chart.NAMESPACE,
+                "k8s.pod.name": "pod-1",
+                "k8s.container.name": "ext-proc",
+            },
+        )
+        self.assertNotIn("env", pod("defaults")["containers"][0])
+
+    def test_own_attributes_replace_those_of_the_chart(self):
+        own = {"name": "OTEL_RESOURCE_ATTRIBUTES", "value": "team=edge"}
+        change = endpoint("http://collector:4317")
+        change["extProc"]["extraEnv"] = [own]
+        self.assertEqual(chart.render(change).one("Deployment")["spec"]["template"]["spec"]["containers"][0]["env"], [own])
+
+
 class Network(unittest.TestCase):
     def test_only_the_receiver_is_added_to_the_way_out(self):
         self.assertEqual(test_limit_store.egress({}), [])
         for url, port, namespace in [
             ("http://collector.observe.svc:4317", 4317, "observe"),
+            ("http://collector.observe.svc.cluster.local:4317", 4317, "observe"),
             ("http://collector:4318/otlp", 4318, chart.NAMESPACE),
+            ("https://otel.monitoring", 443, "monitoring"),
+            ("http://otel.monitoring:4317", 4317, "monitoring"),
+            ("http://otel.monitoring.pod:4317", 4317, None),
             ("https://otel.example.com", 443, None),
+            ("https://otel.example.", 443, None),
             ("http://10.0.0.9", 80, None),
+            ("http://[2001:db8::9]:4317", 4317, None),
         ]:
             with self.subTest(url):
                 (rule,) = test_limit_store.egress(endpoint(url))

@@ -122,6 +122,19 @@ requests, so it is not among them; if its filter defers, it is in `cellgate.prox
 {{ concat (include "cellgate.gatewayPrincipals" . | fromJsonArray) $callers | uniq | sortAlpha | toJson }}
 {{- end -}}
 
+{{/* The namespace of a host that is a Service of the cluster, for the NetworkPolicy, which cannot name a host: NAME,
+NAME.NAMESPACE or NAME.NAMESPACE.svc and what follows. Empty for any other server. Takes a dict of `root` and `host`. */}}
+{{- define "cellgate.serviceNamespace" -}}
+{{- $labels := splitList "." .host -}}
+{{- if and (eq 1 (len $labels)) (include "cellgate.isLabel" .host) -}}
+{{ .root.Release.Namespace }}
+{{- else if and (ge (len $labels) 2) (include "cellgate.isLabel" (first $labels)) (include "cellgate.isLabel" (index $labels 1)) -}}
+{{- if or (eq 2 (len $labels)) (eq "svc" (index $labels 2)) -}}
+{{ index $labels 1 }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* The namespaces of all attached proxies, as JSON. */}}
 {{- define "cellgate.attachNamespaces" -}}
 {{- $namespaces := list -}}

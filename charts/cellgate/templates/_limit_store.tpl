@@ -81,18 +81,12 @@ Each prints nothing if there is no store. */}}
 {{ toJson $servers }}
 {{- end -}}
 
-{{/* Rules of the NetworkPolicy's egress. A policy cannot name a host: a Service is allowed by its namespace, and any other
-server by its port alone. */}}
+{{/* Rules of the NetworkPolicy's egress: a Service is allowed by its namespace, and any other server by its port alone. */}}
 {{- define "cellgate.limitStore.egress" -}}
 {{- if .Values.extProc.limitStore.url -}}
 {{- $ports := dict -}}
 {{- range include "cellgate.limitStore.servers" . | fromJsonArray -}}
-{{- $namespace := "" -}}
-{{- if regexMatch "^[^.]+[.][^.]+[.]svc([.]|$)" .host -}}
-{{- $namespace = index (splitList "." .host) 1 -}}
-{{- else if include "cellgate.isLabel" .host -}}
-{{- $namespace = $.Release.Namespace -}}
-{{- end -}}
+{{- $namespace := include "cellgate.serviceNamespace" (dict "root" $ "host" .host) -}}
 {{- $rule := printf "%d %s" (int64 .port) $namespace -}}
 {{- $_ := set $ports $rule (dict "port" (int64 .port) "namespace" $namespace) -}}
 {{- end -}}

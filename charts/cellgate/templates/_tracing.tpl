@@ -1,5 +1,5 @@
-{{/* Traces: options of the service, the files that they name, and the way to the receiver. Each prints nothing without an
-endpoint. */}}
+{{/* Traces: options and variables of the service, the files that they name, and the way to the receiver. Each prints nothing
+without an endpoint. */}}
 
 {{- define "cellgate.tracing.args" -}}
 {{- with .Values.extProc.tracing -}}
@@ -12,8 +12,28 @@ endpoint. */}}
 {{- if .headers.key }}
 - --otlp-headers-file=/etc/cellgate-tracing/headers
 {{- end }}
-- --trace-sample-percent={{ .samplePercent }}
+- --trace-sample-percent={{ include "cellgate.decimal" .samplePercent }}
 {{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* A number without an exponent: Helm prints 0.00001 as 1e-05. */}}
+{{- define "cellgate.decimal" -}}
+{{ regexReplaceAll "[.]?0*$" (printf "%.7f" (float64 .)) "" }}
+{{- end -}}
+
+{{/* Whose spans they are: by the variable of OpenTelemetry, unless extraEnv has it. The id is the one that the semantic
+conventions advise for a container in Kubernetes. */}}
+{{- define "cellgate.tracing.env" -}}
+{{- $own := false -}}
+{{- range .Values.extProc.extraEnv -}}
+{{- $own = or $own (eq "OTEL_RESOURCE_ATTRIBUTES" (toString .name)) -}}
+{{- end -}}
+{{- if and .Values.extProc.tracing.endpoint (not $own) -}}
+- name: CELLGATE_POD_NAME
+  valueFrom: { fieldRef: { fieldPath: metadata.name } }
+- name: OTEL_RESOURCE_ATTRIBUTES
+  value: {{ printf "service.instance.id=%s.$(CELLGATE_POD_NAME).ext-proc,k8s.namespace.name=%s,k8s.pod.name=$(CELLGATE_POD_NAME),k8s.container.name=ext-proc" .Release.Namespace .Release.Namespace | quote }}
 {{- end -}}
 {{- end -}}
 
@@ -41,19 +61,13 @@ endpoint. */}}
 {{- end -}}
 {{- end -}}
 
-{{/* A rule of the NetworkPolicy's egress. A policy cannot name a host: a Service is allowed by its namespace, and any other
-server by its port alone. */}}
+{{/* A rule of the NetworkPolicy's egress: a Service is allowed by its namespace, and any other server by its port alone. */}}
 {{- define "cellgate.tracing.egress" -}}
 {{- with .Values.extProc.tracing.endpoint -}}
 {{- $authority := regexReplaceAll "^https?://([^/]*).*$" . "${1}" -}}
 {{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
 {{- $port := default (ternary "443" "80" (hasPrefix "https:" .)) (regexFind ":[0-9]+$" $authority | trimPrefix ":") -}}
-{{- $namespace := "" -}}
-{{- if regexMatch "^[^.]+[.][^.]+[.]svc([.]|$)" $host -}}
-{{- $namespace = index (splitList "." $host) 1 -}}
-{{- else if include "cellgate.isLabel" $host -}}
-{{- $namespace = $.Release.Namespace -}}
-{{- end -}}
+{{- $namespace := include "cellgate.serviceNamespace" (dict "root" $ "host" $host) -}}
 - ports:
     - { protocol: TCP, port: {{ int64 $port }} }
     {{- if $namespace }}

@@ -56,7 +56,9 @@ pub(crate) async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
         return Ok(if differences.is_empty() { Exit::Ok } else { Exit::Found });
     };
     let exit = match first {
-        InspectError::Unreachable { .. } | InspectError::Refused { .. } => Exit::Unavailable,
+        InspectError::Unreachable { .. } | InspectError::Forbidden { .. } | InspectError::Refused { .. } => {
+            Exit::Unavailable
+        }
         InspectError::NotJson { .. } | InspectError::NotInspection { .. } => Exit::BadInput,
     };
     let messages: Vec<_> = errors.iter().map(ToString::to_string).collect();

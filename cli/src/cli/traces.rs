@@ -22,7 +22,7 @@ pub(crate) struct TraceArgs {
     /// A PEM file with the authorities of the receiver's certificate, read again for each connection [default: those of the system]
     #[arg(long, value_name = "FILE", env = "OTEL_EXPORTER_OTLP_CERTIFICATE", hide_env_values = true)]
     otlp_ca: Option<OsString>,
-    /// A file with header fields for the receiver, such as its token: one `name: value` on each line
+    /// A file with header fields for the receiver, such as its token: one `name: value` on each line, read again for each export
     #[arg(long, value_name = "FILE", env = "CELLGATE_OTLP_HEADERS_FILE", hide_env_values = true)]
     otlp_headers_file: Option<PathBuf>,
     /// The part of the requests that is sampled, in percent, if Envoy has not decided that: 0 to 100, such as 0.5

@@ -85,10 +85,13 @@ impl TierDecision {
     pub(super) fn of_service(entry: &AccessEntry) -> Option<Self> {
         let reason = entry.text("cellgate_service_reason")?.to_owned();
         let is_refused = entry.text("response_code_details").is_some_and(|details| details.starts_with("cellgate_"));
+        let status = || entry.number("status").unwrap_or_default().to_string();
         let action = match entry.text("cellgate_service_cell") {
-            Some(cell) if !is_refused => TierAction::Cell(cell.to_owned()),
-            _ if is_refused => TierAction::Reject(entry.number("status").unwrap_or_default().to_string()),
-            _ => TierAction::Pass,
+            // Envoy keeps the cell of the release when the refusal brings its own reason.
+            Some(cell) if is_refused => TierAction::Abort { status: status(), cell: cell.to_owned() },
+            Some(cell) => TierAction::Cell(cell.to_owned()),
+            None if is_refused => TierAction::Reject(status()),
+            None => TierAction::Pass,
         };
         Some(Self { action, reason })
     }
@@ -170,6 +173,28 @@ mod tests {
         ] {
             let words = words(text).unwrap();
             assert!(words.starts_with(expected), "{text}: {words}");
+        }
+    }
+
+    #[test]
+    fn every_form_of_the_services_decision_is_read() {
+        for (cell, details, expected) in [
+            ("cell-b", "via_upstream", "chose cell-b (key_duplicated: "),
+            ("-", "via_upstream", "let the request pass without a cell (key_duplicated: "),
+            ("-", "cellgate_key_duplicated", "refused the request with 400 (key_duplicated: "),
+            (
+                "cell-b",
+                "cellgate_key_duplicated",
+                "released the request to cell-b, and aborted it with 400 when a later part of the body conflicted (key_duplicated: ",
+            ),
+        ] {
+            let fields = json!({
+                "cellgate_service_reason": "key_duplicated", "cellgate_service_cell": cell, "status": 400,
+                "response_code_details": details,
+            });
+            let Value::Object(fields) = fields else { unreachable!() };
+            let decision = TierDecision::of_service(&AccessEntry::new(None, fields)).unwrap();
+            assert!(decision.words().starts_with(expected), "{}", decision.words());
         }
     }
 

@@ -15,6 +15,8 @@ const MAX_BYTES: usize = 1 << 20;
 
 const ADVICE: &str = "Use the URL of the service's admin port, which is 9902 unless `serve --admin` sets another; in \
                       Kubernetes, forward it with `kubectl -n NAMESPACE port-forward deploy/cellgate-ext-proc 9902`";
+/// The most characters of a refusal that are shown.
+const MAX_REFUSAL: usize = 300;
 
 /// The answer of one service.
 #[derive(Debug)]
@@ -38,7 +40,15 @@ pub(crate) enum InspectError {
         /// The cause.
         source: ResponseError,
     },
-    /// The server responds with another status than 200.
+    /// The service does not answer under this name, or a proxy forbids the request.
+    #[error("{url}: status 403: {why}")]
+    Forbidden {
+        /// The URL of the request.
+        url: String,
+        /// What the server says.
+        why: String,
+    },
+    /// The server responds with another status.
     #[error(
         "{url}: status {status}, so this is not Cellgate's admin port, or Cellgate is too old for `inspect`. {ADVICE}"
     )]
@@ -77,6 +87,11 @@ pub(crate) async fn fetch(server: &Server, time: Duration) -> Result<Inspected, 
     let request = request.map_err(|error| unreachable(ResponseError::Request(error)))?;
     let limits = RequestLimits { time, bytes: MAX_BYTES };
     let response = server.send(request, limits).await.map_err(unreachable)?;
+    if response.status == 403 {
+        let text = String::from_utf8_lossy(&response.body);
+        let why = text.trim().chars().filter(|character| !character.is_control()).take(MAX_REFUSAL).collect();
+        return Err(InspectError::Forbidden { url, why });
+    }
     if response.status != 200 {
         return Err(InspectError::Refused { url, status: response.status });
     }

@@ -169,6 +169,20 @@ pub const CATALOGUE: &[LogEvent] = &[
         remedy: "`remedy` says what to do. [Health](cli.md#health).",
     },
     LogEvent {
+        name: "otlp_headers_refused",
+        levels: &["error"],
+        fields: &["error"],
+        meaning: "The file of `--otlp-headers-file` has changed and cannot be used. The last header fields stay in force.",
+        remedy: "`error` says what is wrong: correct the file. The next export reads it again.",
+    },
+    LogEvent {
+        name: "otlp_headers_reloaded",
+        levels: &["info"],
+        fields: &[],
+        meaning: "Changed header fields for the receiver of traces are in force.",
+        remedy: "",
+    },
+    LogEvent {
         name: "panicked",
         levels: &["error"],
         fields: &["location", "cause", "thread?", "backtrace?"],
@@ -264,7 +278,7 @@ pub const CATALOGUE: &[LogEvent] = &[
         name: "traces_exported_again",
         levels: &["info"],
         fields: &["endpoint"],
-        meaning: "The receiver of traces accepts spans again.",
+        meaning: "The receiver of traces accepts all spans again.",
         remedy: "",
     },
     LogEvent {
@@ -280,6 +294,14 @@ pub const CATALOGUE: &[LogEvent] = &[
         fields: &["spans"],
         meaning: "The service has ended before all spans were exported.",
         remedy: "See `traces_failing`.",
+    },
+    LogEvent {
+        name: "traces_rejected",
+        levels: &["warn"],
+        fields: &["endpoint", "spans", "error", "remedy"],
+        meaning: "The receiver of traces answers an export, and has rejected so many of its spans. They are lost, and so are later ones \
+                  until `traces_exported_again`. With 0 spans, `error` is a warning.",
+        remedy: "`error` is the receiver's text, if it has one. See its log and its limits.",
     },
     LogEvent {
         name: "watch_failed",

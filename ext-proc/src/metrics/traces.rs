@@ -14,7 +14,7 @@ impl TraceMetrics {
     pub(super) fn new() -> prometheus::Result<Self> {
         let spans = counters(
             "cellgate_trace_spans_total",
-            "Finished spans of traces: `exported`, `failed` (the OTLP receiver refused them or did not answer) or \
+            "Finished spans of traces: `exported`, `failed` (the OTLP receiver rejected them or did not answer) or \
                  `dropped` (the queue was full, or the service ended before they were sent).",
             &["result"],
         )?;
@@ -39,7 +39,7 @@ impl TraceMetrics {
         self.add("dropped", spans);
     }
 
-    /// The receiver refused these spans, or did not answer.
+    /// The receiver rejected these spans, or did not answer.
     pub(crate) fn failed(&self, spans: usize) {
         self.add("failed", spans);
     }

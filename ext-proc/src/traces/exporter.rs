@@ -1,150 +1,160 @@
-//! The exporter of spans, which counts them and logs when the receiver fails, and when it answers again.
+//! The exporter of spans, which counts what becomes of them and logs when the receiver fails, and when it answers again.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hyper::{HeaderMap, Uri};
-use opentelemetry_otlp::{
-    ExporterBuildError, Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
 use opentelemetry_sdk::Resource;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
-use tonic::Request;
-use tonic::metadata::MetadataMap;
-use tonic::service::Interceptor;
-use tonic::transport::{Channel, Endpoint};
+use tokio::runtime::Handle;
 
+use super::client::OtlpClient;
 use super::connector::OtlpConnector;
-use super::headers;
-use super::http_client::OtlpHttpClient;
+use super::export_fields::ExportFields;
 use super::queue::Pending;
 use super::{OtlpProtocol, TraceError, TraceSettings};
 
-/// Whether the receiver answers, said once each time that it changes. Clones share the state.
+/// The most characters of a receiver's text in a line of the log.
+const MAX_TEXT: usize = 256;
+
+/// Whether the receiver takes all spans, said once each time that it changes. Clones share the state.
 #[derive(Clone, Debug)]
 pub(super) struct ExportStatus(Arc<StatusState>);
 
 #[derive(Debug)]
 struct StatusState {
     endpoint: String,
-    is_failing: AtomicBool,
+    last: Mutex<ExportResult>,
 }
 
-/// Counts what becomes of the spans of an exporter.
+/// The end of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ExportResult {
+    /// The receiver has all spans.
+    Complete,
+    /// It answers, and rejects some of the spans or warns.
+    Partial,
+    /// It refuses the spans, or does not answer.
+    Failed,
+}
+
+/// Sends spans to a receiver, from a thread of its own. The connections belong to the runtime.
 #[derive(Debug)]
-pub(super) struct MeteredExporter {
-    exporter: OtlpExporter,
+pub(super) struct OtlpExporter {
+    client: OtlpClient,
+    fields: ExportFields,
+    resource: ResourceAttributesWithSchema,
+    runtime: Handle,
+    timeout: Duration,
     pending: Pending,
     status: ExportStatus,
 }
 
-/// The exporter of these settings. A receiver that cannot be reached is logged at once, so that nobody waits for a first span.
-///
-/// # Errors
-/// See [`TraceError`].
-pub(super) fn build(settings: &TraceSettings, status: &ExportStatus) -> Result<OtlpExporter, TraceError> {
-    let fields = settings.headers.as_deref().map(headers::read).transpose()?.unwrap_or_default();
-    let (endpoint, timeout) = (&settings.endpoint, settings.timeout);
-    let protocol: &[u8] = match settings.protocol {
-        OtlpProtocol::Grpc => b"h2",
-        OtlpProtocol::Http => b"http/1.1",
-    };
-    let connector = OtlpConnector::new(endpoint.clone(), settings.ca.clone(), protocol)?;
-    let exporter = match settings.protocol {
-        OtlpProtocol::Grpc => OtlpExporter::builder()
-            .with_tonic()
-            .with_channel(channel(connector.clone(), &endpoint.authority(), &endpoint.origin(), timeout)?)
-            .with_interceptor(with_fields(fields))
-            .with_timeout(timeout)
-            .build(),
-        OtlpProtocol::Http => OtlpExporter::builder()
-            .with_http()
-            .with_http_client(OtlpHttpClient::new(connector.clone(), fields, timeout))
-            .with_protocol(Protocol::HttpBinary)
-            .with_endpoint(endpoint.traces_url())
-            .with_timeout(timeout)
-            .build(),
-    };
-    let status = status.clone();
-    tokio::spawn(async move {
-        if let Err(error) = connector.connect().await {
-            status.failed(&error.to_string());
-        }
-    });
-    exporter.map_err(|error: ExporterBuildError| TraceError::Exporter(error.to_string()))
-}
-
-/// Adds the fields to each call. The builder's own way to do so lets `OTEL_EXPORTER_OTLP_HEADERS` win over the file.
-fn with_fields(fields: HeaderMap) -> impl Interceptor + Clone + Send + Sync + 'static {
-    let fields = Arc::new(fields);
-    move |mut call: Request<()>| {
-        let mut headers = std::mem::take(call.metadata_mut()).into_headers();
-        headers::replace(&mut headers, &fields);
-        *call.metadata_mut() = MetadataMap::from_headers(headers);
-        Ok(call)
+impl OtlpExporter {
+    /// The exporter of these settings, on the runtime at hand. A receiver that cannot be reached is logged at once, so that nobody
+    /// waits for a first span.
+    ///
+    /// # Errors
+    /// See [`TraceError`].
+    pub(super) fn new(settings: &TraceSettings, pending: Pending) -> Result<Self, TraceError> {
+        let fields = ExportFields::open(settings.headers.as_deref())?;
+        let (endpoint, ca) = (settings.endpoint.clone(), settings.ca.clone());
+        let protocol: &[u8] = match settings.protocol {
+            OtlpProtocol::Grpc => b"h2",
+            OtlpProtocol::Http => b"http/1.1",
+        };
+        let connector = OtlpConnector::new(endpoint.clone(), ca, protocol)?;
+        let client = OtlpClient::new(settings.protocol, connector.clone(), &endpoint)?;
+        let status = ExportStatus::new(endpoint.to_string());
+        let first = status.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connector.connect().await {
+                first.failed(&error.to_string());
+            }
+        });
+        let resource = ResourceAttributesWithSchema::default();
+        let (runtime, timeout) = (Handle::current(), settings.timeout);
+        Ok(Self { client, fields, resource, runtime, timeout, pending, status })
     }
 }
 
-/// A channel that connects when there is something to send. The connector speaks TLS, so tonic must not see `https`.
-fn channel(connector: OtlpConnector, authority: &str, origin: &str, timeout: Duration) -> Result<Channel, TraceError> {
-    let bad = |error: &dyn std::error::Error| TraceError::Exporter(error.to_string());
-    let endpoint = Endpoint::from_shared(format!("http://{authority}")).map_err(|error| bad(&error))?;
-    let endpoint = endpoint.origin(origin.parse::<Uri>().map_err(|error| bad(&error))?).timeout(timeout);
-    Ok(endpoint.connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
-        let connector = connector.clone();
-        async move { connector.connect().await }
-    })))
+impl SpanExporter for OtlpExporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let spans = batch.len();
+        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
+        // The thread of the batches may wait for a file.
+        let fields = self.fields.current();
+        let (client, timeout) = (self.client.clone(), self.timeout);
+        let export = async move { client.export(ExportTraceServiceRequest { resource_spans }, &fields, timeout).await };
+        let answer = self.runtime.spawn(export).await.unwrap_or_else(|error| Err(error.to_string()));
+        match answer {
+            Ok(response) => {
+                let partial = response.partial_success.unwrap_or_default();
+                let rejected = usize::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
+                self.pending.exported(spans - rejected, rejected);
+                self.status.answered(rejected, &partial.error_message);
+                Ok(())
+            }
+            Err(error) => {
+                self.pending.exported(0, spans);
+                self.status.failed(&error);
+                Err(OTelSdkError::InternalFailure(error))
+            }
+        }
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.resource = resource.into();
+    }
 }
 
 impl ExportStatus {
-    pub(super) fn new(endpoint: String) -> Self {
-        Self(Arc::new(StatusState { endpoint, is_failing: AtomicBool::new(false) }))
+    fn new(endpoint: String) -> Self {
+        Self(Arc::new(StatusState { endpoint, last: Mutex::new(ExportResult::Complete) }))
     }
 
     fn failed(&self, error: &str) {
-        if !self.0.is_failing.swap(true, Ordering::Relaxed) {
+        if self.replace(ExportResult::Failed) != ExportResult::Failed {
             tracing::warn!(
                 event = "traces_failing",
                 endpoint = self.0.endpoint,
-                error,
+                error = beginning(error),
                 remedy = "check the collector and --otlp-endpoint; requests are not affected, and their spans are lost",
                 "cannot export traces"
             );
         }
     }
 
-    fn worked(&self) {
-        if self.0.is_failing.swap(false, Ordering::Relaxed) {
-            tracing::info!(event = "traces_exported_again", endpoint = self.0.endpoint, "traces are exported again");
+    /// The receiver has rejected so many of the spans. As OTLP says, a text without rejected spans is a warning.
+    fn answered(&self, rejected: usize, text: &str) {
+        if rejected == 0 && text.is_empty() {
+            if self.replace(ExportResult::Complete) != ExportResult::Complete {
+                tracing::info!(
+                    event = "traces_exported_again",
+                    endpoint = self.0.endpoint,
+                    "traces are exported again"
+                );
+            }
+        } else if self.replace(ExportResult::Partial) != ExportResult::Partial {
+            tracing::warn!(
+                event = "traces_rejected",
+                endpoint = self.0.endpoint,
+                spans = rejected,
+                error = beginning(text),
+                remedy = "see the log and the limits of the collector; the spans that it rejects are lost",
+                "the receiver of traces does not take all spans"
+            );
         }
+    }
+
+    fn replace(&self, result: ExportResult) -> ExportResult {
+        std::mem::replace(&mut self.0.last.lock().unwrap_or_else(PoisonError::into_inner), result)
     }
 }
 
-impl MeteredExporter {
-    pub(super) fn new(exporter: OtlpExporter, pending: Pending, status: ExportStatus) -> Self {
-        Self { exporter, pending, status }
-    }
-}
-
-impl SpanExporter for MeteredExporter {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        let spans = batch.len();
-        let result = self.exporter.export(batch).await;
-        self.pending.exported(spans, result.is_ok());
-        match &result {
-            Ok(()) => self.status.worked(),
-            Err(error) => self.status.failed(&error.to_string()),
-        }
-        result
-    }
-
-    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
-        self.exporter.shutdown_with_timeout(timeout)
-    }
-
-    fn set_resource(&mut self, resource: &Resource) {
-        self.exporter.set_resource(resource);
-    }
+fn beginning(text: &str) -> String {
+    text.chars().take(MAX_TEXT).collect()
 }

@@ -1,4 +1,4 @@
-//! Header fields for an OTLP receiver, such as its token, from a file.
+//! Header fields for an OTLP receiver, such as its token, from a file or a variable.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -9,7 +9,7 @@ use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 /// The largest file, in bytes.
 const MAX_FILE: u64 = 64 << 10;
 
-/// The file with header fields cannot be used. No error shows a part of it, because it is secret.
+/// Header fields cannot be used. No error shows a part of them, because they are secret.
 #[derive(Debug, thiserror::Error)]
 pub enum BadOtlpHeaders {
     /// It cannot be read.
@@ -34,6 +34,12 @@ pub enum BadOtlpHeaders {
         /// Its path.
         path: PathBuf,
     },
+    /// A part of the variable is not a field.
+    #[error("{name}: expected `name=value`, with commas between several, such as `authorization=Bearer%20…`")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+    },
 }
 
 /// Reads the fields: one `name: value` on each line. Empty lines, and those that begin with `#`, do not count.
@@ -54,8 +60,21 @@ pub(super) fn read(path: &Path) -> Result<HeaderMap, BadOtlpHeaders> {
     fields(&bytes).map_err(|line| BadOtlpHeaders::Line { path: path.to_owned(), line })
 }
 
-/// Sets the fields of the file. A request has those of `OTEL_EXPORTER_OTLP_HEADERS` already, and the file wins: a receiver
-/// refuses two tokens.
+/// The fields of a variable: `name=value`, separated by commas, with `%XX` in values for what they cannot have.
+///
+/// # Errors
+/// A part is not a field. Other programs pass over it; a token that is missing would only be noticed at the receiver.
+pub(super) fn of_variable(name: &'static str, text: &[u8]) -> Result<HeaderMap, BadOtlpHeaders> {
+    let mut fields = HeaderMap::new();
+    for part in text.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|part| !part.is_empty()) {
+        let (name, value) = name_and_value(part, b'=').ok_or(BadOtlpHeaders::Variable { name })?;
+        // The same field twice: the last one counts, as in a baggage.
+        fields.insert(name, value);
+    }
+    Ok(fields)
+}
+
+/// Sets fields in place of those with the same names.
 pub(super) fn replace(headers: &mut HeaderMap, fields: &HeaderMap) {
     for name in fields.keys() {
         headers.remove(name);
@@ -71,19 +90,42 @@ fn fields(bytes: &[u8]) -> Result<HeaderMap, usize> {
         if line.is_empty() || line.starts_with(b"#") {
             continue;
         }
-        let (name, value) = field(line).ok_or(index + 1)?;
+        let (name, value) = name_and_value(line, b':').ok_or(index + 1)?;
         fields.append(name, value);
     }
     Ok(fields)
 }
 
-fn field(line: &[u8]) -> Option<(HeaderName, HeaderValue)> {
-    let colon = line.iter().position(|byte| *byte == b':')?;
-    let (name, value) = line.split_at_checked(colon)?;
+/// The field in a text. Only those of a variable (`=`) have `%XX`.
+fn name_and_value(text: &[u8], separator: u8) -> Option<(HeaderName, HeaderValue)> {
+    let separator_at = text.iter().position(|byte| *byte == separator)?;
+    let (name, value) = text.split_at_checked(separator_at)?;
     let name = HeaderName::from_bytes(name.trim_ascii()).ok()?;
-    let mut value = HeaderValue::from_bytes(value.get(1..)?.trim_ascii()).ok()?;
+    let value = value.get(1..)?.trim_ascii();
+    let mut value =
+        if separator == b'=' { HeaderValue::from_bytes(&decoded(value)) } else { HeaderValue::from_bytes(value) }
+            .ok()?;
     value.set_sensitive(true);
     Some((name, value))
+}
+
+/// Replaces `%XX`. A `%` without two digits stands for itself, as tokens have it.
+fn decoded(value: &[u8]) -> Vec<u8> {
+    let digit = |byte: &u8| char::from(*byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let (mut bytes, mut rest) = (Vec::with_capacity(value.len()), value);
+    while let [first, after @ ..] = rest {
+        match (first, after) {
+            (b'%', [high, low, behind @ ..]) if digit(high).is_some() && digit(low).is_some() => {
+                bytes.push(digit(high).unwrap_or_default() << 4 | digit(low).unwrap_or_default());
+                rest = behind;
+            }
+            _ => {
+                bytes.push(*first);
+                rest = after;
+            }
+        }
+    }
+    bytes
 }
 
 #[cfg(test)]
@@ -98,6 +140,26 @@ mod tests {
         assert!(!format!("{read:?}").contains("Bearer"), "secret");
         for (text, line) in [(&b"token"[..], 1), (b"a: b\nna me: x", 2), (b"\n\na: \x01", 3), (b": x", 1)] {
             assert_eq!(fields(text).unwrap_err(), line);
+        }
+    }
+
+    #[test]
+    fn a_variable_has_fields_with_percent_encoded_values() {
+        let read = |text: &str| of_variable("V", text.as_bytes()).map_err(|error| error.to_string());
+        for (text, name, value) in [
+            ("authorization=Bearer%20a%2Cb", "authorization", "Bearer a,b"),
+            (" x = y , Authorization = Basic YTpi= ,", "authorization", "Basic YTpi="),
+            ("a=1,a=2", "a", "2"),
+            ("a=50%", "a", "50%"),
+            ("a=%zz%4", "a", "%zz%4"),
+            ("a=", "a", ""),
+        ] {
+            assert_eq!(read(text).unwrap().get(name).unwrap(), value, "{text}");
+        }
+        assert!(read(",").unwrap().is_empty());
+        for text in ["secret", "=secret", "se cret=a", "a=%0asecret", "a=b,secret"] {
+            let error = read(text).unwrap_err();
+            assert!(error.starts_with("V: expected ") && !error.contains("secret"), "{error}");
         }
     }
 

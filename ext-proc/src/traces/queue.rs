@@ -33,14 +33,11 @@ impl Pending {
         Self { spans: Arc::default(), metrics }
     }
 
-    /// The batch was accepted by the receiver, or not.
-    pub(super) fn exported(&self, spans: usize, accepted: bool) {
-        self.spans.fetch_sub(spans, Ordering::Relaxed);
-        if accepted {
-            self.metrics.exported(spans);
-        } else {
-            self.metrics.failed(spans);
-        }
+    /// The receiver has accepted so many spans of a batch. The others are lost.
+    pub(super) fn exported(&self, accepted: usize, failed: usize) {
+        self.spans.fetch_sub(accepted + failed, Ordering::Relaxed);
+        self.metrics.exported(accepted);
+        self.metrics.failed(failed);
     }
 
     /// No more spans are exported. Returns how many are left.

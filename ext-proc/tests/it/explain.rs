@@ -270,6 +270,61 @@ async fn other_sites_and_other_names_get_nothing() {
     assert_eq!(ask(service.admin, "GET", "/explain", &[], "").await.status, 405);
 }
 
+/// A page whose name leads here by DNS rebinding could read them. Health and metrics tell less, and Prometheus asks by any name.
+#[tokio::test]
+async fn a_name_that_a_site_could_have_reads_no_state() {
+    let service = Service::start().await;
+    let own = service.admin.to_string();
+    for path in ["/inspect", "/version"] {
+        let answer = ask(service.admin, "GET", path, &[("host", "evil.example:9902")], "").await;
+        assert_eq!(answer.status, 403, "{path}");
+        assert!(answer.body.starts_with("a page of another site could have this name"), "{}", answer.body);
+        // Without a token file, no token is right.
+        let bearer = ("authorization", "Bearer 0123456789abcdef");
+        assert_eq!(ask(service.admin, "GET", path, &[("host", "evil.example"), bearer], "").await.status, 403);
+        for host in [own.as_str(), "10.0.0.7:9902", "localhost", "cellgate-ext-proc.cellgate.svc:9902"] {
+            assert_eq!(ask(service.admin, "GET", path, &[("host", host)], "").await.status, 200, "{host} {path}");
+        }
+    }
+    for path in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(ask(service.admin, "GET", path, &[("host", "evil.example")], "").await.status, 200, "{path}");
+    }
+    let limited = LimitedService::start().await;
+    for (token, expected) in [(TOKEN, 200), ("wrong-token-of-the-test", 403)] {
+        let fields = [("host", "admin.example"), ("authorization", &*format!("Bearer {token}"))];
+        assert_eq!(ask(limited.service.admin, "GET", "/inspect", &fields, "").await.status, expected, "{token}");
+    }
+}
+
+/// A route that is added must be in this list, with its rule.
+#[tokio::test]
+async fn every_path_that_tells_more_than_health_and_metrics_refuses_another_sites_name() {
+    let limited = LimitedService::start().await;
+    let source = include_str!("../../src/admin.rs").to_owned()
+        + include_str!("../../src/admin/explain.rs")
+        + include_str!("../../src/admin/limits.rs")
+        + include_str!("../../src/admin/log_level.rs")
+        + include_str!("../../src/admin/page.rs");
+    let routes: Vec<_> = source
+        .split(".route(")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next())
+        .collect();
+    assert!(routes.len() > 10, "{routes:?}");
+    for route in routes {
+        let method = if route == "/explain" || route.ends_with("/reset") { "POST" } else { "GET" };
+        let path = route.replace("{name}", "per-tenant");
+        let status = ask(limited.service.admin, method, &path, &[JSON, ("host", "evil.example")], "{}").await.status;
+        let expected: &[u16] = match route {
+            "/livez" | "/readyz" | "/metrics" => &[200],
+            // The page has no data, and asks for the token.
+            "/" | "/explain.css" | "/explain.js" => &[200],
+            _ => &[401, 403],
+        };
+        assert!(expected.contains(&status), "{route}: {status}");
+    }
+}
+
 #[tokio::test]
 async fn with_a_token_file_the_data_needs_the_token_under_any_name() {
     let limited = LimitedService::start().await;

@@ -14,6 +14,7 @@ mod hostile;
 mod inspect;
 mod limits;
 mod limits_admin;
+mod otel_variables;
 mod otlp;
 mod overload;
 mod peer;

@@ -11,7 +11,9 @@ use hyper::{HeaderMap, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
-use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
 use opentelemetry_proto::tonic::resource::v1::Resource;
@@ -38,6 +40,10 @@ pub(crate) enum Behavior {
     Hang,
     /// It answers with an error.
     Refuse,
+    /// It answers that it rejects so many spans of each message. With 0, it only warns.
+    Reject(i64),
+    /// It accepts the spans of calls, and rejects those of the work below them.
+    RejectWork,
 }
 
 /// A receiver in this process.
@@ -181,13 +187,22 @@ impl ReceiverState {
         match behavior {
             Behavior::Hang => std::future::pending().await,
             Behavior::Refuse => Err(Status::invalid_argument("these spans are not welcome")),
-            Behavior::Accept => {
+            Behavior::Accept | Behavior::Reject(_) | Behavior::RejectWork => {
+                let mut work = 0;
                 for group in request.resource_spans {
                     self.resources.lock().unwrap().extend(group.resource);
-                    let spans = group.scope_spans.into_iter().flat_map(|scope| scope.spans);
+                    let spans: Vec<_> = group.scope_spans.into_iter().flat_map(|scope| scope.spans).collect();
+                    work += spans.iter().filter(|span| span.name.starts_with("cellgate.")).count();
                     self.spans.lock().unwrap().extend(spans);
                 }
-                Ok(ExportTraceServiceResponse::default())
+                let rejected_spans = match behavior {
+                    Behavior::Reject(spans) => spans,
+                    Behavior::RejectWork if work > 0 => i64::try_from(work).unwrap(),
+                    _ => return Ok(ExportTraceServiceResponse::default()),
+                };
+                let error_message = "the quota is used up".to_owned();
+                let partial_success = Some(ExportTracePartialSuccess { rejected_spans, error_message });
+                Ok(ExportTraceServiceResponse { partial_success })
             }
         }
     }

@@ -113,6 +113,7 @@ async fn the_parent_is_the_span_in_the_metadata_and_never_that_of_the_request() 
     let resource = receiver.resource().attributes;
     assert_eq!(value(&resource, "service.name").as_deref(), Some("cellgate"));
     assert!(value(&resource, "service.version").is_some());
+    assert_eq!(value(&resource, "service.instance.id").unwrap().len(), 36, "a random UUID");
     // Nothing has the key, in whatever form.
     assert!(!format!("{:?}", receiver.spans()).contains("acme"));
 }

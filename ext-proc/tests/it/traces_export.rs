@@ -110,6 +110,53 @@ async fn a_receiver_that_refuses_costs_only_its_spans() {
     }
 }
 
+/// The collector answers OK, and says how many spans it did not take. They counted as exported.
+#[tokio::test]
+async fn spans_that_the_receiver_rejects_count_as_failed() {
+    for protocol in PROTOCOLS {
+        let receiver = Receiver::start(None).await;
+        let service = traced(receiver.settings(protocol)).await;
+        for (behavior, expected) in [
+            (Behavior::RejectWork, (1, 2)),
+            (Behavior::Reject(0), (4, 2)),
+            (Behavior::Reject(-5), (7, 2)),
+            (Behavior::Reject(99), (7, 5)),
+        ] {
+            receiver.behave(behavior);
+            decide(&service, &SAMPLED).await;
+            let counts = async || (count(&service, "exported").await, count(&service, "failed").await);
+            until("all counted", || async { counts().await.0 + counts().await.1 == expected.0 + expected.1 }).await;
+            assert_eq!(counts().await, expected, "{protocol:?} {behavior:?}");
+        }
+        assert_eq!(count(&service, "dropped").await, 0);
+    }
+}
+
+/// A Secret is rotated: the old token had to be used until a restart.
+#[tokio::test]
+async fn a_changed_file_with_header_fields_counts_for_the_next_export() {
+    for protocol in PROTOCOLS {
+        let receiver = Receiver::start(None).await;
+        let directory = tempfile::tempdir().unwrap();
+        let headers = directory.path().join("headers");
+        replace(&headers, "authorization: Bearer one\n");
+        let settings = TraceSettings { headers: Some(headers.clone()), ..receiver.settings(protocol) };
+        let service = traced(settings).await;
+        for (requests, content, token) in [
+            (1, "authorization: Bearer one\n", "Bearer one"),
+            (2, "authorization: Bearer two\n", "Bearer two"),
+            // A file that cannot be used leaves the last token.
+            (3, "Bearer three\n", "Bearer two"),
+            (4, "authorization: Bearer four\n", "Bearer four"),
+        ] {
+            replace(&headers, content);
+            decide(&service, &SAMPLED).await;
+            receiver.wait_for("envoy.", requests).await;
+            assert_eq!(receiver.fields()["authorization"], token, "{protocol:?}");
+        }
+    }
+}
+
 /// The queue is bounded: what does not fit is dropped and counted, and requests are answered meanwhile.
 #[tokio::test]
 async fn a_receiver_that_never_answers_neither_blocks_requests_nor_grows_memory() {

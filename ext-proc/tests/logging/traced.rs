@@ -6,7 +6,7 @@ use tonic::transport::Endpoint;
 
 use super::ProcessLog;
 use crate::limits::{LIMITS, LimitedService};
-use crate::otlp::Receiver;
+use crate::otlp::{Behavior, Receiver};
 use crate::peer::{Peer, head};
 use crate::support::{Service, until};
 
@@ -95,4 +95,69 @@ async fn a_receiver_that_fails_is_told_once_and_once_more_when_it_works_again() 
     assert_eq!(log.of("traces_exported_again").len(), 1);
     // The crates of OpenTelemetry log each failure, unless they are compiled without that.
     assert!(log.of("library").is_empty(), "{:?}", log.of("library"));
+}
+
+#[tokio::test]
+async fn a_receiver_that_rejects_spans_is_told_once_and_once_more_when_it_takes_all() {
+    let (log, _turn) = ProcessLog::start().await;
+    let receiver = Receiver::start(None).await;
+    let traces = TraceSettings { sample_percent: 100.0, ..receiver.settings(OtlpProtocol::Grpc) };
+    let logging = log.logging.clone();
+    let limited = LimitedService::start_with(LIMITS, |settings| {
+        settings.logging = Some(logging);
+        settings.traces = Some(traces);
+    })
+    .await;
+    let send = async |behavior, result: &str, requests: usize| {
+        receiver.behave(behavior);
+        let spans = format!("cellgate_trace_spans_total{{result=\"{result}\"}}");
+        for _ in 0..requests {
+            let before = limited.service.metric(&spans).await;
+            limited.send("acme", "k").await;
+            until(result, || async { limited.service.metric(&spans).await > before }).await;
+        }
+    };
+    send(Behavior::Reject(1), "failed", 3).await;
+    let rejected = log.line("traces_rejected").await;
+    assert_eq!((&rejected["level"], &rejected["spans"]), (&"WARN".into(), &1.into()));
+    assert_eq!(rejected["error"], "the quota is used up");
+    assert_eq!((log.of("traces_rejected").len(), log.of("traces_exported_again").len()), (1, 0));
+    send(Behavior::Accept, "exported", 2).await;
+    log.line("traces_exported_again").await;
+    // A warning without rejected spans.
+    send(Behavior::Reject(0), "exported", 2).await;
+    until("again", || async { log.of("traces_rejected").len() == 2 }).await;
+    assert_eq!(log.of("traces_rejected")[1]["spans"], 0);
+    assert_eq!(log.of("traces_exported_again").len(), 1);
+}
+
+#[tokio::test]
+async fn a_changed_file_with_header_fields_is_told_once() {
+    let (log, _turn) = ProcessLog::start().await;
+    let receiver = Receiver::start(None).await;
+    let directory = tempfile::tempdir().unwrap();
+    let headers = directory.path().join("headers");
+    std::fs::write(&headers, "authorization: Bearer first-secret\n").unwrap();
+    let traces = receiver.settings(OtlpProtocol::Http);
+    let traces = TraceSettings { sample_percent: 100.0, headers: Some(headers.clone()), ..traces };
+    let logging = log.logging.clone();
+    let limited = LimitedService::start_with(LIMITS, |settings| {
+        settings.logging = Some(logging);
+        settings.traces = Some(traces);
+    })
+    .await;
+    let spans = "cellgate_trace_spans_total{result=\"exported\"}";
+    for content in ["second-secret\n", "authorization: Bearer third-secret\n"] {
+        std::fs::write(&headers, content).unwrap();
+        for _ in 0..3 {
+            let before = limited.service.metric(spans).await;
+            limited.send("acme", "k").await;
+            until("exported", || async { limited.service.metric(spans).await > before }).await;
+        }
+    }
+    let refused = log.line("otlp_headers_refused").await;
+    log.line("otlp_headers_reloaded").await;
+    assert_eq!((log.of("otlp_headers_refused").len(), log.of("otlp_headers_reloaded").len()), (1, 1));
+    assert!(refused["error"].as_str().unwrap().contains("headers: line 1: "), "{refused}");
+    assert!(!log.lines().iter().any(|line| line.to_string().contains("-secret")), "secret");
 }

@@ -9,7 +9,9 @@ use cellgate_tests::stack::Stack;
 use cellgate_tests::{artifacts, wait};
 use serde_json::Value;
 
+use crate::bodies::key_at;
 use crate::support::{key_first, key_last};
+use crate::upload::{Framing, Upload};
 
 /// The format, of which the example has a copy.
 const FORMAT: &str = include_str!("../../../charts/cellgate/files/access-log.json");
@@ -94,6 +96,28 @@ async fn a_request_that_each_tier_decides_is_explained() {
     assert_order(&text, &["service   refused the request with 400 (key_missing: ", "answer    400 from the service"]);
     // A query may hold a key.
     assert!(!std::fs::read_to_string(&log).unwrap().contains("secret"));
+}
+
+/// The service learns the second key when the cell has the first part of the request.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conflict_that_the_service_finds_names_the_cell_that_had_the_request() {
+    let stack = stack().await;
+    let log = stack.envoy().example_log();
+    let body = key_at(100_000, 300_000, r#","tenant":{"id":"globex"}}"#);
+    let request = Request::post("/conflict").header("content-type", "application/json");
+    let request = request.header("x-request-id", "conflict");
+    let mut upload = Upload::open_with(&stack, Framing::Http1Chunked, request, body.len() + 1_000).await;
+    // The filter's first chunk must end here, without the key.
+    upload.send(&body[..1_000]).await;
+    stack.admin().wait_for_stat("cluster.ext-proc.upstream_rq_total", |count| count == 1).await;
+    upload.send(&body[1_000..150_000]).await;
+    stack.cell("cell-b").wait_for_arrivals(1).await;
+    upload.send(&body[150_000..]).await;
+    assert_eq!(upload.response().await.unwrap().status, 400);
+    let text = report(&log, "conflict").await;
+    let service = "service   released the request to cell-b, and aborted it with 400 when a later part of the body conflicted \
+                   (key_duplicated: ";
+    assert_order(&text, &["filter    left the decision to the service", service, "answer    400 from the service"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

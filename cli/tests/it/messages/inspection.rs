@@ -41,6 +41,7 @@ fn messages_about_services() {
     transcript.run(&format!("inspect {address} --timeout 50ms"));
     for (word, answer) in [
         ("NOT-FOUND", "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"),
+        ("FORBIDDEN", "HTTP/1.1 403 Forbidden\r\ncontent-length: 19\r\n\r\nuse \u{1b}the address:\r\n"),
         ("UNAVAILABLE", "HTTP/1.1 503 Unavailable\r\ncontent-length: 0\r\n\r\n"),
         ("PAGE", "HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n<html></html>"),
         ("OTHER", "HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"version\": \"1\"}\n"),

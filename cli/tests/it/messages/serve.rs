@@ -72,6 +72,13 @@ fn messages_about_the_start() {
     {
         transcript.run(&format!("{serve} --otlp-endpoint https://collector {options}"));
     }
+    for (name, text) in [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "authorization Bearer secret"),
+        ("OTEL_EXPORTER_OTLP_CERTIFICATE", "missing.pem"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json"),
+    ] {
+        transcript.run_in(&[(name, text)], &format!("{serve} --otlp-endpoint https://collector"));
+    }
     // Other programs share these variables: an empty one counts as unset, and without an endpoint none is used.
     let [protocol, ca] = ["OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_EXPORTER_OTLP_CERTIFICATE"];
     let serve = serve.replace("good.yaml", "missing.yaml");
