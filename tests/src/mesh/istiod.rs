@@ -53,14 +53,14 @@ impl MeshConfig {
     }
 }
 
-/// Whether a value has all that another one has. Lists are compared element by element.
+/// Whether a value has all that another one has. istiod adds fields, and providers of its own.
 fn has_all(value: &Value, wanted: &Value) -> bool {
     match (value, wanted) {
         (Value::Object(value), Value::Object(wanted)) => {
             wanted.iter().all(|(key, wanted)| value.get(key).is_some_and(|value| has_all(value, wanted)))
         }
         (Value::Array(value), Value::Array(wanted)) => {
-            value.len() == wanted.len() && value.iter().zip(wanted).all(|(value, wanted)| has_all(value, wanted))
+            wanted.iter().all(|wanted| value.iter().any(|value| has_all(value, wanted)))
         }
         (value, wanted) => value == wanted,
     }
@@ -135,11 +135,11 @@ impl Istiod {
     /// When istiod does not accept the lines.
     pub async fn extend_mesh_config(&self, lines: &Value) -> Result<()> {
         self.mesh_config.extend(lines).await?;
-        wait::until("istiod to read MeshConfig", || async {
-            let current = self.debug("/debug/mesh").await?;
-            Ok(has_all(&current, lines).then_some(()))
-        })
-        .await
+        let is_read = wait::until("istiod to read MeshConfig", || async {
+            Ok(has_all(&self.debug("/debug/mesh").await?, lines).then_some(()))
+        });
+        let Err(error) = is_read.await else { return Ok(()) };
+        Err(error.context(self.debug("/debug/mesh").await?.to_string()))
     }
 
     /// One of istiod's debug pages, such as `/debug/syncz` or `/debug/config_dump?proxyID=NAME.NAMESPACE`.

@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use cellgate_tests::client::Request;
 use cellgate_tests::jaeger::{Span, Trace};
 use cellgate_tests::mesh::collector::Collector;
+use cellgate_tests::mesh::kube::object;
 use cellgate_tests::mesh::proxy::{Proxy, visit};
 use cellgate_tests::mesh::release::{Release, Setup};
 use serde_json::{Value, json};
@@ -19,7 +20,7 @@ use crate::Shared;
 use crate::support::key_last;
 use documented::Documented;
 
-pub(crate) use contexts::{a_clients_context_is_continued, a_malformed_context_ends_no_request};
+pub(crate) use contexts::{a_clients_context_is_continued, a_malformed_context_hides_the_request_and_no_other};
 pub(crate) use neighbours::{a_newer_telemetry_replaces_the_tags, the_release_replaces_the_tags_of_older_telemetries};
 
 /// The `service.name` of the service's own spans.
@@ -37,11 +38,15 @@ async fn traced(mesh: &Shared, is_encrypted: bool) -> Result<Release> {
 
 /// Such a release before its installation.
 async fn prepared(mesh: &Shared, is_encrypted: bool) -> Result<Release> {
+    Ok(documented(mesh, is_encrypted).await?.prepare().await?)
+}
+
+async fn documented(mesh: &Shared, is_encrypted: bool) -> Result<Setup> {
     mesh.collector().await?;
     let mut values = Documented::read()?.values;
     values["istio"]["telemetry"]["tracing"]["sampling"] = json!(100);
     let setup = Setup::new(mesh).with(values);
-    setup.with(json!({"mtls": {"enabled": is_encrypted}, "extProc": {"replicas": 1}})).prepare().await
+    Ok(setup.with(json!({"mtls": {"enabled": is_encrypted}, "extProc": {"replicas": 1}})))
 }
 
 /// Does what the notes of the installed release ask for, and waits until its proxies trace requests.
@@ -54,6 +59,22 @@ async fn trace(release: &Release) -> Result<()> {
         if let Some(sidecar) = pod.sidecar() {
             traces_requests(sidecar).await?;
         }
+    }
+    Ok(())
+}
+
+/// Lets the service's proxies trace no request by chance.
+async fn without_chance_at_the_service(release: &Release) -> Result<()> {
+    let path = format!("/apis/telemetry.istio.io/v1/namespaces/{0}/telemetries/{0}-ext-proc", release.name());
+    let kube = release.mesh().kube();
+    let mut telemetry = kube.get(&path).await?.context("the service's proxies have no Telemetry")?;
+    assert_eq!(telemetry["spec"]["tracing"][0]["randomSamplingPercentage"], 100);
+    telemetry["spec"]["tracing"][0]["randomSamplingPercentage"] = json!(0);
+    kube.merge(&path, &json!({"spec": telemetry["spec"]})).await?;
+    let is_zero = |tracing: &Value| tracing["random_sampling"]["value"].as_f64().unwrap_or_default() == 0.0;
+    for pod in release.node().pods() {
+        let sidecar = pod.sidecar().context("the pod has no sidecar")?;
+        sidecar.configured("no chance", |dump| tracings(dump).iter().all(is_zero)).await?;
     }
     Ok(())
 }
@@ -134,6 +155,8 @@ pub(crate) async fn a_deferred_request_is_one_trace(mesh: Shared) -> Result<()> 
     telemetry["metadata"]["namespace"] = json!(cell.role().namespace);
     mesh.kube().apply(&telemetry).await?;
     traces_requests(cell).await?;
+    // Neither the cell's proxy, with Istio's 1 %, nor the service's may cut the gateway's trace.
+    without_chance_at_the_service(&release).await?;
 
     let answer = release.send(&deferred("/deferred", "acme")).await;
     assert_eq!(answer.cell(), "cell-b", "{}", answer.text());
@@ -207,5 +230,37 @@ pub(crate) async fn the_gateways_span_explains_what_never_reached_the_service(me
         assert!(trace.spans.iter().all(|span| span.tags.values().all(|text| !text.contains("cell-c"))), "{trace}");
     }
     assert_eq!(release.ext_proc_streams().await, 0);
+    Ok(())
+}
+
+/// Istio before 1.29 has no tags with access-log commands. The chart is told this version by an istiod's Deployment; the istiod
+/// that runs is a newer one.
+pub(crate) async fn before_istio_1_29_the_routing_header_is_the_tag(mesh: Shared) -> Result<()> {
+    let setup = documented(&mesh, false).await?;
+    let namespace = format!("{}-istio", setup.name());
+    mesh.create_namespace(&namespace).await?;
+    let mut istiod = object("apps/v1", "Deployment", &namespace, "istiod");
+    istiod["metadata"]["labels"] = json!({"app.kubernetes.io/version": "1.28.3"});
+    istiod["spec"] = json!({
+        "selector": {"matchLabels": {"app": "istiod"}},
+        "template": {
+            "metadata": {"labels": {"app": "istiod"}},
+            "spec": {"containers": [{"name": "discovery", "image": "registry.example/pilot:1.28.3"}]},
+        },
+    });
+    mesh.kube().apply(&istiod).await?;
+    let release = setup.with(json!({"istio": {"namespace": namespace}})).install().await?;
+    trace(&release).await?;
+    let gateway = name_of(release.gateway().proxy());
+    for (request, path, cell) in [
+        (small("/decided", "acme"), "/decided", "cell-b"),
+        (deferred("/deferred", "globex"), "/deferred", "cell-c"),
+        (Request::post("/broken").header("x-cell", "cell-c").json("{"), "/broken", "none"),
+    ] {
+        release.send(&request).await;
+        let id = trace_id(&release, path).await?;
+        let trace = trace_of(mesh.collector().await?, &id, &[&gateway]).await?;
+        assert_eq!(decision(ingress(&trace, &release)), ["", "", "", cell], "{trace}");
+    }
     Ok(())
 }
