@@ -284,6 +284,13 @@ class Service(unittest.TestCase):
                     self.assertEqual(call["cluster_name"], f"outbound|50051||{HOST}")
                     self.assertEqual(call["authority"], HOST)
 
+    def test_its_call_has_the_id_by_which_proxies_know_a_traced_request(self):
+        for item in everywhere():
+            for processor in chart.typed(item, "ExternalProcessor"):
+                with self.subTest(chart.label(item)):
+                    fields = processor["grpc_service"]["initial_metadata"]
+                    self.assertEqual(fields, [{"key": "x-request-id", "value": "%STREAM_ID%"}])
+
     def test_its_cluster_exists_although_no_route_names_it(self):
         """An annotation adds it to waypoints, and to gateways that only get the clusters of their routes."""
         for item in everywhere():

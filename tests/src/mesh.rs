@@ -26,11 +26,13 @@
 //! - [`helm`]: install, upgrade, rollback, test, uninstall.
 //! - `node`: the ext-proc service's pods, and those of `helm test`.
 //! - [`gateway`], `workload`, [`proxy`]: the proxies and workloads, with [`identity`] and `sds` for certificates.
+//! - [`collector`]: the receiver of traces, as a Service of the mesh.
 //! - [`agent`]: Istio's agent between a proxy and istiod, which changes the configuration.
 //! - [`release`]: all parts for one test.
 
 mod address;
 pub mod agent;
+pub mod collector;
 mod control_plane;
 pub mod gateway;
 pub mod helm;
@@ -49,8 +51,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Result;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use address::Addresses;
+use collector::Collector;
 use control_plane::ControlPlane;
 use identity::{Authority, TRUST_DOMAIN};
 use istiod::Istiod;
@@ -64,6 +68,7 @@ pub struct Mesh {
     authority: Authority,
     addresses: Addresses,
     names: AtomicU32,
+    collector: OnceCell<Collector>,
     directory: TempDir,
 }
 
@@ -77,7 +82,8 @@ impl Mesh {
         let control_plane = ControlPlane::start(directory.path()).await?;
         let istiod = Istiod::start(control_plane.kube(), directory.path()).await?;
         let (authority, addresses) = (Authority::new(TRUST_DOMAIN)?, Addresses::take()?);
-        Ok(Self { istiod, control_plane, authority, addresses, names: AtomicU32::new(0), directory })
+        let (names, collector) = (AtomicU32::new(0), OnceCell::new());
+        Ok(Self { istiod, control_plane, authority, addresses, names, collector, directory })
     }
 
     /// The API server.
@@ -108,6 +114,14 @@ impl Mesh {
     #[must_use]
     pub fn addresses(&self) -> &Addresses {
         &self.addresses
+    }
+
+    /// The collector of traces, which is started when the first test asks for it.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn collector(&self) -> Result<&Collector> {
+        self.collector.get_or_try_init(|| Collector::start(self)).await
     }
 
     /// A directory for one test, and a name that is unique in this mesh.

@@ -42,6 +42,9 @@ grpc_service:
     cluster_name: {{ include "cellgate.extProcClusterName" .root }}
     # The default is the cluster's name, which contains `|`: HTTP/2 servers refuse that.
     authority: {{ $host }}
+  # Envoy marks the ids of the requests that it traces. Without the id, a proxy in front of the service would choose by chance
+  # once more, and from Envoy 1.39 on cut most traces there.
+  initial_metadata: [{ key: x-request-id, value: "%STREAM_ID%" }]
 {{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") }}
 {{/* In the mode `stream`, Envoy has no such timeout for requests, but it has one for responses. */ -}}
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}

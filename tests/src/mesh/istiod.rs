@@ -1,15 +1,17 @@
 //! Unmodified istiod, with the API server as its registry and plain-text gRPC to its proxies.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 
 use super::identity::TRUST_DOMAIN;
 use super::kube::Kube;
+use super::release::merge;
 use super::tools;
 use crate::client;
 use crate::envoy::access_log;
@@ -33,12 +35,44 @@ const ENVIRONMENT: [(&str, &str); 9] = [
     ("POD_NAMESPACE", NAMESPACE),
 ];
 
+/// The file with MeshConfig, which istiod watches.
+#[derive(Debug)]
+struct MeshConfig {
+    file: PathBuf,
+    current: Mutex<Value>,
+}
+
+impl MeshConfig {
+    async fn extend(&self, lines: &Value) -> Result<()> {
+        let mut current = self.current.lock().await;
+        merge(&mut current, lines.clone());
+        // istiod must not read half of it.
+        let draft = self.file.with_extension("draft");
+        std::fs::write(&draft, current.to_string())?;
+        Ok(std::fs::rename(draft, &self.file)?)
+    }
+}
+
+/// Whether a value has all that another one has. istiod adds fields, and providers of its own.
+fn has_all(value: &Value, wanted: &Value) -> bool {
+    match (value, wanted) {
+        (Value::Object(value), Value::Object(wanted)) => {
+            wanted.iter().all(|(key, wanted)| value.get(key).is_some_and(|value| has_all(value, wanted)))
+        }
+        (Value::Array(value), Value::Array(wanted)) => {
+            wanted.iter().all(|wanted| value.iter().any(|value| has_all(value, wanted)))
+        }
+        (value, wanted) => value == wanted,
+    }
+}
+
 /// A running istiod. Dropping it stops it.
 #[derive(Debug)]
 pub struct Istiod {
     process: Process,
     discovery: SocketAddr,
     http: SocketAddr,
+    mesh_config: MeshConfig,
     _ports: [KeptPort; 3],
 }
 
@@ -59,11 +93,11 @@ impl Istiod {
             "accessLogFormat": access_log::format("x-cell").to_string(),
             "defaultConfig": {"discoveryAddress": discovery},
         });
-        let file = directory.join("mesh.yaml");
-        std::fs::write(&file, mesh.to_string())?;
+        let mesh_config = MeshConfig { file: directory.join("mesh.yaml"), current: Mutex::new(mesh) };
+        mesh_config.extend(&json!({})).await?;
         let mut command = Command::new(tools::program("pilot-discovery")?);
         command.envs(ENVIRONMENT).arg("discovery");
-        command.arg("--kubeconfig").arg(kube.kubeconfig()).arg("--meshConfig").arg(file);
+        command.arg("--kubeconfig").arg(kube.kubeconfig()).arg("--meshConfig").arg(&mesh_config.file);
         command.args(["--grpcAddr", &discovery.to_string(), "--httpAddr", &http.to_string()]);
         command.args(["--monitoringAddr", &monitoring.to_string()]);
         command.args(["--secureGRPCAddr", "", "--httpsAddr", "", "--ctrlz_port", "0"]);
@@ -73,7 +107,7 @@ impl Istiod {
             Ok(TcpStream::connect(discovery).await.ok())
         })
         .await?;
-        Ok(Self { process, discovery, http, _ports: ports })
+        Ok(Self { process, discovery, http, mesh_config, _ports: ports })
     }
 
     /// The address where proxies get their configuration.
@@ -92,6 +126,20 @@ impl Istiod {
     #[must_use]
     pub fn http(&self) -> SocketAddr {
         self.http
+    }
+
+    /// Merges lines into MeshConfig, and waits until istiod has read them. All tests share it: it must not change the proxies
+    /// of others.
+    ///
+    /// # Errors
+    /// When istiod does not accept the lines.
+    pub async fn extend_mesh_config(&self, lines: &Value) -> Result<()> {
+        self.mesh_config.extend(lines).await?;
+        let is_read = wait::until("istiod to read MeshConfig", || async {
+            Ok(has_all(&self.debug("/debug/mesh").await?, lines).then_some(()))
+        });
+        let Err(error) = is_read.await else { return Ok(()) };
+        Err(error.context(self.debug("/debug/mesh").await?.to_string()))
     }
 
     /// One of istiod's debug pages, such as `/debug/syncz` or `/debug/config_dump?proxyID=NAME.NAMESPACE`.

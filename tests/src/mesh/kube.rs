@@ -19,7 +19,7 @@ use crate::client::{Http1, Request, Response};
 const MANAGER: &str = "cellgate-tests";
 
 /// The kinds that istiod reads from a namespace, by API group.
-const CONFIGURATION: [(&str, &[&str]); 4] = [
+const CONFIGURATION: [(&str, &[&str]); 5] = [
     ("/api/v1", &["services"]),
     (
         "/apis/networking.istio.io/v1",
@@ -27,6 +27,7 @@ const CONFIGURATION: [(&str, &[&str]); 4] = [
     ),
     ("/apis/networking.istio.io/v1alpha3", &["envoyfilters"]),
     ("/apis/security.istio.io/v1", &["authorizationpolicies", "peerauthentications"]),
+    ("/apis/telemetry.istio.io/v1", &["telemetries"]),
 ];
 
 /// A client of the API server.

@@ -8,9 +8,11 @@
 //! - A changed template is rolled out: a new pod is ready before an old one stops. A stopping pod leaves its services,
 //!   gets SIGTERM, and has its grace period.
 //! - A pod that exits, or that a test kills, leaves its services and is replaced.
+//! - The host of a Service in its arguments becomes an address, if NetworkPolicies let the pod reach the Service.
 //! - A changed ConfigMap is replaced in the running pods' directories at once.
 
 mod container;
+mod network_policy;
 mod pod;
 mod rollout;
 mod volumes;
@@ -27,6 +29,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::Mesh;
 use super::kube::{Change, path_of};
+use super::workload::Reach;
 use crate::wait;
 use container::Container;
 pub(crate) use pod::Pod;
@@ -44,7 +47,7 @@ pub struct Node {
 struct Inner {
     mesh: Arc<Mesh>,
     namespace: String,
-    with_sidecars: bool,
+    sidecars: Option<Reach>,
     directory: PathBuf,
     state: Mutex<State>,
     /// Notified when a pod of the Deployment has exited unexpectedly.
@@ -68,12 +71,12 @@ struct State {
 }
 
 impl Node {
-    /// Starts a node for a namespace. `with_sidecars` adds a sidecar to each pod of the Deployment.
-    pub fn start(mesh: &Arc<Mesh>, namespace: &str, with_sidecars: bool, directory: PathBuf) -> Self {
+    /// Starts a node for a namespace. `sidecars` adds a sidecar to each pod of the Deployment.
+    pub(crate) fn start(mesh: &Arc<Mesh>, namespace: &str, sidecars: Option<Reach>, directory: PathBuf) -> Self {
         let inner = Arc::new(Inner {
             mesh: Arc::clone(mesh),
             namespace: namespace.to_owned(),
-            with_sidecars,
+            sidecars,
             directory,
             state: Mutex::default(),
             crashed: Notify::new(),
@@ -275,7 +278,7 @@ impl Inner {
         let volumes = Volumes::mount(pod, &container, &directory, &config_maps, account.as_ref())?;
         let address = self.mesh.addresses().next();
         let api_server = self.mesh.control_plane().address();
-        let place = container::Place { pod, volumes: &volumes, address, ports: &[], api_server };
+        let place = container::Place { pod, volumes: &volumes, address, ports: &[], api_server, hosts: &[] };
         let process = container.start(&place, &directory.join("log"))?;
         let deadline = Duration::from_secs(pod["spec"]["activeDeadlineSeconds"].as_u64().unwrap_or(120));
         let ended = tokio::time::timeout(deadline, container::exit_code(&process)).await;

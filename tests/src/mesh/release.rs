@@ -16,6 +16,7 @@ use super::gateway::Gateway;
 use super::helm::Helm;
 use super::node::Node;
 use super::proxy::{Proxy, Role};
+use super::workload::Reach;
 use crate::cell::Cell;
 use crate::client::{Request, Response};
 pub use cells::{Endpoint, MeshCell};
@@ -123,17 +124,22 @@ impl Setup {
         let gateway_namespace = self.gateway_namespace();
         mesh.create_namespace(&self.name).await?;
         mesh.create_namespace(&gateway_namespace).await?;
-        let encrypted = self.values["mtls"]["enabled"] == true;
+        let sidecars = (self.values["mtls"]["enabled"] == true).then_some(
+            match self.values["istio"]["telemetry"]["tracing"]["enabled"] == true {
+                true => Reach::Collector,
+                false => Reach::Nothing,
+            },
+        );
         let mut cells = Vec::new();
         for name in &self.cells {
             let namespace = self.cell_namespace(name);
             cells::create_service(mesh, &namespace).await?;
             let alone = [Endpoint::new(name, json!({}))];
             for endpoint in self.endpoints.get(name).map_or(&alone[..], Vec::as_slice) {
-                cells.push(MeshCell::start(mesh, endpoint, &namespace, encrypted, &self.directory).await?);
+                cells.push(MeshCell::start(mesh, endpoint, &namespace, sidecars, &self.directory).await?);
             }
         }
-        let node = Node::start(mesh, &self.name, encrypted, self.directory.join("node"));
+        let node = Node::start(mesh, &self.name, sidecars, self.directory.join("node"));
         let gateway = Gateway::start(mesh, &gateway_namespace, GATEWAY, &self.directory).await?;
         let mut values = self.values;
         let url = json!({"test": {"url": format!("http://{}", gateway.address())}});

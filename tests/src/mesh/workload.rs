@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Mesh;
 use super::kube::object;
 use super::proxy::{Kind, Proxy, Role};
+use super::{Mesh, collector};
 
 /// The label by which a workload's `Sidecar` object selects it.
 const OWN_LABEL: &str = "test.cellgate/workload";
@@ -43,6 +43,15 @@ pub(crate) struct Port {
     pub program: Option<SocketAddr>,
 }
 
+/// What a workload's sidecar reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// No service: its program calls none.
+    Nothing,
+    /// The collector of traces, which the sidecar itself calls.
+    Collector,
+}
+
 /// A workload of the mesh. [`Workload::leave`] removes it from its services; dropping it stops its sidecar.
 #[derive(Debug)]
 pub(crate) struct Workload {
@@ -51,18 +60,26 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// Makes the workload an endpoint of the services that select it. A sidecar listens on its ports and forwards
-    /// allowed requests to each port's `program`.
+    /// Makes the workload an endpoint of the services that select it. If it has a sidecar, that listens on its ports and
+    /// forwards allowed requests to each port's `program`.
     ///
     /// # Errors
     /// When the API server rejects it or the sidecar does not start.
-    pub(crate) async fn join(mesh: &Mesh, plan: WorkloadSpec, with_sidecar: bool, directory: &Path) -> Result<Self> {
+    pub(crate) async fn join(
+        mesh: &Mesh,
+        plan: WorkloadSpec,
+        sidecar: Option<Reach>,
+        directory: &Path,
+    ) -> Result<Self> {
         let mut plan = plan;
         plan.labels[OWN_LABEL] = json!(plan.name);
         // Like the injector, this sets whether callers use mTLS. Without the label they would, for every service
         // account.
-        plan.labels["security.istio.io/tlsMode"] = json!(if with_sidecar { "istio" } else { "disabled" });
-        let sidecar = if with_sidecar { Some(start_sidecar(mesh, &plan, directory).await?) } else { None };
+        plan.labels["security.istio.io/tlsMode"] = json!(if sidecar.is_some() { "istio" } else { "disabled" });
+        let sidecar = match sidecar {
+            Some(reach) => Some(start_sidecar(mesh, &plan, reach, directory).await?),
+            None => None,
+        };
         let WorkloadSpec { name, namespace, service_account, labels, address, ports } = plan;
         let mut entry = object("networking.istio.io/v1", "WorkloadEntry", &namespace, &name);
         let ports: Value = ports.iter().map(|port| (port.name.clone(), json!(port.number))).collect();
@@ -88,14 +105,13 @@ impl Workload {
     }
 }
 
-async fn start_sidecar(mesh: &Mesh, plan: &WorkloadSpec, directory: &Path) -> Result<Proxy> {
+async fn start_sidecar(mesh: &Mesh, plan: &WorkloadSpec, reach: Reach, directory: &Path) -> Result<Proxy> {
     let mut sidecar = object("networking.istio.io/v1", "Sidecar", &plan.namespace, &plan.name);
     let ingress: Vec<Value> = plan.ports.iter().map(|port| ingress(plan.address, port)).collect();
     sidecar["spec"] = json!({
         "workloadSelector": {"labels": {OWN_LABEL: plan.name}},
         "ingress": ingress,
-        // The program calls no other services.
-        "egress": [{"hosts": ["~/*"]}],
+        "egress": [egress(plan.address, reach)],
     });
     mesh.kube().apply(&sidecar).await?;
     let role = Role {
@@ -111,6 +127,20 @@ async fn start_sidecar(mesh: &Mesh, plan: &WorkloadSpec, directory: &Path) -> Re
         proxy.listening(port.number).await?;
     }
     Ok(proxy)
+}
+
+/// The services that the sidecar knows.
+fn egress(address: Ipv4Addr, reach: Reach) -> Value {
+    match reach {
+        Reach::Nothing => json!({"hosts": ["~/*"]}),
+        // With a port, because the default is one listener on all addresses of the machine.
+        Reach::Collector => json!({
+            "port": {"number": collector::PORT, "name": collector::PORT_NAME, "protocol": "GRPC"},
+            "bind": address,
+            "captureMode": "NONE",
+            "hosts": [format!("{}/*", collector::NAMESPACE)],
+        }),
+    }
 }
 
 /// One port of the sidecar.

@@ -21,6 +21,7 @@ mod refusals;
 mod routing;
 mod sidecars;
 mod support;
+mod traces;
 mod traffic;
 
 use std::future::Future;
@@ -138,6 +139,14 @@ fn main() -> ExitCode {
         sidecars::the_gateways_decision_is_accepted,
         sidecars::a_request_of_another_cell_is_rejected,
         sidecars::the_sidecar_accepts_no_other_peers_decision,
+        traces::a_deferred_request_is_one_trace,
+        traces::the_service_without_a_sidecar_is_below_the_gateways_call,
+        traces::the_gateways_span_explains_what_never_reached_the_service,
+        traces::a_clients_context_is_continued,
+        traces::a_malformed_context_hides_the_request_and_no_other,
+        traces::before_istio_1_29_the_routing_header_is_the_tag,
+        traces::the_release_replaces_the_tags_of_older_telemetries,
+        traces::a_newer_telemetry_replaces_the_tags,
         traffic::a_retry_stays_in_its_cell_with_the_body,
         traffic::nothing_else_is_retried,
         traffic::a_slow_cell_times_out,

@@ -25,6 +25,8 @@ pub(super) struct Place<'a> {
     pub(super) ports: &'a [Port],
     /// The environment variables of the API server, which every container gets.
     pub(super) api_server: SocketAddr,
+    /// The hosts of Services that the pod reaches, with the address of their pod.
+    pub(super) hosts: &'a [(&'a str, Ipv4Addr)],
 }
 
 impl Container {
@@ -117,7 +119,9 @@ impl Place<'_> {
             Some(program) => text.replace(&format!("[::]:{}", port.number), &program.to_string()),
             None => text,
         });
-        with_ports.replace("[::]", &self.address.to_string())
+        let with_hosts =
+            self.hosts.iter().fold(with_ports, |text, (host, address)| text.replace(host, &address.to_string()));
+        with_hosts.replace("[::]", &self.address.to_string())
     }
 }
 

@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use super::Inner;
 use super::container::{Container, Place, exit_code};
+use super::network_policy::{Target, allow_egress};
 use super::volumes::Volumes;
 use crate::client::{self, Response};
+use crate::mesh::collector;
 use crate::mesh::proxy::Proxy;
 use crate::mesh::workload::{Port, Workload, WorkloadSpec};
 use crate::ports::KeptPort;
@@ -41,7 +43,7 @@ impl Pod {
         let directory = inner.directory.join(&name);
         let volumes = Volumes::mount(&pod, &container, &directory, &inner.state().config_maps, None)?;
         let (mut ports, mut kept) = (container.ports(), Vec::new());
-        if inner.with_sidecars {
+        if inner.sidecars.is_some() {
             // The sidecar listens on the pod's ports, and the program on others.
             for port in &mut ports {
                 let taken = KeptPort::take()?;
@@ -50,7 +52,8 @@ impl Pod {
             }
         }
         let api_server = inner.mesh.control_plane().address();
-        let place = Place { pod: &pod, volumes: &volumes, address, ports: &ports, api_server };
+        let hosts = reached_hosts(inner, &pod).await?;
+        let place = Place { pod: &pod, volumes: &volumes, address, ports: &ports, api_server, hosts: &hosts };
         let process = container.start(&place, &directory.join("log"))?;
         let (path, port) = container.readiness()?;
         let probed = ports.iter().find(|known| known.name == port || known.number.to_string() == port);
@@ -70,7 +73,7 @@ impl Pod {
             address,
             ports: ports.clone(),
         };
-        let workload = Workload::join(&inner.mesh, plan, inner.with_sidecars, &directory).await?;
+        let workload = Workload::join(&inner.mesh, plan, inner.sidecars, &directory).await?;
         let grace = Duration::from_secs(pod["spec"]["terminationGracePeriodSeconds"].as_u64().unwrap_or(30));
         Ok(Self { name, revision: revision.to_owned(), address, ports, workload, process, volumes, grace, _kept: kept })
     }
@@ -134,6 +137,22 @@ impl Pod {
     pub(super) fn volumes(&self) -> &Volumes {
         &self.volumes
     }
+}
+
+/// The hosts of Services that the pod's arguments may name, and that NetworkPolicies let it reach.
+async fn reached_hosts(inner: &Inner, pod: &Value) -> Result<Vec<(&'static str, Ipv4Addr)>> {
+    let kube = inner.mesh.kube();
+    let policies = kube.list(&inner.list("/apis/networking.k8s.io/v1", "networkpolicies")).await?;
+    let path = format!("/api/v1/namespaces/{}", collector::NAMESPACE);
+    let Some(namespace) = kube.get(&path).await? else { return Ok(Vec::new()) };
+    let collector = inner.mesh.collector().await?;
+    let target = Target {
+        namespace_labels: &namespace["metadata"]["labels"],
+        labels: collector.labels(),
+        port: collector::PORT,
+    };
+    let is_reached = allow_egress(&policies, &pod["metadata"]["labels"], target);
+    Ok(is_reached.then_some((collector::HOST, collector.address())).into_iter().collect())
 }
 
 /// The pod of a template as the API server admits it, with defaults.

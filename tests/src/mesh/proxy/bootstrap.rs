@@ -89,6 +89,11 @@ pub(super) fn build(role: &Role, discovery: &Discovery<'_>, secrets: SocketAddr)
             "cds_config": ads(),
             "lds_config": ads(),
         },
+        // Envoy sends spans after 5 s, or when there are 5.
+        "layered_runtime": {"layers": [{"name": "tests", "static_layer": {
+            "tracing.opentelemetry.flush_interval_ms": 100,
+            "tracing.opentelemetry.min_flush_spans": 1,
+        }}]},
         // Istio's cluster names. Its configuration refers to the second one.
         "static_resources": {"clusters": [cluster("xds-grpc", discovery.address()), cluster("sds-grpc", socket(secrets))]},
     })

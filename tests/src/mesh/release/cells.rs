@@ -11,7 +11,7 @@ use crate::cell::Cell;
 use crate::mesh::Mesh;
 use crate::mesh::kube::object;
 use crate::mesh::proxy::Proxy;
-use crate::mesh::workload::{Port, Workload, WorkloadSpec};
+use crate::mesh::workload::{Port, Reach, Workload, WorkloadSpec};
 
 /// The service's name in each cell's namespace, and its workload's label and service account.
 pub(super) const SERVICE: &str = "api";
@@ -60,16 +60,16 @@ impl MeshCell {
         mesh: &Arc<Mesh>,
         endpoint: &Endpoint,
         namespace: &str,
-        with_sidecar: bool,
+        sidecar: Option<Reach>,
         directory: &Path,
     ) -> Result<Self> {
         let cell = Cell::start(&endpoint.name).await?;
-        let (address, number) = if with_sidecar {
+        let (address, number) = if sidecar.is_some() {
             (mesh.addresses().next(), PORT)
         } else {
             (std::net::Ipv4Addr::LOCALHOST, cell.address().port())
         };
-        let program = with_sidecar.then(|| cell.address());
+        let program = sidecar.map(|_| cell.address());
         let mut labels = json!({"app": SERVICE});
         merge(&mut labels, endpoint.labels.clone());
         let plan = WorkloadSpec {
@@ -80,7 +80,7 @@ impl MeshCell {
             address,
             ports: vec![Port { name: "http".to_owned(), number, protocol: "HTTP", program }],
         };
-        let workload = Workload::join(mesh, plan, with_sidecar, directory).await?;
+        let workload = Workload::join(mesh, plan, sidecar, directory).await?;
         Ok(Self { workload, cell })
     }
 
