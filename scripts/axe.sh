@@ -32,7 +32,10 @@ mkdir -p "$root/.tools"
 draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
 trap 'exit 1' HUP INT TERM
-(cd "$draft" && npm pack --silent "axe-core@$version" >&2)
+(cd "$draft" && npm pack --loglevel=error "axe-core@$version" >&2) || {
+    say "npm cannot fetch it, see above. Set AXE to an axe.min.js of yours to do without."
+    exit 1
+}
 python3 - "$draft/axe-core-$version.tgz" "$integrity" <<'CHECK' || { say "the package has another digest than expected"; exit 1; }
 import base64, hashlib, sys
 digest = hashlib.sha512(open(sys.argv[1], "rb").read()).digest()

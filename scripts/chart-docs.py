@@ -176,10 +176,13 @@ SHAPES = {
     "mtls.callers": entries(text()),
     "monitoring.serviceMonitor.labels": TEXTS,
     "monitoring.prometheusRule.labels": TEXTS,
+    # A pager opens it, so no path.
+    "monitoring.runbookBase": text(optional("^https?://.+$")),
     "monitoring.scrapers": entries(text()),
     "monitoring.slo.availability": OBJECTIVE,
     "monitoring.slo.correctness": OBJECTIVE,
     "monitoring.slo.latency": OBJECTIVE,
+    "monitoring.slo.minBadRequests": POSITIVE,
     # Bounds of the histogram that are no whole numbers: Prometheus 3 writes those as 1.0 and Prometheus 2 as 1.
     "monitoring.slo.latencySeconds": {"type": "number", "enum": LATENCY_BOUNDS},
     "monitoring.dashboards.labels": TEXTS,

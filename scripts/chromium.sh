@@ -23,36 +23,18 @@ for name in chromium-headless-shell chromium google-chrome chromium-browser; do
     fi
 done
 if [ ! -x "$installed/chromium" ]; then
-    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || {
-        say "install it, or set CHROMIUM"
-        exit 2
-    }
     mkdir -p "$root/.tools"
     draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
     trap 'rm -rf "$draft"' EXIT
     trap 'exit 1' HUP INT TERM
-    # The browser without a window, and whatever else apt would install for it on this system. A page needs no desktop.
-    fetch() {
-        packages=$(apt-get "$@" -s --no-install-recommends install chromium-headless-shell 2>/dev/null |
-            awk '$1 == "Inst" && $2 != "xdg-utils" { print $2 }')
-        case " $(echo "$packages" | tr '\n' ' ')" in *" chromium-headless-shell "*) ;; *) return 2 ;; esac
-        say "fetching $(echo "$packages" | wc -l) packages (about 100 MB; 300 MB unpacked)"
-        # shellcheck disable=SC2086
-        (cd "$draft" && apt-get "$@" download -qq $packages >&2)
-    }
-    # What the system's own lists name may be gone from the mirror, or there are none: then they are fetched anew, into the draft.
-    if ! fetch -oAPT::Sandbox::User="$(id -un)"; then
-        mkdir -p "$draft/lists/partial" "$draft/cache/archives/partial"
-        set -- -oDir::State::Lists="$draft/lists" -oDir::Cache="$draft/cache" -oAPT::Sandbox::User="$(id -un)"
-        apt-get "$@" update -qq >&2
-        fetch "$@" || {
-            say "this system's packages have no chromium-headless-shell: install a Chromium, or set CHROMIUM"
-            exit 2
-        }
+    say "fetching the packages (about 100 MB; 300 MB unpacked)"
+    # The browser without a window, and whatever else apt would install for it on this system.
+    code=0
+    "$root/scripts/debs.sh" --with-dependencies "$draft/files" chromium-headless-shell || code=$?
+    if [ "$code" -ne 0 ]; then
+        say "install a Chromium, or set CHROMIUM"
+        exit "$code"
     fi
-    say "unpacking it into .tools/chromium"
-    mkdir "$draft/files"
-    for package in "$draft"/*.deb; do dpkg-deb -x "$package" "$draft/files"; done
     # The libraries are where their packages would have put them; so a wrapper names the places.
     cat >"$draft/files/chromium" <<'WRAPPER'
 #!/bin/sh

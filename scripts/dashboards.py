@@ -3,8 +3,8 @@
 
     dashboards.py [--check]     --check writes nothing and fails if one of them is not current
 
-A dashboard is a list of rows, and a row is a list of panels, each with its PromQL expressions. `or vector(0)` draws zero
-for a counter that has counted nothing yet, because such a series does not exist.
+A dashboard is a list of rows, and a row is a list of panels, each with its PromQL expressions. ZERO draws zero for a counter
+that has counted nothing yet, because such a series does not exist.
 """
 
 import json
@@ -18,22 +18,26 @@ SCHEMA = 39
 COLUMNS = 24
 HEIGHT = 8
 
+# Without `on ()`, it would be one more series beside those that have labels.
+ZERO = "or on () vector(0)"
+
 # Selectors: the release's service, and what its rules have recorded.
 AT = 'namespace="$namespace",service="$service"'
 RELEASE = 'release="$namespace/$release"'
+INFO = "cellgate:release:info"
 FILTER = f"cellgate:filter_decisions:total{{{RELEASE}"
 
 
 def rate(series, by="", labels=AT):
     """The rate per second of a counter of the service, 0 if it has counted nothing."""
     group = f" by ({by})" if by else ""
-    return f"sum{group} (rate({series}{{{labels}}}[$__rate_interval])) or vector(0)"
+    return f"sum{group} (rate({series}{{{labels}}}[$__rate_interval])) {ZERO}"
 
 
 def quantile(share, histogram):
     inner = f"sum by (le) (rate({histogram}_bucket{{{AT}}}[$__rate_interval]))"
     # Without observations, a quantile is not a number.
-    return f"(histogram_quantile({share}, {inner}) >= 0) or vector(0)"
+    return f"(histogram_quantile({share}, {inner}) >= 0) {ZERO}"
 
 
 def quantiles(histogram):
@@ -77,7 +81,7 @@ OVERVIEW = [
             ),
             panel(
                 "Alerts",
-                [('count by (alertname) (ALERTS{alertname=~"Cellgate.+",alertstate="firing"}) or vector(0)', "{{alertname}}")],
+                [('count by (alertname) (ALERTS{alertname=~"Cellgate.+",alertstate="firing"}) ' + ZERO, "{{alertname}}")],
                 kind="stat",
                 about="Firing alerts of Cellgate, of all releases.",
             ),
@@ -90,7 +94,7 @@ OVERVIEW = [
             panel("Filter: decisions by reason", [(f"topk(10, sum by (reason) (rate({FILTER}}}[$__rate_interval])))", "{{reason}}")], "reqps"),
             panel(
                 "Filter: refusals by reason",
-                [(f'sum by (reason) (rate({FILTER},outcome="reject"}}[$__rate_interval])) or vector(0)', "{{reason}}")],
+                [(f'sum by (reason) (rate({FILTER},outcome="reject"}}[$__rate_interval])) {ZERO}', "{{reason}}")],
                 "reqps",
             ),
             panel("Service: decisions by outcome", [(rate("cellgate_decisions_total", "outcome"), "{{outcome}}")], "reqps"),
@@ -127,16 +131,16 @@ OVERVIEW = [
         [
             panel(
                 "Routing headers of clients, removed",
-                "sum (rate(cellgate_stripped_headers[$__rate_interval])) or vector(0)",
+                f"sum (rate(cellgate_stripped_headers[$__rate_interval])) {ZERO}",
                 "reqps",
                 about="Clients that try to choose their cell. The header has no effect.",
             ),
             panel(
                 "Requests aborted after their release",
-                [("sum (rate(cellgate_guard_conflicts[$__rate_interval])) or vector(0)", "filter"), (rate("cellgate_conflicts_total"), "service")],
+                [(f"sum (rate(cellgate_guard_conflicts[$__rate_interval])) {ZERO}", "filter"), (rate("cellgate_conflicts_total"), "service")],
                 "reqps",
             ),
-            panel("Requests that ended undecided", "sum (rate(cellgate_abandoned[$__rate_interval])) or vector(0)", "reqps"),
+            panel("Requests that ended undecided", f"sum (rate(cellgate_abandoned[$__rate_interval])) {ZERO}", "reqps"),
         ],
     ),
 ]
@@ -150,7 +154,7 @@ LIMITS = [
                 "Refused share by limit",
                 [
                     (
-                        f'sum by (limit) (rate(cellgate_rate_limit_checks_total{{{AT},outcome="refused"}}[$__rate_interval])) / (sum by (limit) (rate(cellgate_rate_limit_checks_total{{{AT}}}[$__rate_interval])) > 0) or vector(0)',
+                        f'sum by (limit) (rate(cellgate_rate_limit_checks_total{{{AT},outcome="refused"}}[$__rate_interval])) / (sum by (limit) (rate(cellgate_rate_limit_checks_total{{{AT}}}[$__rate_interval])) > 0) {ZERO}',
                         "{{limit}}",
                     )
                 ],
@@ -174,7 +178,7 @@ LIMITS = [
     (
         "Concurrency and settlement",
         [
-            panel("In flight by limit", [(f"sum by (limit) (cellgate_concurrency_in_flight{{{AT}}}) or vector(0)", "{{limit}}")]),
+            panel("In flight by limit", [(f"sum by (limit) (cellgate_concurrency_in_flight{{{AT}}}) {ZERO}", "{{limit}}")]),
             panel("Checks by limit and result", [(rate("cellgate_concurrency_checks_total", "limit, outcome"), "{{limit}} {{outcome}}")], "reqps"),
             panel(
                 "Settlements",
@@ -221,8 +225,8 @@ LIMITS = [
             panel(
                 "Requests with and without leased units",
                 [
-                    ("sum (rate(cellgate_leases_spent[$__rate_interval])) or vector(0)", "spent in the filter"),
-                    ("sum (rate(cellgate_leases_missed[$__rate_interval])) or vector(0)", "left to the service"),
+                    (f"sum (rate(cellgate_leases_spent[$__rate_interval])) {ZERO}", "spent in the filter"),
+                    (f"sum (rate(cellgate_leases_missed[$__rate_interval])) {ZERO}", "left to the service"),
                 ],
                 "reqps",
             ),
@@ -297,14 +301,14 @@ SERVICE = [
             panel(
                 "Changes of the configuration",
                 # A sum and no rate: Prometheus does not see the first increase of a series that begins with it.
-                [(f"sum by (result) (cellgate_config_reloads_total{{{AT}}}) or vector(0)", "{{result}}")],
+                [(f"sum by (result) (cellgate_config_reloads_total{{{AT}}}) {ZERO}", "{{result}}")],
                 about="Since the start of each replica.",
             ),
             panel(
                 "Changes of the TLS files, and the certificate's end",
                 [
-                    (f"sum by (result) (cellgate_tls_reloads_total{{{AT}}}) or vector(0)", "changes: {{result}}"),
-                    (f"min (cellgate_tls_certificate_expiry_timestamp_seconds{{{AT}}}) - time() or vector(0)", "seconds left"),
+                    (f"sum by (result) (cellgate_tls_reloads_total{{{AT}}}) {ZERO}", "changes: {{result}}"),
+                    (f"min (cellgate_tls_certificate_expiry_timestamp_seconds{{{AT}}}) - time() {ZERO}", "seconds left"),
                 ],
             ),
         ],
@@ -352,10 +356,11 @@ VARIABLES = [
         "options": [],
         "current": {},
     },
-    variable("namespace", "Namespace", "label_values(cellgate_build_info, namespace)"),
-    variable("service", "Service", 'label_values(cellgate_build_info{namespace="$namespace"}, service)'),
+    # The rules record this series without the service, without the filter, and without objectives.
+    variable("namespace", "Namespace", f"label_values({INFO}, namespace)"),
+    variable("service", "Service", f'label_values({INFO}{{namespace="$namespace"}}, service)'),
     # The recorded series have NAMESPACE/RELEASE.
-    variable("release", "Release", 'label_values(cellgate:sli_error_budget:ratio{release=~"$namespace/.*"}, release)', "/^[^\\/]+\\/(.*)$/"),
+    variable("release", "Release", f'label_values({INFO}{{namespace="$namespace",service="$service"}}, release)', "/^[^\\/]+\\/(.*)$/"),
 ]
 
 

@@ -37,29 +37,18 @@ if server=$(command -v prometheus) && [ -x "${server%/*}/promtool" ] && is_wante
     exit
 fi
 if [ ! -x "$installed/promtool" ]; then
-    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || {
-        say "install Prometheus $oldest or later from https://prometheus.io/download, or set PROMETHEUS to its folder"
-        exit 2
-    }
     mkdir -p "$root/.tools"
     draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
     trap 'rm -rf "$draft"' EXIT
     trap 'exit 1' HUP INT TERM
-    # The two programs need nothing but the C library, so the other packages that apt would install are left out.
-    fetch() { (cd "$draft" && apt-get "$@" download -qq prometheus >&2); }
     say "fetching the package (about 40 MB; 100 MB unpacked)"
-    # What the system's own lists name may be gone from the mirror, or there are none: then they are fetched anew, into the draft.
-    if ! fetch -oAPT::Sandbox::User="$(id -un)" 2>/dev/null; then
-        mkdir -p "$draft/lists/partial" "$draft/cache/archives/partial"
-        set -- -oDir::State::Lists="$draft/lists" -oDir::Cache="$draft/cache" -oAPT::Sandbox::User="$(id -un)"
-        apt-get "$@" update -qq >&2
-        fetch "$@" || {
-            say "this system's packages have no prometheus: install $oldest or later, or set PROMETHEUS to its folder"
-            exit 2
-        }
+    # The two programs need nothing but the C library, so the other packages that apt would install are left out.
+    code=0
+    "$root/scripts/debs.sh" "$draft/files" prometheus || code=$?
+    if [ "$code" -ne 0 ]; then
+        say "install Prometheus $oldest or later from https://prometheus.io/download, or set PROMETHEUS to its folder"
+        exit "$code"
     fi
-    mkdir "$draft/files"
-    for package in "$draft"/*.deb; do dpkg-deb -x "$package" "$draft/files"; done
     is_wanted "$draft/files/usr/bin" || {
         say "the system's package is older than $oldest, or does not run: install a newer one, or set PROMETHEUS to its folder"
         exit 2

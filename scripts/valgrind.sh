@@ -18,24 +18,15 @@ if command -v valgrind; then
     exit
 fi
 if [ ! -x "$installed/valgrind" ]; then
-    command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || {
-        say "install it (macOS has none for its newer versions), or set VALGRIND"
-        exit 1
-    }
     say "unpacking it into .tools/valgrind (about 70 MB)"
     mkdir -p "$root/.tools"
     draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
     trap 'rm -rf "$draft"' EXIT
     trap 'exit 1' HUP INT TERM
-    # What the system's own lists name may be gone from the mirror: then they are fetched anew, into the draft.
-    if ! (cd "$draft" && apt-get download -qq valgrind >&2); then
-        mkdir -p "$draft/lists/partial" "$draft/cache/archives/partial"
-        set -- -oDir::State::Lists="$draft/lists" -oDir::Cache="$draft/cache" -oAPT::Sandbox::User="$(id -un)"
-        apt-get "$@" update -qq >&2
-        (cd "$draft" && apt-get "$@" download -qq valgrind >&2)
-    fi
-    mkdir "$draft/files"
-    dpkg-deb -x "$draft"/valgrind_*.deb "$draft/files"
+    "$root/scripts/debs.sh" "$draft/files" valgrind || {
+        say "install it (macOS has none for its newer versions), or set VALGRIND"
+        exit 1
+    }
     set -- "$draft"/files/usr/libexec/valgrind "$draft"/files/usr/lib/*/valgrind
     for library; do [ -d "$library" ] && break; done
     # It looks for its tools where its package would have put them, so a wrapper names the place.

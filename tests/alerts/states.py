@@ -83,7 +83,7 @@ def service_down():
     with parts.Installation() as found:
         found.service.stop()
         assert found.gateway.send(LARGE) == 503
-        stat_rises(found, "http.outbound_0.0.0.0_8080;.ext_proc.streams_failed")
+        stat_rises(found, "http.outbound_0.0.0.0_8080;.ext_proc.cellgate.streams_failed")
         yield found.variables()
 
 
@@ -122,6 +122,17 @@ def conflicts():
         stat_rises(found, "wasmcustom.cellgate.guard_conflicts")
         logged(found, "after=")
         logged(found, '"cellgate_service_reason":"key_duplicated"')
+        yield found.variables()
+
+
+@state
+def mismatch():
+    """The proxy of a cell gets a request of another one."""
+    decided_by = {"peers": ["spiffe://cluster.local/ns/istio-ingress/sa/gateway"], "cell": "cell-a"}
+    with parts.Installation(filter={**parts.CONFIG, "decided_by": decided_by}) as found:
+        assert found.gateway.send(parts.tenant("acme")) == 421
+        stat_rises(found, "wasmcustom.cellgate.decisions.reject.cell_mismatch")
+        logged(found, "reason=cell_mismatch")
         yield found.variables()
 
 

@@ -1,6 +1,7 @@
 """Every alert fires and does not fire as it should, and leads to a runbook."""
 
 import json
+import os
 import pathlib
 import re
 import tempfile
@@ -12,6 +13,9 @@ import matrix
 import promtool
 
 RUNBOOKS = chart.ROOT / "docs" / "runbooks"
+# The list of all alerts, between these lines.
+LIST = RUNBOOKS / "README.md"
+BEGIN, END = "<!-- alerts: begin -->\n", "<!-- alerts: end -->\n"
 
 
 def groups(change=None):
@@ -83,6 +87,15 @@ def evaluate(cases, change):
         return promtool.run("test", "rules", *[f"{name}.json" for name in cases], cwd=folder)
 
 
+def table():
+    """The list of all alerts, as the rules of the chart's defaults have them."""
+    lines = ["| alert | severity | fires after | summary |", "|---|---|---|---|"]
+    for name, rule in sorted(all_alerts().items()):
+        after = rule.get("for", "at once")
+        lines.append(f"| [{name}]({name}.md) | {rule['labels']['severity']} | {after} | {rule['annotations']['summary']} |")
+    return "".join(f"{line}\n" for line in lines)
+
+
 class Rules(unittest.TestCase):
     def test_prometheus_reads_the_rules(self):
         for name, objects in matrix.renderings():
@@ -136,11 +149,25 @@ class Runbooks(unittest.TestCase):
         files = {path.stem for path in RUNBOOKS.glob("Cellgate*.md")}
         self.assertEqual(files, set(all_alerts()))
         for name, rule in all_alerts().items():
-            self.assertEqual(rule["annotations"]["runbook_url"], f"docs/runbooks/{name}.md")
+            self.assertEqual(rule["annotations"]["runbook"], f"docs/runbooks/{name}.md")
 
-    def test_the_base_is_a_value(self):
-        found = alerts({"monitoring": {"runbookBase": "https://wiki.example/runbooks/"}})["CellgateOverloaded"]
-        self.assertEqual(found["annotations"]["runbook_url"], "https://wiki.example/runbooks/CellgateOverloaded.md")
+    def test_an_address_is_absolute(self):
+        """A pager opens `runbook_url` as an address, so there is none without monitoring.runbookBase."""
+        for rule in all_alerts().values():
+            self.assertNotIn("runbook_url", rule["annotations"])
+        for name, rule in alerts({"monitoring": {"runbookBase": "https://wiki.example/runbooks/"}}).items():
+            self.assertEqual(rule["annotations"]["runbook_url"], f"https://wiki.example/runbooks/{name}.md")
+            self.assertNotIn("runbook", rule["annotations"])
+        self.assertIn("runbookBase", chart.refusal({"monitoring": {"runbookBase": "docs/runbooks"}}))
+
+    def test_the_list_has_every_alert(self):
+        """With UPDATE=1 it is written anew."""
+        before, rest = LIST.read_text().split(BEGIN)
+        listed, after = rest.split(END)
+        if os.environ.get("UPDATE"):
+            LIST.write_text(f"{before}{BEGIN}\n{table()}\n{END}{after}")
+        else:
+            self.assertEqual(listed.strip(), table().strip(), "run with UPDATE=1")
 
     def test_each_runbook_has_every_section(self):
         for path in RUNBOOKS.glob("Cellgate*.md"):

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import unittest
 
+import alert_cases as cases
 import chart
 import matrix
+import test_objectives
 import test_service
 
 FOLDER = chart.CHART / "dashboards"
@@ -81,6 +83,45 @@ class Files(unittest.TestCase):
                         self.assertLessEqual(test_service.metrics(expression.replace("cellgate:", ":")), test_service.documented())
                         self.assertLessEqual(set(re.findall(r"cellgate:[a-z0-9_:]+", expression)), recorded)
                         self.assertLessEqual(set(re.findall(r"\$(\w+)", expression)) - {"__rate_interval"}, variables)
+
+    def test_the_variables_have_values_in_every_installation(self):
+        """Without the service, without the filter and without objectives."""
+        changes = [{}, {"extProc": {"enabled": False}}, {"filter": {"enabled": False}, "routes": {"enabled": False}}, {"monitoring": {"slo": {"enabled": False}}}]
+        for change in changes:
+            groups = chart.render(chart.merge(matrix.CHANGES["monitoring"], change)).one("PrometheusRule")["spec"]["groups"]
+            rules = {rule["record"]: rule for group in groups for rule in group["rules"] if "record" in rule}
+            for name, board in dashboards().items():
+                for variable in board["templating"]["list"]:
+                    if variable["type"] != "query":
+                        continue
+                    with self.subTest(name, variable=variable["name"], change=change):
+                        series, wanted = re.fullmatch(r"label_values\(([a-z:_]+)(?:\{.*\})?, (\w+)\)", variable["definition"]).groups()
+                        # Whatever is scraped: the series depends on no other.
+                        self.assertEqual(rules[series]["expr"], "vector(1)")
+                        self.assertTrue(rules[series]["labels"][wanted])
+
+    def test_zero_is_drawn_only_where_nothing_was_counted(self):
+        def count(series, values, labels):
+            return {
+                "interval": "15s",
+                "input_series": [{"series": key, "values": value} for key, value in series],
+                "promql_expr_test": [
+                    {"expr": f"count({expression})", "eval_time": "5m", "exp_samples": [{"labels": "{}", "value": values}]} for expression in labels
+                ],
+            }
+
+        zero = r"\bvector\(0\)"
+        expressions = {target["expr"] for board in dashboards().values() for panel in board["panels"] for target in panel.get("targets", [])}
+        for expression in expressions:
+            self.assertEqual(len(re.findall(zero, expression)), expression.count("or on () vector(0)"), expression)
+        panels = {panel["title"]: panel["targets"][0]["expr"] for board in dashboards().values() for panel in board["panels"] if "targets" in panel}
+        asked = [panels[title] for title in ("Service: decisions by outcome", "Service: refusals by reason", "Streams ended with an error")]
+        variables = {"$namespace": chart.NAMESPACE, "$service": cases.SERVICE["service"], "$release": chart.RELEASE, "$__rate_interval": "1m"}
+        for name, value in variables.items():
+            asked = [expression.replace(name, value) for expression in asked]
+        counted = [cases.refusals("0+1x40", "overloaded"), cases.series("cellgate_protocol_errors_total", "0+1x40")]
+        code, output = test_objectives.check([], [count(counted, 1, asked), count([cases.stat("up", "1x40")], 1, asked)])
+        self.assertEqual(code, 0, output)
 
 
 if __name__ == "__main__":

@@ -291,6 +291,13 @@ class Service(unittest.TestCase):
                     fields = processor["grpc_service"]["initial_metadata"]
                     self.assertEqual(fields, [{"key": "x-request-id", "value": "%STREAM_ID%"}])
 
+    def test_its_counters_are_its_own(self):
+        """Without a prefix, those of another team's ext_proc filter would be added to them."""
+        for item in everywhere():
+            for processor in chart.typed(item, "ExternalProcessor"):
+                with self.subTest(chart.label(item)):
+                    self.assertEqual(processor["stat_prefix"], "cellgate")
+
     def test_its_cluster_exists_although_no_route_names_it(self):
         """An annotation adds it to waypoints, and to gateways that only get the clusters of their routes."""
         for item in everywhere():

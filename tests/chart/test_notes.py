@@ -57,6 +57,17 @@ class Notes(unittest.TestCase):
         self.assertNotIn(words, self.notes(leased))
         self.assertNotIn(words, self.notes({"mtls": {"enabled": False}}))
 
+    def test_alerts_without_their_metrics_are_named(self):
+        rules = {"monitoring": {"prometheusRule": {"enabled": True}}}
+        words = 'add\nthese labels: namespace="default",service="edge-ext-proc".'
+        self.assertIn(words, self.notes(rules))
+        self.assertNotIn("these labels", self.notes())
+        self.assertNotIn("these labels", self.notes({**rules, "extProc": {"enabled": False}}))
+        self.assertNotIn("these labels", self.notes(chart.merge(rules, {"monitoring": {"serviceMonitor": {"enabled": True}}})))
+        self.assertIn("no runbook_url", self.notes(rules))
+        based = chart.merge(rules, {"monitoring": {"runbookBase": "https://wiki.example/runbooks"}})
+        self.assertNotIn("runbook_url", self.notes(based))
+
     def test_nothing_is_named_in_shadow_mode(self):
         self.assertNotIn("other hosts included", self.notes(matrix.CHANGES["shadow"]))
 

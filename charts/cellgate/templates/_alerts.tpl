@@ -5,15 +5,46 @@
 {{ printf "namespace=%q,service=%q" .Release.Namespace (include "cellgate.extProcName" .) }}
 {{- end -}}
 
-{{/* True while a counter has increased. A counter with labels appears with its first increment, which `increase` does
-not see. Takes the series. */}}
+{{/* True while a counter has increased in the last ten minutes. Takes a dict of `series`, and for a series of the service
+`root`; without it, the series is one of the proxies.
+
+`increase` does not see a counter that appears with its first value. So a series that is not zero also counts in two
+cases: if it is missing in a scrape that has `always`, a series that its target exports from its start, and if the target
+itself has started in these ten minutes. A failed scrape lacks both series, and a Prometheus that has just started has
+both from its first scrape. So neither of them makes an old value new. */}}
 {{- define "cellgate.hasIncreased" -}}
-increase({{ . }}[10m]) > 0 or ({{ . }} > 0 unless {{ . }} offset 10m)
+{{- $recent := printf "last_over_time(%s[10m]) > 0" .series -}}
+{{- $always := include "cellgate.alerts.always" (get . "root") -}}
+{{- $age := "envoy_server_uptime" -}}
+{{- with get . "root" -}}
+{{- $age = printf "(time() - process_start_time_seconds{%s})" (include "cellgate.alerts.service" .) -}}
+{{- end -}}
+>-
+    increase({{ .series }}[10m]) > 0
+    or ({{ $recent }}
+    and count_over_time({{ .series }}[10m])
+    < on (job, instance) group_left () max by (job, instance) (count_over_time({{ $always }}[10m])))
+    or ({{ $recent }} and on (job, instance) {{ $age }} < 600)
 {{- end -}}
 
-{{/* The folder of the runbooks, without a slash at its end. */}}
-{{- define "cellgate.alerts.runbooks" -}}
-{{ trimSuffix "/" .Values.monitoring.runbookBase }}
+{{/* The series that each target has in every scrape: of the service if it takes the root, else of a proxy with a Wasm
+filter. It is never 0, so it is also in a scrape of `/stats/prometheus?usedonly`. */}}
+{{- define "cellgate.alerts.always" -}}
+{{- if . -}}
+cellgate_build_info{ {{- include "cellgate.alerts.service" . -}} }
+{{- else -}}
+envoy_wasm_envoy_wasm_runtime_v8_created
+{{- end -}}
+{{- end -}}
+
+{{/* The beginning of the annotation with the alert's runbook, up to the folder. A `runbook_url` is an address that a pager can
+open. Without monitoring.runbookBase there is none, and the annotation `runbook` has the path in Cellgate's sources. */}}
+{{- define "cellgate.alerts.runbook" -}}
+{{- with .Values.monitoring.runbookBase -}}
+runbook_url: {{ trimSuffix "/" . }}
+{{- else -}}
+runbook: docs/runbooks
+{{- end -}}
 {{- end -}}
 
 {{/* The label that tells the recorded series of this release from those of another one. */}}
@@ -26,10 +57,12 @@ increase({{ . }}[10m]) > 0 or ({{ . }} > 0 unless {{ . }} offset 10m)
 {{- end -}}
 
 {{/* True while an error rate is above `factor` times the error budget in two windows: the long one shows that it matters,
-and the short one that it goes on. Takes a dict of `root`, `sli`, `factor`, `long` and `short`. */}}
+and the short one that it goes on. In the long one, at least monitoring.slo.minBadRequests requests must be bad: with
+little traffic, one of them is a large share. Takes a dict of `root`, `sli`, `factor`, `long` and `short`. */}}
 {{- define "cellgate.alerts.burns" -}}
 {{- $series := printf "sli=%q,%s" .sli (include "cellgate.alerts.release" .root) -}}
 {{- $bound := printf "%v * cellgate:sli_error_budget:ratio{%s}" .factor $series -}}
 (cellgate:sli_error:ratio_rate{{ .long }}{ {{- $series -}} } > {{ $bound }}
-and cellgate:sli_error:ratio_rate{{ .short }}{ {{- $series -}} } > {{ $bound }})
+and cellgate:sli_error:ratio_rate{{ .short }}{ {{- $series -}} } > {{ $bound }}
+and cellgate:sli_bad:increase{{ .long }}{ {{- $series -}} } >= {{ int64 .root.Values.monitoring.slo.minBadRequests }})
 {{- end -}}

@@ -1,30 +1,30 @@
 {{/* Alerts on the filter in the proxies. */}}
 {{- define "cellgate.alerts.filter" -}}
 {{- $release := include "cellgate.alerts.release" . -}}
-{{- $runbooks := include "cellgate.alerts.runbooks" . -}}
+{{- $runbook := include "cellgate.alerts.runbook" . -}}
 - alert: CellgateFilterConfigRejected
-  expr: {{ include "cellgate.hasIncreased" "cellgate_config_rejected" }}
+  expr: {{ include "cellgate.hasIncreased" (dict "series" "cellgate_config_rejected") }}
   labels: { severity: critical }
   annotations:
     summary: The Cellgate filter in a proxy has refused a configuration and keeps the last valid one.
     description: The proxy's log has the line and the field, as does `cellgate check`. Correct it, or use `helm rollback`.
-    runbook_url: {{ $runbooks }}/CellgateFilterConfigRejected.md
+    {{ $runbook }}/CellgateFilterConfigRejected.md
 - alert: CellgateFilterCrashed
-  expr: {{ include "cellgate.hasIncreased" "envoy_wasm_cellgate_vm_reload_success" }}
+  expr: {{ include "cellgate.hasIncreased" (dict "series" "envoy_wasm_cellgate_vm_reload_success") }}
   labels: { severity: critical }
   annotations:
     summary: The virtual machine of the Cellgate filter has crashed and restarted.
     description: Its requests in flight got an error. Report it with the line of the proxy's log that contains `panicked at`.
-    runbook_url: {{ $runbooks }}/CellgateFilterCrashed.md
+    {{ $runbook }}/CellgateFilterCrashed.md
 - alert: CellgateFilterConflicts
-  expr: {{ include "cellgate.hasIncreased" "cellgate_guard_conflicts" }}
+  expr: {{ include "cellgate.hasIncreased" (dict "series" "cellgate_guard_conflicts") }}
   labels: { severity: warning }
   annotations:
     summary: Bodies have a second key or a syntax error after the filter has released their request to a cell.
     description: >-
       The client is broken or hostile. The requests were aborted, but the cell has received their beginning. Find the client in
       the access log by `after=` in wasm.cellgate.
-    runbook_url: {{ $runbooks }}/CellgateFilterConflicts.md
+    {{ $runbook }}/CellgateFilterConflicts.md
 # A filter that makes no call has no `cellgate_syncs`: then all calls have failed.
 - alert: CellgateLeasesFailing
   expr: >-
@@ -37,7 +37,7 @@
     description: >-
       While the service answers, it judges each request under a leased limit, and has their load. If it is down, these
       requests get 503. The proxy's log has the reason (Sync failed). `cellgate doctor` examines the cluster of sync.cluster.
-    runbook_url: {{ $runbooks }}/CellgateLeasesFailing.md
+    {{ $runbook }}/CellgateLeasesFailing.md
 - alert: CellgateSpoofedHeaders
   expr: rate(cellgate_stripped_headers[15m]) > 0
   for: 15m
@@ -45,7 +45,7 @@
   annotations:
     summary: Clients send the routing header {{ .Values.config.routing_header }} themselves.
     description: The filter removes it, so it has no effect on routing. Find out which clients send it, and why.
-    runbook_url: {{ $runbooks }}/CellgateSpoofedHeaders.md
+    {{ $runbook }}/CellgateSpoofedHeaders.md
 - alert: CellgateFilterRejecting
   expr: >-
     sum(rate(cellgate:filter_decisions:total{ {{- $release }},outcome="reject"}[15m]))
@@ -57,7 +57,7 @@
     description: >-
       The label `reason` of cellgate:filter_decisions:total has the reason, and docs/reasons.md describes each one. `cellgate decide`
       explains a single request.
-    runbook_url: {{ $runbooks }}/CellgateFilterRejecting.md
+    {{ $runbook }}/CellgateFilterRejecting.md
 {{- if .Values.extProc.enabled }}
 - alert: CellgateDeferralsJump
   expr: >-
@@ -71,7 +71,7 @@
     description: >-
       The service has their load. The reasons are in cellgate:filter_decisions:total{outcome="defer"}: larger bodies, a key that has
       moved to the end, or a new Content-Encoding.
-    runbook_url: {{ $runbooks }}/CellgateDeferralsJump.md
+    {{ $runbook }}/CellgateDeferralsJump.md
 {{- end }}
 {{- /* Reasons for which no key was read. The other ones with `pass` are out of scope on purpose. */}}
 - alert: CellgateFailOpen
@@ -88,7 +88,7 @@
     description: >-
       The labels have the reason, and whether they go to a cell (`cell`) or on without one (`pass`). If this was meant for an
       emergency, remove the policy.
-    runbook_url: {{ $runbooks }}/CellgateFailOpen.md
+    {{ $runbook }}/CellgateFailOpen.md
 {{- if .Values.filter.shadow }}
 - alert: CellgateShadow
   expr: sum(rate(cellgate:filter_decisions:total{ {{- $release -}} }[1h])) > 0
@@ -97,13 +97,13 @@
   annotations:
     summary: The Cellgate filter has been in shadow mode for a day, so its decisions have no effect.
     description: Compare its decisions with what you expect, then set filter.shadow to false.
-    runbook_url: {{ $runbooks }}/CellgateShadow.md
+    {{ $runbook }}/CellgateShadow.md
 {{- end }}
 {{- end -}}
 
 {{/* Alerts on the cells as the proxies see them. */}}
 {{- define "cellgate.alerts.cells" -}}
-{{- $runbooks := include "cellgate.alerts.runbooks" . -}}
+{{- $runbook := include "cellgate.alerts.runbook" . -}}
 {{- $release := include "cellgate.alerts.release" . -}}
 - alert: CellgateCellEjected
   expr: cellgate:cell_endpoints:ejected{ {{- $release -}} } > 0
@@ -114,7 +114,7 @@
     description: >-
       The label `cell` has its name. Requests of its tenants go to its other endpoints: no other cell takes them. Look at the
       cell's own errors.
-    runbook_url: {{ $runbooks }}/CellgateCellEjected.md
+    {{ $runbook }}/CellgateCellEjected.md
 - alert: CellgateCellDown
   expr: cellgate:cell_endpoints:healthy{ {{- $release -}} } == 0
   for: 1m
@@ -122,5 +122,5 @@
   annotations:
     summary: A cell has no healthy endpoint, so its tenants get 503.
     description: The label `cell` has its name. If it stays down, move its tenants with config.placement.overrides or drain it.
-    runbook_url: {{ $runbooks }}/CellgateCellDown.md
+    {{ $runbook }}/CellgateCellDown.md
 {{- end -}}

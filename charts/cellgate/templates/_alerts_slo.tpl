@@ -3,10 +3,10 @@ days; the fast alerts fire when 2 % of it are gone in one hour or 5 % in six, th
 {{- define "cellgate.alerts.slo" -}}
 {{- $root := . -}}
 {{- $slo := .Values.monitoring.slo -}}
-{{- $runbooks := include "cellgate.alerts.runbooks" . -}}
+{{- $runbook := include "cellgate.alerts.runbook" . -}}
 {{- $slis := dict
   "availability" (printf "Fewer than %v%% of the requests get a decision, because Cellgate fails." $slo.availability)
-  "correctness" (printf "Fewer than %v%% of the requests keep their decision: the rest of their body contradicts it, or a cell is not theirs." $slo.correctness)
+  "correctness" (printf "Fewer than %v%% of the requests reach no other cell than their own: two parts of Cellgate place a key in different cells." $slo.correctness)
 -}}
 {{- if .Values.extProc.enabled -}}
 {{- $_ := set $slis "latency" (printf "Fewer than %v%% of the decisions of the Cellgate service are made within %v s." $slo.latency $slo.latencySeconds) -}}
@@ -24,7 +24,7 @@ days; the fast alerts fire when 2 % of it are gone in one hour or 5 % in six, th
     description: >-
       At this rate, the error budget of 30 days ends in five days or sooner. The dashboard "Cellgate: overview" shows the
       reasons, and the runbook where to look.
-    runbook_url: {{ $runbooks }}/Cellgate{{ title $sli }}BurnsFast.md
+    {{ $runbook }}/Cellgate{{ title $sli }}BurnsFast.md
 - alert: Cellgate{{ title $sli }}BurnsSlow
   expr: >-
     {{- include "cellgate.alerts.burns" (dict "root" $root "sli" $sli "factor" 3 "long" "1d" "short" "2h") | nindent 4 }}
@@ -35,6 +35,6 @@ days; the fast alerts fire when 2 % of it are gone in one hour or 5 % in six, th
   annotations:
     summary: {{ quote (index $slis $sli) }}
     description: The error budget of 30 days will not last. Nothing has to be done at once, and the cause has to be found.
-    runbook_url: {{ $runbooks }}/Cellgate{{ title $sli }}BurnsSlow.md
+    {{ $runbook }}/Cellgate{{ title $sli }}BurnsSlow.md
 {{- end }}
 {{- end -}}

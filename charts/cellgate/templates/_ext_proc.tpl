@@ -48,6 +48,8 @@ grpc_service:
 {{- $streams := and (eq .mode "stream") (eq .root.Values.extProc.bodyMode "stream") }}
 {{/* In the mode `stream`, Envoy has no such timeout for requests, but it has one for responses. */ -}}
 message_timeout: {{ include "cellgate.protoDuration" .root.Values.extProc.messageTimeout }}
+# The counters of this filter, http.*.ext_proc.cellgate.*, apart from those of another team's ext_proc filter.
+stat_prefix: cellgate
 # 503 instead of Envoy's 500: the request is not at fault and may be sent again.
 status_on_error: { code: ServiceUnavailable }
 # Without this Envoy drops the service's metadata for the access log.

@@ -1,5 +1,15 @@
-{{/* Recording rules. Every series has the label `release`: the metrics of the proxies have none, so two releases record
+{{/* Recording rules; _slo_rules.tpl has those of the objectives. Every series has the label `release`: the metrics of the proxies have none, so two releases record
 the same of them. */}}
+
+{{/* The names of this release, of which the dashboards make their variables. */}}
+{{- define "cellgate.rules.release" -}}
+- record: cellgate:release:info
+  expr: vector(1)
+  labels:
+    release: {{ include "cellgate.alerts.releaseName" . }}
+    namespace: {{ .Release.Namespace }}
+    service: {{ include "cellgate.extProcName" . }}
+{{- end -}}
 
 {{/* The filter's decisions with the labels `outcome` and `reason`. Envoy's names have them at their end, unless its
 bootstrap has stats tags. Each series is copied as it is, so `rate` sees resets. */}}
@@ -38,63 +48,5 @@ proxyStatsMatcher includes them. */}}
   expr: {{ index $rules $name }}
   labels: { release: {{ include "cellgate.alerts.releaseName" $root }}, cell: {{ $cell }} }
 {{- end }}
-{{- end }}
-{{- end -}}
-
-{{/* The error rate of each SLI in each window of the alerts, and its error budget. There is no sample without requests.
-Envoy counts a service that does not answer in time as `message_timeouts`, and not as `streams_failed`. */}}
-{{- define "cellgate.rules.slo" -}}
-{{- $root := . -}}
-{{- $slo := .Values.monitoring.slo -}}
-{{- $at := include "cellgate.alerts.service" . -}}
-{{- $release := include "cellgate.alerts.release" . -}}
-{{- range $window := list "5m" "30m" "1h" "2h" "6h" "1d" "3d" -}}
-{{- $filter := printf "cellgate:filter_decisions:total{%s" $release -}}
-{{- $service := printf "cellgate_decisions_total{%s" $at -}}
-{{- $all := list -}}
-{{- $failed := list -}}
-{{- $wrong := list -}}
-{{- if $root.Values.filter.enabled -}}
-{{- $all = append $all (printf "sum(rate(%s}[%s]))" $filter $window) -}}
-{{- $failed = append $failed (printf "%s,reason=\"body_unread\"}" $filter) -}}
-{{- $wrong = concat $wrong (list "cellgate_guard_conflicts" (printf "%s,reason=\"cell_mismatch\"}" $filter)) -}}
-{{- end -}}
-{{- if $root.Values.extProc.enabled -}}
-{{- $all = append $all (printf "sum(rate(%s}[%s]))" $service $window) -}}
-{{- $failed = append $failed (printf "%s,reason=~\"overloaded|limit_unknown|body_unread\"}" $service) -}}
-{{- $wrong = concat $wrong (list (printf "cellgate_conflicts_total{%s}" $at) (printf "%s,reason=\"cell_mismatch\"}" $service)) -}}
-{{- end -}}
-{{- if $all }}
-- record: cellgate:sli_error:ratio_rate{{ $window }}
-  expr: >-
-    ({{ range $failed }}(sum(rate({{ . }}[{{ $window }}])) or vector(0))
-    + {{ end }}(sum(rate(envoy_http_ext_proc_streams_failed[{{ $window }}])) or sum(rate(cellgate_protocol_errors_total{ {{- $at -}} }[{{ $window }}])) or vector(0))
-    + (sum(rate(envoy_http_ext_proc_message_timeouts[{{ $window }}])) or vector(0)))
-    / (({{ join " or " $all }}) > 0)
-  labels: { release: {{ include "cellgate.alerts.releaseName" $root }}, sli: availability }
-- record: cellgate:sli_error:ratio_rate{{ $window }}
-  expr: >-
-    ({{ range $index, $series := $wrong }}{{ if $index }}
-    + {{ end }}(sum(rate({{ $series }}[{{ $window }}])) or vector(0)){{ end }})
-    / (({{ join " or " $all }}) > 0)
-  labels: { release: {{ include "cellgate.alerts.releaseName" $root }}, sli: correctness }
-{{- end }}
-{{- if $root.Values.extProc.enabled }}
-- record: cellgate:sli_error:ratio_rate{{ $window }}
-  expr: >-
-    1 - sum(rate(cellgate_decision_seconds_bucket{ {{- $at }},le="{{ $slo.latencySeconds }}"}[{{ $window }}]))
-    / (sum(rate(cellgate_decision_seconds_count{ {{- $at -}} }[{{ $window }}])) > 0)
-  labels: { release: {{ include "cellgate.alerts.releaseName" $root }}, sli: latency }
-{{- end }}
-{{- end }}
-{{- range $sli := list "availability" "correctness" "latency" }}
-- record: cellgate:sli_error_budget:ratio
-  expr: vector((100 - {{ index $slo $sli }}) / 100)
-  labels: { release: {{ include "cellgate.alerts.releaseName" $root }}, sli: {{ $sli }} }
-- record: cellgate:sli_error_budget_left:ratio
-  expr: >-
-    1 - avg_over_time(cellgate:sli_error:ratio_rate5m{sli="{{ $sli }}",{{ $release }}}[30d])
-    / cellgate:sli_error_budget:ratio{sli="{{ $sli }}",{{ $release }}}
-  labels: { release: {{ include "cellgate.alerts.releaseName" $root }}, sli: {{ $sli }} }
 {{- end }}
 {{- end -}}

@@ -33,7 +33,7 @@ pub(super) enum FaultyPart {
 use FaultyPart::{Cell, Client, Filter, Proxy, Routes, Service};
 
 /// Envoy's response flags, in the order of its documentation.
-const FLAGS: [(&str, FaultyPart, &str); 29] = [
+const FLAGS: [(&str, FaultyPart, &str); 30] = [
     ("UH", Cell, "No endpoint of the upstream cluster is healthy."),
     ("UF", Cell, "The connection to the upstream failed."),
     ("UO", Cell, "The upstream cluster's circuit breaker is open."),
@@ -61,8 +61,9 @@ const FLAGS: [(&str, FaultyPart, &str); 29] = [
     ("NFCF", Proxy, "The cache had no response."),
     ("OM", Proxy, "The proxy's overload manager ended the request."),
     ("DF", Cell, "The name of the upstream could not be resolved."),
-    ("DO", Proxy, "The proxy was overloaded and dropped the request."),
+    ("DO", Cell, "The cluster's policy `drop_overloads` dropped the request, as it does with a part of them."),
     ("DR", Client, "The client reset the request."),
+    ("UDO", Cell, "The cluster's policy `drop_overloads` drops every request."),
 ];
 
 /// The beginnings of Envoy's response code details that say more than the flags.

@@ -45,3 +45,16 @@ fn the_memory_does_not_depend_on_the_size_of_the_log() {
     // 47 MB went through. Without a log, the command has about 20 MB.
     assert!(peak < 40 * 1024, "{peak} KiB");
 }
+
+/// `UDO` is Envoy's last flag. An unknown one is reported as such.
+#[test]
+fn the_flags_of_dropped_requests_are_known() {
+    for (flag, text) in [("DO", "dropped the request"), ("UDO", "drops every request"), ("XYZ", "does not know")] {
+        let line = LOG.lines().find(|line| line.contains("by-the-filter")).unwrap();
+        let line = line.replace(r#""response_flags":"-""#, &format!(r#""response_flags":"{flag}""#));
+        let mut child = cellgate(&["explain", "by-the-filter"]).stdin(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(line.as_bytes()).unwrap();
+        let (_, out, err) = result_of(&child.wait_with_output().unwrap());
+        assert!(out.contains(text), "{flag}: {out}{err}");
+    }
+}

@@ -68,6 +68,7 @@ fn processor(processing_mode: Value, message_timeout: Duration, responses: Respo
         json!({
             "grpc_service": {"envoy_grpc": {"cluster_name": CLUSTER}},
             "message_timeout": seconds(message_timeout),
+            "stat_prefix": "cellgate",
             "processing_mode": processing_mode,
             "allow_mode_override": responses.headers || responses.end,
             "status_on_error": {"code": "ServiceUnavailable"},

@@ -113,6 +113,10 @@ async fn bodies_deferred_as_buffer_arrive_whole_on_every_envoy() {
     assert_eq!(damaged(&stack).await, 0);
     let requests = (AT_ONCE * ROUNDS) as u64;
     assert_eq!((other.streams(), stack.ext_proc_streams().await), (requests, requests));
+    // Each of the two has counters of its own, so a failure of the other one is none of Cellgate's.
+    for counter in ["http.in.ext_proc.cellgate.streams_started", "http.in.ext_proc.streams_started"] {
+        assert_eq!(stack.admin().stat(counter).await.unwrap(), requests, "{counter}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
