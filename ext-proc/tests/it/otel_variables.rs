@@ -66,7 +66,8 @@ fn each_variable_does_what_the_documentation_says() {
     let all = sent(&[], false);
     let all = all["attributes"].as_str().unwrap();
     // Variables, a place in what is sent, and the text there.
-    let rows: &[(&[(&str, &str)], &str, Option<&str>)] = &[
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+    let rows: &[Row<'_>] = &[
         (&[], "/fields/authorization", None),
         (&[(HEADERS, "authorization=Bearer%20a,x-scope=b")], "/fields/authorization", Some("Bearer a")),
         (&[(HEADERS, "authorization=Bearer%20a,x-scope=b")], "/fields/x-scope", Some("b")),
