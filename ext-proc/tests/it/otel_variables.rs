@@ -12,6 +12,9 @@ use crate::traces::decide;
 
 const SAMPLED: [(&str, &str); 1] = [("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")];
 
+/// Variables, a place in what is sent, and the text there.
+type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+
 /// Set where the start must fail.
 const REFUSED: &str = "CELLGATE_TEST_REFUSED";
 
@@ -65,8 +68,6 @@ fn each_variable_does_what_the_documentation_says() {
     const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
     let all = sent(&[], false);
     let all = all["attributes"].as_str().unwrap();
-    // Variables, a place in what is sent, and the text there.
-    type Row<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
     let rows: &[Row<'_>] = &[
         (&[], "/fields/authorization", None),
         (&[(HEADERS, "authorization=Bearer%20a,x-scope=b")], "/fields/authorization", Some("Bearer a")),

@@ -121,7 +121,9 @@ impl Http1 {
 /// # Errors
 /// When there is no complete response.
 pub async fn get(address: SocketAddr, path: &str) -> Result<Response> {
-    Http1::connect(address).await?.send(&Request::get(path).header("connection", "close")).await
+    // An admin port may refuse the name of a site.
+    let request = Request::get(path).header("host", address.to_string()).header("connection", "close");
+    Http1::connect(address).await?.send(&request).await
 }
 
 async fn read_final<S: AsyncRead + Unpin>(source: &mut S, buffer: &mut BytesMut, method: &str) -> Result<Response> {

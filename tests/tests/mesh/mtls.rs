@@ -50,7 +50,11 @@ pub(crate) async fn plain_text_is_refused(mesh: Shared) -> Result<()> {
 
     // Prometheus usually has no identity, so only the metrics of the admin port are open to it.
     let admin = SocketAddr::from((pod.address(), 9902));
-    let ask = async |path: &str| anyhow::Ok(Http1::connect(admin).await?.send(&Request::get(path)).await?.status);
+    let ask = async |path: &str| {
+        // Another name would be refused by the service itself.
+        let request = Request::get(path).header("host", admin.to_string());
+        anyhow::Ok(Http1::connect(admin).await?.send(&request).await?.status)
+    };
     assert_eq!(ask("/metrics").await?, 200);
     assert_eq!(ask("/version").await?, 403);
     Ok(())
