@@ -20,7 +20,7 @@ use crate::Shared;
 use crate::support::key_last;
 use documented::Documented;
 
-pub(crate) use contexts::{a_clients_context_is_continued, a_malformed_context_hides_the_request_and_no_other};
+pub(crate) use contexts::{a_clients_context_is_continued, a_malformed_context_hides_the_request_at_the_gateway};
 pub(crate) use neighbours::{a_newer_telemetry_replaces_the_tags, the_release_replaces_the_tags_of_older_telemetries};
 
 /// The `service.name` of the service's own spans.
@@ -38,7 +38,7 @@ async fn traced(mesh: &Shared, is_encrypted: bool) -> Result<Release> {
 
 /// Such a release before its installation.
 async fn prepared(mesh: &Shared, is_encrypted: bool) -> Result<Release> {
-    Ok(documented(mesh, is_encrypted).await?.prepare().await?)
+    documented(mesh, is_encrypted).await?.prepare().await
 }
 
 async fn documented(mesh: &Shared, is_encrypted: bool) -> Result<Setup> {
