@@ -131,10 +131,11 @@ fn server<'a>(trace: &'a Trace, service: &str) -> Option<&'a Span> {
     trace.spans.iter().find(|span| span.service == service && tag(span, "span.kind") == "server")
 }
 
-/// Waits for the spans of these programs in one trace.
+/// Waits for the spans of these programs in one trace, and for all that are between them.
 async fn trace_of(collector: &Collector, id: &str, programs: &[&str]) -> Result<Trace> {
-    let what = format!("with a server's span of {}", programs.join(", "));
-    let is_whole = |trace: &Trace| programs.iter().all(|program| server(trace, program).is_some());
+    let what = format!("with a server's span of {} in one tree", programs.join(", "));
+    let has_all = |trace: &Trace| programs.iter().all(|program| server(trace, program).is_some());
+    let is_whole = |trace: &Trace| has_all(trace) && trace.roots().count() == 1;
     collector.trace_that(id, &what, is_whole).await
 }
 
