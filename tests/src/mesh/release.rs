@@ -124,12 +124,9 @@ impl Setup {
         let gateway_namespace = self.gateway_namespace();
         mesh.create_namespace(&self.name).await?;
         mesh.create_namespace(&gateway_namespace).await?;
-        let sidecars = (self.values["mtls"]["enabled"] == true).then_some(
-            match self.values["istio"]["telemetry"]["tracing"]["enabled"] == true {
-                true => Reach::Collector,
-                false => Reach::Nothing,
-            },
-        );
+        let is_traced = self.values["istio"]["telemetry"]["tracing"]["enabled"] == true;
+        let reach = if is_traced { Reach::Collector } else { Reach::Nothing };
+        let sidecars = (self.values["mtls"]["enabled"] == true).then_some(reach);
         let mut cells = Vec::new();
         for name in &self.cells {
             let namespace = self.cell_namespace(name);

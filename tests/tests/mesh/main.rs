@@ -143,7 +143,7 @@ fn main() -> ExitCode {
         traces::the_service_without_a_sidecar_is_below_the_gateways_call,
         traces::the_gateways_span_explains_what_never_reached_the_service,
         traces::a_clients_context_is_continued,
-        traces::a_malformed_context_hides_the_request_and_no_other,
+        traces::a_malformed_context_hides_the_request_at_the_gateway,
         traces::before_istio_1_29_the_routing_header_is_the_tag,
         traces::the_release_replaces_the_tags_of_older_telemetries,
         traces::a_newer_telemetry_replaces_the_tags,

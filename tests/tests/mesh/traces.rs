@@ -20,7 +20,7 @@ use crate::Shared;
 use crate::support::key_last;
 use documented::Documented;
 
-pub(crate) use contexts::{a_clients_context_is_continued, a_malformed_context_hides_the_request_and_no_other};
+pub(crate) use contexts::{a_clients_context_is_continued, a_malformed_context_hides_the_request_at_the_gateway};
 pub(crate) use neighbours::{a_newer_telemetry_replaces_the_tags, the_release_replaces_the_tags_of_older_telemetries};
 
 /// The `service.name` of the service's own spans.
@@ -38,7 +38,7 @@ async fn traced(mesh: &Shared, is_encrypted: bool) -> Result<Release> {
 
 /// Such a release before its installation.
 async fn prepared(mesh: &Shared, is_encrypted: bool) -> Result<Release> {
-    Ok(documented(mesh, is_encrypted).await?.prepare().await?)
+    documented(mesh, is_encrypted).await?.prepare().await
 }
 
 async fn documented(mesh: &Shared, is_encrypted: bool) -> Result<Setup> {
@@ -131,10 +131,11 @@ fn server<'a>(trace: &'a Trace, service: &str) -> Option<&'a Span> {
     trace.spans.iter().find(|span| span.service == service && tag(span, "span.kind") == "server")
 }
 
-/// Waits for the spans of these programs in one trace.
+/// Waits for the spans of these programs in one trace, and for all that are between them.
 async fn trace_of(collector: &Collector, id: &str, programs: &[&str]) -> Result<Trace> {
-    let what = format!("with a server's span of {}", programs.join(", "));
-    let is_whole = |trace: &Trace| programs.iter().all(|program| server(trace, program).is_some());
+    let what = format!("with a server's span of {} in one tree", programs.join(", "));
+    let has_all = |trace: &Trace| programs.iter().all(|program| server(trace, program).is_some());
+    let is_whole = |trace: &Trace| has_all(trace) && trace.roots().count() == 1;
     collector.trace_that(id, &what, is_whole).await
 }
 

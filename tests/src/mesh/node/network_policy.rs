@@ -5,7 +5,7 @@ use serde_json::Value;
 
 /// A pod that another pod connects to.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Target<'a> {
+pub(super) struct Destination<'a> {
     /// The labels of its namespace.
     pub(super) namespace_labels: &'a Value,
     /// Its own labels.
@@ -14,8 +14,8 @@ pub(super) struct Target<'a> {
     pub(super) port: u16,
 }
 
-/// Whether the policies of a namespace let its pod with these labels connect to the target.
-pub(super) fn allow_egress(policies: &[Value], pod_labels: &Value, target: Target<'_>) -> bool {
+/// Whether the policies of a namespace let its pod with these labels connect to the destination.
+pub(super) fn allow_egress(policies: &[Value], pod_labels: &Value, destination: Destination<'_>) -> bool {
     let mut selecting = policies
         .iter()
         .map(|policy| &policy["spec"])
@@ -24,23 +24,25 @@ pub(super) fn allow_egress(policies: &[Value], pod_labels: &Value, target: Targe
         .peekable();
     // A pod that no policy selects is not isolated.
     selecting.peek().is_none()
-        || selecting.flat_map(|spec| list(&spec["egress"])).any(|rule| has_port(rule, target) && has_peer(rule, target))
+        || selecting
+            .flat_map(|spec| list(&spec["egress"]))
+            .any(|rule| has_port(rule, destination) && has_peer(rule, destination))
 }
 
-fn has_port(rule: &Value, target: Target<'_>) -> bool {
+fn has_port(rule: &Value, destination: Destination<'_>) -> bool {
     let is_meant = |port: &Value| {
         port["protocol"].as_str().is_none_or(|protocol| protocol == "TCP")
-            && (port["port"].is_null() || port["port"] == target.port)
+            && (port["port"].is_null() || port["port"] == destination.port)
     };
     rule["ports"].is_null() || list(&rule["ports"]).any(is_meant)
 }
 
-fn has_peer(rule: &Value, target: Target<'_>) -> bool {
+fn has_peer(rule: &Value, destination: Destination<'_>) -> bool {
     let is_meant = |peer: &Value| {
         // Without a selector of namespaces, a peer is a pod of the policy's own namespace, or a range of addresses.
         !peer["namespaceSelector"].is_null()
-            && selects(&peer["namespaceSelector"], target.namespace_labels)
-            && (peer["podSelector"].is_null() || selects(&peer["podSelector"], target.labels))
+            && selects(&peer["namespaceSelector"], destination.namespace_labels)
+            && (peer["podSelector"].is_null() || selects(&peer["podSelector"], destination.labels))
     };
     rule["to"].is_null() || list(&rule["to"]).any(is_meant)
 }
@@ -69,8 +71,8 @@ mod tests {
     fn is_allowed(policy: &Value) -> bool {
         let (namespace_labels, labels) =
             (json!({"kubernetes.io/metadata.name": "observability"}), json!({"app": "otel"}));
-        let target = Target { namespace_labels: &namespace_labels, labels: &labels, port: 4317 };
-        allow_egress(&[json!({"spec": policy})], &json!({"app": "cellgate"}), target)
+        let destination = Destination { namespace_labels: &namespace_labels, labels: &labels, port: 4317 };
+        allow_egress(&[json!({"spec": policy})], &json!({"app": "cellgate"}), destination)
     }
 
     fn policy(egress: Value) -> Value {

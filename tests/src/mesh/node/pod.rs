@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::Inner;
 use super::container::{Container, Place, exit_code};
-use super::network_policy::{Target, allow_egress};
+use super::network_policy::{Destination, allow_egress};
 use super::volumes::Volumes;
 use crate::client::{self, Response};
 use crate::mesh::collector;
@@ -146,12 +146,12 @@ async fn reached_hosts(inner: &Inner, pod: &Value) -> Result<Vec<(&'static str, 
     let path = format!("/api/v1/namespaces/{}", collector::NAMESPACE);
     let Some(namespace) = kube.get(&path).await? else { return Ok(Vec::new()) };
     let collector = inner.mesh.collector().await?;
-    let target = Target {
+    let destination = Destination {
         namespace_labels: &namespace["metadata"]["labels"],
         labels: collector.labels(),
         port: collector::PORT,
     };
-    let is_reached = allow_egress(&policies, &pod["metadata"]["labels"], target);
+    let is_reached = allow_egress(&policies, &pod["metadata"]["labels"], destination);
     Ok(is_reached.then_some((collector::HOST, collector.address())).into_iter().collect())
 }
 

@@ -28,34 +28,36 @@ pub(crate) async fn a_clients_context_is_continued(mesh: Shared) -> Result<()> {
     Ok(())
 }
 
-/// Envoy's tracer makes no span for a request whose context it cannot read: not at the gateway, and so not in the service.
-/// The request is served.
-pub(crate) async fn a_malformed_context_hides_the_request_and_no_other(mesh: Shared) -> Result<()> {
-    let release = traced(&mesh, false).await?;
-    let gateway = name_of(release.gateway().proxy());
+/// Envoy's tracer makes no span for a request whose context it cannot read, at the gateway and for its calls. The service's
+/// sidecar begins a trace of its own. The request is served.
+pub(crate) async fn a_malformed_context_hides_the_request_at_the_gateway(mesh: Shared) -> Result<()> {
     let collector = mesh.collector().await?;
-    let mut hidden = Vec::new();
-    for (path, context) in [
-        ("/word", "junk".to_owned()),
-        ("/short", format!("00-4bf92f3577b34da6-{CLIENT_SPAN}-01")),
-        ("/zeros", format!("00-{}-{CLIENT_SPAN}-01", "0".repeat(32))),
-    ] {
-        let answer = release.send(&deferred(path, "acme").header("traceparent", &context)).await;
-        assert_eq!(answer.cell(), "cell-b", "{context}: {}", answer.text());
-        assert_eq!(answer.received("traceparent"), [context.as_str()], "the cell gets what the client sent");
-        let line = release.gateway().proxy().access_line(path).await?;
-        assert_eq!(line.text("trace_id"), "", "{context}");
-        hidden.push(line.text("request_id").to_owned());
+    for is_encrypted in [false, true] {
+        let release = traced(&mesh, is_encrypted).await?;
+        let gateway = name_of(release.gateway().proxy());
+        let mut hidden = Vec::new();
+        for (path, context) in [
+            ("/word", "junk".to_owned()),
+            ("/short", format!("00-4bf92f3577b34da6-{CLIENT_SPAN}-01")),
+            ("/zeros", format!("00-{}-{CLIENT_SPAN}-01", "0".repeat(32))),
+        ] {
+            let answer = release.send(&deferred(path, "acme").header("traceparent", &context)).await;
+            assert_eq!(answer.cell(), "cell-b", "{context}: {}", answer.text());
+            assert_eq!(answer.received("traceparent"), [context.as_str()], "the cell gets what the client sent");
+            let line = release.gateway().proxy().access_line(path).await?;
+            assert_eq!(line.text("trace_id"), "", "{context}");
+            hidden.push(line.text("request_id").to_owned());
+        }
+        // The spans of a later request have arrived: those of the earlier ones would have, too.
+        release.send(&deferred("/later", "acme")).await;
+        let later = trace_id(&release, "/later").await?;
+        trace_of(collector, &later, &[&gateway, SERVICE]).await?;
+        for id in hidden {
+            let found = collector.traces_with(|span| span.service == gateway && tag(span, "guid:x-request-id") == id);
+            assert_eq!(found, Vec::<String>::new(), "{id}");
+            let found = collector.traces_with(|span| tag(span, "cellgate.request_id") == id);
+            assert_eq!(found.len(), usize::from(is_encrypted), "{id}: {found:?}");
+        }
     }
-    // The spans of a later request have arrived: those of the earlier ones would have, too.
-    release.send(&deferred("/later", "acme")).await;
-    let later = trace_id(&release, "/later").await?;
-    trace_of(collector, &later, &[&gateway, SERVICE]).await?;
-    let of = |id: &str| ["guid:x-request-id", "cellgate.request_id"].map(|name| (name, id.to_owned()));
-    for (name, id) in hidden.iter().flat_map(|id| of(id)) {
-        assert_eq!(collector.traces_with(|span| tag(span, name) == id), Vec::<String>::new(), "{name} {id}");
-    }
-    let (name, id) = ("cellgate.request_id", release.gateway().proxy().access_line("/later").await?);
-    assert_eq!(collector.traces_with(|span| tag(span, name) == id.text("request_id")), [later]);
     Ok(())
 }

@@ -40,8 +40,7 @@ impl Documented {
 
     /// Fails if the notes have another provider than the document, which shortens only the labels of the access log.
     pub(super) fn must_agree_with(&self, notes: &Value) -> Result<()> {
-        let mut notes = notes.clone();
-        let (mut shown, mut all) = (self.mesh_config.clone(), notes.take());
+        let (mut shown, mut all) = (self.mesh_config.clone(), notes.clone());
         let labels =
             |lines: &mut Value| lines["extensionProviders"][1]["envoyFileAccessLog"]["logFormat"]["labels"].take();
         let (some, every) = (labels(&mut shown), labels(&mut all));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use anyhow::{Context, Result};
 use cellgate_tests::artifacts;
 use cellgate_tests::mesh::gateway::labels;
-use cellgate_tests::mesh::kube::object;
+use cellgate_tests::mesh::kube::{object, path_of};
 use cellgate_tests::mesh::release::{GATEWAY, Release};
 use serde_json::{Value, json};
 use tokio::process::Command;
@@ -20,6 +20,10 @@ const ROOT: &str = "istio-system";
 fn theirs(release: &Release, namespace: &str, name: &str, tag: &str, selects_gateway: bool) -> Value {
     let mut telemetry = object("telemetry.istio.io/v1", "Telemetry", namespace, name);
     telemetry["spec"] = json!({"tracing": [{"customTags": {tag: {"literal": {"value": "theirs"}}}}]});
+    // One of the mesh with a provider would let the proxies of other tests trace requests.
+    if namespace != ROOT {
+        telemetry["spec"]["tracing"][0]["providers"] = json!([{"name": "otel-tracing"}]);
+    }
     if selects_gateway {
         telemetry["spec"]["selector"] = json!({"matchLabels": labels(release.gateway_namespace(), GATEWAY)});
     }
@@ -53,13 +57,11 @@ async fn neighbours(release: &Release) -> Result<String> {
 pub(crate) async fn the_release_replaces_the_tags_of_older_telemetries(mesh: Shared) -> Result<()> {
     let release = prepared(&mesh, false).await?;
     let ingress_namespace = release.gateway_namespace();
-    // Nobody else's is in the root namespace: of two there, Istio would use the oldest.
-    let all = [
-        theirs(&release, ROOT, &format!("{}-mesh", release.name()), "of.mesh", false),
-        theirs(&release, ingress_namespace, "all", "of.namespace", false),
-        theirs(&release, ingress_namespace, "a-team", "of.team", true),
-    ];
-    mesh.kube().apply_all(&all).await?;
+    let of_mesh = theirs(&release, ROOT, &format!("{}-mesh", release.name()), "of.mesh", false);
+    let of_namespace = theirs(&release, ingress_namespace, "all", "of.namespace", false);
+    let younger = theirs(&release, ingress_namespace, "b-all", "of.nothing", false);
+    let of_team = theirs(&release, ingress_namespace, "a-team", "of.team", true);
+    mesh.kube().apply_all(&[of_mesh.clone(), of_namespace.clone(), younger.clone(), of_team.clone()]).await?;
     release.install().await?;
     trace(&release).await?;
     let said = neighbours(&release).await?;
@@ -82,10 +84,18 @@ pub(crate) async fn the_release_replaces_the_tags_of_older_telemetries(mesh: Sha
     for gone in ["of.mesh", "of.namespace", "of.team"] {
         assert_eq!(tag(top, gone), "", "{found}");
     }
-    for object in &all {
-        mesh.kube().delete(object).await?;
+    // Without the release's, each of theirs has the effect that it would have had. Of two for a namespace, it is the oldest.
+    let proxy = release.gateway().proxy();
+    let ours = object("telemetry.istio.io/v1", "Telemetry", ingress_namespace, &release.filter_name());
+    for (gone, left) in [(ours, "of.team"), (of_team, "of.namespace")] {
+        mesh.kube().delete(&gone).await?;
+        proxy.configured(left, |dump| tags_of(dump) == BTreeSet::from([left.to_owned()])).await?;
     }
-    Ok(())
+    mesh.kube().delete(&younger).await?;
+    let path = path_of(&of_namespace)?;
+    mesh.kube().merge(&path, &json!({"spec": {"tracing": [{"providers": [{"name": "otel-tracing"}]}]}})).await?;
+    proxy.configured("of.mesh", |dump| tags_of(dump) == BTreeSet::from(["of.mesh".to_owned()])).await?;
+    mesh.kube().delete(&of_mesh).await
 }
 
 /// A newer one for the same gateway: the decisions are missing, and the check says so.
