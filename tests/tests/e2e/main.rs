@@ -39,6 +39,7 @@ mod module;
 mod multipart;
 mod observability;
 mod paused_at_once;
+mod privacy;
 mod probe;
 mod processor;
 mod protobuf;
