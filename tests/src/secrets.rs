@@ -20,7 +20,7 @@ const INDEX_BITS: u32 = 20;
 
 /// The secrets of a test, each with the place where the test puts it.
 #[derive(Debug, Default)]
-pub struct Secrets(Mutex<Vec<Secret>>);
+pub struct MarkedSecrets(Mutex<Vec<Secret>>);
 
 #[derive(Clone, Debug)]
 struct Secret {
@@ -62,7 +62,7 @@ struct Parts {
     index: Vec<bool>,
 }
 
-impl Secrets {
+impl MarkedSecrets {
     /// The secret of a place, always the same one: letters of both cases and digits.
     #[must_use]
     pub fn of(&self, place: &str) -> String {
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_secret_is_found_in_every_form() {
-        let secrets = Secrets::default();
+        let secrets = MarkedSecrets::default();
         let text = secrets.of("a header");
         assert_ne!(text, secrets.of("another header"));
         let percent: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -265,9 +265,9 @@ mod tests {
 
     #[test]
     fn other_text_has_no_secret() {
-        let secrets = Secrets::default();
+        let secrets = MarkedSecrets::default();
         let text = secrets.of("a header");
-        let others = Secrets::default().of("of another test");
+        let others = MarkedSecrets::default().of("of another test");
         let hay = format!("{} {others} {:x}% %zz %2", &text[..PART - 1], Sha256::digest(text.as_bytes()));
         assert_eq!(secrets.search().find(&Haystack::new("it", hay)), []);
     }

@@ -38,6 +38,7 @@ mod methods;
 mod module;
 mod multipart;
 mod observability;
+mod observation_bad_input;
 mod paused_at_once;
 mod privacy;
 mod probe;

@@ -11,7 +11,7 @@ mod rig;
 mod tokens;
 
 use cellgate_tests::options::{BodyMode, Chain, Options};
-use cellgate_tests::secrets::Secrets;
+use cellgate_tests::secrets::MarkedSecrets;
 use serde_json::json;
 
 use crate::claims::authentication;
@@ -47,7 +47,7 @@ const IN_THE_ACCESS_LOG: [(&str, &str); 3] = [
 
 /// A stack with the configuration of the cases, and the cases.
 async fn start(chain: Chain) -> (Rig, Vec<Case>) {
-    let (secrets, issuer) = (Secrets::default(), Issuer::new());
+    let (secrets, issuer) = (MarkedSecrets::default(), Issuer::new());
     let cases = cases(&secrets, &issuer);
     let options = Options::default().config(config(&secrets)).adjust(authentication(&issuer, "payload"));
     let options = if chain == Chain::TwoTier { options.buffer_limit(32 * 1024) } else { options };

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 use cellgate_tests::client::Request;
-use cellgate_tests::secrets::Secrets;
+use cellgate_tests::secrets::MarkedSecrets;
 use serde_json::{Value, json};
 
 use crate::encoded::encoders::{brotli, gzip, noise_then_key, zlib, zstd};
@@ -41,12 +41,12 @@ use Answer::{Any, Cell, Refused};
 
 /// The places of secrets that each request has beside its key, by the first word of its name.
 struct Dress<'a> {
-    secrets: &'a Secrets,
+    secrets: &'a MarkedSecrets,
     issuer: &'a Issuer,
 }
 
 /// All requests. The tokens are those of an issuer that the proxy knows.
-pub(super) fn cases(secrets: &Secrets, issuer: &Issuer) -> Vec<Case> {
+pub(super) fn cases(secrets: &MarkedSecrets, issuer: &Issuer) -> Vec<Case> {
     let dress = Dress { secrets, issuer };
     [dress.decided(), dress.encoded(), dress.limited(), dress.refused_by_head(), dress.refused_by_body()]
         .into_iter()
@@ -55,7 +55,7 @@ pub(super) fn cases(secrets: &Secrets, issuer: &Issuer) -> Vec<Case> {
 }
 
 /// The configuration of these requests. No key has a default cell, and none is placed unless it is in the table.
-pub(super) fn config(secrets: &Secrets) -> Value {
+pub(super) fn config(secrets: &MarkedSecrets) -> Value {
     let placed = PLACED.iter().map(|place| (key_of(secrets, place), json!("cell-b")));
     json!({
         "version": "privacy",
@@ -129,7 +129,7 @@ const PLACED: [&str; 27] = [
 ];
 
 /// The key of a request. Hosts are in lower case.
-pub(super) fn key_of(secrets: &Secrets, name: &str) -> String {
+pub(super) fn key_of(secrets: &MarkedSecrets, name: &str) -> String {
     let key = secrets.of(&format!("the key of {name}"));
     if name == "host" { key.to_lowercase() } else { key }
 }

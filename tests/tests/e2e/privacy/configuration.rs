@@ -1,7 +1,7 @@
 //! Configurations with keys of tenants and of clients: loaded, changed and refused.
 
 use cellgate_tests::options::{Chain, Options};
-use cellgate_tests::secrets::Secrets;
+use cellgate_tests::secrets::MarkedSecrets;
 use serde_json::json;
 
 use super::cases::{cases, config};
@@ -13,7 +13,7 @@ use crate::support::wait_for_metric;
 /// A refusal names what is wrong, and nothing else of the file. docs/logs.md says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_changed_or_refused_configuration_writes_only_what_is_wrong_in_it() {
-    let (secrets, issuer) = (Secrets::default(), Issuer::new());
+    let (secrets, issuer) = (MarkedSecrets::default(), Issuer::new());
     let cases = cases(&secrets, &issuer);
     let options = Options::default().config(config(&secrets)).adjust(authentication(&issuer, "payload"));
     let mut rig = Rig::start(secrets, Chain::TwoTier, options.buffer_limit(32 * 1024)).await;

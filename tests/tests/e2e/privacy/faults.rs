@@ -3,7 +3,7 @@
 use cellgate_tests::client::{Request, Response};
 use cellgate_tests::options::{BodyMode, Chain, Options, sample_config};
 use cellgate_tests::ports::ClosedPort;
-use cellgate_tests::secrets::Secrets;
+use cellgate_tests::secrets::MarkedSecrets;
 use cellgate_tests::wait;
 use serde_json::{Value, json};
 
@@ -33,7 +33,7 @@ const REASONS: &str = include_str!("../../../../docs/reasons.md");
 /// A new reason needs a request here.
 #[test]
 fn every_reason_that_refuses_is_sent_through_the_tiers() {
-    let (secrets, issuer) = (Secrets::default(), Issuer::new());
+    let (secrets, issuer) = (MarkedSecrets::default(), Issuer::new());
     let mut sent: Vec<&str> = cases(&secrets, &issuer)
         .iter()
         .filter_map(|case| if let Answer::Refused(reason) = case.answer { Some(reason) } else { None })
@@ -49,7 +49,7 @@ fn every_reason_that_refuses_is_sent_through_the_tiers() {
 }
 
 /// A request with secrets in its head and in its body.
-struct Marked<'a>(&'a Secrets);
+struct Marked<'a>(&'a MarkedSecrets);
 
 impl Marked<'_> {
     fn head(&self, path: &str) -> Request {
@@ -71,7 +71,7 @@ impl Marked<'_> {
 async fn start(chain: Chain, options: Options, changes: Value) -> Rig {
     let mut config = sample_config();
     config.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
-    let rig = Rig::start(Secrets::default(), chain, options.config(config).buffer_limit(32 * 1024)).await;
+    let rig = Rig::start(MarkedSecrets::default(), chain, options.config(config).buffer_limit(32 * 1024)).await;
     if chain != Chain::Filter {
         rig.level("trace").await;
     }
@@ -149,7 +149,7 @@ async fn a_body_above_the_byte_budget_and_one_that_does_not_arrive() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_of_limits_that_does_not_answer() {
     let (nobody, files) = (ClosedPort::take().unwrap(), tempfile::tempdir().unwrap());
-    let secrets = Secrets::default();
+    let secrets = MarkedSecrets::default();
     let file = |name: &str, text: &str| {
         let path = files.path().join(name);
         std::fs::write(&path, text).unwrap();
@@ -215,7 +215,7 @@ async fn a_service_that_is_killed_and_comes_back() {
 /// No client can cause a trap, so another filter does, by a name that is not UTF-8: see `trap.rs`.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trap_of_the_filter() {
-    let name = Secrets::default().of("the name of a header");
+    let name = MarkedSecrets::default().of("the name of a header");
     let script = format!(
         "function envoy_on_request(handle)\n  if handle:headers():get(\"x-trap\") then\n    \
          handle:headers():add(\"{name}-\\255\", \"v\")\n  end\nend\n"

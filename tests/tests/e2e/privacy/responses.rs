@@ -2,7 +2,7 @@
 
 use cellgate_tests::client::Request;
 use cellgate_tests::options::{BodyMode, Chain, Options};
-use cellgate_tests::secrets::Secrets;
+use cellgate_tests::secrets::MarkedSecrets;
 use serde_json::json;
 
 use super::rig::Rig;
@@ -12,7 +12,7 @@ use crate::support::key_last;
 #[tokio::test(flavor = "multi_thread")]
 async fn no_part_of_a_response_is_written() {
     for chain in [Chain::TwoTier, Chain::Service(BodyMode::Streamed)] {
-        let (cell, secrets) = (RawCell::start().await, Secrets::default());
+        let (cell, secrets) = (RawCell::start().await, MarkedSecrets::default());
         let settle = |name: &str, field: &str| {
             json!({
                 "name": name, "key": ["routing_key"], "limit": "1000000/h", "cost": 10,

@@ -7,7 +7,7 @@ use cellgate_tests::client::{Http1, Request, Response};
 use cellgate_tests::options::{Chain, Options};
 use cellgate_tests::otlp::OtlpReceiver;
 use cellgate_tests::process::Signal;
-use cellgate_tests::secrets::{Finding, Haystack, Secrets};
+use cellgate_tests::secrets::{Finding, Haystack, MarkedSecrets};
 use cellgate_tests::stack::Stack;
 use cellgate_tests::wait;
 use serde_json::{Value, json};
@@ -42,7 +42,7 @@ const PAGES: [&str; 10] = [
 /// A stack with a receiver of all spans, our access log, and the most detailed log of the filter.
 pub(super) struct Rig {
     pub(super) stack: Stack,
-    pub(super) secrets: Secrets,
+    pub(super) secrets: MarkedSecrets,
     pub(super) receiver: OtlpReceiver,
     files: TempDir,
     has_service: bool,
@@ -55,7 +55,7 @@ pub(super) struct Rig {
 
 /// All that was written, after the end of the service.
 pub(super) struct Written {
-    secrets: Secrets,
+    secrets: MarkedSecrets,
     haystacks: Vec<Haystack>,
     /// What the cells have received.
     cells: Haystack,
@@ -63,7 +63,7 @@ pub(super) struct Written {
 
 impl Rig {
     /// Envoy itself logs headers at `debug` and `trace`, so only the component of the filter has that level.
-    pub(super) async fn start(secrets: Secrets, chain: Chain, options: Options) -> Self {
+    pub(super) async fn start(secrets: MarkedSecrets, chain: Chain, options: Options) -> Self {
         let files = tempfile::tempdir().unwrap();
         let receiver = OtlpReceiver::start().await.unwrap();
         let file = |name: &str, content: String| {

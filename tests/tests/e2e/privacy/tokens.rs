@@ -9,7 +9,7 @@ use cellgate_tests::options::{Chain, Options, sample_config};
 use cellgate_tests::otlp::Behavior;
 use cellgate_tests::ports::ClosedPort;
 use cellgate_tests::process::Signal;
-use cellgate_tests::secrets::{Haystack, Secrets};
+use cellgate_tests::secrets::{Haystack, MarkedSecrets};
 use cellgate_tests::stack::Stack;
 use cellgate_tests::wait;
 use http::StatusCode;
@@ -19,7 +19,7 @@ use super::rig::Rig;
 use crate::support::{key_last, wait_for_metric};
 
 async fn two_tiers() -> Rig {
-    let rig = Rig::start(Secrets::default(), Chain::TwoTier, Options::default().buffer_limit(32 * 1024)).await;
+    let rig = Rig::start(MarkedSecrets::default(), Chain::TwoTier, Options::default().buffer_limit(32 * 1024)).await;
     rig.level("trace").await;
     rig
 }
@@ -58,7 +58,7 @@ async fn the_token_for_spans_is_not_written_whatever_the_receiver_answers() {
 /// Over each protocol, with the token in the variable of OpenTelemetry. Nothing listens at the first receiver.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_in_the_variable_is_not_written_if_the_receiver_cannot_be_reached() {
-    let secrets = Secrets::default();
+    let secrets = MarkedSecrets::default();
     let nobody = ClosedPort::take().unwrap();
     for protocol in ["http/protobuf", "grpc"] {
         let directory = tempfile::tempdir().unwrap();
@@ -93,7 +93,7 @@ async fn the_token_in_the_variable_is_not_written_if_the_receiver_cannot_be_reac
 /// The message of a start that fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_in_the_url_of_the_receiver_or_the_store_is_refused_and_not_written() {
-    let secrets = Secrets::default();
+    let secrets = MarkedSecrets::default();
     let password = secrets.of("the password in a URL");
     for (option, url) in [
         ("--otlp-endpoint", format!("http://user:{password}@127.0.0.1:4318")),
