@@ -1,6 +1,7 @@
 //! The admin port: liveness, readiness, metrics, version, the state of the service, and the explain page.
 
 mod authorize;
+pub(crate) mod connections;
 mod explain;
 mod host;
 mod inspect;
@@ -14,9 +15,9 @@ pub(crate) mod token;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
-use axum::middleware;
+use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Serialize;
@@ -91,7 +92,37 @@ pub(crate) fn routes(admin: Admin, token: Option<Arc<AdminToken>>) -> Router {
         .route("/livez", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .route("/metrics", get(render))
+        .layer(middleware::from_fn_with_state(admin.metrics.clone(), count))
         .with_state(admin)
+}
+
+/// Counts each answer by its route.
+async fn count(State(metrics): State<Metrics>, request: Request, next: Next) -> Response {
+    let route = route(request.uri().path());
+    let response = next.run(request).await;
+    metrics.answered_admin(route, response.status().as_u16());
+    response
+}
+
+/// The label of a path. Clients write paths, so those that do not exist have one label.
+fn route(path: &str) -> &'static str {
+    const ROUTES: [&str; 10] = [
+        "/",
+        "/livez",
+        "/readyz",
+        "/metrics",
+        "/version",
+        "/inspect",
+        "/explain",
+        "/explain/state",
+        "/limits",
+        "/log-level",
+    ];
+    match ROUTES.iter().find(|known| **known == path) {
+        Some(known) => known,
+        None if path.starts_with("/limits/") => "/limits/{name}",
+        None => "other",
+    }
 }
 
 async fn ready(State(admin): State<Admin>) -> impl IntoResponse {

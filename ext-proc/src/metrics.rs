@@ -1,5 +1,6 @@
 //! Prometheus metrics. Every label has a small, closed set of values.
 
+mod admin;
 mod buckets;
 mod cells;
 mod concurrency;
@@ -22,6 +23,7 @@ use prometheus::{
 
 use crate::budget::Budget;
 use crate::build;
+pub(crate) use admin::AdminMetrics;
 pub(crate) use cells::CellMetrics;
 pub(crate) use concurrency::ConcurrencyMetrics;
 pub(crate) use leases::LeaseMetrics;
@@ -62,6 +64,7 @@ pub struct Metrics {
     /// Without TLS, it has no values.
     certificate_start: IntGaugeVec,
     certificate_expiry: IntGaugeVec,
+    admin: AdminMetrics,
     rate_limits: RateLimitMetrics,
     concurrency: ConcurrencyMetrics,
     leases: LeaseMetrics,
@@ -152,6 +155,7 @@ impl Metrics {
                 "cellgate_tls_certificate_expiry_timestamp_seconds",
                 "With TLS only: Unix time at which the service's certificate expires.",
             )?,
+            admin: AdminMetrics::new()?,
             concurrency: ConcurrencyMetrics::new(names.clone())?,
             leases: LeaseMetrics::new(names.clone())?,
             logs: LogMetrics::new()?,
@@ -255,6 +259,16 @@ impl Metrics {
         counts.collect()
     }
 
+    /// Records an answer of the admin port.
+    pub fn answered_admin(&self, route: &str, status: u16) {
+        self.admin.answered(route, status);
+    }
+
+    /// The metrics of the admin port.
+    pub(crate) fn admin(&self) -> &AdminMetrics {
+        &self.admin
+    }
+
     /// The metrics of rate limits.
     pub(crate) fn rate_limits(&self) -> &RateLimitMetrics {
         &self.rate_limits
@@ -330,6 +344,7 @@ impl Metrics {
         self.registry.register(Box::new(self.tls_reloads.clone()))?;
         self.registry.register(Box::new(self.certificate_start.clone()))?;
         self.registry.register(Box::new(self.certificate_expiry.clone()))?;
+        self.admin.register(&self.registry)?;
         self.concurrency.register(&self.registry)?;
         self.settlements.register(&self.registry)?;
         self.rate_limits.register(&self.registry)?;

@@ -196,8 +196,8 @@ pub async fn serve(
         limits,
         started,
     };
-    let routes = admin::routes(routes, token.clone()).into_make_service_with_connect_info::<SocketAddr>();
-    let admin = tokio::spawn(axum::serve(admin, routes).into_future());
+    let routes = admin::routes(routes, token.clone());
+    let admin = tokio::spawn(admin::connections::serve(admin, routes, metrics.admin().clone()));
     let watching_token = token.map(|token| tokio::spawn(token.watch()));
     let watching = tokio::spawn(Arc::clone(&store).watch());
     let watching_log = settings.logging.map(|logging| {

@@ -75,7 +75,8 @@ impl Envoy {
         command.arg("--admin-address-path").arg(&admin_address);
         command.args(["--concurrency", &options.concurrency.to_string()]);
         command.args(["--disable-hot-restart", "--file-flush-interval-msec", "50"]);
-        command.args(["--log-level", "warning", "--component-log-level", "wasm:info"]);
+        command.args(["--log-level", "warning"]);
+        command.args(["--component-log-level", &format!("wasm:{}", options.wasm_log_level)]);
         let process = Process::spawn("envoy", &mut command, &directory.join("envoy.log"))?;
         let admin = Admin::new(read_admin_address(&process, &admin_address).await?);
         let address = wait::until("Envoy's listener", || listening(&process, &admin)).await?;

@@ -36,7 +36,8 @@
 //! - `measure` (feature `measure`): CPU time and memory of processes, for the soak test and the benchmark.
 //! - `mesh` (feature `mesh`): Istio's control plane and a release of the chart.
 //! - [`valkey`]: a Valkey server, alone or a cluster; [`tcp_proxy`]: a slow, cut or changed connection to a server.
-//! - [`jaeger`], [`prometheus`]: the real programs, and questions to them.
+//! - [`jaeger`], [`prometheus`]: the real programs, and questions to them; [`otlp`]: the bytes of exported spans.
+//! - [`secrets`]: marked secrets, and the search for them in logs, metrics and spans.
 //! - [`wait`]: conditions with a timeout. No test sleeps.
 //!
 //! Every test has its own stack, so tests run in parallel. Logs are shown only if a test fails. A trap in the filter or
@@ -54,9 +55,11 @@ pub mod measure;
 #[cfg(feature = "mesh")]
 pub mod mesh;
 pub mod options;
+pub mod otlp;
 pub mod ports;
 pub mod process;
 pub mod prometheus;
+pub mod secrets;
 pub mod stack;
 pub mod tcp_proxy;
 pub mod valkey;

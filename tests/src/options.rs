@@ -75,6 +75,7 @@ pub struct Options {
     pub(crate) stream_idle_timeout: Duration,
     pub(crate) message_timeout: Duration,
     pub(crate) concurrency: u32,
+    pub(crate) wasm_log_level: &'static str,
     pub(crate) adjustments: Vec<Adjustment>,
     pub(crate) service_options: Vec<String>,
 }
@@ -97,6 +98,7 @@ impl Default for Options {
             stream_idle_timeout: Duration::from_secs(30),
             message_timeout: Duration::from_secs(10),
             concurrency: 1,
+            wasm_log_level: "info",
             adjustments: Vec::new(),
             service_options: Vec::new(),
         }
@@ -216,6 +218,13 @@ impl Options {
     #[must_use]
     pub fn concurrency(mut self, workers: u32) -> Self {
         self.concurrency = workers;
+        self
+    }
+
+    /// The level of Envoy's component `wasm`, in which the filter logs. Default: `info`.
+    #[must_use]
+    pub fn wasm_log_level(mut self, level: &'static str) -> Self {
+        self.wasm_log_level = level;
         self
     }
 

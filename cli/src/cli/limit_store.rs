@@ -25,8 +25,15 @@ pub(crate) struct LimitStoreArgs {
     #[arg(long, value_name = "COUNT", env = "CELLGATE_MAX_LIMIT_KEYS", default_value = "1000000", value_parser = values::limit_keys)]
     max_limit_keys: usize,
     /// The Redis or Valkey that all replicas share: redis://HOST:PORT/DATABASE, or rediss:// for TLS; without it, each replica counts alone
-    #[arg(long, value_name = "URL", env = "CELLGATE_LIMIT_STORE", requires = "limit_secret_file")]
-    limit_store: Option<StoreUrl>,
+    // A text, because clap would show a URL that is refused, and it may have a password.
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "CELLGATE_LIMIT_STORE",
+        hide_env_values = true,
+        requires = "limit_secret_file"
+    )]
+    limit_store: Option<String>,
     /// A file with 32 hexadecimal digits, the same for all replicas: the secret with which keys are hashed
     #[arg(long, value_name = "FILE", env = "CELLGATE_LIMIT_SECRET_FILE")]
     limit_secret_file: Option<PathBuf>,
@@ -90,11 +97,14 @@ pub(crate) enum BadStoreUrl {
 }
 
 impl LimitStoreArgs {
-    /// The settings of the store.
+    /// The settings of the store. An error does not show its URL.
     pub(super) fn settings(&self) -> Result<LimitStoreSettings, Failure> {
         let Some(url) = &self.limit_store else {
             return Ok(LimitStoreSettings::Embedded { max_keys: self.max_limit_keys });
         };
+        let url: StoreUrl = url.parse().map_err(|error: BadStoreUrl| {
+            Failure::new(Exit::Usage, format!("--limit-store (or CELLGATE_LIMIT_STORE): {error}"))
+        })?;
         let tls = url.is_tls.then(|| TlsFiles {
             ca: self.limit_store_ca.clone(),
             client: self.limit_store_cert.clone().zip(self.limit_store_key.clone()),
@@ -113,7 +123,7 @@ impl LimitStoreArgs {
             .clone()
             .map(|password_file| Credentials { user: self.limit_store_user.clone(), password_file });
         let settings = RedisSettings {
-            addresses: url.addresses.clone(),
+            addresses: url.addresses,
             topology,
             database: url.database,
             prefix: self.limit_store_prefix.clone(),

@@ -1,6 +1,6 @@
 //! The data of the explain page: the decision for a request that an operator pastes, and the state of the service.
 //!
-//! Neither the request nor the answer is logged, counted or kept.
+//! Neither the request nor the answer is logged or kept. Only the number of questions is counted.
 
 use std::io;
 use std::net::IpAddr;

@@ -16,5 +16,6 @@ pub(crate) fn every_metric() -> String {
     metrics.handshake("ok");
     metrics.tls_reloaded(true);
     metrics.certificate_in_force(1, 2);
+    metrics.answered_admin("/metrics", 200);
     String::from_utf8(metrics.render(&Budget::new(0)).unwrap()).unwrap()
 }

@@ -167,7 +167,7 @@ async fn explanations_do_not_add_up_and_traffic_goes_on() {
     println!("{explained} explained, {deferred} deferred, {decided} decided meanwhile");
     assert_eq!(explained + deferred, 10_000);
     assert!(explained > 0 && deferred > 5_000, "{explained} explained, {deferred} deferred");
-    assert!(decided > 100, "{decided} requests of Envoy were decided");
+    assert!(decided > 0, "no request of Envoy was decided meanwhile");
     // Explanations are not counted as traffic.
     assert_eq!(service.metric("cellgate_cell_decisions_total{cell=\"cell-b\"}").await, decided);
 }

@@ -21,7 +21,10 @@ fn reading(sources: Value) -> Options {
 
 /// For [`Options::adjust`]: puts jwt_authn in front of Cellgate. `/open` allows requests without a token, `/lenient` also those
 /// with a bad one, `/unverified` verifies nothing, and every other path requires a token.
-fn authentication(issuer: &Issuer, metadata_key: &'static str) -> impl FnOnce(&mut Value) + Send + 'static + use<> {
+pub(crate) fn authentication(
+    issuer: &Issuer,
+    metadata_key: &'static str,
+) -> impl FnOnce(&mut Value) + Send + 'static + use<> {
     let jwks = issuer.jwks();
     let requires = json!({"provider_name": "issuer"});
     let allows = json!({"requires_any": {"requirements": [requires, {"allow_missing": {}}]}});

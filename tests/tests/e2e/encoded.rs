@@ -1,6 +1,6 @@
 //! Bodies with a Content-Encoding: which tier decodes them, and that the upstream receives the original bytes.
 
-mod encoders;
+pub(crate) mod encoders;
 mod neighbours;
 
 use cellgate_tests::cell::Ending;
