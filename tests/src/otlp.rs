@@ -28,11 +28,11 @@ pub struct OtlpReceiver {
 
 #[derive(Debug, Default)]
 struct ReceiverState {
-    received: Mutex<Received>,
+    received: Mutex<Intake>,
 }
 
 #[derive(Debug, Default)]
-struct Received {
+struct Intake {
     behavior: Behavior,
     refused: u64,
     messages: Vec<Bytes>,
@@ -96,7 +96,7 @@ impl OtlpReceiver {
         wait::until(&format!("{count} refused messages"), reached).await
     }
 
-    fn received(&self) -> MutexGuard<'_, Received> {
+    fn received(&self) -> MutexGuard<'_, Intake> {
         self.state.received.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -171,8 +171,11 @@ async fn trace_contexts_of_peers_change_no_answer() {
     assert!(grown < OVERHEAD, "{grown} bytes");
 }
 
-/// A configuration whose name for a label has a megabyte, and the field that it is in.
-fn labels() -> [(&'static str, fn(&mut Value, String)); 4] {
+/// Puts a name into a configuration.
+type SetName = fn(&mut Value, String);
+
+/// The fields of a configuration whose names are labels.
+fn labels() -> [(&'static str, SetName); 4] {
     [
         ("cells", |config, name| config["cells"] = json!(["cell-a", "cell-b", "cell-c", name])),
         ("version", |config, name| config["version"] = json!(name)),

@@ -254,10 +254,10 @@ impl Dress<'_> {
         };
         let large = brotli(noise_then_key(&self.key("large br"), LARGE));
         vec![
-            case("gzip", coded("gzip", "gzip", |text| gzip(text)), Cell),
-            case("zlib", coded("zlib", "deflate", |text| zlib(text)), Cell),
-            case("br", coded("br", "br", |text| brotli(text)), Cell),
-            case("zstd", coded("zstd", "zstd", |text| zstd(text)), Cell),
+            case("gzip", coded("gzip", "gzip", gzip), Cell),
+            case("zlib", coded("zlib", "deflate", zlib), Cell),
+            case("br", coded("br", "br", brotli), Cell),
+            case("zstd", coded("zstd", "zstd", zstd), Cell),
             case("large br", self.json(large).header("content-encoding", "br"), Cell),
         ]
     }
