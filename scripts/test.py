@@ -28,8 +28,8 @@ EVERYTHING = ["--locked", "--workspace", "--all-features"]
 MESH = ROOT / ".tools" / "mesh" / "bin"
 # Most tests wait for programs most of the time. More of them at once keep the processors busy.
 THREADS = 2 * len(os.sched_getaffinity(0))
-# End-to-end tests of which a run on one Envoy tells all: their subject is the core, the command, or the service's bounds. They
-# take a third of the time of all.
+# End-to-end tests of which a run on one Envoy tells all: their subject is the core, the command, or what the service writes and
+# how much it takes. They take a third of the time of all.
 ON_ONE_ENVOY = (
     "bombs::the_service_",
     "corpus::offline::",
@@ -39,6 +39,8 @@ ON_ONE_ENVOY = (
     "leases::bound::",
     "leases::steady::",
     "left_streams::",
+    "observation_bad_input::",
+    "privacy::",
     "rate_limits_fairness::",
     "rolling_restart::",
 )
