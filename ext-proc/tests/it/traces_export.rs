@@ -110,6 +110,21 @@ async fn a_receiver_that_refuses_costs_only_its_spans() {
     }
 }
 
+#[tokio::test]
+async fn a_receiver_that_is_busy_gets_the_spans_again() {
+    for protocol in PROTOCOLS {
+        let receiver = Receiver::start(None).await;
+        // One message has all spans.
+        let settings = TraceSettings { interval: 100 * PATIENCE, ..receiver.settings(protocol) };
+        let service = traced(settings).await;
+        receiver.behave(Behavior::BusyOnce);
+        decide(&service, &SAMPLED).await;
+        service.stop();
+        service.ended().await.unwrap();
+        assert_eq!((receiver.messages(), receiver.spans().len()), (2, 3), "{protocol:?}");
+    }
+}
+
 /// The collector answers OK, and says how many spans it did not take. They counted as exported.
 #[tokio::test]
 async fn spans_that_the_receiver_rejects_count_as_failed() {
