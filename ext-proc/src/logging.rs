@@ -16,7 +16,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior};
+use tracing::level_filters::LevelFilter;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, reload};
@@ -80,6 +82,9 @@ pub fn start_to(
     let layer = LineLayer::new(lines, format, ansi, Arc::clone(&repeats), counts.clone());
     let (filter, handle) = reload::Layer::<_, Registry>::new(level.filter());
     let level = LevelControl::new(level.clone(), move |filter| handle.reload(filter).is_ok());
+    // `traces` logs what fails, once. These crates log each failure, and at `debug`, what receivers answer.
+    let others = filter_fn(|metadata| !metadata.target().starts_with("opentelemetry"));
+    let filter = filter.and(others.with_max_level_hint(LevelFilter::TRACE));
     // It fails if the process has a log.
     let _second = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
     (Logging { level: Arc::new(level), repeats, counts }, LogWriter(guard))

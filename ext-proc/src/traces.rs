@@ -1,21 +1,20 @@
 //! OpenTelemetry traces of the calls that the service answers.
 //!
 //! [`context`] reads the context of a call, `call_trace` is its span, and `phase` measures the work below it. `queue` and
-//! `exporter` bring spans to an OTLP receiver by `client`: over gRPC or HTTP, both on the connections of `connector`.
-//! `resource` says whose spans they are.
+//! `exporter` bring spans to an OTLP receiver by the exporter of OpenTelemetry: over gRPC, or over HTTP by `http_client`, both
+//! on the connections of `connector`. `export_notes` counts what the receiver rejects, and `resource` says whose spans they are.
 //!
 //! A call is sampled if its caller samples it, and without a caller's decision, at random. That is decided before anything is
 //! made, so an unsampled call only has its context read. `tracing` and its layer for OpenTelemetry are not used for spans: the
 //! layer belongs to one global subscriber, and cannot record work that was measured in pieces.
 
 pub(crate) mod call_trace;
-mod client;
 mod connector;
 pub(crate) mod context;
 mod endpoint;
 mod export_fields;
+mod export_notes;
 mod exporter;
-mod grpc_client;
 mod headers;
 mod http_client;
 pub(crate) mod phase;
@@ -36,7 +35,7 @@ use opentelemetry_sdk::trace::{
 use crate::build;
 use crate::metrics::TraceMetrics;
 use crate::tls::files::TlsError;
-use exporter::OtlpExporter;
+use exporter::MeteredExporter;
 use queue::{BoundedProcessor, MAX_QUEUED, Pending};
 
 pub use endpoint::{BadOtlpEndpoint, OtlpEndpoint};
@@ -85,7 +84,7 @@ pub enum TraceError {
     /// The file or the variable with header fields cannot be used.
     #[error(transparent)]
     Headers(#[from] BadOtlpHeaders),
-    /// The endpoint is not valid for gRPC.
+    /// The exporter refuses the endpoint.
     #[error("the endpoint of traces cannot be used: {0}; check --otlp-endpoint (or OTEL_EXPORTER_OTLP_ENDPOINT)")]
     Endpoint(String),
 }
@@ -142,7 +141,7 @@ impl Tracing {
         metrics: TraceMetrics,
     ) -> Result<Self, TraceError> {
         let pending = Pending::new(metrics);
-        let exporter = OtlpExporter::new(settings, pending.clone())?;
+        let exporter = MeteredExporter::new(settings, pending.clone())?;
         let config = BatchConfigBuilder::default()
             .with_max_queue_size(MAX_QUEUED)
             .with_max_export_batch_size(MAX_BATCH)

@@ -43,11 +43,12 @@ impl OtlpEndpoint {
         (&self.host, self.port)
     }
 
-    /// The path of traces over HTTP. As OpenTelemetry specifies it, `/v1/traces` follows the path, unless it is there already.
-    pub(super) fn traces_path(&self) -> String {
+    /// The address of traces over HTTP. As OpenTelemetry specifies it, `/v1/traces` follows the path, unless it is there
+    /// already.
+    pub(super) fn traces_url(&self) -> String {
         let path = self.path.trim_end_matches('/');
         let path = path.strip_suffix("/v1/traces").unwrap_or(path);
-        format!("{path}/v1/traces")
+        format!("{}{path}/v1/traces", self.origin())
     }
 
     /// Scheme, host and port.
@@ -108,14 +109,14 @@ mod tests {
     #[test]
     fn an_endpoint_has_a_scheme_a_host_and_perhaps_a_port_and_a_path() {
         for (text, origin, traces) in [
-            ("http://collector:4317", "http://collector:4317", "/v1/traces"),
-            ("https://otel.example.com", "https://otel.example.com:443", "/v1/traces"),
-            ("http://[::1]:4318/", "http://[::1]:4318", "/v1/traces"),
-            ("HTTP://10.0.0.1/otlp", "http://10.0.0.1:80", "/otlp/v1/traces"),
-            ("http://a:1/v1/traces", "http://a:1", "/v1/traces"),
+            ("http://collector:4317", "http://collector:4317", "http://collector:4317/v1/traces"),
+            ("https://otel.example.com", "https://otel.example.com:443", "https://otel.example.com:443/v1/traces"),
+            ("http://[::1]:4318/", "http://[::1]:4318", "http://[::1]:4318/v1/traces"),
+            ("HTTP://10.0.0.1/otlp", "http://10.0.0.1:80", "http://10.0.0.1:80/otlp/v1/traces"),
+            ("http://a:1/v1/traces", "http://a:1", "http://a:1/v1/traces"),
         ] {
             let endpoint: OtlpEndpoint = text.parse().unwrap();
-            assert_eq!((&*endpoint.to_string(), &*endpoint.traces_path()), (origin, traces), "{text}");
+            assert_eq!((&*endpoint.to_string(), &*endpoint.traces_url()), (origin, traces), "{text}");
         }
         let endpoint: OtlpEndpoint = "http://[::1]:4318".parse().unwrap();
         assert_eq!(endpoint.address(), ("::1", 4318));

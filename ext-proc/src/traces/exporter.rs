@@ -3,17 +3,26 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
-use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use arc_swap::ArcSwap;
+use hyper::{HeaderMap, Uri};
+use opentelemetry_otlp::{Protocol, SpanExporter as OtlpExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use opentelemetry_sdk::trace::{SpanData, SpanExporter};
 use tokio::runtime::Handle;
+use tonic::Request;
+use tonic::metadata::MetadataMap;
+use tonic::service::Interceptor;
+use tonic::transport::{Channel, Endpoint};
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
-use super::client::OtlpClient;
 use super::connector::OtlpConnector;
+use super::endpoint::OtlpEndpoint;
 use super::export_fields::ExportFields;
+use super::export_notes::{ExportNotes, PartialSuccess};
+use super::headers;
+use super::http_client::OtlpHttpClient;
 use super::queue::Pending;
 use super::{OtlpProtocol, TraceError, TraceSettings};
 
@@ -41,19 +50,25 @@ enum ExportResult {
     Failed,
 }
 
-/// Sends spans to a receiver, from a thread of its own. The connections belong to the runtime.
+/// Sends spans by the exporter of OpenTelemetry, and counts what becomes of them. The connections belong to the runtime.
 #[derive(Debug)]
-pub(super) struct OtlpExporter {
-    client: OtlpClient,
+pub(super) struct MeteredExporter {
+    exporter: Arc<OtlpExporter>,
     fields: ExportFields,
-    resource: ResourceAttributesWithSchema,
+    /// The fields as they are sent.
+    sent: Arc<ArcSwap<HeaderMap>>,
+    notes: ExportNotes,
+    /// Writes the notes of what the exporter logs.
+    subscriber: Dispatch,
+    /// One export runs at a time, as the thread of the batches has it. So the notes are those of the export that has just ended.
+    turn: tokio::sync::Mutex<()>,
     runtime: Handle,
     timeout: Duration,
     pending: Pending,
     status: ExportStatus,
 }
 
-impl OtlpExporter {
+impl MeteredExporter {
     /// The exporter of these settings, on the runtime at hand. A receiver that cannot be reached is logged at once, so that nobody
     /// waits for a first span.
     ///
@@ -61,13 +76,29 @@ impl OtlpExporter {
     /// See [`TraceError`].
     pub(super) fn new(settings: &TraceSettings, pending: Pending) -> Result<Self, TraceError> {
         let fields = ExportFields::open(settings.headers.as_deref())?;
-        let (endpoint, ca) = (settings.endpoint.clone(), settings.ca.clone());
-        let protocol: &[u8] = match settings.protocol {
+        let (endpoint, ca, timeout) = (&settings.endpoint, settings.ca.clone(), settings.timeout);
+        let alpn: &[u8] = match settings.protocol {
             OtlpProtocol::Grpc => b"h2",
             OtlpProtocol::Http => b"http/1.1",
         };
-        let connector = OtlpConnector::new(endpoint.clone(), ca, protocol)?;
-        let client = OtlpClient::new(settings.protocol, connector.clone(), &endpoint)?;
+        let connector = OtlpConnector::new(endpoint.clone(), ca, alpn)?;
+        let (sent, notes) = (Arc::<ArcSwap<HeaderMap>>::default(), ExportNotes::default());
+        let exporter = match settings.protocol {
+            OtlpProtocol::Grpc => OtlpExporter::builder()
+                .with_tonic()
+                .with_channel(channel(connector.clone(), endpoint)?)
+                .with_interceptor(with_fields(Arc::clone(&sent)))
+                .with_timeout(timeout)
+                .build(),
+            OtlpProtocol::Http => OtlpExporter::builder()
+                .with_http()
+                .with_http_client(OtlpHttpClient::new(connector.clone(), Arc::clone(&sent), notes.clone()))
+                .with_protocol(Protocol::HttpBinary)
+                .with_endpoint(endpoint.traces_url())
+                .with_timeout(timeout)
+                .build(),
+        };
+        let exporter = Arc::new(exporter.map_err(|error| TraceError::Endpoint(error.to_string()))?);
         let status = ExportStatus::new(endpoint.to_string());
         let first = status.clone();
         tokio::spawn(async move {
@@ -75,30 +106,65 @@ impl OtlpExporter {
                 first.failed(&error.to_string());
             }
         });
-        let resource = ResourceAttributesWithSchema::default();
-        let (runtime, timeout) = (Handle::current(), settings.timeout);
-        Ok(Self { client, fields, resource, runtime, timeout, pending, status })
+        let subscriber = Dispatch::new(PartialSuccess(notes.clone()));
+        let (turn, runtime) = (tokio::sync::Mutex::default(), Handle::current());
+        Ok(Self { exporter, fields, sent, notes, subscriber, turn, runtime, timeout, pending, status })
+    }
+
+    /// The error is for the log.
+    async fn try_export(&self, batch: Vec<SpanData>) -> Result<(), String> {
+        let (exporter, timeout) = (Arc::clone(&self.exporter), self.timeout);
+        // The exporter's own bound leaves an attempt that has begun.
+        let export = async move { tokio::time::timeout(timeout, exporter.export(batch)).await };
+        match self.runtime.spawn(export.with_subscriber(self.subscriber.clone())).await {
+            Ok(Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(OTelSdkError::InternalFailure(error)))) => Err(error),
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Err(_)) => Err("the receiver did not answer in time".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
-impl SpanExporter for OtlpExporter {
+/// Adds the fields to each call. The builder's own way reads them once, and `OTEL_EXPORTER_OTLP_HEADERS` wins over it.
+fn with_fields(sent: Arc<ArcSwap<HeaderMap>>) -> impl Interceptor + Clone + Send + Sync + 'static {
+    move |mut call: Request<()>| {
+        let mut fields = std::mem::take(call.metadata_mut()).into_headers();
+        headers::replace(&mut fields, &sent.load());
+        *call.metadata_mut() = MetadataMap::from_headers(fields);
+        Ok(call)
+    }
+}
+
+/// A channel that connects when there is something to send. The connector speaks TLS, so tonic must not see `https`.
+fn channel(connector: OtlpConnector, endpoint: &OtlpEndpoint) -> Result<Channel, TraceError> {
+    let bad = |error: &dyn std::error::Error| TraceError::Endpoint(error.to_string());
+    let origin = endpoint.origin().parse::<Uri>().map_err(|error| bad(&error))?;
+    let endpoint = Endpoint::from_shared(format!("http://{}", endpoint.authority())).map_err(|error| bad(&error))?;
+    Ok(endpoint.origin(origin).connect_with_connector_lazy(tower::service_fn(move |_: Uri| {
+        let connector = connector.clone();
+        async move { connector.connect().await }
+    })))
+}
+
+impl SpanExporter for MeteredExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let _turn = self.turn.lock().await;
         let spans = batch.len();
-        let resource_spans = group_spans_by_resource_and_scope(batch, &self.resource);
-        // The thread of the batches may wait for a file.
-        let fields = self.fields.current();
-        let (client, timeout) = (self.client.clone(), self.timeout);
-        let export = async move { client.export(ExportTraceServiceRequest { resource_spans }, &fields, timeout).await };
-        let answer = self.runtime.spawn(export).await.unwrap_or_else(|error| Err(error.to_string()));
-        match answer {
-            Ok(response) => {
-                let partial = response.partial_success.unwrap_or_default();
-                let rejected = usize::try_from(partial.rejected_spans).unwrap_or_default().min(spans);
+        // Here, because the thread of the batches may wait for a file, and the runtime may not.
+        self.sent.store(Arc::new(self.fields.current()));
+        self.notes.take();
+        let result = self.try_export(batch).await;
+        let noted = self.notes.take();
+        match result {
+            Ok(()) => {
+                let rejected = noted.rejected.min(spans);
                 self.pending.exported(spans - rejected, rejected);
-                self.status.answered(rejected, &partial.error_message);
+                self.status.answered(rejected, &noted.text);
                 Ok(())
             }
             Err(error) => {
+                let error = noted.no_answer.unwrap_or(error);
                 self.pending.exported(0, spans);
                 self.status.failed(&error);
                 Err(OTelSdkError::InternalFailure(error))
@@ -106,8 +172,15 @@ impl SpanExporter for OtlpExporter {
         }
     }
 
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    /// It comes before the first export, which shares the exporter.
     fn set_resource(&mut self, resource: &Resource) {
-        self.resource = resource.into();
+        if let Some(exporter) = Arc::get_mut(&mut self.exporter) {
+            exporter.set_resource(resource);
+        }
     }
 }
 

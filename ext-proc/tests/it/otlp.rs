@@ -25,9 +25,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
-use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
+use tonic::{Code, Status};
 
 use crate::pki::Identity;
 use crate::support::until;
@@ -40,6 +40,8 @@ pub(crate) enum Behavior {
     Hang,
     /// It answers with an error.
     Refuse,
+    /// It is too busy for the next message, and accepts those behind it.
+    BusyOnce,
     /// It answers that it rejects so many spans of each message. With 0, it only warns.
     Reject(i64),
     /// It accepts the spans of calls, and rejects those of the work below them.
@@ -110,6 +112,11 @@ impl Receiver {
         self.state.resources.lock().unwrap()[0].clone()
     }
 
+    /// How many messages came.
+    pub(crate) fn messages(&self) -> usize {
+        self.state.fields.lock().unwrap().len()
+    }
+
     /// The header fields of the last message.
     pub(crate) fn fields(&self) -> HeaderMap {
         self.state.fields.lock().unwrap().last().unwrap().clone()
@@ -176,6 +183,7 @@ async fn answer(state: Arc<ReceiverState>, request: Request<Incoming>) -> Result
     let body = request.into_body().collect().await?.to_bytes();
     let (status, body) = match state.receive(ExportTraceServiceRequest::decode(body).unwrap()).await {
         Ok(answer) => (StatusCode::OK, answer.encode_to_vec()),
+        Err(status) if status.code() == Code::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, Vec::new()),
         Err(_) => (StatusCode::BAD_REQUEST, Vec::new()),
     };
     Ok(Response::builder().status(status).body(Body::new(Full::from(body))).unwrap())
@@ -183,9 +191,14 @@ async fn answer(state: Arc<ReceiverState>, request: Request<Incoming>) -> Result
 
 impl ReceiverState {
     async fn receive(&self, request: ExportTraceServiceRequest) -> Result<ExportTraceServiceResponse, Status> {
-        let behavior = *self.behavior.lock().unwrap();
+        let behavior = {
+            let mut behavior = self.behavior.lock().unwrap();
+            let next = if *behavior == Behavior::BusyOnce { Behavior::Accept } else { *behavior };
+            std::mem::replace(&mut *behavior, next)
+        };
         match behavior {
             Behavior::Hang => std::future::pending().await,
+            Behavior::BusyOnce => Err(Status::unavailable("busy")),
             Behavior::Refuse => Err(Status::invalid_argument("these spans are not welcome")),
             Behavior::Accept | Behavior::Reject(_) | Behavior::RejectWork => {
                 let mut work = 0;

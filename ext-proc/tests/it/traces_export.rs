@@ -1,6 +1,7 @@
 //! The export of spans: over each protocol, and when the receiver is gone, silent, unwilling or back.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use cellgate_ext_proc::{OtlpProtocol, ServeError, TraceError, TraceSettings};
 use tokio::net::TcpListener;
@@ -107,6 +108,37 @@ async fn a_receiver_that_refuses_costs_only_its_spans() {
         receiver.behave(Behavior::Accept);
         decide(&service, &SAMPLED).await;
         until("exported", || async { count(&service, "exported").await > 0 }).await;
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_busy_gets_the_spans_again() {
+    for protocol in PROTOCOLS {
+        let receiver = Receiver::start(None).await;
+        // One message has all spans.
+        let settings = TraceSettings { interval: 100 * PATIENCE, ..receiver.settings(protocol) };
+        let service = traced(settings).await;
+        receiver.behave(Behavior::BusyOnce);
+        decide(&service, &SAMPLED).await;
+        service.stop();
+        service.ended().await.unwrap();
+        assert_eq!((receiver.messages(), receiver.spans().len()), (2, 3), "{protocol:?}");
+    }
+}
+
+/// The bound holds for an attempt that has begun, and leaves nothing behind that delays the next export.
+#[tokio::test]
+async fn a_receiver_that_is_silent_costs_its_spans_after_the_time_of_an_export() {
+    for protocol in PROTOCOLS {
+        let receiver = Receiver::start(None).await;
+        receiver.behave(Behavior::Hang);
+        let settings = TraceSettings { timeout: Duration::from_millis(300), ..receiver.settings(protocol) };
+        let service = traced(settings).await;
+        decide(&service, &SAMPLED).await;
+        all_failed(&service).await;
+        receiver.behave(Behavior::Accept);
+        decide(&service, &SAMPLED).await;
+        until("exported", || async { count(&service, "exported").await == 3 }).await;
     }
 }
 

@@ -2,11 +2,12 @@
 
 use cellgate_ext_proc::{OtlpProtocol, TraceSettings};
 use envoy_types::pb::envoy::extensions::filters::http::ext_proc::v3::processing_mode::BodySendMode;
+use tokio::net::TcpListener;
 use tonic::transport::Endpoint;
 
 use super::ProcessLog;
 use crate::limits::{LIMITS, LimitedService};
-use crate::otlp::{Behavior, Receiver};
+use crate::otlp::{self, Behavior, Receiver};
 use crate::peer::{Peer, head};
 use crate::support::{Service, until};
 
@@ -131,6 +132,37 @@ async fn a_receiver_that_rejects_spans_is_told_once_and_once_more_when_it_takes_
     until("again", || async { log.of("traces_rejected").len() == 2 }).await;
     assert_eq!(log.of("traces_rejected")[1]["spans"], 0);
     assert_eq!(log.of("traces_exported_again").len(), 1);
+    // The exporter tells of rejected spans by its log, which the level does not stop and no line repeats.
+    limited.document("PUT", "/log-level?level=off").await;
+    send(Behavior::Reject(1), "failed", 1).await;
+    limited.document("PUT", "/log-level?level=debug,opentelemetry-otlp=trace").await;
+    send(Behavior::Reject(1), "failed", 1).await;
+    limited.document("DELETE", "/log-level").await;
+    assert_eq!(log.of("library").iter().find(|line| line.to_string().contains("opentelemetry")), None);
+}
+
+/// The crate calls each failure of a connection a network error.
+#[tokio::test]
+async fn a_connection_over_http_that_ends_early_is_told_with_its_reason() {
+    let (log, _turn) = ProcessLog::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let closing = tokio::spawn(async move {
+        loop {
+            drop(listener.accept().await.unwrap());
+        }
+    });
+    let traces = TraceSettings { sample_percent: 100.0, ..otlp::settings(&endpoint, OtlpProtocol::Http) };
+    let logging = log.logging.clone();
+    let limited = LimitedService::start_with(LIMITS, |settings| {
+        settings.logging = Some(logging);
+        settings.traces = Some(traces);
+    })
+    .await;
+    limited.send("acme", "k").await;
+    let error = log.line("traces_failing").await["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("connection") && !error.contains("network error"), "{error}");
+    closing.abort();
 }
 
 #[tokio::test]
