@@ -298,10 +298,10 @@ pub const CATALOGUE: &[LogEvent] = &[
     LogEvent {
         name: "traces_rejected",
         levels: &["warn"],
-        fields: &["endpoint", "spans", "error", "remedy"],
+        fields: &["endpoint", "spans", "remedy"],
         meaning: "The receiver of traces answers an export, and has rejected so many of its spans. They are lost, and so are later ones \
-                  until `traces_exported_again`. With 0 spans, `error` is a warning.",
-        remedy: "`error` is the receiver's text, if it has one. See its log and its limits.",
+                  until `traces_exported_again`. With 0 spans, the receiver warns of something.",
+        remedy: "The receiver's own log has the reason. Its text is not written here, because it may repeat a part of the request.",
     },
     LogEvent {
         name: "watch_failed",

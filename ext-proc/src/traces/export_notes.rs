@@ -25,8 +25,8 @@ pub(super) struct ExportNotes(Arc<Mutex<Noted>>);
 pub(super) struct Noted {
     /// How many spans the receiver has rejected (OTLP's partial success).
     pub rejected: usize,
-    /// Why, or a warning without rejected spans.
-    pub text: String,
+    /// Whether it says more: why, or a warning without rejected spans. Its text may repeat a part of the request, so it is not kept.
+    pub has_text: bool,
     /// Why the last attempt over HTTP has no answer, which the crate calls "network error".
     pub no_answer: Option<String>,
 }
@@ -60,7 +60,7 @@ impl Visit for Noted {
 
     fn record_str(&mut self, field: &Field, value: &str) {
         if field.name() == "error_message" {
-            value.clone_into(&mut self.text);
+            self.has_text = !value.is_empty();
         }
     }
 

@@ -160,7 +160,7 @@ impl SpanExporter for MeteredExporter {
             Ok(()) => {
                 let rejected = noted.rejected.min(spans);
                 self.pending.exported(spans - rejected, rejected);
-                self.status.answered(rejected, &noted.text);
+                self.status.answered(rejected, noted.has_text);
                 Ok(())
             }
             Err(error) => {
@@ -195,15 +195,15 @@ impl ExportStatus {
                 event = "traces_failing",
                 endpoint = self.0.endpoint,
                 error = beginning(error),
-                remedy = "check the collector and --otlp-endpoint; requests are not affected, and their spans are lost",
+                remedy = "check the receiver of traces and --otlp-endpoint; requests are not affected, and their spans are lost",
                 "cannot export traces"
             );
         }
     }
 
     /// The receiver has rejected so many of the spans. As OTLP says, a text without rejected spans is a warning.
-    fn answered(&self, rejected: usize, text: &str) {
-        if rejected == 0 && text.is_empty() {
+    fn answered(&self, rejected: usize, has_text: bool) {
+        if rejected == 0 && !has_text {
             if self.replace(ExportResult::Complete) != ExportResult::Complete {
                 tracing::info!(
                     event = "traces_exported_again",
@@ -216,8 +216,7 @@ impl ExportStatus {
                 event = "traces_rejected",
                 endpoint = self.0.endpoint,
                 spans = rejected,
-                error = beginning(text),
-                remedy = "see the log and the limits of the collector; the spans that it rejects are lost",
+                remedy = "see the log and the limits of the receiver; the spans that it rejects are lost",
                 "the receiver of traces does not take all spans"
             );
         }

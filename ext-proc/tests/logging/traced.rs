@@ -123,7 +123,10 @@ async fn a_receiver_that_rejects_spans_is_told_once_and_once_more_when_it_takes_
     send(Behavior::Reject(1), "failed", 3).await;
     let rejected = log.line("traces_rejected").await;
     assert_eq!((&rejected["level"], &rejected["spans"]), (&"WARN".into(), &1.into()));
-    assert_eq!(rejected["error"], "the quota is used up");
+    assert!(
+        !rejected.to_string().contains("the quota is used up"),
+        "a receiver's text may repeat a part of the request"
+    );
     assert_eq!((log.of("traces_rejected").len(), log.of("traces_exported_again").len()), (1, 0));
     send(Behavior::Accept, "exported", 2).await;
     log.line("traces_exported_again").await;

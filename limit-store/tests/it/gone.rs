@@ -4,8 +4,9 @@ use cellgate_limit_store::WhenStoreFails::{Allow, Deny, Local};
 use cellgate_limit_store::{Judge, StoreFailure, StoreState};
 use cellgate_tests::ports::ClosedPort;
 use cellgate_tests::valkey::{ServerOptions, Valkey};
+use cellgate_tests::wait;
 
-use crate::support::{ask, charge, open, settings, unavailable};
+use crate::support::{ask, available, charge, open, settings, unavailable};
 
 #[tokio::test]
 async fn without_a_server_limits_allow_deny_or_count_their_share() {
@@ -53,4 +54,18 @@ async fn a_settlement_of_local_units_stays_local_and_one_with_the_store_is_lost(
     assert!(!store.carry(&in_store, 5).await);
     assert_eq!(ask(&store, one).await, (true, Judge::Local, Some(2)));
     assert_eq!(store.usage(one.charge.key).await, Err(StoreFailure::Unavailable));
+}
+
+#[tokio::test]
+async fn a_store_that_is_dropped_ends_its_connection() {
+    let server = Valkey::start(ServerOptions::new()).await.unwrap();
+    let store = open(settings(server.address().unwrap()));
+    available(&store).await;
+    let clients = || async {
+        let list = server.command(&["CLIENT", "LIST"]).await?;
+        Ok::<_, anyhow::Error>(list.lines().filter(|line| line.contains("lib-name=cellgate")).count())
+    };
+    assert_eq!(clients().await.unwrap(), 1);
+    drop(store);
+    wait::until("no connection", || async { Ok((clients().await? == 0).then_some(())) }).await.unwrap();
 }

@@ -5,7 +5,6 @@ mod cluster;
 mod embedded;
 mod gone;
 mod leases;
-mod log;
 mod once;
 mod recovery;
 mod refused;

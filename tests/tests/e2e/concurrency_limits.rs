@@ -311,7 +311,7 @@ async fn only_a_response_with_trailers_costs_a_message_and_only_under_such_a_lim
         config["rate_limits"] = json!([{"name": "many", "key": ["routing_key"], "limit": "1000/s"}]);
     });
     let limited = Limited::start_with(1, options).await;
-    let sent = || async { limited.stack.admin().stat("http.in.ext_proc.stream_msgs_sent").await.unwrap() };
+    let sent = || async { limited.stack.admin().stat("http.in.ext_proc.cellgate.stream_msgs_sent").await.unwrap() };
     let with_trailers = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx-sum: 1\r\n\r\n";
     let plain = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
     for (response, messages) in [(plain, 1), (with_trailers, 2)] {

@@ -265,7 +265,7 @@ async fn only_a_request_that_such_a_limit_counts_costs_messages() {
         [(by_header(), PLAIN, 1), (by_header(), &*trailers, 1), (by_trailer(), PLAIN, 1), (by_trailer(), &*trailers, 2)]
     {
         let settled = Settled::start(settle).await;
-        let sent = || async { settled.stack.admin().stat("http.in.ext_proc.stream_msgs_sent").await.unwrap() };
+        let sent = || async { settled.stack.admin().stat("http.in.ext_proc.cellgate.stream_msgs_sent").await.unwrap() };
         for (request, messages) in [(&other, 1), (&get(), 1 + more)] {
             let before = sent().await;
             settled.exchange(request, response).await;

@@ -26,7 +26,7 @@ pub(crate) async fn spent_of(admin: &Admin) -> Result<u64> {
 
 /// The streams of ext_proc that a proxy has opened. The requests of its cluster have the calls for leases among them.
 pub(crate) async fn streams_of(admin: &Admin) -> Result<u64> {
-    let started = admin.stats("ext_proc.streams_started").await?;
+    let started = admin.stats("ext_proc.cellgate.streams_started").await?;
     Ok(started.iter().map(|(_, count)| count).sum())
 }
 
