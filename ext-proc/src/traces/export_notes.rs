@@ -1,4 +1,4 @@
-//! What an exporter of `opentelemetry-otlp` knows of an export, and its result does not say.
+//! Notes on an export: facts that the exporter of `opentelemetry-otlp` knows, and that its result does not have.
 //!
 //! The crate tells of rejected spans in its log alone, so each export runs with a subscriber that takes that event and nothing
 //! else. The log of this process has none of the crate's events, see `logging`.
@@ -16,11 +16,11 @@ const TARGET: &str = "opentelemetry-otlp";
 /// The field that makes an event the one of rejected spans.
 const REJECTED: &str = "rejected_spans";
 
-/// The notes of one export at a time. Clones share them.
+/// Keeps the notes on one export at a time. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ExportNotes(Arc<Mutex<Noted>>);
 
-/// What was noted of an export.
+/// The notes on one export.
 #[derive(Debug, Default)]
 pub(super) struct Noted {
     /// How many spans the receiver has rejected (OTLP's partial success).
