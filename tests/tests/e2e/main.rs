@@ -32,6 +32,7 @@ mod left_streams;
 mod limit_store;
 mod live_config;
 mod load;
+mod long_request_ids;
 mod media_types;
 mod memory;
 mod methods;
