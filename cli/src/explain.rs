@@ -9,7 +9,6 @@ mod fault;
 mod log_scan;
 mod near_ids;
 mod report;
-mod shown_text;
 mod tier_decision;
 
 pub(crate) use log_scan::LogScan;

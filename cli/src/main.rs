@@ -16,6 +16,7 @@ mod limits;
 mod limits_import;
 mod neighbours;
 mod probe;
+mod shown_text;
 mod warnings;
 
 use std::process::ExitCode;

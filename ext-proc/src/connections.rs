@@ -45,6 +45,11 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 /// frame beside that.
 const CONNECTION_WINDOW: u32 = 1 << 30;
 
+/// The most bytes of the header fields of a call. Envoy copies the client's request id and trace context into them, whose size only
+/// its own `max_request_headers_kb` bounds: 60 KiB by default. With h2's default of 16 KiB, a long id would fail its call, and
+/// one of several times that the connection with the calls of others.
+const MAX_HEADER_LIST: u32 = 1 << 20;
+
 /// The services on the gRPC port.
 #[derive(Clone, Debug)]
 pub(crate) struct Services {
@@ -121,6 +126,7 @@ async fn serve_worker(
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_concurrent_streams(max_streams)
+        .http2_max_header_list_size(MAX_HEADER_LIST)
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
     let incoming = UnboundedReceiverStream::new(incoming).map(Ok::<_, Infallible>);

@@ -126,12 +126,22 @@ class Pods(unittest.TestCase):
         self.assertEqual(sorted(files(pod)), ["limit-secret"])
 
 
+def peer(namespace):
+    """The pods of a namespace, in a rule of a NetworkPolicy."""
+    return {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
+
+
 class Egress(unittest.TestCase):
     def test_a_service_is_allowed_in_its_namespace(self):
-        for url, namespace in [("redis://valkey.data.svc.cluster.local:6380", "data"), ("redis://valkey:6380/1", chart.NAMESPACE), ("redis://valkey.data:6380", "data")]:
+        for url, namespaces in [
+            ("redis://valkey.data.svc.cluster.local:6380", ["data"]),
+            ("redis://valkey:6380/1", [chart.NAMESPACE]),
+            # A Service of another namespace, or a pod of a Service beside the release.
+            ("redis://valkey.data:6380", ["data", chart.NAMESPACE]),
+        ]:
             (rule,) = egress(store(url))
             self.assertEqual([port["port"] for port in rule["ports"]], [6380, 15008])
-            self.assertEqual(rule["to"], [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}])
+            self.assertEqual(rule["to"], [peer(namespace) for namespace in namespaces])
 
     def test_any_other_server_is_allowed_by_its_port(self):
         for url, port in [("rediss://redis.example.com:7000/1", 7000), ("redis://10.0.0.1", 6379), ("redis://[2001:db8::1]:7001", 7001)]:

@@ -99,28 +99,27 @@ class Pods(unittest.TestCase):
 class Network(unittest.TestCase):
     def test_only_the_receiver_is_added_to_the_way_out(self):
         self.assertEqual(test_limit_store.egress({}), [])
-        for url, port, namespace in [
-            ("http://collector.observe.svc:4317", 4317, "observe"),
-            ("http://collector.observe.svc.cluster.local:4317", 4317, "observe"),
-            ("http://collector:4318/otlp", 4318, chart.NAMESPACE),
-            ("https://otel.monitoring", 443, "monitoring"),
-            ("http://otel.monitoring:4317", 4317, "monitoring"),
-            ("http://otel.monitoring.pod:4317", 4317, None),
-            ("https://otel.example.com", 443, None),
-            ("https://otel.example.", 443, None),
-            ("http://10.0.0.9", 80, None),
-            ("http://[2001:db8::9]:4317", 4317, None),
+        # Of two labels, the second is a namespace, or the first is a pod of a Service in the namespace of the release.
+        for url, port, namespaces in [
+            ("http://collector.observe.svc:4317", 4317, ["observe"]),
+            ("http://collector.observe.svc.cluster.local:4317", 4317, ["observe"]),
+            ("http://Collector.Observe.svc.cluster.local.:4317", 4317, ["observe"]),
+            ("http://collector-0.collector.observe.svc:4317", 4317, ["observe"]),
+            ("http://collector:4318/otlp", 4318, [chart.NAMESPACE]),
+            ("https://otel.monitoring", 443, ["monitoring", chart.NAMESPACE]),
+            ("http://collector-0.collector:4317", 4317, ["collector", chart.NAMESPACE]),
+            (f"http://otel.{chart.NAMESPACE}:4317", 4317, [chart.NAMESPACE]),
+            ("http://1.2:4317", 4317, ["2", chart.NAMESPACE]),
+            ("http://otel.monitoring.pod:4317", 4317, []),
+            ("https://otel.example.com", 443, []),
+            ("https://otel.example.", 443, []),
+            ("http://10.0.0.9", 80, []),
+            ("http://[2001:db8::9]:4317", 4317, []),
         ]:
             with self.subTest(url):
                 (rule,) = test_limit_store.egress(endpoint(url))
                 self.assertEqual(rule["ports"][0], {"protocol": "TCP", "port": port})
-                if namespace:
-                    (peer,) = rule["to"]
-                    self.assertEqual(
-                        peer, {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}}}
-                    )
-                else:
-                    self.assertNotIn("to", rule)
+                self.assertEqual(rule.get("to", []), [test_limit_store.peer(namespace) for namespace in namespaces])
 
 
 if __name__ == "__main__":

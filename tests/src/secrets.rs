@@ -1,7 +1,7 @@
 //! Marked secrets, and the search for them in what programs have written.
 //!
-//! A secret is found in any case, percent-encoded, in hexadecimal and in base64, also inside a longer text, and also if
-//! only a part of it is there.
+//! A secret is found in any case, percent-encoded, in hexadecimal, in base64 and as a list of decimal bytes, also inside a
+//! longer text, and also if only a part of it is there.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -143,6 +143,9 @@ impl Search {
             look(&self.exact, &decoded);
             look(&self.lower, &decoded.to_ascii_lowercase());
         }
+        let decoded = decimals_decoded(&haystack.bytes);
+        look(&self.exact, &decoded);
+        look(&self.lower, &decoded.to_ascii_lowercase());
         found.sort();
         found.dedup_by(|next, first| next.place == first.place);
         found
@@ -217,6 +220,21 @@ fn percent_decoded(bytes: &[u8]) -> Vec<u8> {
     decoded
 }
 
+/// The bytes of lists of numbers such as `[97, 98]`, which is how Rust prints bytes for debugging.
+fn decimals_decoded(bytes: &[u8]) -> Vec<u8> {
+    let is_of_list = |byte: &u8| byte.is_ascii_digit() || *byte == b',' || byte.is_ascii_whitespace();
+    let lists = bytes.split(|byte| !is_of_list(byte)).filter(|list| list.len() > 3 * PART - 2);
+    let mut decoded = Vec::new();
+    for list in lists {
+        let numbers = list.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        decoded.extend(
+            numbers.map(|number| std::str::from_utf8(number).ok().and_then(|text| text.parse().ok()).unwrap_or(b' ')),
+        );
+        decoded.push(b' ');
+    }
+    decoded
+}
+
 impl fmt::Debug for Finding {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(formatter, "the secret of {} is in {}: …{}…", self.place, self.haystack, self.context)
@@ -251,6 +269,8 @@ mod tests {
             base64("a"),
             base64("ab"),
             base64("abc").replace('+', "-").replace('/', "_"),
+            format!("{:?}", text.as_bytes()),
+            format!("{:#?}", text.as_bytes()),
             // A cut one, and one behind others.
             text[..PART].to_owned(),
             format!("{{\"x\":\"{}\"}}", &text[LENGTH - PART..]),

@@ -122,17 +122,35 @@ requests, so it is not among them; if its filter defers, it is in `cellgate.prox
 {{ concat (include "cellgate.gatewayPrincipals" . | fromJsonArray) $callers | uniq | sortAlpha | toJson }}
 {{- end -}}
 
-{{/* The namespace of a host that is a Service of the cluster, for the NetworkPolicy, which cannot name a host: NAME,
-NAME.NAMESPACE or NAME.NAMESPACE.svc and what follows. Empty for any other server. Takes a dict of `root` and `host`. */}}
-{{- define "cellgate.serviceNamespace" -}}
-{{- $labels := splitList "." .host -}}
-{{- if and (eq 1 (len $labels)) (include "cellgate.isLabel" .host) -}}
-{{ .root.Release.Namespace }}
-{{- else if and (ge (len $labels) 2) (include "cellgate.isLabel" (first $labels)) (include "cellgate.isLabel" (index $labels 1)) -}}
-{{- if or (eq 2 (len $labels)) (eq "svc" (index $labels 2)) -}}
-{{ index $labels 1 }}
+{{/* The namespaces of a host that may be a Service of the cluster, or a pod of one, as a JSON array. Empty for any other host. `NAME`
+is a Service in the namespace of the release. `A.B` is the Service A of the namespace B, or the pod A of a Service B beside the
+release; with a dot at its end, it is neither. Takes a dict of `root` and `host`. */}}
+{{- define "cellgate.serviceNamespaces" -}}
+{{- $host := .host | lower | trimSuffix "." -}}
+{{- $labels := splitList "." $host -}}
+{{- $namespaces := list -}}
+{{- $isName := true -}}
+{{- range $labels }}{{ if not (include "cellgate.isLabel" .) }}{{ $isName = false }}{{ end }}{{ end -}}
+{{- $count := len $labels -}}
+{{- if $isName -}}
+{{- if and (eq 1 $count) (not (hasSuffix "." .host)) -}}
+{{- $namespaces = list .root.Release.Namespace -}}
+{{- else if and (eq 2 $count) (not (hasSuffix "." .host)) -}}
+{{- $namespaces = list (index $labels 1) .root.Release.Namespace | uniq -}}
+{{- else if and (ge $count 3) (eq "svc" (index $labels 2)) -}}
+{{- $namespaces = list (index $labels 1) -}}
+{{- else if and (ge $count 4) (eq "svc" (index $labels 3)) -}}
+{{- $namespaces = list (index $labels 2) -}}
 {{- end -}}
 {{- end -}}
+{{ toJson $namespaces }}
+{{- end -}}
+
+{{/* The peers of an egress rule in these namespaces. Takes a JSON array. */}}
+{{- define "cellgate.namespacePeers" -}}
+{{- range fromJsonArray . }}
+- namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ quote . }} } }
+{{- end }}
 {{- end -}}
 
 {{/* The namespaces of all attached proxies, as JSON. */}}

@@ -86,18 +86,18 @@ Each prints nothing if there is no store. */}}
 {{- if .Values.extProc.limitStore.url -}}
 {{- $ports := dict -}}
 {{- range include "cellgate.limitStore.servers" . | fromJsonArray -}}
-{{- $namespace := include "cellgate.serviceNamespace" (dict "root" $ "host" .host) -}}
-{{- $rule := printf "%d %s" (int64 .port) $namespace -}}
-{{- $_ := set $ports $rule (dict "port" (int64 .port) "namespace" $namespace) -}}
+{{- $namespaces := include "cellgate.serviceNamespaces" (dict "root" $ "host" .host) -}}
+{{- $rule := printf "%d %s" (int64 .port) $namespaces -}}
+{{- $_ := set $ports $rule (dict "port" (int64 .port) "namespaces" $namespaces) -}}
 {{- end -}}
 {{- range $ports }}
 - ports:
     - { protocol: TCP, port: {{ int64 .port }} }
-    {{- if .namespace }}
+    {{- if fromJsonArray .namespaces }}
     # The store's ztunnel, in ambient mode.
     - { protocol: TCP, port: 15008 }
   to:
-    - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ .namespace }} } }
+    {{- include "cellgate.namespacePeers" .namespaces | indent 4 }}
     {{- end }}
 {{- end }}
 {{- end -}}

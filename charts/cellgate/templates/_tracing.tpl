@@ -67,14 +67,14 @@ conventions advise for a container in Kubernetes. */}}
 {{- $authority := regexReplaceAll "^https?://([^/]*).*$" . "${1}" -}}
 {{- $host := regexReplaceAll ":[0-9]+$" $authority "" -}}
 {{- $port := default (ternary "443" "80" (hasPrefix "https:" .)) (regexFind ":[0-9]+$" $authority | trimPrefix ":") -}}
-{{- $namespace := include "cellgate.serviceNamespace" (dict "root" $ "host" $host) -}}
+{{- $namespaces := include "cellgate.serviceNamespaces" (dict "root" $ "host" $host) -}}
 - ports:
     - { protocol: TCP, port: {{ int64 $port }} }
-    {{- if $namespace }}
+    {{- if fromJsonArray $namespaces }}
     # The receiver's ztunnel, in ambient mode.
     - { protocol: TCP, port: 15008 }
   to:
-    - namespaceSelector: { matchLabels: { kubernetes.io/metadata.name: {{ $namespace }} } }
+    {{- include "cellgate.namespacePeers" $namespaces | indent 4 }}
     {{- end }}
 {{- end -}}
 {{- end -}}

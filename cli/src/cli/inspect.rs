@@ -8,6 +8,7 @@ use super::commands::print;
 use super::{Exit, Failure, Output, values};
 use crate::http_client::Server;
 use crate::inspect::{InspectError, differences, fetch, json, text};
+use crate::shown_text::{escaped, shown};
 
 /// Options of `cellgate inspect`.
 #[derive(Debug, Args)]
@@ -41,15 +42,15 @@ pub(crate) async fn inspect(args: InspectArgs) -> Result<Exit, Failure> {
     let differences = differences(&services);
     if args.json || args.output == Output::Json {
         match services.as_slice() {
-            [only] if args.urls.len() == 1 => print(&format!("{:#}\n", only.document))?,
+            [only] if args.urls.len() == 1 => print(&escaped(&format!("{:#}\n", only.document)))?,
             [] => {}
-            several => print(&format!("{:#}\n", json(several, &differences)))?,
+            several => print(&escaped(&format!("{:#}\n", json(several, &differences))))?,
         }
     } else {
         let texts: Vec<_> = services.iter().map(text).collect();
         print(&texts.join("\n"))?;
         for difference in &differences {
-            print(&format!("\nThe services differ in their {difference}\n"))?;
+            print(&format!("\nThe services differ in their {}\n", shown(difference)))?;
         }
     }
     let Some(first) = errors.first() else {

@@ -8,7 +8,7 @@ use serde_json::Map;
 
 use super::access_entry::{AccessEntry, LOG_FORMAT};
 use super::near_ids::NearIds;
-use super::shown_text::shown;
+use crate::shown_text::shown;
 
 /// Longer lines are passed over. Envoy's longest lines have the longest path: 60 KiB of headers by default.
 const LONGEST_LINE: u64 = 256 * 1024;
@@ -39,6 +39,9 @@ pub(crate) struct PassedOver {
     pub(super) too_long: u64,
 }
 
+/// The path of Envoy's calls of the service.
+const CALL_OF_SERVICE: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+
 /// The fields by which an entry is found.
 #[derive(Deserialize)]
 struct EntryHead<'a> {
@@ -46,6 +49,18 @@ struct EntryHead<'a> {
     log_format: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     request_id: Option<Cow<'a, str>>,
+    #[serde(borrow, default)]
+    path: Option<Cow<'a, str>>,
+    /// The decision of the filter.
+    #[serde(borrow, default)]
+    cellgate_filter: Option<Cow<'a, str>>,
+}
+
+impl EntryHead<'_> {
+    /// Whether a proxy in front of the service logs Envoy's call of it, which has the id of its request.
+    fn is_call_of_service(&self) -> bool {
+        self.path.as_deref() == Some(CALL_OF_SERVICE) && self.cellgate_filter.as_deref().is_none_or(|text| text == "-")
+    }
 }
 
 impl LogScan {
@@ -135,7 +150,8 @@ impl LogScan {
     fn take(&mut self, line: &[u8]) {
         let (before, object) = line.split_at(line.iter().position(|byte| *byte == b'{').unwrap_or(line.len()));
         match serde_json::from_slice::<EntryHead<'_>>(object) {
-            Ok(EntryHead { log_format: Some(format), request_id }) if format == LOG_FORMAT => {
+            Ok(head) if head.is_call_of_service() => self.passed_over.other += 1,
+            Ok(EntryHead { log_format: Some(format), request_id, .. }) if format == LOG_FORMAT => {
                 let id = request_id.unwrap_or_default();
                 if *id != *self.id {
                     self.near.offer(&self.id, &id);
@@ -190,6 +206,13 @@ mod tests {
         let mut scan = LogScan::new(id);
         scan.read(log.as_ref()).unwrap();
         scan
+    }
+
+    #[test]
+    fn the_call_of_the_service_is_no_entry_of_its_request() {
+        let call = r#","path":"/envoy.service.ext_proc.v3.ExternalProcessor/Process","cellgate_filter":null"#;
+        let scan = scan("a-request", [line("a-request", r#","path":"/orders""#), line("a-request", call)].join("\n"));
+        assert_eq!((scan.entries().len(), scan.passed_over().other), (1, 1));
     }
 
     #[test]
@@ -262,7 +285,7 @@ mod tests {
     fn the_message_about_near_ids_has_no_invisible_characters() {
         let log = [line("abcd1234\u{9b}31mX\u{202e}gnp", ""), line("abcd12345", "")].join("\n");
         let message = scan("abcd1234\u{202e}", log.as_str()).not_found();
-        assert!(!message.chars().any(super::super::shown_text::is_hidden), "{message:?}");
+        assert!(!message.chars().any(crate::shown_text::is_hidden), "{message:?}");
         let message = scan("abcd1234", log).not_found();
         assert!(message.ends_with("Did you mean `abcd12345`?"), "{message:?}");
     }

@@ -1,6 +1,6 @@
 //! Request ids of a log that resemble the one that was asked for: a part of it, or with a typing error.
 
-use super::shown_text::is_hidden;
+use crate::shown_text::is_hidden;
 
 /// The most ids that are kept.
 const MOST: usize = 3;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::access_entry::AccessEntry;
 use super::log_scan::{LogScan, PassedOver};
-use super::shown_text::{escaped, shown};
 use super::tier_decision::{FilterDecision, TierDecision};
 use super::{advice, fault};
+use crate::shown_text::{escaped, shown};
 use cellgate_ext_proc::units::size;
 
 /// The story as text for a terminal. It has no control or invisible characters of the log, which clients write.
@@ -184,8 +184,8 @@ fn entry_json(entry: &AccessEntry) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use super::super::shown_text::is_hidden;
     use super::*;
+    use crate::shown_text::is_hidden;
 
     #[test]
     fn no_character_of_a_client_reaches_the_terminal_hidden() {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Inspected;
 use crate::limits::store_text;
+use crate::shown_text::shown;
 use cellgate_ext_proc::units::{duration, milliseconds, size};
 
 /// One service as aligned text.
@@ -29,10 +30,8 @@ pub(crate) fn text(service: &Inspected) -> String {
     } = &service.inspection;
     let mut text = String::new();
     let mut line = |label: &str, value: &str| {
-        // A server that is not Cellgate must not control the terminal.
-        let value: String = value.chars().filter(|character| !character.is_control()).collect();
-        // Writing into a string cannot fail.
-        let _ok = writeln!(text, "{label:<13}{value}");
+        // Clients write the ids of requests, and a server that is not Cellgate writes all of it. Writing into a string cannot fail.
+        let _ok = writeln!(text, "{label:<13}{}", shown(value));
     };
     line("service", &service.url);
     line("version", &format!("{version} (build {build})"));

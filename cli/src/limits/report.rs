@@ -6,6 +6,8 @@ use cellgate_ext_proc::limits::{Forgotten, KeyUsage, LimitList, LimitOf, LimitSu
 
 use cellgate_ext_proc::units::milliseconds;
 
+use crate::shown_text::shown;
+
 /// The limits and the store as aligned text.
 #[must_use]
 pub(crate) fn list_text(list: &LimitList) -> String {
@@ -89,11 +91,6 @@ fn write_line(text: &mut String, label: &str, value: &str, width: usize) {
     let label = shown(label);
     // Writing into a string cannot fail.
     let _ok = writeln!(text, "{label:<width$}  {}", shown(value));
-}
-
-/// A server that is not Cellgate must not control the terminal.
-fn shown(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).collect()
 }
 
 /// `100/min by routing_key, 2 plans, 1 key with a limit of its own; local when the store fails`.

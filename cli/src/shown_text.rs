@@ -1,4 +1,4 @@
-//! Text of clients as a terminal may show it: without characters that control the terminal or reorder what it shows.
+//! Text of clients and of other programs as a terminal may show it: without characters that control the terminal or reorder what it shows.
 
 use std::fmt::Write as _;
 
@@ -26,17 +26,17 @@ const INVISIBLE: [(char, char); 19] = [
 ];
 
 /// Whether a terminal must not get this character.
-pub(super) fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     character.is_control() || INVISIBLE.iter().any(|(first, last)| (*first..=*last).contains(&character))
 }
 
 /// The text without these characters.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().filter(|character| !is_hidden(*character)).collect()
 }
 
 /// A JSON document with escapes for these characters, except the line ends between its values.
-pub(super) fn escaped(document: &str) -> String {
+pub(crate) fn escaped(document: &str) -> String {
     let mut text = String::with_capacity(document.len());
     for character in document.chars() {
         if character == '\n' || !is_hidden(character) {
