@@ -108,6 +108,7 @@ def rejecting():
     with shared() as found:
         assert found.gateway.send(LARGE + "}") == 400
         metric_rises(found, decisions("body_malformed"))
+        logged(found, '"cellgate_service_reason":"body_malformed"')
         yield found.variables()
 
 
