@@ -402,6 +402,14 @@ def filter_rejected():
 
 
 @state
+def filter_missing():
+    """A new proxy, whose first configuration is refused."""
+    with parts.Installation(filter={"cells": []}) as found:
+        stat_rises(found, "extension_config_discovery.http_filter.cellgate.config_fail")
+        yield found.variables()
+
+
+@state
 def spoofed():
     with shared() as found:
         assert found.gateway.send(parts.tenant("acme"), path="/spoofed", x_cell="cell-c") == 200
