@@ -76,7 +76,7 @@ OVERVIEW = [
             ),
             panel(
                 "Burn rate (1 hour)",
-                [(f"cellgate:sli_error:ratio_rate1h{{{RELEASE}}} / on (release, sli) cellgate:sli_error_budget:ratio{{{RELEASE}}}", "{{sli}}")],
+                [(f"cellgate:sli_error:ratio_rate1h{{{RELEASE}}} / on (release, sli) group_left () max by (release, sli) (cellgate:sli_error_budget:ratio{{{RELEASE}}})", "{{sli}}")],
                 about="1 uses up the budget in 30 days. Above 14.4 the fast alerts fire.",
             ),
             panel(

@@ -108,6 +108,7 @@ def rejecting():
     with shared() as found:
         assert found.gateway.send(LARGE + "}") == 400
         metric_rises(found, decisions("body_malformed"))
+        logged(found, '"cellgate_service_reason":"body_malformed"')
         yield found.variables()
 
 
@@ -397,6 +398,14 @@ def filter_rejected():
     with shared() as found:
         found.gateway.publish('{"cells": []}')
         stat_rises(found, "wasmcustom.cellgate.config_rejected")
+        yield found.variables()
+
+
+@state
+def filter_missing():
+    """A new proxy, whose first configuration is refused."""
+    with parts.Installation(filter={"cells": []}) as found:
+        stat_rises(found, "extension_config_discovery.http_filter.cellgate.config_fail")
         yield found.variables()
 
 

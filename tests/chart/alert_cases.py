@@ -9,6 +9,9 @@ SERVICE = {"namespace": chart.NAMESPACE, "service": f"{chart.RELEASE}-ext-proc",
 PROXY = {"namespace": "istio-ingress", "pod": "gateway-0", "instance": "10.0.0.2:15020"}
 RELEASE = {"release": f"{chart.NAMESPACE}/{chart.RELEASE}"}
 FLAT = "100x40"
+EXT = "envoy_http_ext_proc_cellgate_"
+# Envoy has this for each attachment.
+ATTACHED = f"envoy_extension_config_discovery_http_filter_{chart.RELEASE}_{chart.VALUES['filter']['attach'][0]['name']}_config_reload"
 SHADOW = {"filter": {"shadow": True}, "routes": {"enabled": False}, "extProc": {"enabled": False}}
 
 
@@ -222,6 +225,14 @@ CASES = {
     ),
     "CellgateFilterConfigRejected": increased("cellgate_config_rejected", stat),
     "CellgateFilterCrashed": increased("envoy_wasm_cellgate_vm_reload_success", stat),
+    "CellgateFilterDown": increased("envoy_wasm_cellgate_vm_reload_failure", stat),
+    "CellgateFilterMissing": Case(
+        fires=[stat(ATTACHED, "1x40"), stat("envoy_wasm_envoy_wasm_runtime_v8_active", "3x5 0x35")],
+        # Of a proxy that has never had a virtual machine.
+        appears=[stat(ATTACHED, "1x40")],
+        silent=[stat(ATTACHED, "1x40"), stat("envoy_wasm_envoy_wasm_runtime_v8_active", "3x40")],
+        labels=PROXY,
+    ),
     "CellgateFilterConflicts": increased("cellgate_guard_conflicts", stat),
     "CellgateLeasesFailing": Case(
         fires=[stat("cellgate_sync_failures", "0+50x40"), stat("cellgate_syncs", "0+60x40")],
@@ -253,6 +264,12 @@ CASES = {
         ],
         at="1560m",
         labels=RELEASE,
+    ),
+    "CellgateDeferralsFailing": Case(
+        fires=[stat(f"{EXT}streams_started", "0+100x40"), stat(f"{EXT}streams_failed", "0+4x40"), stat(f"{EXT}message_timeouts", "0+4x40")],
+        # Without an endpoint, Envoy counts no stream as started.
+        appears=[stat(f"{EXT}streams_failed", "_x5 3+3x40")],
+        silent=[stat(f"{EXT}streams_started", "0+100x40"), stat(f"{EXT}streams_failed", "0+4x40"), stat(f"{EXT}message_timeouts", "0x40")],
     ),
     "CellgateFailOpen": Case(
         fires=[stat("cellgate_decisions_pass_key_missing", "0+2x40")],

@@ -64,6 +64,8 @@ class Notes(unittest.TestCase):
         self.assertNotIn("these labels", self.notes())
         self.assertNotIn("these labels", self.notes({**rules, "extProc": {"enabled": False}}))
         self.assertNotIn("these labels", self.notes(chart.merge(rules, {"monitoring": {"serviceMonitor": {"enabled": True}}})))
+        self.assertIn("proxyStatsMatcher", self.notes(rules))
+        self.assertNotIn("proxyStatsMatcher", self.notes())
         self.assertIn("no runbook_url", self.notes(rules))
         based = chart.merge(rules, {"monitoring": {"runbookBase": "https://wiki.example/runbooks"}})
         self.assertNotIn("runbook_url", self.notes(based))

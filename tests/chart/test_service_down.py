@@ -9,14 +9,15 @@ import test_alerts
 import test_objectives
 
 LABELS = {"namespace": cases.SERVICE["namespace"], "service": cases.SERVICE["service"]}
-OTHER = cases.stat("up", "1x2000")
+OTHER = cases.stat("up", "1x12000")
 BUILD = {"version": "1", "build": "a"}
 
 # By lane: the series, when the alert is asked, and whether it fires without and with the ServiceMonitor.
 LANES = {
     "nobody scrapes the service": ([OTHER], "60m", False, True),
     "it was there": ([OTHER, cases.series("cellgate_build_info", "1x20 stale", **BUILD)], "60m", True, True),
-    "it was removed two days ago": ([OTHER, cases.series("cellgate_build_info", "1x20 stale", **BUILD)], "1600m", False, True),
+    "it has been down for two days": ([OTHER, cases.series("cellgate_build_info", "1x20 stale", **BUILD)], "2900m", True, True),
+    "it was removed eight days ago": ([OTHER, cases.series("cellgate_build_info", "1x20 stale", **BUILD)], "11520m", False, True),
     "it is a target that never answered": ([cases.series("up", "0x100")], "60m", True, True),
     "it is there": ([cases.series("up", "1x100"), cases.series("cellgate_build_info", "1x100", **BUILD)], "60m", False, False),
 }

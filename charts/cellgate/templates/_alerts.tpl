@@ -11,7 +11,8 @@
 `increase` does not see a counter that appears with its first value. So a series that is not zero also counts in two
 cases: if it is missing in a scrape that has `always`, a series that its target exports from its start, and if the target
 itself has started in these ten minutes. A failed scrape lacks both series, and a Prometheus that has just started has
-both from its first scrape. So neither of them makes an old value new. */}}
+both from its first scrape. If the labels of a target change, both begin anew, and the old series of neither counts. So none
+of these makes an old value new. */}}
 {{- define "cellgate.hasIncreased" -}}
 {{- $recent := printf "last_over_time(%s[10m]) > 0" .series -}}
 {{- $always := include "cellgate.alerts.always" (get . "root") -}}
@@ -21,9 +22,9 @@ both from its first scrape. So neither of them makes an old value new. */}}
 {{- end -}}
 >-
     increase({{ .series }}[10m]) > 0
-    or ({{ $recent }}
+    or ({{ .series }} > 0
     and count_over_time({{ .series }}[10m])
-    < on (job, instance) group_left () max by (job, instance) (count_over_time({{ $always }}[10m])))
+    < on (job, instance) group_left () max by (job, instance) (count_over_time({{ $always }}[10m]) and {{ $always }}))
     or ({{ $recent }} and on (job, instance) {{ $age }} < 600)
 {{- end -}}
 

@@ -16,6 +16,36 @@
     summary: The virtual machine of the Cellgate filter has crashed and restarted.
     description: Its requests in flight got an error. Report it with the line of the proxy's log that contains `panicked at`.
     {{ $runbook }}/CellgateFilterCrashed.md
+- alert: CellgateFilterDown
+  expr: {{ include "cellgate.hasIncreased" (dict "series" "envoy_wasm_cellgate_vm_reload_failure") }}
+  labels: { severity: critical }
+  annotations:
+    summary: The virtual machine of the Cellgate filter has crashed and does not restart.
+    description: >-
+      All requests of that worker thread get 503 until a restart succeeds. Replace the pod of the label `pod`, and report it
+      with the lines of its log that contain `panicked at` or `Wasm VM failed`.
+    {{ $runbook }}/CellgateFilterDown.md
+{{- with .Values.filter.attach }}
+# A proxy that has the filter in its chain, and no virtual machine for it: the module or its first configuration was refused,
+# or Istio's agent could not download the module and has put a filter in its place that denies all.
+- alert: CellgateFilterMissing
+  expr: >-
+    max without () ({__name__=~"envoy_extension_config_discovery_http_filter_(
+    {{- range $index, $attach := . }}
+    {{- if $index }}|{{ end }}
+    {{- include "cellgate.filterName" (dict "root" $ "attach" $attach) | replace "-" "_" | replace "." "_" }}
+    {{- end -}}
+    )_config_reload"}) > 0
+    unless on (job, instance) envoy_wasm_envoy_wasm_runtime_v8_active > 0
+  for: 2m
+  labels: { severity: critical }
+  annotations:
+    summary: A proxy has not loaded the Cellgate filter, and answers 403 or 500 to every request.
+    description: >-
+      The label `pod` has its name. Its log has the reason: the module cannot be downloaded or loaded, or its first
+      configuration is refused.
+    {{ $runbook }}/CellgateFilterMissing.md
+{{- end }}
 - alert: CellgateFilterConflicts
   expr: {{ include "cellgate.hasIncreased" (dict "series" "cellgate_guard_conflicts") }}
   labels: { severity: warning }
@@ -72,6 +102,21 @@
       The service has their load. The reasons are in cellgate:filter_decisions:total{outcome="defer"}: larger bodies, a key that has
       moved to the end, or a new Content-Encoding.
     {{ $runbook }}/CellgateDeferralsJump.md
+# A proxy that finds no endpoint fails a call before it counts it as started.
+{{- $failed := "((sum(increase(envoy_http_ext_proc_cellgate_streams_failed[5m])) or vector(0)) + (sum(increase(envoy_http_ext_proc_cellgate_message_timeouts[5m])) or vector(0)))" }}
+- alert: CellgateDeferralsFailing
+  expr: >-
+    {{ $failed }} >= {{ int64 .Values.monitoring.slo.minBadRequests }}
+    and {{ $failed }}
+    > 0.05 * (sum(increase(envoy_http_ext_proc_cellgate_streams_started[5m])) or vector(0))
+  for: 5m
+  labels: { severity: critical }
+  annotations:
+    summary: More than 5% of the proxies' calls of the Cellgate service fail.
+    description: >-
+      Requests that the filter defers get 503 or 504. They may be few among all requests, so the objectives may not notice it
+      for hours. Either the service is down, or proxies do not reach it.
+    {{ $runbook }}/CellgateDeferralsFailing.md
 {{- end }}
 {{- /* Reasons for which no key was read. The other ones with `pass` are out of scope on purpose. */}}
 - alert: CellgateFailOpen
@@ -116,11 +161,17 @@
       cell's own errors.
     {{ $runbook }}/CellgateCellEjected.md
 - alert: CellgateCellDown
-  expr: cellgate:cell_endpoints:healthy{ {{- $release -}} } == 0
+  {{- $missing := "cellgate:cell_proxies_without_endpoints:ratio" }}
+  expr: >-
+    {{ $missing }}{ {{- $release -}} ,namespace=""} >= 0.5
+    or ({{ $missing }}{ {{- $release -}} ,namespace!=""} >= 0.5
+    unless on (cell) {{ $missing }}{ {{- $release -}} ,namespace=""} >= 0.5)
   for: 1m
   labels: { severity: critical }
   annotations:
-    summary: A cell has no healthy endpoint, so its tenants get 503.
-    description: The label `cell` has its name. If it stays down, move its tenants with config.placement.overrides or drain it.
+    summary: For at least half of the proxies, a cell has no healthy endpoint, so its tenants get 503.
+    description: >-
+      The label `cell` has its name. The label `namespace`, if there is one, has that of the proxies: those elsewhere see
+      endpoints. The query in the runbook names the proxies. If it stays down, move its tenants with config.placement.overrides or drain it.
     {{ $runbook }}/CellgateCellDown.md
 {{- end -}}

@@ -3,12 +3,12 @@
 {{- $runbook := include "cellgate.alerts.runbook" . -}}
 {{- $at := include "cellgate.alerts.service" . -}}
 # Without the chart's ServiceMonitor, nobody may scrape the service, or under other labels. Then only a target counts that
-# Prometheus has, or that it had a day ago.
+# Prometheus has, or that it had in the last seven days.
 - alert: CellgateServiceDown
   expr: >-
     absent(cellgate_build_info{ {{- $at -}} })
     {{- if not .Values.monitoring.serviceMonitor.enabled }}
-    and on () (count(up{ {{- $at -}} }) or count(last_over_time(cellgate_build_info{ {{- $at -}} }[1d])))
+    and on () (count(up{ {{- $at -}} }) or count(last_over_time(cellgate_build_info{ {{- $at -}} }[7d])))
     {{- end }}
   for: 2m
   labels: { severity: critical }

@@ -8,6 +8,9 @@ days; the fast alerts fire when 2 % of it are gone in one hour or 5 % in six, th
   "availability" (printf "Fewer than %v%% of the requests get a decision, because Cellgate fails." $slo.availability)
   "correctness" (printf "Fewer than %v%% of the requests reach no other cell than their own: two parts of Cellgate place a key in different cells." $slo.correctness)
 -}}
+{{- if .Values.filter.shadow -}}
+{{- $_ := unset $slis "correctness" -}}
+{{- end -}}
 {{- if .Values.extProc.enabled -}}
 {{- $_ := set $slis "latency" (printf "Fewer than %v%% of the decisions of the Cellgate service are made within %v s." $slo.latency $slo.latencySeconds) -}}
 {{- end -}}

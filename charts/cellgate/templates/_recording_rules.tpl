@@ -36,11 +36,14 @@ proxyStatsMatcher includes them. */}}
 {{- range $cell := include "cellgate.cellNames" . | fromJsonArray -}}
 {{- $values := index $root.Values.cells $cell -}}
 {{- $cluster := printf "cluster_name=~\"outbound[|]%v[|][^|]*[|]%s\"" $values.port (replace "." "[.]" $values.host) -}}
+{{- $healthy := printf "envoy_cluster_membership_healthy{%s}" $cluster -}}
+{{- /* Of all proxies, and of those in one namespace: a gateway has fewer of them than there are sidecars. */ -}}
 {{- $rules := dict
   "cellgate:cell_requests:rate5m" (printf "sum(rate(envoy_cluster_upstream_rq_total{%s}[5m]))" $cluster)
   "cellgate:cell_errors:rate5m" (printf "sum(rate(envoy_cluster_upstream_rq{%s,response_code_class=\"5xx\"}[5m])) or (0 * sum(rate(envoy_cluster_upstream_rq_total{%s}[5m])))" $cluster $cluster)
   "cellgate:cell_p99_seconds:rate5m" (printf "histogram_quantile(0.99, sum by (le) (rate(envoy_cluster_upstream_rq_time_bucket{%s}[5m]))) / 1000" $cluster)
   "cellgate:cell_endpoints:ejected" (printf "max(envoy_cluster_outlier_detection_ejections_active{%s})" $cluster)
+  "cellgate:cell_proxies_without_endpoints:ratio" (printf "count(%s == 0) / count(%s) or count by (namespace) (%s == 0) / (count by (namespace) (%s) > 1)" $healthy $healthy $healthy $healthy)
   "cellgate:cell_endpoints:healthy" (printf "min(envoy_cluster_membership_healthy{%s})" $cluster)
 -}}
 {{- range $name := keys $rules | sortAlpha }}
