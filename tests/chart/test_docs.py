@@ -17,11 +17,11 @@ FOLDERS = {
 class Security(unittest.TestCase):
     def test_every_test_that_a_threat_names_exists(self):
         text = (ROOT / "docs" / "security.md").read_text()
-        named = re.findall(r"`(e2e|mesh|chart|cli|ext-proc) (\w+)::(\w+)`", text)
+        named = re.findall(r"`(e2e|mesh|chart|cli|ext-proc) ([\w:]+)::(\w+)`", text)
         self.assertGreater(len(named), 20)
         for suite, module, name in named:
             with self.subTest(test=f"{suite} {module}::{name}"):
-                paths = [ROOT / folder.format(module) for folder in FOLDERS[suite]]
+                paths = [ROOT / folder.format(module.replace("::", "/")) for folder in FOLDERS[suite]]
                 path = next((path for path in paths if path.exists()), None)
                 self.assertTrue(path, paths)
                 found = re.search(rf"\b(?:fn|def) {name}\b", path.read_text())
@@ -32,7 +32,7 @@ class Security(unittest.TestCase):
         rows = [line for line in table.splitlines() if line.startswith("| ")][1:]
         for row in rows:
             with self.subTest(row=row):
-                self.assertRegex(row, r"`(e2e|mesh|chart|cli|ext-proc) \w+::\w+`")
+                self.assertRegex(row, r"`(e2e|mesh|chart|cli|ext-proc) \w+::[\w:]+`")
 
 
 if __name__ == "__main__":
