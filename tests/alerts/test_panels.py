@@ -182,7 +182,9 @@ class Panels(unittest.TestCase):
             raise AssertionError(f"panels without values:\n{lines}\n{self.installation.logs()}") from None
 
     def test_envoy_has_the_metrics_of_the_rules(self):
-        names = {name for group in self.groups for rule in group["rules"] for name in re.findall(r"\benvoy_[a-z0-9_]+", rule["expr"])}
+        found = {name for group in self.groups for rule in group["rules"] for name in re.findall(r"\benvoy_[a-z0-9_]+", rule["expr"])}
+        # The beginning of a pattern is no name: the state `filter_missing` has metrics of that one.
+        names = {name for name in found if not name.endswith("_")}
         self.assertGreater(len(names), 5)
         for name in names:
             parts.wait(name, lambda name=name: self.prometheus.query(name))
