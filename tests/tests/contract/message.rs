@@ -74,9 +74,7 @@ impl Bodies {
         if count == 0 {
             return Vec::new();
         }
-        let empty = if last.body.is_empty() { " and empty" } else { "" };
-        let mut text =
-            vec![format!("{kind}: {bytes} bytes in all; the last has end_of_stream={}{empty}", last.end_of_stream)];
+        let mut text = vec![format!("{kind}: {bytes} bytes in all; the last has end_of_stream={}", last.end_of_stream)];
         if ended_before {
             text.push("  end_of_stream before the last".to_owned());
         }

@@ -98,7 +98,8 @@ impl Callback {
         self.numbers.first().copied().unwrap_or_default()
     }
 
-    /// A line for the callback and one for each hostcall. Unless sizes are `exact`, they are only zero or not.
+    /// A line for the callback and one for each hostcall. Unless sizes are `exact`, those of a body are left
+    /// out, and others are only zero or not.
     pub(crate) fn text(&self, exact: bool) -> String {
         let returned = match (self.name.as_str(), self.returned.as_str()) {
             ("proxy_on_request_headers" | "proxy_on_request_body" | "proxy_on_request_trailers", action) => {
@@ -123,8 +124,8 @@ impl HostCall {
     }
 }
 
-fn numbers(name: &str, numbers: &[u64], exact: bool) -> String {
-    let names = ARGUMENTS.iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, names)| names);
+fn numbers(function: &str, numbers: &[u64], exact: bool) -> String {
+    let names = ARGUMENTS.iter().find(|(known, _)| *known == function).map_or(&[][..], |(_, names)| names);
     let named = |names: &[&str], number: u64| {
         let name = usize::try_from(number).ok().and_then(|number| names.get(number).copied());
         name.map_or_else(|| number.to_string(), str::to_owned)
@@ -132,10 +133,11 @@ fn numbers(name: &str, numbers: &[u64], exact: bool) -> String {
     let shown = names.iter().zip(numbers).filter_map(|(name, number)| {
         Some(match *name {
             "-" => return None,
+            "size" | "end_of_stream" if !exact && function == "proxy_on_request_body" => return None,
             "buffer" => named(&BUFFERS, *number),
             "map" => named(&MAPS, *number),
             "end_of_stream" => format!("end_of_stream={}", *number != 0),
-            "size" | "start" if !exact && *number > 0 => format!("{name}=n"),
+            "start" if !exact && *number > 0 => format!("{name}=n"),
             name => format!("{name}={number}"),
         })
     });
@@ -163,6 +165,6 @@ mod tests {
         assert_eq!((found[0].context(), &*found[0].thread), (3, "7"));
         let text = "proxy_on_request_body(size=5, end_of_stream=true) -> pause\n  proxy_get_buffer_bytes(request body, start=2) -> ok";
         assert_eq!(found[0].text(true), text);
-        assert_eq!(found[0].text(false), text.replace("size=5", "size=n").replace("start=2", "start=n"));
+        assert_eq!(found[0].text(false), text.replace("size=5, end_of_stream=true", "").replace("start=2", "start=n"));
     }
 }
