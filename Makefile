@@ -5,6 +5,9 @@ OLDEST_ENVOY := 1.36.2
 OLDER_ENVOYS := $(OLDEST_ENVOY) 1.37.0 1.38.2 1.39.3
 ENVOY_VERSION := 1.40.0
 
+# The versions that `make contract` records.
+ENVOYS ?= $(OLDER_ENVOYS) $(ENVOY_VERSION)
+
 # How long `make fuzz` runs each target.
 FUZZ_SECONDS ?= 600
 
@@ -20,7 +23,7 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance bench bench-docs bench-limits bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance contract bench bench-docs bench-limits bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -31,6 +34,7 @@ help: ## this list
 	@echo "  QUICK=1          bench: only what the goals need, in under five minutes"
 	@echo "  BASELINE=DIR     bench: another build, cellgate.wasm and cellgate, beside this one in the same rounds"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
+	@echo "  ENVOYS=VERSIONS  contract: the versions to record (default: all that are supported)"
 	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
 	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
@@ -80,6 +84,13 @@ conformance: wasm ## write docs/conformance.md: what happens in each case on the
 	@for version in $(OLDEST_ENVOY) $(ENVOY_VERSION); do \
 		envoy="$$(env -u ENVOY scripts/envoy.sh $$version)" && UPDATE=1 ENVOY="$$envoy" CELLGATE_WASM=target/cellgate.wasm \
 			CELLGATE_BIN=target/debug/cellgate cargo test --locked -p cellgate-tests --test conformance || exit 1; \
+	done
+
+contract: wasm ## write tests/contract/ and docs/envoy-contract.md: what Cellgate asks of Envoy, and how versions differ
+	@cargo build --locked --workspace --all-features --bin cellgate
+	@for version in $(ENVOYS); do \
+		envoy="$$(env -u ENVOY scripts/envoy.sh $$version)" && UPDATE=1 ENVOY="$$envoy" CELLGATE_WASM=target/cellgate.wasm \
+			CELLGATE_BIN=target/debug/cellgate cargo test --locked --workspace --all-features --test contract || exit 1; \
 	done
 
 bench: wasm ## CPU time per request: Cellgate, its peers and Envoy alone; the last line counts the goals that hold

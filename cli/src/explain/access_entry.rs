@@ -23,10 +23,10 @@ impl AccessEntry {
         self.fields.get(field).and_then(Value::as_str).filter(|text| !text.is_empty() && *text != "-")
     }
 
-    /// A field as a number. Envoy writes some numbers as text.
+    /// A field as a number. Envoy writes some numbers as text, and Envoy before 1.40 large ones as `200000.0`.
     pub(super) fn number(&self, field: &str) -> Option<u64> {
         match self.fields.get(field)? {
-            Value::Number(number) => number.as_u64(),
+            Value::Number(number) => number.as_u64().or_else(|| number.to_string().strip_suffix(".0")?.parse().ok()),
             Value::String(text) => text.parse().ok(),
             _ => None,
         }
@@ -45,5 +45,21 @@ impl AccessEntry {
     /// All fields, for a program.
     pub(super) fn fields(&self) -> &Map<String, Value> {
         &self.fields
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Regression: a body of 200,000 bytes was shown as one of 0 bytes before Envoy 1.40.
+    #[test]
+    fn a_number_may_be_text_or_have_a_fraction_of_zero() {
+        let Value::Object(fields) = json!({"a": 7, "b": "7", "c": 200_000.0, "d": 0.5, "e": null}) else { panic!() };
+        let entry = AccessEntry::new(None, fields);
+        let numbers = ["a", "b", "c", "d", "e", "f"].map(|field| entry.number(field));
+        assert_eq!(numbers, [Some(7), Some(7), Some(200_000), None, None, None]);
     }
 }
