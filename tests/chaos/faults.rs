@@ -158,13 +158,13 @@ pub(crate) static FAULTS: &[Fault] = &[
     ),
     fault(
         "byte-budget-full",
-        "64 uploads stop just before their end, and fill the byte budget of both replicas.",
+        "48 uploads stop just before their end, again and again, and fill the byte budget of both replicas.",
         Injection::ByteBudgetFull,
         OF_DEFERRED_BODIES,
     ),
     fault(
         "service-out-of-memory",
-        "One replica may get no more memory (`RLIMIT_AS`).",
+        "One replica may get no more memory (`RLIMIT_DATA`), and gets a configuration that needs some.",
         Injection::OutOfMemory,
         OF_THE_SERVICE,
     ),
@@ -277,7 +277,7 @@ pub(crate) async fn strike(fault: &Fault, rig: &mut Rig, journal: &Journal, hold
         Injection::CertificateRotates => certificates::rotate(rig).await?,
         Injection::CertificateExpires => certificates::expire(rig).await?,
         Injection::DiskFull => resources::fill_disk(rig).await?,
-        Injection::ByteBudgetFull => resources::fill_budget(rig, journal).await?,
+        Injection::ByteBudgetFull => resources::fill_budget(rig).await?,
         Injection::ClockSteps => resources::step_clock(rig, true).await?,
     }
     if fault.kind != Injection::ConfigurationStorm {

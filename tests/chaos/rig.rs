@@ -261,8 +261,8 @@ fn service_options(place: &Path, number: usize, store: SocketAddr, pki: &Pki) ->
         // On a busy machine the default, 5 ms, would open the circuit breaker without a fault.
         ("--limit-store-timeout", "1s".to_owned()),
         ("--limit-store-replicas", "2".to_owned()),
-        ("--max-held-bytes", "16MiB".to_owned()),
-        ("--budget-timeout", "1s".to_owned()),
+        ("--max-held-bytes", "4MiB".to_owned()),
+        ("--budget-timeout", "2s".to_owned()),
     ];
     Ok(options.into_iter().flat_map(|(option, value)| [option.to_owned(), value]).collect())
 }

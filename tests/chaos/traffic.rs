@@ -149,7 +149,7 @@ pub(crate) fn config(version: &str, others: usize) -> Value {
         "cells": ["cell-a", "cell-b", "cell-c"],
         "key": [{"json": "/tenant/id"}, {"multipart": "tenant_id"}, {"header": "x-tenant-id"}],
         "placement": {"exact": exact},
-        "limits": {"inspect_bytes": BUFFER_LIMIT, "stream_bytes": "1MiB"},
+        "limits": {"inspect_bytes": BUFFER_LIMIT, "stream_bytes": "256KiB"},
         "rate_limits": [limit("limited", LIMITED, "local"), limit("strict", STRICT, "deny")],
     })
 }

@@ -32,7 +32,7 @@ const FLAWS: [fn(&str) -> String; 4] = [
 
 /// Changes the files of both replicas at each tick, and Envoy's as fast as it takes them, for at least `hold`.
 pub(super) async fn storm(rig: &mut Rig, hold: Duration) -> Result<()> {
-    let refused = refusals(rig).await?;
+    let refused = all_refusals(rig).await?;
     let start = Instant::now();
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -52,7 +52,7 @@ pub(super) async fn storm(rig: &mut Rig, hold: Duration) -> Result<()> {
         }
         changes += 1;
     }
-    let now = refusals(rig).await?;
+    let now = all_refusals(rig).await?;
     ensure!(now.iter().zip(&refused).all(|(now, before)| now > before), "no replica was told to refuse a file");
     Ok(())
 }
@@ -81,11 +81,16 @@ async fn in_force(replica: &ExtProc, version: &str) -> Result<()> {
     wait::until(&format!("the configuration {version}"), reached).await
 }
 
+/// How many files a replica has refused.
+pub(super) async fn refusals(replica: &ExtProc) -> Result<f64> {
+    replica.metric(REFUSED).await
+}
+
 /// How many files each replica has refused.
-pub(super) async fn refusals(rig: &Rig) -> Result<Vec<f64>> {
+pub(super) async fn all_refusals(rig: &Rig) -> Result<Vec<f64>> {
     let mut counts = Vec::new();
     for replica in &rig.replicas {
-        counts.push(replica.metric(REFUSED).await?);
+        counts.push(refusals(replica).await?);
     }
     Ok(counts)
 }

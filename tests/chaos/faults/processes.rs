@@ -8,15 +8,16 @@ use cellgate_tests::wait;
 use http::StatusCode;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
-use super::{Injection, resources};
+use super::{Injection, configuration};
 use crate::journal::{Column, Journal};
 use crate::rig::{Rig, service};
+use crate::traffic::config;
 
 /// The cell that dies, hangs and fails.
 const CELL: &str = "cell-c";
 
-/// Uploads that make a replica ask for memory.
-const UPLOADS: usize = 8;
+/// Tenants of a configuration that takes some tens of megabytes.
+const TOO_MANY: usize = 100_000;
 
 pub(super) async fn kill_service(rig: &Rig, journal: &Journal, which: &[usize]) -> Result<()> {
     for number in which {
@@ -27,8 +28,7 @@ pub(super) async fn kill_service(rig: &Rig, journal: &Journal, which: &[usize]) 
     noticed(rig, journal, which).await
 }
 
-pub(super) async fn restart_service(rig: &mut Rig, which: &[usize]) -> Result<()> {
-    resources::end_uploads(rig);
+pub(super) async fn restart_service(rig: &Rig, which: &[usize]) -> Result<()> {
     for number in which {
         let replica = rig.replicas.get(*number).context("no such replica")?;
         replica.kill();
@@ -85,36 +85,56 @@ pub(super) fn thaw_store(rig: &Rig) -> Result<()> {
     rig.store.signal(Signal::CONT)
 }
 
-/// The first replica may take no more address space than it has. Then it gets work that needs some.
-pub(super) async fn exhaust_memory(rig: &mut Rig) -> Result<()> {
+/// The first replica may take no more memory than it has. Then it gets a configuration that needs some. It may end, or refuse
+/// the configuration.
+pub(super) async fn exhaust_memory(rig: &Rig) -> Result<()> {
     let replica = rig.replicas.first().context("no replica")?;
     // It may end by a panic, if it is a thread that gets no memory.
     replica.may_crash();
-    let pid = replica.pid();
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let status = status(replica)?;
     let size =
-        status.lines().find_map(|line| line.strip_prefix("VmSize:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-    let limit = Rlimit { current: Some(size.context("VmSize")? * 1024), maximum: None };
-    prlimit(Pid::from_raw(i32::try_from(pid)?), Resource::As, limit).context("prlimit")?;
-    resources::start_uploads(rig, UPLOADS)?;
-    Ok(())
+        status.lines().find_map(|line| line.strip_prefix("VmData:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    limit_memory(replica, Some(size.context("VmData")? * 1024))?;
+    let refused = configuration::refusals(replica).await?;
+    replica.write_config(&config("too large", TOO_MANY).to_string())?;
+    wait::until("the lack of memory to have an effect", || async {
+        let is_refused = configuration::refusals(replica).await.is_ok_and(|now| now > refused);
+        Ok((is_refused || has_ended(replica)?).then_some(()))
+    })
+    .await
 }
 
-/// A supervisor starts the replica again if it has ended. Otherwise it may take memory again.
+/// A supervisor starts the replica again if it has ended. Otherwise it may take memory again. Its configuration is the one
+/// from before.
 pub(super) async fn relieve_memory(rig: &mut Rig) -> Result<()> {
     let replica = rig.replicas.first().context("no replica")?;
-    // One that has ended is a zombie until the harness reaps it.
-    let status = std::fs::read_to_string(format!("/proc/{}/status", replica.pid()))?;
-    if status.contains("State:\tZ") {
+    if has_ended(replica)? {
+        println!("chaos: without memory, the replica ended");
+        replica.write_config(&config("start", 0).to_string())?;
         restart_service(rig, &[0]).await?;
         // The log, which goes on, may have the panic.
         rig.replicas.iter().take(1).for_each(ExtProc::may_crash);
-        return Ok(());
+    } else {
+        println!("chaos: without memory, the replica refused the configuration");
+        limit_memory(replica, None)?;
     }
-    let limit = Rlimit { current: None, maximum: None };
-    prlimit(Pid::from_raw(i32::try_from(replica.pid())?), Resource::As, limit).context("prlimit")?;
-    resources::end_uploads(rig);
+    configuration::publish(rig).await?;
     Ok(())
+}
+
+fn limit_memory(replica: &ExtProc, bytes: Option<u64>) -> Result<()> {
+    let limit = Rlimit { current: bytes, maximum: None };
+    prlimit(Pid::from_raw(i32::try_from(replica.pid())?), Resource::Data, limit).context("prlimit")?;
+    Ok(())
+}
+
+/// Whether it has ended: it is a zombie until the harness reaps it.
+fn has_ended(replica: &ExtProc) -> Result<bool> {
+    Ok(status(replica)?.contains("State:\tZ"))
+}
+
+fn status(replica: &ExtProc) -> Result<String> {
+    Ok(std::fs::read_to_string(format!("/proc/{}/status", replica.pid()))?)
 }
 
 pub(super) async fn break_cell(rig: &Rig, journal: &Journal, how: Injection) -> Result<()> {

@@ -9,19 +9,20 @@ use cellgate_tests::client::{Http1, Request};
 use cellgate_tests::wait;
 
 use super::configuration;
-use super::processes::harmed;
-use crate::journal::{Column, Journal};
 use crate::rig::Rig;
 use crate::traffic::{config, key_last};
 
-/// Uploads that fill the byte budget of both replicas, 16 MiB each.
-const UPLOADS: usize = 64;
+/// Uploads that fill the byte budget of both replicas, 4 MiB each.
+const UPLOADS: usize = 48;
 
 /// The size of an upload, below the service's `stream_bytes`.
-const UPLOAD: usize = 1_000_000;
+const UPLOAD: usize = 250_000;
 
 /// The bytes that an upload leaves out. The key is in them.
 const MISSING: usize = 100;
+
+/// The metric of waits for the byte budget.
+const WAITS: &str = "cellgate_budget_wait_seconds_count";
 
 /// The file that fills the disk.
 const FILLING: &str = "filling";
@@ -32,7 +33,7 @@ const STEPPING: usize = 1;
 /// Fills the disk. Then a new configuration is written as a careless tool does: emptied first, and cut off.
 pub(super) async fn fill_disk(rig: &Rig) -> Result<()> {
     let disk = rig.small_disk.as_ref().context("there is no small disk")?;
-    let refused = configuration::refusals(rig).await?;
+    let refused = configuration::all_refusals(rig).await?;
     let mut file = File::create(disk.join(FILLING))?;
     let zeros = vec![0; 64 * 1024];
     let mut size = zeros.len();
@@ -52,7 +53,7 @@ pub(super) async fn fill_disk(rig: &Rig) -> Result<()> {
         }
     }
     let all_refused = || async {
-        let now = configuration::refusals(rig).await?;
+        let now = configuration::all_refusals(rig).await?;
         Ok(now.iter().zip(&refused).all(|(now, before)| now > before).then_some(()))
     };
     wait::until("both replicas to refuse the cut configuration", all_refused).await
@@ -65,27 +66,38 @@ pub(super) async fn free_disk(rig: &mut Rig) -> Result<()> {
     Ok(())
 }
 
-/// Starts uploads that stop before their end, and waits until other requests find the budget full.
-pub(super) async fn fill_budget(rig: &mut Rig, journal: &Journal) -> Result<()> {
-    start_uploads(rig, UPLOADS)?;
-    harmed(journal, Column::Service).await
+/// Starts uploads that stop before their end, and waits until requests have waited for the budget of both replicas.
+pub(super) async fn fill_budget(rig: &mut Rig) -> Result<()> {
+    let mut waits = Vec::new();
+    for replica in &rig.replicas {
+        waits.push(replica.metric(WAITS).await?);
+    }
+    start_uploads(rig)?;
+    for (replica, before) in rig.replicas.iter().zip(waits) {
+        let waited = || async { Ok((replica.metric(WAITS).await? > before).then_some(())) };
+        wait::until("a request to wait for the byte budget", waited).await?;
+    }
+    Ok(())
 }
 
-/// Starts uploads that stop before their end. The service decides them, because the key is there.
-pub(super) fn start_uploads(rig: &mut Rig, count: usize) -> Result<()> {
+/// Starts uploads that stop before their end. The service decides them, because the key is there. A client that is refused
+/// comes again at once.
+fn start_uploads(rig: &mut Rig) -> Result<()> {
     let address = rig.address()?;
     let body = Bytes::from(key_last(("initech", "cell-a"), UPLOAD));
-    for number in 0..count {
+    for number in 0..UPLOADS {
         let request = Request::post(&format!("/burst/{number}")).header("content-type", "application/json");
         let head = request.header("content-length", body.len().to_string()).http1_head();
         let part = body.slice(..UPLOAD - MISSING);
         rig.uploads.spawn(async move {
-            let mut client = Http1::connect(address).await?;
-            client.write(head).await?;
-            // It takes a while where Envoy stops reading, and a refusal ends it.
-            client.write(part).await?;
-            client.response("POST").await?;
-            Ok(())
+            loop {
+                let mut client = Http1::connect(address).await?;
+                client.write(&head).await?;
+                // It takes a while where Envoy stops reading, and a refusal may break it off.
+                if client.write(&part).await.is_ok() {
+                    let _ = client.response("POST").await;
+                }
+            }
         });
     }
     Ok(())
