@@ -103,10 +103,10 @@ fn named(name: &str) -> Result<&'static Fault> {
         .with_context(|| format!("there is no fault {name:?}, only {}", known()))
 }
 
-/// Runs the plan of a seed.
+/// Runs the plan of a seed, and reports.
 ///
 /// # Errors
-/// When a part does not start, or a fault cannot be injected or lifted.
+/// When a part does not start, or a fault cannot be injected or lifted, and no invariant was broken before.
 async fn run(settings: &Settings) -> Result<ExitCode> {
     let Settings { seed, length, faults } = settings;
     println!("chaos: seed {seed}, {} faults, {} s at least; starting the parts", faults.len(), length.as_secs());
@@ -115,26 +115,47 @@ async fn run(settings: &Settings) -> Result<ExitCode> {
     let _clients = Clients::start(rig.address()?, &journal);
     let start = Instant::now();
     let mut report = Report::new(*seed);
-    phases::quiet(&mut rig, &journal).await?;
-    report.breaches("before the first fault", *seed, None, &journal.take_breaches());
-    let mut plan = Plan::new(*seed, faults.len());
-    'run: for round in 1.. {
+    let outcome = pass_through_all(settings, start, &mut rig, &journal, &mut report).await;
+    // A run may end early because clients get wrong answers only.
+    let breaches = journal.take_breaches();
+    report.breaches("the last phase", None, &breaches);
+    if let Err(error) = outcome {
+        if breaches.is_empty() {
+            return Err(error);
+        }
+        println!("chaos: {error:#}");
+    }
+    ensure!(journal.total() > 0, "no request was sent");
+    report.publish(&rig.envoy()?.admin().version().await?, journal.total(), start.elapsed())
+}
+
+/// Injects the faults of the plan, round after round, until the time is over.
+async fn pass_through_all(
+    settings: &Settings,
+    start: Instant,
+    rig: &mut Rig,
+    journal: &Journal,
+    report: &mut Report,
+) -> Result<()> {
+    phases::quiet(rig, journal).await?;
+    report.breaches("before the first fault", None, &journal.take_breaches());
+    let mut plan = Plan::new(settings.seed, settings.faults.len());
+    for round in 1.. {
         for step in plan.round() {
             if round > 1 && !settings.has_time(start) {
-                break 'run;
+                return Ok(());
             }
-            let Some(fault) = faults.get(step.fault).copied() else { continue };
-            let ended = phases::pass_through(fault, step.hold, &mut rig, &journal).await?;
+            let Some(fault) = settings.faults.get(step.fault).copied() else { continue };
+            let ended = phases::pass_through(fault, step.hold, rig, journal).await?;
             let breaches = journal.take_breaches();
-            report.breaches(&format!("{}, round {round}", fault.name), *seed, Some(fault), &breaches);
+            report.breaches(&format!("{}, round {round}", fault.name), Some(fault), &breaches);
             report.add(fault, round, ended, breaches.is_empty());
         }
         if !settings.has_time(start) {
             break;
         }
     }
-    ensure!(journal.total() > 0, "no request was sent");
-    report.publish(&rig.envoy()?.admin().version().await?, journal.total(), start.elapsed())
+    Ok(())
 }
 
 #[cfg(test)]

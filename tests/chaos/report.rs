@@ -16,6 +16,9 @@ use crate::phases::Ended;
 /// The file of the last run, in the checkout.
 pub(crate) const FILE: &str = "target/chaos.json";
 
+/// The number of breaches of one fault that are shown.
+const SHOWN: usize = 5;
+
 /// The results so far.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -42,9 +45,13 @@ impl Report {
     }
 
     /// Prints breaches, and how to see them again.
-    pub(crate) fn breaches(&mut self, when: &str, seed: u64, fault: Option<&Fault>, breaches: &[String]) {
-        for breach in breaches {
+    pub(crate) fn breaches(&mut self, when: &str, fault: Option<&Fault>, breaches: &[String]) {
+        let seed = self.seed;
+        for breach in breaches.iter().take(SHOWN) {
             println!("chaos: BREACH in {when}: {breach}");
+        }
+        if breaches.len() > SHOWN {
+            println!("chaos: {} more breaches in {when}", breaches.len() - SHOWN);
         }
         if breaches.is_empty() {
             return;
@@ -180,7 +187,7 @@ mod tests {
         report.add(fault, 2, Ended::Recovered(Answers::default()), false);
         report.add(fault, 3, Ended::Skipped("no disk"), true);
         assert_eq!((report.passed, report.failed, report.skipped), (1, 1, 1));
-        report.breaches("before the first fault", 1, None, &["the wrong cell".to_owned()]);
+        report.breaches("before the first fault", None, &["the wrong cell".to_owned()]);
         assert_eq!(report.failed, 2);
     }
 
