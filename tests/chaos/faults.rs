@@ -96,7 +96,7 @@ const OF_DEFERRED_BODIES: &[(Column, &[Outcome])] = &[(Column::Service, &[UNAVAI
 const NONE: &[(Column, &[Outcome])] = &[];
 
 /// Generous: only a fault that does not heal takes so long.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(15);
 
 const fn fault(
     name: &'static str,
@@ -177,7 +177,7 @@ pub(crate) static FAULTS: &[Fault] = &[
     fault("store-freeze", "The store gets SIGSTOP, later SIGCONT.", Injection::FreezeStore, OF_STRICT_LIMITS),
     fault(
         "store-link-slow",
-        "3 s between the service and the store, which has 1 s to answer.",
+        "4 s between the service and the store, which has 2 s to answer.",
         Injection::StoreLink(Trouble::Slow),
         OF_STRICT_LIMITS,
     ),

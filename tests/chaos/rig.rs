@@ -124,7 +124,9 @@ impl Rig {
         let mut options = chain::options(self.address()?, &self.links, &self.pki)?;
         let service = self.links.address(&service(0))?;
         self.envoy = None;
-        self.envoy = Some(Envoy::start(&mut options, &self.cells, Some(service), &directory).await?);
+        let started = Envoy::start(&mut options, &self.cells, Some(service), &directory).await;
+        let log = || std::fs::read_to_string(directory.join("envoy.log")).unwrap_or_default();
+        self.envoy = Some(started.with_context(|| format!("Envoy's log ends with:\n{}", last(&log(), 2000)))?);
         Ok(())
     }
 
@@ -259,7 +261,7 @@ fn service_options(place: &Path, number: usize, store: SocketAddr, pki: &Pki) ->
         ("--limit-store", format!("redis://{store}/0")),
         ("--limit-secret-file", secret.display().to_string()),
         // On a busy machine the default, 5 ms, would open the circuit breaker without a fault.
-        ("--limit-store-timeout", "1s".to_owned()),
+        ("--limit-store-timeout", "2s".to_owned()),
         ("--limit-store-replicas", "2".to_owned()),
         ("--max-held-bytes", "4MiB".to_owned()),
         ("--budget-timeout", "2s".to_owned()),
@@ -287,6 +289,17 @@ fn with_clock(place: &Path, clock: &Path) -> Result<PathBuf> {
     )?;
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o755))?;
     Ok(script)
+}
+
+/// The last bytes of a text, in whole lines.
+fn last(text: &str, bytes: usize) -> String {
+    let mut lines = text.lines().rev().scan(0, |sum, line| {
+        *sum += line.len();
+        (*sum <= bytes).then_some(line)
+    });
+    let mut kept: Vec<&str> = lines.by_ref().collect();
+    kept.reverse();
+    kept.join("\n")
 }
 
 fn folder(parent: &Path, name: &str) -> Result<PathBuf> {

@@ -17,7 +17,7 @@ const CELL: &str = "cell-b";
 const DELAY: u64 = 100;
 
 /// The delay of a store that is too slow, in milliseconds.
-const STORE_DELAY: u64 = 1500;
+const STORE_DELAY: u64 = 2000;
 
 pub(super) async fn service(rig: &Rig, journal: &Journal, trouble: Trouble) -> Result<()> {
     for number in 0..rig.replicas.len() {

@@ -14,7 +14,10 @@ const REPLICAS: &str = include_str!("../../../examples/envoy/cluster-replicas.ya
 const TLS: &str = include_str!("../../../examples/envoy/cluster-tls.yaml");
 
 /// The timeout of the cells' routes. The example has Envoy's default, 15 s.
-const ROUTE_TIMEOUT: &str = "3s";
+const ROUTE_TIMEOUT: &str = "5s";
+
+/// The service has so long to answer a ping of HTTP/2. The example has 2 s, for which a busy machine may be too slow.
+const PING_TIMEOUT: &str = "5s";
 
 /// The options of an Envoy that listens on `listen`.
 ///
@@ -54,6 +57,9 @@ fn service_cluster(links: &Links, pki: &Pki) -> Result<Value> {
     let tls: Value = serde_saphyr::from_str(&tls).context("cluster-tls.yaml")?;
     let mut cluster: Value = serde_saphyr::from_str(REPLICAS).context("cluster-replicas.yaml")?;
     cluster["transport_socket"] = tls["transport_socket"].clone();
+    let protocol =
+        &mut cluster["typed_extension_protocol_options"]["envoy.extensions.upstreams.http.v3.HttpProtocolOptions"];
+    protocol["explicit_http_config"]["http2_protocol_options"]["connection_keepalive"]["timeout"] = json!(PING_TIMEOUT);
     // The name in the statistics of the tests.
     cluster["alt_stat_name"] = json!("ext-proc");
     for (number, endpoint) in each(&mut cluster["load_assignment"]["endpoints"][0]["lb_endpoints"]).enumerate() {
