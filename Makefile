@@ -14,6 +14,9 @@ FUZZ_SECONDS ?= 600
 # How long `make soak` sends requests.
 MINUTES ?= 30
 
+# How long `make chaos` goes on with faults, in seconds.
+CHAOS_SECONDS ?= 300
+
 # Where the programs under test are: release builds.
 PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/cellgate.wasm \
 	CELLGATE_BIN=target/release/cellgate
@@ -23,7 +26,7 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance contract bench bench-docs bench-limits bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance contract bench bench-docs bench-limits bench-memory soak chaos chaos-docs scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -35,6 +38,9 @@ help: ## this list
 	@echo "  BASELINE=DIR     bench: another build, cellgate.wasm and cellgate, beside this one in the same rounds"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
 	@echo "  ENVOYS=VERSIONS  contract: the versions to record (default: all that are supported)"
+	@echo "  SEED=N           chaos: the order and the timing of the faults (default: by the clock; the run prints it)"
+	@echo "  CHAOS_SECONDS=N  chaos: how long, at least one whole round (default $(CHAOS_SECONDS))"
+	@echo "  FAULT=NAME,...   chaos: only these faults, once"
 	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
 	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
@@ -117,6 +123,18 @@ soak: wasm ## mixed traffic for MINUTES while the configuration changes every se
 		-p cellgate-tests --bin soak --features cellgate-tests/soak
 	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/soak
 
+# libfaketime can be had only on Debian and Ubuntu. Without it, the clock does not step.
+chaos: wasm ## real faults under traffic: what clients see, and how soon all is right again; needs Go
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-cli --bin cellgate \
+		-p cellgate-tests --bin chaos --features cellgate-tests/chaos
+	@VALKEY="$$(scripts/valkey.sh)" && TOXIPROXY="$$(scripts/toxiproxy.sh)" && \
+		LIBFAKETIME="$$(scripts/libfaketime.sh || [ $$? = 2 ])" && export VALKEY TOXIPROXY LIBFAKETIME && \
+		exec env $(PROGRAMS) SEED="$(SEED)" CHAOS_SECONDS="$(CHAOS_SECONDS)" FAULT="$(FAULT)" \
+		scripts/chaos.sh target/release/chaos
+
+chaos-docs: need ## write the last run of `make chaos` into docs/resilience.md
+	@target/release/chaos docs
+
 scale: wasm ## how cost grows with tenants, cells, rules, bodies, connections and workers
 	@$(BUILD_BENCH)
 	@$(PROGRAMS) target/release/cellgate-bench scale
@@ -129,7 +147,7 @@ instructions: need ## count the hot paths' instructions; fail where one takes ov
 	@python3 scripts/instructions.py
 
 ci: fmt-check lint words doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
-	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
+	@python3 scripts/test.py --workspace --images --mesh --chaos --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
 
 fmt: need ## format the Rust sources
 	@cargo fmt --all
