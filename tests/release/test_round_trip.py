@@ -6,6 +6,8 @@ import io
 import json
 import os
 import pathlib
+import re
+import shlex
 import shutil
 import subprocess
 import tarfile
@@ -31,7 +33,8 @@ class RoundTrip(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.server, cls.crane = Server(cls), Crane()
-        os.environ["COSIGN"] = cls.cosign = installed("cosign.sh")
+        cls.cosign = installed("cosign.sh")
+        checkout.ENVIRONMENT.update(COSIGN=cls.cosign, CRANE=cls.crane.path)
         cls.here = checkout.checkout(cls)
         cls.here.made("release", VERSION=VERSION)
         # The static program of the image's tests and the module of `make wasm`: compiled already, from other commits.
@@ -49,7 +52,7 @@ class RoundTrip(unittest.TestCase):
         self.registry = f"{self.server.address}/{self._testMethodName.removeprefix('test_').replace('_', '-')}"
         self.dist = self.here.root / "target" / "dist"
         # Whatever a test before this one has done to it.
-        shutil.rmtree(self.dist)
+        shutil.rmtree(self.dist, ignore_errors=True)
         shutil.copytree(self.built, self.dist)
 
     def publish(self, **variables):
@@ -170,6 +173,37 @@ class RoundTrip(unittest.TestCase):
                 self.assertLessEqual({edge["ref"], *edge["dependsOn"]}, references)
             crates = [part for part in found["components"] if part["purl"].startswith("pkg:cargo/") and "cellgate" not in part["name"]]
             self.assertTrue(all(part["licenses"] and part["hashes"] for part in crates))
+
+    def test_the_page_install_is_right(self):
+        """Follows steps 1 to 3 of docs/install.md, with this registry and with a key in place of an identity."""
+        self.here.made("dist", **self.how)
+        self.signed()
+        page = (checkout.ROOT / "docs" / "install.md").read_text()
+        page = page.replace("registry.example", self.registry).replace(checkout.current(), VERSION)
+        one, two, three = (page.split(f"## {number}. ")[1].split("\n## ")[0] for number in (1, 2, 3))
+        key = f"--key {self.keys}/cosign.pub --private-infrastructure"
+        digests = []
+        for command in re.findall(r"^\$ (.*)$", one, re.MULTILINE):
+            command = command.replace("--certificate-identity-regexp IDENTITY --certificate-oidc-issuer ISSUER", key)
+            program, *rest = shlex.split(command)
+            path = {"crane": self.crane.path, "cosign": self.cosign}[program]
+            done = subprocess.run([path, *rest], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+            self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
+            if program == "crane":
+                digests.append(done.stdout.strip())
+        self.assertEqual(len(digests), 2)
+        values = next(block for block in re.findall(r"```yaml\n(.*?)```", two, re.DOTALL) if block.startswith("# values.yaml"))
+        values = values.replace("digest: sha256:...", f"digest: {digests[0]}")
+        values = values.replace("sha256: ... ", f"sha256: {digests[1].removeprefix('sha256:')} ")
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "values.yaml").write_text(values)
+            install = re.search(r"^\$ helm install (.*) --wait$", three, re.MULTILINE)[1]
+            # As an installation without a cluster: the same templates and refusals.
+            command = [os.environ["HELM"], "template", *shlex.split(install), "--plain-http"]
+            done = subprocess.run(command, cwd=folder, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"image: {self.registry}/cellgate@{digests[0]}\n", done.stdout)
+        self.assertIn(f"uri: oci://{self.registry}/cellgate-filter:{VERSION}\n", done.stdout)
 
     # What is verified
 
