@@ -35,8 +35,8 @@ def tags():
 
 def since(tag):
     """The commits after a tag, or all; those of merged branches, and not the merges."""
-    log = git("log", "--no-merges", "--format=%H%x1f%s%x1f%b%x1e", f"{tag}..HEAD" if tag else "HEAD")
-    entries = [entry.strip("\n").split("\x1f") for entry in log.split("\x1e") if entry.strip()]
+    log = git("log", "--no-merges", "--format=%H%x01%s%x01%b%x02", f"{tag}..HEAD" if tag else "HEAD")
+    entries = [entry.strip("\n").split("\1") for entry in log.split("\2") if entry.strip()]
     return [Commit(*entry) for entry in entries]
 
 

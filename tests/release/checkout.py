@@ -25,9 +25,9 @@ ENVIRONMENT = {**{name: value for name, value in os.environ.items() if name not 
 NEWS = "- Something that users should know."
 
 
-def copy_sources(folder):
-    """The files as they are now, committed or not."""
-    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+def copy_sources(folder, patterns):
+    """The files as they are now, committed or not; all, or those of some patterns."""
+    listed = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", "--", *patterns]
     names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     for name in names.split("\0"):
         if name and (ROOT / name).is_file():
@@ -91,12 +91,17 @@ class Checkout:
         return self.git("rev-parse", "HEAD"), self.git("show-ref"), self.git("status", "--porcelain", "--ignored=no")
 
 
+# All that a dry run reads.
+FEW = ("Makefile", "CHANGELOG.md", "Cargo.toml", "Cargo.lock", "fuzz/Cargo.lock", "README.md", "istio/values.yaml")
+FEW += ("scripts/*.sh", "scripts/*.py", "scripts/release", "charts/cellgate/*.yaml", "docs/*.md", ".gitignore")
+
+
 @functools.cache
-def template():
-    """One repository with everything in one commit; the others are clones of it."""
+def template(*patterns):
+    """One repository with the files in one commit; the others are copies of it."""
     folder = tempfile.TemporaryDirectory()
     made = Checkout(pathlib.Path(folder.name))
-    copy_sources(made.root)
+    copy_sources(made.root, patterns)
     # A release of its own, whatever the section says today.
     changelog = made.read("CHANGELOG.md")
     rest = changelog.split("## Unreleased\n", 1)[1]
@@ -108,14 +113,13 @@ def template():
     return folder, made
 
 
-def checkout(test):
+def checkout(test, *patterns):
     """A new checkout. It is removed after the test, or after the tests of a class."""
     clean = getattr(test, "addCleanup", None) if not isinstance(test, type) else test.addClassCleanup
     folder = tempfile.TemporaryDirectory()
     clean(folder.cleanup)
     made = Checkout(pathlib.Path(folder.name) / "cellgate")
-    template()[1].git("clone", "--quiet", str(template()[1].root), str(made.root))
-    made.git("remote", "remove", "origin")
+    shutil.copytree(template(*patterns)[1].root, made.root)
     # Installed programs. .gitignore names the link.
     (made.root / ".tools").symlink_to(ROOT / ".tools")
     return made
