@@ -192,6 +192,7 @@ verify-release: need ## check VERSION in REGISTRY: digests, signatures, SBOMs
 		$(if $(INSECURE),--insecure)
 
 test-release: wasm ## releases: versions, refusals, and a round trip through a real registry; needs Go
+	@scripts/cosign.sh >/dev/null
 	@python3 scripts/release_test.py
 
 clean: ## remove what was built; .tools/ stays

@@ -3,7 +3,8 @@
 
     release_test.py [WORD ...]     only tests with one of the words in their name
 
-The round trip needs crane, cosign and a registry server: scripts/crane.sh, cosign.sh and registry.sh install them into .tools/.
+The round trip needs crane and a registry server: scripts/crane.sh and registry.sh install them into .tools/. Without cosign
+the tests of signatures are skipped: `make test-release` builds it first.
 """
 
 import sys

@@ -113,9 +113,8 @@ def template(*patterns):
     return folder, made
 
 
-def checkout(test, *patterns):
-    """A new checkout. It is removed after the test, or after the tests of a class."""
-    clean = getattr(test, "addCleanup", None) if not isinstance(test, type) else test.addClassCleanup
+def checkout(clean, *patterns):
+    """A new checkout. `clean` has it removed: a test's, a class's or a module's function for that."""
     folder = tempfile.TemporaryDirectory()
     clean(folder.cleanup)
     made = Checkout(pathlib.Path(folder.name) / "cellgate")

@@ -20,9 +20,9 @@ def installed(script):
 class Server:
     """CNCF Distribution with an empty store. `address` is where it listens."""
 
-    def __init__(self, test):
+    def __init__(self, clean):
         folder = tempfile.TemporaryDirectory()
-        test.addClassCleanup(folder.cleanup)
+        clean(folder.cleanup)
         settings = {
             "version": "0.1",
             "log": {"level": "info", "formatter": "json", "accesslog": {"disabled": True}},
@@ -40,7 +40,7 @@ class Server:
             stderr=subprocess.PIPE,
             text=True,
         )
-        test.addClassCleanup(self.stop)
+        clean(self.stop)
         said = []
         for line in self.process.stderr:
             said.append(line)

@@ -13,7 +13,7 @@ class Decided(unittest.TestCase):
     """The version by the commits since the last release."""
 
     def decided(self, last, *subjects, **bodies):
-        here = checkout.checkout(self, *checkout.FEW)
+        here = checkout.checkout(self.addCleanup, *checkout.FEW)
         if last:
             here.tag(f"v{last}")
         for subject in subjects:
@@ -53,7 +53,7 @@ class Decided(unittest.TestCase):
         self.assertEqual(self.decided("0.4.1", "chore: one", "merge: two", "no form at all")[0], "0.4.2")
 
     def test_what_follows_a_pre_release_is_decided_from_the_release_before(self):
-        here = checkout.checkout(self, *checkout.FEW)
+        here = checkout.checkout(self.addCleanup, *checkout.FEW)
         here.tag("v0.4.1")
         here.commit("feat: one")
         here.tag("v0.5.0-rc.1")
@@ -61,7 +61,7 @@ class Decided(unittest.TestCase):
         self.assertEqual(VERSION_LINE.search(here.made("release", DRY_RUN=1))[1], "0.5.0")
 
     def test_version_is_taken_as_it_is_asked_for(self):
-        here = checkout.checkout(self, *checkout.FEW)
+        here = checkout.checkout(self.addCleanup, *checkout.FEW)
         here.tag("v0.4.1")
         here.commit("fix: one")
         said = here.made("release", DRY_RUN=1, VERSION="0.9.0-rc.1")
@@ -72,7 +72,7 @@ class Refused(unittest.TestCase):
     """Each refusal says what to do, and changes nothing."""
 
     def setUp(self):
-        self.here = checkout.checkout(self, *checkout.FEW)
+        self.here = checkout.checkout(self.addCleanup, *checkout.FEW)
         self.here.tag("v0.1.0")
         self.here.commit("fix: one")
 
@@ -159,7 +159,7 @@ class Written(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         cls.old = checkout.current()
-        cls.here = checkout.checkout(cls)
+        cls.here = checkout.checkout(cls.addClassCleanup)
         cls.here.tag(f"v{cls.old}")
         cls.here.commit("feat(cli): a command")
         cls.before = cls.here.state()

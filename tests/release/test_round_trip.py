@@ -17,7 +17,7 @@ import unittest
 import checkout
 import image_test
 import yaml
-from local_registry import Crane, Server, installed
+from local_registry import Crane, Server
 
 VERSION = "7.8.9"
 NAMES = ["cellgate", "cellgate-filter", "charts/cellgate"]
@@ -27,28 +27,54 @@ def sha256(content):
     return hashlib.sha256(content).hexdigest()
 
 
-class RoundTrip(unittest.TestCase):
-    """One release, built once. Each test publishes it to a path of its own."""
+def cosign():
+    """The path of cosign. `make test-release` builds it, which takes minutes; other runs take it where it is."""
+    done = subprocess.run([checkout.ROOT / "scripts" / "cosign.sh", "--built"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    return done.stdout.strip()
 
-    @classmethod
-    def setUpClass(cls):
-        cls.server, cls.crane = Server(cls), Crane()
-        cls.cosign = installed("cosign.sh")
-        checkout.ENVIRONMENT.update(COSIGN=cls.cosign, CRANE=cls.crane.path)
-        cls.here = checkout.checkout(cls)
-        cls.here.made("release", VERSION=VERSION)
+
+COSIGN = cosign()
+
+
+class Release:
+    """A release that is built once."""
+
+    def __init__(self, clean):
+        self.server, self.crane = Server(clean), Crane()
+        self.here = checkout.checkout(clean)
+        self.here.made("release", VERSION=VERSION)
         # The static program of the image's tests and the module of `make wasm`: compiled already, from other commits.
-        cls.program, cls.module = image_test.program(), image_test.MODULE
-        cls.how = {"PROGRAMS": f"{image_test.ARCHITECTURE}={cls.program}", "MODULE": cls.module}
-        cls.said = cls.here.made("dist", **cls.how)
-        cls.keys = pathlib.Path(tempfile.mkdtemp())
-        cls.addClassCleanup(shutil.rmtree, cls.keys)
-        os.environ["COSIGN_PASSWORD"] = checkout.ENVIRONMENT["COSIGN_PASSWORD"] = ""
-        subprocess.run([cls.cosign, "generate-key-pair"], cwd=cls.keys, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-        cls.built = cls.keys / "dist"
-        shutil.copytree(cls.here.root / "target" / "dist", cls.built)
+        there = image_test.WORK / "service-build" / "out" / "cellgate"
+        self.program, self.module = there if there.exists() else image_test.program(), image_test.MODULE
+        self.how = {"PROGRAMS": f"{image_test.ARCHITECTURE}={self.program}", "MODULE": self.module}
+        checkout.ENVIRONMENT.update(CRANE=self.crane.path, COSIGN_PASSWORD="")
+        self.here.made("dist", **self.how)
+        folder = tempfile.TemporaryDirectory()
+        clean(folder.cleanup)
+        self.built = pathlib.Path(folder.name) / "dist"
+        shutil.copytree(self.here.root / "target" / "dist", self.built)
+        self.keys = pathlib.Path(folder.name)
+        if COSIGN:
+            checkout.ENVIRONMENT.update(COSIGN=COSIGN)
+            self.generate_keys(self.keys)
+
+    @staticmethod
+    def generate_keys(folder):
+        command = [COSIGN, "generate-key-pair"]
+        subprocess.run(command, cwd=folder, env=checkout.ENVIRONMENT, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+
+
+def setUpModule():
+    global RELEASE
+    RELEASE = Release(unittest.addModuleCleanup)
+
+
+class Published(unittest.TestCase):
+    """Each test publishes the release to a path of its own."""
 
     def setUp(self):
+        for name, value in vars(RELEASE).items():
+            setattr(self, name, value)
         self.registry = f"{self.server.address}/{self._testMethodName.removeprefix('test_').replace('_', '-')}"
         self.dist = self.here.root / "target" / "dist"
         # Whatever a test before this one has done to it.
@@ -81,7 +107,9 @@ class RoundTrip(unittest.TestCase):
         lines = [f"{sha256(path.read_bytes())}  {path.relative_to(self.dist)}\n" for path in files]
         (self.dist / "SHA256SUMS").write_text("".join(lines))
 
-    # What is made
+
+class Made(Published):
+    """What comes out of `make dist` and `make publish`."""
 
     def test_dist_is_the_same_again(self):
         again = self.here.root / "target" / "dist"
@@ -89,7 +117,7 @@ class RoundTrip(unittest.TestCase):
         self.assertEqual((again / "SHA256SUMS").read_text(), (self.built / "SHA256SUMS").read_text())
 
     def test_a_published_release_comes_back_as_it_was_built(self):
-        self.signed()
+        self.published(UNSIGNED=1)
         references = json.loads((self.dist / "digests.json").read_text())
         self.assertEqual(sorted(references), sorted(NAMES))
         for name, reference in references.items():
@@ -112,7 +140,7 @@ class RoundTrip(unittest.TestCase):
 
     def test_the_pulled_chart_installs_the_release_by_digest(self):
         self.here.made("dist", REGISTRY=self.registry, **self.how)
-        self.signed()
+        self.published(UNSIGNED=1)
         digests = {name: found.rsplit("@", 1)[1] for name, found in json.loads((self.dist / "digests.json").read_text()).items()}
         with tempfile.TemporaryDirectory() as folder:
             helm = os.environ["HELM"]
@@ -174,6 +202,11 @@ class RoundTrip(unittest.TestCase):
             crates = [part for part in found["components"] if part["purl"].startswith("pkg:cargo/") and "cellgate" not in part["name"]]
             self.assertTrue(all(part["licenses"] and part["hashes"] for part in crates))
 
+
+@unittest.skipUnless(COSIGN, "cosign is not here: `make test-release` builds it")
+class Verified(Published):
+    """What `make verify-release` finds."""
+
     def test_the_page_install_is_right(self):
         """Follows steps 1 to 3 of docs/install.md, with this registry and with a key in place of an identity."""
         self.here.made("dist", **self.how)
@@ -186,7 +219,7 @@ class RoundTrip(unittest.TestCase):
         for command in re.findall(r"^\$ (.*)$", one, re.MULTILINE):
             command = command.replace("--certificate-identity-regexp IDENTITY --certificate-oidc-issuer ISSUER", key)
             program, *rest = shlex.split(command)
-            path = {"crane": self.crane.path, "cosign": self.cosign}[program]
+            path = {"crane": self.crane.path, "cosign": COSIGN}[program]
             done = subprocess.run([path, *rest], capture_output=True, text=True, stdin=subprocess.DEVNULL)
             self.assertEqual(done.returncode, 0, f"{command}: {done.stderr}")
             if program == "crane":
@@ -204,8 +237,6 @@ class RoundTrip(unittest.TestCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn(f"image: {self.registry}/cellgate@{digests[0]}\n", done.stdout)
         self.assertIn(f"uri: oci://{self.registry}/cellgate-filter:{VERSION}\n", done.stdout)
-
-    # What is verified
 
     def test_a_published_release_verifies(self):
         self.signed()
@@ -236,14 +267,6 @@ class RoundTrip(unittest.TestCase):
         # And it is not published over.
         self.refused(self.publish(UNSIGNED=1), f"{other} exists and is ")
 
-    def test_a_taken_tag_stops_a_publication_before_anything_is_pushed(self):
-        # Of the three it is the last one to be pushed.
-        self.crane("push", self.dist / "oci" / "cellgate-filter", f"{self.registry}/charts/cellgate:{VERSION}")
-        self.refused(self.publish(UNSIGNED=1), "a published version is never replaced")
-        done = subprocess.run([self.crane.path, "digest", f"{self.registry}/cellgate:{VERSION}"], capture_output=True)
-        self.assertNotEqual(done.returncode, 0)
-        self.assertFalse((self.dist / "digests.json").exists())
-
     def test_a_missing_signature(self):
         self.assertIn("nothing is signed", self.published(UNSIGNED=1))
         done = self.verify()
@@ -253,7 +276,7 @@ class RoundTrip(unittest.TestCase):
     def test_a_signature_of_another_key(self):
         self.signed()
         with tempfile.TemporaryDirectory() as other:
-            subprocess.run([self.cosign, "generate-key-pair"], cwd=other, check=True, capture_output=True, stdin=subprocess.DEVNULL)
+            RELEASE.generate_keys(other)
             self.refused(self.verify(COSIGN_PUBKEY=f"{other}/cosign.pub"), "has no signature that counts")
 
     def test_nobody_whose_signature_counts(self):
@@ -286,7 +309,17 @@ class RoundTrip(unittest.TestCase):
         self.sum_anew()
         self.refused(self.verify(), "SHA256SUMS has no signature that counts")
 
-    # What is not published
+
+class NotPublished(Published):
+    """What `make publish` refuses."""
+
+    def test_a_taken_tag_stops_a_publication_before_anything_is_pushed(self):
+        # Of the three it is the last one to be pushed.
+        self.crane("push", self.dist / "oci" / "cellgate-filter", f"{self.registry}/charts/cellgate:{VERSION}")
+        self.refused(self.publish(UNSIGNED=1), "a published version is never replaced")
+        done = subprocess.run([self.crane.path, "digest", f"{self.registry}/cellgate:{VERSION}"], capture_output=True)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertFalse((self.dist / "digests.json").exists())
 
     def test_a_changed_file(self):
         (self.dist / f"cellgate-filter-{VERSION}.wasm").write_bytes(b"\0asm other")
