@@ -93,7 +93,7 @@ class Checkout:
 
 # All that a dry run reads.
 FEW = ("Makefile", "CHANGELOG.md", "Cargo.toml", "Cargo.lock", "fuzz/Cargo.lock", "README.md", "istio/values.yaml")
-FEW += ("scripts/*.sh", "scripts/*.py", "scripts/release", "charts/cellgate/*.yaml", "docs/*.md", ".gitignore")
+FEW += ("scripts/*.sh", "scripts/*.txt", "scripts/*.py", "scripts/release", "charts/cellgate/*.yaml", "docs/*.md", ".gitignore")
 
 
 @functools.cache
