@@ -26,7 +26,7 @@ class Verifier:
     def __init__(self, public_key, identity, issuer, insecure):
         self.cosign = program()
         if public_key:
-            self.by = ["--key", public_key, "--private-infrastructure"]
+            self.by = ["--key", public_key, "--insecure-ignore-tlog"]
         else:
             self.by = ["--certificate-identity-regexp", identity, "--certificate-oidc-issuer", issuer]
         self.registry = ["--allow-http-registry"] if insecure else []

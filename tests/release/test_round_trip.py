@@ -220,7 +220,7 @@ class Verified(Published):
         page = (checkout.ROOT / "docs" / "install.md").read_text()
         page = page.replace("registry.example", self.registry).replace(checkout.current(), VERSION)
         one, two, three = (page.split(f"## {number}. ")[1].split("\n## ")[0] for number in (1, 2, 3))
-        key = f"--key {self.keys}/cosign.pub --private-infrastructure"
+        key = f"--key {self.keys}/cosign.pub --insecure-ignore-tlog"
         digests = []
         for command in re.findall(r"^\$ (.*)$", one, re.MULTILINE):
             command = command.replace("--certificate-identity-regexp IDENTITY --certificate-oidc-issuer ISSUER", key)
