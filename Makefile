@@ -44,6 +44,9 @@ help: ## this list
 	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
 	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
+	@echo "  VERSION=X.Y.Z    release: this version, instead of the one that the commits ask for; verify-release: which one"
+	@echo "  DRY_RUN=1        release: change nothing, and print what would be"
+	@echo "  REGISTRY=NAME    publish, verify-release: host and path, such as ghcr.io/OWNER; dist: where the chart finds it"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 # The three parts at the same time: -j without a number, so that cargo goes by the machine's cores. With `exec`, the
@@ -199,6 +202,27 @@ artifact: wasm ## the filter as an OCI artifact that Istio pulls: target/cellgat
 
 test-image: wasm ## the Dockerfile, the images (where buildah is on PATH) and the artifact; prints their sizes
 	@python3 scripts/image_test.py
+
+release: need ## decide the version, write it everywhere, commit and tag it; pushes nothing (docs/release.md)
+	@python3 scripts/release prepare --version "$(VERSION)" --branch "$(or $(BRANCH),main)" --registry "$(REGISTRY)" \
+		$(if $(DRY_RUN),--dry-run)
+
+dist: need ## build everything of the version at HEAD into target/dist/
+	@python3 scripts/release dist --registry "$(REGISTRY)" $(foreach program,$(BINARIES),--program "$(program)") \
+		$(if $(MODULE),--module "$(MODULE)")
+
+publish: need ## push what `make dist` has built to REGISTRY, sign it, attach its SBOMs
+	@python3 scripts/release publish --registry "$(REGISTRY)" --key "$(COSIGN_KEY)" $(if $(UNSIGNED),--unsigned) \
+		$(if $(INSECURE),--insecure)
+
+verify-release: need ## check VERSION in REGISTRY: digests, signatures, SBOMs
+	@python3 scripts/release verify --registry "$(REGISTRY)" --version "$(VERSION)" --public-key "$(COSIGN_PUBKEY)" \
+		--identity '$(COSIGN_IDENTITY)' --issuer "$(COSIGN_ISSUER)" $(if $(DIGESTS),--digests "$(DIGESTS)") \
+		$(if $(INSECURE),--insecure)
+
+test-release: wasm ## releases: versions, refusals, and a round trip through a real registry; needs Go
+	@scripts/cosign.sh >/dev/null
+	@python3 scripts/release_test.py
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf target fuzz/target .run

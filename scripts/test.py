@@ -4,7 +4,7 @@
     test.py [--workspace] [--images] [--mesh] [--chaos] [--envoys VERSION ...] [--observe VERSION ...]
 
 --workspace runs every test of the workspace, among them the end-to-end tests against the default Envoy and those in Chromium.
---images builds the images as far as this machine can, and tests them.
+--images builds the images as far as this machine can, and tests them and releases.
 --mesh runs the chart's tests in a mesh; the first time it builds the programs that they need.
 --chaos injects each fault of tests/chaos once; the first time it builds Toxiproxy.
 --envoys runs the end-to-end tests once against each version named; with --workspace, those that Envoy's version can change.
@@ -193,6 +193,7 @@ def main():
             end_to_end("testing dashboards and runbooks", command, None, count, **valkey(count))
         if options.images:
             run("testing the images", [sys.executable, "scripts/image_test.py"], count)
+            run("testing releases", [sys.executable, "scripts/release_test.py"], count)
         if options.mesh:
             chart = [sys.executable, "scripts/chart_test.py"]
             run("testing the chart with Helm 4", chart, count, CELLGATE_BIN=CELLGATE, HELM=MESH / "helm")
