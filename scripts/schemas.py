@@ -42,7 +42,7 @@ class Schemas:
         # What `#/$defs/` in any schema refers to.
         self._definitions = jsonschema.RefResolver.from_schema(kubernetes)
         self._add_kubernetes(kubernetes)
-        for path in sorted(pathlib.Path(crds).glob("*.yaml")) if crds else []:
+        for path in sorted(pathlib.Path(crds).rglob("*.yaml")) if crds else []:
             self._add_crds(path)
 
     def _add(self, version, kind, schema):
