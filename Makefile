@@ -26,7 +26,11 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance contract bench bench-docs bench-limits bench-memory soak chaos chaos-docs scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo demo-observe demo-observers demo-envoy demo-programs test test-envoys test-mesh test-observe \
+	conformance contract bench bench-limits bench-memory bench-docs soak chaos chaos-docs scale fuzz instructions ci \
+	fmt fmt-check lint words doc deny advisories generate manifests check-generated check-repository promote program \
+	version github-release try-release rulesets test-kind build wasm image artifact test-image release dist publish \
+	verify-release test-release clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -47,6 +51,8 @@ help: ## this list
 	@echo "  VERSION=X.Y.Z    release: this version, instead of the one that the commits ask for; verify-release: which one"
 	@echo "  DRY_RUN=1        release: change nothing, and print what would be"
 	@echo "  REGISTRY=NAME    publish, verify-release: host and path, such as ghcr.io/OWNER; dist: where the chart finds it"
+	@echo "  FROM=A TO=B      promote: two stages that follow each other, of release, dev, staging and prod"
+	@echo "  PULL_REQUEST=1   promote: on a branch, with a pull request, by GitHub's gh"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 # The three parts at the same time: -j without a number, so that cargo goes by the machine's cores. With `exec`, the
@@ -149,7 +155,7 @@ fuzz: need ## every fuzz target for FUZZ_SECONDS each
 instructions: need ## count the hot paths' instructions; fail where one takes over 3 % more than its budget
 	@python3 scripts/instructions.py
 
-ci: fmt-check lint words doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
+ci: fmt-check lint words doc deny check-generated check-repository instructions ## all that continuous integration runs; the last line is the count of tests
 	@python3 scripts/test.py --workspace --images --mesh --chaos --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
 
 fmt: need ## format the Rust sources
@@ -186,6 +192,31 @@ manifests: need ## write anew what is made of the chart: its README, the schema 
 
 check-generated: need ## fail if something generated is not current
 	@scripts/generate.sh --check
+
+check-repository: need ## workflows, shell scripts, secrets, and what GitHub and Renovate read; needs Go
+	@python3 scripts/check_repository.py
+
+promote: need ## put the version of the stage FROM into the stage TO: one commit of one file
+	@python3 scripts/promote.py "$(FROM)" "$(TO)" $(if $(PULL_REQUEST),--pull-request)
+
+program: need ## the static program for this machine's architecture, as a release has it: target/program/cellgate
+	@scripts/build-static.sh "$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" target/program/cellgate
+
+version: ## print this version; in a workflow it is the step's output too
+	@version="$$(scripts/version.sh)" && echo "$$version" && \
+		if [ -n "$$GITHUB_OUTPUT" ]; then echo "version=$$version" >>"$$GITHUB_OUTPUT"; fi
+
+github-release: ## make the page of this version's release on GitHub, with the files of target/dist; needs GitHub's gh
+	@scripts/github-release.sh
+
+try-release: ## run the image of VERSION from REGISTRY on this machine's architecture; needs docker
+	@scripts/try-release.sh "$(REGISTRY)" "$(VERSION)"
+
+rulesets: ## write .github/rulesets/ to GitHub, with its gh
+	@scripts/rulesets.sh
+
+test-kind: ## Cellgate in a kind cluster with Istio's gateway and waypoint; needs docker, kind, kubectl, helm and Go
+	@scripts/kind/test.sh
 
 build: need ## the program, optimised: target/release/cellgate
 	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-cli

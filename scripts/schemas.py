@@ -47,7 +47,7 @@ class Schemas:
 
     def add_folder(self, crds):
         """Adds the kinds of a folder of CRDs."""
-        for path in sorted(pathlib.Path(crds).glob("*.yaml")):
+        for path in sorted(pathlib.Path(crds).rglob("*.yaml")):
             self._add_crds(path)
 
     def _add(self, version, kind, schema):

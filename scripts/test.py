@@ -186,7 +186,7 @@ def main():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
-            for script in ("words_test.py", "performance_test.py"):
+            for script in ("words_test.py", "performance_test.py", "promote_test.py", "repository_test.py"):
                 run(f"testing scripts: {script}", [sys.executable, f"scripts/{script}"], count)
             run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
             command = [sys.executable, "scripts/alerts_test.py"]
@@ -200,6 +200,8 @@ def main():
             shipping = [sys.executable, "scripts/shipping_test.py"]
             run("shipping logs with a collector", shipping, count, CELLGATE_BIN=CELLGATE)
             run("checking the manifests", [sys.executable, "scripts/manifests_test.py"], count)
+            command = [sys.executable, "scripts/check_repository_test.py"]
+            run("testing the checks of the repository", command, count)
             command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
             end_to_end("testing the chart in a mesh", command, None, count)
         if options.chaos:

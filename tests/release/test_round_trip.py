@@ -46,7 +46,7 @@ class Release:
         # The static program of the image's tests and the module of `make wasm`: compiled already, from other commits.
         there = image_test.WORK / "service-build" / "out" / "cellgate"
         self.program, self.module = there if there.exists() else image_test.program(), image_test.MODULE
-        self.how = {"PROGRAMS": f"{image_test.ARCHITECTURE}={self.program}", "MODULE": self.module}
+        self.how = {"BINARIES": f"{image_test.ARCHITECTURE}={self.program}", "MODULE": self.module}
         checkout.ENVIRONMENT.update(CRANE=self.crane.path, COSIGN_PASSWORD="")
         self.here.made("dist", **self.how)
         folder = tempfile.TemporaryDirectory()
