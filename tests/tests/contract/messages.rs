@@ -116,9 +116,11 @@ async fn every_request(studio: &mut Studio, mode: BodyMode) {
     studio.http1("POST, HTTP/1.1, chunked, with a trailer", pieces(), 200).await;
     studio.http2("POST, HTTP/2, with a trailer", pieces(), 200).await;
     studio.http2("POST, HTTP/2, 500,000 bytes", post().body(key_last("acme", 500_000)), 200).await;
-    studio
-        .http2("POST, HTTP/2, a second key", post().body(r#"{"tenant":{"id":"acme"},"tenant":{"id":"b"}}"#), 400)
-        .await;
+    if mode == BodyMode::Buffered {
+        // In the other mode, whether Envoy has sent the end when the service refuses depends on time.
+        let body = r#"{"tenant":{"id":"acme"},"tenant":{"id":"b"}}"#;
+        studio.http2("POST, HTTP/2, a second key", post().body(body), 400).await;
+    }
     expect_continue(studio).await;
     abort(studio, mode).await;
 }
