@@ -14,6 +14,9 @@ FUZZ_SECONDS ?= 600
 # How long `make soak` sends requests.
 MINUTES ?= 30
 
+# How long `make chaos` goes on with faults, in seconds.
+CHAOS_SECONDS ?= 300
+
 # Where the programs under test are: release builds.
 PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/cellgate.wasm \
 	CELLGATE_BIN=target/release/cellgate
@@ -23,7 +26,11 @@ BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-observe demo-observers test test-envoys test-mesh test-observe conformance contract bench bench-docs bench-limits bench-memory soak scale fuzz instructions ci fmt fmt-check lint words doc deny advisories generate manifests check-generated build wasm demo-envoy demo-programs image artifact test-image clean need
+.PHONY: help demo demo-observe demo-observers demo-envoy demo-programs test test-envoys test-mesh test-observe \
+	conformance contract bench bench-limits bench-memory bench-docs soak chaos chaos-docs scale fuzz instructions ci \
+	fmt fmt-check lint words doc deny advisories generate manifests check-generated check-repository promote program \
+	version github-release try-release rulesets test-kind build wasm image artifact test-image release dist publish \
+	verify-release test-release clean need
 
 help: ## this list
 	@echo "make TARGET [VARIABLE=value ...]"
@@ -35,9 +42,17 @@ help: ## this list
 	@echo "  BASELINE=DIR     bench: another build, cellgate.wasm and cellgate, beside this one in the same rounds"
 	@echo "  MINUTES=N        soak: how long (default $(MINUTES))"
 	@echo "  ENVOYS=VERSIONS  contract: the versions to record (default: all that are supported)"
+	@echo "  SEED=N           chaos: the order and the timing of the faults (default: by the clock; the run prints it)"
+	@echo "  CHAOS_SECONDS=N  chaos: how long, at least one whole round (default $(CHAOS_SECONDS))"
+	@echo "  FAULT=NAME,...   chaos: only these faults, once"
 	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
 	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
+	@echo "  VERSION=X.Y.Z    release: this version, instead of the one that the commits ask for; verify-release: which one"
+	@echo "  DRY_RUN=1        release: change nothing, and print what would be"
+	@echo "  REGISTRY=NAME    publish, verify-release: host and path, such as ghcr.io/OWNER; dist: where the chart finds it"
+	@echo "  FROM=A TO=B      promote: two stages that follow each other, of release, dev, staging and prod"
+	@echo "  PULL_REQUEST=1   promote: on a branch, with a pull request, by GitHub's gh"
 	@echo "  FUZZ_SECONDS=N   fuzz: seconds for each target (default $(FUZZ_SECONDS))"
 
 # The three parts at the same time: -j without a number, so that cargo goes by the machine's cores. With `exec`, the
@@ -117,6 +132,18 @@ soak: wasm ## mixed traffic for MINUTES while the configuration changes every se
 		-p cellgate-tests --bin soak --features cellgate-tests/soak
 	@$(PROGRAMS) MINUTES="$(MINUTES)" target/release/soak
 
+# libfaketime can be had only on Debian and Ubuntu. Without it, the clock does not step.
+chaos: wasm ## real faults under traffic: what clients see, and how soon all is right again; needs Go
+	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-cli --bin cellgate \
+		-p cellgate-tests --bin chaos --features cellgate-tests/chaos
+	@VALKEY="$$(scripts/valkey.sh)" && TOXIPROXY="$$(scripts/toxiproxy.sh)" && \
+		LIBFAKETIME="$$(scripts/libfaketime.sh || [ $$? = 2 ])" && export VALKEY TOXIPROXY LIBFAKETIME && \
+		exec env $(PROGRAMS) SEED="$(SEED)" CHAOS_SECONDS="$(CHAOS_SECONDS)" FAULT="$(FAULT)" \
+		scripts/chaos.sh target/release/chaos
+
+chaos-docs: need ## write the last run of `make chaos` into docs/resilience.md
+	@target/release/chaos docs
+
 scale: wasm ## how cost grows with tenants, cells, rules, bodies, connections and workers
 	@$(BUILD_BENCH)
 	@$(PROGRAMS) target/release/cellgate-bench scale
@@ -128,8 +155,8 @@ fuzz: need ## every fuzz target for FUZZ_SECONDS each
 instructions: need ## count the hot paths' instructions; fail where one takes over 3 % more than its budget
 	@python3 scripts/instructions.py
 
-ci: fmt-check lint words doc deny check-generated instructions ## all that continuous integration runs; the last line is the count of tests
-	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
+ci: fmt-check lint words doc deny check-generated check-repository instructions ## all that continuous integration runs; the last line is the count of tests
+	@python3 scripts/test.py --workspace --images --mesh --chaos --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
 
 fmt: need ## format the Rust sources
 	@cargo fmt --all
@@ -166,6 +193,31 @@ manifests: need ## write anew what is made of the chart: its README, the schema 
 check-generated: need ## fail if something generated is not current
 	@scripts/generate.sh --check
 
+check-repository: need ## workflows, shell scripts, secrets, and what GitHub and Renovate read; needs Go
+	@python3 scripts/check_repository.py
+
+promote: need ## put the version of the stage FROM into the stage TO: one commit of one file
+	@python3 scripts/promote.py "$(FROM)" "$(TO)" $(if $(PULL_REQUEST),--pull-request)
+
+program: need ## the static program for this machine's architecture, as a release has it: target/program/cellgate
+	@scripts/build-static.sh "$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" target/program/cellgate
+
+version: ## print this version; in a workflow it is the step's output too
+	@version="$$(scripts/version.sh)" && echo "$$version" && \
+		if [ -n "$$GITHUB_OUTPUT" ]; then echo "version=$$version" >>"$$GITHUB_OUTPUT"; fi
+
+github-release: ## make the page of this version's release on GitHub, with the files of target/dist; needs GitHub's gh
+	@scripts/github-release.sh
+
+try-release: ## run the image of VERSION from REGISTRY on this machine's architecture; needs docker
+	@scripts/try-release.sh "$(REGISTRY)" "$(VERSION)"
+
+rulesets: ## write .github/rulesets/ to GitHub, with its gh
+	@scripts/rulesets.sh
+
+test-kind: ## Cellgate in a kind cluster with Istio's gateway and waypoint; needs docker, kind, kubectl, helm and Go
+	@scripts/kind/test.sh
+
 build: need ## the program, optimised: target/release/cellgate
 	@CELLGATE_BUILD="$$(scripts/stamp.sh)" cargo build --locked --release -p cellgate-cli
 
@@ -181,6 +233,27 @@ artifact: wasm ## the filter as an OCI artifact that Istio pulls: target/cellgat
 
 test-image: wasm ## the Dockerfile, the images (where buildah is on PATH) and the artifact; prints their sizes
 	@python3 scripts/image_test.py
+
+release: need ## decide the version, write it everywhere, commit and tag it; pushes nothing (docs/release.md)
+	@python3 scripts/release prepare --version "$(VERSION)" --branch "$(or $(BRANCH),main)" --registry "$(REGISTRY)" \
+		$(if $(DRY_RUN),--dry-run)
+
+dist: need ## build everything of the version at HEAD into target/dist/
+	@python3 scripts/release dist --registry "$(REGISTRY)" $(foreach program,$(BINARIES),--program "$(program)") \
+		$(if $(MODULE),--module "$(MODULE)")
+
+publish: need ## push what `make dist` has built to REGISTRY, sign it, attach its SBOMs
+	@python3 scripts/release publish --registry "$(REGISTRY)" --key "$(COSIGN_KEY)" $(if $(UNSIGNED),--unsigned) \
+		$(if $(INSECURE),--insecure)
+
+verify-release: need ## check VERSION in REGISTRY: digests, signatures, SBOMs
+	@python3 scripts/release verify --registry "$(REGISTRY)" --version "$(VERSION)" --public-key "$(COSIGN_PUBKEY)" \
+		--identity '$(COSIGN_IDENTITY)' --issuer "$(COSIGN_ISSUER)" $(if $(DIGESTS),--digests "$(DIGESTS)") \
+		$(if $(INSECURE),--insecure)
+
+test-release: wasm ## releases: versions, refusals, and a round trip through a real registry; needs Go
+	@scripts/cosign.sh >/dev/null
+	@python3 scripts/release_test.py
 
 clean: ## remove what was built; .tools/ stays
 	@rm -rf target fuzz/target .run

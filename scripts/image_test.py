@@ -392,8 +392,9 @@ class Artifact(unittest.TestCase):
         self.assertEqual(layout.layers[1][1], MODULE.read_bytes())
         self.assertEqual(layout.config["type"], "envoy_proxy")
         # Of an artifact the manifest is checked, of a file the file.
-        self.assertIn(f"filter.module.sha256: {layout.descriptor['digest'].removeprefix('sha256:')}\n", said)
-        self.assertIn(f"filter.module.sha256: {sha256(MODULE.read_bytes())}\n", said)
+        digest = layout.descriptor["digest"].removeprefix("sha256:")
+        self.assertIn(f"    url: oci://REGISTRY/cellgate-filter:{VERSION}\n    sha256: {digest}\n", said)
+        self.assertIn(f"    url: https://SERVER/cellgate.wasm\n    sha256: {sha256(MODULE.read_bytes())}\n", said)
         print(f"artifact: {layout.descriptor['digest']}, {sum(len(layer) for _, layer in layout.layers)} bytes to pull")
 
     def test_digest_depends_on_what_is_in_it_alone(self):

@@ -10,12 +10,18 @@ Hooks and Helm's management labels are omitted. $HELM replaces the installed Hel
 
 import json
 import os
+import pathlib
 import re
 import subprocess
 import sys
+import tempfile
 
 import chart_tools
 
+# istio/values.yaml has a placeholder for the module's digest, and the chart refuses to install it. To show the manifests, the
+# chart renders another digest in its place.
+PLACEHOLDER = "0" * 64
+STAND_IN = "5e" * 32
 CHART = chart_tools.ROOT / "charts" / "cellgate"
 ISTIO = chart_tools.ROOT / "istio"
 RELEASE = NAMESPACE = "cellgate"
@@ -75,14 +81,26 @@ def files():
 
 def render(*values):
     """The objects of an installation, by kind, namespace and name."""
-    import yaml
-
     sources = [argument for file in (ISTIO / "values.yaml", *values) for argument in ("--values", str(file))]
+    with tempfile.TemporaryDirectory() as folder:
+        example = pathlib.Path(folder) / "values.yaml"
+        example.write_text((ISTIO / "values.yaml").read_text().replace(PLACEHOLDER, STAND_IN))
+        sources[1] = str(example)
+        return parse(helm(sources, [ISTIO / "values.yaml", *values]))
+
+
+def helm(sources, names):
     command = [os.environ["HELM"], "template", RELEASE, str(CHART), "--namespace", NAMESPACE, *sources]
     rendered = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
     if rendered.returncode != 0:
-        sys.exit(f"helm does not render the chart with {' and '.join(sources[1::2])}: see the lines above")
-    objects = [document for document in yaml.safe_load_all(rendered.stdout) if document]
+        sys.exit(f"helm does not render the chart with {' and '.join(map(str, names))}: see the lines above")
+    return rendered.stdout.replace(STAND_IN, PLACEHOLDER)
+
+
+def parse(rendered):
+    import yaml  # is there since `enter`
+
+    objects = [document for document in yaml.safe_load_all(rendered) if document]
     # Through JSON, which converts keys such as 9902 to strings: kustomize accepts no others.
     return {identity(item): without_helm(json.loads(json.dumps(item))) for item in objects if not is_hook(item)}
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # mesh-tools.sh [TOOL...]   prints the folder with the programs that `make test-mesh` runs: Istio's and Kubernetes'
-# control plane, helm, kubectl, istioctl and actionlint. Builds those that are missing, or only the ones named, which takes
-# 10 to 30 minutes once; `mesh-tools.sh crds` writes only the CRDs beside them, in .tools/mesh/crds.
+# control plane, helm, kubectl and istioctl; also actionlint and gitleaks, for `make check-repository`. Builds those that are
+# missing, or only the ones named, which takes 10 to 30 minutes once; `mesh-tools.sh crds` writes only the CRDs beside them,
+# in .tools/mesh/crds.
 #
 # All of it comes from the Go module proxy, built from source. Versions are in mesh-tools/*/go.mod, checksums beside
 # them in go.sum: to raise one, run `go get -tool PACKAGE@VERSION && go mod tidy` there. Nothing of these on PATH is
@@ -17,6 +18,7 @@ kubectl          kubernetes  k8s.io/kubernetes/cmd/kubectl                1
 pilot-discovery  istio       istio.io/istio/pilot/cmd/pilot-discovery     8
 helm             helm        helm.sh/helm/v4/cmd/helm                     2
 actionlint       actionlint  github.com/rhysd/actionlint/cmd/actionlint   1
+gitleaks         gitleaks    github.com/zricethezav/gitleaks/v8           1
 istioctl         istio       istio.io/istio/istioctl/cmd/istioctl         3
 pilot-agent      istio       istio.io/istio/pilot/cmd/pilot-agent         1
 '
@@ -114,6 +116,11 @@ write_crds() {
     collect keda github.com/kedacore/keda/v2 config/crd/bases keda.sh_scaledobjects keda.sh_triggerauthentications
     collect external-secrets github.com/external-secrets/external-secrets config/crds/bases \
         external-secrets.io_externalsecrets
+    # For the recipes: schemas are checked with them, and the API server has no use for them.
+    mkdir "$draft/crds/policies"
+    collect policies/policy-controller github.com/sigstore/policy-controller config 300-clusterimagepolicy
+    collect policies/kyverno github.com/kyverno/kyverno config/crds/policies.kyverno.io \
+        policies.kyverno.io_imagevalidatingpolicies
     collect argo-cd github.com/argoproj/argo-cd/v3 manifests/crds application-crd applicationset-crd appproject-crd
 }
 
@@ -167,7 +174,7 @@ trap 'rm -rf "$draft"' EXIT
 trap 'exit 1' HUP INT TERM
 
 if crds_missing; then
-    say "CRDs of Istio, the Gateway API, Prometheus' operator, KEDA, External Secrets and Argo CD (seconds)"
+    say "CRDs of Istio, the Gateway API, Prometheus' operator, KEDA, External Secrets, Argo CD and policy controllers (seconds)"
     write_crds
     place "$draft/crds" "$crds" "$crds_stamp"
 fi

@@ -9,6 +9,9 @@ for tool in "$@"; do
     case $tool in
     cargo | rustc | rustup) how="install Rust 1.90 or later from https://rustup.rs" ;;
     python3) how="install Python 3.9 or later (Debian, Ubuntu: apt-get install python3 python3-venv)" ;;
+    docker) how="install Docker (https://docs.docker.com/engine/install)" ;;
+    gh) how="install GitHub's client from https://cli.github.com, then run: gh auth login" ;;
+    kind) how="install kind from https://kind.sigs.k8s.io" ;;
     go) how="install Go 1.26 or later from https://go.dev/dl" ;;
     cc) how="install a C compiler, Rust's linker (Debian, Ubuntu: apt-get install build-essential)" ;;
     *) how="install it and make sure that it is on PATH" ;;

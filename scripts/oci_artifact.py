@@ -36,10 +36,12 @@ class Layout:
         (self.blobs / digest).write_bytes(content)
         return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(content), **more}
 
-    def finish(self, manifest):
-        index = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [manifest]}
-        (self.folder / "index.json").write_bytes(to_json(index))
+    def finish(self, *manifests, **more):
+        """Stores the index and returns its digest."""
+        index = to_json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests, **more})
+        (self.folder / "index.json").write_bytes(index)
         (self.folder / "oci-layout").write_bytes(to_json({"imageLayoutVersion": "1.0.0"}))
+        return "sha256:" + hashlib.sha256(index).hexdigest()
 
 
 def to_json(value):
@@ -51,17 +53,20 @@ def title(name):
     return {"org.opencontainers.image.title": name}
 
 
+def annotations(name, version, revision):
+    """What a manifest says of itself."""
+    found = {
+        **title(name),
+        "org.opencontainers.image.licenses": "Apache-2.0",
+        "org.opencontainers.image.version": version,
+    }
+    return {**found, "org.opencontainers.image.revision": revision} if revision else found
+
+
 def write(module, folder, version, revision):
     """Writes the layout and returns the descriptor of its manifest."""
     layout = Layout(folder)
     runtime = to_json(RUNTIME)
-    annotations = {
-        **title("cellgate-filter"),
-        "org.opencontainers.image.licenses": "Apache-2.0",
-        "org.opencontainers.image.version": version,
-    }
-    if revision:
-        annotations["org.opencontainers.image.revision"] = revision
     manifest = {
         "schemaVersion": 2,
         "mediaType": MANIFEST,
@@ -71,12 +76,17 @@ def write(module, folder, version, revision):
             layout.blob(CONFIG, runtime, annotations=title("runtime-config.json")),
             layout.blob(MODULE, module, annotations=title("plugin.wasm")),
         ],
-        "annotations": annotations,
+        "annotations": annotations("cellgate-filter", version, revision),
     }
     name = {"org.opencontainers.image.ref.name": version}
     descriptor = layout.blob(MANIFEST, to_json(manifest), annotations=name)
     layout.finish(descriptor)
     return descriptor
+
+
+def values(url, digest):
+    """A block for the chart's values, whole: the two forms of an address have different digests."""
+    return f"filter:\n  module:\n    url: {url}\n    sha256: {digest}"
 
 
 def main():
@@ -103,15 +113,13 @@ def main():
 
     tag, digest = options.version, manifest["digest"].removeprefix("sha256:")
     print(f"{options.layout}: cellgate-filter {tag}, {len(module)} bytes of WebAssembly")
-    print("copy it into a registry, one of:")
+    print("Copy it into a registry, one of:")
     print(f"  oras cp --from-oci-layout {options.layout}:{tag} REGISTRY/cellgate-filter:{tag}")
     print(f"  skopeo copy --preserve-digests oci:{options.layout}:{tag} docker://REGISTRY/cellgate-filter:{tag}")
-    print("and tell the chart (of an artifact Istio checks the manifest, not the module):")
-    print(f"  filter.module.url: oci://REGISTRY/cellgate-filter:{tag}")
-    print(f"  filter.module.sha256: {digest}")
-    print("or, with the module itself on a web server:")
-    print("  filter.module.url: https://SERVER/cellgate.wasm")
-    print(f"  filter.module.sha256: {hashlib.sha256(module).hexdigest()}")
+    print("and paste this into your values. Its sha256 is that of the manifest, which Istio checks for oci://.")
+    print(values(f"oci://REGISTRY/cellgate-filter:{tag}", digest))
+    print(f"Or put {options.module} on a web server. For https:// the sha256 is that of the module:")
+    print(values("https://SERVER/cellgate.wasm", hashlib.sha256(module).hexdigest()))
     return 0
 
 

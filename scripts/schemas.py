@@ -42,7 +42,12 @@ class Schemas:
         # What `#/$defs/` in any schema refers to.
         self._definitions = jsonschema.RefResolver.from_schema(kubernetes)
         self._add_kubernetes(kubernetes)
-        for path in sorted(pathlib.Path(crds).glob("*.yaml")) if crds else []:
+        if crds:
+            self.add_folder(crds)
+
+    def add_folder(self, crds):
+        """Adds the kinds of a folder of CRDs."""
+        for path in sorted(pathlib.Path(crds).rglob("*.yaml")):
             self._add_crds(path)
 
     def _add(self, version, kind, schema):

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """Builds what the tests need and runs them; the last line is the sum of all their counts.
 
-    test.py [--workspace] [--images] [--mesh] [--envoys VERSION ...] [--observe VERSION ...]
+    test.py [--workspace] [--images] [--mesh] [--chaos] [--envoys VERSION ...] [--observe VERSION ...]
 
 --workspace runs every test of the workspace, among them the end-to-end tests against the default Envoy and those in Chromium.
---images builds the images as far as this machine can, and tests them.
+--images builds the images as far as this machine can, and tests them and releases.
 --mesh runs the chart's tests in a mesh; the first time it builds the programs that they need.
+--chaos injects each fault of tests/chaos once; the first time it builds Toxiproxy.
 --envoys runs the end-to-end tests once against each version named; with --workspace, those that Envoy's version can change.
 --observe runs the tests with Jaeger and Prometheus once against each version of Envoy named; the first time it builds Jaeger.
 """
@@ -138,6 +139,13 @@ def observers(count):
     return installed("jaeger", count) | installed("prometheus", count)
 
 
+def chaos(count):
+    """Injects each fault once, in the order of a fixed seed."""
+    variables = valkey(count) | installed("toxiproxy", count) | installed("libfaketime", count, optional=True)
+    variables |= {"SEED": 1, "CHAOS_SECONDS": 0, "FAULT": ""}
+    end_to_end("one fault after the other", ["scripts/chaos.sh", "target/debug/chaos"], None, count, **variables)
+
+
 def build(count):
     """Builds the two programs under test, and the tests."""
     programs = ["cargo", "build", *EVERYTHING, "--bins", "--tests"]
@@ -163,6 +171,7 @@ def main():
     parser.add_argument("--workspace", action="store_true")
     parser.add_argument("--images", action="store_true")
     parser.add_argument("--mesh", action="store_true")
+    parser.add_argument("--chaos", action="store_true")
     parser.add_argument("--envoys", nargs="+", default=[], metavar="VERSION")
     parser.add_argument("--observe", nargs="+", default=[], metavar="VERSION")
     options = parser.parse_args()
@@ -177,21 +186,26 @@ def main():
                 # An implementation of its own against the same vectors: one test, without a result line.
                 if run("placement as another program does it", [sys.executable, str(PLACEMENT_REFERENCE)], count):
                     count.passed += 1
-            for script in ("words_test.py", "performance_test.py"):
+            for script in ("words_test.py", "performance_test.py", "promote_test.py", "repository_test.py"):
                 run(f"testing scripts: {script}", [sys.executable, f"scripts/{script}"], count)
             run("testing the chart", [sys.executable, "scripts/chart_test.py"], count, CELLGATE_BIN=CELLGATE)
             command = [sys.executable, "scripts/alerts_test.py"]
             end_to_end("testing dashboards and runbooks", command, None, count, **valkey(count))
         if options.images:
             run("testing the images", [sys.executable, "scripts/image_test.py"], count)
+            run("testing releases", [sys.executable, "scripts/release_test.py"], count)
         if options.mesh:
             chart = [sys.executable, "scripts/chart_test.py"]
             run("testing the chart with Helm 4", chart, count, CELLGATE_BIN=CELLGATE, HELM=MESH / "helm")
             shipping = [sys.executable, "scripts/shipping_test.py"]
             run("shipping logs with a collector", shipping, count, CELLGATE_BIN=CELLGATE)
             run("checking the manifests", [sys.executable, "scripts/manifests_test.py"], count)
+            command = [sys.executable, "scripts/check_repository_test.py"]
+            run("testing the checks of the repository", command, count)
             command = ["cargo", "test", *EVERYTHING, "--test", "mesh"]
             end_to_end("testing the chart in a mesh", command, None, count)
+        if options.chaos:
+            chaos(count)
         for version in options.envoys:
             # docs/conformance.md has a column for the oldest Envoy. On the others each result must be in one of its two.
             command = ["cargo", "test", *EVERYTHING, "--no-fail-fast"]

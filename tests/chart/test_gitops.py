@@ -9,10 +9,12 @@ import matrix
 
 GITOPS = chart.ROOT / "istio" / "gitops"
 SOURCES = {"$values/": chart.ROOT, "": chart.CHART}
+# What a promotion would put in the place of the placeholders.
+PLACEHOLDER, DIGEST = "0" * 64, "5e" * 32
 
 
 def read(path):
-    (document,) = chart.load((GITOPS / path).read_text())
+    (document,) = chart.load((GITOPS / path).read_text().replace(PLACEHOLDER, DIGEST))
     return document
 
 
@@ -27,7 +29,7 @@ def applications():
     template = json.dumps(read("apps/environments.yaml")["spec"]["template"])
     found = {}
     for path in GITOPS.glob("environments/*/version.yaml"):
-        parameters = {**chart.load(path.read_text())[0], "path": {"basename": path.parent.name}}
+        parameters = {**read(path), "path": {"basename": path.parent.name}}
         text = re.sub(r"\{\{(.*?)\}\}", lambda match: lookup(parameters, match[1]), template)
         found[path.parent.name] = json.loads(text)
     return found
@@ -73,6 +75,14 @@ class Applications(unittest.TestCase):
                 remote = wasm["config"]["vm_config"]["code"]["remote"]
                 self.assertEqual(remote["http_uri"]["uri"], version["module"]["url"])
                 self.assertEqual(remote["sha256"], version["module"]["sha256"])
+
+    def test_a_version_with_placeholders_is_refused(self):
+        helm = applications()["dev"]["spec"]["sources"][0]["helm"]
+        change = {"image": {"digest": f"sha256:{PLACEHOLDER}"}, "filter": {"module": {"sha256": PLACEHOLDER}}}
+        with self.assertRaises(chart.Refused) as refused:
+            chart.render(chart.merge(helm["valuesObject"], change), base={}, files=map(value_file, helm["valueFiles"]))
+        for path in ["image.digest", "filter.module.sha256"]:
+            self.assertIn(f"{path}: this placeholder of zeros", str(refused.exception))
 
     def test_the_environments_own_values_are_used(self):
         hosts = {

@@ -96,5 +96,8 @@ class Telemetry(unittest.TestCase):
         self.assertEqual(test_neighbours.plan()["telemetry"], [])
         self.assertNotIn("telemetry.istio.io", groups({}))
         change = {"istio": {"telemetry": matrix.TELEMETRY}}
-        self.assertEqual(test_neighbours.plan(change)["telemetry"], ["tracing", "accessLogging"])
+        optional = ["tracing.providers", "tracing.randomSamplingPercentage"]
+        self.assertEqual(test_neighbours.plan(change)["telemetry"], ["tracing", *optional, "accessLogging"])
+        only = {"istio": {"telemetry": {"tracing": {"enabled": True}}}}
+        self.assertEqual(test_neighbours.plan(only)["telemetry"], ["tracing"])
         self.assertIn("telemetry.istio.io", groups(change))

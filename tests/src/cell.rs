@@ -79,6 +79,12 @@ impl Cell {
         self.shared.ledger.all()
     }
 
+    /// Takes the requests that have ended out of the record, so that a long run does not fill it. Oldest first.
+    #[must_use]
+    pub fn take_seen(&self) -> Vec<Seen> {
+        self.shared.ledger.take_ended()
+    }
+
     /// The number of requests that have reached it, complete or not.
     #[must_use]
     pub fn arrived(&self) -> u64 {

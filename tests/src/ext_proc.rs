@@ -91,6 +91,11 @@ impl ExtProc {
         .await
     }
 
+    /// Allows crash texts in its log, for a test that causes a crash.
+    pub fn may_crash(&self) {
+        self.process().may_crash();
+    }
+
     /// Sends a signal: `TERM` to drain, `CONT` to end a [`ExtProc::freeze`].
     ///
     /// # Errors

@@ -1,10 +1,12 @@
 {{/* Istio's Telemetry resources: their parts, and the lines of MeshConfig that they need. */}}
 
-{{/* The parts that the resources set, as a JSON array of `tracing` and `accessLogging`. */}}
+{{/* The parts that the resources set, as a JSON array of `tracing`, `accessLogging`, and two fields of `tracing` that are optional. */}}
 {{- define "cellgate.telemetryParts" -}}
 {{- $parts := list -}}
 {{- if and .Values.filter.enabled .Values.istio.telemetry.tracing.enabled -}}
 {{- $parts = append $parts "tracing" -}}
+{{- if .Values.istio.telemetry.tracing.provider -}}{{- $parts = append $parts "tracing.providers" -}}{{- end -}}
+{{- if ne "" (toString .Values.istio.telemetry.tracing.sampling) -}}{{- $parts = append $parts "tracing.randomSamplingPercentage" -}}{{- end -}}
 {{- end -}}
 {{- if and .Values.filter.enabled .Values.istio.telemetry.accessLog.enabled -}}
 {{- $parts = append $parts "accessLogging" -}}

@@ -97,7 +97,9 @@
 {{- printf "filter.module.url: the image behind %s can change at any time; use a version as the tag" .url | println -}}
 {{- end -}}
 {{- if not .sha256 -}}
-{{- println "filter.module.sha256: this value is required with url, so that a changed module does not run in your gateways; set the digest that `make artifact` prints" -}}
+{{- println "filter.module.sha256: this value is required with url, so that a changed module does not run in your gateways; set the digest of the release's filter (docs/install.md, step 1)" -}}
+{{- else if regexMatch "^0{64}$" (toString .sha256) -}}
+{{- println "filter.module.sha256: this placeholder of zeros is the digest of no module, and the proxies would reject every request; set the digest of the release's filter (docs/install.md, step 1)" -}}
 {{- else if not (regexMatch "^[0-9a-f]{64}$" (toString .sha256)) -}}
 {{- printf "filter.module.sha256: %v is not a valid checksum; write 64 lower-case hexadecimal digits, without sha256:" .sha256 | println -}}
 {{- end -}}
@@ -122,6 +124,9 @@
 {{- end -}}
 {{- if and .digest (not (regexMatch "^sha256:[0-9a-f]{64}$" .digest)) -}}
 {{- printf "image.digest: %s is not a valid digest; write sha256: and 64 lower-case hexadecimal digits" .digest | println -}}
+{{- end -}}
+{{- if regexMatch "^sha256:0{64}$" (default "" .digest) -}}
+{{- println "image.digest: this placeholder of zeros is the digest of no image; set the digest of the release's image, or leave it empty and set image.tag (docs/install.md, step 1)" -}}
 {{- end -}}
 {{- end -}}
 {{- with .Values.extProc -}}

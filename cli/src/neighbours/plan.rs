@@ -45,7 +45,8 @@ pub(crate) struct ReleasePlan {
     /// Istio's version as `MAJOR.MINOR`, or empty if unknown.
     #[serde(default)]
     pub(crate) istio_version: String,
-    /// The parts that the release's Telemetry resources set: `tracing` and `accessLogging`.
+    /// The parts that the release's Telemetry resources set: `tracing`, `tracing.providers`,
+    /// `tracing.randomSamplingPercentage` and `accessLogging`.
     #[serde(default)]
     pub(crate) telemetry: Vec<String>,
     /// Objects that the user accepts, as `KIND/NAMESPACE/NAME`.

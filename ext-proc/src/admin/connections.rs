@@ -1,5 +1,6 @@
 //! The connections of the admin port. Each has one request, and their number is bounded: a new one closes the oldest. So clients
-//! that ask again and again and never read take neither memory nor the place of an orchestrator's probes.
+//! that ask and never read take no more memory, and a probe always gets a connection. The rate of new connections is not bounded:
+//! a client that opens thousands a second takes this thread's time, and only a NetworkPolicy keeps it away.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

@@ -1,5 +1,6 @@
 //! A cell's record of the requests that reached it, complete or not.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::seen::{Ending, Seen};
@@ -13,7 +14,8 @@ pub(super) struct Ledger(Mutex<Book>);
 
 #[derive(Debug, Default)]
 struct Book {
-    seen: Vec<Seen>,
+    /// By the number of arrival.
+    seen: BTreeMap<u64, Seen>,
     arrived: u64,
     complete: u64,
     broken: u64,
@@ -24,16 +26,26 @@ impl Ledger {
     pub(super) fn enter(self: &Arc<Self>, seen: Seen) -> Entry {
         let mut book = self.book();
         book.arrived += 1;
-        let kept = (book.seen.len() < KEPT).then_some(book.seen.len());
-        if kept.is_some() {
-            book.seen.push(seen.clone());
+        let kept = (book.seen.len() < KEPT).then_some(book.arrived);
+        if let Some(number) = kept {
+            book.seen.insert(number, seen.clone());
         }
         drop(book);
         Entry { ledger: Arc::clone(self), seen, kept }
     }
 
     pub(super) fn all(&self) -> Vec<Seen> {
-        self.book().seen.clone()
+        self.book().seen.values().cloned().collect()
+    }
+
+    /// Removes the requests that have ended.
+    pub(super) fn take_ended(&self) -> Vec<Seen> {
+        let mut book = self.book();
+        let (open, ended) =
+            std::mem::take(&mut book.seen).into_iter().partition(|(_, seen)| seen.ending == Ending::Open);
+        book.seen = open;
+        let ended: BTreeMap<u64, Seen> = ended;
+        ended.into_values().collect()
     }
 
     pub(super) fn arrived(&self) -> u64 {
@@ -59,7 +71,7 @@ impl Ledger {
 pub(super) struct Entry {
     ledger: Arc<Ledger>,
     seen: Seen,
-    kept: Option<usize>,
+    kept: Option<u64>,
 }
 
 impl Entry {
@@ -72,7 +84,7 @@ impl Entry {
     pub(super) fn progress(&mut self, count: u64) {
         self.seen.body_bytes = count;
         let mut book = self.ledger.book();
-        if let Some(kept) = self.kept.and_then(|index| book.seen.get_mut(index)) {
+        if let Some(kept) = self.kept.and_then(|number| book.seen.get_mut(&number)) {
             kept.body_bytes = count;
         }
     }
@@ -100,7 +112,7 @@ impl Entry {
 
     fn publish(&self) {
         let mut book = self.ledger.book();
-        if let Some(kept) = self.kept.and_then(|index| book.seen.get_mut(index)) {
+        if let Some(kept) = self.kept.and_then(|number| book.seen.get_mut(&number)) {
             kept.clone_from(&self.seen);
         }
     }
@@ -109,5 +121,32 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         self.end(Ending::Broken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_that_have_ended_are_taken_and_an_open_one_stays_until_it_ends() {
+        let ledger = Arc::new(Ledger::default());
+        let seen = |path: &str| Seen {
+            method: "POST".to_owned(),
+            path: path.to_owned(),
+            headers: Vec::new(),
+            body_bytes: 0,
+            sha256: String::new(),
+            trailers: Vec::new(),
+            ending: Ending::Open,
+        };
+        let open = ledger.enter(seen("/open"));
+        ledger.enter(seen("/ended")).complete(String::new(), Vec::new());
+        let paths = || ledger.take_ended().into_iter().map(|seen| seen.path).collect::<Vec<_>>();
+        assert_eq!(paths(), ["/ended"]);
+        assert!(paths().is_empty());
+        drop(open);
+        assert_eq!(paths(), ["/open"]);
+        assert_eq!((ledger.arrived(), ledger.ended(Ending::Broken)), (2, 1));
     }
 }

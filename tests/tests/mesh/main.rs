@@ -8,6 +8,7 @@ mod check;
 mod circuits;
 mod claims;
 mod doctor;
+mod image_origin;
 #[path = "../common/jwt.rs"]
 mod jwt;
 mod leases;
@@ -79,6 +80,7 @@ fn main() -> ExitCode {
         doctor::a_good_release_has_no_error,
         doctor::faults_that_stop_routing_are_found,
         doctor::a_plain_text_cell_is_found,
+        image_origin::only_a_digest_of_the_registry_is_admitted,
         leases::a_gateway_admits_requests_by_leases,
         leases::a_sidecar_admits_requests_by_leases,
         leases::a_cluster_that_does_not_exist_is_found,

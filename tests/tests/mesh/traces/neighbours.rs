@@ -115,7 +115,7 @@ pub(crate) async fn a_newer_telemetry_replaces_the_tags(mesh: Shared) -> Result<
     let said = neighbours(&release).await?;
     let expected = format!(
         "!   Telemetry/{}/z-team is newer and for the same proxies: its tracing.customTags replace those of the release, so decisions \
-         are missing",
+         or traces are missing",
         release.gateway_namespace(),
     );
     assert!(said.contains(&expected), "{said}");
