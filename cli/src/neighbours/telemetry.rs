@@ -2,6 +2,8 @@
 //! the fields that it sets: its custom tags as a whole, the provider and the percentage of its traces, its providers of access logs. One that selects a workload
 //! replaces those of the namespace and of the mesh in the same way.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::NeighbourNotes;
@@ -9,39 +11,63 @@ use super::object::{Object, Objects, TELEMETRY, list};
 use super::plan::{Proxy, ReleasePlan};
 use crate::doctor::enumerate;
 
+/// What happens to the fields that both a resource and the release's set for a proxy, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Effect {
+    /// Only the labels of the pods show whether it is for the same proxy.
+    Unknown,
+    /// The release's resource replaces its fields.
+    Replaced,
+    /// Its fields replace those of the release's resource.
+    Replaces,
+}
+
 pub(super) fn examine(plan: &ReleasePlan, objects: &Objects, notes: &mut NeighbourNotes) {
     if plan.telemetry.is_empty() {
         return;
     }
     let all: Vec<Object<'_>> = objects.of("telemetry.istio.io", TELEMETRY).collect();
     for object in all.iter().filter(|object| !object.is_of(plan)) {
-        let applies: Vec<(&Proxy, Option<bool>)> =
-            plan.proxies.iter().map(|proxy| (proxy, applies_to(plan, object, proxy))).collect();
-        let proxy = applies.iter().find(|(_, applies)| *applies == Some(true)).map(|(proxy, _)| *proxy);
-        let ours = proxy.and_then(|proxy| ours_for(plan, &all, proxy));
-        let fields = shared(plan, object, ours);
-        if fields.is_empty() {
-            continue;
-        }
-        let fields = enumerate(&fields);
-        if proxy.is_some() {
-            compare(object, ours, &fields, notes);
-        } else if applies.iter().any(|(_, applies)| applies.is_none()) {
-            notes.unknown(
-                object,
-                format!("sets {fields}, and selects its proxies by other labels"),
-                "compare the labels of the proxies' pods: if they are the same proxies, the newer of the two resources replaces \
-                 these fields of the older one",
-            );
-        }
+        let effects: Vec<(Effect, Vec<&'static str>)> =
+            plan.proxies.iter().filter_map(|proxy| effect(plan, &all, object, proxy)).collect();
+        let Some(worst) = effects.iter().map(|(effect, _)| *effect).max() else { continue };
+        let of_worst = effects.iter().filter(|(effect, _)| *effect == worst).flat_map(|(_, fields)| fields);
+        let fields: BTreeSet<&str> = of_worst.copied().collect();
+        note(object, worst, &enumerate(&Vec::from_iter(fields)), notes);
     }
 }
 
-/// The release's resource for a proxy, if it is in the cluster.
+/// The effect for one proxy, and the fields; `None` if there is none.
+fn effect(
+    plan: &ReleasePlan,
+    all: &[Object<'_>],
+    object: &Object<'_>,
+    proxy: &Proxy,
+) -> Option<(Effect, Vec<&'static str>)> {
+    let applies = applies_to(plan, object, proxy);
+    if applies == Some(false) {
+        return None;
+    }
+    let ours = ours_for(plan, all, proxy);
+    let fields = shared(plan, object, ours);
+    if fields.is_empty() {
+        return None;
+    }
+    let is_newer = selects_workloads(object) && ours.is_some_and(|ours| object.age() > ours.age());
+    let effect = match (applies, is_newer) {
+        (None, _) => Effect::Unknown,
+        (_, true) => Effect::Replaces,
+        (_, false) => Effect::Replaced,
+    };
+    Some((effect, fields))
+}
+
+/// The release's resource for a proxy, if it is in the cluster: rather one that certainly selects the proxy than one that may, and
+/// the newest of these.
 fn ours_for<'a, 'o>(plan: &ReleasePlan, all: &'a [Object<'o>], proxy: &Proxy) -> Option<&'a Object<'o>> {
-    all.iter().find(|own| {
-        own.is_of(plan) && own.namespace() == proxy.namespace && applies_to(plan, own, proxy) != Some(false)
-    })
+    let own = all.iter().filter(|own| own.is_of(plan) && own.namespace() == proxy.namespace);
+    let selecting = own.map(|own| (applies_to(plan, own, proxy), own)).filter(|(applies, _)| *applies != Some(false));
+    selecting.max_by_key(|(applies, own)| (applies.is_some(), own.age())).map(|(_, own)| own)
 }
 
 /// The fields that both it and the release's resources set, to different values as far as it is known.
@@ -70,23 +96,27 @@ fn tracing<'a>(object: &Object<'a>, field: &str) -> Vec<&'a Value> {
     list(object.spec(), "tracing").iter().filter_map(|entry| entry.get(field)).collect()
 }
 
-fn compare(object: &Object<'_>, ours: Option<&Object<'_>>, fields: &str, notes: &mut NeighbourNotes) {
-    let is_newer = selects_workloads(object) && ours.is_some_and(|ours| object.age() > ours.age());
-    if is_newer {
-        notes.warning(
+fn note(object: &Object<'_>, effect: Effect, fields: &str, notes: &mut NeighbourNotes) {
+    match effect {
+        Effect::Replaces => notes.warning(
             object,
             format!(
                 "is newer and for the same proxies: its {fields} replace those of the release, so decisions or traces are missing"
             ),
             "add the release's tags and providers to it (`kubectl get telemetry` shows them), or move what it sets to \
              istio.telemetry and delete it",
-        );
-    } else {
-        notes.warning(
+        ),
+        Effect::Replaced => notes.warning(
             object,
             format!("is for the same proxies: the release's Telemetry replaces its {fields} there"),
             "repeat what you need of it in istio.telemetry.tracing, and in the provider of istio.telemetry.accessLog",
-        );
+        ),
+        Effect::Unknown => notes.unknown(
+            object,
+            format!("sets {fields}, and selects its proxies by other labels"),
+            "compare the labels of the proxies' pods: if they are the same proxies, the newer of the two resources replaces \
+             these fields of the older one",
+        ),
     }
 }
 

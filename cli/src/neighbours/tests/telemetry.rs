@@ -82,6 +82,64 @@ fn a_telemetry_that_sends_the_traces_elsewhere_is_reported() {
 }
 
 #[test]
+fn a_telemetry_is_compared_with_the_release_at_every_proxy() {
+    let (both, first, second) = (json!({"team": "edge"}), json!({"app": "one"}), json!({"zone": "b"}));
+    let change = json!({
+        "telemetry": ["tracing", "tracing.providers", "tracing.randomSamplingPercentage"],
+        "proxies": [
+            {"namespace": "ingress", "labels": {"team": "edge", "app": "one"}, "context": "GATEWAY"},
+            {"namespace": "ingress", "labels": {"team": "edge", "zone": "b"}, "context": "GATEWAY"},
+        ],
+    });
+    let sampling = json!({"randomSamplingPercentage": 5});
+    let (ours, theirs) = (json!({"providers": [{"name": "ours"}]}), json!({"providers": [{"name": "theirs"}]}));
+    let all = json!({"providers": [{"name": "theirs"}], "randomSamplingPercentage": 5});
+    let replaces = |fields: &str| {
+        format!(
+            "!   Telemetry/ingress/theirs is newer and for the same proxies: its {fields} replace those of the release, so \
+             decisions or traces are missing"
+        )
+    };
+    let replaced = |fields: &str| {
+        format!(
+            "!   Telemetry/ingress/theirs is for the same proxies: the release's Telemetry replaces its {fields} there"
+        )
+    };
+    let unknown = "??  Telemetry/ingress/theirs sets tracing.providers, and selects its proxies by other labels";
+    let everything = "tracing.providers, tracing.randomSamplingPercentage";
+    for ((at_first, age), at_second, (selector, parts), expected) in [
+        // It differs from the release's only at one of the proxies.
+        ((&theirs, 5), &ours, (&both, &theirs), Some(replaces("tracing.providers"))),
+        ((&ours, 5), &theirs, (&both, &theirs), Some(replaces("tracing.providers"))),
+        ((&theirs, 5), &theirs, (&both, &theirs), None),
+        // In another field at each.
+        ((&theirs, 5), &sampling, (&both, &all), Some(replaces(everything))),
+        // It is for one of them, and only the labels of the pods show whether it is for the other too.
+        ((&ours, 5), &theirs, (&first, &theirs), Some(replaces("tracing.providers"))),
+        ((&theirs, 5), &ours, (&second, &theirs), Some(replaces("tracing.providers"))),
+        ((&ours, 5), &ours, (&second, &theirs), Some(replaces("tracing.providers"))),
+        ((&ours, 5), &theirs, (&second, &theirs), Some(unknown.to_owned())),
+        // The release's resource for the first is newer than it, and the other is not: the worse one counts.
+        ((&ours, 12), &ours, (&both, &theirs), Some(replaces("tracing.providers"))),
+        ((&ours, 12), &theirs, (&both, &theirs), Some(replaced("tracing.providers"))),
+        ((&theirs, 12), &sampling, (&both, &all), Some(replaces("tracing.providers"))),
+        // One of the namespace is replaced at each, whatever its age.
+        ((&theirs, 5), &ours, (&json!(null), &theirs), Some(replaced("tracing.providers"))),
+    ] {
+        let own = |name: &str, age, selector, parts: &Value| {
+            of_release(telemetry(name, age, selector, json!({"tracing": [parts]})))
+        };
+        let objects = [
+            own("ingress/cellgate-two", 5, json!({"team": "edge", "zone": "b"}), at_second),
+            own("ingress/cellgate-one", age, json!({"team": "edge", "app": "one"}), at_first),
+            telemetry("ingress/theirs", 9, selector.clone(), json!({"tracing": [parts]})),
+        ];
+        let expected: Vec<String> = expected.into_iter().collect();
+        assert_eq!(findings_of(change.clone(), &objects), expected, "{at_first} {age} {at_second} {selector} {parts}");
+    }
+}
+
+#[test]
 fn a_telemetry_that_sets_nothing_of_the_release_is_no_finding() {
     let tags = json!({"tracing": [{"customTags": {"zone": {"literal": {"value": "eu"}}}}]});
     let gateway = json!({"istio": "ingress"});
