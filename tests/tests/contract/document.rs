@@ -36,7 +36,9 @@ fn the_document_is_current() {
         return write().unwrap();
     }
     let path = artifacts::checkout().join(FILE);
-    let differences = lines(&std::fs::read_to_string(path).unwrap_or_default(), &text().unwrap());
+    let text = text().unwrap();
+    assert!(!text.contains("NEWEST"), "a place for the newest version is not filled in");
+    let differences = lines(&std::fs::read_to_string(path).unwrap_or_default(), &text);
     assert!(differences.is_empty(), "{FILE} is not what {DIRECTORY} says: run `{COMMAND}`\n{}", differences.join("\n"));
 }
 
@@ -47,20 +49,11 @@ fn every_supported_envoy_has_a_record() {
         // They are written one after the other.
         return;
     }
-    let makefile = std::fs::read_to_string(artifacts::checkout().join("Makefile")).unwrap();
-    let assigned = |name: &str| {
-        let value = makefile.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" := "));
-        value.unwrap_or_else(|| panic!("no {name} in the Makefile")).to_owned()
-    };
-    let older = assigned("OLDER_ENVOYS").replace("$(OLDEST_ENVOY)", &assigned("OLDEST_ENVOY"));
-    let supported = format!("{older} {}", assigned("ENVOY_VERSION"));
-    let mut supported: Vec<EnvoyVersion> =
-        supported.split_whitespace().map(|version| version.parse().unwrap()).collect();
-    supported.sort();
+    let supported = EnvoyVersion::supported(artifacts::checkout()).unwrap();
     for subject in SUBJECTS {
         let records = Records::read(artifacts::checkout(), subject).unwrap();
-        let recorded: Vec<EnvoyVersion> = records.versions.keys().copied().collect();
-        assert_eq!(recorded, supported, "{}: the versions of the Makefile: run `{COMMAND}`", subject.name);
+        let recorded = records.versions.into_keys().collect();
+        assert_eq!(supported, recorded, "{}: the versions of the Makefile: run `{COMMAND}`", subject.name);
     }
 }
 
@@ -96,7 +89,7 @@ fn text() -> Result<String> {
             let _ok = write!(text, "\n## Envoy {version}\n\n`-`: Envoy {newest}; `+`: Envoy {version}.\n{details}");
         }
     }
-    Ok(text + "\n" + TAIL)
+    Ok(text + "\n" + &TAIL.replace("NEWEST", &newest))
 }
 
 /// The differences of one version in a cell of the table.

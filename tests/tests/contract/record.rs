@@ -1,6 +1,6 @@
 //! The records: for each subject the facts of the newest Envoy, and of each older one only those that differ.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,7 +64,7 @@ fn try_check(subject: Subject, facts: &Facts) -> Result<()> {
     let mut records = Records::read(artifacts::checkout(), subject)?;
     if std::env::var_os("UPDATE").is_some() {
         let _only = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        records.versions.insert(version, facts.clone());
+        records.put(version, facts.clone(), &EnvoyVersion::supported(artifacts::checkout())?);
         records.write()?;
         return document::write();
     }
@@ -105,6 +105,17 @@ impl EnvoyVersion {
         // PROGRAM  version: REVISION/VERSION/STATE/BUILD/TLS
         let version = text.rsplit_once("version: ").and_then(|(_, version)| version.split('/').nth(1));
         version.with_context(|| format!("no version in {text:?}"))?.parse()
+    }
+
+    /// The versions that the Makefile names: `make ci` runs each of them.
+    pub(crate) fn supported(checkout: &Path) -> Result<BTreeSet<Self>> {
+        let makefile = std::fs::read_to_string(checkout.join("Makefile"))?;
+        let assigned = |name: &str| {
+            let value = makefile.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(" := "));
+            value.with_context(|| format!("no {name} in the Makefile"))
+        };
+        let older = assigned("OLDER_ENVOYS")?.replace("$(OLDEST_ENVOY)", assigned("OLDEST_ENVOY")?);
+        older.split_whitespace().chain([assigned("ENVOY_VERSION")?.trim()]).map(str::parse).collect()
     }
 }
 
@@ -196,7 +207,13 @@ impl Records {
         self.versions.keys().next_back().copied()
     }
 
-    /// The facts of the newest Envoy, and those of the others that differ.
+    /// Adds the facts of a version, and drops those of versions that are no longer supported.
+    fn put(&mut self, version: EnvoyVersion, facts: Facts, supported: &BTreeSet<EnvoyVersion>) {
+        self.versions.retain(|known, _| supported.contains(known));
+        self.versions.insert(version, facts);
+    }
+
+    /// Writes the facts of the newest Envoy, and those of the others that differ.
     pub(crate) fn write(&self) -> Result<()> {
         let Some((newest, base)) = self.versions.iter().next_back() else { return Ok(()) };
         let listed: Vec<String> = self.versions.keys().map(ToString::to_string).collect();
@@ -216,6 +233,19 @@ impl Records {
             ensure!(facts.beyond(base).on(base).differences(facts).is_empty(), "{}: would lose facts", file.display());
             let head = format!("{}: the sections in which Envoy {version} differs.\n", self.subject.title);
             replace(&file, &(head + &own.text()))?;
+        }
+        self.remove_others()
+    }
+
+    /// Removes the files of versions that have no record any more, and their folders when they are empty.
+    fn remove_others(&self) -> Result<()> {
+        for entry in std::fs::read_dir(&self.root)? {
+            let name = entry?.file_name();
+            let version = name.to_str().and_then(|name| name.strip_prefix("envoy-")?.parse::<EnvoyVersion>().ok());
+            let Some(version) = version.filter(|version| !self.versions.contains_key(version)) else { continue };
+            // Not every subject has a file there, and other subjects may still have one.
+            drop(std::fs::remove_file(self.file(Some(version))));
+            drop(std::fs::remove_dir(self.root.join(name)));
         }
         Ok(())
     }
@@ -267,5 +297,41 @@ mod tests {
         let again = Records::read(directory.path(), SUBJECT).unwrap();
         assert_eq!(again.versions[&new].differences(&records.versions[&new]), []);
         assert_eq!(again.versions[&newer], facts(&[("changed", "z")]));
+    }
+    #[test]
+    fn a_version_that_is_no_longer_supported_loses_its_record() {
+        let directory = tempfile::tempdir().unwrap();
+        let makefile = "OLDEST_ENVOY := 1.9.0\nOLDER_ENVOYS := $(OLDEST_ENVOY) 1.10.4\nENVOY_VERSION := 1.11.0\n";
+        std::fs::write(directory.path().join("Makefile"), makefile).unwrap();
+        let [oldest, before, patched, newest, next] =
+            ["1.9.0", "1.10.3", "1.10.4", "1.11.0", "1.12.0"].map(|version| version.parse::<EnvoyVersion>().unwrap());
+        let supported = EnvoyVersion::supported(directory.path()).unwrap();
+        assert_eq!(supported, BTreeSet::from([oldest, patched, newest]));
+
+        let (base, other) = (facts(&[("a", "x")]), facts(&[("a", "y")]));
+        let mut records = Records::read(directory.path(), SUBJECT).unwrap();
+        records.versions =
+            [(oldest, other.clone()), (before, other.clone()), (newest, base.clone())].into_iter().collect();
+        records.write().unwrap();
+        let gone = records.file(Some(before));
+        let of_another_subject = gone.with_file_name("messages.txt");
+        std::fs::write(&of_another_subject, "").unwrap();
+
+        let read = || Records::read(directory.path(), SUBJECT).unwrap();
+        let put = |version, facts: &Facts| {
+            let mut records = read();
+            records.put(version, facts.clone(), &supported);
+            records.write().unwrap();
+            read().versions
+        };
+        let expected = BTreeMap::from([(oldest, other.clone()), (patched, base.clone()), (newest, base.clone())]);
+        assert_eq!(put(patched, &base), expected);
+        assert!(!gone.exists() && of_another_subject.exists());
+        std::fs::remove_file(&of_another_subject).unwrap();
+
+        // One that is tried is kept until another one is recorded, and the others keep their facts.
+        assert_eq!(put(next, &other).keys().next_back(), Some(&next));
+        assert_eq!(put(newest, &base), expected);
+        assert!(!gone.parent().unwrap().exists());
     }
 }
