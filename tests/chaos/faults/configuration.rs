@@ -30,14 +30,16 @@ const FLAWS: [fn(&str) -> String; 4] = [
     |text| text.replacen("\"cell-b\"", "\"cell-x\"", 1),
 ];
 
-/// Changes the files of both replicas at each tick, and Envoy's as fast as it takes them, for at least `hold`.
-pub(super) async fn storm(rig: &mut Rig, hold: Duration) -> Result<()> {
+/// Changes the files of both replicas at each tick, and Envoy's as fast as it takes them, for at least `hold` and until
+/// clients have been `served`.
+pub(super) async fn storm(rig: &mut Rig, hold: Duration, served: impl Fn() -> bool) -> Result<()> {
     let refused = all_refusals(rig).await?;
     let start = Instant::now();
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changes = 0;
-    while start.elapsed() < hold || changes < LEAST {
+    while start.elapsed() < hold || changes < LEAST || !served() {
+        ensure!(start.elapsed() < wait::TIMEOUT, "clients that the fault may not harm get no right answers");
         tick.tick().await;
         let text = config(&rig.next_version(), OTHERS).to_string();
         let flaw = changes % 3 == 2;
