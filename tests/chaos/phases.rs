@@ -20,6 +20,8 @@ pub(crate) enum Ended {
     Recovered(Answers),
     /// The fault was not injected, and why.
     Skipped(&'static str),
+    /// It had no effect, or something does not work again.
+    Never,
 }
 
 /// Injects a fault, lifts it, and waits for the recovery. Breaches are in the journal.
