@@ -54,9 +54,16 @@ pub(super) async fn storm(rig: &mut Rig, hold: Duration, served: impl Fn() -> bo
         }
         changes += 1;
     }
-    let now = all_refusals(rig).await?;
-    ensure!(now.iter().zip(&refused).all(|(now, before)| now > before), "no replica was told to refuse a file");
-    Ok(())
+    all_refuse(rig, &refused).await
+}
+
+/// Waits until each replica has refused a file since these counts.
+pub(super) async fn all_refuse(rig: &Rig, before: &[f64]) -> Result<()> {
+    let all_refused = || async {
+        let now = all_refusals(rig).await?;
+        Ok(now.iter().zip(before).all(|(now, before)| now > before).then_some(()))
+    };
+    wait::until("both replicas to refuse a configuration", all_refused).await
 }
 
 /// The last configuration is good. Both replicas and the filter have it.
