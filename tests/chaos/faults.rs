@@ -237,7 +237,13 @@ pub(crate) static FAULTS: &[Fault] = &[
         Injection::DiskFull,
         NONE,
     ),
-    fault("clock-steps", "The clock of one replica steps 400 days ahead, and later back.", Injection::ClockSteps, NONE),
+    // With a real certificate, this fault is `certificate-expires`.
+    fault(
+        "clock-steps",
+        "The clock of one replica steps 400 days ahead, and later back. Its certificate stays valid, as a real one would not.",
+        Injection::ClockSteps,
+        NONE,
+    ),
 ];
 
 impl Fault {
