@@ -40,11 +40,11 @@ impl fmt::Display for Outcome {
     }
 }
 
-/// Judges the answer to a request. An error is a connection that ended.
+/// Judges the answer to the request of a kind with this number. An error is a connection that ended.
 ///
 /// # Errors
 /// The answer breaks an invariant.
-pub(crate) fn answer(kind: &Kind, answer: &Result<Response>) -> Result<Outcome, Breach> {
+pub(crate) fn answer(kind: &Kind, number: u64, answer: &Result<Response>) -> Result<Outcome, Breach> {
     let Ok(answer) = answer else { return Ok(Outcome::Cut) };
     let status = answer.status.as_u16();
     let grpc_status = answer.trailer("grpc-status").or(answer.header("grpc-status")).and_then(|text| text.parse().ok());
@@ -61,7 +61,7 @@ pub(crate) fn answer(kind: &Kind, answer: &Result<Response>) -> Result<Outcome, 
             if outcome != Outcome::Status(200) {
                 return Ok(outcome);
             }
-            let echoed = if kind.is_grpc() { messages(kind, answer) } else { description(kind, answer, cell) };
+            let echoed = if kind.is_grpc() { messages(kind, answer) } else { description(kind, number, answer, cell) };
             echoed.map(|()| Outcome::Good)
         }
         (None, Expected::Refusal(wanted, code)) if status == wanted && has_code(answer, code) => Ok(Outcome::Good),
@@ -93,9 +93,13 @@ pub(crate) fn arrival(kinds: &[Kind], cell: &str, seen: &Seen) -> Result<(), Bre
 }
 
 /// The cell's description of what it got.
-fn description(kind: &Kind, answer: &Response, cell: &str) -> Result<(), Breach> {
+fn description(kind: &Kind, number: u64, answer: &Response, cell: &str) -> Result<(), Breach> {
     let seen: Value =
         serde_json::from_slice(&answer.body).map_err(|error| format!("the answer is damaged: {error}"))?;
+    // Clients of the same cell send the same body, so only the path tells their answers apart.
+    if seen["path"] != *kind.path(number) {
+        return Err(format!("the answer to {} came for {}", seen["path"], kind.path(number)));
+    }
     if seen["sha256"] != *kind.sum || seen["body_bytes"] != kind.body.len() {
         return Err(format!("{cell} got a changed body of {} bytes", seen["body_bytes"]));
     }
@@ -139,7 +143,7 @@ mod tests {
 
     /// The answer of a cell that got `sum` and `headers`.
     fn answered(cell: &str, kind: &Kind, sum: &str, headers: &Value) -> Result<Response> {
-        let body = json!({"sha256": sum, "body_bytes": kind.body.len(), "headers": headers});
+        let body = json!({"path": kind.path(1), "sha256": sum, "body_bytes": kind.body.len(), "headers": headers});
         let headers = vec![("served-by".to_owned(), cell.to_owned())];
         Ok(Response { status: StatusCode::OK, headers, body: body.to_string().into(), trailers: Vec::new() })
     }
@@ -165,18 +169,21 @@ mod tests {
     fn right_answers_are_good() {
         let large = kind("large");
         let right = answered("cell-b", &large, &large.sum, &json!([["x-cell", "cell-b"]]));
-        assert_eq!(answer(&large, &right), Ok(Outcome::Good));
+        assert_eq!(answer(&large, 1, &right), Ok(Outcome::Good));
         let refusal = refused(400, &json!({"code": "key_duplicated"}));
-        assert_eq!(answer(&kind("two-keys"), &refusal), Ok(Outcome::Good));
+        assert_eq!(answer(&kind("two-keys"), 1, &refusal), Ok(Outcome::Good));
     }
 
     #[test]
     fn errors_are_outcomes_for_the_table_of_faults_to_judge() {
         let large = kind("large");
-        assert_eq!(answer(&large, &refused(503, &json!({}))), Ok(Outcome::Status(503)));
-        assert_eq!(answer(&large, &Err(anyhow::anyhow!("reset"))), Ok(Outcome::Cut));
+        assert_eq!(answer(&large, 1, &refused(503, &json!({}))), Ok(Outcome::Status(503)));
+        assert_eq!(answer(&large, 1, &Err(anyhow::anyhow!("reset"))), Ok(Outcome::Cut));
         // A refusal for another reason is no right answer.
-        assert_eq!(answer(&kind("two-keys"), &refused(400, &json!({"code": "key_missing"}))), Ok(Outcome::Status(400)));
+        assert_eq!(
+            answer(&kind("two-keys"), 1, &refused(400, &json!({"code": "key_missing"}))),
+            Ok(Outcome::Status(400))
+        );
     }
 
     #[test]
@@ -198,11 +205,23 @@ mod tests {
             ("a 200 of nobody", refused(200, &json!({}))),
         ];
         for (breach, planted) in planted {
-            assert!(answer(&large, &planted).is_err(), "{breach} was not found");
+            assert!(answer(&large, 1, &planted).is_err(), "{breach} was not found");
         }
         let two_keys = kind("two-keys");
         let admitted = answered("cell-b", &two_keys, &two_keys.sum, &one);
-        assert!(answer(&two_keys, &admitted).unwrap_err().contains("must be refused"));
+        assert!(answer(&two_keys, 1, &admitted).unwrap_err().contains("must be refused"));
+    }
+
+    /// These clients share a body and a cell.
+    #[test]
+    fn an_answer_to_another_request_is_found() {
+        let (json, forged) = (kind("json"), kind("forged"));
+        assert_eq!(json.sum, forged.sum);
+        let swapped = answered("cell-b", &forged, &forged.sum, &json!([["x-cell", "cell-b"]]));
+        assert_eq!(answer(&forged, 1, &swapped), Ok(Outcome::Good));
+        for (kind, number) in [(&json, 1), (&forged, 2)] {
+            assert!(answer(kind, number, &swapped).unwrap_err().contains("/forged/1"));
+        }
     }
 
     #[test]

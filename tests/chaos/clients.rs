@@ -57,7 +57,7 @@ async fn send_again_and_again(client: usize, address: SocketAddr, journal: Arc<J
         let request = kind.request(number);
         let sent = tokio::time::timeout(PATIENCE, send(kind, address, &mut connection, &request)).await;
         let (judged, shown) = match sent {
-            Ok(answer) => (checks::answer(kind, &answer), show(&answer)),
+            Ok(answer) => (checks::answer(kind, number, &answer), show(&answer)),
             Err(_) => (Ok(Outcome::Late), format!("none within {} s", PATIENCE.as_secs())),
         };
         if judged != Ok(Outcome::Good) {

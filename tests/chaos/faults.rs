@@ -8,7 +8,8 @@ mod resources;
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use cellgate_tests::wait;
 
 use crate::checks::Outcome;
 use crate::journal::{Column, Journal};
@@ -236,13 +237,34 @@ pub(crate) static FAULTS: &[Fault] = &[
         Injection::DiskFull,
         NONE,
     ),
-    fault("clock-steps", "The clock of one replica steps 400 days ahead, and later back.", Injection::ClockSteps, NONE),
+    // With a real certificate, this fault is `certificate-expires`.
+    fault(
+        "clock-steps",
+        "The clock of one replica steps 400 days ahead, and later back. Its certificate stays valid, as a real one would not.",
+        Injection::ClockSteps,
+        NONE,
+    ),
 ];
 
 impl Fault {
     /// Whether a request of this column may end so.
     pub(crate) fn allows(&self, column: Column, outcome: Outcome) -> bool {
         self.harm.iter().any(|(who, outcomes)| *who == column && outcomes.contains(&outcome))
+    }
+
+    /// Whether requests of this column get right answers all the time, or once Envoy has taken out the one replica at fault.
+    pub(crate) fn spares(&self, column: Column) -> bool {
+        let is_harmed = self.harm.iter().any(|(who, _)| *who == column);
+        !is_harmed || (self.leaves_one_replica() && column != Column::CellAtFault)
+    }
+
+    /// Whether one of two replicas still works, or each is at fault only for a moment.
+    fn leaves_one_replica(&self) -> bool {
+        match self.kind {
+            Injection::KillService(which) | Injection::FreezeService(which) => which.len() == 1,
+            Injection::OutOfMemory | Injection::CertificateRotates | Injection::CertificateExpires => true,
+            _ => false,
+        }
     }
 
     /// Its needs beside the programs that every run has.
@@ -255,7 +277,8 @@ impl Fault {
     }
 }
 
-/// Injects the fault, waits until it has had its effect, and leaves it in force for `hold`.
+/// Injects the fault, waits until it has had its effect, and leaves it in force for `hold` at least. Then those who must work
+/// in spite of it have shown that they do: it is a breach if they cannot.
 ///
 /// # Errors
 /// When it cannot be injected, or has no effect.
@@ -273,17 +296,27 @@ pub(crate) async fn strike(fault: &Fault, rig: &mut Rig, journal: &Journal, hold
         Injection::ServiceLink(trouble) => links::service(rig, journal, trouble).await?,
         Injection::StoreLink(trouble) => links::store(rig, trouble).await?,
         Injection::CellLink(trouble) => links::cell(rig, journal, trouble).await?,
-        Injection::ConfigurationStorm => configuration::storm(rig, hold).await?,
+        // It is its own effect, and goes on until clients have shown that they work.
+        Injection::ConfigurationStorm => {
+            journal.notice();
+            return configuration::storm(rig, hold, || journal.starved(fault).is_empty()).await;
+        }
         Injection::CertificateRotates => certificates::rotate(rig).await?,
         Injection::CertificateExpires => certificates::expire(rig).await?,
         Injection::DiskFull => resources::fill_disk(rig).await?,
         Injection::ByteBudgetFull => resources::fill_budget(rig).await?,
         Injection::ClockSteps => resources::step_clock(rig, true).await?,
     }
-    if fault.kind != Injection::ConfigurationStorm {
-        pause(hold).await;
-    }
-    Ok(())
+    journal.notice();
+    pause(hold).await;
+    served(fault, journal).await
+}
+
+/// Waits until clients that must work during the fault have got right answers.
+async fn served(fault: &Fault, journal: &Journal) -> Result<()> {
+    let all = || async { Ok(journal.starved(fault).is_empty().then_some(())) };
+    let served = wait::until("right answers during the fault", all).await;
+    served.with_context(|| format!("the fault does not allow that these wait: {}", journal.starved(fault).join(", ")))
 }
 
 /// Ends the fault: what an operator or a supervisor would do.

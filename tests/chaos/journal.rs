@@ -8,8 +8,8 @@ use crate::checks::{Breach, Outcome};
 use crate::faults::Fault;
 use crate::traffic::{Expected, Group, Kind};
 
-/// So many right answers one after the other, each to a request that was sent after the fault was lifted, show that a client
-/// works again.
+/// So many right answers show that a client works: during a fault that may not harm it, and after one, where they come one
+/// after the other.
 const STREAK: u64 = 3;
 
 /// Who sent a request, in the report: by the part that decides it, or the clients of the cell at fault.
@@ -49,6 +49,10 @@ struct Book {
     clients: Vec<Client>,
     breaches: Vec<Breach>,
     total: u64,
+    /// Only answers to requests that were sent later say how a client works now.
+    mark: Option<Instant>,
+    /// Since when every part has worked again.
+    whole: Option<Instant>,
 }
 
 /// The state of the run.
@@ -60,11 +64,16 @@ enum Stage {
     Fault(&'static Fault, Option<Instant>),
 }
 
-/// The answers of one client since the last change of the stage.
+/// The answers of one client since the mark.
 #[derive(Clone, Copy, Debug, Default)]
 struct Client {
+    /// Right answers.
+    right: u64,
+    /// Right answers one after the other.
     streak: u64,
     since: Option<Instant>,
+    /// When it sent the request of its last right answer.
+    sent: Option<Instant>,
     last: Option<Outcome>,
 }
 
@@ -89,7 +98,8 @@ impl Journal {
     pub(crate) fn new(kinds: Vec<Kind>) -> Self {
         let clients = vec![Client::default(); kinds.len()];
         let (stage, answers, breaches) = (Stage::Quiet, Answers::default(), Vec::new());
-        Self { kinds, book: Mutex::new(Book { stage, answers, clients, breaches, total: 0 }) }
+        let book = Book { stage, answers, clients, breaches, total: 0, mark: None, whole: None };
+        Self { kinds, book: Mutex::new(book) }
     }
 
     /// The kinds of requests. Each has one client.
@@ -102,9 +112,9 @@ impl Journal {
         let Some(kind) = self.kinds.get(client) else { return };
         let mut book = self.book();
         book.total += 1;
-        let (fault, lifted) = match book.stage {
-            Stage::Quiet => (None, None),
-            Stage::Fault(fault, lifted) => (Some(fault), lifted),
+        let fault = match book.stage {
+            Stage::Quiet => None,
+            Stage::Fault(fault, _) => Some(fault),
         };
         let column = Column::of(kind, fault);
         let (outcome, breach) = match judged {
@@ -121,13 +131,16 @@ impl Journal {
         if let Some(outcome) = outcome {
             *book.answers.counts.entry(column).or_default().entry(outcome).or_default() += 1;
         }
+        let counts = book.mark.is_none_or(|mark| start >= mark);
         if let Some(client) = book.clients.get_mut(client) {
             client.last = outcome;
             if outcome != Some(Outcome::Good) {
                 (client.streak, client.since) = (0, None);
-            } else if lifted.is_none_or(|lifted| start >= lifted) {
+            } else if counts {
+                client.right += 1;
                 client.streak += 1;
                 client.since = client.since.or_else(|| Some(Instant::now()));
+                client.sent = Some(start);
             }
         }
     }
@@ -142,29 +155,50 @@ impl Journal {
         let mut book = self.book();
         book.stage = Stage::Fault(fault, None);
         book.answers = Answers::default();
-        book.reset();
+        book.reset(None);
     }
 
-    /// The fault has been lifted.
+    /// The fault has had its effect: answers that follow show who works in spite of it.
+    pub(crate) fn notice(&self) {
+        self.book().reset(Some(Instant::now()));
+    }
+
+    /// The clients that must work during this fault, and have not shown it since its effect.
+    pub(crate) fn starved(&self, fault: &Fault) -> Vec<String> {
+        let must = |kind: &Kind| fault.spares(Column::of(kind, Some(fault)));
+        self.named(|kind, client| must(kind) && client.right < STREAK)
+    }
+
+    /// The fault is about to be lifted. The time of recovery begins: an operator's work is a part of it.
     pub(crate) fn lift(&self) {
         let mut book = self.book();
+        let now = Instant::now();
         if let Stage::Fault(_, lifted) = &mut book.stage {
-            *lifted = Some(Instant::now());
+            *lifted = Some(now);
         }
-        book.reset();
+        book.reset(Some(now));
     }
 
-    /// If every client works again, the end of the fault: from now on every answer must be right.
+    /// Whether every part works again.
+    pub(crate) fn parts(&self, are_whole: bool) {
+        let mut book = self.book();
+        book.whole = if are_whole { book.whole.or_else(|| Some(Instant::now())) } else { None };
+    }
+
+    /// If every part and every client works again, the end of the fault: from now on every answer must be right. So each
+    /// client must have got an answer that no part in trouble has touched.
     pub(crate) fn try_recover(&self) -> Option<Answers> {
         let mut book = self.book();
         let Stage::Fault(_, Some(lifted)) = book.stage else { return None };
-        if book.clients.iter().any(|client| client.streak < STREAK) {
+        let whole = book.whole?;
+        let works = |client: &Client| client.streak >= STREAK && client.sent.is_some_and(|sent| sent >= whole);
+        if !book.clients.iter().all(works) {
             return None;
         }
         let times = book.clients.iter().filter_map(|client| client.since).map(|since| since - lifted);
         book.answers.recovery = times.max();
         book.stage = Stage::Quiet;
-        book.reset();
+        book.reset(None);
         Some(std::mem::take(&mut book.answers))
     }
 
@@ -175,8 +209,13 @@ impl Journal {
 
     /// The clients that do not work, for a message.
     pub(crate) fn unwell(&self) -> Vec<String> {
+        self.named(|_, client| client.streak < STREAK)
+    }
+
+    /// Those clients, with their last answers.
+    fn named(&self, which: impl Fn(&Kind, &Client) -> bool) -> Vec<String> {
         let book = self.book();
-        let clients = self.kinds.iter().zip(&book.clients).filter(|(_, client)| client.streak < STREAK);
+        let clients = self.kinds.iter().zip(&book.clients).filter(|(kind, client)| which(kind, client));
         clients.map(|(kind, client)| format!("{} ({:?})", kind.name, client.last)).collect()
     }
 
@@ -203,8 +242,9 @@ impl Journal {
 }
 
 impl Book {
-    fn reset(&mut self) {
+    fn reset(&mut self, mark: Option<Instant>) {
         self.clients.fill(Client::default());
+        (self.mark, self.whole) = (mark, None);
     }
 }
 
@@ -270,6 +310,7 @@ mod tests {
         assert_eq!(journal.take_breaches().len(), 3);
 
         journal.lift();
+        journal.parts(true);
         all_good(&journal, Instant::now());
         let answers = journal.try_recover().unwrap();
         assert_eq!(answers.counts[&Column::Service][&Outcome::Status(503)], 1);
@@ -284,12 +325,62 @@ mod tests {
         let before = Instant::now();
         journal.begin(fault("service-kill-both"));
         journal.lift();
+        journal.parts(true);
         all_good(&journal, before);
         assert!(journal.try_recover().is_none());
         all_good(&journal, Instant::now());
         journal.record(0, Instant::now(), Ok(Outcome::Cut), "");
         assert!(journal.try_recover().is_none(), "the last answer was wrong");
         assert_eq!(journal.unwell().len(), 1);
+    }
+
+    /// A replica out of two can give right answers while the other one still fails.
+    #[test]
+    fn right_answers_end_no_fault_while_a_part_is_in_trouble() {
+        let journal = journal();
+        journal.begin(fault("service-freeze-both"));
+        journal.lift();
+        journal.parts(false);
+        all_good(&journal, Instant::now());
+        assert!(journal.try_recover().is_none(), "a part is in trouble");
+        journal.parts(true);
+        assert!(journal.try_recover().is_none(), "all answers are to requests from before");
+        all_good(&journal, Instant::now());
+        journal.parts(false);
+        journal.parts(true);
+        assert!(journal.try_recover().is_none(), "a part was in trouble again");
+        all_good(&journal, Instant::now());
+        assert!(journal.try_recover().is_some());
+    }
+
+    #[test]
+    fn a_client_that_hangs_through_a_fault_has_starved() {
+        let journal = journal();
+        let fault = fault("service-freeze-both");
+        let before = Instant::now();
+        journal.begin(fault);
+        all_good(&journal, before);
+        journal.notice();
+        // What was sent before does not count.
+        all_good(&journal, before);
+        let starved = journal.starved(fault);
+        let filter = journal.kinds().iter().filter(|kind| kind.group == Group::Filter);
+        assert_eq!(starved.len(), filter.count(), "{starved:?}");
+        all_good(&journal, Instant::now());
+        assert!(journal.starved(fault).is_empty());
+    }
+
+    #[test]
+    fn one_replica_serves_the_requests_that_need_the_service() {
+        let journal = journal();
+        let fault = fault("service-kill-one");
+        journal.begin(fault);
+        journal.notice();
+        assert_eq!(journal.starved(fault).len(), journal.kinds().len());
+        all_good(&journal, Instant::now());
+        // The replica that is dead still answers for some.
+        journal.record(client(&journal, "large"), Instant::now(), Ok(Outcome::Status(503)), "");
+        assert!(journal.starved(fault).is_empty());
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! seed.
 //!
 //! Environment: `SEED`, `CHAOS_SECONDS` (no new fault begins after them, but the first round is always whole), `FAULT` (only
-//! the faults with these names, separated by commas). `chaos docs` writes the report of the last run into
+//! the faults with these names, separated by commas, once), `ROUND` (the first round, 1 without it: a fault lasts as long as
+//! it did in this round). `chaos docs` writes the report of the last run into
 //! `docs/resilience.md`.
 //!
 //! Exit codes: 0, every invariant held; 1, one was broken; 2, the run could not be made.
@@ -31,7 +32,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use clients::Clients;
 use faults::{FAULTS, Fault};
 use journal::Journal;
-use plan::Plan;
+use phases::Ended;
+use plan::Step;
 use report::Report;
 use rig::Rig;
 
@@ -42,6 +44,7 @@ const SECONDS: u64 = 300;
 #[derive(Clone, Debug)]
 struct Settings {
     seed: u64,
+    round: u64,
     length: Duration,
     faults: Vec<&'static Fault>,
 }
@@ -86,7 +89,8 @@ impl Settings {
             None => FAULTS.iter().collect(),
             Some(names) => names.split(',').map(named).collect::<Result<_>>()?,
         };
-        Ok(Self { seed, length, faults })
+        let round = number("ROUND")?.unwrap_or(1);
+        Ok(Self { seed, round, length, faults })
     }
 
     /// The first round is whole, whatever its length; a single fault is asked for once.
@@ -106,56 +110,57 @@ fn named(name: &str) -> Result<&'static Fault> {
 /// Runs the plan of a seed, and reports.
 ///
 /// # Errors
-/// When a part does not start, or a fault cannot be injected or lifted, and no invariant was broken before.
+/// When a part does not start, or no request was sent.
 async fn run(settings: &Settings) -> Result<ExitCode> {
-    let Settings { seed, length, faults } = settings;
+    let Settings { seed, length, faults, .. } = settings;
     println!("chaos: seed {seed}, {} faults, {} s at least; starting the parts", faults.len(), length.as_secs());
     let mut rig = Rig::start().await?;
     let journal = Arc::new(Journal::new(traffic::kinds()?));
     let _clients = Clients::start(rig.address()?, &journal);
     let start = Instant::now();
-    let mut report = Report::new(*seed);
-    let outcome = pass_through_all(settings, start, &mut rig, &journal, &mut report).await;
-    // A run may end early because clients get wrong answers only.
-    let breaches = journal.take_breaches();
-    report.breaches("the last phase", None, &breaches);
-    if let Err(error) = outcome {
-        if breaches.is_empty() {
-            return Err(error);
-        }
-        println!("chaos: {error:#}");
-    }
+    let mut report = Report::new(*seed, *length);
+    // Later, it may be dead.
+    let envoy = rig.envoy()?.admin().version().await?;
+    pass_through_all(settings, start, &mut rig, &journal, &mut report).await;
+    report.breaches("the last phase", None, &journal.take_breaches());
     ensure!(journal.total() > 0, "no request was sent");
-    report.publish(&rig.envoy()?.admin().version().await?, journal.total(), start.elapsed())
+    report.publish(&envoy, journal.total(), start.elapsed())
 }
 
-/// Injects the faults of the plan, round after round, until the time is over.
-async fn pass_through_all(
-    settings: &Settings,
-    start: Instant,
-    rig: &mut Rig,
-    journal: &Journal,
-    report: &mut Report,
-) -> Result<()> {
-    phases::quiet(rig, journal).await?;
+/// Injects the faults of the plan, round after round, until the time is over, or one has no end.
+async fn pass_through_all(settings: &Settings, start: Instant, rig: &mut Rig, journal: &Journal, report: &mut Report) {
+    let steady = phases::quiet(rig, journal).await;
+    if let Err(error) = &steady {
+        journal.breach(format!("{error:#}"));
+    }
     report.breaches("before the first fault", None, &journal.take_breaches());
-    let mut plan = Plan::new(settings.seed, settings.faults.len());
-    for round in 1.. {
-        for step in plan.round() {
-            if round > 1 && !settings.has_time(start) {
-                return Ok(());
+    if steady.is_err() {
+        return;
+    }
+    for round in settings.round.. {
+        for Step { fault, hold } in plan::round(settings.seed, round, &settings.faults) {
+            if round > settings.round && !settings.has_time(start) {
+                return;
             }
-            let Some(fault) = settings.faults.get(step.fault).copied() else { continue };
-            let ended = phases::pass_through(fault, step.hold, rig, journal).await?;
+            let ended = phases::pass_through(fault, hold, rig, journal).await;
+            // What a part should have done, and has not, is no less wrong than a wrong answer.
+            let ended = ended.unwrap_or_else(|error| {
+                journal.breach(format!("{error:#}"));
+                Ended::Never
+            });
+            let has_ended = !matches!(ended, Ended::Never);
             let breaches = journal.take_breaches();
-            report.breaches(&format!("{}, round {round}", fault.name), Some(fault), &breaches);
+            report.breaches(&format!("{}, round {round}", fault.name), Some((fault, round)), &breaches);
             report.add(fault, round, ended, breaches.is_empty());
+            if !has_ended {
+                println!("chaos: the run ends, because the next fault needs parts that work");
+                return;
+            }
         }
         if !settings.has_time(start) {
-            break;
+            return;
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]

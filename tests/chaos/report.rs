@@ -23,6 +23,7 @@ const SHOWN: usize = 5;
 #[derive(Debug)]
 pub(crate) struct Report {
     seed: u64,
+    length: Duration,
     rows: BTreeMap<&'static str, Row>,
     passed: u64,
     failed: u64,
@@ -40,12 +41,13 @@ struct Row {
 }
 
 impl Report {
-    pub(crate) fn new(seed: u64) -> Self {
-        Self { seed, rows: BTreeMap::new(), passed: 0, failed: 0, skipped: 0 }
+    /// Of a run with this seed, which was told to take this long.
+    pub(crate) fn new(seed: u64, length: Duration) -> Self {
+        Self { seed, length, rows: BTreeMap::new(), passed: 0, failed: 0, skipped: 0 }
     }
 
     /// Prints breaches, and how to see them again.
-    pub(crate) fn breaches(&mut self, when: &str, fault: Option<&Fault>, breaches: &[String]) {
+    pub(crate) fn breaches(&mut self, when: &str, fault: Option<(&Fault, u64)>, breaches: &[String]) {
         let seed = self.seed;
         for breach in breaches.iter().take(SHOWN) {
             println!("chaos: BREACH in {when}: {breach}");
@@ -56,12 +58,12 @@ impl Report {
         if breaches.is_empty() {
             return;
         }
-        if let Some(fault) = fault {
-            println!("  repeat   make chaos SEED={seed} FAULT={}", fault.name);
+        if let Some((fault, round)) = fault {
+            println!("  repeat   make chaos SEED={seed} ROUND={round} FAULT={}", fault.name);
         } else {
             self.failed += 1;
         }
-        println!("  the run  make chaos SEED={seed}");
+        println!("  the run  make chaos SEED={seed} CHAOS_SECONDS={}", self.length.as_secs());
     }
 
     /// Takes over one fault, and prints a line.
@@ -73,6 +75,10 @@ impl Report {
                 self.skipped += 1;
                 row.skipped = Some(why);
                 println!("test chaos::{name} ... ignored, {why}");
+            }
+            Ended::Never => {
+                self.failed += 1;
+                println!("test chaos::{name} ... FAILED (round {round}; it had no effect, or no end)");
             }
             Ended::Recovered(Answers { counts, recovery }) => {
                 let recovery = recovery.unwrap_or_default();
@@ -181,7 +187,7 @@ mod tests {
     #[test]
     fn a_breach_makes_the_run_fail() {
         let fault = &FAULTS[0];
-        let mut report = Report::new(1);
+        let mut report = Report::new(1, Duration::ZERO);
         report.add(fault, 1, Ended::Recovered(Answers::default()), true);
         assert_eq!((report.passed, report.failed), (1, 0));
         report.add(fault, 2, Ended::Recovered(Answers::default()), false);
@@ -189,6 +195,8 @@ mod tests {
         assert_eq!((report.passed, report.failed, report.skipped), (1, 1, 1));
         report.breaches("before the first fault", None, &["the wrong cell".to_owned()]);
         assert_eq!(report.failed, 2);
+        report.add(fault, 4, Ended::Never, false);
+        assert_eq!(report.failed, 3);
     }
 
     #[test]
@@ -198,7 +206,7 @@ mod tests {
             counts: BTreeMap::from([(Column::Service, Counts::from([(Outcome::Status(503), count)]))]),
             recovery: Some(Duration::from_secs(seconds)),
         };
-        let mut report = Report::new(1);
+        let mut report = Report::new(1, Duration::ZERO);
         report.add(fault, 1, Ended::Recovered(answers(2, 5)), true);
         report.add(fault, 2, Ended::Recovered(answers(3, 1)), true);
         let row = report.rows[fault.name].json();

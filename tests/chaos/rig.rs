@@ -28,6 +28,12 @@ pub(crate) use pki::Pki;
 /// The gauge of the store's circuit breaker.
 const STORE_AVAILABLE: &str = "cellgate_rate_limit_store_available";
 
+/// Envoy's gauge of replicas that it sends requests to.
+const HEALTHY: &str = "cluster.ext-proc.membership_healthy";
+
+/// The parts have so long to say how they are.
+const ANSWER: Duration = Duration::from_secs(2);
+
 /// The access log is emptied above this size.
 const LOG_BYTES: u64 = 8 << 20;
 
@@ -192,7 +198,7 @@ impl Rig {
     pub(crate) async fn healthy(&self, count: u64) -> Result<()> {
         let admin = self.envoy()?.admin();
         let healthy = || async {
-            let found = admin.stat("cluster.ext-proc.membership_healthy").await?;
+            let found = admin.stat(HEALTHY).await?;
             Ok((found == count).then_some(()))
         };
         wait::until(&format!("{count} healthy replicas in Envoy"), healthy).await
@@ -209,6 +215,28 @@ impl Rig {
             wait::until(&format!("{STORE_AVAILABLE} to be {wanted}"), reached).await?;
         }
         Ok(())
+    }
+
+    /// The part that Envoy or a replica reports as not available, if there is one.
+    pub(crate) async fn trouble(&self) -> Option<String> {
+        // A process that stands still accepts the question, and does not answer.
+        let found = tokio::time::timeout(ANSWER, self.find_trouble()).await;
+        found
+            .unwrap_or_else(|_| Ok(Some("a part that does not answer".to_owned())))
+            .unwrap_or_else(|error| Some(format!("{error:#}")))
+    }
+
+    async fn find_trouble(&self) -> Result<Option<String>> {
+        let healthy = self.envoy()?.admin().stat(HEALTHY).await?;
+        if healthy != self.replicas.len() as u64 {
+            return Ok(Some(format!("replicas, of which {healthy} are healthy in Envoy")));
+        }
+        for (number, replica) in self.replicas.iter().enumerate() {
+            if replica.metric(STORE_AVAILABLE).await? != 1.0 {
+                return Ok(Some(format!("the store, for {}", service(number))));
+            }
+        }
+        Ok(None)
     }
 
     /// A new name of a configuration.

@@ -84,7 +84,8 @@ const INITECH: Tenant = ("initech", "cell-a");
 const JSON: (&str, &str) = ("content-type", "application/json");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
 
-/// Headers by which a hostile client would choose its cell, or pass for the filter.
+/// Headers by which a hostile client would choose its cell, or pass for the filter. Only tenants of `cell-b` send them, which
+/// they do not name.
 const FORGED: [(&str, &str); 5] = [
     ("x-cell", "cell-a"),
     ("X-Cell", "cell-c"),
@@ -121,7 +122,7 @@ pub(crate) fn kinds() -> Result<Vec<Kind>> {
         Kind::new("large", Service, ACME).body(Sized, key_last(ACME, LARGE)).with(JSON),
         Kind::new("large-h2", Service, GLOBEX).over(Http2).body(Pieces, key_last(GLOBEX, LARGE)).with(JSON),
         Kind::new("gzip", Service, INITECH).body(Sized, gzip(&noise(INITECH, LARGE))?).with(JSON).with(GZIP),
-        Kind::new("forged-large", Service, INITECH).body(Pieces, key_last(INITECH, LARGE)).with(JSON).forged(),
+        Kind::new("forged-large", Service, ACME).body(Pieces, key_last(ACME, LARGE)).with(JSON).forged(),
         Kind::new("two-keys-large", Service, ACME).body(Sized, both_keys(LARGE)).with(JSON).forged().expects(refused),
         Kind::new("limited", Limited, ACME).body(Sized, small(ACME)).with(JSON),
         Kind::new("strict", Strict, GLOBEX).over(Http2).body(Sized, small(GLOBEX)).with(JSON),
@@ -295,6 +296,17 @@ mod tests {
             assert_eq!(of_path(&kinds, &kind.path(17)).unwrap().name, kind.name);
         }
         assert!(of_path(&kinds, "/other/1").is_none());
+    }
+
+    #[test]
+    fn a_client_that_forges_asks_for_the_cells_of_others() {
+        let kinds = kinds().unwrap();
+        let forging: Vec<_> = kinds.iter().filter(|kind| kind.headers.contains(&FORGED[0])).collect();
+        assert_eq!(forging.len(), 4);
+        for kind in forging {
+            let Expected::Cell(home) = kind.expected else { continue };
+            assert!(FORGED.iter().all(|(_, value)| *value != home), "{}: {home}", kind.name);
+        }
     }
 
     #[test]

@@ -96,6 +96,11 @@ impl ExtProc {
         self.process().may_crash();
     }
 
+    /// Forgives the crash texts that are in its log so far, and from now on allows none.
+    pub fn forgive_crashes(&self) {
+        self.process().forgive_crashes();
+    }
+
     /// Sends a signal: `TERM` to drain, `CONT` to end a [`ExtProc::freeze`].
     ///
     /// # Errors

@@ -5,7 +5,7 @@ mod group;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, bail};
@@ -29,6 +29,8 @@ pub struct Process {
     child: Mutex<Child>,
     log: PathBuf,
     is_to_crash: AtomicBool,
+    /// The length of the log that is not searched for crashes: it was there before, or they are forgiven.
+    searched_from: AtomicUsize,
 }
 
 impl Process {
@@ -40,6 +42,8 @@ impl Process {
     pub fn spawn(name: &'static str, command: &mut Command, log: &Path) -> Result<Self> {
         let output =
             File::options().create(true).append(true).open(log).with_context(|| format!("{}", log.display()))?;
+        // What an earlier process with this log has written is its own matter.
+        let before = read(log).len();
         group::join(command)?;
         let child = command
             .stdin(Stdio::null())
@@ -47,7 +51,13 @@ impl Process {
             .stderr(output)
             .spawn()
             .with_context(|| format!("cannot start {}", command.get_program().display()))?;
-        Ok(Self { name, child: Mutex::new(child), log: log.to_owned(), is_to_crash: AtomicBool::new(false) })
+        Ok(Self {
+            name,
+            child: Mutex::new(child),
+            log: log.to_owned(),
+            is_to_crash: AtomicBool::new(false),
+            searched_from: AtomicUsize::new(before),
+        })
     }
 
     /// The program's process id.
@@ -103,12 +113,18 @@ impl Process {
     /// Its whole output so far.
     #[must_use]
     pub fn log(&self) -> String {
-        String::from_utf8_lossy(&std::fs::read(&self.log).unwrap_or_default()).into_owned()
+        read(&self.log)
     }
 
     /// Allows crash texts in the log, for a test that causes a crash.
     pub fn may_crash(&self) {
         self.is_to_crash.store(true, Ordering::Relaxed);
+    }
+
+    /// Forgives the crash texts that are in the log so far, and from now on allows none.
+    pub fn forgive_crashes(&self) {
+        self.searched_from.store(self.log().len(), Ordering::Relaxed);
+        self.is_to_crash.store(false, Ordering::Relaxed);
     }
 
     /// Prints the last lines of its log, like a failed test.
@@ -131,6 +147,7 @@ impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
         let log = self.log();
+        let log = log.get(self.searched_from.load(Ordering::Relaxed)..).unwrap_or(&log);
         let crash = CRASHES.iter().find_map(|sign| log.lines().find(|line| line.contains(sign)));
         let crash = crash.filter(|_| !self.is_to_crash.load(Ordering::Relaxed));
         if std::thread::panicking() || crash.is_some() {
@@ -140,6 +157,10 @@ impl Drop for Process {
             panic!("{} crashed: {line}", self.name);
         }
     }
+}
+
+fn read(log: &Path) -> String {
+    String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned()
 }
 
 #[cfg(test)]
@@ -166,6 +187,30 @@ mod tests {
         let pid = Pid::from_child(&process.child());
         drop(process);
         assert!(kill_process(pid, Signal::CONT).is_err());
+    }
+
+    #[tokio::test]
+    #[should_panic(expected = "sh crashed: a second one panicked at")]
+    async fn a_crash_after_forgiven_ones_fails_the_test() {
+        let directory = tempfile::tempdir().unwrap();
+        let script =
+            "trap 'echo a second one panicked at x; exit' TERM; echo one panicked at x; while :; do sleep 0.01; done";
+        let process = shell(script, &directory);
+        process.may_crash();
+        let crashed = || async { Ok(process.log().contains("one panicked").then_some(())) };
+        wait::until("the first crash", crashed).await.unwrap();
+        process.forgive_crashes();
+        process.signal(Signal::TERM).unwrap();
+        process.ended().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_crash_of_an_earlier_process_with_the_same_log_is_not_this_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = shell("echo one panicked at x", &directory);
+        first.may_crash();
+        first.ended().await.unwrap();
+        shell("true", &directory).ended().await.unwrap();
     }
 
     #[tokio::test]

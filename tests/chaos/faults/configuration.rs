@@ -30,14 +30,16 @@ const FLAWS: [fn(&str) -> String; 4] = [
     |text| text.replacen("\"cell-b\"", "\"cell-x\"", 1),
 ];
 
-/// Changes the files of both replicas at each tick, and Envoy's as fast as it takes them, for at least `hold`.
-pub(super) async fn storm(rig: &mut Rig, hold: Duration) -> Result<()> {
+/// Changes the files of both replicas at each tick, and Envoy's as fast as it takes them, for at least `hold` and until
+/// clients have been `served`.
+pub(super) async fn storm(rig: &mut Rig, hold: Duration, served: impl Fn() -> bool) -> Result<()> {
     let refused = all_refusals(rig).await?;
     let start = Instant::now();
     let mut tick = tokio::time::interval(PERIOD);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut changes = 0;
-    while start.elapsed() < hold || changes < LEAST {
+    while start.elapsed() < hold || changes < LEAST || !served() {
+        ensure!(start.elapsed() < wait::TIMEOUT, "clients that the fault may not harm get no right answers");
         tick.tick().await;
         let text = config(&rig.next_version(), OTHERS).to_string();
         let flaw = changes % 3 == 2;
@@ -52,9 +54,16 @@ pub(super) async fn storm(rig: &mut Rig, hold: Duration) -> Result<()> {
         }
         changes += 1;
     }
-    let now = all_refusals(rig).await?;
-    ensure!(now.iter().zip(&refused).all(|(now, before)| now > before), "no replica was told to refuse a file");
-    Ok(())
+    all_refuse(rig, &refused).await
+}
+
+/// Waits until each replica has refused a file since these counts.
+pub(super) async fn all_refuse(rig: &Rig, before: &[f64]) -> Result<()> {
+    let all_refused = || async {
+        let now = all_refusals(rig).await?;
+        Ok(now.iter().zip(before).all(|(now, before)| now > before).then_some(()))
+    };
+    wait::until("both replicas to refuse a configuration", all_refused).await
 }
 
 /// The last configuration is good. Both replicas and the filter have it.

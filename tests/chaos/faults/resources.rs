@@ -52,11 +52,7 @@ pub(super) async fn fill_disk(rig: &Rig) -> Result<()> {
             Ok(()) => bail!("the disk is not full"),
         }
     }
-    let all_refused = || async {
-        let now = configuration::all_refusals(rig).await?;
-        Ok(now.iter().zip(&refused).all(|(now, before)| now > before).then_some(()))
-    };
-    wait::until("both replicas to refuse the cut configuration", all_refused).await
+    configuration::all_refuse(rig, &refused).await
 }
 
 pub(super) async fn free_disk(rig: &mut Rig) -> Result<()> {
