@@ -118,8 +118,8 @@ class Published(unittest.TestCase):
         return self.published(COSIGN_KEY=self.keys / "cosign.key")
 
     def verify(self, **variables):
-        key = {"COSIGN_PUBKEY": self.keys / "cosign.pub"}
-        return self.here.make("verify-release", REGISTRY=self.registry, VERSION=VERSION, INSECURE=1, **{**key, **variables})
+        usual = {"REGISTRY": self.registry, "VERSION": VERSION, "INSECURE": 1, "COSIGN_PUBKEY": self.keys / "cosign.pub"}
+        return self.here.make("verify-release", **{**usual, **variables})
 
     def refused(self, done, sentence):
         self.assertNotEqual(done.returncode, 0, done.stdout)
