@@ -207,7 +207,7 @@ promote: need ## put the version of the stage FROM into the stage TO: one commit
 		python3 scripts/promote.py "$$FROM" "$$TO" "$$@"
 
 program: need ## the static program for this machine's architecture, as a release has it: target/program/cellgate
-	@scripts/build-static.sh "$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" target/program/cellgate
+	@CELLGATE_BUILD= scripts/build-static.sh "$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" target/program/cellgate
 
 version: ## print this version; in a workflow it is the step's output too
 	@version="$$(scripts/version.sh)" && echo "$$version" && \
