@@ -25,6 +25,12 @@ PROGRAMS = ENVOY="$$(scripts/envoy.sh $(ENVOY_VERSION))" CELLGATE_WASM=target/ce
 BUILD_BENCH = CELLGATE_BUILD="$$(scripts/stamp.sh)" \
 	cargo build --locked --release -p cellgate-cli -p cellgate-bench --bin cellgate --bin cellgate-bench
 
+# What a person or a workflow sets reaches the scripts through the environment, as it was written: neither make nor a shell
+# reads anything in it.
+GIVEN := VERSION BRANCH REGISTRY DRY_RUN BINARIES MODULE COSIGN_KEY COSIGN_PUBKEY COSIGN_IDENTITY COSIGN_ISSUER UNSIGNED \
+	INSECURE DIGESTS FROM TO PULL_REQUEST IMAGE PLATFORM
+$(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
+
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-observe demo-observers demo-envoy demo-programs test test-envoys test-mesh test-observe \
 	conformance contract bench bench-limits bench-memory bench-docs soak chaos chaos-docs scale fuzz instructions ci \
@@ -197,10 +203,11 @@ check-repository: need ## workflows, shell scripts, secrets, and what GitHub and
 	@python3 scripts/check_repository.py
 
 promote: need ## put the version of the stage FROM into the stage TO: one commit of one file
-	@python3 scripts/promote.py "$(FROM)" "$(TO)" $(if $(PULL_REQUEST),--pull-request)
+	@case "$$PULL_REQUEST" in "" | 0 | false | no | off) set -- ;; *) set -- --pull-request ;; esac; \
+		python3 scripts/promote.py "$$FROM" "$$TO" "$$@"
 
 program: need ## the static program for this machine's architecture, as a release has it: target/program/cellgate
-	@scripts/build-static.sh "$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" target/program/cellgate
+	@CELLGATE_BUILD= scripts/build-static.sh "$$(uname -m | sed 's/x86_64/amd64/; s/aarch64/arm64/')" target/program/cellgate
 
 version: ## print this version; in a workflow it is the step's output too
 	@version="$$(scripts/version.sh)" && echo "$$version" && \
@@ -210,7 +217,7 @@ github-release: ## make the page of this version's release on GitHub, with the f
 	@scripts/github-release.sh
 
 try-release: ## run the image of VERSION from REGISTRY on this machine's architecture; needs docker
-	@scripts/try-release.sh "$(REGISTRY)" "$(VERSION)"
+	@scripts/try-release.sh "$$REGISTRY" "$$VERSION"
 
 rulesets: ## write .github/rulesets/ to GitHub, with its gh
 	@scripts/rulesets.sh
@@ -225,7 +232,7 @@ wasm: need ## the filter, optimised: target/cellgate.wasm; checks its size
 	@scripts/build-wasm.sh
 
 image: need ## the images, with docker, podman or buildah: IMAGE:VERSION and IMAGE-filter:VERSION
-	@IMAGE="$(IMAGE)" PLATFORM="$(PLATFORM)" scripts/image.sh
+	@scripts/image.sh
 
 artifact: wasm ## the filter as an OCI artifact that Istio pulls: target/cellgate-filter.oci; prints what the chart needs
 	@python3 scripts/oci_artifact.py target/cellgate.wasm target/cellgate-filter.oci \
@@ -235,21 +242,16 @@ test-image: wasm ## the Dockerfile, the images (where buildah is on PATH) and th
 	@python3 scripts/image_test.py
 
 release: need ## decide the version, write it everywhere, commit and tag it; pushes nothing (docs/release.md)
-	@python3 scripts/release prepare --version "$(VERSION)" --branch "$(or $(BRANCH),main)" --registry "$(REGISTRY)" \
-		$(if $(DRY_RUN),--dry-run)
+	@python3 scripts/release prepare
 
 dist: need ## build everything of the version at HEAD into target/dist/
-	@python3 scripts/release dist --registry "$(REGISTRY)" $(foreach program,$(BINARIES),--program "$(program)") \
-		$(if $(MODULE),--module "$(MODULE)")
+	@python3 scripts/release dist
 
 publish: need ## push what `make dist` has built to REGISTRY, sign it, attach its SBOMs
-	@python3 scripts/release publish --registry "$(REGISTRY)" --key "$(COSIGN_KEY)" $(if $(UNSIGNED),--unsigned) \
-		$(if $(INSECURE),--insecure)
+	@python3 scripts/release publish
 
 verify-release: need ## check VERSION in REGISTRY: digests, signatures, SBOMs
-	@python3 scripts/release verify --registry "$(REGISTRY)" --version "$(VERSION)" --public-key "$(COSIGN_PUBKEY)" \
-		--identity '$(COSIGN_IDENTITY)' --issuer "$(COSIGN_ISSUER)" $(if $(DIGESTS),--digests "$(DIGESTS)") \
-		$(if $(INSECURE),--insecure)
+	@python3 scripts/release verify
 
 test-release: wasm ## releases: versions, refusals, and a round trip through a real registry; needs Go
 	@scripts/cosign.sh >/dev/null

@@ -1,7 +1,8 @@
 #!/bin/sh
 # github-release.sh   makes the release of this version on GitHub, with what `make dist` and `make publish` have written.
 #
-# Needs GitHub's `gh`, and the tag there. What the tag says is the text.
+# Needs GitHub's `gh`, and the tag there. What the tag says is the text. Run again, it goes on: where the release is there
+# already, also as a draft that a broken run has left, it gets the files.
 set -eu
 
 cd "$(dirname "$0")/.."
@@ -16,4 +17,14 @@ done
 # The layouts of the images are in the registry; the folder oci/ is left out.
 set --
 for file in target/dist/*; do [ ! -f "$file" ] || set -- "$@" "$file"; done
-gh release create "v$version" --verify-tag --title "Cellgate $version" --notes-from-tag "$@"
+# The latest release is what users are led to: never one before a release.
+case $version in
+*-*) prerelease=true ;;
+*) prerelease=false ;;
+esac
+if gh release view "v$version" >/dev/null 2>&1; then
+    gh release upload "v$version" --clobber "$@"
+    gh release edit "v$version" --verify-tag --draft=false --prerelease="$prerelease"
+else
+    gh release create "v$version" --verify-tag --prerelease="$prerelease" --title "Cellgate $version" --notes-from-tag "$@"
+fi

@@ -38,6 +38,11 @@ def chart_file(version):
     return DIST / f"cellgate-{version}.tgz"
 
 
+def revision_file():
+    """The whole name of the commit that everything beside it is built from."""
+    return DIST / "REVISION"
+
+
 def sbom_tag(digest):
     """The tag of the SBOM of a digest: where `cosign download sbom` looks for it."""
     return digest.replace(":", "-") + ".sbom"

@@ -65,9 +65,20 @@ def tool(script, *arguments):
     return found.stdout.strip() if found.returncode == 0 else None
 
 
+def lines(*arguments):
+    return run("git", *arguments).splitlines()
+
+
 def dirty():
-    """The files that git would commit or that it does not know, as `git status` names them."""
-    return run("git", "status", "--porcelain").splitlines()
+    """The files that are not as HEAD has them. What the sources' own .gitignore names does not count; a person's settings of git
+    and of this checkout hide nothing."""
+    changed = [line[3:] for line in lines("status", "--porcelain", "--untracked-files=no", "--ignore-submodules=none")]
+    # Their changes are in no status.
+    changed += [line[2:] for line in lines("ls-files", "-v") if line[0] == "S" or line[0].islower()]
+    changed += lines("ls-files", "--others", "--exclude-per-directory=.gitignore")
+    # One that git does not know may name itself.
+    changed += lines("ls-files", "--others", "--exclude-from=.gitignore", "--", ":(glob)**/.gitignore")
+    return list(dict.fromkeys(changed))
 
 
 def version():
@@ -77,5 +88,20 @@ def version():
 
 
 def revision():
-    """The commit, as every program and artifact names it."""
-    return run(ROOT / "scripts" / "stamp.sh").strip()
+    """The commit, as every program and artifact names it. What a caller sets for scripts/stamp.sh does not count."""
+    return run(ROOT / "scripts" / "stamp.sh", CELLGATE_BUILD="").strip()
+
+
+def given(name):
+    """A variable of make."""
+    return os.environ.get(name, "").strip()
+
+
+def needed(name):
+    if not given(name):
+        raise Refused(f"{name} is not set: run it as docs/release.md shows.")
+    return given(name)
+
+
+def switched_on(name):
+    return given(name).lower() not in ("", "0", "false", "no", "off")

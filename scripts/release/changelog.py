@@ -27,6 +27,6 @@ def released(text, version, date):
 
 
 def section_of(text, version):
-    """What a release says, for the page of the release; None without such a heading."""
-    found = re.search(rf"(?ms)^## {re.escape(str(version))} - \S+\n(.*?)(?=^## |\Z)", text)
+    """What a release says, for the page of the release; None without such a heading with a date."""
+    found = re.search(rf"(?ms)^## {re.escape(str(version))} - \d{{4}}-\d\d-\d\d\n(.*?)(?=^## |\Z)", text)
     return found[1].strip("\n") if found else None

@@ -1,28 +1,44 @@
 """What `make dist` has written, as the other steps read it back."""
 
 import hashlib
+import io
 import json
 import re
 import tarfile
 
 import artifacts
-from base import Refused
+from base import ROOT, Refused
+
+
+def read(path):
+    """A file of target/dist, which anybody may have touched."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Refused(f"{path.relative_to(ROOT)} cannot be read ({error.strerror}): run `make dist`.") from None
+
+
+def parsed(path):
+    try:
+        return json.loads(read(path))
+    except ValueError as error:
+        raise Refused(f"{path.relative_to(ROOT)} is not JSON ({error}): run `make dist`.") from None
 
 
 def index(name):
-    return json.loads((artifacts.layout(name) / "index.json").read_text())
+    return parsed(artifacts.layout(name) / "index.json")
 
 
 def digest_of(layout):
     """The digest of the one manifest in a layout, or of the index itself where the layout is an image."""
     if layout == artifacts.layout("cellgate"):
-        return "sha256:" + hashlib.sha256((layout / "index.json").read_bytes()).hexdigest()
-    (manifest,) = json.loads((layout / "index.json").read_text())["manifests"]
+        return "sha256:" + hashlib.sha256(read(layout / "index.json")).hexdigest()
+    (manifest,) = parsed(layout / "index.json")["manifests"]
     return manifest["digest"]
 
 
 def blob(layout, digest):
-    return (layout / "blobs" / "sha256" / digest.removeprefix("sha256:")).read_bytes()
+    return read(layout / "blobs" / "sha256" / digest.removeprefix("sha256:"))
 
 
 def manifest(name):
@@ -40,10 +56,38 @@ def annotation(name, key):
     return found["annotations"][f"org.opencontainers.image.{key}"]
 
 
+def inside(package, name):
+    """The text of a file of a packed chart."""
+    try:
+        with tarfile.open(package) as archive:
+            return archive.extractfile(name).read().decode()
+    except (OSError, tarfile.TarError, KeyError, EOFError, UnicodeDecodeError) as error:
+        raise Refused(f"{package.name} is no chart with {name} ({error}): run `make dist`.") from None
+
+
+def chart_versions(package):
+    """The two versions that a packed chart says it has, of itself and of Cellgate."""
+    return set(re.findall(r"(?m)^(?:version|appVersion): \"?([^\s\"]+)", inside(package, "cellgate/Chart.yaml")))
+
+
+def programs():
+    """The program of each architecture, from the image."""
+    layout, found = artifacts.layout("cellgate"), {}
+    for each in index("cellgate")["manifests"]:
+        (layer,) = json.loads(blob(layout, each["digest"]))["layers"]
+        with tarfile.open(fileobj=io.BytesIO(blob(layout, layer["digest"]))) as archive:
+            found[each["platform"]["architecture"]] = archive.extractfile("cellgate").read()
+    return found
+
+
+def module():
+    """The filter, from its artifact."""
+    return blob(artifacts.layout("cellgate-filter"), manifest("cellgate-filter")["layers"][1]["digest"])
+
+
 def chart_values(package):
     """The defaults that a release has set in a packed chart, by path."""
-    with tarfile.open(package) as archive:
-        text = archive.extractfile("cellgate/values.yaml").read().decode()
+    text = inside(package, "cellgate/values.yaml")
     found = {}
     for block, path in [("image", "image"), ("module", "filter.module")]:
         body = re.search(rf"(?m)^( *){block}:\n((?:\1  .*\n)+)", text)

@@ -4,15 +4,14 @@ import gzip
 import io
 import os
 import re
-import shutil
 import tarfile
 import tempfile
 import pathlib
 
 import oci_artifact
-from base import ROOT, Refused, run
+from base import Refused, run
 
-CHART = ROOT / "charts" / "cellgate"
+CHART = "charts/cellgate"
 CONFIG = "application/vnd.cncf.helm.config.v1+json"
 PACKAGE = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 
@@ -35,10 +34,13 @@ def set_value(text, path, value):
 
 
 def package(file, values, epoch):
-    """Writes the chart as `helm package` does, with these defaults. The same sources make the same bytes."""
+    """Writes the chart as `helm package` does, with these defaults. The same sources make the same bytes.
+
+    The sources are those of the commit: a file that only this checkout has is in no release."""
     with tempfile.TemporaryDirectory() as folder:
-        copy = pathlib.Path(folder) / "cellgate"
-        shutil.copytree(CHART, copy)
+        run("git", "archive", "--output", f"{folder}/chart.tar", "HEAD", CHART)
+        run("tar", "-xf", f"{folder}/chart.tar", "-C", folder)
+        copy = pathlib.Path(folder) / CHART
         text = (copy / "values.yaml").read_text()
         for path, value in values.items():
             text = set_value(text, path, value)

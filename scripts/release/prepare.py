@@ -8,7 +8,7 @@ import artifacts
 import carriers
 import changelog
 import history
-from base import ROOT, Refused, dirty, git, run
+from base import ROOT, Refused, dirty, finished, git, given, run, switched_on
 from semver import Version
 
 CHANGELOG = ROOT / "CHANGELOG.md"
@@ -77,7 +77,7 @@ class Plan:
         print("`make dist` would also write, for the page of the release")
         files = [artifacts.program_file(self.version, name) for name in artifacts.ARCHITECTURES]
         files += [artifacts.module_file(self.version), artifacts.chart_file(self.version)]
-        files += [artifacts.sbom_file(name, self.version) for name in artifacts.PACKAGES]
+        files += [*(artifacts.sbom_file(name, self.version) for name in artifacts.PACKAGES), artifacts.revision_file()]
         for file in files:
             print(f"           {file.relative_to(ROOT)}")
 
@@ -89,7 +89,7 @@ def not_now(branch):
         where = f"the branch {here}" if here else "no branch"
         yield f"HEAD is on {where}, and releases are made on {branch}: switch to it, or name another with BRANCH=NAME."
     if changed := dirty():
-        listed = ", ".join(line[3:] for line in changed[:5]) + (", …" if len(changed) > 5 else "")
+        listed = ", ".join(changed[:5]) + (", …" if len(changed) > 5 else "")
         yield f"The tree has changes that are not committed ({listed}): commit or remove them."
 
 
@@ -104,6 +104,31 @@ def disagreeing(carried):
 
 
 def release(plan, date):
+    """Writes, commits and tags: all of it, or nothing."""
+    before = git("rev-parse", "HEAD")
+    try:
+        write(plan, date)
+    except BaseException as error:
+        last = put_back(before, f"v{plan.version}")
+        if isinstance(error, Refused):
+            raise Refused(*error.args, last) from None
+        print(last, file=sys.stderr)
+        raise
+
+
+def put_back(before, title):
+    """As it was: Plan has refused a tree with changes and a tag that exists, so whatever is there now is from here. Says so."""
+    finished("git", "tag", "--delete", title)
+    reset = finished("git", "reset", "--quiet", "--hard", before)
+    if reset.returncode != 0:
+        return f"Nothing is released, and git cannot put everything back ({reset.stderr.strip()}): run `git reset --hard {before}`."
+    for name in dirty():
+        if (ROOT / name).is_file():
+            (ROOT / name).unlink()
+    return "Nothing is released, and everything is as it was: remove the cause, and run it again."
+
+
+def write(plan, date):
     """Writes, commits and tags."""
     carriers.write(plan.version)
     CHANGELOG.write_text(changelog.released(CHANGELOG.read_text(), plan.version, date))
@@ -113,15 +138,19 @@ def release(plan, date):
     run("cargo", "metadata", "--locked", "--offline", "--no-deps", "--format-version", "1")
     title = f"v{plan.version}"
     git("commit", "--all", "--quiet", "--message", f"chore(release): {title}")
+    if left := dirty():
+        raise Refused(f"The commit leaves {', '.join(left[:5])} out, which a generator or a hook has written: add it to git first.")
     git("tag", "--annotate", title, "--message", f"Cellgate {plan.version}\n\n{plan.section}", "--cleanup=verbatim")
     print(f"committed and tagged {title}. Nothing is pushed: look at it (`git show {title}`), then")
-    print(f"  git push --atomic origin HEAD {title}")
+    print(f"  git push origin HEAD:refs/heads/release/{title}")
+    print("and open a pull request. When it is merged with a merge commit (a squash would be another commit),")
+    print(f"  git push origin {title}")
 
 
-def main(options):
-    plan = Plan(options.version, options.branch)
-    if options.dry_run:
-        plan.describe(options.registry)
+def main():
+    plan = Plan(given("VERSION"), given("BRANCH") or "main")
+    if switched_on("DRY_RUN"):
+        plan.describe(given("REGISTRY"))
         print("nothing was changed (DRY_RUN=1)")
         return
     release(plan, datetime.datetime.now(datetime.timezone.utc).date().isoformat())

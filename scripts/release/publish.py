@@ -4,24 +4,63 @@ whole, signed, and never replaced."""
 import json
 
 import artifacts
+import binaries
+import changelog
 import content
 import sbom
 import sums
-from base import DIST, Refused, dirty, git, revision, version
+from base import DIST, ROOT, Refused, dirty, finished, git, given, needed, revision, switched_on, version
 from registry import Registry
 from signing import Signer
 
 
 def unfit(number):
-    """Why this checkout and these files are no release, a sentence each."""
-    if f"v{number}" not in git("tag", "--points-at", "HEAD").split():
-        yield f"HEAD has no tag v{number}: run `make release`, or check the tag out."
+    """Why this checkout is no release, a sentence each."""
+    tag, head = f"v{number}", git("rev-parse", "HEAD")
+    kind = finished("git", "cat-file", "-t", f"refs/tags/{tag}").stdout.strip()
+    if not kind or git("rev-parse", f"refs/tags/{tag}^{{}}") != head:
+        yield f"HEAD has no tag {tag}: run `make release`, or check the tag out."
+    elif kind != "tag":
+        yield f"The tag {tag} is not annotated, so `make release` has not made it: fetch it (`git fetch --force --tags`), or make it so."
+    if (started := given("GITHUB_REF_NAME")) and started != tag:
+        yield f"The workflow was started by {started}, and HEAD is the version {number}: push the tag {tag}."
+    section = changelog.section_of((ROOT / "CHANGELOG.md").read_text(), number)
+    if section is None or changelog.is_empty(section):
+        yield f"CHANGELOG.md has no section `## {number} - DATE` with words in it: `make release` writes it."
+    branches = [given("BRANCH")] if given("BRANCH") else ["main", "release-" + ".".join(number.split(".")[:2])]
+    if not any(leads_to(head, branch) for branch in branches):
+        yield (
+            f"HEAD is not on the branch {' or '.join(branches)}, here or at a remote: merge the release with a merge commit, or "
+            "name its branch with BRANCH=NAME."
+        )
     if changed := dirty():
-        yield f"The tree has changes that are not committed ({changed[0][3:]}, …): publish from a clean checkout of the tag."
+        yield f"The tree has changes that are not committed ({changed[0]}, …): publish from a clean checkout of the tag."
+
+
+def leads_to(head, branch):
+    """Whether a commit is in a branch, of this checkout or of a remote."""
+    known = git("for-each-ref", "--contains", head, "--format=%(refname)", f"refs/heads/{branch}", f"refs/remotes/*/{branch}")
+    return bool(known)
+
+
+def not_of_head(number):
+    """Why target/dist is not what HEAD makes, a sentence each."""
+    head, stamp, file = git("rev-parse", "HEAD"), revision(), artifacts.revision_file()
+    if not file.is_file():
+        yield "target/dist does not say which commit it is built from: run `make dist`."
+        return
+    if (built := file.read_text(errors="replace").strip()) != head:
+        yield f"target/dist is built from {built[:12]}, and HEAD is {head[:12]}: run `make dist`."
+        return
     for name in artifacts.PUSHED:
-        built, stamp = content.annotation(name, "version"), content.annotation(name, "revision")
-        if (built, stamp) != (number, revision()):
-            yield f"target/dist has {name} {built} of {stamp}, and HEAD is {number} of {revision()}: run `make dist`."
+        found = content.annotation(name, "version"), content.annotation(name, "revision")
+        if found != (number, stamp):
+            yield f"target/dist has {name} {found[0]} of {found[1]}, and HEAD is {number} of {stamp}: run `make dist`."
+    for architecture, program in content.programs().items():
+        for why in binaries.program_wrong(program, architecture, number, stamp):
+            yield f"target/dist has a program for {architecture} that {why}: run `make dist`."
+    for why in binaries.module_wrong(content.module(), number, stamp):
+        yield f"target/dist has a module that {why}: run `make dist`."
 
 
 def incomplete_sboms(number):
@@ -35,7 +74,7 @@ def incomplete_sboms(number):
         (layer,) = json.loads(content.blob(layout, content.digest_of(layout)))["layers"]
         if content.blob(layout, layer["digest"]) != file.read_bytes():
             yield f"{file.name} is not the SBOM that would be attached to {name}: run `make dist`."
-        if lost := sbom.missing(json.loads(file.read_text()), name, content.architectures()):
+        if lost := sbom.missing(content.parsed(file), name, content.architectures()):
             yield f"{file.name} lacks {', '.join(lost)}, which is compiled into {name}: run `make dist`."
 
 
@@ -85,16 +124,22 @@ class Publication:
             print(f"tagged {reference}")
 
 
-def main(options):
-    sums.check()
-    number = version()
-    reasons = [*unfit(number), *incomplete_sboms(number)]
+def wrong_files(number, registry):
+    """What is wrong with files of HEAD, a sentence each."""
+    yield from incomplete_sboms(number)
     digests = {name: content.digest_of(artifacts.layout(name)) for name in artifacts.PUSHED}
-    reasons += content.chart_disagrees(content.chart_values(artifacts.chart_file(number)), digests, options.registry)
-    if reasons:
+    yield from content.chart_disagrees(content.chart_values(artifacts.chart_file(number)), digests, registry)
+
+
+def main():
+    registry, number, insecure = needed("REGISTRY"), version(), switched_on("INSECURE")
+    sums.check()
+    # Files of something else are not looked at any further.
+    reasons = [*unfit(number), *not_of_head(number)]
+    if reasons := reasons or list(wrong_files(number, registry)):
         raise Refused(*reasons)
-    signer = None if options.unsigned else Signer(options.key, options.insecure)
-    publication = Publication(Registry(options.insecure), options.registry, number, signer)
+    signer = None if switched_on("UNSIGNED") else Signer(given("COSIGN_KEY"), insecure)
+    publication = Publication(Registry(insecure), registry, number, signer)
     if reasons := list(publication.taken()):
         raise Refused(*reasons)
     for name in artifacts.PUSHED:

@@ -8,6 +8,7 @@ import re
 import subprocess
 import uuid
 
+import binaries
 import oci_artifact
 from artifacts import ARCHITECTURES, PACKAGES, WASM
 from base import ROOT, Refused, run
@@ -59,13 +60,19 @@ def component(key, package, checksum):
     return found
 
 
-def toolchain(name):
-    """What is compiled in without being a crate of the lock file."""
-    compiler = run("rustc", "--version").split()[1]
-    parts = [("rust-std", compiler, "MIT OR Apache-2.0")]
+def toolchain(name, contents, here):
+    """What is compiled in without being a crate of the lock file, as the compiled files tell it. What they do not tell is this
+    machine's if they were built here, and left out if they were not: a version that is made up finds the wrong vulnerabilities."""
+    compilers = binaries.versions(binaries.COMPILER, contents)
+    if not compilers and here:
+        compilers = [run("rustc", "--version").split()[1]]
+    parts = [("rust-std", compiler, "MIT OR Apache-2.0") for compiler in compilers]
     if name == "cellgate":
-        libc = subprocess.run(["getconf", "GNU_LIBC_VERSION"], capture_output=True, text=True).stdout.split()
-        parts.append(("glibc", libc[1] if len(libc) == 2 else "unknown", "LGPL-2.1-or-later"))
+        libraries = binaries.versions(binaries.LIBC, contents)
+        if not libraries and here:
+            said = subprocess.run(["getconf", "GNU_LIBC_VERSION"], capture_output=True, text=True).stdout.split()
+            libraries = said[1:2] or ["unknown"]
+        parts += [("glibc", library, "LGPL-2.1-or-later") for library in libraries]
     return [
         {
             "type": "library",
@@ -79,13 +86,12 @@ def toolchain(name):
     ]
 
 
-def document(name, version, revision, architectures, known):
-    """The SBOM."""
+def document(name, version, revision, architectures, known, others):
+    """The SBOM. `others` are the components that are no crates."""
     inside = crates(name, architectures)
     if lost := inside - known.keys():
         raise Refused(f"cargo metadata does not know {sorted(lost)}, which cargo tree names.")
     (own,) = [key for key in inside if key[0] == PACKAGES[name]]
-    others = toolchain(name)
     components = [component(key, *known[key][:2]) for key in sorted(inside - {own})] + others
     root = {**component(own, *known[own][:2]), "type": "application" if name == "cellgate" else "library"}
     edges = [{"ref": purl(key), "dependsOn": sorted(purl(each) for each in known[key][2] & inside)} for key in sorted(inside)]

@@ -1,10 +1,12 @@
 """SHA256SUMS: the sum of every file of target/dist, in the form of `sha256sum`."""
 
 import hashlib
+import re
 
 from base import DIST, Refused
 
 NAME = "SHA256SUMS"
+LINE = re.compile(r"([0-9a-f]{64})  (\S.*)")
 # Written by `make publish`, after the sums.
 LATER = {NAME, f"{NAME}.sigstore.json", "digests.json"}
 
@@ -24,8 +26,12 @@ def write():
 
 def wrong(listed_only=False):
     """What does not agree with SHA256SUMS, a sentence each. A user who has some of the files sets `listed_only`."""
-    listed = dict(reversed(line.split("  ", 1)) for line in (DIST / NAME).read_text().splitlines())
-    present = files()
+    listed, present = {}, files()
+    for number, line in enumerate((DIST / NAME).read_text(errors="replace").splitlines(), 1):
+        if found := LINE.fullmatch(line):
+            listed[found[2]] = found[1]
+        else:
+            yield f"SHA256SUMS:{number} is not a sum and a file's name: take the file from the release, or run `make dist`."
     for name, path in present.items():
         if name in listed and sha256(path) != listed[name]:
             yield f"target/dist/{name} is not the file that SHA256SUMS names: its sum differs."

@@ -2,14 +2,17 @@
 
 import json
 import pathlib
+import re
 import tempfile
 
 import artifacts
 import content
 import sums
-from base import DIST, Refused
+from base import DIST, Refused, given, needed, switched_on
 from registry import Registry
 from signing import Verifier
+
+REFERENCE = re.compile(r"\S+:(?P<version>[^\s:/@]+)@(?P<digest>sha256:[0-9a-f]{64})")
 
 
 class Release:
@@ -29,6 +32,8 @@ class Release:
             self.digests[name] = digest
             if expected.get(name, digest) != digest:
                 yield f"{reference} is {digest}, and digests.json has {expected[name]}: it was replaced. Do not install it."
+            if (said := version_of(self.registry.manifest(self.at(name, digest)))) != self.number:
+                yield f"{reference} is {said or 'no version'} by its own manifest: another version has that tag. Do not install it."
             if why := self.verifier.wrong(self.at(name, digest)):
                 yield f"{self.at(name, digest)} has no signature that counts ({why}): do not install it."
         for name in artifacts.PACKAGES:
@@ -60,7 +65,10 @@ class Release:
         """The chart is what a user installs: it must lead to the image and the filter that were just checked."""
         name = "charts/cellgate"
         manifest = self.registry.manifest(self.at(name, self.digests[name]))
-        values = self.fetched(name, manifest["layers"][0]["digest"], content.chart_values)
+        digest = manifest["layers"][0]["digest"]
+        if (found := self.fetched(name, digest, content.chart_versions)) != {self.number}:
+            yield f"The chart is {' and '.join(sorted(found)) or 'no version'} by its own Chart.yaml, not {self.number}. Do not install it."
+        values = self.fetched(name, digest, content.chart_values)
         yield from content.chart_disagrees(values, self.digests, None)
 
     def fetched(self, name, digest, read):
@@ -70,15 +78,35 @@ class Release:
             return read(file)
 
 
-def known(file):
+def version_of(manifest):
+    annotations = manifest.get("annotations") or {}
+    return annotations.get("org.opencontainers.image.version")
+
+
+def known(file, number):
     """The digests of a digests.json, by name."""
-    return {name: reference.rsplit("@", 1)[1] for name, reference in json.loads(file.read_text()).items()}
+    try:
+        found = json.loads(file.read_text())
+    except (OSError, ValueError) as error:
+        raise Refused(f"{file} is not JSON ({error}): take the digests.json of the release.") from None
+    digests = {}
+    for name in artifacts.PUSHED:
+        reference = found.get(name) if isinstance(found, dict) else None
+        if not (parts := REFERENCE.fullmatch(str(reference))):
+            raise Refused(f"{file} has no {name} as REFERENCE:VERSION@sha256:DIGEST: take the digests.json of the release.")
+        if parts["version"] != number:
+            raise Refused(f"{file} is of {parts['version']}, not of {number}: take the one of that release, or move it away.")
+        digests[name] = parts["digest"]
+    return digests
 
 
-def local_wrong(verifier):
+def local_wrong(verifier, number):
     """What is wrong with the files of a release, as far as they were downloaded into target/dist."""
     if not (DIST / sums.NAME).is_file():
         return
+    name = artifacts.chart_file(number).name
+    if f"  {name}\n" not in (DIST / sums.NAME).read_text(errors="replace"):
+        yield f"{sums.NAME} in target/dist does not name {name}: it is not of {number}."
     yield from sums.wrong(listed_only=True)
     bundle = DIST / f"{sums.NAME}.sigstore.json"
     if not bundle.is_file():
@@ -87,21 +115,23 @@ def local_wrong(verifier):
         yield f"{sums.NAME} has no signature that counts ({why})."
 
 
-def main(options):
-    if not options.public_key and not (options.identity and options.issuer):
+def main():
+    registry, number, insecure = needed("REGISTRY"), needed("VERSION"), switched_on("INSECURE")
+    key, identity, issuer = given("COSIGN_PUBKEY"), given("COSIGN_IDENTITY"), given("COSIGN_ISSUER")
+    if not key and not (identity and issuer):
         raise Refused(
             "It is not said whose signature counts: set COSIGN_PUBKEY=FILE, or COSIGN_IDENTITY=REGULAR-EXPRESSION and "
             "COSIGN_ISSUER=URL (docs/release.md has those of the project)."
         )
-    verifier = Verifier(options.public_key, options.identity, options.issuer, options.insecure)
-    release = Release(Registry(options.insecure), options.registry, options.version, verifier)
-    file = options.digests or DIST / "digests.json"
-    if options.digests and not file.is_file():
+    verifier = Verifier(key, identity, issuer, insecure)
+    release = Release(Registry(insecure), registry, number, verifier)
+    file = pathlib.Path(given("DIGESTS") or DIST / "digests.json")
+    if given("DIGESTS") and not file.is_file():
         raise Refused(f"{file} does not exist: DIGESTS names the digests.json of the release.")
-    expected = known(file) if file.is_file() else {}
-    if reasons := [*release.wrong(expected), *local_wrong(verifier)]:
+    expected = known(file, number) if file.is_file() else {}
+    if reasons := [*release.wrong(expected), *local_wrong(verifier, number)]:
         raise Refused(*reasons)
     compared = f", as {file.name} has it" if expected else ""
     for name, digest in release.digests.items():
         print(f"ok    {release.at(name, digest)}: signed{', with SBOM' if name in artifacts.PACKAGES else ''}{compared}")
-    print(f"Cellgate {options.version} in {options.registry} is whole, and signed by whom you named")
+    print(f"Cellgate {number} in {registry} is whole, and signed by whom you named")

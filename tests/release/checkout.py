@@ -21,6 +21,7 @@ IDENTITY = {
 # A caller's own must not decide what a test does.
 OURS = ["VERSION", "BRANCH", "REGISTRY", "DRY_RUN", "UNSIGNED", "INSECURE", "BINARIES", "MODULE", "DIGESTS", "CELLGATE_BUILD"]
 OURS += ["COSIGN_KEY", "COSIGN_PUBKEY", "COSIGN_IDENTITY", "COSIGN_ISSUER", "MAKEFLAGS", "MFLAGS", "MAKELEVEL"]
+OURS += ["GITHUB_REF_NAME", "FROM", "TO", "PULL_REQUEST", "IMAGE", "PLATFORM"]
 ENVIRONMENT = {**{name: value for name, value in os.environ.items() if name not in OURS}, **IDENTITY}
 NEWS = "- Something that users should know."
 

@@ -153,6 +153,49 @@ class Refused(unittest.TestCase):
         self.assertIn("notes.txt", done.stderr)
 
 
+class PutBack(unittest.TestCase):
+    """A release that breaks off leaves nothing behind."""
+
+    def setUp(self):
+        self.here = checkout.checkout(self.addCleanup)
+        self.here.tag(f"v{checkout.current()}")
+        self.here.commit("feat: one")
+        self.before = self.here.state()
+
+    def broken(self, *sentences, **variables):
+        done = self.here.run("make", "--no-print-directory", "release", "VERSION=7.8.9", **variables)
+        self.assertNotEqual(done.returncode, 0, done.stdout)
+        for sentence in [*sentences, "Nothing is released, and everything is as it was"]:
+            self.assertIn(sentence, done.stderr)
+        self.assertEqual(self.here.state(), self.before)
+
+    def hook(self, text):
+        hook = self.here.root / ".git" / "hooks" / "pre-commit"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\n{text}\n")
+        hook.chmod(0o755)
+
+    def test_when_nobody_is_known_to_git(self):
+        nobody = {name: "" for name in checkout.IDENTITY if name.endswith(("NAME", "EMAIL"))}
+        self.broken("git commit", "has failed", **nobody)
+
+    def test_when_the_tag_cannot_be_signed(self):
+        self.here.git("config", "tag.gpgSign", "true")
+        self.here.git("config", "gpg.program", "/nowhere/gpg")
+        self.broken("git tag --annotate v7.8.9", "/nowhere/gpg")
+        # The cause removed, it goes through.
+        self.here.git("config", "tag.gpgSign", "false")
+        self.here.made("release", VERSION="7.8.9")
+
+    def test_when_a_hook_refuses_the_commit(self):
+        self.hook("echo mine >mine.txt; echo not this one >&2; exit 1")
+        self.broken("not this one")
+
+    def test_when_something_writes_a_file_that_the_commit_lacks(self):
+        self.hook("echo mine >mine.txt")
+        self.broken("The commit leaves mine.txt out")
+
+
 class Written(unittest.TestCase):
     """A whole release."""
 
@@ -216,7 +259,8 @@ class Written(unittest.TestCase):
         self.assertIn('app.kubernetes.io/version: "7.8.9"', self.here.read("istio/base/ext-proc.yaml"))
 
     def test_it_says_how_to_push_and_does_not(self):
-        self.assertIn("git push --atomic origin HEAD v7.8.9", self.said)
+        self.assertIn("git push origin HEAD:refs/heads/release/v7.8.9", self.said)
+        self.assertIn("git push origin v7.8.9", self.said)
 
 
 if __name__ == "__main__":
