@@ -199,8 +199,9 @@ class PullRequests(Checkout):
         return promote.Promotion(self.repository, source, target).open_pull_request(self.repository.base())
 
     def merge(self, branch):
-        """A review's end: the branch reaches main at origin."""
-        self.origin.git("update-ref", "refs/heads/main", f"refs/heads/{branch}")
+        """A review's end: the branch reaches main at origin, squashed."""
+        squashed = self.origin.git("commit-tree", f"{branch}^{{tree}}", "-p", "main", "-m", "squashed")
+        self.origin.git("update-ref", "refs/heads/main", squashed)
         self.repository.git("pull", "--quiet", "--ff-only", "origin", "main")
 
     def unchanged(self):
