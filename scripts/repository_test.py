@@ -297,6 +297,82 @@ class Rulesets(unittest.TestCase):
             self.assertIn(f"rulesets/{name}.json", page)
 
 
+class KindCluster(unittest.TestCase):
+    """What `make test-kind` removes. There are no containers here: kind and docker only write down what is asked of them."""
+
+    PROGRAMS = ("docker", "kind", "kubectl", "helm", "go")
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        shutil.copytree(ROOT / "scripts" / "kind", self.root / "scripts" / "kind")
+        for name in ("need.sh", "version.sh", "mesh-tools/crds/go.mod"):
+            (self.root / "scripts" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / "scripts" / name, self.root / "scripts" / name)
+        shutil.copy(ROOT / "Cargo.toml", self.root)
+        programs = self.root / "bin"
+        programs.mkdir()
+        for name in self.PROGRAMS:
+            # A cluster is a file; the registry is not there.
+            script = f"""#!/bin/sh
+echo {name} "$@" >>"{self.root}/asked"
+case "{name} $1 $2" in
+"kind get clusters") ls "{self.root}/clusters" ;;
+"kind create cluster") touch "{self.root}/clusters/$4" ;;
+"kind delete cluster") rm "{self.root}/clusters/$4" ;;
+"docker container inspect") exit 1 ;;
+esac
+"""
+            (programs / name).write_text(script)
+            (programs / name).chmod(0o755)
+        (self.root / "clusters").mkdir()
+        (self.root / "clusters" / "cellgate").touch()
+        # The part of up.sh up to the creation: the rest needs Istio.
+        up = self.root / "scripts" / "kind" / "up.sh"
+        begin, _, rest = up.read_text().partition("kind create cluster")
+        created = "kind create cluster" + rest.splitlines()[0]
+        lines = [line for line in begin.splitlines() if "mesh-tools" not in line]
+        up.write_text("\n".join([*lines, created, ""]))
+        for name in ("install.sh", "check.sh"):
+            (self.root / "scripts" / "kind" / name).write_text("#!/bin/sh\n")
+
+    def run_script(self, name="test.sh", **variables):
+        environment = {"PATH": f"{self.root}/bin:/usr/bin:/bin", **variables}
+        command = [self.root / "scripts" / "kind" / name]
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    def clusters(self):
+        return {path.name for path in (self.root / "clusters").iterdir()}
+
+    def test_it_removes_its_own_cluster_only(self):
+        self.assertEqual(self.run_script(), (0, ""))
+        asked = (self.root / "asked").read_text()
+        self.assertIn("kind create cluster --name cellgate-test ", asked)
+        self.assertIn("kind delete cluster --name cellgate-test\n", asked)
+        self.assertEqual(self.clusters(), {"cellgate"})
+        code, said = self.run_script("down.sh")
+        self.assertEqual((code, said), (1, "no cluster was made here, so none is removed\n"))
+
+    def test_a_cluster_that_was_kept_stays(self):
+        self.assertEqual(self.run_script(KEEP="1"), (0, ""))
+        code, said = self.run_script()
+        self.assertEqual(code, 1)
+        self.assertIn("the kind cluster cellgate-test is left from another run here", said)
+        self.assertEqual(self.clusters(), {"cellgate", "cellgate-test"})
+        self.assertEqual(self.run_script("down.sh"), (0, ""))
+        self.assertEqual(self.clusters(), {"cellgate"})
+
+    def test_somebody_elses_cluster_of_that_name_stays(self):
+        (self.root / "clusters" / "cellgate-test").touch()
+        for script in ("test.sh", "up.sh"):
+            code, said = self.run_script(script)
+            self.assertEqual(code, 1)
+            self.assertIn("the kind cluster cellgate-test exists and was not made here", said)
+            self.assertEqual(self.clusters(), {"cellgate", "cellgate-test"})
+
+
 class Owners(unittest.TestCase):
     def test_each_path_exists_and_has_an_owner(self):
         lines = [line for line in (GITHUB / "CODEOWNERS").read_text().splitlines() if line and not line.startswith("#")]
