@@ -70,7 +70,8 @@ fn hidden(code: &Value) -> [Value; 4] {
     let wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
     let config = json!({"name": "cellgate", "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": code}});
     let typed = json!({"@type": wasm, "config": config});
-    let manager = "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let manager =
+        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
     let structure = "type.googleapis.com/xds.type.v3.TypedStruct";
     let elsewhere = json!({"api_config_source": {"api_type": "GRPC"}});
     [
