@@ -29,6 +29,42 @@ ROOT = chart_tools.ROOT
 GITHUB = ROOT / ".github"
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 PINNED = re.compile(r"uses: ([\w./-]+)@([0-9a-f]{40}) # (v\d+\.\d+\.\d+)")
+# What the token of each job may do.
+READ = {"contents": "read"}
+OPENS_PULL_REQUEST = {"contents": "write", "pull-requests": "write"}
+PERMISSIONS = {
+    "ci.yml: ci": READ,
+    "ci.yml: demo": READ,
+    "ci.yml: chaos": READ,
+    "ci.yml: releases": READ,
+    "ci.yml: advisories": READ,
+    "codeql.yml: analyze": {"contents": "read", "security-events": "write"},
+    "mesh-kind.yml: mesh-kind": READ,
+    "promote.yml: promote": OPENS_PULL_REQUEST,
+    "release.yml: program": READ,
+    "release.yml: dist": READ,
+    "release.yml: scan": READ,
+    "release.yml: publish": {"contents": "write", "packages": "write", "id-token": "write", "attestations": "write"},
+    "release.yml: verify": {"contents": "read", "packages": "read"},
+    "release.yml: promote": OPENS_PULL_REQUEST,
+    "scorecard.yml: scorecard": {"contents": "read", "actions": "read", "security-events": "write", "id-token": "write"},
+}
+# What starts each workflow.
+EVENTS = {
+    "ci.yml": {"pull_request", "push"},
+    "codeql.yml": {"pull_request", "push", "schedule"},
+    "mesh-kind.yml": {"pull_request", "schedule", "workflow_dispatch"},
+    "promote.yml": {"workflow_call", "workflow_dispatch"},
+    "release.yml": {"push", "workflow_dispatch"},
+    "scorecard.yml": {"push", "schedule"},
+}
+# What the ruleset of main asks of a pull request.
+REVIEW = [
+    "dismiss_stale_reviews_on_push",
+    "require_code_owner_review",
+    "require_last_push_approval",
+    "required_review_thread_resolution",
+]
 # Steps that prepare a runner, which no target can do for a person.
 PREPARATIONS = ['sudo install -d -o "$USER" /var/lib/istio/data']
 
@@ -82,14 +118,23 @@ class Workflows(unittest.TestCase):
                 self.assertRegex(command, r"^make( [a-z-]+)+( [A-Z_]+=(\S+|\"[^\"]+\"))*$")
                 self.assertLessEqual({word for word in shlex.split(command)[1:] if "=" not in word}, targets)
 
-    def test_nothing_may_more_than_its_job_needs(self):
+    def test_a_job_may_exactly_what_it_needs(self):
+        found = {}
         for path in WORKFLOWS:
-            # A job says what it may; the workflow gives nothing, or lets the sources be read.
-            self.assertIn(workflow(path)["permissions"], ({}, {"contents": "read"}), path.name)
-        for name, job in jobs():
-            with self.subTest(name):
-                for scope, access in job.get("permissions", {}).items():
-                    self.assertIn(access, ("read", "write"), scope)
+            content = workflow(path)
+            for name, job in content["jobs"].items():
+                found[f"{path.name}: {name}"] = job.get("permissions", content["permissions"])
+        self.assertEqual(found, PERMISSIONS)
+        # A workflow gives nothing to a job that says nothing, or lets it read the sources.
+        for path in WORKFLOWS:
+            self.assertEqual(workflow(path)["permissions"], READ if path.name == "ci.yml" else {}, path.name)
+
+    def test_a_workflow_starts_only_with_these_events(self):
+        found = {path.name: workflow(path)["on"] for path in WORKFLOWS}
+        self.assertEqual({name: set(events) for name, events in found.items()}, EVENTS)
+        self.assertEqual(found["release.yml"]["push"], {"tags": ["v*"]})
+        for name in ("ci.yml", "codeql.yml", "scorecard.yml"):
+            self.assertEqual(found[name]["push"], {"branches": ["main"]}, name)
 
     def test_no_job_runs_for_ever(self):
         for name, job in jobs():
@@ -102,10 +147,94 @@ class Workflows(unittest.TestCase):
             if step.get("uses", "").startswith("actions/checkout@"):
                 self.assertIs(step["with"]["persist-credentials"], False, name)
 
-    def test_what_publishes_takes_nothing_from_a_cache_that_a_pull_request_fills(self):
+    def test_only_the_advisories_may_fail(self):
+        tolerant = [name for name, job in jobs() if "continue-on-error" in job]
+        self.assertEqual(tolerant, ["ci.yml: advisories"])
+        self.assertEqual([name for name, step in steps() if "continue-on-error" in step], [])
+
+    def test_chaos_and_releases_are_tested_beside_the_rest(self):
+        commands = {name: [step["run"] for step in job["steps"] if "run" in step] for name, job in jobs() if "steps" in job}
+        for name, command in (("ci", "make ci"), ("demo", "make demo"), ("releases", "make test-release")):
+            self.assertEqual(commands[f"ci.yml: {name}"][-1], command)
+        self.assertEqual(commands["ci.yml: chaos"], ["make chaos CHAOS_SECONDS=300"])
+        for name, job in jobs():
+            if name.startswith("ci.yml"):
+                self.assertNotIn("if", job, name)
+
+
+class Release(unittest.TestCase):
+    """What stands between a tag and its users."""
+
+    PUBLISHING = ("release.yml", "promote.yml")
+
+    def setUp(self):
+        self.jobs = workflow(GITHUB / "workflows" / "release.yml")["jobs"]
+
+    def test_each_job_waits_for_those_before_it(self):
+        found = {name: job.get("needs") for name, job in self.jobs.items()}
+        self.assertEqual(
+            found,
+            {
+                "program": None,
+                "dist": "program",
+                "scan": "dist",
+                "publish": ["dist", "scan"],
+                "verify": ["dist", "publish"],
+                "promote": "verify",
+            },
+        )
+
+    def test_only_a_tag_publishes_and_only_with_the_consent_of_the_environment(self):
+        self.assertEqual(self.jobs["publish"]["environment"], "release")
+        # Without a condition of their own, jobs wait for the success of those that they need.
+        conditions = {name: job["if"] for name, job in self.jobs.items() if "if" in job}
+        self.assertEqual(conditions, {"publish": "github.event_name == 'push'"})
+        skipped = {(name, step["if"]) for name, job in self.jobs.items() for step in job.get("steps", []) if "if" in step}
+        self.assertEqual(skipped, {("dist", "github.event_name == 'workflow_dispatch'")})
+
+    def test_each_job_runs_its_targets(self):
+        found = {name: [step["run"] for step in job.get("steps", []) if "run" in step] for name, job in self.jobs.items()}
+        programs = " ".join(f"{name}=target/programs/program-{name}/cellgate" for name in ("amd64", "arm64"))
+        self.assertEqual(
+            found,
+            {
+                "program": ["make program"],
+                "dist": ["make release DRY_RUN=1", f'make dist BINARIES="{programs}"', "make version"],
+                "scan": [],
+                "publish": ["make publish", "make github-release"],
+                "verify": ["make verify-release try-release"],
+                "promote": [],
+            },
+        )
+
+    def test_the_scan_stops_a_release(self):
+        (scan,) = [step["with"] for step in self.jobs["scan"]["steps"] if step["uses"].startswith("anchore/scan-action@")]
+        self.assertIs(scan["fail-build"], True)
+        self.assertEqual(scan["severity-cutoff"], "high")
+        self.assertEqual(self.jobs["scan"]["strategy"]["matrix"], {"name": ["cellgate", "cellgate-filter"]})
+
+    def test_what_was_published_is_verified_as_signed_by_this_workflow(self):
+        (variables,) = [step["env"] for step in self.jobs["verify"]["steps"] if "run" in step]
+        identity = "${{ github.server_url }}/${{ github.repository }}/.github/workflows/release.yml@${{ github.ref }}"
+        self.assertEqual(variables["COSIGN_IDENTITY"], identity)
+        self.assertEqual(variables["COSIGN_ISSUER"], "https://token.actions.githubusercontent.com")
+
+    def test_nothing_is_published_without_signature_or_encryption(self):
+        for path in WORKFLOWS:
+            self.assertNotRegex(path.read_text(), r"(?i)unsigned|insecure", path.name)
+            self.assertNotIn("secrets", path.read_text(), path.name)
+
+    def test_nothing_comes_from_a_cache_that_a_pull_request_fills(self):
         for name, step in steps():
-            if name.startswith("release.yml") or name.startswith("promote.yml"):
-                self.assertNotIn("actions/cache", step.get("uses", ""), name)
+            if name.startswith(self.PUBLISHING):
+                with self.subTest(name, step=step):
+                    uses, options = step.get("uses", ""), step.get("with", {})
+                    self.assertNotIn("actions/cache", uses)
+                    # It caches unless it is told not to.
+                    if uses.startswith("actions/setup-"):
+                        self.assertIs(options.get("cache"), False)
+                    for option, value in options.items():
+                        self.assertTrue("cache" not in option or value is False, option)
 
 
 class Rulesets(unittest.TestCase):
@@ -127,16 +256,121 @@ class Rulesets(unittest.TestCase):
             # A check that may fail would be none.
             self.assertNotIn("continue-on-error", offered[name])
 
+    def test_they_are_in_force_for_everybody(self):
+        # Who may make a tag of a release: those who maintain or administer the repository.
+        maintainers = [{"actor_id": role, "actor_type": "RepositoryRole", "bypass_mode": "always"} for role in (2, 5)]
+        expected = {
+            "main": ("branch", "~DEFAULT_BRANCH", []),
+            "release-tags": ("tag", "refs/tags/v*", []),
+            "release-tags-creation": ("tag", "refs/tags/v*", maintainers),
+        }
+        self.assertEqual(self.rulesets().keys(), expected.keys())
+        for name, ruleset in self.rulesets().items():
+            with self.subTest(name):
+                target, reference, bypass = expected[name]
+                self.assertEqual(ruleset["enforcement"], "active")
+                self.assertEqual(ruleset["target"], target)
+                self.assertEqual(ruleset["conditions"], {"ref_name": {"include": [reference], "exclude": []}})
+                self.assertEqual(ruleset["bypass_actors"], bypass)
+
+    def test_main_changes_only_by_reviewed_and_tested_pull_requests(self):
+        rules = self.rules("main")
+        self.assertEqual(set(rules), {"deletion", "non_fast_forward", "pull_request", "required_status_checks"})
+        review = rules["pull_request"]
+        self.assertGreaterEqual(review["required_approving_review_count"], 1)
+        for name in REVIEW:
+            self.assertIs(review[name], True, name)
+        # A release's commit is merged by a merge commit, so that its tag names a commit of main.
+        self.assertIn("merge", review.get("allowed_merge_methods", ["merge"]))
+        checks = rules["required_status_checks"]
+        self.assertIs(checks["strict_required_status_checks_policy"], True)
+        self.assertIs(checks["do_not_enforce_on_create"], False)
+        self.assertEqual(checks["required_status_checks"], [{"context": "ci"}, {"context": "demo"}])
+
     def test_release_tags_stay(self):
-        self.assertLessEqual({"deletion", "update"}, set(self.rules("release-tags")))
-        self.assertEqual(self.rulesets()["release-tags"]["bypass_actors"], [])
-        for name in ("release-tags", "release-tags-creation"):
-            self.assertEqual(self.rulesets()[name]["conditions"]["ref_name"]["include"], ["refs/tags/v*"])
+        self.assertEqual(set(self.rules("release-tags")), {"deletion", "update", "non_fast_forward"})
+        self.assertEqual(set(self.rules("release-tags-creation")), {"creation"})
 
     def test_the_page_names_each_ruleset(self):
         page = (ROOT / "CONTRIBUTING.md").read_text()
         for name in self.rulesets():
             self.assertIn(f"rulesets/{name}.json", page)
+
+
+class KindCluster(unittest.TestCase):
+    """What `make test-kind` removes. There are no containers here: kind and docker only write down what is asked of them."""
+
+    PROGRAMS = ("docker", "kind", "kubectl", "helm", "go")
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = pathlib.Path(folder.name)
+        shutil.copytree(ROOT / "scripts" / "kind", self.root / "scripts" / "kind")
+        for name in ("need.sh", "version.sh", "mesh-tools/crds/go.mod"):
+            (self.root / "scripts" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / "scripts" / name, self.root / "scripts" / name)
+        shutil.copy(ROOT / "Cargo.toml", self.root)
+        programs = self.root / "bin"
+        programs.mkdir()
+        for name in self.PROGRAMS:
+            # A cluster is a file; the registry is not there.
+            script = f"""#!/bin/sh
+echo {name} "$@" >>"{self.root}/asked"
+case "{name} $1 $2" in
+"kind get clusters") ls "{self.root}/clusters" ;;
+"kind create cluster") touch "{self.root}/clusters/$4" ;;
+"kind delete cluster") rm "{self.root}/clusters/$4" ;;
+"docker container inspect") exit 1 ;;
+esac
+"""
+            (programs / name).write_text(script)
+            (programs / name).chmod(0o755)
+        (self.root / "clusters").mkdir()
+        (self.root / "clusters" / "cellgate").touch()
+        # The part of up.sh up to the creation: the rest needs Istio.
+        up = self.root / "scripts" / "kind" / "up.sh"
+        begin, _, rest = up.read_text().partition("kind create cluster")
+        created = "kind create cluster" + rest.splitlines()[0]
+        lines = [line for line in begin.splitlines() if "mesh-tools" not in line]
+        up.write_text("\n".join([*lines, created, ""]))
+        for name in ("install.sh", "check.sh"):
+            (self.root / "scripts" / "kind" / name).write_text("#!/bin/sh\n")
+
+    def run_script(self, name="test.sh", **variables):
+        environment = {"PATH": f"{self.root}/bin:/usr/bin:/bin", **variables}
+        command = [self.root / "scripts" / "kind" / name]
+        done = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return done.returncode, done.stderr
+
+    def clusters(self):
+        return {path.name for path in (self.root / "clusters").iterdir()}
+
+    def test_it_removes_its_own_cluster_only(self):
+        self.assertEqual(self.run_script(), (0, ""))
+        asked = (self.root / "asked").read_text()
+        self.assertIn("kind create cluster --name cellgate-test ", asked)
+        self.assertIn("kind delete cluster --name cellgate-test\n", asked)
+        self.assertEqual(self.clusters(), {"cellgate"})
+        code, said = self.run_script("down.sh")
+        self.assertEqual((code, said), (1, "no cluster was made here, so none is removed\n"))
+
+    def test_a_cluster_that_was_kept_stays(self):
+        self.assertEqual(self.run_script(KEEP="1"), (0, ""))
+        code, said = self.run_script()
+        self.assertEqual(code, 1)
+        self.assertIn("the kind cluster cellgate-test is left from another run here", said)
+        self.assertEqual(self.clusters(), {"cellgate", "cellgate-test"})
+        self.assertEqual(self.run_script("down.sh"), (0, ""))
+        self.assertEqual(self.clusters(), {"cellgate"})
+
+    def test_somebody_elses_cluster_of_that_name_stays(self):
+        (self.root / "clusters" / "cellgate-test").touch()
+        for script in ("test.sh", "up.sh"):
+            code, said = self.run_script(script)
+            self.assertEqual(code, 1)
+            self.assertIn("the kind cluster cellgate-test exists and was not made here", said)
+            self.assertEqual(self.clusters(), {"cellgate", "cellgate-test"})
 
 
 class Owners(unittest.TestCase):

@@ -8,6 +8,8 @@ tools=$(scripts/mesh-tools.sh istioctl)
 scripts/mesh-tools.sh crds >/dev/null
 mkdir -p target/kind
 
+scripts/kind/free.sh
+touch "$made"
 kind create cluster --name "$cluster" --config scripts/kind/cluster.yaml --wait 3m
 docker run --detach --name "$registry" --network kind --publish "127.0.0.1:$registry_port:5000" "$registry_image"
 

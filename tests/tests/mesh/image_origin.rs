@@ -65,6 +65,23 @@ fn remote(url: &str, sha256: &str) -> Value {
     json!({"remote": {"http_uri": {"uri": url, "cluster": "_", "timeout": "10s"}, "sha256": sha256}})
 }
 
+/// A module in places where the chart has none.
+fn hidden(code: &Value) -> [Value; 4] {
+    let wasm = "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm";
+    let config = json!({"name": "cellgate", "vm_config": {"runtime": "envoy.wasm.runtime.v8", "code": code}});
+    let typed = json!({"@type": wasm, "config": config});
+    let manager =
+        "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager";
+    let structure = "type.googleapis.com/xds.type.v3.TypedStruct";
+    let elsewhere = json!({"api_config_source": {"api_type": "GRPC"}});
+    [
+        json!({"name": "a", "typed_config": {"@type": structure, "type_url": wasm, "value": {"config": config}}}),
+        json!({"name": "a", "typed_config": {"@type": manager, "http_filters": [{"name": "b", "typed_config": typed}]}}),
+        json!({"name": "a", "config_discovery": {"config_source": elsewhere, "type_urls": [wasm]}}),
+        json!({"name": "a", "config_discovery": {"config_source": {"ads": {}}, "type_urls": [wasm], "default_config": typed}}),
+    ]
+}
+
 pub(crate) async fn only_a_digest_of_the_registry_is_admitted(mesh: Shared) -> Result<()> {
     let (name, _) = mesh.place()?;
     mesh.create_namespace(&name).await?;
@@ -107,5 +124,16 @@ pub(crate) async fn only_a_digest_of_the_registry_is_admitted(mesh: Shared) -> R
         let refusal = mesh.kube().apply(&filter(&name, &wrong)).await.unwrap_err().to_string();
         assert!(refusal.contains("must come from oci://registry.example/cellgate-filter"), "{wrong}: {refusal}");
     }
+    for hidden in hidden(&remote("oci://elsewhere.example/cellgate-filter:0.2.0", &digest)) {
+        let mut found = object("networking.istio.io/v1alpha3", "EnvoyFilter", &name, "filter");
+        let patches = json!([{"applyTo": "HTTP_FILTER", "patch": {"operation": "INSERT_FIRST", "value": hidden}}]);
+        merge(&mut found, json!({"spec": {"configPatches": patches}}));
+        let refusal = mesh.kube().apply(&found).await.unwrap_err().to_string();
+        assert!(refusal.contains("must come from oci://registry.example/cellgate-filter"), "{hidden}: {refusal}");
+    }
+    let mut plugin = object("extensions.istio.io/v1alpha1", "WasmPlugin", &name, "plugin");
+    merge(&mut plugin, json!({"spec": {"url": "oci://elsewhere.example/cellgate-filter:0.2.0", "sha256": digest}}));
+    let refusal = mesh.kube().apply(&plugin).await.unwrap_err().to_string();
+    assert!(refusal.contains("a WasmPlugin must have a url of"), "{refusal}");
     mesh.kube().apply(&filter(&name, &remote(&module, &digest))).await.context("the module of a release").map(drop)
 }
