@@ -22,8 +22,9 @@ const JITTER: u64 = 10;
 /// A request and its answer take at least so much longer.
 const ADDED: Duration = Duration::from_millis(2 * (DELAY - JITTER));
 
-/// So many requests show that a link is slow.
-const SAMPLES: usize = 3;
+/// So many requests show that a link is slow. Some go over the link to the service twice, and would be slow on a link with
+/// half the delay.
+const SAMPLES: usize = 8;
 
 /// The kinds of requests that are timed: one goes over the links to the service, one to the cell.
 const LIMITED: &str = "limited";
