@@ -32,7 +32,7 @@ GIVEN := VERSION BRANCH REGISTRY DRY_RUN BINARIES MODULE COSIGN_KEY COSIGN_PUBKE
 $(foreach name,$(GIVEN),$(if $(filter-out undefined,$(origin $(name))),$(eval override export $(name) := $$(value $(name)))))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-observe demo-observers demo-envoy demo-programs test test-envoys test-mesh test-observe \
+.PHONY: help demo demo-observe demo-observers demo-envoy demo-programs test test-envoys test-mesh test-chaos test-observe \
 	conformance contract bench bench-limits bench-memory bench-docs soak chaos chaos-docs scale fuzz instructions ci \
 	fmt fmt-check lint words doc deny advisories generate manifests check-generated check-repository promote program \
 	version github-release try-release rulesets test-kind build wasm image artifact test-image release dist publish \
@@ -51,6 +51,7 @@ help: ## this list
 	@echo "  SEED=N           chaos: the order and the timing of the faults (default: by the clock; the run prints it)"
 	@echo "  CHAOS_SECONDS=N  chaos: how long, at least one whole round (default $(CHAOS_SECONDS))"
 	@echo "  FAULT=NAME,...   chaos: only these faults, once"
+	@echo "  ROUND=N          chaos: with FAULT, as in this round of the seed (default 1)"
 	@echo "  UPDATE=1         instructions: write the budget anew"
 	@echo "  IMAGE=NAME       image: the name, with your registry if it is to be pushed (default cellgate)"
 	@echo "  PLATFORM=NAME    image: linux/amd64 or linux/arm64 (default: this machine's)"
@@ -96,6 +97,9 @@ test-envoys: need ## the end-to-end tests against each supported Envoy
 
 test-mesh: need ## the chart in a mesh: Istio's control plane on an API server, Envoy, and the service
 	@python3 scripts/test.py --mesh
+
+test-chaos: need ## each fault of `make chaos` once, with development builds; needs Go
+	@python3 scripts/test.py --chaos
 
 test-observe: need ## traces and metrics in a real Jaeger and Prometheus, with the oldest and the newest Envoy; needs Go
 	@python3 scripts/test.py --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
@@ -144,7 +148,7 @@ chaos: wasm ## real faults under traffic: what clients see, and how soon all is 
 		-p cellgate-tests --bin chaos --features cellgate-tests/chaos
 	@VALKEY="$$(scripts/valkey.sh)" && TOXIPROXY="$$(scripts/toxiproxy.sh)" && \
 		LIBFAKETIME="$$(scripts/libfaketime.sh || [ $$? = 2 ])" && export VALKEY TOXIPROXY LIBFAKETIME && \
-		exec env $(PROGRAMS) SEED="$(SEED)" CHAOS_SECONDS="$(CHAOS_SECONDS)" FAULT="$(FAULT)" \
+		exec env $(PROGRAMS) SEED="$(SEED)" CHAOS_SECONDS="$(CHAOS_SECONDS)" FAULT="$(FAULT)" ROUND="$(ROUND)" \
 		scripts/chaos.sh target/release/chaos
 
 chaos-docs: need ## write the last run of `make chaos` into docs/resilience.md
@@ -162,7 +166,7 @@ instructions: need ## count the hot paths' instructions; fail where one takes ov
 	@python3 scripts/instructions.py
 
 ci: fmt-check lint words doc deny check-generated check-repository instructions ## all that continuous integration runs; the last line is the count of tests
-	@python3 scripts/test.py --workspace --images --mesh --chaos --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
+	@python3 scripts/test.py --workspace --images --mesh --envoys $(OLDER_ENVOYS) --observe $(OLDEST_ENVOY) $(ENVOY_VERSION)
 
 fmt: need ## format the Rust sources
 	@cargo fmt --all
