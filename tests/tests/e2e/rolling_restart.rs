@@ -26,7 +26,7 @@ const SERVICE: [&str; 4] = ["--drain-delay", "5s", "--decision-timeout", "60s"];
 const HELD: usize = 200_000;
 
 /// How many uploads are held back during each restart. The cluster spreads them over both replicas.
-const HELD_UPLOADS: usize = 8;
+const HELD_UPLOADS: usize = 12;
 
 /// The retries of the cells' routes.
 const RETRIES: u32 = 2;
