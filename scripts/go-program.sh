@@ -1,8 +1,8 @@
 #!/bin/sh
 # go-program.sh NAME VERSION FOLDER PACKAGE MINUTES [LINKER-FLAG]   prints the path of the program NAME of that version, and
-# builds it into .tools/NAME-VERSION/ first if need be. jaeger.sh and otelcol.sh call it.
+# builds it into .tools/NAME-VERSION/ first if need be. The scripts of the programs call it.
 #
-# The source comes from the Go module proxy, with versions in scripts/observe-tools/FOLDER/go.mod and checksums in go.sum
+# The source comes from the Go module proxy, with versions in FOLDER/go.mod (from scripts/observe-tools) and checksums in go.sum
 # beside it. MINUTES is the CPU time of a build for which nothing is in Go's build cache. Exit code 2: it cannot be had here.
 set -eu
 

@@ -21,7 +21,6 @@ if is_current; then
     exit
 fi
 
-"$root/scripts/need.sh" python3
 mkdir -p "$root/.tools"
 if command -v flock >/dev/null 2>&1; then
     exec 9>"$root/.tools/repository.lock"
@@ -35,12 +34,7 @@ say "installing zizmor, shellcheck and schemas into .tools/repository (60 MB)"
 draft=$(mktemp -d "$root/.tools/draft.XXXXXX")
 trap 'rm -rf "$draft"' EXIT
 trap 'exit 1' HUP INT TERM
-if ! python3 -m venv "$draft/repository" >&2; then
-    say "python3 has no venv module (Debian, Ubuntu: apt-get install python3-venv)"
-    exit 1
-fi
-if ! "$draft/repository/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-compile \
-    --only-binary :all: --require-hashes --requirement "$wanted" >&2; then
+if ! "$root/scripts/wheels.sh" "$draft/repository" --require-hashes -r "$wanted"; then
     say "cannot be installed from PyPI, or are not what scripts/repository-tools.txt says they are"
     exit 1
 fi
